@@ -8,7 +8,7 @@ import org.nd4j.linalg.dataset.DataSet;
 
 /**
  * A child process: a training step or forward pass of BERT-base's architecture with random weights. Prints the median in
- * milliseconds, the bytes that it took beyond what was resident before the first, and the most that was resident.
+ * milliseconds, the bytes taken beyond what was resident before the first, and the largest resident size.
  */
 final class BertBaseChild {
 
@@ -26,7 +26,7 @@ final class BertBaseChild {
         DataSet batch = EncoderChild.batch(BertBaseTask.TEXTS, BertBaseTask.TOKENS);
         Runnable measured = task.isStep() ? () -> network.fit(batch) : () -> network.output(batch.getFeatures());
         for (int i = 0; i < 3; i++) {
-            // ND4J frees what the collector found on a thread of its own.
+            // ND4J frees collected arrays on a separate thread.
             System.gc();
             Thread.sleep(200);
         }

@@ -2,7 +2,7 @@ package io.github.dl4jlora.benchmarks;
 
 import io.github.dl4jlora.conf.Quantization;
 
-/** What is measured of BERT-base, by {@link BertBaseChild} and by encoder.py: LoRA on query and value. */
+/** Measurements of BERT-base, by {@link BertBaseChild} and by encoder.py: LoRA on query and value. */
 enum BertBaseTask {
 
     STEP("training step", "lora", null),
@@ -32,18 +32,18 @@ enum BertBaseTask {
         return mode.equals("lora");
     }
 
-    /** Null: the base as it is. */
+    /** Null for no quantisation. */
     Quantization scheme() {
         return scheme;
     }
 
-    /** The task that PyTorch computes the same with. */
+    /** The task that PyTorch computes for comparison. */
     BertBaseTask peer() {
         return isStep() ? STEP : FORWARD;
     }
 
     /**
-     * @param threads   PyTorch's number of them, or {@code default}
+     * @param threads   PyTorch's number of threads, or {@code default}
      * @param attention {@code sdpa} or {@code eager}
      */
     String[] arguments(String threads, String attention) {

@@ -12,7 +12,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
-/** Runs one measurement in a process of its own, under {@link Settings}. */
+/** Runs one measurement in a separate process, under {@link Settings}. */
 final class Child {
 
     /** What the line with a child's result begins with. */
@@ -29,7 +29,7 @@ final class Child {
     }
 
     /**
-     * @param jvmOptions beside those of the settings, which they override
+     * @param jvmOptions in addition to those of the settings, which they override
      * @return what the child printed after {@link #RESULT}
      */
     static String java(Settings settings, List<String> jvmOptions, Class<?> main, String... args) {
@@ -46,7 +46,7 @@ final class Child {
     }
 
     /**
-     * @param environment beside that of the settings
+     * @param environment in addition to that of the settings
      * @return all that the child printed
      */
     static String output(Settings settings, Map<String, String> environment, Class<?> main, String... args) {
@@ -106,7 +106,7 @@ final class Child {
             process.destroyForcibly().waitFor();
             String output = Files.readString(log);
             if (!ended || process.exitValue() != 0) {
-                String what = ended ? "Exit status " + process.exitValue() : "No end after " + MINUTES + " minutes";
+                String what = ended ? "Exit status " + process.exitValue() : "Not finished after " + MINUTES + " minutes";
                 throw new IllegalStateException(what + ":\n" + output);
             }
             return output;

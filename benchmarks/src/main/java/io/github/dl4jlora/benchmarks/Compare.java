@@ -16,9 +16,9 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 
 /**
- * Compares LoRA here with full fine-tuning, with DL4J's own freezing, with PyTorch and with the arithmetic's floor, as found
- * and as recommended. Every figure comes from a process of its own; sides take turns, round by round, so that drift hits all
- * alike.
+ * Compares LoRA with full fine-tuning, with DL4J's own freezing, with PyTorch and with the least that the arithmetic takes, as
+ * found and as recommended. Every figure comes from a separate process; sides take turns, round by round, so that drift affects
+ * all alike.
  */
 @Command(name = "compare", mixinStandardHelpOptions = true, showDefaultValues = true,
         description = "Measures time per step, memory and bytes on disk, side by side, and writes a report.")
@@ -50,7 +50,7 @@ public final class Compare implements Callable<Integer> {
     @Option(names = "--tasks", split = ",", description = "For the part BUILDS, only these: ${COMPLETION-CANDIDATES}.")
     private List<BuildTask> tasks = List.of(BuildTask.values());
 
-    /** What can be measured by itself. */
+    /** The parts that can be measured separately. */
     enum Part {
         STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, ENCODER, BERT_BASE, STORAGE, SERVING, PLAN, ACCURACY,
         LAYERS, VARIANTS, BUILDS
@@ -76,11 +76,11 @@ public final class Compare implements Callable<Integer> {
             try {
                 measure(part, measurements);
             } catch (RuntimeException | IOException e) {
-                // Hours may have gone into the other parts.
+                // The other parts may have taken hours.
                 results.failures.add(part + ": " + e);
             }
             Measurements.say(part + " took " + Duration.ofNanos(System.nanoTime() - begin).toSeconds() + " s");
-            // After each part: a run that is cut off leaves what it has.
+            // After each part, so that an interrupted run leaves what it has measured.
             new Report(results).write(output);
         }
         Measurements.say("Report: " + output.toAbsolutePath().resolve("report.html"));

@@ -41,7 +41,7 @@ final class EncoderChild {
                 ComputationGraph frozen = LoRA.freeze(base);
                 yield () -> frozen.output(batch.getFeatures());
             }
-            default -> throw new IllegalArgumentException(args[0] + " is none of lora, forward, base-forward, frozen-forward");
+            default -> throw new IllegalArgumentException(args[0] + " is not one of lora, forward, base-forward, frozen-forward");
         };
         System.out.println(Child.RESULT + StepChild.medianMillis(measured));
         System.exit(0);

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.benchmarks;
 
-/** What is timed of the BERT encoder, by {@link EncoderChild} and by encoder.py. */
+/** Timings of the BERT encoder, by {@link EncoderChild} and by encoder.py. */
 enum EncoderTask {
     STEP("training step, LoRA on query and value, rank 8", "lora"),
     FORWARD("forward pass, the same network", "forward"),
@@ -23,7 +23,7 @@ enum EncoderTask {
         return title;
     }
 
-    /** The task that PyTorch computes the same with. */
+    /** The task that PyTorch computes for comparison. */
     EncoderTask peer() {
         return this == FROZEN_FORWARD ? BASE_FORWARD : this;
     }
@@ -32,7 +32,7 @@ enum EncoderTask {
         return new String[]{mode, TEXTS, TOKENS, RANK};
     }
 
-    /** @param threads PyTorch's number of them, or {@code default} */
+    /** @param threads PyTorch's number of threads, or {@code default} */
     String[] arguments(String threads) {
         return new String[]{mode, TEXTS, TOKENS, RANK, threads};
     }

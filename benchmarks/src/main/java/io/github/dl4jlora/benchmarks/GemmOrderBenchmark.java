@@ -17,7 +17,7 @@ import org.openjdk.jmh.annotations.Warmup;
 import java.util.concurrent.TimeUnit;
 
 /**
- * The two products with W of a LoRA step, in every order of their operands: which combination copies, which is slow.
+ * The two products with W of a LoRA step, in every order of their operands, to find the combinations that copy, which is slow.
  * DL4J stores W in 'f' order; inputs and gradients come in either.
  */
 @State(Scope.Benchmark)

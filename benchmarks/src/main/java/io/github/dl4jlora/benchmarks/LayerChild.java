@@ -5,7 +5,7 @@ import org.nd4j.linalg.dataset.DataSet;
 
 /**
  * A child process: prints the median milliseconds of a training step and of a forward pass, the number of values that train, and
- * the process's largest resident size in bytes, -1 where that cannot be had.
+ * the process's largest resident size in bytes, -1 if it cannot be measured.
  */
 final class LayerChild {
 

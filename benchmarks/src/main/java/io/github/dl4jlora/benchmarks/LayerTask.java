@@ -57,7 +57,7 @@ enum LayerTask {
         return adapted;
     }
 
-    /** Whether a kernel of its own, beside effective weights, can compute the adapted layers. */
+    /** Whether a special kernel can compute the adapted layers, as well as effective weights. */
     boolean hasKernel() {
         return this != LSTM;
     }

@@ -11,8 +11,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * A child process: prints by how many bytes it grows at most from before a base is read from its file, and quantised meanwhile,
- * to after the first training step on it. Not told how it is kept, writes the file.
+ * A child process: prints the largest growth in bytes from before a base is read from its file and quantised to after the first
+ * training step on it. Without a scheme as argument, writes the file.
  */
 final class LoadingChild {
 
@@ -29,7 +29,7 @@ final class LoadingChild {
             System.out.println(Child.RESULT + "written");
             System.exit(0);
         }
-        // What ND4J and Java take by themselves, classes and compiled code among it, is there before.
+        // What ND4J and Java take themselves, including classes and compiled code, is allocated before.
         Shape small = Shape.of(64);
         Path little = Files.createTempFile("small", ".zip");
         ModelSerializer.writeModel(Networks.base(small, false), little.toFile(), false);

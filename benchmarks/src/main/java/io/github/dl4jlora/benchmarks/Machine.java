@@ -9,7 +9,7 @@ import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
-/** The processor, and what is installed on it: without these no figure means anything. */
+/** The processor and the installed software, without which figures mean nothing. */
 final class Machine {
 
     private static final Path CPU = Path.of("/proc/cpuinfo");
@@ -35,7 +35,7 @@ final class Machine {
         return facts;
     }
 
-    /** What the lines that begin with a word go on with. */
+    /** The rest of the lines that begin with a word. */
     private static Stream<String> after(String word, String output) {
         return output.lines().filter(line -> line.startsWith(word)).map(line -> line.substring(word.length()));
     }

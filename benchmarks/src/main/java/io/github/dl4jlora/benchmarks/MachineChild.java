@@ -8,8 +8,8 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.io.IOException;
 
 /**
- * A child process: prints facts of the software that the Java sides run on, a line each, name and value apart by a tab. Run it
- * with {@code OPENBLAS_VERBOSE=2}, and OpenBLAS says which kernels it chose.
+ * A child process: prints facts of the software that the Java sides run on, one per line, name and value separated by a tab. With
+ * {@code OPENBLAS_VERBOSE=2}, OpenBLAS also says which kernels it chose.
  */
 final class MachineChild {
 
@@ -29,7 +29,7 @@ final class MachineChild {
         System.out.println(Child.RESULT + name + "\t" + value);
     }
 
-    /** What OpenBLAS says of itself where its binding can ask it, as ND4J's own cannot; else its version. */
+    /** OpenBLAS's own description if its binding can ask for it, which ND4J's own cannot; otherwise the version. */
     private static String configuration() throws ReflectiveOperationException {
         try {
             return ((BytePointer) Class.forName("org.bytedeco.openblas.global.openblas_full").getMethod("openblas_get_config")

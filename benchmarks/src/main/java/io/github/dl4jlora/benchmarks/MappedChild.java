@@ -11,9 +11,9 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Stream;
 
 /**
- * A child process: prints the seconds from before a mapped base is opened to after its first output, of one row; then, when as
- * many processes as it is told have come so far, this one's share of the file's pages that are in memory, and of all its memory
- * (Linux's Pss). Given a scheme instead, writes the file.
+ * A child process: prints the seconds from before a mapped base is opened to after its first output, of one row; then, when the
+ * given number of processes have come so far, this process's share of the file's pages in memory, and of all memory (Linux's
+ * Pss). With a scheme as argument instead, writes the file.
  */
 final class MappedChild {
 
@@ -32,7 +32,7 @@ final class MappedChild {
         }
         Path meeting = Path.of(args[2]);
         int processes = Integer.parseInt(args[3]);
-        // What ND4J and Java take to start is there before.
+        // What ND4J and Java take to start is allocated before.
         Shape small = Shape.square(64, 1, 1, 8, "Adam");
         LoRA.freeze(Networks.base(small, false), Quantization.INT8).output(Networks.batch(small).getFeatures());
         var row = Networks.batch(shape).getFeatures();
@@ -42,7 +42,7 @@ final class MappedChild {
         double seconds = (System.nanoTime() - begin) / 1e9;
         meet(meeting, "open", processes);
         System.out.println(Child.RESULT + seconds + " " + Memory.share(file.getFileName().toString()) + " " + Memory.share(""));
-        // Whoever went now would leave its share to the others.
+        // A process that ended now would leave its share to the others.
         meet(meeting, "measured", processes);
         base.output(row);
         System.exit(0);

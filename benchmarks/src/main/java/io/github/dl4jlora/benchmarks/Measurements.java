@@ -21,8 +21,8 @@ import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
 /**
- * Measures the parts of a comparison, each figure in a process of its own. What fails leaves a line in the results and a gap in
- * the tables.
+ * Measures the parts of a comparison, each figure in a separate process. A failure leaves a line in the results and a gap in the
+ * tables.
  */
 final class Measurements {
 
@@ -41,7 +41,7 @@ final class Measurements {
         this.python = python;
     }
 
-    /** Hands on what a child found, or writes down that it failed. */
+    /** Passes on a child's result, or records its failure. */
     void attempt(String what, Supplier<String> child, Consumer<String> then) {
         String found;
         try {
@@ -172,7 +172,7 @@ final class Measurements {
         }
         List<String> args = new ArrayList<>(List.of(Shape.of(512).encode()));
         Arrays.stream(ADAPTER_COUNTS).mapToObj(String::valueOf).forEach(args::add);
-        // Else pages of the heap that are touched for the first time in between would count as growth.
+        // Otherwise pages of the heap that are touched for the first time in between would count as growth.
         attempt("many adapted networks", () -> Child.java(Settings.ONE_THREAD, List.of("-XX:+AlwaysPreTouch"),
                 ManyAdaptersChild.class, args.toArray(String[]::new)), found -> {
                     String[] parts = found.split(" ");
@@ -218,7 +218,7 @@ final class Measurements {
         void with(Path folder) throws IOException;
     }
 
-    /** Lends a folder, which goes with all that is in it afterwards. */
+    /** Makes a folder for {@code use}, and deletes it afterwards with its content. */
     static void inTemporaryFolder(FolderUse use) throws IOException {
         Path folder = Files.createTempDirectory("dl4j-lora-benchmark");
         try {
@@ -347,7 +347,7 @@ final class Measurements {
         return StepChild.median(rows.stream().mapToDouble(row -> row[column]).toArray());
     }
 
-    /** NaN of nothing. */
+    /** NaN if there are no values. */
     private static double median(List<Double> values) {
         return values == null ? Double.NaN : StepChild.median(values.stream().mapToDouble(Double::doubleValue).toArray());
     }

@@ -5,7 +5,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** What the operating system says of this process's memory, in bytes. Linux only. */
+/** This process's memory as the operating system reports it, in bytes. Linux only. */
 final class Memory {
 
     private static final Path STATUS = Path.of("/proc/self/status");
@@ -17,7 +17,7 @@ final class Memory {
         return Files.isReadable(STATUS) && Files.isWritable(Path.of("/proc/self/clear_refs"));
     }
 
-    /** Starts the peak anew from the present size. */
+    /** Resets the peak to the current size. */
     static void resetPeak() {
         try {
             Files.writeString(Path.of("/proc/self/clear_refs"), "5");
@@ -35,9 +35,9 @@ final class Memory {
     }
 
     /**
-     * This process's share of pages that are in memory: of one that n processes have, an n-th.
+     * This process's share of pages in memory: a page that n processes share counts as an n-th.
      *
-     * @param file part of the name of what is mapped there; empty: of all
+     * @param file part of the name of the mapped file; empty for all memory
      */
     static long share(String file) {
         long kib = 0;

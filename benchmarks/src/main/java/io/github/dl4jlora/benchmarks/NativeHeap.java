@@ -9,8 +9,8 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * What C's allocator has given out, in bytes: ND4J's arrays and workspaces, arrays that native operations make for themselves,
- * and little else. Of GNU's allocator only.
+ * Memory that C's allocator has handed out, in bytes: ND4J's arrays and workspaces, temporary arrays of native operations, and
+ * little else. For GNU's allocator only.
  */
 final class NativeHeap {
 
@@ -21,7 +21,7 @@ final class NativeHeap {
     private NativeHeap() {
     }
 
-    /** As malloc.h has it. */
+    /** As in malloc.h. */
     public static final class Info extends Structure implements Structure.ByValue {
 
         public long arena;
@@ -47,7 +47,7 @@ final class NativeHeap {
         return info.uordblks + info.hblkhd;
     }
 
-    /** After Java's collector has had its chance at arrays that nobody has hold of. */
+    /** Bytes in use after Java's collector has freed unreachable arrays. */
     static long atRest() throws InterruptedException {
         for (int i = 0; i < COLLECTIONS; i++) {
             System.gc();
@@ -56,7 +56,7 @@ final class NativeHeap {
         return inUse();
     }
 
-    /** The most that was in use while something was done, looked at all the time by another thread. */
+    /** The most that was in use during an action, polled by another thread. */
     static long peakOf(Runnable action) throws InterruptedException {
         AtomicLong peak = new AtomicLong();
         AtomicBoolean done = new AtomicBoolean();

@@ -37,7 +37,7 @@ final class Networks {
             case LORA -> LoRA.apply(base(shape, false), config(shape).build());
             case LORA_EMBEDDED -> LoRA.apply(base(shape, false), config(shape).storage(FrozenStorage.EMBEDDED).build());
             case LORA_SAMEDIFF -> LoRA.apply(base(shape, false), config(shape).engine(Engine.SAMEDIFF).build());
-            default -> throw new IllegalArgumentException(side + " is no DL4J network");
+            default -> throw new IllegalArgumentException(side + " is not a DL4J network");
         };
     }
 

@@ -9,8 +9,8 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.util.Arrays;
 
 /**
- * A child process: prints the bytes that a plan names and those that training takes, at the peak of a step after DL4J's
- * workspaces have learnt: of the native heap, from before the base is made.
+ * A child process: prints the bytes of a plan, and the bytes of the native heap that training takes, counted from before the base
+ * is made: the peak of a step after DL4J's workspaces have learnt their sizes.
  */
 final class PlanChild {
 
@@ -42,7 +42,7 @@ final class PlanChild {
         System.exit(0);
     }
 
-    /** So that what ND4J and DL4J make once is there already. */
+    /** Warms up, so that what ND4J and DL4J allocate once does not count. */
     private static void trainSomethingElse() {
         Shape small = Shape.of(16);
         Networks.of(Side.DL4J_FULL, small).fit(Networks.batch(small));

@@ -11,7 +11,7 @@ final class PlanMeasurements {
     static final double TOLERANCE = 0.15;
 
     private static final List<Side> SIDES = List.of(Side.LORA, Side.DL4J_FULL);
-    /** Java's compiler takes memory of the same heap: the simple one takes little. */
+    /** Java's compiler takes memory from the same heap; the simple compiler takes little. */
     private static final List<String> JVM = List.of("-Xms300m", "-Xmx300m", "-XX:TieredStopAtLevel=1");
 
     private PlanMeasurements() {
@@ -42,7 +42,7 @@ final class PlanMeasurements {
     static List<Target> targets(Results results) {
         List<Target> targets = new ArrayList<>();
         for (Side side : SIDES) {
-            // One that is missing is not met.
+            // A target with a missing figure is not met.
             double farthest = results.plans.isEmpty() ? Double.NaN : 0;
             for (PlanTask task : PlanTask.values()) {
                 Planned found = results.plans.getOrDefault(task, Map.of()).get(side);

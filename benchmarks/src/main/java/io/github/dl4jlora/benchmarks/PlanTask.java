@@ -5,7 +5,7 @@ import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.dataset.DataSet;
 
-/** A network whose training is planned, and then done. */
+/** A network whose training is planned, and then measured. */
 enum PlanTask {
 
     WIDE_1024(Shape.of(1024)),
@@ -45,7 +45,7 @@ enum PlanTask {
         return shape == null ? task.data() : Networks.batch(shape);
     }
 
-    /** What a plan has to be told; nothing where dense layers tell it. */
+    /** The input types that a plan needs; none if dense layers show them. */
     InputType[] inputs() {
         return shape == null ? new InputType[] {task.input()} : new InputType[0];
     }

@@ -102,7 +102,7 @@ final class Report {
         List<List<String>> rows = new ArrayList<>();
         rows.add(List.of("Could not be measured"));
         results.failures.forEach(failure -> rows.add(List.of(failure.replace("|", "/").replace("\n", " "))));
-        return new Table("Failures", "What is here is missing from the tables.", rows);
+        return new Table("Failures", "These figures are missing from the tables.", rows);
     }
 
     private Table targets() {

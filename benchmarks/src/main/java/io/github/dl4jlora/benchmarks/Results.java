@@ -42,7 +42,7 @@ final class Results {
         }
     }
 
-    /** Of BERT-base, with DL4J and with PyTorch, whichever of its two attentions takes less time. */
+    /** Costs of BERT-base with DL4J, and with PyTorch and the faster of its two attentions. */
     record BertBase(Cost here, Cost pyTorch) {
     }
 
@@ -64,7 +64,7 @@ final class Results {
 
     /** The machine and its software, by name. */
     final Map<String, String> machine = new LinkedHashMap<>();
-    /** A line each for what could not be measured. */
+    /** One line for each failed measurement. */
     final List<String> failures = new ArrayList<>();
     final Map<LayerTask, Map<LayerSide, LayerCost>> layers = new EnumMap<>(LayerTask.class);
     final Map<String, VariantCost> variants = new LinkedHashMap<>();
@@ -82,17 +82,17 @@ final class Results {
     final Map<Integer, Long> manyAdapters = new LinkedHashMap<>();
     /** Milliseconds by the form of the base. */
     final Map<StorageTask, Map<Settings, Map<String, Double>>> storage = new EnumMap<>(StorageTask.class);
-    /** Of the frozen weights, by form. */
+    /** Bytes of the frozen weights, by form. */
     final Map<String, Long> storedBytes = new LinkedHashMap<>();
     /** Peak from file to first step over the base's size as FLOAT, by form. */
     final Map<String, Double> loading = new LinkedHashMap<>();
     /** A mapped base by its form and the number of processes. */
     final Map<String, Map<Integer, Mapped>> mapped = new LinkedHashMap<>();
-    /** In percent, by example, form and seed. */
+    /** Accuracy in percent, by example, form and seed. */
     final Map<String, Map<String, List<Double>>> accuracy = new LinkedHashMap<>();
     /** As many figures as the task has. */
     final Map<ServingTask, Map<Settings, double[]>> serving = new EnumMap<>(ServingTask.class);
-    /** Of plans, beside what was measured. */
+    /** Planned and measured bytes. */
     final Map<PlanTask, Map<Side, PlanMeasurements.Planned>> plans = new EnumMap<>(PlanTask.class);
 
     /** Of builds of the library, by name. */

@@ -14,7 +14,7 @@ final class ServingMeasurements {
     private static final List<Settings> COMPARED = List.of(Settings.AS_FOUND, Settings.SETTLED, Settings.ONE_THREAD);
     /** One thread of BLAS for each network. */
     private static final Settings RECOMMENDED = Settings.ONE_THREAD;
-    /** Room for 20,000 adapters; pages of the heap that are touched for the first time would count as theirs. */
+    /** Room for 20,000 adapters; pages of the heap that are touched for the first time would count as memory of adapters. */
     private static final List<String> JVM =
             List.of("-Xms1g", "-Xmx1g", "-XX:+AlwaysPreTouch", "-Dorg.bytedeco.javacpp.maxbytes=10g");
     private static final double KIB = 1024;

@@ -20,7 +20,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 
-/** What is measured of a bank of adapters, each by a {@link ServingChild}. */
+/** Measurements of a bank of adapters, each in a {@link ServingChild}. */
 enum ServingTask {
 
     /** Times of a mixed batch over those of the base, by {@link #COUNTS}. */
@@ -36,7 +36,7 @@ enum ServingTask {
             return mixed(Shape.of(256));
         }
     },
-    /** Bytes of an adapter's values, and beside them. */
+    /** Bytes of an adapter's values, and its further bytes. */
     MEMORY("bytes of an adapter in memory: values, and beside them") {
         @Override
         double[] measure() {
@@ -44,7 +44,7 @@ enum ServingTask {
             MultiLayerNetwork base = Networks.base(shape, false);
             LoRAAdapter adapter = adapter(base, shape);
             try (AdapterBank bank = new AdapterBank(base)) {
-                // Of the first ones all that is made once would count.
+                // With the first adapters, one-time allocations would count.
                 int few = COUNTS[COUNTS.length - 1];
                 int many = 2 * few;
                 fill(bank, adapter, few);
@@ -87,7 +87,7 @@ enum ServingTask {
         private void first(MultiLayerNetwork base, Path folder, Shape shape, double[] millis) {
             try (AdapterBank bank = new AdapterBank(base, BankConfig.builder().source(AdapterSource.folder(folder)).build())) {
                 INDArray row = Networks.batch(shape).getFeatures();
-                // Of this one the network for all is made.
+                // This first request makes the network for all.
                 bank.output("a" + millis.length, row);
                 for (int i = 0; i < millis.length; i++) {
                     long from = System.nanoTime();
@@ -121,7 +121,7 @@ enum ServingTask {
         }
     };
 
-    /** Of adapters in the bank. */
+    /** Numbers of adapters in the bank. */
     static final int[] COUNTS = {1, 10, 100, 1_000, 10_000};
     static final int ROWS = 32;
 
@@ -151,7 +151,7 @@ enum ServingTask {
         return LoRAAdapter.of(adapted);
     }
 
-    /** Adds until there are so many: {@code a0}, {@code a1}, … */
+    /** Adds {@code a0}, {@code a1}, … until there are {@code count} adapters. */
     static void fill(AdapterBank bank, LoRAAdapter adapter, int count) {
         for (int i = bank.names().size(); i < count; i++) {
             bank.add("a" + i, adapter);
@@ -172,7 +172,10 @@ enum ServingTask {
         return ratios.stream().mapToDouble(Double::doubleValue).toArray();
     }
 
-    /** Median time of a batch whose examples ask for any of so many adapters, over that of the base; the two take turns. */
+    /**
+     * Median time of a batch whose examples ask for random ones of {@code adapters} adapters, over that of the base; the two take
+     * turns.
+     */
     private static double ratio(AdapterBank bank, int adapters, INDArray batch) {
         String[] none = IntStream.range(0, ROWS).mapToObj(i -> AdapterBank.BASE).toArray(String[]::new);
         Random random = new Random(adapters);
@@ -192,7 +195,7 @@ enum ServingTask {
         return System.nanoTime() - from;
     }
 
-    /** Of all but the first quarter. */
+    /** The median of all but the first quarter. */
     private static double median(List<Double> values) {
         return StepChild.median(values.subList(values.size() / 4, values.size()).stream().mapToDouble(Double::doubleValue)
                 .toArray());

@@ -6,8 +6,8 @@ import java.util.TreeMap;
 import java.util.regex.Pattern;
 
 /**
- * What a child process is told about threads and memory. What the environment of this process says of them is told to no
- * child, so that all sides begin alike.
+ * Settings of threads and memory for a child process. Those in the environment of this process are hidden from every child, so
+ * that all sides start alike.
  */
 enum Settings {
 
@@ -38,7 +38,7 @@ enum Settings {
         return meaning;
     }
 
-    /** What PyTorch is compared with under: its own default where nothing is set. */
+    /** The settings of the compared PyTorch: its own default if nothing is set. */
     Settings ofPyTorch() {
         return this == ONE_THREAD ? ONE_THREAD : AS_FOUND;
     }
@@ -51,7 +51,7 @@ enum Settings {
         };
     }
 
-    /** Makes the environment of a child out of that of this process. */
+    /** Turns the environment of this process into that of a child. */
     void prepare(Map<String, String> environment) {
         environment.keySet().removeIf(name -> DECISIVE.matcher(name).matches());
         environment.putAll(switch (this) {
@@ -62,7 +62,7 @@ enum Settings {
         });
     }
 
-    /** The variables of an environment that no child is told, sorted. */
+    /** The variables of an environment that are hidden from children, sorted. */
     static Map<String, String> kept(Map<String, String> environment) {
         Map<String, String> kept = new TreeMap<>(environment);
         kept.keySet().removeIf(name -> !DECISIVE.matcher(name).matches());

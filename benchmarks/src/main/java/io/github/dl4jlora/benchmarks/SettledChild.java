@@ -4,10 +4,12 @@ import io.github.dl4jlora.machine.Threads;
 
 import java.util.Arrays;
 
-/** A child process that settles its threads and then is another one. Arguments: that one's class, and its arguments. */
+/**
+ * A child process that settles its threads and then runs another child. Arguments: the other child's class, and its arguments.
+ */
 final class SettledChild {
 
-    /** What a line begins with that says what was done. */
+    /** The beginning of a line that says what was settled. */
     static final String DONE = "SETTLED ";
 
     private SettledChild() {

@@ -43,7 +43,7 @@ record Shape(String name, int rows, List<Integer> widths, int rank, String updat
                 square(1024, 3, 32, 4, "Adam"), square(1024, 3, 32, 64, "Adam"), square(1024, 3, 32, 8, "SGD"));
     }
 
-    /** Whether it is measured under all settings, not on one thread alone. */
+    /** Whether it is measured under all settings, not only on one thread. */
     boolean isCompared() {
         return List.of(of(256), of(1024), of(2048)).contains(this);
     }

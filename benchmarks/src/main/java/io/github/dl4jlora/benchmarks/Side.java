@@ -25,7 +25,10 @@ enum Side {
         return this == PYTORCH_LORA || this == PYTORCH_FULL;
     }
 
-    /** Whether it is measured under these settings: all sides are on one thread, the rest answers what defaults cost. */
+    /**
+     * Whether it is measured under these settings: on one thread all sides are measured; the other settings show what defaults
+     * cost.
+     */
     boolean isMeasuredUnder(Settings settings) {
         return settings == Settings.ONE_THREAD
                 || (isPyTorch() ? settings == Settings.AS_FOUND : this == LORA || this == DL4J_FULL);

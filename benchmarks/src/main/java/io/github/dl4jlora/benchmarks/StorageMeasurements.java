@@ -21,15 +21,15 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
-/** Measures what a base in fewer bits saves and costs. */
+/** Measures what a quantised base saves and costs. */
 final class StorageMeasurements {
 
-    /** Of 100 million parameters, in layers that are small beside the whole. */
+    /** 100 million parameters, in layers that are small compared with the whole. */
     private static final Shape LARGE = Shape.square(2041, 24, 32, 8, "Adam");
     private static final int SEEDS = 3;
     private static final int PROCESSES = 4;
     private static final Pattern ACCURACY = Pattern.compile("(?m)^LoRA\\s.*?([0-9.]+) %");
-    /** In the order in which children tell of them. */
+    /** In the order of the children's results. */
     private static final List<String> FORMS = forms();
 
     private final Measurements measurements;
@@ -80,7 +80,7 @@ final class StorageMeasurements {
         if (!Measurements.isMemoryMeasurable()) {
             return;
         }
-        // Else pages of the heap that are touched for the first time in between would count.
+        // Otherwise pages of the heap that are touched for the first time in between would count.
         List<String> heap = List.of("-Xms200m", "-Xmx200m", "-XX:+AlwaysPreTouch");
         Measurements.inTemporaryFolder(folder -> {
             String file = folder.resolve("base.zip").toString();
@@ -95,7 +95,7 @@ final class StorageMeasurements {
         Measurements.say("From file to first step, over the base's size: " + results.loading);
     }
 
-    /** How fast a mapped base is there, and how much of it several processes have together. */
+    /** How fast a mapped base is ready, and how much memory several processes take for it. */
     void mapped() throws IOException {
         if (!Measurements.isMemoryMeasurable()) {
             return;
@@ -118,7 +118,7 @@ final class StorageMeasurements {
         Measurements.say("Mapped: " + results.mapped);
     }
 
-    /** What so many children say at a time, a line for each. */
+    /** The results of {@code count} children that run at the same time, one line each. */
     private static String together(int count, Supplier<String> child) {
         Executor inThreads = command -> new Thread(command).start();
         List<CompletableFuture<String>> children = IntStream.range(0, count)
@@ -132,7 +132,7 @@ final class StorageMeasurements {
                 each.stream().mapToDouble(of -> of[1]).sum(), each.stream().mapToDouble(of -> of[2]).sum());
     }
 
-    /** Of the examples' own adapted networks, in percent, by form and seed. */
+    /** The accuracy of the examples' own adapted networks, in percent, by form and seed. */
     void accuracy() {
         Map<String, Class<?>> examples = new LinkedHashMap<>();
         examples.put("digits", DigitsExample.class);

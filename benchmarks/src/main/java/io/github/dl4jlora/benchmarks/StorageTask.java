@@ -5,7 +5,7 @@ import io.github.dl4jlora.conf.Quantization;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.dataset.DataSet;
 
-/** What is timed on a base as it is, and on the same in fewer bits. */
+/** Timings on an unquantised base, and on the same base quantised. */
 enum StorageTask {
 
     STEP("training step, 2048 wide, 32 rows", Shape.of(2048), 1.00, Double.NaN),
@@ -25,8 +25,8 @@ enum StorageTask {
     private final double nf4;
 
     /**
-     * @param int8 at most how long it may take, in times of the base as it is; NaN: nothing is promised
-     * @param nf4  likewise
+     * @param int8 the longest time, relative to the unquantised base; NaN if nothing is promised
+     * @param nf4  the same for NF4
      */
     StorageTask(String title, Shape shape, double int8, double nf4) {
         this.title = title;
@@ -47,12 +47,12 @@ enum StorageTask {
         return scheme == Quantization.INT8 ? int8 : nf4;
     }
 
-    /** @param scheme null: as it is */
+    /** @param scheme null for no quantisation */
     MultiLayerNetwork network(Quantization scheme) {
         return LoRA.apply(Networks.base(shape, false), Networks.config(shape).quantize(scheme).build());
     }
 
-    /** @param scheme null: as it is */
+    /** @param scheme null for no quantisation */
     Runnable work(Quantization scheme) {
         MultiLayerNetwork network = network(scheme);
         DataSet batch = Networks.batch(shape);

@@ -11,7 +11,7 @@ import java.util.Locale;
  */
 record Table(String title, String note, List<List<String>> rows) {
 
-    /** Three digits, or what tells as much. */
+    /** Three significant digits, or about as many. */
     static String number(double value) {
         if (Double.isNaN(value)) {
             return "absent";

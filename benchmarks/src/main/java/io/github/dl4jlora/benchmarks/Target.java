@@ -14,14 +14,14 @@ import static io.github.dl4jlora.benchmarks.Side.LORA;
 import static io.github.dl4jlora.benchmarks.Side.PYTORCH_LORA;
 
 /**
- * What is promised.
+ * A promised limit of a figure.
  *
- * @param limit what may not be exceeded
+ * @param limit must not be exceeded
  * @param value NaN where it was not measured
  */
 record Target(String what, double limit, double value) {
 
-    /** Arrays in a step of three layers 256 wide before fewer were made, in version 0.2.0 as it was at first. */
+    /** Arrays in a step of three layers 256 wide in the first version of 0.2.0, before fewer were made. */
     private static final double ARRAYS_BEFORE = 97;
 
     boolean isMeasured() {

@@ -46,7 +46,7 @@ final class VariantChild {
         return variants;
     }
 
-    /** Of noise, so that EVA's components do not converge. */
+    /** Batches of noise, so that EVA's components do not converge. */
     private static DataSetIterator noise(DataSet batch) {
         List<DataSet> batches = new ArrayList<>();
         for (int i = 0; i < START_BATCHES; i++) {
@@ -81,7 +81,7 @@ final class VariantChild {
                 long begin = System.nanoTime();
                 networks[i].fit(batch);
                 long after = System.nanoTime();
-                // What is derived from the weights while serving is derived now, once.
+                // The first forward pass derives from the weights what later passes use.
                 networks[i].output(row);
                 long between = System.nanoTime();
                 networks[i].output(row);

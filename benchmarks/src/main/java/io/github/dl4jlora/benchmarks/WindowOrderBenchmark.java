@@ -18,8 +18,8 @@ import org.openjdk.jmh.annotations.Warmup;
 import java.util.concurrent.TimeUnit;
 
 /**
- * The parts of a convolution by windows: 32 images of 32×32, 32 to 64 channels, kernel 3×3, {@code Same}. In which order windows
- * are copied, and whether libnd4j's own gradient of the input would be faster than a product and their sum.
+ * The parts of a convolution by windows: 32 images of 32×32, 32 to 64 channels, kernel 3×3, {@code Same}. Compares the orders in
+ * which windows are copied, and libnd4j's own gradient of the input with a product and the sum of windows.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)

@@ -7,7 +7,7 @@ import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 
-/** LoRA's verbs for a network of which only the running program knows whether it is a graph or a list of layers. */
+/** LoRA's operations for a network whose type, graph or list of layers, is known only at run time. */
 public final class AnyNetwork {
 
     private AnyNetwork() {
@@ -46,7 +46,7 @@ public final class AnyNetwork {
             LoRA.attach(layers, baseLayers);
         } else {
             throw new IllegalArgumentException("The adapted network is a " + adapted.getClass()
-                    .getSimpleName() + ", but the base a "
+                    .getSimpleName() + ", but the base is a "
                     + base.getClass().getSimpleName() + ". Give the network that it was adapted from");
         }
     }

@@ -5,26 +5,24 @@ import picocli.CommandLine;
 
 import java.util.Arrays;
 
-/** What an example claims of adapters, tried, and told in a line each. */
+/** Checks what an example claims about adapters, and prints one line for each claim. */
 public final class Checks {
 
     private final CommandLine line;
     private boolean passed = true;
 
-    /**
-     * @param line of the example, where to tell
-     */
+    /** @param line the example's command line, whose output gets the results */
     public Checks(CommandLine line) {
         this.line = line;
     }
 
-    /** Says whether something holds, and makes {@link #exitCode} tell. */
+    /** Prints whether a claim holds; one that does not makes {@link #exitCode} 1. */
     public void check(String what, boolean ok) {
         line.getOut().println((ok ? "ok      " : "FAILED  ") + what);
         passed &= ok;
     }
 
-    /** {@return 0 if all held, else 1, with a line on the error stream} */
+    /** {@return 0 if all checks passed, else 1, after a line on the error stream} */
     public int exitCode() {
         line.getOut().flush();
         if (!passed) {
@@ -33,7 +31,7 @@ public final class Checks {
         return passed ? CommandLine.ExitCode.OK : CommandLine.ExitCode.SOFTWARE;
     }
 
-    /** Unlike {@code INDArray.equals}, which tolerates rounding. */
+    /** Compares exactly, unlike {@code INDArray.equals}, which tolerates rounding. */
     public static boolean sameBits(INDArray a, INDArray b) {
         return Arrays.equals(a.shape(), b.shape()) && Arrays.equals(a.dup('c').data().asFloat(), b.dup('c').data().asFloat());
     }

@@ -56,7 +56,7 @@ abstract class Comparison implements Callable<Integer> {
     @Option(names = "--rank", defaultValue = "8", description = "Rank of the adapters. Default: ${DEFAULT-VALUE}.")
     private int rank;
 
-    @Option(names = "--alpha", description = "Factor of the adapters, alpha x A x B, instead of the example's own.")
+    @Option(names = "--alpha", description = "Scale of the adapters, alpha x A x B. Default: the example's own.")
     private Double alpha;
 
     @Option(names = "--variant", defaultValue = "LORA",
@@ -71,7 +71,7 @@ abstract class Comparison implements Callable<Integer> {
     private FrozenStorage storage;
 
     @Option(names = "--quantize",
-            description = "Keep the base of the adapted network in fewer bits: ${COMPLETION-CANDIDATES}. Default: as it is.")
+            description = "Quantises the base of the adapted network: ${COMPLETION-CANDIDATES}. Default: no quantisation.")
     private Quantization quantization;
 
     @Option(names = "--seed", defaultValue = "7", description = "Seed of everything random. Default: ${DEFAULT-VALUE}.")
@@ -101,10 +101,10 @@ abstract class Comparison implements Callable<Integer> {
     /** How long every training takes. */
     private static final class Length {
 
-        @Option(names = "--epochs", description = "Epochs of every training, instead of the example's own number.")
+        @Option(names = "--epochs", description = "Epochs of every training. Default: the example's own number.")
         private Integer epochs;
 
-        @Option(names = "--short", description = "Two epochs only: does everything work?")
+        @Option(names = "--short", description = "Two epochs only, to check that everything works.")
         private boolean brief;
     }
 
@@ -118,7 +118,7 @@ abstract class Comparison implements Callable<Integer> {
                 .setParameterExceptionHandler(new UsageMessage());
     }
 
-    /** The story from top to bottom. */
+    /** Runs the whole comparison. */
     abstract Integer compare() throws IOException;
 
     @Override
@@ -147,7 +147,7 @@ abstract class Comparison implements Callable<Integer> {
         return length.brief ? SHORT_EPOCHS : length.epochs == null ? usualEpochs : length.epochs;
     }
 
-    /** Prints what the networks learn from, which the page says too. */
+    /** Prints what the networks learn from; the report says it too. */
     final void tellData(String data) {
         out().println(data);
         facts.put("data", data);
@@ -166,7 +166,7 @@ abstract class Comparison implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), "--alpha is " + alpha + ", but must be a finite number");
         }
         if (quantization != null && storage == FrozenStorage.EMBEDDED) {
-            throw new ParameterException(spec.commandLine(), "--quantize is for --storage SHARED");
+            throw new ParameterException(spec.commandLine(), "--quantize needs --storage SHARED, but --storage is EMBEDDED");
         }
         return LoRAConfig.builder().rank(rank).alpha(factor).storage(storage).quantize(quantization).variant(variant.get())
                 .updater(new Adam(rate.or(usualRate))).seed(seed);
@@ -177,12 +177,12 @@ abstract class Comparison implements Callable<Integer> {
             return Files.createTempDirectory("dl4j-lora-" + spec.name() + "-");
         }
         if (Files.exists(output) && !Files.isDirectory(output)) {
-            throw new ParameterException(spec.commandLine(), "--output " + output + " is there, but is no folder");
+            throw new ParameterException(spec.commandLine(), "--output " + output + " exists, but is not a folder");
         }
         return Files.createDirectories(output);
     }
 
-    /** Gives back the time of its steps. */
+    /** Trains a network, and returns the timer of its steps. */
     final StepTimer train(String name, MultiLayerNetwork network, DataSetIterator data) {
         StepTimer timer = new StepTimer();
         CollectScoresIterationListener scores = new CollectScoresIterationListener();
@@ -197,21 +197,22 @@ abstract class Comparison implements Callable<Integer> {
     /**
      * A network that was taught something new.
      *
-     * @param name what to call the way
-     * @param kept what has to be stored of it: a whole network's file, or an adapter's folder
+     * @param name of the way of teaching
+     * @param kept what has to be stored: a whole network's file, or an adapter's folder
      */
     record Taught(String name, MultiLayerNetwork network, StepTimer steps, Path kept) {
     }
 
-    /** One base, taught the same in three ways. */
+    /** One base, taught the same task in three ways. */
     record ThreeWays(Path baseFile, Taught headOnly, Taught lora, Taught full) {
     }
 
     /**
-     * Teaches a base by training its output layer, adapters, and every weight, and stores what each has to keep.
+     * Teaches a base in three ways, by training its output layer, adapters, or every weight, and stores what each way has to
+     * keep.
      *
      * @param lastHidden index of the layer below the output layer
-     * @param data       a new iterator for each
+     * @param data       supplies a new iterator for each training
      */
     final ThreeWays teach(MultiLayerNetwork base, LoRAConfig lora, int lastHidden, double usualRate,
                           Supplier<DataSetIterator> data, Path folder) throws IOException {
@@ -219,7 +220,7 @@ abstract class Comparison implements Callable<Integer> {
         facts.put("epochs", isShort() ? SHORT : epochs() + " each");
         facts.put("seed", String.valueOf(seed));
         if (quantization != null) {
-            facts.put("base of LoRA", "in fewer bits, " + quantization);
+            facts.put("base of LoRA", "quantised, " + quantization);
         }
         MultiLayerNetwork adapted = adapt(base, lora);
         FineTuneConfiguration anew = new FineTuneConfiguration.Builder().updater(new Adam(rate.or(usualRate))).seed(seed).build();
@@ -258,7 +259,7 @@ abstract class Comparison implements Callable<Integer> {
     /**
      * Prints what trained, how well each network does, what it took and what has to be stored.
      *
-     * @param taught what the network was taught, as heading and measure; {@code before} what it knew before
+     * @param taught heading and measure of what the network was taught; {@code before} is the same for what it knew before
      */
     final ResultTable printTable(ThreeWays ways, MultiLayerNetwork base, String taught,
                                  Function<MultiLayerNetwork, String> onTaught, String before,
@@ -282,7 +283,7 @@ abstract class Comparison implements Callable<Integer> {
         return table;
     }
 
-    /** What a base was before anything was made of it. */
+    /** The parameters and answers of a base before it was adapted. */
     record Before(INDArray params, INDArray questions, INDArray answers) {
 
         static Before of(MultiLayerNetwork base, INDArray questions) {
@@ -290,7 +291,7 @@ abstract class Comparison implements Callable<Integer> {
         }
     }
 
-    /** An adapter is a thing of its own: it comes off, goes on elsewhere, and merges into plain Deeplearning4j. */
+    /** Checks that an adapter can be removed, put on a reloaded base, and merged into a plain Deeplearning4j network. */
     private void checkAdapter(Checks checks, MultiLayerNetwork adapted, MultiLayerNetwork base, Before before, Path baseFile,
                               Path adapterFolder) throws IOException {
         INDArray answers = adapted.output(before.questions);
@@ -298,27 +299,27 @@ abstract class Comparison implements Callable<Integer> {
         MultiLayerNetwork reloaded = LoRA.apply(restored, LoRAAdapter.load(adapterFolder),
                 LoRAConfig.builder().quantize(quantization).build());
         double rounding = LoRA.merge(adapted).output(before.questions).sub(answers).amaxNumber().doubleValue();
-        checks.check("adapter removed: answers as the base, bit for bit",
+        checks.check("adapter removed: same answers as the base, bit for bit",
                 Checks.sameBits(LoRA.unload(adapted).output(before.questions), quantization == null ? before.answers
                         : LoRA.merge(LoRA.freeze(base, quantization)).output(before.questions)));
         checks.check("base and adapter reloaded from disk: answers as before, bit for bit",
                 Checks.sameBits(reloaded.output(before.questions), answers));
         checks.check(String.format(Locale.ROOT, "merged into a plain network: answers as before, largest difference %.1e",
                 rounding), rounding <= ROUNDING);
-        checks.check("base: no parameter moved by a bit", Checks.sameBits(base.params(), before.params));
+        checks.check("base: parameters unchanged, bit for bit", Checks.sameBits(base.params(), before.params));
     }
 
-    /** The two that teach what lies below the output layer, in figures of the table. */
+    /** Compares LoRA and full fine-tuning by figures of the table. */
     private static String outcome(ResultTable results) {
         List<String> head = results.header();
         Map<String, List<String>> rows = results.rows().stream().collect(Collectors.toMap(row -> row.get(0), row -> row));
-        return String.format("LoRA comes to %s (%s) and %s (%s) with %s trained values, full fine-tuning to %s and %s with %s.",
+        return String.format("LoRA reaches %s (%s) and %s (%s) with %s trained values, full fine-tuning %s and %s with %s.",
                 rows.get(LORA).get(TAUGHT), head.get(TAUGHT), rows.get(LORA).get(BEFORE), head.get(BEFORE),
                 rows.get(LORA).get(TRAINED), rows.get(FULL).get(TAUGHT), rows.get(FULL).get(BEFORE), rows.get(FULL).get(TRAINED));
     }
 
     /**
-     * What the page tells.
+     * What the report says.
      *
      * @param task    what the base can do and what it is taught
      * @param measure what the figures of the table are
@@ -326,17 +327,17 @@ abstract class Comparison implements Callable<Integer> {
     record Story(String title, String task, String measure) {
     }
 
-    /** What was compared and what came of it, as a page; of the trainings, those after the first, which made the base. */
+    /** Writes the comparison and its results as a page, without the first training, which made the base. */
     private void report(Story story, MultiLayerNetwork base, ThreeWays ways, ResultTable results, Path folder)
             throws IOException {
         Path page = folder.resolve("report.html");
         AdapterReport report = new AdapterReport(story.title, base).add(LORA, LoRAAdapter.of(ways.lora.network))
-                .about(story.task + " Three ways to do so start from the same network and get the same data"
-                        + (rate.sweeps() ? " and epochs, each with a learning rate of its own, which a sweep found"
+                .about(story.task + " Three ways of teaching start from the same network and use the same data"
+                        + (rate.sweeps() ? " and epochs, each with its own learning rate, found by a sweep"
                         : ", epochs and learning rate") + ": training its output layer alone (head-only), training adapters of "
                         + "rank " + rank
                         + " beside its frozen weights (LoRA), and training every weight (full fine-tuning).")
-                .about(story.measure + " Nothing was trained on what is tested here. " + outcome(results))
+                .about(story.measure + " No test data was used for training. " + outcome(results))
                 .results(results);
         facts.forEach(report::fact);
         rate.swept().forEach(report::rates);
@@ -345,7 +346,7 @@ abstract class Comparison implements Callable<Integer> {
         out().println("Look at it: " + page.toUri());
     }
 
-    /** The end: checks, and a page to look at. */
+    /** Runs the checks and writes the report. */
     final int conclude(Story story, MultiLayerNetwork base, Before before, ThreeWays ways, ResultTable results, Path folder)
             throws IOException {
         Checks checks = new Checks(spec.commandLine());

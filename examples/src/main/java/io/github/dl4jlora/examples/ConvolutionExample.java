@@ -68,7 +68,7 @@ public final class ConvolutionExample extends Comparison {
         Random random = new Random(seed());
         Digits.Split paper = new Digits.Split(onPaper(digits.train()), onPaper(digits.test()));
         Digits.Split board = new Digits.Split(onBoard(paper.train(), random), onBoard(paper.test(), random));
-        tellData(String.format(Locale.ROOT, "%,d handwritten digits to learn from, %,d to be tested on", paper.train().size(),
+        tellData(String.format(Locale.ROOT, "%,d handwritten digits to train on, %,d to test on", paper.train().size(),
                 paper.test().size()));
 
         MultiLayerNetwork base = newNetwork();

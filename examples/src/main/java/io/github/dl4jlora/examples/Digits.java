@@ -18,7 +18,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.zip.GZIPInputStream;
 
-/** Handwritten digits, 8×8 grey pixels each; where they come from is told in {@code digits.txt} beside the data. */
+/** Handwritten digits, 8×8 grey pixels each; {@code digits.txt} beside the data names their source. */
 public record Digits(List<Digit> images) {
 
     static final int SIDE = 8;
@@ -48,7 +48,7 @@ public record Digits(List<Digit> images) {
         }
     }
 
-    /** Two parts without a common image, in which every digit has the same share. */
+    /** Two disjoint parts, in which every digit has the same share. */
     public record Split(Digits train, Digits test) {
     }
 
@@ -96,7 +96,7 @@ public record Digits(List<Digit> images) {
         return images.stream().filter(digit -> digit.label == label).toList();
     }
 
-    /** Those whose digit is even, with 0, or odd, with 1. */
+    /** The even digits for parity 0, the odd ones for 1. */
     public Digits ofParity(int parity) {
         return new Digits(images.stream().filter(digit -> digit.label % 2 == parity).toList());
     }

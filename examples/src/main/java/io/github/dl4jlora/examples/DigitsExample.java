@@ -18,9 +18,9 @@ import java.nio.file.Path;
 import java.util.Locale;
 
 /**
- * A network that reads upright digits learns to read digits that lie on their side, in three ways: with only its output
- * layer trained, with LoRA, and with every weight trained. All three start from the same network and get the same
- * images, epochs and updater. {@link #compare} is the story from top to bottom.
+ * A network that reads upright digits learns to read digits that lie on their side, in three ways: with only its output layer
+ * trained, with LoRA, and with every weight trained. All three start from the same network and get the same images, epochs and
+ * updater. {@link #compare} shows the whole procedure.
  */
 @Command(name = "digits", sortOptions = false, description = "Trains a network on upright handwritten digits, teaches it digits "
         + "turned by 90 degrees with LoRA, and compares that with training only its output layer and with full fine-tuning.")
@@ -56,7 +56,7 @@ public final class DigitsExample extends Comparison {
         // Real handwriting, and the same images lying on their side. Nothing is trained on test images.
         Digits.Split upright = Digits.load().split(TEST_SHARE, seed());
         Digits.Split turned = new Digits.Split(upright.train().turned(), upright.test().turned());
-        tellData(String.format(Locale.ROOT, "%,d handwritten digits to learn from, %,d to be tested on", upright.train().size(),
+        tellData(String.format(Locale.ROOT, "%,d handwritten digits to train on, %,d to test on", upright.train().size(),
                 upright.test().size()));
 
         // The base learns to read upright digits only.

@@ -10,7 +10,7 @@ import java.nio.file.Path;
 import java.util.Locale;
 import java.util.stream.Stream;
 
-/** Figures of a table, as people read them. */
+/** Formats figures for tables. */
 public final class Figures {
 
     private Figures() {
@@ -43,7 +43,7 @@ public final class Figures {
         return sum;
     }
 
-    /** The share of examples that a network gives the right class. */
+    /** The share of examples that a network classifies correctly. */
     static String accuracy(MultiLayerNetwork network, DataSetIterator test) {
         return String.format(Locale.ROOT, "%.1f %%", 100 * network.evaluate(test).accuracy());
     }

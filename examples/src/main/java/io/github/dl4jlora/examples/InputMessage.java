@@ -6,7 +6,7 @@ import picocli.CommandLine.ParseResult;
 
 import java.io.IOException;
 
-/** What the user can mend, a missing or broken file, takes a message; anything else is a bug and takes its stack trace. */
+/** Prints a message for what the user can fix, a missing or broken file; anything else is a bug and keeps its stack trace. */
 public final class InputMessage implements IExecutionExceptionHandler {
 
     @Override

@@ -3,7 +3,7 @@ package io.github.dl4jlora.examples;
 import ch.qos.logback.classic.pattern.ClassicConverter;
 import ch.qos.logback.classic.spi.ILoggingEvent;
 
-/** Has a line of the log begin where a {@link StatusLine} is; logback's configurations name it. */
+/** Clears a {@link StatusLine} so that a log line can take its place; logback's configurations name this class. */
 public final class MakeRoom extends ClassicConverter {
 
     @Override

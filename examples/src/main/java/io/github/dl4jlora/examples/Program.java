@@ -5,18 +5,18 @@ import picocli.CommandLine;
 import java.io.IOException;
 import java.util.Optional;
 
-/** A command line as a program: fitted to the terminal, and failed if what it printed got lost. */
+/** Runs a command line as a program: its output fits the terminal, and the program fails if output is lost. */
 public final class Program {
 
-    /** Lines that are longer are hard to read. */
+    /** Longer lines are hard to read. */
     private static final int WIDEST = 120;
-    /** Picocli's least. */
+    /** Picocli's minimum. */
     private static final int NARROWEST = 55;
 
     private Program() {
     }
 
-    /** The exit code. Help and tables are as wide as the terminal, or 80 columns where there is none. */
+    /** Runs a command line and returns the exit code. Help and tables are as wide as the terminal, or 80 columns without one. */
     public static int run(CommandLine line, String... arguments) {
         StandardOutput out = new StandardOutput();
         line.setOut(out.writer());
@@ -29,9 +29,9 @@ public final class Program {
         int exitCode = line.execute(arguments);
         line.getOut().flush();
         Optional<IOException> failure = out.failure();
-        // Who asks for a few lines, as head does, knows that the rest is lost.
+        // A reader such as head closes the pipe on purpose.
         failure.filter(lost -> !"Broken pipe".equals(lost.getMessage())).ifPresent(lost -> {
-            line.getErr().println(line.getCommandName() + ": what it prints could not be written: " + lost.getMessage());
+            line.getErr().println(line.getCommandName() + ": the output could not be written: " + lost.getMessage());
             line.getErr().flush();
         });
         return failure.isPresent() && exitCode == CommandLine.ExitCode.OK ? CommandLine.ExitCode.SOFTWARE : exitCode;

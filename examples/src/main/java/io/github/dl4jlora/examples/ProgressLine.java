@@ -6,7 +6,7 @@ import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import java.io.PrintWriter;
 import java.util.Locale;
 
-/** How far a training is, on a {@link StatusLine}; what it came to, when it is done, on the standard output stream. */
+/** Shows a training's progress on a {@link StatusLine}, and prints the result to the standard output stream at the end. */
 public final class ProgressLine extends BaseTrainingListener {
 
     private final PrintWriter out;

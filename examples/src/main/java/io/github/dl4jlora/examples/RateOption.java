@@ -16,7 +16,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
 
-/** At which learning rate each way is taught: the example's own, a given one, or one that a sweep finds for each. */
+/** The learning rate of each way: the example's own, a given one, or one that a sweep finds for each. */
 public final class RateOption {
 
     private static final int FEW_POINTS = 6;
@@ -33,16 +33,16 @@ public final class RateOption {
     private static final class Choice {
 
         @Option(names = "--learning-rate", paramLabel = "<rate>",
-                description = "Learning rate of whatever is taught, instead of the example's own; the base keeps that.")
+                description = "Learning rate of all trainings after the base's. Default: the example's own.")
         private Double rate;
 
         @Option(names = "--sweep",
-                description = "Tries learning rates for each way first, a few steps each, and teaches with what "
-                + "LearningRateSweep suggests.")
+                description = "First tries several learning rates for each way, a few steps each, then trains with the rate "
+                        + "that LearningRateSweep suggests.")
         private boolean sweep;
     }
 
-    /** The rate that is given, or the example's own. */
+    /** The given rate, or the example's own. */
     public double or(double usual) {
         if (choice.rate == null) {
             return usual;
@@ -61,7 +61,7 @@ public final class RateOption {
     /**
      * Gives a network the rate that a sweep suggests, if one is asked for.
      *
-     * @param brief whether to show that it works rather than what a good rate is
+     * @param brief whether a few rates and steps are enough, to show that it works
      */
     public void find(String name, MultiLayerNetwork network, DataSetIterator data, boolean brief) {
         if (choice.sweep) {
@@ -86,12 +86,12 @@ public final class RateOption {
         return rates.suggested();
     }
 
-    /** By the way's name. */
+    /** By the name of the way. */
     public Map<String, LearningRates> swept() {
         return swept;
     }
 
-    /** What the page says of it. */
+    /** What the report says about the rate. */
     public String told(double usual) {
         return (swept.isEmpty() ? String.valueOf(or(usual)) : swept.entrySet().stream().map(entry ->
                 String.format(Locale.ROOT, "%s %.2e", entry.getKey(), entry.getValue().suggested()))

@@ -6,14 +6,14 @@ import java.util.List;
 import java.util.stream.IntStream;
 
 /**
- * A text table: the first column to the left, the others, which hold figures, to the right. Where it is too wide, headings and
- * then cells go on in further lines; nothing is left out.
+ * A text table. The first column is aligned left, the others, which hold figures, are aligned right. In a table that is too wide,
+ * headings and then cells are wrapped; nothing is left out.
  */
 public final class ResultTable {
 
     private static final String GAP = "   ";
     private static final int NARROWEST_COLUMN = 3;
-    /** Where a word may be broken, as names of layers and numbers are. */
+    /** Characters after which a word, such as a layer's name or a number, may be broken. */
     private static final String BREAKS = "-_./,";
 
     private final List<List<String>> rows = new ArrayList<>();
@@ -38,12 +38,12 @@ public final class ResultTable {
         return this;
     }
 
-    /** {@return its first line, cell by cell} */
+    /** {@return the cells of the header} */
     public List<String> header() {
         return rows.get(0);
     }
 
-    /** {@return the lines below that, cell by cell} */
+    /** {@return the cells of the rows below the header} */
     public List<List<String>> rows() {
         return rows.subList(1, rows.size());
     }
@@ -54,13 +54,16 @@ public final class ResultTable {
         return toString(Terminal.USUAL_COLUMNS);
     }
 
-    /** As {@link #toString()}, in at most so many columns, if they are enough for {@value #NARROWEST_COLUMN} in each. */
+    /**
+     * As {@link #toString()}, in lines of at most {@code most} characters, if they leave {@value #NARROWEST_COLUMN} for each
+     * column.
+     */
     public String toString(int most) {
         int[] widths = IntStream.range(0, columns).map(i -> rows.stream().mapToInt(row -> row.get(i).length()).max().orElse(0))
                 .toArray();
         String gap = GAP;
         if (width(widths, gap) > most) {
-            // Headings in several lines, which costs least to read.
+            // Headings are wrapped first, since that costs the least legibility.
             for (int i = 0; i < columns; i++) {
                 int column = i;
                 int words = Arrays.stream(rows.get(0).get(i).split(" ")).mapToInt(String::length).max().orElse(0);
@@ -102,7 +105,7 @@ public final class ResultTable {
         }
     }
 
-    /** In lines that are short enough, ended behind one of {@link #BREAKS} where there is one. */
+    /** Wraps a cell, at a space or after one of {@link #BREAKS} if possible. */
     private static List<String> broken(String cell, int width) {
         List<String> lines = new ArrayList<>();
         String rest = cell;

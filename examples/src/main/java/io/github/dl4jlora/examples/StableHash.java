@@ -5,7 +5,7 @@ import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 
-/** A text's number that looks random and is the same on every machine, today and tomorrow. */
+/** A number for a text that looks random, and is always the same on every machine. */
 public final class StableHash {
 
     private StableHash() {

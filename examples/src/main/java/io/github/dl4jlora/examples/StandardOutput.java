@@ -10,7 +10,7 @@ import java.nio.charset.Charset;
 import java.util.Optional;
 import java.util.stream.Stream;
 
-/** The standard output stream, which remembers why it failed: {@code System.out} and every PrintWriter keep silent on that. */
+/** The standard output stream, which remembers why writing failed; {@code System.out} and PrintWriter do not tell the reason. */
 final class StandardOutput extends OutputStream {
 
     private final OutputStream stream;
@@ -28,14 +28,14 @@ final class StandardOutput extends OutputStream {
         return new PrintWriter(new OutputStreamWriter(this, charset()), true);
     }
 
-    /** What a terminal expects, where Java knows: newer JDKs under the first name, JDK 17 under the second. */
+    /** The terminal's encoding, if Java knows it: newer JDKs have it under the first name, JDK 17 under the second. */
     private static Charset charset() {
         return Stream.of("stdout.encoding", "sun.stdout.encoding").map(System::getProperty)
                 .filter(name -> name != null && Charset.isSupported(name)).findFirst().map(Charset::forName)
                 .orElse(Charset.defaultCharset());
     }
 
-    /** Why not everything was written. */
+    /** The first failure to write, if any. */
     Optional<IOException> failure() {
         return Optional.ofNullable(failure);
     }

@@ -5,8 +5,8 @@ import java.util.function.IntSupplier;
 import java.util.function.Supplier;
 
 /**
- * A line that says how far something is, on a terminal alone: it is rewritten in place several times a second, so that a clock in
- * it moves while a step takes long, cut to the terminal's width, and gone when the work ends or the program is ended.
+ * A line that shows progress, on a terminal only. It is rewritten in place several times a second, so that a clock in it moves
+ * during a long step; it is cut to the terminal's width, and removed when the work ends or the program is terminated.
  */
 public final class StatusLine {
 
@@ -15,7 +15,7 @@ public final class StatusLine {
     private static final String CUT = "...";
     private static final int END = 16;
 
-    /** The one that was shown last, for those who print on the same stream. */
+    /** The line that was shown last, for others that print to the same stream. */
     private static volatile StatusLine current;
 
     private final PrintWriter errors;
@@ -28,14 +28,14 @@ public final class StatusLine {
     private int width;
     private int shown;
 
-    /** On the standard error stream. */
+    /** A line on the standard error stream. */
     public StatusLine(PrintWriter errors) {
         this(errors, Terminal.ERRORS.isThere(), Terminal.ERRORS::columns);
     }
 
     /**
      * @param terminal whether to show anything
-     * @param columns  of the terminal, asked again and again
+     * @param columns  supplies the terminal's width, which may change
      */
     StatusLine(PrintWriter errors, boolean terminal, IntSupplier columns) {
         this.errors = errors;
@@ -43,7 +43,7 @@ public final class StatusLine {
         this.columns = columns;
     }
 
-    /** Shows a state, which is asked anew whenever the line is drawn, until there is another one. */
+    /** Shows a state until the next call; {@code text} is asked again whenever the line is drawn. */
     public synchronized void show(Supplier<String> text) {
         if (!terminal) {
             return;
@@ -82,7 +82,7 @@ public final class StatusLine {
         shown = text.length();
     }
 
-    /** Without something before the end, where the name of a file is. */
+    /** Cuts out a part before the end, since a file's name is often at the end. */
     private static String fitting(String text, int most) {
         if (text.length() <= most) {
             return text;
@@ -96,7 +96,7 @@ public final class StatusLine {
         return shown == 0 ? "" : "\r" + " ".repeat(Math.min(shown, Math.max(0, width - 1))) + "\r";
     }
 
-    /** What somebody else's line on the error stream must begin with, so that it does not go on behind a status. */
+    /** What any other line on the error stream must begin with, so that it does not continue the status line. */
     static String makeRoom() {
         StatusLine line = current;
         return line == null ? "" : line.leave();
@@ -108,7 +108,7 @@ public final class StatusLine {
         return blank;
     }
 
-    /** Takes the line away. */
+    /** Removes the line. */
     public synchronized void clear() {
         if (clock != null) {
             clock = null;
@@ -119,7 +119,7 @@ public final class StatusLine {
             try {
                 Runtime.getRuntime().removeShutdownHook(hook);
             } catch (IllegalStateException e) {
-                // The program is being ended, and this is the hook.
+                // The program is being terminated, and the hook made this call.
             }
         }
     }

@@ -6,8 +6,8 @@ import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import java.util.stream.LongStream;
 
 /**
- * Times the steps of a training, each from the end of the step before it; the first of an epoch, which has none before
- * it, does not count.
+ * Times the steps of a training, each from the end of the previous step; the first step of an epoch has no previous one and does
+ * not count.
  */
 public final class StepTimer extends BaseTrainingListener {
 
@@ -37,7 +37,7 @@ public final class StepTimer extends BaseTrainingListener {
         last = now;
     }
 
-    /** From the timer's making to the end of the last epoch. */
+    /** From the timer's creation to the end of the last epoch. */
     public double totalSeconds() {
         return (end - start) / 1e9;
     }

@@ -24,9 +24,9 @@ import java.util.Locale;
 import java.util.Random;
 
 /**
- * A recurrent network that has read Alice's Adventures in Wonderland letter by letter learns how Shakespeare's people
- * talk: with its output layer trained, with adapters on its LSTM layer, and with every weight trained. What counts is
- * how many bits the next letter still costs it, on pages that it has not read.
+ * A recurrent network that has read Alice's Adventures in Wonderland letter by letter learns how Shakespeare's characters talk:
+ * with its output layer trained, with adapters on its LSTM layer, and with every weight trained. The measure is bits per
+ * character, on pages that it has not read.
  */
 @Command(name = "style", sortOptions = false,
         description = "Trains a character LSTM on Alice in Wonderland, teaches it the style of "
@@ -64,7 +64,7 @@ public final class StyleExample extends Comparison {
         Text.Split alice = load("alice.txt.gz");
         Text.Split shakespeare = load("shakespeare.txt.gz");
         tellData(String.format(Locale.ROOT,
-                "%,d characters of Carroll to learn from, then %,d of Shakespeare; %,d and %,d to be tested on",
+                "%,d characters of Carroll to train on, then %,d of Shakespeare; %,d and %,d to test on",
                 alice.train().length(), shakespeare.train().length(), alice.test().length(), shakespeare.test().length()));
 
         MultiLayerNetwork base = newNetwork();
@@ -74,15 +74,15 @@ public final class StyleExample extends Comparison {
         ThreeWays ways = teach(base, lora, 0, LEARNING_RATE, () -> shakespeare.train().batches(BATCH, STEPS), folder);
 
         out().println();
-        out().print("Bits per character, on what was not read:");
+        out().print("Bits per character, on text that was not read:");
         ResultTable results = printTable(ways, base, "Shakespeare", network -> bits(network, shakespeare), "Carroll",
                 network -> bits(network, alice));
         out().println("The base writes:        " + sample(base));
         out().println("With the adapter:       " + sample(ways.lora().network()));
         out().println();
         return conclude(new Story("LoRA on an LSTM: from Carroll to Shakespeare", "A recurrent network that has read Alice in "
-                + "Wonderland letter by letter is taught how Shakespeare's people talk.",
-                "Shakespeare and Carroll: how many bits the next letter costs, on pages not read before; fewer are better."),
+                + "Wonderland letter by letter is taught how Shakespeare's characters talk.",
+                "Shakespeare and Carroll: bits per character, on pages not read before; fewer are better."),
                 base, before, ways, results, folder);
     }
 
@@ -115,7 +115,7 @@ public final class StyleExample extends Comparison {
         return String.format(Locale.ROOT, "%.3f", bits / characters);
     }
 
-    /** Text drawn letter by letter, line breaks shown as a slash. */
+    /** Text sampled letter by letter; line breaks are shown as slashes. */
     private String sample(MultiLayerNetwork network) {
         Random random = new Random(seed());
         StringBuilder text = new StringBuilder("\n");

@@ -9,9 +9,10 @@ import java.util.OptionalInt;
 import java.util.concurrent.TimeUnit;
 
 /**
- * What a standard stream of this program is connected with. Java does not tell: {@code System.console()} speaks of input and
- * output together up to JDK 21, and is always there from JDK 22 on. So the system is asked: on Linux what the descriptor is a
- * link to, and wherever there is a shell, {@code stty} for the width, which no variable follows when a window is resized.
+ * The terminal, if any, that a standard stream of this program is connected to. Java does not tell: {@code System.console()}
+ * covers input and output together up to JDK 21, and always exists from JDK 22 on. So the system is asked: on Linux, what the
+ * descriptor links to; and where there is a shell, {@code stty} for the width, since no environment variable follows a resized
+ * window.
  */
 public enum Terminal {
 
@@ -21,7 +22,7 @@ public enum Terminal {
     /** The standard error stream. */
     ERRORS(2, "stty size <&2 2>/dev/null");
 
-    /** Where nobody says how wide it is. */
+    /** The width if the terminal's is unknown. */
     public static final int USUAL_COLUMNS = 80;
 
     private static final String NONE = "";
@@ -35,7 +36,7 @@ public enum Terminal {
         this.question = question;
     }
 
-    /** Whether somebody looks at it. */
+    /** Whether the stream is connected to a terminal. */
     public boolean isThere() {
         return ask().isPresent();
     }
@@ -50,13 +51,13 @@ public enum Terminal {
         return columns != null && columns.matches("[1-9]\\d{0,4}") ? Integer.parseInt(columns) : USUAL_COLUMNS;
     }
 
-    /** Nothing if it is no terminal, 0 if it is one that does not know its width. */
+    /** Empty if the stream is not a terminal, 0 if the terminal does not know its width. */
     private OptionalInt ask() {
         String file = NONE;
         try {
             file = Files.readSymbolicLink(link).toString();
         } catch (IOException | UnsupportedOperationException e) {
-            // Another system than Linux, or its /proc is hidden: the shell knows.
+            // Not Linux, or /proc is hidden: the shell is asked.
         }
         if (!file.equals(NONE) && !file.startsWith("/dev/pts/") && !file.startsWith("/dev/tty") && !file.equals("/dev/console")) {
             return OptionalInt.empty();
@@ -90,7 +91,7 @@ public enum Terminal {
         }
     }
 
-    /** For systems without a shell; what is not known to be a terminal is none. */
+    /** For systems without a shell; in doubt, the stream counts as no terminal. */
     private static boolean isConsole() {
         Console console = System.console();
         if (console == null) {

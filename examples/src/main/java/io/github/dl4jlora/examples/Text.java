@@ -14,13 +14,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.zip.GZIPInputStream;
 
-/** A text as characters to be foretold; where the texts come from is told in {@code texts.txt} beside them. */
+/** A text whose characters are to be predicted; {@code texts.txt} beside the texts names their source. */
 public record Text(String characters) {
 
-    /** Every character that a text may hold. */
+    /** Every character that a text may contain. */
     public static final String ALPHABET = "\n !\"'(),-.:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-    /** Two parts without a common character: what comes first, and what comes last. */
+    /** The beginning and the end of a text, which do not overlap. */
     public record Split(Text train, Text test) {
     }
 
@@ -32,7 +32,7 @@ public record Text(String characters) {
         }
     }
 
-    /** The beginning, or all of it where it is no longer. */
+    /** The first {@code length} characters, or the whole text if it is shorter. */
     public Text first(int length) {
         return new Text(characters.substring(0, Math.min(length, characters.length())));
     }
@@ -47,8 +47,8 @@ public record Text(String characters) {
     }
 
     /**
-     * Pieces of {@code steps} characters in the order of the text, each with what follows every one of its characters;
-     * what is left over at the end is left out.
+     * Pieces of {@code steps} characters in the order of the text, labelled with the next character at each step; an incomplete
+     * piece at the end is left out.
      */
     DataSetIterator batches(int batchSize, int steps) {
         return new ExistingDataSetIterator(list(batchSize, steps));

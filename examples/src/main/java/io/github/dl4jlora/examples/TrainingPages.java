@@ -3,12 +3,12 @@ package io.github.dl4jlora.examples;
 import org.deeplearning4j.optimize.api.TrainingListener;
 
 /**
- * DL4J's training pages in a browser. What serves them comes with the Maven profile {@code ui}, since it is large;
- * {@link UiOption} finds it where it is.
+ * DL4J's training pages in a browser. Their server is large, so it comes with the Maven profile {@code ui}; {@link UiOption}
+ * finds it if it is there.
  */
 public interface TrainingPages extends AutoCloseable {
 
-    /** Makes some. */
+    /** Opens training pages. */
     interface Provider {
 
         /**

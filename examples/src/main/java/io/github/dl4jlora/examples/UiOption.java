@@ -13,17 +13,17 @@ import java.util.List;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 
-/** {@code --ui} on an example: DL4J's training pages, for as long as it runs and until the user has seen enough. */
+/** {@code --ui} on an example: shows DL4J's training pages while it runs, and afterwards until the user presses Enter. */
 public final class UiOption implements AutoCloseable {
 
     private static final int HIGHEST_PORT = 65535;
 
-    @Option(names = "--ui", order = 70, description = "Shows scores, adapter sizes and update ratios in a browser while it "
-            + "trains. Needs the Maven profile ui: mvn -Pui ...")
+    @Option(names = "--ui", order = 70, description = "Shows scores, adapter sizes and update ratios in a browser during "
+            + "training. Needs the Maven profile ui: mvn -Pui ...")
     private boolean wanted;
 
     @Option(names = "--ui-port", order = 71, defaultValue = "9000",
-            description = "Port of these pages. Default: ${DEFAULT-VALUE}.")
+            description = "Port of the training pages. Default: ${DEFAULT-VALUE}.")
     private int port;
 
     @Spec(Spec.Target.MIXEE)
@@ -48,7 +48,7 @@ public final class UiOption implements AutoCloseable {
         } catch (IllegalStateException e) {
             throw new ParameterException(command.commandLine(), e.getMessage(), e);
         } catch (NoClassDefFoundError | ServiceConfigurationError e) {
-            // Of an earlier build with the profile, some is still there: its class without what that needs, or only its name.
+            // An earlier build with the profile left parts behind: the class without its dependencies, or only its name.
             throw leftOut();
         }
         out.println("Training pages: " + pages.address());
@@ -57,13 +57,13 @@ public final class UiOption implements AutoCloseable {
 
     private ParameterException leftOut() {
         return new ParameterException(command.commandLine(),
-                "--ui needs DL4J's training pages, which this build left out. Add the "
-                + "profile ui to the command, for example: mvn -q -Pui -pl examples -am compile exec:exec@digits "
-                + "-Dargs=\"--ui\"; beside another profile: -Pspark,ui");
+                "--ui needs DL4J's training pages, which this build does not contain. Add the profile ui to the command, "
+                + "for example: mvn -q -Pui -pl examples -am compile exec:exec@digits "
+                + "-Dargs=\"--ui\"; with another profile: -Pspark,ui");
     }
 
     /**
-     * For where the pages cannot be shown.
+     * Refuses the option where the pages cannot be shown.
      *
      * @throws ParameterException if they are wanted
      */
@@ -73,7 +73,7 @@ public final class UiOption implements AutoCloseable {
         }
     }
 
-    /** What a network needs besides its own listeners; none if the pages are not wanted. */
+    /** The listeners that feed the pages; none if the pages are not wanted. */
     public List<TrainingListener> listeners(String training) {
         return pages == null ? List.of() : List.of(pages.listener(training));
     }

@@ -5,10 +5,10 @@ import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** A name of a file with letters that this JVM's encoding of names lacks: its own message tells nobody what to do. */
+/** A file name with characters that this JVM's encoding of file names lacks. Java's own message does not say what to do. */
 public final class UnreadableName {
 
-    /** How Java's reason begins. */
+    /** The beginning of Java's reason. */
     private static final String UNMAPPABLE = "Malformed input";
     private static final Pattern QUOTED = Pattern.compile("cannot convert '(.*)' to .*\\(java\\.nio\\.file\\."
             + "InvalidPathException: (.*?): ", Pattern.DOTALL);
@@ -17,22 +17,22 @@ public final class UnreadableName {
     private UnreadableName() {
     }
 
-    /** {@return what is said of it, if a failure comes of such a name} */
+    /** {@return the message, if such a name caused the failure} */
     public static Optional<String> in(Throwable failure) {
         for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
             if (cause instanceof InvalidPathException path) {
                 return Optional.of(words(path));
             }
         }
-        // Picocli quotes it, and does not always name it as the cause.
+        // Picocli quotes the exception, but does not always set it as the cause.
         Matcher quoted = QUOTED.matcher(String.valueOf(failure.getMessage()));
         return quoted.find() ? Optional.of(words(new InvalidPathException(quoted.group(1), quoted.group(2)))) : Optional.empty();
     }
 
     private static String words(InvalidPathException path) {
-        String name = "'" + path.getInput().replace(REPLACED, '?').replaceAll("\\p{Cntrl}", "?") + "' is no name of a file";
+        String name = "'" + path.getInput().replace(REPLACED, '?').replaceAll("\\p{Cntrl}", "?") + "' is not a file name";
         return !path.getReason().startsWith(UNMAPPABLE) ? name + ": " + path.getReason()
-                : name + " here: this Java writes names in " + System.getProperty("sun.jnu.encoding") + ", which lacks some of "
-                + "its letters. Set the environment variable LC_ALL to C.UTF-8, or to another locale with UTF-8";
+                : name + " here: this Java writes file names in " + System.getProperty("sun.jnu.encoding") + ", which lacks "
+                + "some of its characters. Set the environment variable LC_ALL to C.UTF-8, or to another locale with UTF-8";
     }
 }

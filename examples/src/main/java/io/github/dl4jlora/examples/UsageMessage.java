@@ -7,7 +7,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
 
 import java.io.PrintWriter;
 
-/** What is said to wrong usage: what is wrong, and where the help is. All of the help would bury the message. Exit code 2. */
+/** The answer to wrong usage: what is wrong, and how to get help. The whole help text would bury the message. Exit code 2. */
 public final class UsageMessage implements IParameterExceptionHandler {
 
     @Override
@@ -24,9 +24,9 @@ public final class UsageMessage implements IParameterExceptionHandler {
         return CommandLine.ExitCode.USAGE;
     }
 
-    /** Without the names of Java's types, which are picocli's. */
+    /** Replaces the names of Java types in picocli's messages. */
     private static String words(String message) {
-        return message.replaceFirst("' is not an? (int|long)$", "' is no whole number").replaceFirst("' is not a (double|float)$",
-                "' is no number");
+        return message.replaceFirst("' is not an? (int|long)$", "' is not a whole number")
+                .replaceFirst("' is not a (double|float)$", "' is not a number");
     }
 }

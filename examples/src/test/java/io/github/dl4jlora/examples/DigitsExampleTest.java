@@ -39,7 +39,7 @@ class DigitsExampleTest {
 
     @ParameterizedTest
     @CsvSource({"--rank, 0, --rank is 0", "--alpha, NaN, --alpha is NaN", "--epochs, 0, --epochs is 0",
-            "--storage, cloud, 'expected one of [SHARED, EMBEDDED]'", "--seed, x, 'is no whole number'"})
+            "--storage, cloud, 'expected one of [SHARED, EMBEDDED]'", "--seed, x, 'is not a whole number'"})
     void aBadValueIsNamedWithWhatIsExpected(String option, String value, String message) {
         int exitCode = run(option, value);
 
@@ -55,7 +55,7 @@ class DigitsExampleTest {
         assertThat(out.toString().lines().filter(line -> line.matches(
                 " +(head-only|LoRA|full fine-tuning) +learning rate .*e-0\\d suggested, of 6 .*"))).hasSize(3);
         assertThat(folder.resolve("report.html")).content().contains("<h2>Learning rates</h2>",
-                "each with a learning rate of its own", ", swept, Adam");
+                "each with its own learning rate", ", swept, Adam");
     }
 
     @Test
@@ -75,7 +75,7 @@ class DigitsExampleTest {
         Path file = Files.writeString(folder.resolve("file"), "");
 
         assertThat(run("--output", file.toString())).isEqualTo(CommandLine.ExitCode.USAGE);
-        assertThat(err.toString()).contains("is no folder");
+        assertThat(err.toString()).contains("is not a folder");
     }
 
     @Test

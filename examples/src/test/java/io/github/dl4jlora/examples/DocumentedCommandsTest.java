@@ -100,7 +100,7 @@ class DocumentedCommandsTest {
         }
         PseudoTerminal.Ended ended = typed("mvn -q -pl benchmarks -am compile exec:exec@compare -Dargs=\"--rounds many\"");
         assertThat(ended.exitCode()).isEqualTo(1);
-        assertThat(ended.shown()).contains("'many' is no whole number", "See compare --help")
+        assertThat(ended.shown()).contains("'many' is not a whole number", "See compare --help")
                 .doesNotContain("\tat ", "ExecuteException", "Usage:");
     }
 

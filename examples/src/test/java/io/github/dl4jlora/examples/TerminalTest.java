@@ -134,7 +134,7 @@ class TerminalTest {
 
         assertThat(Program.run(line, full)).isEqualTo(CommandLine.ExitCode.SOFTWARE);
 
-        assertThat(errors.toString().strip()).isEqualTo("printer: what it prints could not be written: No space left on device");
+        assertThat(errors.toString().strip()).isEqualTo("printer: the output could not be written: No space left on device");
         StandardOutput taken = new StandardOutput(OutputStream.nullOutputStream());
         assertThat(Program.run(new CommandLine(new Printer()).setOut(taken.writer()), taken)).isZero();
     }

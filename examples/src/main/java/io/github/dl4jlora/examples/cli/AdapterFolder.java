@@ -26,7 +26,7 @@ final class AdapterFolder {
         Path name = file.getFileName();
         if (name.toString().equals(TENSORS) || name.toString().equals(CONFIG)) {
             Path folder = file.getParent();
-            throw new IOException(file + " is a part of an adapter, and an adapter is named by its folder: "
+            throw new IOException(file + " is part of an adapter. Name the adapter's folder instead: "
                     + (folder == null ? "." : folder));
         }
     }
@@ -44,7 +44,7 @@ final class AdapterFolder {
         }
         if (!Files.isDirectory(folder)) {
             throw new IOException(folder + " is a file, but an adapter is a folder with " + TENSORS
-                    + ". Of a saved network, export makes one");
+                    + ". To make one from a saved network, use export");
         }
         return loader.load(folder);
     }

@@ -19,7 +19,7 @@ final class Adapting {
     }
 
     /**
-     * The network with the adapter: a stock one is adapted, an adapted one gets the adapter in place of what it has.
+     * The network with the adapter: a stock network is adapted; in an adapted one, the adapter replaces the network's own.
      *
      * @param anyBase whether the adapter may come from a network with other weights
      * @throws IOException if the two do not fit; the message names both
@@ -31,7 +31,7 @@ final class Adapting {
     /**
      * As {@link #put(SavedNetwork, LoRAAdapter, Path, boolean)}.
      *
-     * @param renamed what the adapter's folder calls its layers, by their names in the adapter, where the two differ
+     * @param renamed names of layers in the adapter's folder, by their names in the adapter, where the two differ
      */
     static SavedNetwork put(SavedNetwork network, LoRAAdapter adapter, Path folder, boolean anyBase, Map<String, String> renamed)
             throws IOException {
@@ -48,7 +48,7 @@ final class Adapting {
     private static void requireLayers(SavedNetwork network, LoRAAdapter adapter, Path folder, Map<String, String> renamed)
             throws IOException {
         List<String> names = network.summary().rows().stream().map(LoRASummary.Row::name).toList();
-        // Layers in full may have the names of PyTorch's modules, which the network knows.
+        // Layers trained in full may have the names of PyTorch modules, which the network knows.
         List<String> strangers = adapter.layers().stream()
                 .filter(layer -> names.stream().noneMatch(name -> layer.equals(name) || layer.startsWith(name + ".")))
                 .map(layer -> "\"" + layer + "\"" + (renamed.containsKey(layer)

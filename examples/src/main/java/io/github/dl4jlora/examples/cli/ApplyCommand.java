@@ -15,11 +15,11 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Locale;
 
-@Command(name = "apply", header = "Makes an adapted network of a trained one.",
+@Command(name = "apply", header = "Makes an adapted network from a trained one.",
         description =
-                {"With an ADAPTER: the network as the adapter changes it. Without one: a fresh adapter, to be trained in Java; "
-                + "until then the network computes what it did.",
-                "With --quantize the base is read layer by layer and kept in fewer bits.",
+                {"With an ADAPTER: the network with this adapter. Without one: the network with a fresh adapter, to be trained "
+                        + "in Java; until then its outputs do not change.",
+                "With --quantize, the base is read layer by layer and quantised.",
                 "The result holds base and adapter; LoRA.loadComputationGraph and LoRA.loadMultiLayerNetwork read it."},
         footer = {"  dl4j-lora apply base.zip --rank 8 --alpha 16 --scaling alpha_over_rank -o tuned.zip",
                 "  dl4j-lora apply base.zip --rank 8 --quantize nf4 -o tuned.zip",
@@ -33,7 +33,7 @@ final class ApplyCommand extends Work {
     private Path adapter;
 
     @Option(names = "--quantize", paramLabel = "WORD",
-            description = "Keeps the base in fewer bits: ${COMPLETION-CANDIDATES}. Default: as it is.")
+            description = "Quantises the base: ${COMPLETION-CANDIDATES}. Default: no quantisation.")
     private Quantization quantize;
 
     @Mixin
@@ -45,8 +45,8 @@ final class ApplyCommand extends Work {
     @Override
     void run(Progress progress, Facts facts) throws IOException {
         if (adapter != null && fresh != null) {
-            throw new ParameterException(spec().commandLine(), "An ADAPTER brings its own rank and targets: leave out either "
-                    + adapter + " or the options of a fresh one");
+            throw new ParameterException(spec().commandLine(), "An ADAPTER has its own rank and targets: leave out either "
+                    + adapter + " or the options of a fresh adapter");
         }
         LoRAConfig config = adapter == null
                 ? (fresh == null ? new FreshAdapter() : fresh).config(spec().commandLine()).build() : null;

@@ -20,11 +20,12 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
 
-@Command(name = "combine", header = "Makes one adapter of several.",
-        description = {"All must be adapters of one base; a layer that one lacks is unchanged by it. A negative weight takes a "
-                + "task away.",
-                "Methods, as in PEFT's add_weighted_adapter: CAT adds exactly, ranks add up. SVD is the closest of a rank, so "
-                        + "are those that end in it. The others keep the rank, which must be one for all."},
+@Command(name = "combine", header = "Combines several adapters into one.",
+        description = {"All must be adapters of the same base. An adapter leaves layers that it lacks unchanged. A negative "
+                + "weight removes a task.",
+                "Methods, as in PEFT's add_weighted_adapter: CAT adds exactly, and ranks add up. SVD, and the methods that end "
+                        + "in SVD, give the closest adapter of the rank. The others keep the rank, which must be the same for "
+                        + "all."},
         footer = {"  dl4j-lora combine spam=0.7 tone=0.3 -o both",
                 "  dl4j-lora combine both tone=-0.3 --method svd --rank 8 -o without",
                 "  dl4j-lora combine spam tone --method ties --density 0.5 -o merged",
@@ -39,8 +40,8 @@ final class CombineCommand extends Work {
             description = "${COMPLETION-CANDIDATES}. Default: ${DEFAULT-VALUE}.")
     private Combination.Method method;
 
-    @Option(names = "--rank", paramLabel = "N", description = "SVD, ..._SVD: the rank of the result. Default: the largest "
-            + "there is.")
+    @Option(names = "--rank", paramLabel = "N", description = "SVD, ..._SVD: the rank of the result. Default: the largest rank "
+            + "of the adapters.")
     private Integer rank;
 
     @Option(names = "--density", paramLabel = "X", description = "TIES, DARE, MAGNITUDE_PRUNE: the fraction of values to "
@@ -52,10 +53,11 @@ final class CombineCommand extends Work {
     private Combination.MajoritySign majoritySign;
 
     @Option(names = "--seed", paramLabel = "N", defaultValue = "0",
-            description = "DARE: of its choice. Default: ${DEFAULT-VALUE}.")
+            description = "DARE: seed of the random choice. Default: ${DEFAULT-VALUE}.")
     private long seed;
 
-    @Option(names = "--compress", paramLabel = "N", description = "Afterwards, truncates to a rank and tells what is lost.")
+    @Option(names = "--compress", paramLabel = "N", description = "Finally truncates the result to a rank, and shows what is "
+            + "lost.")
     private Integer compress;
 
     @Mixin
@@ -75,7 +77,7 @@ final class CombineCommand extends Work {
                 try {
                     return new Weighted(Path.of(text.substring(0, equals)), Double.parseDouble(text.substring(equals + 1)));
                 } catch (NumberFormatException e) {
-                    throw new TypeConversionException("\"" + text.substring(equals + 1) + "\" is no weight");
+                    throw new TypeConversionException("\"" + text.substring(equals + 1) + "\" is not a weight");
                 }
             }
         }
@@ -108,7 +110,7 @@ final class CombineCommand extends Work {
         tell(result, uses, facts);
         progress.step("writing " + output.path());
         output.writeAdapter(result.adapter());
-        output.tell("an adapter made of " + adapters.stream().map(Weighted::toString)
+        output.tell("an adapter made from " + adapters.stream().map(Weighted::toString)
                 .collect(Collectors.joining(", ")) + " by " + method
                 + ".", facts);
         facts.put("method", method.name()).put("layers", result.adapter().layers())
@@ -119,7 +121,7 @@ final class CombineCommand extends Work {
         Combination combination = LoRAAdapter.combine(method).seed(seed);
         if (rank != null) {
             require(method.takesRank() && rank >= 1, "--rank " + rank
-                    + " is for --method svd, or one that ends in svd, at least 1; see --compress");
+                    + " must be at least 1, and needs --method svd or one that ends in svd; see --compress");
             combination.rank(rank);
         }
         boolean sparse = method.needsDensity();
@@ -131,7 +133,8 @@ final class CombineCommand extends Work {
             combination.majoritySign(majoritySign);
         }
         require(compress == null || compress >= 1, "--compress " + compress + " must be at least 1");
-        adapters.forEach(adapter -> require(Double.isFinite(adapter.weight), adapter + " has a weight that is no finite number"));
+        adapters.forEach(adapter -> require(Double.isFinite(adapter.weight), adapter + " has a weight that is not a finite "
+                + "number"));
         if (density != null) {
             combination.density(density);
         }

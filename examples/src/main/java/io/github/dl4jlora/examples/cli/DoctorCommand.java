@@ -8,11 +8,11 @@ import picocli.CommandLine.Command;
 import java.io.IOException;
 import java.util.Map;
 
-@Command(name = "doctor", header = "Tells how fast this machine trains, and what keeps it from being faster.",
-        description = {"Processor, BLAS and its kernels, threads, memory, and a LoRA step beside its products alone; for each "
-                + "finding what it costs here, measured now, and the remedy.",
-                "Takes up to half a minute, and means what it says only where nothing else computes. It examines a JVM with "
-                        + "your options and your environment in which nothing is settled, as a program of yours starts."},
+@Command(name = "doctor", header = "Shows how fast this machine trains, and what slows it down.",
+        description = {"Processor, BLAS and its kernels, threads, memory, and a LoRA step next to its matrix products alone; "
+                + "for each finding, what it costs here, measured now, and the remedy.",
+                "Takes up to half a minute, and is reliable only if nothing else computes. It examines a JVM with your options "
+                        + "and environment in which Threads.settle() was not called, which is how a program of yours starts."},
         footer = {"  dl4j-lora doctor", "  dl4j-lora doctor --json"})
 final class DoctorCommand extends Work {
 

@@ -13,10 +13,10 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Locale;
 
-@Command(name = "extract", header = "Makes an adapter of a network that was fine-tuned in full.",
-        description = {"What changed in each layer becomes the closest product of a rank; what that loses is told. Both networks "
-                + "must be of one architecture.",
-                "Give --rank, --energy or both: then the rank is the limit."},
+@Command(name = "extract", header = "Makes an adapter from a network that was fine-tuned in full.",
+        description = {"The change of each layer becomes the closest product A x B of the rank; the loss is shown. Both "
+                + "networks must have the same architecture.",
+                "Give --rank, --energy, or both; with both, the rank is the limit."},
         footer = {"  dl4j-lora extract base.zip finetuned.zip --rank 8 -o adapter",
                 "  dl4j-lora extract base.zip finetuned.zip --energy 0.99 --full-values -o adapter"})
 final class ExtractCommand extends Work {
@@ -31,10 +31,10 @@ final class ExtractCommand extends Work {
     private Integer rank;
 
     @Option(names = "--energy", paramLabel = "X",
-            description = "The share of the change's sum of squares to keep, at most 1: everything.")
+            description = "The share of the change's sum of squares to keep, at most 1 (everything).")
     private Double energy;
 
-    @Option(names = "--full-values", description = "Carries biases, normalisation and whatever else changed along as values.")
+    @Option(names = "--full-values", description = "Also stores biases, normalisation and whatever else changed, as values.")
     private boolean fullValues;
 
     @Mixin
@@ -69,7 +69,7 @@ final class ExtractCommand extends Work {
     private static SavedNetwork whole(SavedNetwork network) throws IOException {
         if (network.kind() == SavedNetwork.Kind.FROZEN) {
             throw new IOException(network.file() + " is " + network.kind()
-                    + ", but extract compares trained weights. Name the network that it was made of");
+                    + ", but extract compares trained weights. Name the network that it was made from");
         }
         return network;
     }
@@ -91,7 +91,7 @@ final class ExtractCommand extends Work {
         try {
             return extraction.build();
         } catch (IllegalArgumentException e) {
-            throw new IOException("No adapter leads from " + base + " to " + fineTuned + ": "
+            throw new IOException("No adapter can be extracted from " + base + " and " + fineTuned + ": "
                     + e.getMessage(), e);
         }
     }

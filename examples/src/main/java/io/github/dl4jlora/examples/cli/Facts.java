@@ -11,7 +11,7 @@ import java.util.Map;
 import java.util.function.IntFunction;
 import java.util.stream.Collectors;
 
-/** What a command has to tell: sentences for people, named values for scripts. */
+/** The result of a command: sentences for people, named values for scripts. */
 final class Facts {
 
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -19,19 +19,19 @@ final class Facts {
     private final List<IntFunction<String>> sentences = new ArrayList<>();
     private final Map<String, Object> values = new LinkedHashMap<>();
 
-    /** Something for people. */
+    /** Adds a sentence for people. */
     Facts say(String sentence) {
         sentences.add(columns -> sentence);
         return this;
     }
 
-    /** As {@link #say(String)}, with as many columns as there are. */
+    /** Adds a table for people, as wide as the output. */
     Facts say(ResultTable table) {
         sentences.add(columns -> table.toString(columns).stripTrailing());
         return this;
     }
 
-    /** Something for scripts: a text, number, truth value, list or map. */
+    /** Adds a value for scripts: a text, number, boolean, list or map. */
     Facts put(String name, Object value) {
         values.put(name, value);
         return this;

@@ -11,7 +11,7 @@ import java.nio.file.FileSystemException;
 import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
 
-/** What is said when the work failed: one message, no stack trace unless asked for, exit code 1. */
+/** What is printed when a command fails: one message, no stack trace unless asked for, exit code 1. */
 final class FailureMessage implements IExecutionExceptionHandler {
 
     static final String STACK_TRACE = "--stacktrace";
@@ -28,9 +28,9 @@ final class FailureMessage implements IExecutionExceptionHandler {
 
     static String message(Throwable failure) {
         if (failure instanceof FrozenWeightsMissingException) {
-            // The library goes on with what to call in Java.
+            // The rest of the library's message says what to call in Java.
             return failure.getMessage().replaceFirst("(?s): nothing in this JVM .*", "")
-                    + ": this is a checkpoint, whose base lies elsewhere. Name the network that it was adapted from with "
+                    + ": this is a checkpoint without its base. Name the network that it was adapted from with "
                     + "--base FILE";
         }
         if (failure instanceof InvalidPathException) {
@@ -40,12 +40,12 @@ final class FailureMessage implements IExecutionExceptionHandler {
             return file.getFile() + " does not exist. Check the name";
         }
         if (failure instanceof AccessDeniedException file) {
-            return file.getFile() + " may not be read or written. Change its permissions, or name another";
+            return file.getFile() + " cannot be read or written: permission denied. Change its permissions, or name another file";
         }
         if (failure instanceof FileSystemException file) {
             return file.getFile() + ": " + (file.getReason() == null ? file.getClass().getSimpleName() : file.getReason());
         }
-        return failure.getMessage() == null ? "an error in the program itself, " + failure.getClass().getSimpleName()
-                + ". Run it again with " + STACK_TRACE + ", and report what it prints" : failure.getMessage();
+        return failure.getMessage() == null ? "internal error, " + failure.getClass().getSimpleName()
+                + ". Run the command again with " + STACK_TRACE + ", and report the output" : failure.getMessage();
     }
 }

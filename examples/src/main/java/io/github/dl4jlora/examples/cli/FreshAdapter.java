@@ -10,7 +10,7 @@ import picocli.CommandLine;
 import java.io.IOException;
 import java.util.Map;
 
-/** How a fresh adapter is made. */
+/** Options of a fresh adapter. */
 final class FreshAdapter {
 
     private static final int DEFAULT_RANK = 8;
@@ -18,7 +18,7 @@ final class FreshAdapter {
     @Option(names = "--rank", paramLabel = "N", description = "Rank of a fresh adapter. Default: 8.")
     private Integer rank;
 
-    @Option(names = "--alpha", paramLabel = "X", description = "Its alpha. Default: 1.")
+    @Option(names = "--alpha", paramLabel = "X", description = "Alpha of a fresh adapter. Default: 1.")
     private double alpha = 1;
 
     @Option(names = "--scaling", paramLabel = "WORD",
@@ -26,23 +26,23 @@ final class FreshAdapter {
     private Scaling scaling = Scaling.ALPHA;
 
     @Option(names = "--targets", paramLabel = "REGEX",
-            description = "Layers to adapt, by full name; may be given often. Default: all "
+            description = "Layers to adapt, by full name; may be repeated. Default: all "
             + "dense layers but the output.")
     private String[] targets = {};
 
-    @Option(names = "--exclude", paramLabel = "REGEX", description = "Layers not to adapt although a target matches them.")
+    @Option(names = "--exclude", paramLabel = "REGEX", description = "Layers not to adapt even if a target matches them.")
     private String[] exclude = {};
 
-    @Option(names = "--trainable", paramLabel = "REGEX", description = "Layers to train in full beside the adapters.")
+    @Option(names = "--trainable", paramLabel = "REGEX", description = "Layers to train in full, in addition to the adapters.")
     private String[] trainable = {};
 
-    @Option(names = "--seed", paramLabel = "N", description = "Seed of the adapter's A. Default: the network's.")
+    @Option(names = "--seed", paramLabel = "N", description = "Seed of a fresh adapter's A. Default: the network's seed.")
     private Long seed;
 
     /**
      * To be called before the network is adapted.
      *
-     * @throws IOException if {@code --rank} is above what the matrix of a layer has; the message names both
+     * @throws IOException if {@code --rank} is too large for the matrix of a layer; the message names both
      */
     void requireRank(SavedNetwork base, LoRAConfig config) throws IOException {
         if (rank == null) {
@@ -51,14 +51,14 @@ final class FreshAdapter {
         Map.Entry<String, Long> least = LoRA.largestRanks(base.model(), config).entrySet().stream()
                 .min(Map.Entry.comparingByValue()).orElse(null);
         if (least != null && rank > least.getValue()) {
-            throw new IOException(base.file() + ": --rank " + rank + " is above the rank of layer \"" + least.getKey()
+            throw new IOException(base.file() + ": --rank " + rank + " is too large for layer \"" + least.getKey()
                     + "\", whose matrix has " + least.getValue() + " rows or columns. Give at most --rank " + least.getValue()
                     + ", or leave the layer out with --exclude");
         }
     }
 
     /**
-     * What the options say.
+     * The configuration from the options.
      *
      * @throws ParameterException if they contradict each other
      */

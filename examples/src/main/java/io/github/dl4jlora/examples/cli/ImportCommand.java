@@ -19,10 +19,10 @@ import java.util.regex.PatternSyntaxException;
 
 @Command(name = "import", header = "Puts an adapter from elsewhere into a saved network.",
         description =
-                {"As apply, for adapters of Python's PEFT, whose modules may bear other names than DL4J's layers. A network "
-                        + "that is adapted already gets this adapter in place of its own.",
-                "--rename maps names: a regular expression, =, and what a match is replaced with ($1 is its first group). The "
-                        + "first that matches the whole name counts."},
+                {"Like apply, for adapters from Python's PEFT, whose modules may have other names than DL4J's layers. In a "
+                        + "network that is already adapted, this adapter replaces the network's own.",
+                "--rename maps names: a regular expression, =, and the replacement ($1 is the first group). The first "
+                        + "expression that matches the whole name counts."},
         footer = {"  dl4j-lora import peft-adapter base.zip -o tuned.zip",
                 "  dl4j-lora import peft-adapter base.zip --rename 'model\\.(fc\\d)=$1' -o tuned.zip"})
 final class ImportCommand extends Work {
@@ -34,13 +34,13 @@ final class ImportCommand extends Work {
     private Path network;
 
     @Option(names = "--rename", paramLabel = "REGEX=NAME",
-            description = "A PyTorch module's name to a DL4J layer's; may be given often.")
+            description = "Maps a PyTorch module's name to a DL4J layer's; may be repeated.")
     private List<String> renames = List.of();
 
-    @Option(names = "--lenient", description = "Leaves out tensors that are missing or not understood, with a warning.")
+    @Option(names = "--lenient", description = "Ignores tensors that are missing or unknown, with a warning.")
     private boolean lenient;
 
-    @Option(names = "--any-base", description = "Takes an adapter that was trained on other weights, with a warning.")
+    @Option(names = "--any-base", description = "Accepts an adapter that was trained on other weights, with a warning.")
     private boolean anyBase;
 
     @Mixin
@@ -80,18 +80,19 @@ final class ImportCommand extends Work {
             int equals = rename.lastIndexOf('=');
             try {
                 if (equals < 1) {
-                    throw new ParameterException(spec().commandLine(), "--rename " + rename + " is no REGEX=NAME");
+                    throw new ParameterException(spec().commandLine(), "--rename " + rename + " is not of the form REGEX=NAME");
                 }
                 String regex = rename.substring(0, equals);
                 parsed.add(new Rename(Pattern.compile(regex), rename.substring(equals + 1)));
-                // Matches nothing at all too, with the same groups: a replacement that asks for others fails here.
+                // The added alternative matches the empty text, with the same groups: a replacement that refers to others fails
+                // here.
                 Pattern.compile(regex + "|").matcher("").replaceFirst(rename.substring(equals + 1));
             } catch (PatternSyntaxException e) {
-                throw new ParameterException(spec().commandLine(), "--rename " + rename + " is no regular expression: "
+                throw new ParameterException(spec().commandLine(), "--rename " + rename + " is not a regular expression: "
                         + e.getMessage(), e);
             } catch (IndexOutOfBoundsException | IllegalArgumentException e) {
                 throw new ParameterException(spec().commandLine(), "--rename " + rename
-                        + " replaces with what its expression lacks: "
+                        + " has an invalid replacement: "
                         + e.getMessage(), e);
             }
         }

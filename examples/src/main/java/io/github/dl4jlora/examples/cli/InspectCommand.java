@@ -26,21 +26,21 @@ import java.util.Set;
 import java.util.function.DoubleSupplier;
 import java.util.stream.Collectors;
 
-@Command(name = "inspect", header = "Tells what a saved network or an adapter holds.",
-        description = {"Of a network: its layers, which of them train, how many values that is, and how the others are kept: "
-                + "their data type or INT8 or NF4, their bytes, and the relative error of weights in fewer bits.",
-                "Of an adapter: alpha, scaling, variant, and the form that its base was kept in while it was trained (FLOAT, "
-                        + "INT8, NF4); rank and size of what each layer learned, the rank that would hold 99 %% of it, and the "
-                        + "id of the weights that it belongs to; with --base, also its size beside these. Then what these "
-                        + "figures advise."},
+@Command(name = "inspect", header = "Shows what a saved network or an adapter contains.",
+        description = {"For a network: its layers, which of them train, the number of trained values, and how the others are "
+                + "stored: data type, INT8 or NF4, bytes, and the relative error of quantised weights.",
+                "For an adapter: alpha, scaling, variant, and how its base was stored during training (FLOAT, INT8, NF4); for "
+                        + "each layer, rank and size of what it learned, the rank that would hold 99 %% of that, and the id of "
+                        + "its base weights; with --base, also the size relative to these weights. Finally, advice that follows "
+                        + "from these figures."},
         footer = {"  dl4j-lora inspect base.zip", "  dl4j-lora inspect adapter --base base.zip",
                 "  dl4j-lora inspect adapter --json"})
 final class InspectCommand extends Work {
 
     private static final String NONE = "-";
-    /** Enough of a content id to tell two apart. */
+    /** Enough digits to distinguish two content ids. */
     private static final int SHORT_ID = 12;
-    /** What mostly is one for all layers, as a sentence calls it. */
+    /** Settings that are mostly the same for all layers, as they are named in a sentence. */
     private static final Map<String, String> SETTINGS = headings("alpha", "alpha", "scaling", "scaling", "factor", "factor",
             "variant", "variant", "init", "start", "storedAs", "base kept as");
     private static final Map<String, String> COLUMNS = headings("name", "layer", "rank", "rank", "needed",
@@ -86,7 +86,7 @@ final class InspectCommand extends Work {
                 .put("layers", summary.rows().stream().map(InspectCommand::values).toList());
     }
 
-    /** A table of the layers, without the columns that only adapters fill where there are none, and the sums. */
+    /** A table of the layers and the sums. Columns that only adapters fill are left out if there are none. */
     static void say(LoRASummary summary, Facts facts) {
         boolean adapted = summary.rows().stream().anyMatch(row -> row.rank() > 0);
         ResultTable table = adapted
@@ -110,13 +110,13 @@ final class InspectCommand extends Work {
         return String.format(Locale.ROOT, "%,d", value);
     }
 
-    /** Without a fraction where there is none. */
+    /** Whole numbers have no fraction. */
     private static String number(double value) {
         return value == Math.rint(value) && Math.abs(value) < 1e9 ? number((long) value)
                 : String.format(Locale.ROOT, "%.4g", value);
     }
 
-    /** Of what is kept as it is stored: of a layer without frozen values, those that train. */
+    /** Bytes as stored; for a layer without frozen values, those of the trained values. */
     private static long bytes(LoRASummary.Row row) {
         return row.frozen() > 0 || row.trainable() == 0 || row.rank() > 0 ? row.bytes()
                 : row.trainable() * DataType.valueOf(row.storedAs()).width();
@@ -198,7 +198,7 @@ final class InspectCommand extends Work {
         return values;
     }
 
-    /** What all layers share is said once; a table has the rest. */
+    /** Settings that all layers share are shown once; a table has the rest. */
     private static void say(List<Map<String, Object>> layers, Facts facts) {
         Map<String, Object> first = layers.get(0);
         Set<String> shared = SETTINGS.keySet().stream().filter(key -> layers.stream()
@@ -220,7 +220,7 @@ final class InspectCommand extends Work {
                 : value instanceof Double number ? number(number) : value.toString();
     }
 
-    /** Empty where there is no ΔW to look at: DoRA does more than to add, and a file may lack what A and B started from. */
+    /** Empty if there is no ΔW: DoRA does more than add, and a file may lack the initial A and B. */
     private static Map<String, RankUse> uses(LoRAAdapter adapter) {
         try {
             return RankUse.of(adapter);
@@ -229,7 +229,7 @@ final class InspectCommand extends Work {
         }
     }
 
-    /** Null where the figure has no meaning: DoRA does more than to add. */
+    /** Null if the figure has no meaning: DoRA does more than add. */
     private static Double figure(DoubleSupplier of) {
         try {
             return of.getAsDouble();

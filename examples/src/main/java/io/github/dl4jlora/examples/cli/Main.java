@@ -27,7 +27,7 @@ import java.util.ServiceLoader;
         header = "Low-rank adapters (LoRA) for saved Deeplearning4j networks.%n",
         description = {"%nFiles: a NETWORK is a .zip that DL4J's ModelSerializer or LoRA.save wrote. An ADAPTER is a folder with "
                 + "adapter_model.safetensors and adapter_config.json, as Python's PEFT writes it.%n"},
-        footerHeading = "%nA walk through:%n",
+        footerHeading = "%nA walkthrough:%n",
         footer = {
                 "  dl4j-lora inspect base.zip                        which layers are there?",
                 "  dl4j-lora apply base.zip --rank 8 -o tuned.zip    make it trainable in Java",
@@ -47,7 +47,7 @@ public final class Main implements Runnable {
     @Option(names = {"-V", "--version"}, versionHelp = true, description = "Shows the version.")
     private boolean version;
 
-    /** The library's, as it writes it into adapters. */
+    /** The library's version, as written into adapters. */
     static final class Version implements IVersionProvider {
 
         private static final String PROPERTIES = "/io/github/dl4jlora/internal/peft/plugin.properties";
@@ -71,7 +71,7 @@ public final class Main implements Runnable {
     public static void main(String[] args) {
         warnNobodyOfUnsafe();
         setUnlessSet(LOGGING, "cli-logback.xml");
-        // A stranger's checkpoint may name any address as that of its base.
+        // A checkpoint from an untrusted source may name any address as its base.
         setUnlessSet(BASE_SCHEMES, "file");
         System.exit(Program.run(commandLine(), args));
     }
@@ -92,7 +92,7 @@ public final class Main implements Runnable {
             warned.setAccessible(true);
             warned.invoke(null);
         } catch (ReflectiveOperationException | RuntimeException e) {
-            // Older JDKs have nothing of the kind and do not warn; where a later one has it no more, its warning is shown.
+            // Older JDKs have no such method and do not warn; a later JDK without the method shows its warning.
         }
     }
 
@@ -107,7 +107,7 @@ public final class Main implements Runnable {
 
     @Override
     public void run() {
-        throw new ParameterException(spec.commandLine(), "What is to be done? Name a command: "
+        throw new ParameterException(spec.commandLine(), "A command is missing. Name one of: "
                 + String.join(", ", spec.subcommands().keySet()));
     }
 }

@@ -10,7 +10,7 @@ import picocli.CommandLine.TypeConversionException;
 import java.util.Arrays;
 import java.util.Locale;
 
-/** DL4J's InputType in a word: {@code rows:784}, {@code steps:256,50}, {@code images:28,28,1}, {@code volumes:16,16,16,4}. */
+/** DL4J's InputType as text: {@code rows:784}, {@code steps:256,50}, {@code images:28,28,1}, {@code volumes:16,16,16,4}. */
 final class NetworkInput implements ITypeConverter<InputType> {
 
     static final String WORDS = "rows:SIZE, steps:SIZE,STEPS, images:HEIGHT,WIDTH,CHANNELS or "
@@ -46,7 +46,7 @@ final class NetworkInput implements ITypeConverter<InputType> {
     }
 
     private static TypeConversionException notUnderstood(String word) {
-        return new TypeConversionException("'" + word + "' is no size of an input. Give " + WORDS
-                + ", of whole numbers from 1, with ,last behind them where channels come last");
+        return new TypeConversionException("'" + word + "' is not an input size. Give " + WORDS
+                + ", with whole numbers from 1 on; append ,last if channels come last");
     }
 }

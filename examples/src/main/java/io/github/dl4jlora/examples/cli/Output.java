@@ -25,14 +25,14 @@ import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 import java.util.zip.ZipOutputStream;
 
-/** Where the result goes. Nothing is overwritten unless it was asked for; what is written appears whole or not at all. */
+/** Where the result goes. Nothing is overwritten without {@code --force}; a result appears completely or not at all. */
 final class Output {
 
     @Option(names = {"-o", "--output"}, required = true, paramLabel = "OUTPUT", order = 80,
             description = "Where the result goes.")
     private Path path;
 
-    @Option(names = "--force", order = 81, description = "Overwrites what is there.")
+    @Option(names = "--force", order = 81, description = "Overwrites an existing result.")
     private boolean force;
 
     Path path() {
@@ -42,12 +42,12 @@ final class Output {
     /**
      * To be called before the work.
      *
-     * @throws IOException if something is there, or the folder around it is not
+     * @throws IOException if the path exists, or its parent folder does not
      */
     Output checkedFile() throws IOException {
         checkParent();
         if (Files.isDirectory(path)) {
-            throw new IOException(path + " is a folder, but the result is a file. Name one");
+            throw new IOException(path + " is a folder, but the result is a file. Name a file");
         }
         refuseExisting();
         return this;
@@ -57,14 +57,14 @@ final class Output {
     Output checkedFolder() throws IOException {
         checkParent();
         if (Files.exists(path) && !Files.isDirectory(path)) {
-            throw new IOException(path + " is a file, but an adapter is a folder. Name another");
+            throw new IOException(path + " is a file, but an adapter is a folder. Name a folder");
         }
         refuseExisting();
         return this;
     }
 
     private void refuseExisting() throws IOException {
-        // A link that leads nowhere is something, too.
+        // A broken link counts as existing, too.
         if (Files.exists(path, LinkOption.NOFOLLOW_LINKS) && !force) {
             throw exists();
         }
@@ -74,7 +74,7 @@ final class Output {
         return new IOException(path + " exists already. Name another, or overwrite it with --force");
     }
 
-    /** What was not there before the work may be there now: of several commands at once one succeeds. */
+    /** The path may exist by now: of several commands at the same time, only one succeeds. */
     private SaveOption[] options() {
         return force ? new SaveOption[0] : new SaveOption[] {SaveOption.NEW_ONLY};
     }
@@ -82,7 +82,7 @@ final class Output {
     private void checkParent() throws IOException {
         Path folder = path.toAbsolutePath().getParent();
         if (folder == null || !Files.isDirectory(folder)) {
-            throw new IOException(path + " cannot be written: the folder " + folder + " does not exist. Make it first");
+            throw new IOException(path + " cannot be written: the folder " + folder + " does not exist. Create it first");
         }
     }
 
@@ -104,9 +104,10 @@ final class Output {
     }
 
     /**
-     * Writes the result, and overwrites nothing unless that was asked for, whoever has written there since it was checked.
+     * Writes the result. Without {@code --force} nothing is overwritten, even if the path has come into existence since the
+     * check.
      *
-     * @throws IOException if there is something now, or it cannot be written
+     * @throws IOException if the path exists by now, or cannot be written
      */
     void write(Writer writer) throws IOException {
         try {
@@ -140,7 +141,7 @@ final class Output {
                 to.closeEntry();
             }
             to.putNextEntry(new ZipEntry(ModelSerializer.NORMALIZER_BIN));
-            // It closes what it writes to.
+            // The serializer closes the stream that it writes to.
             ByteArrayOutputStream bytes = new ByteArrayOutputStream();
             NormalizerSerializer.getDefault().write(normalizer, bytes);
             bytes.writeTo(to);
@@ -148,25 +149,25 @@ final class Output {
         }
     }
 
-    /** A file to be mapped. */
+    /** A file for memory mapping. */
     void writeMapped(SavedNetwork network) throws IOException {
         write((file, options) -> LoRA.writeBase(network.model(), file, null, options));
     }
 
-    /** A new folder appears with both files in it; in one that is there, both are replaced together. */
+    /** A new folder appears with both files in it; in an existing one, both are replaced together. */
     void writeAdapter(LoRAAdapter adapter) throws IOException {
         write(adapter::save);
     }
 
-    /** Bytes of a file, or of those in a folder. */
+    /** Bytes of a file, or of all files in a folder. */
     static long size(Path path) throws IOException {
-        // Behind a link to a folder, which is not followed otherwise.
+        // Files.walk does not follow a link to the folder itself.
         try (Stream<Path> files = Files.walk(path.toRealPath())) {
             return files.filter(Files::isRegularFile).mapToLong(file -> file.toFile().length()).sum();
         }
     }
 
-    /** Tells where the result is. */
+    /** Says where the result is. */
     void tell(String what, Facts facts) throws IOException {
         facts.say(String.format(Locale.ROOT, "%s (%,d bytes): %s", path, size(path), what))
                 .put("output", path.toString()).put("bytes", size(path));

@@ -18,12 +18,12 @@ import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 
-@Command(name = "plan", header = "Tells what apply would make of a network, and what training it takes.",
-        description = {"The layers that would train and those that would not, and the bytes of a process that trains the "
-                + "adapters, beside one that trains all parameters: parameters, gradients, state of the updater, activations, "
-                + "DL4J's workspaces. Data and Java's heap come on top.",
-                "Nothing is computed and nothing written.",
-                "The sizes of images and the length of sequences do not stand in a network: give them with --input."},
+@Command(name = "plan", header = "Shows what apply would do to a network, and what training needs.",
+        description = {"The layers that would train and those that would not, and the memory in bytes of a process that trains "
+                + "the adapters, next to one that trains all parameters: parameters, gradients, state of the updater, "
+                + "activations, DL4J's workspaces. Data and Java's heap are not included.",
+                "Nothing is computed or written.",
+                "A network does not record the size of images or the length of sequences: give them with --input."},
         footer = {"  dl4j-lora plan base.zip --rank 8 --batch 64",
                 "  dl4j-lora plan base.zip --targets '.*' --quantize nf4 --batch 64",
                 "  dl4j-lora plan images.zip --targets 'conv.*' --input images:32,32,3"})
@@ -32,16 +32,16 @@ final class PlanCommand extends Work {
     @Parameters(index = "0", paramLabel = "NETWORK", description = "The trained network.")
     private Path network;
 
-    @Option(names = "--batch", paramLabel = "N", description = "Examples of a training step. Default: 32.")
+    @Option(names = "--batch", paramLabel = "N", description = "Examples per training step. Default: 32.")
     private int batch = 32;
 
     @Option(names = "--input", paramLabel = "SIZE", converter = NetworkInput.class,
-            description = "Of one example: " + NetworkInput.WORDS + "; with ,last behind it where channels come last. Once for "
-            + "each input of the network. Words are rows:LENGTH.")
+            description = "Size of one example: " + NetworkInput.WORDS + "; append ,last if channels come last. Once for each "
+                    + "input of the network. Word indices are rows:LENGTH.")
     private InputType[] inputs = {};
 
     @Option(names = "--quantize", paramLabel = "WORD",
-            description = "As if the base were kept in fewer bits: ${COMPLETION-CANDIDATES}. Default: as it is.")
+            description = "Plans for a quantised base: ${COMPLETION-CANDIDATES}. Default: no quantisation.")
     private Quantization quantize;
 
     @Mixin

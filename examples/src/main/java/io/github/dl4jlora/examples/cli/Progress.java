@@ -4,7 +4,7 @@ import io.github.dl4jlora.examples.StatusLine;
 
 import java.util.Locale;
 
-/** A bar of as many steps as the work has, with the one that is under way and a clock. */
+/** A progress bar with the current step and a clock. */
 final class Progress {
 
     private static final int WIDTH = 20;
@@ -18,7 +18,7 @@ final class Progress {
         this.line = line;
     }
 
-    /** How many steps there are, or how many more have come to light. */
+    /** Adds to the number of expected steps. */
     Progress expect(int more) {
         steps += more;
         return this;

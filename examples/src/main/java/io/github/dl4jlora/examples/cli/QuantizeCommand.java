@@ -11,12 +11,12 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Locale;
 
-@Command(name = "quantize", header = "Keeps the weights of a trained network in fewer bits.",
+@Command(name = "quantize", header = "Stores the weights of a trained network in fewer bits.",
         description =
-                {"The result serves as it is, and is a base for adapters: in dl4j-lora wherever a NETWORK without adapters is "
-                        + "needed, in Java for LoRA.apply. It does not train by itself.",
-                "The network is read layer by layer, so that it is never whole in memory. What is lost is told by layer; biases, "
-                        + "and layers that cannot run so, stay as they are.",
+                {"The result can be used for inference, and is a base for adapters: in dl4j-lora wherever a NETWORK without "
+                        + "adapters is needed, in Java for LoRA.apply. It cannot be trained itself.",
+                "The network is read layer by layer, so that it is never completely in memory. The error is shown by layer; "
+                        + "biases, and layers that cannot run quantised, stay as they are.",
                 "NETWORK may also be a Keras file (.h5)."},
         footer = {"  dl4j-lora quantize --as int8 base.zip -o quantised.zip",
                 "  dl4j-lora quantize --as nf4 model.h5 --mapped -o shared.base"})
@@ -26,11 +26,11 @@ final class QuantizeCommand extends Work {
     private Path network;
 
     @Option(names = "--as", required = true, paramLabel = "WORD",
-            description = "How matrices are kept: ${COMPLETION-CANDIDATES}.")
+            description = "How matrices are stored: ${COMPLETION-CANDIDATES}.")
     private Quantization scheme;
 
     @Option(names = "--mapped", description = "Writes a file that is mapped, not read: processes that open it share its pages. "
-            + "It has no place for a normalizer.")
+            + "It cannot hold a normalizer.")
     private boolean mapped;
 
     @Mixin
@@ -45,7 +45,7 @@ final class QuantizeCommand extends Work {
         if (mapped) {
             output.writeMapped(quantized);
             if (quantized.normalizer() != null) {
-                facts.say("The normalizer in " + network + " is not in it: keep that file, or leave --mapped out");
+                facts.say("The result does not contain the normalizer of " + network + ": keep that file, or leave out --mapped");
             }
         } else {
             output.writeAdapted(quantized);

@@ -29,19 +29,21 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
-@Command(name = "report", header = "Writes a page about adapters, to look at in a browser.",
+@Command(name = "report", header = "Writes a page about adapters, to open in a browser.",
         description =
-                {"What was compared and what came of it, what trains, how far each layer moves, which rank would do, how alike "
-                + "adapters are; with --scores, the loss too. One file that loads nothing from anywhere.",
-                "NAME is what the page calls it; default: the name of its file. Give adapter and scores the same name to see "
-                        + "them in one colour."},
+                {"The page shows what was compared and the results, what trains, how much each layer changes, which rank would "
+                        + "be enough, and how similar adapters are; with --scores, also the loss. It is one file that loads no "
+                        + "others.",
+                "NAME is the name on the page; default: the name of the file. Adapter and scores of the same name have the same "
+                        + "colour."},
         footer = {"  dl4j-lora report base.zip adapter -o report.html", "  dl4j-lora report tuned.zip -o report.html",
                 "  dl4j-lora report base.zip spam tone --scores spam.tsv --scores tone.tsv -o report.html"})
 final class ReportCommand extends Work {
 
     private static final String NONE = "-";
 
-    @Parameters(index = "0", paramLabel = "NETWORK", description = "The base, or an adapted network, which is reported on too.")
+    @Parameters(index = "0", paramLabel = "NETWORK", description = "The base, or an adapted network, whose adapter is also "
+            + "reported on.")
     private Path network;
 
     @Parameters(index = "1..*", arity = "0..*", paramLabel = "ADAPTER[=NAME]", description = "Adapters' folders.")
@@ -49,12 +51,12 @@ final class ReportCommand extends Work {
 
     @Option(names = "--scores", paramLabel = "FILE[=NAME]",
             description = "Losses of a training, as DL4J's CollectScoresIterationListener "
-            + "exports them; may be given often.")
+            + "exports them; may be repeated.")
     private List<String> scores = List.of();
 
     @Option(names = "--note", paramLabel = "TEXT",
-            description = "What readers should know and the files do not tell: the task, the accuracy, the learning rate; may be "
-            + "given often.")
+            description = "What readers should know and the files do not contain: the task, the accuracy, the learning rate; "
+                    + "may be repeated.")
     private List<String> notes = List.of();
 
     @Option(names = "--title", paramLabel = "TEXT", description = "Heading of the page.")
@@ -86,7 +88,7 @@ final class ReportCommand extends Work {
             Named named = Named.of(argument);
             progress.step("reading " + named.path);
             if (byName.putIfAbsent(named.name, AdapterFolder.read(named.path)) != null) {
-                throw new IOException(named.path + ": there is an adapter named " + named.name + " already. Name this one: "
+                throw new IOException(named.path + ": another adapter is already named " + named.name + ". Give this one a name: "
                         + named.path + "=NAME");
             }
             files.put(named.name, named.path);
@@ -109,7 +111,7 @@ final class ReportCommand extends Work {
             AdapterReport page = report.results(results(stock, byName, losses, files));
             output.write(page::write);
         } catch (IllegalArgumentException e) {
-            throw new IOException("No report on " + byName.keySet() + " of " + network + ": " + e.getMessage(), e);
+            throw new IOException("No report can be written on " + byName.keySet() + " of " + network + ": " + e.getMessage(), e);
         }
         output.tell("a page about " + String.join(", ", byName.keySet()) + ".", facts);
         facts.put("adapters", List.copyOf(byName.keySet()));
@@ -137,7 +139,7 @@ final class ReportCommand extends Work {
         return table;
     }
 
-    /** What the updaters of an adapted network's layers were given. */
+    /** The learning rates of an adapted network's layers. */
     private static String learningRates(Model adapted) {
         Stream<Double> rates = adapted instanceof ComputationGraph graph
                 ? Arrays.stream(graph.getLayers()).map(layer -> graph.getLearningRate(layer.conf().getLayer().getLayerName()))
@@ -147,7 +149,7 @@ final class ReportCommand extends Work {
                 .collect(Collectors.joining(", "));
     }
 
-    /** A file and what the page calls it. */
+    /** A file and its name on the page. */
     private record Named(Path path, String name) {
 
         static Named of(String argument) {

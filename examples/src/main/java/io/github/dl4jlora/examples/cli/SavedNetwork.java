@@ -17,7 +17,7 @@ import java.util.Arrays;
 import java.util.regex.Pattern;
 
 /**
- * A network read from a file that DL4J's ModelSerializer or LoRA.save wrote, whichever it is.
+ * A network read from a file that DL4J's ModelSerializer or LoRA.save wrote.
  *
  * @param model      a ComputationGraph or a MultiLayerNetwork
  * @param kind       what the file holds
@@ -34,10 +34,10 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
         /** Base and adapters, as LoRA.save writes them. */
         SELF_CONTAINED("an adapted network with its base"),
 
-        /** A base without adapters, which serves and is adapted, but does not train: in fewer bits, for example. */
+        /** A base without adapters that can be used and adapted, but not trained: a quantised one, for example. */
         FROZEN("a frozen network"),
 
-        /** What ModelSerializer writes of an adapted network: the base may lie elsewhere. */
+        /** An adapted network as ModelSerializer writes it: the base may be elsewhere. */
         CHECKPOINT("an adapted network as ModelSerializer writes it");
 
         private final String words;
@@ -52,12 +52,13 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
         }
     }
 
-    /** What begins a file of HDF5. */
+    /** The first bytes of an HDF5 file. */
     private static final byte[] HDF5 = {(byte) 0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
     private static final Pattern KERAS = Pattern.compile("(?i).*\\.(h5|hdf5|keras)");
 
     /**
-     * Reads a network as a stranger's file: the library looks at what it claims before memory is taken, and deserialises nothing.
+     * Reads a network from an untrusted file: the library checks its sizes before it allocates memory, and deserialises no
+     * objects.
      *
      * @throws IOException if the file is missing, damaged or of another kind; the message names it
      */
@@ -83,15 +84,15 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
      * Reads a network without adapters layer by layer, and keeps it in fewer bits.
      *
      * @param file that ModelSerializer or Keras wrote
-     * @throws IOException as {@link #read(Path)}; also if a Keras file is not called so, since whoever asks for a network should
-     *                     not get to the C library HDF5 unawares
+     * @throws IOException as {@link #read(Path)}; also if a Keras file is not named like one, so that nobody runs the C library
+     *                     HDF5 on it unknowingly
      */
     static SavedNetwork readQuantized(Path file, Quantization scheme) throws IOException {
         requireFile(file);
         boolean keras = isHdf5(file);
         if (keras && !KERAS.matcher(file.toString()).matches()) {
-            throw new IOException(file + " is a Keras file, which DL4J's importer and HDF5 read, and these trust it. Where you "
-                    + "do, too, call it " + file.getFileName() + ".h5");
+            throw new IOException(file + " is a Keras file. DL4J's importer and HDF5 would read it, and trust its content. If "
+                    + "you trust it, too, name it " + file.getFileName() + ".h5");
         }
         try {
             Normalizer<?> normalizer = keras || LoRA.isBase(file) ? null : LoRA.restoreNormalizer(file).orElse(null);
@@ -103,7 +104,7 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
 
     private static void refuseKeras(Path file) throws IOException {
         if (isHdf5(file)) {
-            throw new IOException(file + " is a Keras file; only quantize and apply --quantize read these. Save it as a DL4J "
+            throw new IOException(file + " is a Keras file, which only quantize and apply --quantize read. Save it as a DL4J "
                     + "network with KerasModelImport and ModelSerializer");
         }
     }
@@ -120,7 +121,7 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
                     + (AdapterFolder.is(file) ? "; it holds an adapter" : ""));
         }
         if (!Files.isRegularFile(file)) {
-            throw new IOException(file + " does not exist or is no file. Check the name");
+            throw new IOException(file + " does not exist or is not a file. Check the name");
         }
         AdapterFolder.refusePart(file);
     }
@@ -131,7 +132,7 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
     }
 
     /**
-     * Reads an adapted network, and its base if that is named.
+     * Reads an adapted network, and its base if one is given.
      *
      * @param base null if the file holds all, or the network is stock
      */
@@ -159,20 +160,20 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
     }
 
     /**
-     * This, if it is a network without adapters.
+     * This network, if it has no adapters.
      *
      * @throws IOException if it is adapted
      */
     public SavedNetwork stock() throws IOException {
         if (!isStock()) {
             throw new IOException(file + " is " + kind
-                    + ", but one without adapters is needed here, the base. Name the file that it was adapted from");
+                    + ", but a network without adapters is needed here. Name the base that it was adapted from");
         }
         return this;
     }
 
     /**
-     * This, if it is an adapted network.
+     * This network, if it is adapted.
      *
      * @throws IOException if it is stock
      */
@@ -198,7 +199,7 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
         return LoRA.summary(model);
     }
 
-    /** The same file's network made into another one. */
+    /** A network made from the one in the same file. */
     SavedNetwork with(Model changed) {
         return new SavedNetwork(file, changed, kind, normalizer);
     }

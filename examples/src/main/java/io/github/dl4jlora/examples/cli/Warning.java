@@ -3,7 +3,7 @@ package io.github.dl4jlora.examples.cli;
 import ch.qos.logback.classic.pattern.MessageConverter;
 import ch.qos.logback.classic.spi.ILoggingEvent;
 
-/** A warning of the library in the words of this command line; cli-logback.xml names it. */
+/** A warning of the library in terms of this command line; cli-logback.xml names this class. */
 public final class Warning extends MessageConverter {
 
     @Override

@@ -4,10 +4,10 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.regex.Pattern;
 
-/** What the library says, whose users write Java, in the words of this command line. */
+/** Translates the library's messages, which are written for Java programmers, into terms of this command line. */
 public final class Wording {
 
-    /** By pattern, in order: the longer ones first. */
+    /** Replacements by pattern, in order: longer patterns first. */
     private static final Map<Pattern, String> WORDS = new LinkedHashMap<>();
 
     /** Names of the library's API, which nobody can use here. */
@@ -17,7 +17,7 @@ public final class Wording {
             + "|updater|engine|variant|loraInit|loraDropout|baseLocation|storage|targets|exclude|trainable|setFeatureExtractor"
             + "|toComputationGraph)\\(");
 
-    /** Where a message may be cut: behind a sentence, or before a further piece of advice. */
+    /** Where a message may be cut: after a sentence, or before a further piece of advice. */
     private static final Pattern PIECES = Pattern.compile("(?<=[^.]\\.)\\s+(?=[A-Z])|(?=; (?!it ))|(?=, or (?!it |what ))");
 
     static {
@@ -82,7 +82,7 @@ public final class Wording {
         }
         StringBuilder kept = new StringBuilder();
         for (String piece : PIECES.split(said)) {
-            // What happened comes first, and has to be said in any case.
+            // The first piece says what happened, and is always kept.
             if (kept.isEmpty() || !JAVA.matcher(piece).find()) {
                 kept.append(kept.isEmpty() || piece.startsWith(",") || piece.startsWith(";") ? "" : " ").append(piece);
             }

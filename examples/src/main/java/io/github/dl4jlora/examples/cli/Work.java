@@ -12,7 +12,7 @@ import picocli.CommandLine;
 import java.io.IOException;
 import java.util.concurrent.Callable;
 
-/** What all commands have in common: help, {@code --json}, a progress bar on the terminal, and out of memory said in words. */
+/** What all commands have in common: help, {@code --json}, a progress bar on the terminal, and a message when memory runs out. */
 @Command(sortOptions = false, descriptionHeading = "%n", parameterListHeading = "%nFiles:%n", optionListHeading = "%nOptions:%n",
         footerHeading = "%nExamples:%n", synopsisHeading = "Usage: ")
 abstract class Work implements Callable<Integer> {
@@ -20,7 +20,7 @@ abstract class Work implements Callable<Integer> {
     @Option(names = "--json", order = 90, description = "Prints the result as one JSON object.")
     private boolean json;
 
-    @Option(names = FailureMessage.STACK_TRACE, order = 91, description = "On failure, where in the program it happened.")
+    @Option(names = FailureMessage.STACK_TRACE, order = 91, description = "On failure, also prints the stack trace.")
     private boolean stackTrace;
 
     @Option(names = {"-h", "--help"}, order = 92, usageHelp = true, description = "Shows this text.")
@@ -30,13 +30,13 @@ abstract class Work implements Callable<Integer> {
     private CommandSpec spec;
 
     /**
-     * Does it.
+     * Does the command's work.
      *
-     * @param facts takes what there is to tell
+     * @param facts collects the result
      */
     abstract void run(Progress progress, Facts facts) throws IOException;
 
-    /** Whether the command computes: then on threads that do not spin against each other. */
+    /** Whether the command computes, and so needs threads that do not spin against each other. */
     boolean settlesThreads() {
         return true;
     }
@@ -52,7 +52,7 @@ abstract class Work implements Callable<Integer> {
         try {
             run(progress, facts);
         } catch (OutOfMemoryError e) {
-            throw new IOException("Memory ran out (" + e.getMessage() + "). Give it more: java -Xmx4g "
+            throw new IOException("Memory ran out (" + e.getMessage() + "). Give Java more: java -Xmx4g "
                     + "-Dorg.bytedeco.javacpp.maxbytes=16g -jar dl4j-lora.jar ...", e);
         } finally {
             progress.clear();

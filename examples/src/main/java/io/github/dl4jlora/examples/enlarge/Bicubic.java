@@ -4,7 +4,7 @@ import java.awt.Graphics2D;
 import java.awt.RenderingHints;
 import java.awt.image.BufferedImage;
 
-/** Enlarges as programs do that have learned nothing: by Java's bicubic interpolation, or each pixel by four of its colour. */
+/** Enlarges without learning: by Java's bicubic interpolation, or by repeating each pixel. */
 final class Bicubic {
 
     private Bicubic() {

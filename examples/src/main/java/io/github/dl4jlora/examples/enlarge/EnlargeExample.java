@@ -38,7 +38,9 @@ import java.util.concurrent.Callable;
 import java.util.function.ToDoubleFunction;
 import java.util.function.UnaryOperator;
 
-/** A pretrained network that enlarges photographs is taught to enlarge print, in three ways, and what each way costs is told. */
+/**
+ * A pretrained network that enlarges photographs is taught to enlarge print, in three ways, and the cost of each way is shown.
+ */
 @Command(name = "enlarge", sortOptions = false,
         description = "Teaches a pretrained network that makes photographs twice as large to do so with print: with LoRA on its "
         + "convolutions, with its last layer trained, and with every weight trained.")
@@ -64,7 +66,8 @@ public final class EnlargeExample implements Callable<Integer> {
     @Option(names = "--rank", defaultValue = "8", description = "Rank of the adapters. Default: ${DEFAULT-VALUE}.")
     private int rank;
 
-    @Option(names = "--epochs", defaultValue = "3", description = "Of " + USUAL_BATCHES + " batches. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--epochs", defaultValue = "3", description = "Epochs of " + USUAL_BATCHES + " batches. Default: "
+            + "${DEFAULT-VALUE}.")
     private int epochs;
 
     @Mixin
@@ -74,10 +77,10 @@ public final class EnlargeExample implements Callable<Integer> {
     private long seed;
 
     @Option(names = "--seeds", defaultValue = "1",
-            description = "Repeats everything with so many seeds, and tells means and deviations. Default: ${DEFAULT-VALUE}.")
+            description = "Repeats everything with this many seeds, and shows means and deviations. Default: ${DEFAULT-VALUE}.")
     private int seeds;
 
-    @Option(names = "--short", description = "A few steps, and a small test: does everything work?")
+    @Option(names = "--short", description = "A few steps and a small test, to check that everything works.")
     private boolean brief;
 
     @Mixin
@@ -111,7 +114,7 @@ public final class EnlargeExample implements Callable<Integer> {
         requireAtLeastOne("--epochs", epochs);
         requireAtLeastOne("--seeds", seeds);
         if (Files.exists(output) && !Files.isDirectory(output)) {
-            throw new ParameterException(spec.commandLine(), "--output " + output + " is there, but is no folder");
+            throw new ParameterException(spec.commandLine(), "--output " + output + " exists, but is not a folder");
         }
         try (ui) {
             ui.open(spec.commandLine().getOut());
@@ -134,7 +137,7 @@ public final class EnlargeExample implements Callable<Integer> {
         ComputationGraph base = base(data.resolve("network"));
         if (rank >= Way.widest(base)) {
             throw new ParameterException(spec.commandLine(), "--rank is " + rank + ", but must be below " + Way.widest(base)
-                    + ", the most filters that a convolution of this network has");
+                    + ", the largest number of filters of a convolution in this network");
         }
         INDArray before = base.params().dup();
         Teaching teaching = new Teaching(base, rank, brief ? 1 : epochs, brief, rate, ui, spec.commandLine());
@@ -219,7 +222,7 @@ public final class EnlargeExample implements Callable<Integer> {
         return taught.get(Way.LORA).get(0).network();
     }
 
-    /** What the figures mean, to look at. */
+    /** Pictures that show what the figures mean. */
     private void pictures(ComputationGraph base, Material material) throws IOException {
         Map<String, UnaryOperator<Picture>> ways = new LinkedHashMap<>();
         ways.put("small", Bicubic::enlargePixels);
@@ -236,8 +239,8 @@ public final class EnlargeExample implements Callable<Integer> {
                 .add(Way.LORA.title, LoRAAdapter.of(tuned()))
                 .about("A network that makes photographs twice as large is taught to do so with print, in three ways that get "
                         + "the same pictures.")
-                .about("PSNR and SSIM compare what is enlarged with what it was before it was made small: more is better. "
-                        + "Typeface and text that are tested were not learned from.")
+                .about("PSNR and SSIM compare an enlarged picture with the original that was made small: higher is better. The "
+                        + "typefaces and the text of the tests were not used for training.")
                 .results(results).fact("seeds", seeds + " from " + seed);
         taught.forEach((way, all) -> {
             report.fact("learning rate, " + way.title, rate.told(way.usualRate));
@@ -259,13 +262,13 @@ public final class EnlargeExample implements Callable<Integer> {
                 .doubleValue();
         ComputationGraph reloaded = LoRA.apply(ModelSerializer.restoreComputationGraph(output.resolve("base.zip").toFile()),
                 LoRAAdapter.load(kept.get(Way.LORA)));
-        checks.check("adapter removed: pictures as the base's, bit for bit",
+        checks.check("adapter removed: same pictures as the base, bit for bit",
                 Checks.sameBits(LoRA.unload(tuned()).outputSingle(question), answer));
         checks.check("base and adapter reloaded from disk: pictures as before, bit for bit",
                 Checks.sameBits(reloaded.outputSingle(question), adapted));
         checks.check(format("merged and saved as a plain network: pictures as before, largest difference %.1e of 255", rounding),
                 rounding <= ROUNDING);
-        checks.check("base: no parameter moved by a bit", Checks.sameBits(base.params(), before));
+        checks.check("base: parameters unchanged, bit for bit", Checks.sameBits(base.params(), before));
         say("Kept in " + output);
         return checks.exitCode();
     }

@@ -2,10 +2,10 @@ package io.github.dl4jlora.examples.enlarge;
 
 import org.deeplearning4j.nn.graph.ComputationGraph;
 
-/** Enlarges a picture of any size by a network: twice as high, twice as wide. */
+/** Enlarges a picture of any size with a network: twice as high, twice as wide. */
 final class Enlarger {
 
-    /** A network takes what lies outside for black: so far it may see, and as many pixels are added at each border. */
+    /** Pixels added at each border, and so the farthest that a network may see, since it takes everything outside for black. */
     private static final int BORDER = 8;
     private static final int FACTOR = 2;
 

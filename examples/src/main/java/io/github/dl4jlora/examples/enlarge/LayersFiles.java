@@ -18,8 +18,8 @@ import java.util.Map;
 
 /**
  * The files of a TensorFlow.js layers model: {@code model.json}, with Keras's topology and a manifest of the weights, and beside
- * it the shards, which hold the weights one after the other, little-endian. Anybody may have written them: what the manifest says
- * is compared with the sizes of the shards before anything of that size is made.
+ * it the shards, which hold the weights one after the other, little-endian. The files are not trusted: the manifest is compared
+ * with the sizes of the shards before anything of that size is allocated.
  */
 final class LayersFiles {
 
@@ -51,7 +51,7 @@ final class LayersFiles {
     /**
      * @param folder with {@value #MODEL} and the shards
      * @throws FileNotFoundException if one of the files is missing
-     * @throws IOException           if they are no layers model with float32 weights, or are damaged
+     * @throws IOException           if they are not a layers model with float32 weights, or are damaged
      */
     static LayersFiles read(Path folder) throws IOException {
         Path file = require(folder.resolve(MODEL));
@@ -80,7 +80,7 @@ final class LayersFiles {
         return weights;
     }
 
-    /** {@return what to throw: the file, the layer, and what is wrong with it} */
+    /** {@return an exception that names the file, the layer, and the problem} */
     IOException refused(String layer, String why) {
         return new IOException(file + ", layer " + layer + ": " + why);
     }
@@ -92,7 +92,7 @@ final class LayersFiles {
         return file;
     }
 
-    /** Weights that lie in common shards. */
+    /** Reads the weights of a group, which are in common shards. */
     private static void readGroup(Path file, JsonNode group, Map<String, Weight> weights) throws IOException {
         List<Path> shards = new ArrayList<>();
         long there = 0;
@@ -106,7 +106,7 @@ final class LayersFiles {
             String name = weight.path("name").asText();
             long[] shape = shape(file, name, weight);
             if (weights.containsKey(name) || shapes.put(name, shape) != null) {
-                throw new IOException(file + " has two weights of name \"" + name + "\"");
+                throw new IOException(file + " has two weights named \"" + name + "\"");
             }
             promised += Float.BYTES * length(shape);
             if (promised > there) {
@@ -125,7 +125,7 @@ final class LayersFiles {
     /** A plain name, of a file in the same folder. */
     private static Path shard(Path file, JsonNode path) throws IOException {
         if (!path.asText().matches("\\w[\\w.-]*")) {
-            throw new IOException(file + " names a shard " + shown(path) + ", which is no plain name of a file beside it");
+            throw new IOException(file + " names a shard " + shown(path) + ", which is not a plain name of a file beside it");
         }
         return file.resolveSibling(path.asText());
     }
@@ -133,7 +133,7 @@ final class LayersFiles {
     private static long[] shape(Path file, String name, JsonNode weight) throws IOException {
         JsonNode shape = weight.path("shape");
         if (!"float32".equals(weight.path("dtype").asText()) || weight.has("quantization")) {
-            throw new IOException(file + ", weight " + name + ": only float32 that is not quantised is read");
+            throw new IOException(file + ", weight " + name + ": only unquantised float32 is read");
         }
         boolean sizes = shape.isArray() && shape.size() <= MOST_DIMENSIONS;
         long[] dimensions = new long[sizes ? shape.size() : 0];
@@ -147,7 +147,7 @@ final class LayersFiles {
         return dimensions;
     }
 
-    /** {@return -1 if it is far more than any file has} */
+    /** {@return the number of values, or -1 if it is far more than any file has} */
     private static long length(long[] shape) {
         long length = 1;
         for (long size : shape) {

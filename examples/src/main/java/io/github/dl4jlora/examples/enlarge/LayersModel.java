@@ -26,8 +26,8 @@ import java.util.Map;
 
 /**
  * A convolutional network in TensorFlow.js's files as a {@link ComputationGraph} of stock layers, named as in the file, for
- * pictures of any size: {@code [minibatch, channels, height, width]} in, the same with other sizes out. DL4J's own importer takes
- * weights from HDF5 alone. On top is a {@link CnnLossLayer} of the mean squared error, which has no parameters.
+ * pictures of any size: {@code [minibatch, channels, height, width]} in, the same with other sizes out. DL4J's own importer reads
+ * weights from HDF5 only. On top is a {@link CnnLossLayer} of the mean squared error, which has no parameters.
  */
 final class LayersModel {
 
@@ -41,7 +41,7 @@ final class LayersModel {
 
     private final LayersFiles files;
     private final ComputationGraphConfiguration.GraphBuilder graph;
-    /** Of each layer that is there so far. */
+    /** Channels of each layer added so far. */
     private final Map<String, Long> channels = new LinkedHashMap<>();
     private final List<String> convolutions = new ArrayList<>();
     private String input;
@@ -54,7 +54,7 @@ final class LayersModel {
 
     /**
      * @param folder as of {@link LayersFiles#read}
-     * @throws IOException as there, or if the network has a layer or a setting that is not understood
+     * @throws IOException as there, or if the network has a layer or a setting that is not supported
      */
     static ComputationGraph open(Path folder, long seed) throws IOException {
         LayersModel model = new LayersModel(LayersFiles.read(folder), seed);
@@ -93,13 +93,13 @@ final class LayersModel {
             throw files.refused(name, "a layer needs a name of its own, of letters, digits and _, other than " + LOSS);
         }
         if (!channels.keySet().containsAll(from)) {
-            throw files.refused(name, "its inputs are " + from + ", of which one does not come before it");
+            throw files.refused(name, "its inputs are " + from + ", but one of them does not come before the layer");
         }
         if (!KNOWN.contains(type)) {
-            throw files.refused(name, "a " + type + ", but read are " + String.join(", ", KNOWN));
+            throw files.refused(name, "its type is " + type + ", but only these are read: " + String.join(", ", KNOWN));
         }
         if (from.isEmpty() != type.equals("InputLayer") || from.size() > 1 && !SEVERAL.contains(type)) {
-            throw files.refused(name, "a " + type + " with " + from.size() + " inputs");
+            throw files.refused(name, "a " + type + " cannot have " + from.size() + " inputs");
         }
         requireOnly(name, settings, "data_format", "channels_last");
         channels.put(name, switch (type) {
@@ -125,7 +125,8 @@ final class LayersModel {
         JsonNode shape = settings.path("batch_input_shape");
         int channels = shape.path(3).asInt();
         if (input != null || shape.size() != 4 || channels < 1 || channels > LARGEST) {
-            throw files.refused(name, "read is one input of shape [minibatch, height, width, channels], not a further one or "
+            throw files.refused(name, "only one input is read, of shape [minibatch, height, width, channels], but this is "
+                    + "another one or has shape "
                     + shape);
         }
         input = name;
@@ -157,12 +158,12 @@ final class LayersModel {
     private int[] pair(String name, JsonNode sizes) throws IOException {
         int[] pair = {sizes.path(0).asInt(), sizes.path(1).asInt()};
         if (sizes.size() != 2 || pair[0] < 1 || pair[1] < 1 || pair[0] > LARGEST || pair[1] > LARGEST) {
-            throw files.refused(name, "expected are two sizes, not " + sizes);
+            throw files.refused(name, "two sizes were expected, not " + sizes);
         }
         return pair;
     }
 
-    /** So that no array is made that the files do not hold. */
+    /** Makes sure that no array is allocated that the files do not contain. */
     private void requireShape(String name, String weight, long... expected) throws IOException {
         LayersFiles.Weight there = files.weights().get(name + "/" + weight);
         if (there == null || !Arrays.equals(there.shape(), expected)) {
@@ -179,19 +180,19 @@ final class LayersModel {
 
     private long concatenation(String name, JsonNode settings, List<String> from) throws IOException {
         if (settings.path("axis").asInt() != 3 && settings.path("axis").asInt() != -1) {
-            throw files.refused(name, "axis is " + settings.path("axis") + ", but only that of channels, 3, is read");
+            throw files.refused(name, "axis is " + settings.path("axis") + ", but only the channel axis, 3, is read");
         }
         graph.addVertex(name, new MergeVertex(), from.toArray(String[]::new));
         long sum = from.stream().mapToLong(channels::get).sum();
         if (sum > LARGEST) {
-            throw files.refused(name, "it has " + sum + " channels");
+            throw files.refused(name, "it has " + sum + " channels, but at most " + LARGEST + " are read");
         }
         return sum;
     }
 
     private long sum(String name, List<String> from) throws IOException {
         if (from.stream().map(channels::get).distinct().count() != 1) {
-            throw files.refused(name, "it adds what has different numbers of channels: " + from);
+            throw files.refused(name, "its inputs have different numbers of channels: " + from);
         }
         graph.addVertex(name, new ElementWiseVertex(ElementWiseVertex.Op.Add), from.toArray(String[]::new));
         return channels.get(from.get(0));
@@ -201,7 +202,7 @@ final class LayersModel {
         requireOnly(name, settings, "interpolation", "nearest");
         int[] size = pair(name, settings.path("size"));
         if (size[0] != size[1] || size[0] > 16) {
-            throw files.refused(name, "it enlarges by " + settings.path("size") + ", but read is one factor up to 16");
+            throw files.refused(name, "it enlarges by " + settings.path("size") + ", but only one factor up to 16 is read");
         }
         graph.addLayer(name, new Upsampling2D.Builder(size[0]).build(), from);
         return channels.get(from);

@@ -13,8 +13,8 @@ import java.util.List;
 import java.util.Random;
 
 /**
- * Print to learn from; print and photographs to be tested on. What is tested is set in a typeface, and of a text, that are not
- * learned from.
+ * Print for training; print and photographs for testing. The print for testing is set in typefaces, and from a text, that are not
+ * used for training.
  *
  * @param batches     features [4, 3, 24, 24], labels [4, 3, 48, 48]
  * @param print       pages
@@ -24,7 +24,7 @@ record Material(List<DataSet> batches, List<Picture> print, List<Picture> photog
 
     /** Pictures of a batch. */
     static final int BATCH = 4;
-    /** Pixels of what is to be enlarged, high and wide. */
+    /** Height and width in pixels of a picture to be enlarged. */
     static final int SIDE = 24;
 
     static final List<String> LEARNED_FACES = List.of("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSans-Oblique.ttf",
@@ -33,7 +33,7 @@ record Material(List<DataSet> batches, List<Picture> print, List<Picture> photog
             "400Regular_Italic/Lora_400Regular_Italic.ttf", "700Bold/Lora_700Bold.ttf");
     private static final float[] TESTED_SIZES = {16, 20, 24, 28};
     private static final int TESTED_SIDE = 192;
-    /** What is tested does not depend on the seed of a training. */
+    /** Seed of the test pages, which do not depend on the seed of a training. */
     private static final long TESTED = 1;
     private static final String LEARNED_TEXT = "alice.txt.gz";
     private static final String TESTED_TEXT = "shakespeare.txt.gz";

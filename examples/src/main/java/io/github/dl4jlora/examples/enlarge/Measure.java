@@ -4,7 +4,7 @@ import java.util.List;
 import java.util.function.UnaryOperator;
 
 /**
- * How close a picture comes to the one that it should be, over pictures. What is compared has whole values of colours, 0 to 255.
+ * How close pictures come to their originals, as a mean over pictures. Colours have whole values, 0 to 255.
  *
  * @param psnr peak signal-to-noise ratio in decibels, 10·log₁₀(255² / mean squared error), over all colours
  * @param ssim structural similarity of the grey values, at most 1: Wang et al. 2004, doi 10.1109/TIP.2003.819861, with the

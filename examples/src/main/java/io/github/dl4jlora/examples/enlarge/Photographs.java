@@ -22,11 +22,11 @@ final class Photographs {
     }
 
     /**
-     * The middles of all photographs below a folder, each first made half as large, which takes away what JPEG did to it.
+     * The middles of all photographs below a folder, each first made half as large, which removes traces of JPEG.
      *
      * @param side at most so many pixels high and wide
-     * @throws FileNotFoundException if there is no folder, or none in it
-     * @throws IOException           if a file is no picture, or a very large one
+     * @throws FileNotFoundException if the folder does not exist or has no photographs
+     * @throws IOException           if a file is not a picture, or is very large
      */
     static List<Picture> read(Path folder, int side) throws IOException {
         List<Picture> pictures = new ArrayList<>();
@@ -47,12 +47,12 @@ final class Photographs {
         try (ImageInputStream in = ImageIO.createImageInputStream(file.toFile())) {
             Iterator<ImageReader> readers = ImageIO.getImageReaders(in);
             if (!readers.hasNext()) {
-                throw new IOException(file + " is no picture that Java reads");
+                throw new IOException(file + " is not a picture that Java can read");
             }
             ImageReader reader = readers.next();
             try {
                 reader.setInput(in);
-                // Before anything of that size is made.
+                // Checked before anything of that size is allocated.
                 if ((long) reader.getWidth(0) * reader.getHeight(0) > MOST_PIXELS) {
                     throw new IOException(file + " has " + reader.getWidth(0) + " by " + reader.getHeight(0)
                             + " pixels, but at most " + MOST_PIXELS + " are read");

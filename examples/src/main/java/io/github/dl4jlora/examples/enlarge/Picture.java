@@ -6,10 +6,10 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.awt.image.BufferedImage;
 
 /**
- * A picture in red, green and blue, as a screen has it.
+ * A picture in red, green and blue.
  *
- * @param height of pixels
- * @param width  of pixels
+ * @param height in pixels
+ * @param width  in pixels
  * @param values 0 to 255, by colour, then row, then column
  */
 record Picture(int height, int width, float[] values) {
@@ -31,7 +31,7 @@ record Picture(int height, int width, float[] values) {
         return picture;
     }
 
-    /** @param array what a network computed, shape [1, 3, height, width]; whatever is no colour becomes the nearest one */
+    /** @param array what a network computed, shape [1, 3, height, width]; values outside 0 to 255 become the nearest colour */
     static Picture of(INDArray array) {
         Picture picture = new Picture((int) array.size(2), (int) array.size(3), array.dup('c').data().asFloat());
         for (int i = 0; i < picture.values.length; i++) {
@@ -44,7 +44,7 @@ record Picture(int height, int width, float[] values) {
         return (colour * height + y) * width + x;
     }
 
-    /** {@return a value; outside of the picture that of the nearest pixel} */
+    /** {@return a value; outside of the picture, the value of the nearest pixel} */
     float at(int colour, int y, int x) {
         return values[index(colour, Math.max(0, Math.min(height - 1, y)), Math.max(0, Math.min(width - 1, x)))];
     }
@@ -64,7 +64,7 @@ record Picture(int height, int width, float[] values) {
         return Nd4j.create(values, new long[] {1, COLOURS, height, width}, 'c');
     }
 
-    /** A part; what of it lies outside has the colours of the nearest pixels. */
+    /** A part of the picture; pixels outside of the picture get the colours of the nearest pixels. */
     Picture part(int top, int left, int height, int width) {
         Picture part = new Picture(height, width, new float[COLOURS * height * width]);
         for (int colour = 0; colour < COLOURS; colour++) {
@@ -77,14 +77,14 @@ record Picture(int height, int width, float[] values) {
         return part;
     }
 
-    /** The middle, as large as there is, at most so many pixels high and wide. */
+    /** The middle of the picture, at most {@code side} pixels high and wide. */
     Picture middle(int side) {
         int newHeight = Math.min(height, side);
         int newWidth = Math.min(width, side);
         return part((height - newHeight) / 2, (width - newWidth) / 2, newHeight, newWidth);
     }
 
-    /** Half as high and wide, each pixel the mean of four, rounded as files are; a last odd row or column is left out. */
+    /** Half as high and wide, each pixel the mean of four, rounded as in files; a last odd row or column is left out. */
     Picture half() {
         Picture half = new Picture(height / 2, width / 2, new float[COLOURS * (height / 2) * (width / 2)]);
         for (int colour = 0; colour < COLOURS; colour++) {

@@ -20,7 +20,7 @@ final class Print {
 
     private static final float SMALLEST = 15;
     private static final float LARGEST = 30;
-    /** Grey values of two colours that can be told apart. */
+    /** Least difference of the grey values of ink and paper. */
     private static final int CONTRAST = 110;
 
     private final List<Font> faces;
@@ -38,7 +38,7 @@ final class Print {
 
     /**
      * @throws FileNotFoundException if one of the files is missing
-     * @throws IOException           if one is no TrueType font
+     * @throws IOException           if one is not a TrueType font
      */
     static List<Font> faces(Path folder, List<String> files) throws IOException {
         List<Font> faces = new ArrayList<>();
@@ -50,20 +50,20 @@ final class Print {
             try {
                 faces.add(Font.createFont(Font.TRUETYPE_FONT, file.toFile()));
             } catch (FontFormatException e) {
-                throw new IOException(file + " is no TrueType font: " + e.getMessage(), e);
+                throw new IOException(file + " is not a TrueType font: " + e.getMessage(), e);
             }
         }
         return faces;
     }
 
-    /** A page somewhere out of the text, of random face, size and colours: black on white as often as not. */
+    /** A page from a random place in the text, with random face, size and colours; half of the pages are black on white. */
     Picture page(int height, int width, Random random) {
         Font font = faces.get(random.nextInt(faces.size())).deriveFont(SMALLEST + random.nextFloat() * (LARGEST - SMALLEST));
         Style style = random.nextBoolean() ? new Style(font, Color.BLACK, Color.WHITE) : coloured(font, random);
         return page(height, width, style, random);
     }
 
-    /** A page somewhere out of the text, black on white. */
+    /** A page from a random place in the text, black on white. */
     Picture page(int height, int width, Font face, float size, Random random) {
         return page(height, width, new Style(face.deriveFont(size), Color.BLACK, Color.WHITE), random);
     }

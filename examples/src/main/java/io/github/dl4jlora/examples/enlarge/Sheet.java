@@ -15,12 +15,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.UnaryOperator;
 
-/** Parts of pictures as each way enlarges them, side by side, with its name above. */
+/** Parts of pictures as each way enlarges them, side by side, with the way's name above. */
 final class Sheet {
 
     private static final int HEIGHT = 48;
     private static final int WIDTH = 80;
-    /** Pixels of the sheet for one of a picture, high and wide. */
+    /** Pixels of the sheet, in height and width, for one pixel of a picture. */
     private static final int ZOOM = 2;
     private static final int GAP = 6;
     private static final int LINE = 20;

@@ -18,13 +18,13 @@ import java.util.Locale;
 /**
  * Teaches a base in one way after the other, with the same data.
  *
- * @param rate which rate each way gets
- * @param line where to tell how far it is
+ * @param rate the rate of each way
+ * @param line where progress is printed
  */
 record Teaching(ComputationGraph base, int rank, int epochs, boolean brief, RateOption rate, UiOption ui, CommandLine line) {
 
     /**
-     * What a training took, and what came of it.
+     * The cost and the result of a training.
      *
      * @param trained parameters
      */

@@ -60,7 +60,7 @@ enum Way {
     };
 
     final String title;
-    /** At which it learns well here: what a sweep suggests, and the table of docs/models.md is made with. */
+    /** A rate at which it learns well here: a sweep suggests it, and the table in docs/models.md uses it. */
     final double usualRate;
 
     Way(String title, double usualRate) {
@@ -68,10 +68,10 @@ enum Way {
         this.usualRate = usualRate;
     }
 
-    /** {@return a network to be trained, which computes what the base does, and leaves that alone} */
+    /** {@return a network to train, which computes what the base does; the base is not changed} */
     abstract ComputationGraph prepare(ComputationGraph base, int rank, double rate, long seed);
 
-    /** {@return where what has to be kept of a trained network is: its file, or its adapter's folder} */
+    /** {@return the path of what has to be kept of a trained network: its file, or its adapter's folder} */
     Path keep(ComputationGraph network, Path folder) throws IOException {
         Path kept = folder.resolve(title.replace(' ', '-') + ".zip");
         ModelSerializer.writeModel(network, kept.toFile(), false);
@@ -83,7 +83,7 @@ enum Way {
                 .filter(ConvolutionLayer.class::isInstance).map(ConvolutionLayer.class::cast);
     }
 
-    /** {@return the most filters that a convolution has: a rank that is as high has nothing to adapt} */
+    /** {@return the largest number of filters of a convolution; with a rank this high, nothing is adapted} */
     static long widest(ComputationGraph network) {
         return convolutions(network).mapToLong(ConvolutionLayer::getNOut).max().orElse(0);
     }

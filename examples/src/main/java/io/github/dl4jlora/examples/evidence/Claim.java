@@ -1,6 +1,6 @@
 package io.github.dl4jlora.examples.evidence;
 
-/** Something that was published, or that this project says, and that a reader can have examined. */
+/** A statement from a publication, or from this project, that a reader can check. */
 public interface Claim {
 
     /** {@return a word, for {@code --only}} */
@@ -15,7 +15,7 @@ public interface Claim {
     /** {@return what was found there: figures, models, data} */
     String published();
 
-    /** {@return Maven's option for the profile that it needs, with a space behind; empty for none} */
+    /** {@return Maven's option for the profile that it needs, followed by a space; empty if it needs none} */
     default String profiles() {
         return "";
     }
@@ -32,7 +32,7 @@ public interface Claim {
      * A publication.
      *
      * @param title as a reader would look for it
-     * @param arxiv its number at arXiv; empty for what is none
+     * @param arxiv its number at arXiv; empty if it has none
      */
     record Source(String title, String arxiv) {
 

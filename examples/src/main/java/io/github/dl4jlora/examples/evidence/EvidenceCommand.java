@@ -24,32 +24,34 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 
-/** Examines what is claimed of LoRA, and writes a page about it. */
-@Command(name = "evidence", sortOptions = false, description = "Examines what papers say of LoRA on real data, writes a page "
-        + "about it, and fails if a figure is not where it has to be.")
+/** Examines claims about LoRA, and writes a page about them. */
+@Command(name = "evidence", sortOptions = false, description = "Examines what papers claim about LoRA on real data, writes a "
+        + "page about it, and fails if a figure is outside its expected range.")
 public final class EvidenceCommand implements Callable<Integer> {
 
     private static final int FAILED = 1;
     private static final double NANOS_PER_MINUTE = 6e10;
 
-    @Option(names = "--only", split = ",", paramLabel = "<claim>", description = "Only these; --list has their names.")
+    @Option(names = "--only", split = ",", paramLabel = "<claim>", description = "Examines only these claims; --list shows "
+            + "their names.")
     private List<String> only = List.of();
 
-    @Option(names = "--list", description = "Lists the claims, and ends.")
+    @Option(names = "--list", description = "Lists the claims, and exits.")
     private boolean list;
 
-    @Option(names = "--short", description = "One seed, one rate, one epoch: does everything work? Nothing is judged.")
+    @Option(names = "--short", description = "One seed, one rate and one epoch, to check that everything works; nothing is "
+            + "judged.")
     private boolean brief;
 
     @Option(names = "--data", paramLabel = "<folder>", defaultValue = "examples/target",
-            description = "Where fetched data is. Default: ${DEFAULT-VALUE}.")
+            description = "Folder of the fetched data. Default: ${DEFAULT-VALUE}.")
     private Path data;
 
     @Option(names = "--output", paramLabel = "<folder>", defaultValue = "examples/target",
             description = "Where evidence.md and its pictures go. Default: ${DEFAULT-VALUE}.")
     private Path output;
 
-    @Option(names = "--threads", description = "Trainings at once. Default: as many as there are cores.")
+    @Option(names = "--threads", description = "Trainings at the same time. Default: the number of cores.")
     private int threads = Runtime.getRuntime().availableProcessors();
 
     @Option(names = {"-h", "--help"}, order = 99, usageHelp = true, description = "Shows this text.")
@@ -106,7 +108,7 @@ public final class EvidenceCommand implements Callable<Integer> {
         return page.broken() == 0 ? CommandLine.ExitCode.OK : FAILED;
     }
 
-    /** Of all threads of the process: on a machine with company, the clock tells more of the company. */
+    /** CPU time of all threads of the process: on a shared machine, elapsed time also depends on other processes. */
     private static double coreMinutes() {
         return ManagementFactory.getOperatingSystemMXBean() instanceof OperatingSystemMXBean system
                 ? system.getProcessCpuTime() / NANOS_PER_MINUTE : Double.NaN;
@@ -117,24 +119,25 @@ public final class EvidenceCommand implements Callable<Integer> {
         try {
             ServiceLoader.load(EvidenceSource.class).forEach(sources::add);
         } catch (NoClassDefFoundError | ServiceConfigurationError e) {
-            // Of an earlier build with the profile, some is still there: its class without what that needs, or only its name.
+            // An earlier build with the profile left parts behind: the class without its dependencies, or only its name.
             sources.subList(1, sources.size()).clear();
         }
         if (sources.size() == 1) {
-            out.println("Without -Pminilm what needs a pretrained model is left out.");
+            out.println("Claims that need a pretrained model are left out without -Pminilm.");
         }
         List<Claim> all = sources.stream().flatMap(source -> source.claims(data, out::println).stream()).toList();
         List<String> names = all.stream().map(Claim::id).toList();
         only.stream().filter(name -> !names.contains(name)).findFirst().ifPresent(unknown -> {
-            throw new ParameterException(spec.commandLine(), "--only " + unknown + ": there is no such claim here, but " + names);
+            throw new ParameterException(spec.commandLine(), "--only " + unknown + " is not a claim here. The claims are "
+                    + "" + names);
         });
         return only.isEmpty() ? all : all.stream().filter(claim -> only.contains(claim.id())).toList();
     }
 
     private void tell(PrintWriter out, Claim claim, Finding finding, double minutes) {
-        out.printf(Locale.ROOT, "%n%s (%s, %.1f minutes of a core)%n", claim.says(), claim.id(), minutes);
+        out.printf(Locale.ROOT, "%n%s (%s, %.1f core minutes)%n", claim.says(), claim.id(), minutes);
         if (!brief) {
-            finding.checks().forEach(check -> out.printf("  %-22s %s: %s, has to be %s%n", check.verdict().replace("*", ""),
+            finding.checks().forEach(check -> out.printf("  %-22s %s: %s, expected %s%n", check.verdict().replace("*", ""),
                     check.what(), Finding.Check.figure(check.ours()), check.here()));
         }
         out.flush();

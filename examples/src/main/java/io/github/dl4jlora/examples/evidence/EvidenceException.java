@@ -1,11 +1,11 @@
 package io.github.dl4jlora.examples.evidence;
 
-/** Something that the user has to mend before claims can be examined; the message says what. */
+/** A problem that the user has to fix before claims can be examined; the message says how. */
 public final class EvidenceException extends RuntimeException {
 
     private static final long serialVersionUID = 1;
 
-    /** What to mend. */
+    /** The message says what to fix. */
     public EvidenceException(String message, Throwable cause) {
         super(message, cause);
     }

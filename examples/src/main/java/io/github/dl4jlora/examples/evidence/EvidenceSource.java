@@ -11,8 +11,8 @@ public interface EvidenceSource {
      * The claims that can be examined.
      *
      * @param data   the folder with what was fetched
-     * @param leaves is told in a sentence what is left out for want of data, and how to get it
-     * @return none, if all data is wanting
+     * @param leaves receives a sentence about what is left out for lack of data, and how to get the data
+     * @return an empty list if all data is missing
      */
     List<Claim> claims(Path data, Consumer<String> leaves);
 }

@@ -14,13 +14,13 @@ public final class Finding {
     private final List<Check> checks = new ArrayList<>();
 
     /**
-     * A figure, where its source has it, and where it has to be here.
+     * A figure, the interval that its source claims, and the interval that is expected here.
      *
-     * @param what      it is
+     * @param what      what the figure is
      * @param published what the source has for it
      * @param ours      the figure
-     * @param claimed   in which the claim holds
-     * @param here      outside of which the command fails; another one where a claim is known not to hold
+     * @param claimed   the interval in which the claim holds
+     * @param here      the interval outside of which the command fails; a different one if the claim is known not to hold
      */
     public record Check(String what, String published, double ours, Interval claimed, Interval here) {
 
@@ -47,17 +47,17 @@ public final class Finding {
     /**
      * From one figure to another, both included.
      *
-     * @param low  0 or minus infinity where only the other matters
-     * @param high infinite where only the other matters
+     * @param low  0 or minus infinity if only the upper end matters
+     * @param high infinite if only the lower end matters
      */
     public record Interval(double low, double high) {
 
-        /** {@return all up to this} */
+        /** {@return all values up to this one} */
         public static Interval atMost(double high) {
             return new Interval(Double.NEGATIVE_INFINITY, high);
         }
 
-        /** {@return all from this on} */
+        /** {@return all values from this one on} */
         public static Interval atLeast(double low) {
             return new Interval(low, Double.POSITIVE_INFINITY);
         }
@@ -104,8 +104,8 @@ public final class Finding {
     /**
      * A figure for which the claim may be known not to hold.
      *
-     * @param claimed in which the claim holds
-     * @param here    in which the figure is known to lie, or the command fails
+     * @param claimed the interval in which the claim holds
+     * @param here    the interval outside of which the command fails
      * @return this, with it
      */
     public Finding check(String what, String published, double ours, Interval claimed, Interval here) {
@@ -113,7 +113,7 @@ public final class Finding {
         return this;
     }
 
-    /** {@return a task's name as part of a file's} */
+    /** {@return a task's name as part of a file name} */
     public static String file(String name) {
         return name.toLowerCase(Locale.ROOT).replaceAll("[^a-z0-9]+", "-");
     }

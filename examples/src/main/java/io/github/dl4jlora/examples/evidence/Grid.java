@@ -6,7 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.ToDoubleFunction;
 
-/** What came of methods on one task, each at several rates and with several seeds. */
+/** The results of methods on one task, each at several rates and with several seeds. */
 public final class Grid {
 
     private final Task task;
@@ -14,7 +14,7 @@ public final class Grid {
     private final int epochs;
     private final Map<Training, Trained> outcomes;
 
-    /** Runs what was not run yet. */
+    /** Runs the trainings that have not run yet. */
     public Grid(Lab lab, Task task, Collection<Method> methods, double[] rates, long[] seeds, int epochs) {
         this.task = task;
         this.seeds = seeds;
@@ -27,7 +27,7 @@ public final class Grid {
         return Arrays.stream(seeds).mapToObj(seed -> new Training(task, method, rate, seed, epochs)).toList();
     }
 
-    /** {@return what came of a method at a rate, one for each seed, in their order} */
+    /** {@return the results of a method at a rate, one for each seed, in the order of the seeds} */
     public List<Trained> of(Method method, double rate) {
         return trainings(method, rate).stream().map(outcomes::get).toList();
     }

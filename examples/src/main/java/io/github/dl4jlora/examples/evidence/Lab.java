@@ -22,8 +22,8 @@ import java.util.function.Function;
 import java.util.stream.LongStream;
 
 /**
- * Runs trainings, as many at once as there are cores, each on one thread, so that what comes out does not depend on how many
- * those are. A training that several claims ask for is run once.
+ * Runs trainings in parallel, each on one thread, so that the results do not depend on the number of cores. A training that
+ * several claims need is run once.
  */
 public final class Lab implements AutoCloseable {
 
@@ -33,7 +33,7 @@ public final class Lab implements AutoCloseable {
     private final Consumer<String> progress;
     private final boolean brief;
 
-    /** A start that is made by the first who asks. */
+    /** A start that is made for the first request. */
     private static final class FutureStart {
 
         private Task.Start start;
@@ -47,9 +47,9 @@ public final class Lab implements AutoCloseable {
     }
 
     /**
-     * @param threads  how many trainings go at once
-     * @param brief    whether to show that everything works rather than what is so
-     * @param progress is told of each training that ends, by threads of the lab
+     * @param threads  how many trainings run at the same time
+     * @param brief    whether to use the short form, which only shows that everything works
+     * @param progress receives the name of each training that ends, on threads of the lab
      */
     public Lab(int threads, boolean brief, Consumer<String> progress) {
         workers = Executors.newFixedThreadPool(threads, task -> {
@@ -80,7 +80,7 @@ public final class Lab implements AutoCloseable {
         return brief ? new double[] {rates[number / 2]} : rates;
     }
 
-    /** {@return what came of trainings, by training, in their order} */
+    /** {@return the results of trainings, by training, in the given order} */
     public Map<Training, Trained> run(Collection<Training> trainings) {
         each(trainings.stream().distinct().filter(training -> !known.containsKey(training)).toList(), training ->
                 known.put(training, train(training, prepare(training))));
@@ -90,7 +90,7 @@ public final class Lab implements AutoCloseable {
     }
 
     /**
-     * Does something of one's own for each of several things, at once; the first failure is thrown.
+     * Runs {@code work} for each of several things in parallel; the first failure is thrown.
      *
      * @return the results, in order
      */

@@ -11,7 +11,7 @@ final class Markdown {
     private Markdown() {
     }
 
-    /** Of figures, but for the first column. */
+    /** A table in which all columns but the first hold figures. */
     static String table(List<String> header, List<List<String>> rows) {
         return line(header) + "\n| --- |" + " ---: |".repeat(header.size() - 1) + "\n"
                 + rows.stream().map(Markdown::line).collect(Collectors.joining("\n"));
@@ -21,7 +21,7 @@ final class Markdown {
         return "| " + String.join(" | ", cells) + " |";
     }
 
-    /** In lines that are not longer than those of other pages. */
+    /** Wraps a paragraph at the line length of other pages. */
     static String paragraph(String words) {
         StringBuilder lines = new StringBuilder();
         int column = 0;

@@ -13,17 +13,17 @@ import java.util.List;
 import java.util.function.UnaryOperator;
 
 /**
- * A way to teach a base something. Two of a name are the same.
+ * A way to teach a base something. Methods of the same name are equal.
  *
- * @param name as tables have it
- * @param way  to a network that trains
+ * @param name as in tables
+ * @param way  makes a network that trains
  */
 public record Method(String name, Way way) {
 
     /** Alpha of every adapter here, unless a claim is about alpha. */
     public static final double ALPHA = 16;
 
-    /** From a base to a network that trains. */
+    /** Makes a network that trains from a base. */
     @FunctionalInterface
     public interface Way {
 
@@ -36,7 +36,7 @@ public record Method(String name, Way way) {
         return new Method("full fine-tuning", (task, start, rate, seed) -> anew(start, rate, seed).build());
     }
 
-    /** Only what lies above a layer trains. */
+    /** Only the layers above a layer train. */
     public static Method above(String layer) {
         return new Method("head-only", (task, start, rate, seed) -> anew(start, rate, seed).setFeatureExtractor(layer).build());
     }
@@ -51,13 +51,13 @@ public record Method(String name, Way way) {
         return lora("LoRA, rank " + rank, rank, settings -> settings);
     }
 
-    /** LoRA, s = 16 / rank, and what is different about it. */
+    /** LoRA, s = 16 / rank, with changed settings. */
     public static Method lora(String name, int rank, UnaryOperator<LoRAConfig.Builder> different) {
         return new Method(name, (task, start, rate, seed) -> LoRA.apply(start.base(),
                 different.apply(settings(task, rate, seed).rank(rank)).build()));
     }
 
-    /** LoRA, s = 16 / rank, on other layers than the task has it. */
+    /** LoRA, s = 16 / rank, on other layers than the task's targets. */
     public static Method loraOn(String name, int rank, List<String> targets) {
         return new Method(name, (task, start, rate, seed) -> LoRA.apply(start.base(),
                 settings(targets, task, rate, seed).rank(rank).build()));
@@ -69,7 +69,7 @@ public record Method(String name, Way way) {
                 different.apply(settings(task, rate, seed).rank(rank)).build(), new ExistingDataSetIterator(start.batches())));
     }
 
-    /** Adapters of a task but for their rank. */
+    /** Settings of a task's adapters, without the rank. */
     private static LoRAConfig.Builder settings(Task task, double rate, long seed) {
         return settings(task.targets(), task, rate, seed);
     }

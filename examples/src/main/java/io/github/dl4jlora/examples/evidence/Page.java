@@ -7,14 +7,14 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 
-/** What was found as a page of Markdown, its pictures in a folder beside it. */
+/** The findings as a Markdown page, with pictures in a folder beside it. */
 final class Page {
 
     private static final String COMMAND = "mvn -q -Pminilm -pl examples -am compile exec:exec@evidence";
     private static final String FOLDER = "evidence";
 
-    private static final String BRIEF = "The short form, with one seed, one rate and one epoch: everything works, and no figure "
-            + "here means anything.";
+    private static final String BRIEF = "This is the short form, with one seed, one rate and one epoch. It shows that "
+            + "everything works; the figures mean nothing.";
 
     private final List<Section> sections = new ArrayList<>();
     private final boolean brief;
@@ -37,9 +37,7 @@ final class Page {
         }
     }
 
-    /**
-     * @param brief whether figures mean nothing
-     */
+    /** @param brief whether this is the short form, in which figures mean nothing */
     Page(boolean brief) {
         this.brief = brief;
     }
@@ -48,33 +46,33 @@ final class Page {
         sections.add(new Section(claim, finding, minutes));
     }
 
-    /** How many figures are not where they have to be; none in the short form. */
+    /** The number of figures outside their expected range; 0 in the short form. */
     long broken() {
         return brief ? 0 : sections.stream().mapToLong(Section::broken).sum();
     }
 
     private String text() {
         StringBuilder text = new StringBuilder("# Evidence\n\n").append(brief ? BRIEF : intro()).append("\n\n");
-        text.append(Markdown.paragraph("**To choose settings**, three tables: [learning rates](#rates), [layers and "
-                + "rank](#layers-minilm), [variants](#variants) and, beside them, [starts](#starts). How to set what they say "
-                + "is in the guide: [rates](guide/adapt.md#which-learning-rate), "
+        text.append(Markdown.paragraph("**To choose settings**, see the tables of [learning rates](#rates), [layers and "
+                + "rank](#layers-minilm), [variants](#variants) and [starts](#starts). The guide says how to set them: "
+                + "[rates](guide/adapt.md#which-learning-rate), "
                 + "[layers](guide/adapt.md#choose-what-is-adapted), [variants](guide/variants.md).")).append("\n\n");
         List<List<String>> rows = sections.stream().map(section -> List.of("[" + section.claim.says() + "](#" + section.claim.id()
                 + ")", brief ? "not judged" : section.verdict(), String.format(Locale.ROOT, "%.1f", section.minutes))).toList();
-        text.append(Markdown.table(List.of("claim", "here", "minutes of a core"), rows)).append("\n\n");
+        text.append(Markdown.table(List.of("claim", "here", "core minutes"), rows)).append("\n\n");
         sections.forEach(section -> append(text, section));
         return text.toString();
     }
 
     private String intro() {
-        return Markdown.paragraph("What papers say of LoRA, examined with this library on real data. This page is what a program "
-                + "wrote, digits and all:") + "\n\n    " + PictureClaims.SCRIPT + "\n    " + COMMAND + "\n\n"
-                + Markdown.paragraph(String.format(Locale.ROOT, "It takes %.0f minutes of a core, here %d of them at once "
-                + "(`-Dargs=\"--short\"`: a tenth, and shows that all works), and fails if a figure is not where it has to "
-                + "be. Of each figure stands there what is published, what came out here, where the claim has it, and where "
-                + "it has to be: another place where the claim is known not to hold here. ± is one standard deviation over "
-                + "seeds. A training has a thread to itself, so that the number of cores makes no difference; another "
-                + "processor rounds otherwise and moves a row a little.",
+        return Markdown.paragraph("What papers say about LoRA, examined with this library on real data. A program wrote this "
+                + "page, including the figures:") + "\n\n    " + PictureClaims.SCRIPT + "\n    " + COMMAND + "\n\n"
+                + Markdown.paragraph(String.format(Locale.ROOT, "It takes %.0f core minutes, here on %d cores "
+                + "(`-Dargs=\"--short\"`: a tenth of that, to check that everything works), and fails if a figure is outside "
+                + "its expected range. For each figure the page has what is published, what was measured here, the range that "
+                + "is claimed, and the range that is expected, which is a different one if the claim is known not to hold here. "
+                + "± is one standard deviation over seeds. Each training has its own thread, so that the number of cores makes "
+                + "no difference; a processor that rounds differently changes a row a little.",
                 sections.stream().mapToDouble(Section::minutes).sum(),
                 Runtime.getRuntime().availableProcessors()));
     }
@@ -85,7 +83,7 @@ final class Page {
         text.append(Markdown.paragraph(claim.source() + ". " + claim.published())).append("\n\n    ").append(section.command());
         section.finding.blocks().forEach(block -> text.append("\n\n").append(block));
         if (!brief) {
-            text.append("\n\n").append(Markdown.table(List.of("checked", "published", "here", "claimed", "has to be", ""),
+            text.append("\n\n").append(Markdown.table(List.of("checked", "published", "here", "claimed", "expected", ""),
                     section.finding.checks().stream().map(check -> List.of(check.what(), check.published(),
                             Finding.Check.figure(check.ours()), check.claimed().toString(), check.here().toString(),
                                     check.verdict())).toList()));
@@ -93,7 +91,7 @@ final class Page {
         text.append("\n\n");
     }
 
-    /** {@return where the page is now} */
+    /** {@return the page's path} */
     Path write(Path folder) throws IOException {
         Path pictures = Files.createDirectories(folder.resolve(FOLDER));
         for (Section section : sections) {

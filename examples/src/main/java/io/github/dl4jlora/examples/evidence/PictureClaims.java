@@ -23,7 +23,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
 
-/** What can be examined without a pretrained model: on digits, on Shakespeare, and on Fashion-MNIST where it was fetched. */
+/** The claims that need no pretrained model: on digits, on Shakespeare, and on Fashion-MNIST if it was fetched. */
 final class PictureClaims implements EvidenceSource {
 
     static final String FASHION = "fashion-mnist";
@@ -40,7 +40,7 @@ final class PictureClaims implements EvidenceSource {
             rates.add(BestRates.fashion(fashion));
             variants.add(VariantsTuned.fashion(fashion));
         } else {
-            leaves.accept("Fashion-MNIST is not in " + fashionFiles + ", and left out: fetch it with " + SCRIPT);
+            leaves.accept("Fashion-MNIST is left out, since it is not in " + fashionFiles + ": fetch it with " + SCRIPT);
         }
         rates.add(BestRates.shakespeare(new Shakespeare()));
         return List.of(new MainTable(digits), new BestRates(rates), new VariantsTuned(variants),

@@ -27,7 +27,7 @@ public final class Plot {
     private static final int WIDTH = 720;
     private static final int HEIGHT = 400;
     private static final int POINTS = 100;
-    // Okabe and Ito 2008: told apart by those who see no red or no green.
+    // Okabe and Ito 2008: can be distinguished without seeing red or green.
     private static final Color[] COLOURS = {new Color(0, 114, 178), new Color(213, 94, 0), new Color(0, 158, 115),
         new Color(204, 121, 167), new Color(230, 159, 0), new Color(86, 180, 233), new Color(0, 0, 0), new Color(120, 94, 20)};
     private static final Marker[] MARKERS = {SeriesMarkers.CIRCLE, SeriesMarkers.SQUARE, SeriesMarkers.TRIANGLE_UP,
@@ -45,7 +45,7 @@ public final class Plot {
         this.chart = chart;
     }
 
-    /** {@return a picture of curves, without any yet} */
+    /** {@return a picture of curves, empty at first} */
     public static Plot curves(String title, String x, String y) {
         XYChart chart = new XYChartBuilder().width(WIDTH).height(HEIGHT).title(title).xAxisTitle(x).yAxisTitle(y).build();
         chart.getStyler().setChartBackgroundColor(Color.WHITE).setLegendPosition(Styler.LegendPosition.OutsideE)
@@ -59,8 +59,8 @@ public final class Plot {
     /**
      * {@return a picture of a value over two others}
      *
-     * @param columns what the x axis has, ascending
-     * @param rows    what the y axis has, ascending
+     * @param columns labels of the x axis, ascending
+     * @param rows    labels of the y axis, ascending
      * @param values  by row, then by column
      */
     public static Plot heat(String title, String x, String y, List<String> columns, List<String> rows, double[][] values,
@@ -84,19 +84,19 @@ public final class Plot {
         return title;
     }
 
-    /** {@return this, with a logarithmic axis below} */
+    /** {@return this, with a logarithmic x axis} */
     public Plot logarithmicX() {
         ((XYChart) chart).getStyler().setXAxisLogarithmic(true);
         return this;
     }
 
-    /** {@return this, with a logarithmic axis beside} */
+    /** {@return this, with a logarithmic y axis} */
     public Plot logarithmicY() {
         ((XYChart) chart).getStyler().setYAxisLogarithmic(true);
         return this;
     }
 
-    /** {@return this, of these values only; what lies outside is drawn at the border} */
+    /** {@return this, limited to these values; values outside are drawn at the border} */
     public Plot between(double low, double high) {
         ((XYChart) chart).getStyler().setYAxisMin(low).setYAxisMax(high);
         return this;

@@ -14,7 +14,7 @@ public final class Rates {
     private final double[] rates;
     private final Grid grid;
 
-    /** Runs what was not run yet. */
+    /** Runs the trainings that have not run yet. */
     public Rates(Lab lab, Task task, List<Method> methods, double[] rates, long[] seeds) {
         this.task = task;
         this.methods = methods;
@@ -27,7 +27,7 @@ public final class Rates {
         return rates[best(method)];
     }
 
-    /** {@return whether that is the lowest or the highest that was tried} */
+    /** {@return whether the best rate is the lowest or the highest that was tried} */
     public boolean isAtTheEdge(Method method) {
         return best(method) == 0 || best(method) == rates.length - 1;
     }
@@ -37,7 +37,7 @@ public final class Rates {
         return grid.spread(method, bestRate(method), Trained::learned);
     }
 
-    /** {@return what is kept of the base's at that rate} */
+    /** {@return what is kept of the base's task at that rate} */
     public Spread bestKept(Method method) {
         return grid.spread(method, bestRate(method), Trained::kept);
     }
@@ -55,7 +55,7 @@ public final class Rates {
         return plot;
     }
 
-    /** {@return a row of a table for each method: best rate, what it comes to, what it keeps} */
+    /** {@return a row of a table for each method: best rate, what it learns, what it keeps} */
     public List<List<String>> rows(int decimals) {
         return methods.stream().map(method -> List.of(task.name(), method.name(),
                 String.format(Locale.ROOT, "%.1e", bestRate(method)), bestLearned(method).toString(decimals),
@@ -64,6 +64,6 @@ public final class Rates {
 
     /** {@return the head of {@link #rows}} */
     public static List<String> header() {
-        return List.of("task", "method", "best rate", "learned", "left of the base's task");
+        return List.of("task", "method", "best rate", "learned", "kept of the base's task");
     }
 }

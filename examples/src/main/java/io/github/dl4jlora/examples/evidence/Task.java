@@ -8,8 +8,8 @@ import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 
 /**
- * A base that can do one thing, and another thing that it is to learn. All of a task follows from its seed: the base's weights,
- * which examples are for learning and which for testing, and their order.
+ * A base that knows one task, and a new task that it is to learn. Everything follows from the seed: the base's weights, which
+ * examples are for training and which for testing, and their order.
  */
 public interface Task {
 
@@ -19,12 +19,12 @@ public interface Task {
     /** {@return what {@link Trained#learned} is, with its unit} */
     String measure();
 
-    /** {@return whether a smaller {@link Trained#learned} is better: bits a letter, not percent} */
+    /** {@return whether a smaller {@link Trained#learned} is better: bits per letter, not percent} */
     default boolean isLoss() {
         return false;
     }
 
-    /** {@return patterns of the layers that adapters go on} */
+    /** {@return patterns of the layers that get adapters} */
     List<String> targets();
 
     /** {@return layers that train in full beside adapters; none unless a task has a new head} */
@@ -36,14 +36,14 @@ public interface Task {
     int epochs();
 
     /**
-     * Makes the base and the examples. It is asked once for each seed and may take its time.
+     * Makes the base and the examples. Called once for each seed; may take long.
      *
      * @param seed of everything random
      * @return what trainings of this seed begin with
      */
     Start start(long seed);
 
-    /** Of examples whose likeliest class is the right one; of a network that diverged, of those of the first class. */
+    /** The share of examples whose most likely class is right; a diverged network answers with the first class. */
     static double percentRight(ComputationGraph network, List<DataSet> batches) {
         long right = 0;
         long all = 0;
@@ -61,18 +61,18 @@ public interface Task {
      *
      * @param base     never written to
      * @param batches  to learn from, in the order in which each epoch has them
-     * @param learning what a network has learned of the new, on examples that nothing learned from
-     * @param keeping  what is left of what the base could do, in the same unit; NaN where there is nothing to ask
+     * @param learning measures what a network has learned of the new task, on examples for testing
+     * @param keeping  measures what is kept of the base's task, in the same unit; NaN if there is nothing to test
      */
     record Start(ComputationGraph base, List<DataSet> batches, ToDoubleFunction<ComputationGraph> learning,
                  ToDoubleFunction<ComputationGraph> keeping) {
 
-        /** {@return what a network has learned of the new} */
+        /** {@return what a network has learned of the new task} */
         public double learned(ComputationGraph network) {
             return learning.applyAsDouble(network);
         }
 
-        /** {@return what is left of what the base could do} */
+        /** {@return what is kept of the base's task} */
         public double kept(ComputationGraph network) {
             return keeping.applyAsDouble(network);
         }

@@ -3,10 +3,10 @@ package io.github.dl4jlora.examples.evidence;
 import java.util.Arrays;
 
 /**
- * What came of a training.
+ * The result of a training.
  *
- * @param learned of the new, in the task's unit
- * @param kept    of what the base could do, likewise
+ * @param learned of the new task, in the task's unit
+ * @param kept    of the base's task, in the same unit
  * @param values  that trained
  * @param losses  by step
  */
@@ -25,7 +25,10 @@ public record Trained(double learned, double kept, long values, double[] losses)
         return loss(losses.length - Math.max(1, losses.length / LAST), losses.length);
     }
 
-    /** {@return the first step after which the mean of the last {@code window} losses is at most this; -1: none} */
+    /**
+     * {@return the first step after which the mean of the last {@code window} losses is at most {@code loss}; -1 if there is
+     * none}
+     */
     public int stepsTo(double loss, int window) {
         double sum = 0;
         for (int i = 0; i < losses.length; i++) {

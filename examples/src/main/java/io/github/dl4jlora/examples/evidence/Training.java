@@ -12,7 +12,7 @@ import java.util.Map;
  */
 public record Training(Task task, Method method, double rate, long seed, int epochs) {
 
-    /** As long as the task has it. */
+    /** A training with the task's own number of epochs. */
     public Training(Task task, Method method, double rate, long seed) {
         this(task, method, rate, seed, task.epochs());
     }

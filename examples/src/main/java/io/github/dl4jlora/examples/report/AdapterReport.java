@@ -27,10 +27,10 @@ import java.util.function.Consumer;
 import java.util.stream.Collectors;
 
 /**
- * One self-contained HTML page about the adapters of a base network: what was compared and what came of it, advice on settings,
- * learning rates that were tried, how the loss went, what trains, how far each layer moves (‖ΔW‖ / ‖W‖), the singular values of
- * each ΔW (which rank would do?), and how alike the adapters are. It loads nothing from anywhere, fits a phone and paper, and
- * follows the reader's light or dark setting.
+ * One self-contained HTML page about the adapters of a base network: what was compared and the results, advice on settings,
+ * learning rates that were tried, the course of the loss, what trains, how much each layer changes (‖ΔW‖ / ‖W‖), the singular
+ * values of each ΔW (which rank would be enough?), and how similar the adapters are. It loads no other files, fits a phone and
+ * paper, and follows the reader's light or dark setting.
  *
  * <pre>{@code
  * new AdapterReport("Spam filter", base).add("rank 8", adapter).scores("rank 8", history).write(Path.of("report.html"));
@@ -39,7 +39,7 @@ import java.util.stream.Collectors;
 public final class AdapterReport {
 
     private static final String STYLE = "report.css";
-    /** A table of so many layers is shown at once. */
+    /** A table of at most this many layers is shown open. */
     private static final int FEW = 12;
 
     private final String title;
@@ -59,16 +59,16 @@ public final class AdapterReport {
         this.base = Objects.requireNonNull(base, "base");
     }
 
-    /** A sentence on top of the page, after those that are there: what was compared, what came of it. */
+    /** Adds a sentence at the top of the page, such as what was compared and with which result. */
     public AdapterReport about(String sentence) {
         front.about(Objects.requireNonNull(sentence, "sentence"));
         return this;
     }
 
     /**
-     * What came of it, below these sentences.
+     * The results, shown below these sentences.
      *
-     * @param table a row for each method; those that have an adapter or a loss here are named as it is
+     * @param table a row for each method; a method that has an adapter or a loss here must have the same name
      */
     public AdapterReport results(ResultTable table) {
         front.results(Objects.requireNonNull(table, "table"));
@@ -92,19 +92,19 @@ public final class AdapterReport {
         return this;
     }
 
-    /** The loss curve of a training; a name that an adapter has too puts both in one colour. */
+    /** The loss curve of a training; an adapter of the same name gets the same colour. */
     public AdapterReport scores(String name, ScoreHistory history) {
         histories.put(name, history);
         return this;
     }
 
-    /** What a sweep of learning rates found; a name that an adapter or a loss has too puts them in one colour. */
+    /** What a sweep of learning rates found; an adapter or a loss of the same name gets the same colour. */
     public AdapterReport rates(String name, LearningRates rates) {
         sweeps.put(name, rates);
         return this;
     }
 
-    /** Is told what is being computed: {@link #steps()} times, since large layers take a while. */
+    /** Sets a listener that is told what is being computed, {@link #steps()} times, since large layers take a while. */
     public AdapterReport watch(Consumer<String> watcher) {
         this.watcher = watcher;
         return this;
@@ -115,7 +115,7 @@ public final class AdapterReport {
     }
 
     /**
-     * Writes the page; it appears whole or not at all.
+     * Writes the page; it appears completely or not at all.
      *
      * @param options each at most once
      * @throws IOException              if it cannot be written; a {@link java.nio.file.FileAlreadyExistsException} if it exists
@@ -151,7 +151,7 @@ public final class AdapterReport {
         return page.append("</main>").append(outlines.definitions()).append("</body></html>\n").toString();
     }
 
-    /** Those that have a ΔW of their own. */
+    /** The adapters that have a ΔW of their own. */
     private Map<String, LoRAAdapter> additive() {
         Map<String, LoRAAdapter> additive = new LinkedHashMap<>(adapters);
         additive.values().removeIf(adapter -> !adapter.config().variant().isAdditive());
@@ -227,7 +227,7 @@ public final class AdapterReport {
         return List.copyOf(names);
     }
 
-    /** The page's CSS, for other pages that are to look like it. */
+    /** The page's CSS, for other pages that should look like it. */
     public static String style() {
         try (InputStream css = AdapterReport.class.getResourceAsStream(STYLE)) {
             return new String(css.readAllBytes(), StandardCharsets.UTF_8);

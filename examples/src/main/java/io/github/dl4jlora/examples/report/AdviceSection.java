@@ -11,16 +11,16 @@ import java.util.stream.Collectors;
 /** What the trainings tell about their settings, each sentence with its figures, and what to do. */
 final class AdviceSection {
 
-    /** Figures of so many layers are shown at once. */
+    /** Figures of at most this many layers are shown open. */
     private static final int FEW = 4;
 
     private AdviceSection() {
     }
 
     static String html(Map<String, LoRAAdapter> adapters, Map<String, ScoreHistory> histories, List<String> names, Model base) {
-        StringBuilder html = new StringBuilder("<section><h2>Advice</h2>\n<p>What these trainings tell about their settings. It "
-                + "is drawn from the figures beside it, not from what the adapters are for: what the base's own task lost is "
-                + "not looked at.</p>\n");
+        StringBuilder html = new StringBuilder("<section><h2>Advice</h2>\n<p>What these trainings tell about their settings. "
+                + "The advice follows from the figures beside it, not from the task of the adapters; losses on the base's own "
+                + "task are not considered.</p>\n");
         adapters.forEach((name, adapter) -> {
             ScoreHistory history = histories.get(name);
             List<LoRAAdvice> advice = LoRAAdvice.about(adapter).base(base)

@@ -16,7 +16,7 @@ import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
-/** What the ΔW of adapters are like: how large, in how many directions, and how much one is like another. */
+/** Describes the ΔW of adapters: how large they are, how many directions they have, and how similar they are to each other. */
 final class ChangeSections {
 
     private static final int FEW = 3;
@@ -27,14 +27,14 @@ final class ChangeSections {
     /** By layer, then by adapter. */
     private final Map<String, Map<String, Figures>> figures = new LinkedHashMap<>();
 
-    /** Of one layer in one adapter. */
+    /** Figures of one layer in one adapter. */
     private record Figures(double relativeNorm, double[] spectrum, RankUse use) {
     }
 
     /**
      * @param adapters that have a ΔW
      * @param names    of all that the page shows
-     * @param watcher  is told of each layer before its figures are found
+     * @param watcher  is told of each layer before its figures are computed
      */
     ChangeSections(Map<String, LoRAAdapter> adapters, List<String> names, Outlines outlines, Model base,
                    Consumer<String> watcher) {
@@ -59,12 +59,12 @@ final class ChangeSections {
     private String moves() {
         double largest = figures.values().stream().flatMap(byName -> byName.values().stream()).mapToDouble(Figures::relativeNorm)
                 .filter(Double::isFinite).max().orElse(0);
-        StringBuilder html = new StringBuilder("<section><h2>How far each layer moves</h2>\n<p>‖ΔW‖ / ‖W‖: the size of what the "
-                + "adapter adds, beside that of the weights it adds it to.</p>\n<ul class=\"scale\">"
+        StringBuilder html = new StringBuilder("<section><h2>How much each layer changes</h2>\n<p>‖ΔW‖ / ‖W‖: the size of what "
+                + "the adapter adds, relative to the weights that it is added to.</p>\n<ul class=\"scale\">"
                 + "<li><b>0.1</b> A tenth of the weights: the base's layer with a correction.</li>"
-                + "<li><b>1</b> As large as the weights: adapter and base have an equal say.</li>"
+                + "<li><b>1</b> As large as the weights: adapter and base count the same.</li>"
                 + "<li><b>3</b> Three times the weights: little of the base is left in this layer. If the base's task still "
-                + "counts, try a smaller alpha or learning rate.</li></ul>\n<div class=\"bars\">");
+                + "matters, try a smaller alpha or learning rate.</li></ul>\n<div class=\"bars\">");
         boolean several = adapters.size() > 1;
         figures.forEach((layer, byName) -> {
             html.append("<div class=\"of\">").append(several ? "<h3>" + Html.name(layer) + "</h3>" : "");
@@ -85,9 +85,9 @@ final class ChangeSections {
         StringBuilder html = new StringBuilder(
                 "<section class=\"grid\"><div class=\"intro\"><h2>Directions of each change</h2>\n"
                 + "<p>The singular values of ΔW, the largest first: how strongly an "
-                + "adapter changes a layer in each of its independent directions. Those needed for 99 % of the change, of ‖ΔW‖², "
-                + "are the rank that would do; to truncate to it loses at most a tenth of ‖ΔW‖. "
-                + "<code>dl4j-lora combine ADAPTER --compress RANK</code> does so and tells the same figures. Where all "
+                + "adapter changes a layer in each of its independent directions. The number needed for 99 % of the change, "
+                + "measured as ‖ΔW‖², is the rank that would be enough; truncating to it loses at most a tenth of ‖ΔW‖. "
+                + "<code>dl4j-lora combine ADAPTER --compress RANK</code> does so and shows the same figures. Where all "
                 + "directions are needed, a larger rank may learn more; only a training can tell.</p></div>\n");
         int id = 0;
         for (Map.Entry<String, Map<String, Figures>> layer : figures.entrySet()) {
@@ -97,7 +97,7 @@ final class ChangeSections {
                     "direction", "singular value").valuesFromZero().countingFrom(1);
             byName.forEach((name, of) -> chart.add(new Look(names.indexOf(name)),
                     IntStream.rangeClosed(1, of.spectrum.length).asDoubleStream().toArray(), of.spectrum));
-            // On paper a chart stays with its name; what is said of a few adapters stays with both.
+            // On paper a chart stays with its title; sentences about a few adapters stay with both.
             html.append("<figure").append(byName.size() <= FEW ? " class=\"short\"" : "").append("><div class=\"picture\"><h3>")
                     .append(Html.name(layer.getKey())).append("</h3>").append(outlines.shared(chart.svg("layer" + id++)))
                     .append("</div><figcaption><ul>");

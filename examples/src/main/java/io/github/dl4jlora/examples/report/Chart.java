@@ -36,12 +36,12 @@ final class Chart {
     private static final Color INK = new Color(1, 1, 1);
     private static final Color GRID = new Color(2, 2, 2);
     private static final Color NOTHING = new Color(0, 0, 0, 0);
-    /** A curve has about so many markers; where it has no more points, one for each. */
+    /** A curve has about this many markers; a curve with few points has one for each. */
     private static final int MARKERS = 12;
     private static final int ALL_MARKED = 16;
-    /** Values that span less are read better from an even axis. */
+    /** Values that span less are easier to read on a linear axis. */
     private static final double A_DECADE = 10;
-    /** Below, a figure has more zeros than anyone counts. */
+    /** Smaller figures have too many zeros to count. */
     private static final double SMALL = 1e-4;
     /** Room for numbers beside the curves, and between two of them, as shares of the axes. */
     private static final double MARGIN = 0.06;
@@ -82,7 +82,7 @@ final class Chart {
         chart.getStyler().setChartPadding(4).setMarkerSize(8);
     }
 
-    /** Adds a curve. Curves of the same look in several charts are one thing to the reader. */
+    /** Adds a curve. Curves of the same look in several charts mean the same adapter or training. */
     Chart add(Look look, double[] x, double[] y) {
         curves.add(new Curve(look, x, y));
         return this;
@@ -99,7 +99,7 @@ final class Chart {
         return this;
     }
 
-    /** A logarithmic axis below; all there is must be above zero. */
+    /** A logarithmic x axis; all x must be above zero. */
     Chart logarithmicX() {
         logarithmicX = true;
         chart.getStyler().setXAxisLogarithmic(true).setXAxisLogarithmicDecadeOnly(true).setXAxisDecimalPattern("0E0");
@@ -118,13 +118,13 @@ final class Chart {
         return this;
     }
 
-    /** Long figures below the axis get the room to be read. */
+    /** Gives long figures below the axis more room. */
     Chart farApart() {
         chart.getStyler().setXAxisTickMarkSpacingHint(80);
         return this;
     }
 
-    /** An axis of whole numbers from this one. */
+    /** An x axis of whole numbers, from this one on. */
     Chart countingFrom(int first) {
         chart.getStyler().setXAxisMin((double) first);
         chart.getStyler().setxAxisTickLabelsFormattingFunction(value ->
@@ -170,7 +170,7 @@ final class Chart {
         line.setLineStyle(new BasicStroke(2.5f, BasicStroke.CAP_BUTT, BasicStroke.JOIN_ROUND, 10, curve.look.dashes(), 0));
         int points = curve.x.length;
         int every = points <= ALL_MARKED ? 1 : points / MARKERS;
-        // Each curve begins with another of its points, so that curves which lie upon each other show both markers.
+        // The first marked point differs from curve to curve, so that curves which overlap show all their markers.
         int from = every == 1 ? 0 : curve.look.index() * 2 % every;
         int[] marked = IntStream.range(0, points).filter(i -> i % every == from).toArray();
         XYSeries markers = chart.addSeries("markers " + curve.look.number(),
@@ -180,7 +180,7 @@ final class Chart {
         markers.setMarker(curve.look.marker()).setMarkerColor(color);
     }
 
-    /** The number of each curve that ends there beside its end, none upon another. */
+    /** Puts the number of each curve beside its end, without overlaps. */
     private void number(List<Curve> together, double x) {
         double low = chart.getStyler().getYAxisMin() == null ? scaled(ys().min().orElseThrow()) : chart.getStyler().getYAxisMin();
         double high = scaled(ys().max().orElseThrow());
@@ -203,7 +203,7 @@ final class Chart {
         return logarithmicX ? x * Math.pow(last / first, share) : x + share * (last - first);
     }
 
-    /** A place above another, as far as a letter is high. */
+    /** A place above another, by the height of a letter. */
     private double raised(double y) {
         double high = scaled(ys().max().orElseThrow());
         double value = scaled(y) + APART * (high - scaled(ys().min().orElseThrow()));
@@ -222,7 +222,7 @@ final class Chart {
         return curves.stream().flatMapToDouble(curve -> Arrays.stream(curve.y));
     }
 
-    /** XChart draws a curve point by point. In one piece its dashes go on from one to the next. */
+    /** XChart draws a curve as separate lines. Joined, its dashes continue from one to the next. */
     private static String whole(String svg) {
         StringBuilder whole = new StringBuilder();
         StringBuilder points = new StringBuilder();

@@ -19,16 +19,16 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
 
-/** What a reader meets first: what was compared, what came of it, when, from which base and with which settings. */
+/** The top of the page: what was compared, the results, the date, the base and the settings. */
 final class Front {
 
     private static final DateTimeFormatter DATE = DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm z", Locale.ROOT);
     /** Hexadecimal digits of a content id that tell it from any other in practice. */
     private static final int ID_DIGITS = 12;
-    /** So many ids are shown at once. */
+    /** At most this many ids are shown open. */
     private static final int FEW = 6;
 
-    /** In tables of text, where there is nothing to tell. */
+    /** An empty cell in tables of text. */
     private static final String NONE = "-";
 
     private final List<String> about = new ArrayList<>();
@@ -89,7 +89,7 @@ final class Front {
         return "<div class=\"results\">" + Html.table("Results", head, numeric, rows) + "</div>\n";
     }
 
-    /** Of the frozen layers under the adapters, in the order of the first adapter that has them. */
+    /** Content ids of the frozen layers under the adapters, in the order of the first adapter that has them. */
     private static String ids(Map<String, LoRAAdapter> adapters) {
         Map<String, String> ids = new LinkedHashMap<>();
         adapters.values().forEach(adapter -> adapter.layers().forEach(layer ->
@@ -99,7 +99,7 @@ final class Front {
         }
         String list = ids.entrySet().stream().map(entry -> Html.name(entry.getKey()) + " <code>"
                 + entry.getValue().substring(0, ID_DIGITS) + "</code>").collect(Collectors.joining(", "));
-        return ids.size() <= FEW ? list : "<details><summary>Of " + ids.size() + " layers</summary>" + list + "</details>";
+        return ids.size() <= FEW ? list : "<details><summary>" + ids.size() + " layers</summary>" + list + "</details>";
     }
 
     private static String settings(LoRAConfig config) {
@@ -113,7 +113,7 @@ final class Front {
             words.add("dropout " + Numbers.setting(settings.loraDropout()));
         }
         if (!config.overrides().isEmpty()) {
-            words.add(config.overrides().size() + " layers otherwise: see \"What trains\"");
+            words.add(config.overrides().size() + " layers with other settings: see \"What trains\"");
         }
         return String.join(", ", words);
     }

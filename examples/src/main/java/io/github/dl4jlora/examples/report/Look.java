@@ -9,14 +9,14 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
- * How one adapter or training is told from the others, in every chart, list and table of the page: by its colour, by its dashes
- * and its marker for those who see no colours, and by its number, which stands beside its curves.
+ * How one adapter or training is distinguished from the others in every chart, list and table of the page: by its colour; for
+ * readers who see no colours, by its dashes and its marker; and by its number, which is beside its curves.
  *
  * @param index from 0
  */
 record Look(int index) {
 
-    /** How many colours there are; a colour that comes again has other dashes and another marker. */
+    /** The number of colours; a repeated colour has other dashes and another marker. */
     static final int COLOURS = 6;
 
     private static final float[][] DASHES = {null, {9, 4}, {2, 3}, {10, 3, 2, 3}, {15, 4}, {5, 2}};
@@ -49,7 +49,7 @@ record Look(int index) {
         return String.valueOf(index + 1);
     }
 
-    /** Lengths of strokes and gaps; null for a whole line. */
+    /** Lengths of strokes and gaps; null for a solid line. */
     float[] dashes() {
         return DASHES[(index + index / COLOURS) % DASHES.length];
     }
@@ -62,7 +62,7 @@ record Look(int index) {
         return Shape.values()[index % Shape.values().length];
     }
 
-    /** A piece of its line, with its marker. */
+    /** A sample of the line with its marker, as SVG. */
     String key() {
         float[] dashes = dashes();
         String array = dashes == null ? "" : " stroke-dasharray=\"" + IntStream.range(0, dashes.length)
@@ -71,7 +71,7 @@ record Look(int index) {
                 + array + "/><path class=\"m\" d=\"" + shape().path + "\"/></svg>";
     }
 
-    /** Its line and number, if there are others, and its name. */
+    /** The name, with line and number if there are several names. */
     static String named(List<String> all, String name) {
         Look look = new Look(all.indexOf(name));
         return all.size() == 1 || look.index < 0 ? Html.escaped(name)

@@ -2,13 +2,13 @@ package io.github.dl4jlora.examples.report;
 
 import java.util.Locale;
 
-/** Numbers as people read them. */
+/** Formats numbers for readers. */
 final class Numbers {
 
     private Numbers() {
     }
 
-    /** Three digits that count. */
+    /** Three significant digits. */
     static String figure(double value) {
         double size = Math.abs(value);
         if (size == 0 || !Double.isFinite(value)) {
@@ -21,7 +21,7 @@ final class Numbers {
                 : size >= 0.1 ? String.format(Locale.ROOT, "%.3f", value) : String.format(Locale.ROOT, "%.4f", value);
     }
 
-    /** A setting as it was set: no digits that it does not have. */
+    /** A setting without superfluous digits. */
     static String setting(double value) {
         return value == Math.rint(value) && Math.abs(value) < 1e9 ? String.valueOf((long) value) : String.valueOf((float) value);
     }

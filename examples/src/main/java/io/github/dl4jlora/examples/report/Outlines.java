@@ -5,8 +5,8 @@ import java.util.Map;
 import java.util.regex.Pattern;
 
 /**
- * XChart draws letters as outlines, the same ones in every chart. Here each is kept once for the whole page, and the
- * charts refer to it: a page of many charts is a fraction of the size.
+ * XChart draws letters as outlines, the same ones in every chart. Here each is stored once for the whole page, and the charts
+ * refer to it, which makes a page of many charts much smaller.
  */
 final class Outlines {
 
@@ -19,7 +19,7 @@ final class Outlines {
                 + ids.computeIfAbsent(path.group(1), outline -> "o" + ids.size()) + "\" style=\"" + path.group(2) + "\"/>");
     }
 
-    /** What the page must hold besides the charts. */
+    /** The outlines, which the page must contain beside the charts. */
     String definitions() {
         StringBuilder svg = new StringBuilder("<svg class=\"outlines\" aria-hidden=\"true\"><defs>");
         ids.forEach((outline, id) -> svg.append("<path id=\"").append(id).append("\" d=\"").append(outline).append("\"/>"));

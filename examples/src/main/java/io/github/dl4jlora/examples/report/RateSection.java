@@ -23,11 +23,11 @@ final class RateSection {
         StringBuilder html = new StringBuilder("<section><h2>Learning rates</h2>\n<figure class=\"wide short\">")
                 .append(chart().map(chart -> outlines.shared(chart.svg("rates"))).orElse(""))
                 .append("<figcaption><p>The loss after a few steps from the same start, at each rate that was tried. S is the "
-                + "rate that is suggested, the lowest that comes nearly as far as B, the best: a few steps reward a rate that a "
-                + "whole training does not survive.</p><ul>");
+                        + "suggested rate, the lowest with nearly as low a loss as B, the best: a few steps favour rates at "
+                        + "which a whole training diverges.</p><ul>");
         sweeps.forEach((name, rates) -> html.append("<li>").append(names.size() == 1 ? "" : Look.named(names, name) + ": ")
                 .append(Html.escaped(outcome(rates))).append("</li>"));
-        // Out of the figure, which is to stay on one sheet of paper while these are opened there.
+        // Outside of the figure, which stays on one sheet of paper even if these are open.
         html.append("</ul></figcaption></figure>\n<details><summary>Figures</summary>");
         sweeps.forEach((name, rates) -> html.append(names.size() == 1 ? "" : "<h3>" + Look.named(names, name) + "</h3>")
                 .append(Html.table("Rates of " + name, List.of("rate", "loss"), List.of(true, true), rates.points().stream()

@@ -23,9 +23,9 @@ import java.util.stream.IntStream;
  */
 public record ScoreHistory(long[] iterations, double[] scores) {
 
-    /** At most so many points are drawn: more than a chart has pixels for tell nothing. */
+    /** At most this many points are drawn, since a chart has no pixels for more. */
     private static final int DRAWN = 120;
-    /** Bytes: a million steps and more. */
+    /** In bytes: enough for more than a million steps. */
     private static final int LONGEST = 64 << 20;
     private static final int LONGEST_LINE = 1000;
     /** Iteration, score and the rest. */
@@ -47,17 +47,17 @@ public record ScoreHistory(long[] iterations, double[] scores) {
     }
 
     /**
-     * Reads what {@link CollectScoresIterationListener#exportScores(java.io.File)} wrote, or any file with an iteration and
-     * a score on each line, parted by a tab, a comma or a semicolon.
+     * Reads what {@link CollectScoresIterationListener#exportScores(java.io.File)} wrote, or any file with an iteration and a
+     * score on each line, separated by a tab, a comma or a semicolon.
      *
-     * @throws IOException if the file cannot be read, or a line after the first is no such pair; the message names the line
+     * @throws IOException if the file cannot be read, or a line after the first is not such a pair; the message names the line
      */
     public static ScoreHistory read(Path file) throws IOException {
         List<String> lines = lines(file);
         List<Long> iterations = new ArrayList<>();
         List<Double> scores = new ArrayList<>();
         for (int i = 0; i < lines.size(); i++) {
-            // Without a pattern for blanks, which takes long over many; what follows the score is of no interest.
+            // Blanks are not part of the pattern, which would be slow on many of them. Cells after the score are ignored.
             String[] cells = lines.get(i).strip().split("[\t,;]", CELLS);
             boolean head = i == 0 && !cells[0].strip().matches("[0-9.]+");
             if (head || lines.get(i).isBlank()) {
@@ -68,38 +68,39 @@ public record ScoreHistory(long[] iterations, double[] scores) {
                 scores.add(Double.parseDouble(cells[1].strip()));
             } catch (NumberFormatException | ArrayIndexOutOfBoundsException e) {
                 throw new IOException(file + ", line " + (i + 1) + ": \"" + lines.get(i).replaceAll("\\p{Cntrl}", "?")
-                        + "\" is no iteration and score. Write it with CollectScoresIterationListener.exportScores", e);
+                        + "\" is not an iteration and a score. Write the file with "
+                        + "CollectScoresIterationListener.exportScores", e);
             }
         }
         if (scores.isEmpty()) {
-            throw new IOException(file + " holds no scores");
+            throw new IOException(file + " contains no scores");
         }
         return new ScoreHistory(iterations.stream().mapToLong(Long::longValue).toArray(),
                 scores.stream().mapToDouble(Double::doubleValue).toArray());
     }
 
-    /** Whoever named the file may have been given it: neither its length nor that of a line is trusted. */
+    /** The file is not trusted: neither its length nor that of a line. */
     private static List<String> lines(Path file) throws IOException {
         if (Files.exists(file) && !Files.isRegularFile(file)) {
-            throw new IOException(file + " is no file of scores, but a folder or a device");
+            throw new IOException(file + " is not a file of scores, but a folder or a device");
         }
         byte[] bytes;
         try (InputStream in = Files.newInputStream(file)) {
             bytes = in.readNBytes(LONGEST + 1);
         }
         if (bytes.length > LONGEST) {
-            throw new IOException(file + " is longer than " + LONGEST + " bytes. Leave steps out");
+            throw new IOException(file + " is longer than " + LONGEST + " bytes. Leave out steps");
         }
         try {
             List<String> lines = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString().lines().toList();
             int line = IntStream.range(0, lines.size()).filter(i -> lines.get(i).length() > LONGEST_LINE).findFirst().orElse(-1);
             if (line >= 0) {
                 throw new IOException(file + ", line " + (line + 1) + " is longer than " + LONGEST_LINE
-                        + " characters, and no iteration and score");
+                        + " characters, so it is not an iteration and a score");
             }
             return lines;
         } catch (CharacterCodingException e) {
-            throw new IOException(file + " is no text file of scores", e);
+            throw new IOException(file + " is not a text file of scores", e);
         }
     }
 
@@ -108,7 +109,7 @@ public record ScoreHistory(long[] iterations, double[] scores) {
         return scores.length == 0 ? Double.NaN : scores[0];
     }
 
-    /** {@return the mean of the last steps, of one batch alone it says little; NaN if there is none} */
+    /** {@return the mean of the last steps, since the loss of one batch says little; NaN if there is none} */
     public double last() {
         return Arrays.stream(scores).skip(Math.max(0, scores.length - lastStretch())).average().orElse(Double.NaN);
     }
@@ -119,8 +120,8 @@ public record ScoreHistory(long[] iterations, double[] scores) {
     }
 
     /**
-     * Few enough points to draw, means of equally long stretches, counted from this training's own first step; empty if no
-     * score is finite, else only finite ones count.
+     * This history with few enough points to draw: means of equally long stretches, with steps counted from the first one. Only
+     * finite scores count; empty if there are none.
      */
     Optional<ScoreHistory> drawn() {
         int[] finite = IntStream.range(0, scores.length).filter(i -> Double.isFinite(scores[i])).toArray();

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.examples.report;
 
-/** Figures said in words. */
+/** Describes figures in words. */
 final class Verdict {
 
     private Verdict() {

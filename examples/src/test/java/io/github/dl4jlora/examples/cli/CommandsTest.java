@@ -354,7 +354,7 @@ class CommandsTest {
                 .doesNotContain("Adapters compared");
         assertThat(shell.run("report", "@base.zip", "@dora", "-o", "@alone.html")).as(shell.err()).isZero();
         assertThat(file("alone.html")).content().contains("dora is a DoRA adapter", "What trains")
-                .doesNotContain("How far each layer");
+                .doesNotContain("How much each layer");
         assertThat(shell.run("merge", "@base.zip", "@dora", "-o", "@plain.zip")).as(shell.err()).isZero();
         assertThat(ModelSerializer.restoreMultiLayerNetwork(file("plain.zip").toFile()).output(input).sub(dora.output(input))
                 .amaxNumber().doubleValue()).isLessThan(ROUNDING);

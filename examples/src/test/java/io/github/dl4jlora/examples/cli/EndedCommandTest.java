@@ -196,7 +196,7 @@ class EndedCommandTest {
                     3);
 
             assertThat(ended.exitCode()).as(line).isEqualTo(1);
-            assertThat(ended.shown()).as(line).contains("what it prints could not be written: No space left on device");
+            assertThat(ended.shown()).as(line).contains("the output could not be written: No space left on device");
         }
     }
 }

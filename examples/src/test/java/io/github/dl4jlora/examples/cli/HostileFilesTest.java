@@ -112,7 +112,7 @@ class HostileFilesTest {
 
         assertThat(shell.err().lines()).as(line).hasSize(1);
         assertThat(shell.err()).as(line).startsWith("dl4j-lora " + line.split(" ")[0] + ": ").contains("bad")
-                .doesNotContain("an error in the program itself", "Memory ran out", "\tat ");
+                .doesNotContain("internal error", "Memory ran out", "\tat ");
         assertThat(shell.out()).as(line).isEmpty();
         assertThat(listing()).as(line).isEqualTo(before);
     }

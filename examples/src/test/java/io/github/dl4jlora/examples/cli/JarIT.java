@@ -63,7 +63,7 @@ class JarIT {
 
     @Test
     void helpAndWrongUsageStartQuicklyEnoughToBeAsked() throws Exception {
-        assertThat(run("--help").out).contains("Usage: dl4j-lora", "A walk through");
+        assertThat(run("--help").out).contains("Usage: dl4j-lora", "A walkthrough");
         assertThat(run("melt").exitCode).isEqualTo(2);
     }
 

@@ -45,7 +45,7 @@ class MessagesTest {
             "inspect @none.zip | none.zip does not exist",
             "inspect @cut.zip | cut.zip is truncated",
             "inspect @text.zip | text.zip is truncated, damaged or no saved network",
-            "inspect @spam/adapter_model.safetensors | an adapter is named by its folder",
+            "inspect @spam/adapter_model.safetensors | Name the adapter's folder",
             "merge @spam @spam -o @x | spam is a folder, but a saved network (.zip) is needed here; it holds an adapter",
             "merge @base.zip @base.zip -o @x | base.zip is a file, but an adapter is a folder",
             "merge @base.zip @none -o @x | none does not exist. An adapter is a folder",
@@ -53,7 +53,7 @@ class MessagesTest {
             "report @base.zip -o @x | has no adapter to report on. Name one",
             "export @base.zip -o @x | Make an adapted one with: dl4j-lora apply",
             "apply @base.zip --targets fc9 -o @x | fc9",
-            "apply @base.zip @spam -o @none/x | does not exist. Make it first",
+            "apply @base.zip @spam -o @none/x | does not exist. Create it first",
             "apply @base.zip @spam -o @spam | is a folder, but the result is a file",
             "merge @base.zip @spam --base @base.zip -o @x | needs no --base",
             "combine @spam @none -o @x | none does not exist",
@@ -61,16 +61,16 @@ class MessagesTest {
             "quantize --as int8 @spam -o @x | spam is a folder, but a saved network",
             "quantize --as int8 @text.zip -o @x | text.zip",
             "apply @cut.zip --quantize nf4 -o @x | cut.zip",
-            "report @base.zip @spam @spam -o @x | there is an adapter named spam already",
-            "report @base.zip @spam --scores @text.zip -o @x | text.zip holds no scores",
+            "report @base.zip @spam @spam -o @x | another adapter is already named spam",
+            "report @base.zip @spam --scores @text.zip -o @x | text.zip contains no scores",
             "apply @other.zip @spam -o @x | or dl4j-lora import with --any-base",
             "import @spam @base.zip --rename fc1=zz -o @x | has layer \"zz\" (renamed from \"fc1\"), the network has [fc1, "
                     + "fc2, out]",
             "extract @base.zip @base.zip --rank 1 -o @x | base.zip: The fine-tuned network has the values of the base",
             "extract @base.zip @spam --rank 1 -o @x | spam is a folder, but a saved network",
-            "apply @base.zip --rank 1000000 -o @x | --rank 1000000 is above the rank of layer \"fc1\", whose matrix has 6 rows",
+            "apply @base.zip --rank 1000000 -o @x | --rank 1000000 is too large for layer \"fc1\", whose matrix has 6 rows",
             "apply @base.zip --quantize int8 --rank 8 -o @x | Give at most --rank 6",
-            "plan @base.zip --batch 4 --rank 7 | --rank 7 is above the rank of layer \"fc1\"",
+            "plan @base.zip --batch 4 --rank 7 | --rank 7 is too large for layer \"fc1\"",
             "inspect @loud | has a lora_alpha out of range, 1.0E29",
             "apply @base.zip @loud -o @x | lora_alpha out of range",
             "inspect @folder | adapter_model.safetensors"})
@@ -96,18 +96,17 @@ class MessagesTest {
             "extract @base.zip @base.zip --energy 2 -o @x | --energy 2.0 must be above 0 and at most 1",
             "quantize @base.zip -o @x | Missing required option: '--as=WORD'",
             "quantize --as int2 @base.zip -o @x | expected one of",
-            "combine @spam=heavy -o @x | \"heavy\" is no weight",
+            "combine @spam=heavy -o @x | \"heavy\" is not a weight",
             "combine @spam --method ties -o @x | needs a --density",
             "combine @spam --density 0.5 -o @x | is for ties",
             "combine @spam --majority-sign total -o @x | is for ties, not for CAT",
-            "combine @spam --rank 2 -o @x | is for --method svd",
+            "combine @spam --rank 2 -o @x | needs --method svd",
             "combine @spam --compress 0 -o @x | must be at least 1",
             "combine @spam --method best -o @x | expected one of",
-            "import @spam @base.zip --rename fc1 -o @x | is no REGEX=NAME",
-            "import @spam @base.zip --rename (.*)=$2 -o @x | --rename (.*)=$2 replaces with what its expression lacks: No "
-                    + "group 2",
+            "import @spam @base.zip --rename fc1 -o @x | is not of the form REGEX=NAME",
+            "import @spam @base.zip --rename (.*)=$2 -o @x | --rename (.*)=$2 has an invalid replacement: No group 2",
             "import @spam @base.zip --rename (.*)=${x} -o @x | No group with name {x}",
-            "import @spam @base.zip --rename (=x -o @x | is no regular expression"})
+            "import @spam @base.zip --rename (=x -o @x | is not a regular expression"})
     void wrongUsageExitsWithTwoAndSaysWhereTheHelpIs(String line, String message) {
         assertThat(shell.run(line.split(" "))).as(shell.err()).isEqualTo(2);
 
@@ -119,7 +118,7 @@ class MessagesTest {
     @Test
     void noCommandAtAllIsWrongUsage() {
         assertThat(shell.run()).isEqualTo(2);
-        assertThat(shell.err()).contains("Name a command", "inspect", "report");
+        assertThat(shell.err()).contains("Name one of", "inspect", "report");
     }
 
     @Test
@@ -150,11 +149,11 @@ class MessagesTest {
     void aNameThatJavaCannotWriteIsSaidWithTheRemedy() {
         InvalidPathException failure = new InvalidPathException("gr\ufffd\ufffd.zip",
                 "Malformed input or input contains unmappable characters");
-        assertThat(FailureMessage.message(failure)).startsWith("'gr??.zip' is no name of a file here").contains("LC_ALL",
+        assertThat(FailureMessage.message(failure)).startsWith("'gr??.zip' is not a file name here").contains("LC_ALL",
                 "C.UTF-8", System.getProperty("sun.jnu.encoding"));
 
         assertThat(shell.run("inspect", "a\0b")).isEqualTo(2);
-        assertThat(shell.err()).contains("'a?b' is no name of a file: Nul character").doesNotContain("LC_ALL", "cannot convert");
+        assertThat(shell.err()).contains("'a?b' is not a file name: Nul character").doesNotContain("LC_ALL", "cannot convert");
     }
 
     @Test
@@ -166,10 +165,10 @@ class MessagesTest {
     @Test
     void failuresWithoutWordsOfTheirOwnGetSome() {
         assertThat(FailureMessage.message(new NoSuchFileException("a.zip"))).isEqualTo("a.zip does not exist. Check the name");
-        assertThat(FailureMessage.message(new AccessDeniedException("a.zip"))).contains("a.zip may not be read or written");
+        assertThat(FailureMessage.message(new AccessDeniedException("a.zip"))).contains("a.zip cannot be read or written");
         assertThat(FailureMessage.message(new FrozenWeightsMissingException("fc1", "abc"))).contains("fc1", "--base FILE")
                 .doesNotContain("..", "LoRA.attach");
-        assertThat(FailureMessage.message(new IllegalStateException())).isEqualTo("an error in the program itself, "
-                + "IllegalStateException. Run it again with --stacktrace, and report what it prints");
+        assertThat(FailureMessage.message(new IllegalStateException())).isEqualTo("internal error, IllegalStateException. Run "
+                + "the command again with --stacktrace, and report the output");
     }
 }

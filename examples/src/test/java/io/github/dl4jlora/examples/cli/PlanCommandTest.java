@@ -106,7 +106,7 @@ class PlanCommandTest {
     void whatIsNoSizeIsSaidSo(String size) {
         assertThat(shell.run("plan", "@images.zip", "--input", size)).isEqualTo(2);
 
-        assertThat(shell.err()).contains("'" + size + "' is no size of an input", "steps:SIZE,STEPS");
+        assertThat(shell.err()).contains("'" + size + "' is not an input size", "steps:SIZE,STEPS");
     }
 
     @ParameterizedTest

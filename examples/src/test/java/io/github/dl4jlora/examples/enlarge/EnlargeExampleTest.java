@@ -146,7 +146,7 @@ class EnlargeExampleTest {
 
     @ParameterizedTest
     @CsvSource({"--rank, 0, --rank is 0", "--epochs, 0, --epochs is 0", "--seeds, 0, --seeds is 0",
-            "--seed, x, 'is no whole number'", "--rank, 8, '--rank is 8, but must be below 8'"})
+            "--seed, x, 'is not a whole number'", "--rank, 8, '--rank is 8, but must be below 8'"})
     void aBadValueIsNamedWithWhatIsExpected(String option, String value, String message) throws IOException {
         assertThat(run("--data", data().toString(), "--output", folder.resolve("output").toString(), option, value))
                 .isEqualTo(CommandLine.ExitCode.USAGE);

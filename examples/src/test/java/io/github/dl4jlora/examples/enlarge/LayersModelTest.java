@@ -115,21 +115,22 @@ class LayersModelTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
             "\"layers-model\" | \"graph-model\" | only a layers-model is read",
-            "\"Add\" | \"Multiply\" | layer sum: a Multiply, but read are",
-            "[\"first\", 0, 0, {}], [\"third\" | [\"third\", 0, 0, {}], [\"none\" | of which one does not come before it",
+            "\"Add\" | \"Multiply\" | layer sum: its type is Multiply, but only these are read",
+            "[\"first\", 0, 0, {}], [\"third\" | [\"third\", 0, 0, {}], [\"none\" | but one of them does not come before the "
+                    + "layer",
             "\"name\": \"relu\" | \"name\": \"first\" | needs a name of its own",
             "\"strides\": [1, 1] | \"strides\": [2, 2] | layer first: strides and dilation other than 1",
             "\"padding\": \"same\" | \"padding\": \"valid\" | only \"same\" is read",
             "\"filters\": 4 | \"filters\": 2000000000 | layer second: its kernel should be of shape",
-            "\"axis\": 3 | \"axis\": 1 | axis is 1, but only that of channels",
+            "\"axis\": 3 | \"axis\": 1 | axis is 1, but only the channel axis",
             "\"activation\": \"relu\" | \"activation\": \"tanh\" | only relu is read",
             "\"size\": [2, 2] | \"size\": [99, 99] | one factor up to 16",
-            "shard.bin | ../shard.bin | is no plain name of a file beside it",
+            "shard.bin | ../shard.bin | is not a plain name of a file beside it",
             "\"shape\": [3, 3, 12, 8] | \"shape\": [3, 3, 12, 9] | bytes",
             "\"shape\": [3, 3, 12, 8] | \"shape\": [2000000000, 2000000000, 2000000000] | the shape is",
             "\"shape\": [3, 3, 12, 8] | \"shape\": [3, -3, 12, 8] | the shape is",
-            "\"dtype\": \"float32\", \"shape\" | \"dtype\": \"uint8\", \"shape\" | only float32 that is not quantised",
-            "\"name\": \"second/bias\" | \"name\": \"first/bias\" | two weights of name",
+            "\"dtype\": \"float32\", \"shape\" | \"dtype\": \"uint8\", \"shape\" | only unquantised float32",
+            "\"name\": \"second/bias\" | \"name\": \"first/bias\" | two weights named",
             "{\"format\" | {{\"format\" | is no JSON, or damaged"})
     void whatIsNotUnderstoodIsNamed(String found, String changed, String message) throws IOException {
         Path file = TinyLayersModel.write(folder).resolve(LayersFiles.MODEL);

@@ -61,7 +61,7 @@ class EvidenceCommandTest {
     @Test
     void whatIsLeftOutIsSaid() {
         assertThat(run("--list", "--data", folder.toString())).isZero();
-        assertThat(out.toString()).contains("Fashion-MNIST is not in", "fetch-evidence.sh");
+        assertThat(out.toString()).contains("Fashion-MNIST is left out", "fetch-evidence.sh");
     }
 
     @Test

@@ -143,7 +143,7 @@ class AdapterReportTest {
         List<Look> looks = IntStream.range(0, 36).mapToObj(Look::new).toList();
         assertThat(looks.stream().map(look -> look.colour() + Arrays.toString(look.dashes()))).doesNotHaveDuplicates();
         assertThat(looks.stream().map(look -> look.colour() + look.marker().toString())).doesNotHaveDuplicates();
-        List<String> keys = all(page.substring(page.indexOf("How far each layer")), "(<svg class=\"key.*?</svg>)").stream()
+        List<String> keys = all(page.substring(page.indexOf("How much each layer")), "(<svg class=\"key.*?</svg>)").stream()
                 .distinct().map(key -> key.replaceFirst("class=\"key s\\d\"", "")).toList();
         assertThat(keys).hasSize(20).doesNotHaveDuplicates();
         for (int i = 1; i <= 20; i++) {

@@ -69,9 +69,9 @@ class ScoreHistoryTest {
         Path empty = Files.writeString(folder.resolve("e"), "");
 
         assertThatThrownBy(() -> ScoreHistory.read(bytes)).isInstanceOf(IOException.class)
-                .hasMessageContaining("no text file of scores");
+                .hasMessageContaining("not a text file of scores");
         assertThatThrownBy(() -> ScoreHistory.read(empty)).isInstanceOf(IOException.class)
-                .hasMessageContaining("holds no scores");
+                .hasMessageContaining("contains no scores");
     }
 
     @Test

@@ -20,8 +20,8 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * A Hugging Face folder of BERT, RoBERTa, DistilBERT or GPT-2: {@code config.json} and {@code model.safetensors}, whole or in the
- * shards that {@code model.safetensors.index.json} names.
+ * A Hugging Face folder of BERT, RoBERTa, DistilBERT or GPT-2: {@code config.json} and {@code model.safetensors}, in one file or
+ * in the shards that {@code model.safetensors.index.json} names.
  *
  * <pre>
  * Checkpoint checkpoint = Checkpoint.open(folder);
@@ -30,21 +30,21 @@ import java.util.Set;
  * LoRA.writeBase(checkpoint.encoder(), file, Quantization.INT8);
  * </pre>
  *
- * <p>Each method that names a model gives a {@link BaseSource}: who has the values, and nothing of them in memory. They are read
- * tensor by tensor when a network is made of it, as FLOAT whatever they are stored in. Layers have the names of PyTorch's modules
- * in the class of that model, so that PEFT's adapters for it load by name. Dropout, and what else config.json says of training
- * or of generating text, is not used; a setting that changes what the model computes is either followed or refused.
+ * <p>Each method that names a model gives a {@link BaseSource}, which holds no values in memory. The values are read tensor by
+ * tensor when a network is made from it, as FLOAT whatever their stored type. Layers have the names of PyTorch's modules in the
+ * class of that model, so that PEFT's adapters for it load by name. Settings of config.json for training (such as dropout) or for
+ * generating text are not used; a setting that changes what the model computes is either followed or refused.
  *
- * <p>A folder may be a stranger's: sizes are compared with what its files hold before anything of that size is made. Whatever is
- * wrong with it ends in an {@link IOException} that names file and tensor. No part is ever made up: a layer starts at random only
- * where a new head was asked for.
+ * <p>A folder is not trusted: sizes are compared with its files before anything of that size is allocated. Whatever is wrong with
+ * it ends in an {@link IOException} that names file and tensor. A missing part is never made up: a layer starts at random only if
+ * a new head was asked for.
  */
 public final class Checkpoint {
 
     /** The output of {@link #sentenceEncoder}. */
     public static final String SENTENCE = "sentence";
 
-    /** transformers' own. */
+    /** The default in transformers. */
     private static final long SHARD_BYTES = 5_000_000_000L;
 
     private final CheckpointFolder folder;
@@ -68,10 +68,10 @@ public final class Checkpoint {
     }
 
     /**
-     * {@return this folder, but with language models whose decoder has a matrix of its own} If the folder's is tied to the word
-     * embeddings, that starts as a copy of these, so that the model computes the same, and either can be trained without the
-     * other. PEFT unties a decoder so when it saves decoder or word embeddings ({@code modules_to_save}) without
-     * {@code ensure_weight_tying}; such an adapter goes onto a network of this.
+     * {@return this folder, but with language models whose decoder has a matrix of its own} If the folder's decoder is tied to
+     * the word embeddings, the matrix starts as a copy of these, so that the model computes the same, and either can be trained
+     * without the other. PEFT unties a decoder in the same way when it saves decoder or word embeddings ({@code modules_to_save})
+     * without {@code ensure_weight_tying}; such an adapter fits networks of the untied checkpoint.
      */
     public Checkpoint untied() {
         return new Checkpoint(folder, shape.untied());
@@ -82,19 +82,19 @@ public final class Checkpoint {
         return shape;
     }
 
-    /** {@return the classes that config.json says the weights were saved of, such as {@code BertForMaskedLM}} */
+    /** {@return the classes that the weights were saved from according to config.json, such as {@code BertForMaskedLM}} */
     public List<String> architectures() {
         return folder.config().architectures();
     }
 
-    /** {@return what the weights were saved in, as PyTorch calls it; they are read as FLOAT} */
+    /** {@return the data type of the stored weights, as PyTorch calls it; they are read as FLOAT} */
     public Optional<String> storedType() {
         return Optional.ofNullable(folder.config().dataType());
     }
 
     /**
-     * {@return the folder's tokenizer.json, for whoever reads texts; this class does not} None if there is none, or if it is a
-     * link to a file that is not the folder's.
+     * {@return the folder's tokenizer.json; this class does not read texts} Empty if there is none, or if it is a link to a file
+     * outside of the folder.
      */
     public Optional<Path> tokenizer() {
         return folder.tokenizer();
@@ -118,8 +118,8 @@ public final class Checkpoint {
 
     /**
      * {@return token ids {@code [minibatch, tokens]} in, embeddings {@code [minibatch, hidden]} out: the mean of a text's token
-     * vectors, as most models of sentence-transformers have it} They are of length 1, unless the folder has a
-     * {@code modules.json} without the module that makes them so.
+     * vectors, as in most models of sentence-transformers} They are of length 1, unless the folder has a {@code modules.json}
+     * without the module that normalises them.
      *
      * @throws IOException if the folder's {@code modules.json} or settings of the pooling ask for something else, such as another
      *                     pooling or a dense layer, and as {@link #model(Head)}
@@ -155,7 +155,7 @@ public final class Checkpoint {
      * {@return probabilities {@code [minibatch, classes]} by a new head, whatever head the folder has}
      *
      * @param classes at least 2
-     * @param updater of what trains; of adapters too, unless their configuration has another
+     * @param updater of everything that trains, including adapters, unless their configuration has another
      * @param seed    of the new head's weights
      */
     public BaseSource<ComputationGraph> classifier(int classes, IUpdater updater, long seed) throws IOException {
@@ -186,15 +186,14 @@ public final class Checkpoint {
     }
 
     /**
-     * {@return a graph of one's own on the folder's values}
+     * {@return a custom graph with the folder's values}
      *
      * @param graph     {@link Transformer#addTo} and what goes on top of it, of this checkpoint's {@link #shape}; with the
      *                  updater, seed and data type that the network is to have
-     * @param newLayers which are not in the folder: they start as they are configured, by the graph's seed
+     * @param newLayers layers that are not in the folder: they start as configured, with the graph's seed
      * @throws IOException              if a tensor of another layer is missing or of another shape, or there are unknown ones
-     * @throws IllegalArgumentException if another layer is none that a transformer has, or has other settings (heads, padding,
-     *                                  epsilon, activation, tied or not) than this folder's config.json says, or
-     *                                  {@link #untied}
+     * @throws IllegalArgumentException if another layer does not belong to a transformer, or has other settings (heads, padding,
+     *                                  epsilon, activation, tied or not) than this folder's config.json says, or {@link #untied}
      */
     public BaseSource<ComputationGraph> model(ComputationGraphConfiguration graph, String... newLayers) throws IOException {
         return BaseSource.of(graph, folder.values(shape, graph, Set.of(newLayers)));
@@ -205,17 +204,17 @@ public final class Checkpoint {
     }
 
     /**
-     * Writes a network that was made of this checkpoint, trained or merged, as a folder that transformers reads: config.json with
-     * this folder's settings, model.safetensors in the network's data type, in shards above 5 GB, and this folder's tokenizer. A
-     * bare model keeps this folder's pooler if the network has none. A decoder with a matrix of its own is written with
-     * {@code tie_word_embeddings: false}. The folder appears whole or not at all.
+     * Writes a network that was made from this checkpoint, trained or merged, as a folder that transformers reads: config.json
+     * with this folder's settings, model.safetensors in the network's data type, in shards above 5 GB, and this folder's
+     * tokenizer. A bare model keeps this folder's pooler if the network has none. A decoder with a matrix of its own is written
+     * with {@code tie_word_embeddings: false}. The folder appears completely or not at all.
      *
      * @param network a stock network, with a head of the family or none
      * @param target  a folder that does not exist, or is empty
      * @throws IllegalArgumentException if the network is adapted or frozen: merge it first; if it is not initialised; if it is of
      *                                  another family, sizes or settings (heads, padding, epsilon, activation) than this folder,
-     *                                  or has a head of one's own; or a weight is NaN or infinite. The message names the layer
-     * @throws IOException              if the folder has something in it, or cannot be written
+     *                                  or has a custom head; or a weight is NaN or infinite. The message names the layer
+     * @throws IOException              if the folder is not empty, or cannot be written
      */
     public void writeCheckpoint(ComputationGraph network, Path target) throws IOException {
         writeCheckpoint(network, target, SHARD_BYTES);
@@ -226,7 +225,7 @@ public final class Checkpoint {
      *
      * @param network    as there
      * @param target     as there
-     * @param shardBytes above which there are shards; none holds more, unless a single tensor does
+     * @param shardBytes size above which there are shards; none is larger, unless it has a single larger tensor
      * @throws IOException as there
      */
     public void writeCheckpoint(ComputationGraph network, Path target, long shardBytes) throws IOException {

@@ -20,7 +20,7 @@ public record Head(Kind kind, int classes) {
         CLASSIFIER,
         /** Logits of the words that were masked, {@code [minibatch · tokens, vocabulary]}. */
         MASKED_WORDS,
-        /** The same for the tokens that a second input names alone, {@code [minibatch · k, vocabulary]}. */
+        /** The same, only for the tokens that a second input names, {@code [minibatch · k, vocabulary]}. */
         MASKED_WORDS_AT_POSITIONS,
         /** Logits of each token's successor, {@code [minibatch · tokens, vocabulary]}. */
         NEXT_WORD

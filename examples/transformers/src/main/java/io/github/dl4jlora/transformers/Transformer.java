@@ -41,8 +41,8 @@ public final class Transformer {
     }
 
     /**
-     * Adds inputs, transformer and head, and sets the head's output as the graph's. Whoever puts a head of their own on top
-     * calls {@code setOutputs} again.
+     * Adds inputs, transformer and head, and sets the head's output as the graph's. To put a custom head on top, call
+     * {@code setOutputs} again.
      *
      * @throws IllegalArgumentException if the family has no such head
      */
@@ -53,7 +53,7 @@ public final class Transformer {
         return graph.setOutputs(heads.on(rows));
     }
 
-    /** {@return the name of what {@link #addTo} sets as the output, which a layer of one's own goes on top of} */
+    /** {@return the name of what {@link #addTo} sets as the output, which is the input of a custom head} */
     public static String output(TransformerShape shape, Head head) {
         return switch (head.kind()) {
             case TOKEN_VECTORS -> tokenVectors(shape);

@@ -17,12 +17,12 @@ import java.util.TreeMap;
  * @param epsilon      what layer normalisation adds to the variance
  * @param activation   of the feed-forward part
  * @param padding      the token id that, at the end of a text, is padding; {@link #NO_TOKEN} where the model has none
- * @param tied         whether a language model's decoder has the word embeddings for its matrix, and none of its own
+ * @param tied         whether a language model's decoder uses the word embeddings as its matrix
  */
 public record TransformerShape(Family family, int vocabulary, int positions, int tokenTypes, int hidden, int intermediate,
                                int layers, int heads, double epsilon, Nonlinearity activation, int padding, boolean tied) {
 
-    /** A padding id that is no token's, for models that have no token for it. */
+    /** The padding id of models that have no padding token. */
     public static final int NO_TOKEN = -1;
 
     /** all-MiniLM-L6-v2. */
@@ -53,7 +53,7 @@ public record TransformerShape(Family family, int vocabulary, int positions, int
         this(family, vocabulary, positions, tokenTypes, hidden, intermediate, layers, heads, epsilon, activation, padding, true);
     }
 
-    /** {@return the same, but that a language model's decoder has a matrix of its own, {@code [vocabulary, hidden]}} */
+    /** {@return the same, but with a language model's decoder that has a matrix of its own, {@code [vocabulary, hidden]}} */
     public TransformerShape untied() {
         return new TransformerShape(family, vocabulary, positions, tokenTypes, hidden, intermediate, layers, heads, epsilon,
                 activation, padding, false);

@@ -117,7 +117,7 @@ class CheckpointModelsTest {
                 .hasMessageContaining("score.weight").hasMessageContaining("classifier(classes, updater, seed)");
         assertThatThrownBy(() -> open("bert-lm-old").classifier(2, new Adam(), 1)).isInstanceOf(IOException.class)
                 .hasMessageContaining("bert.pooler.dense.weight").hasMessageContaining("never made up")
-                .hasMessageContaining("model(graph, newLayers…); here they would be [bert.pooler.dense]");
+                .hasMessageContaining("model(graph, newLayers…), which here are [bert.pooler.dense]");
         assertThatThrownBy(() -> open("roberta-classifier").maskedLanguageModel()).isInstanceOf(IOException.class)
                 .hasMessageContaining("lm_head.dense.weight");
         assertThatThrownBy(() -> open("gpt2-lm").maskedLanguageModel()).isInstanceOf(IllegalArgumentException.class)

@@ -51,7 +51,7 @@ class HostileCheckpointTest {
 
     private static Arguments place(String file) {
         return index("the index names " + file, index -> ((ObjectNode) index.get("weight_map")).put(WORDS, file),
-                "index.json", "\"" + file + "\"", "no *.safetensors beside it");
+                "index.json", "\"" + file + "\"", "not a *.safetensors beside it");
     }
 
     private static Arguments folder(String what, Change change, String... told) {
@@ -63,7 +63,7 @@ class HostileCheckpointTest {
                 folder("there is no config.json", changed -> Files.delete(changed.path().resolve("config.json")), "config.json",
                         "does not exist"),
                 folder("config.json is cut", changed -> changed.configText("{\"model_type\": \"be"), "config.json", "no JSON"),
-                folder("config.json is a list", changed -> changed.configText("[]"), "config.json", "no JSON object"),
+                folder("config.json is a list", changed -> changed.configText("[]"), "config.json", "not a JSON object"),
                 folder("config.json is deep", changed -> changed.configText("[".repeat(100_000)), "config.json", "nested"),
                 folder("config.json has a long number", changed -> changed.configText("{\"vocab_size\": " + "9".repeat(100_000)
                         + "}"), "config.json", "digits"),
@@ -79,7 +79,7 @@ class HostileCheckpointTest {
                 config("type_vocab_size", 3, "token_type_embeddings.weight", "[2, 8]", "[3, 8]"),
                 config("intermediate_size", 2_000_000_000, "intermediate.dense.weight", "[12, 8]", "[2000000000, 8]"),
                 config("num_hidden_layers", 2_000_000_000, "2000000000 layers", "those of 2"),
-                config("num_hidden_layers", 1, "holds tensors that are of no BERT", "encoder.layer.1."),
+                config("num_hidden_layers", 1, "contains tensors that no supported BERT", "encoder.layer.1."),
                 config("num_attention_heads", 3, "3 heads cannot share"),
                 config("layer_norm_eps", 0, "epsilon is 0"),
                 config("pad_token_id", 19, "padding is 19"),

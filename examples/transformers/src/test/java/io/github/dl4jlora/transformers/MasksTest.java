@@ -173,8 +173,8 @@ class MasksTest {
             INDArray[] inputs = tiny.inputs(DataType.FLOAT);
             inputs[0] = rows(new double[]{10, 9, 4, 9, 2}, left ? new double[]{p, p, 3, 5, 2} : new double[]{3, 5, p, 2, p},
                     new double[]{8, p, p, p, p});
-            String[] told = {"text 1 has padding", "the id " + (int) p, left ? "at its beginning" : "inside, as token 2",
-                    "Pad on the right", "embeddings"};
+            String[] told = {"Text 1 of the minibatch", "has padding", "the id " + (int) p,
+                    left ? "at its beginning" : "inside, as token 2", "Pad on the right", "embeddings"};
 
             assertThatThrownBy(() -> graph.output(inputs)).isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContainingAll(told);
@@ -194,7 +194,7 @@ class MasksTest {
 
         if (shape.padding() == TransformerShape.NO_TOKEN) {
             assertThatThrownBy(() -> graph.output(false, new INDArray[]{ids}, new INDArray[]{mask}))
-                    .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("text 0", "the id -1");
+                    .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("Text 0", "the id -1");
             return;
         }
         INDArray actual = graph.output(false, new INDArray[]{ids}, new INDArray[]{mask})[0];
@@ -235,7 +235,7 @@ class MasksTest {
                 .hasMessageContainingAll("1.0 at token 1 of text 1", "1 tokens");
         network.clearLayerMaskArrays();
         assertThatThrownBy(() -> network.output(rows(new double[]{5, 4, 3}, new double[]{0, 0, 0})))
-                .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("text 1", "no token");
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("Text 1", "no token");
     }
 
     @Test

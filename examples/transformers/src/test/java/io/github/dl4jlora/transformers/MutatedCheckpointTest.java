@@ -187,11 +187,11 @@ class MutatedCheckpointTest {
             Files.delete(path);
             assertThat(new ProcessBuilder("mkfifo", path.toString()).start().waitFor()).isZero();
             assertThatThrownBy(() -> Checkpoint.open(changed.path())).isInstanceOf(IOException.class)
-                    .hasMessageContainingAll(path.toString(), "no file");
+                    .hasMessageContainingAll(path.toString(), "not a file");
             Files.delete(path);
             Files.createDirectory(path);
             assertThatThrownBy(() -> Checkpoint.open(changed.path())).isInstanceOf(IOException.class)
-                    .hasMessageContainingAll(path.toString(), "no file");
+                    .hasMessageContainingAll(path.toString(), "not a file");
         }
     }
 }

@@ -139,12 +139,12 @@ class TransformerTest {
         for (float none : new float[]{1.5f, Float.NaN}) {
             assertThatThrownBy(() -> graph.outputSingle(Nd4j.createFromArray(new float[][]{{3, 2}, {3, none}})))
                     .isInstanceOf(IllegalArgumentException.class)
-                    .hasMessageContainingAll("Token id " + none, "number 1 of text 1", "no whole number", "embeddings");
+                    .hasMessageContainingAll("Token id " + none, "number 1 of text 1", "not a whole number", "embeddings");
         }
         assertThatThrownBy(() -> graph.outputSingle(Nd4j.ones(DataType.FLOAT, 1, 8).addi(3)))
                 .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("[1, 8]", "text 0", "at most 7 tokens");
         assertThatThrownBy(() -> graph.outputSingle(Nd4j.createFromArray(new float[][]{{3, 2}, {padding, padding}})))
-                .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("text 1", "no token");
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("Text 1", "no token");
         assertThat(shape.longestText()).isEqualTo(7);
     }
 

@@ -6,7 +6,7 @@ import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 
-/** Who may change adapters: who knows the token. Without a token nobody may. */
+/** Allows changes of adapters to clients that know the token. Without a token nobody may change them. */
 final class Access {
 
     private static final String SCHEME = "Bearer ";
@@ -28,12 +28,12 @@ final class Access {
         if (given == null || !given.regionMatches(true, 0, SCHEME, 0, SCHEME.length())
                 || !MessageDigest.isEqual(hash(given.substring(SCHEME.length()).strip()), hash(token))) {
             request.header("WWW-Authenticate", "Bearer");
-            String what = given == null ? "Changes need the token" : "The token is not the right one";
+            String what = given == null ? "Changes need the token" : "The token is wrong";
             throw new Problem(401, "invalid_api_key", what + ". Send it as Authorization: Bearer TOKEN");
         }
     }
 
-    /** So that how long the comparison takes tells nothing, not even the token's length. */
+    /** Makes the time of the comparison independent of the token, including its length. */
     private static byte[] hash(String text) {
         try {
             return MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8));

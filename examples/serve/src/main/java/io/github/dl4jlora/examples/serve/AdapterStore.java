@@ -28,15 +28,15 @@ import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.stream.Stream;
 
 /**
- * The folder of a service's adapters, a folder each, which are put there and taken away whole, whatever happens meanwhile. An
- * adapter is put there as the library saves one, so that other files of its folder stay:
+ * The folder of a service's adapters, with a folder for each. Adapters appear and disappear completely or not at all, whatever
+ * happens in between. An adapter is written as the library saves one, so that other files of its folder stay:
  *
  * <pre>
  *   adapters/spam                     an adapter
  *   adapters/.dl4j-lora/staged/ID     one that is being sent; forgotten at the next start
- *   adapters/.dl4j-lora/gone/ID       what nobody needs any more
+ *   adapters/.dl4j-lora/gone/ID       what is no longer needed
  *   adapters/.dl4j-lora/lock          held by the one service that may change anything
- *   adapters/.spam.ID.tmp             the new one, then the old one, for the moment in which they change places
+ *   adapters/.spam.ID.tmp             the new one, then the old one, while they are exchanged
  * </pre>
  */
 final class AdapterStore implements AdapterSource, AutoCloseable {
@@ -52,8 +52,8 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
     private FileChannel owner;
 
     /**
-     * @param folder   of adapters; of the service, if it may change them: {@link #own}
-     * @param reserved names by which requests ask for something else
+     * @param folder   of adapters; only this service uses it if it may change them: {@link #own}
+     * @param reserved names that mean something else in requests
      */
     AdapterStore(Path folder, Set<String> reserved) {
         this.folder = folder;
@@ -67,7 +67,7 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
     }
 
     /**
-     * Makes it possible to change adapters, and sets right what an earlier service had no time to finish.
+     * Makes it possible to change adapters, and cleans up what an earlier service left unfinished.
      *
      * @throws IOException if another process may change them, or they cannot be written
      */
@@ -78,8 +78,8 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
         owner = FileChannel.open(staged.resolveSibling("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
         if (!isLocked(owner)) {
             owner.close();
-            throw new IOException(folder + " is the folder of another service that may change adapters. End that, name another "
-                    + "folder, or start this one without a token");
+            throw new IOException(folder + " is the folder of another service that may change adapters. Stop that service, name "
+                    + "another folder, or start this one without a token");
         }
         for (Path left : Stream.concat(entries(staged).stream(), entries(gone).stream()).toList()) {
             deleteAll(left);
@@ -96,13 +96,13 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
     }
 
     /**
-     * Refuses what is no name: {@link AdapterName}, or is reserved.
+     * Refuses a name that is not valid, see {@link AdapterName}, or reserved.
      *
-     * @throws Problem if an adapter cannot be called so
+     * @throws Problem if an adapter cannot have this name
      */
     void requireName(String name) {
         Optional<String> defect = reserved.contains(name) ? Optional.of("An adapter cannot be called \"" + name
-                + "\": it is a name of the base. Take another") : AdapterName.defect(name);
+                + "\": it is a name of the base. Choose another") : AdapterName.defect(name);
         defect.ifPresent(why -> {
             throw Problem.badRequest(why);
         });
@@ -118,7 +118,7 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
         return reserved.contains(name) ? Optional.empty() : during(lock.readLock(), () -> source.load(name));
     }
 
-    /** When an adapter was put there, in seconds since 1970. */
+    /** When an adapter was written, in seconds since 1970. */
     long since(String name) {
         return folder.resolve(name).toFile().lastModified() / 1000;
     }
@@ -129,7 +129,7 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
     }
 
     /**
-     * Puts the two files that were staged into their place.
+     * Puts the two staged files in place.
      *
      * @return whether there was one of this name before
      */
@@ -147,12 +147,12 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
         });
     }
 
-    /** Some file systems find "spam" by "SPAM" as well; a replacement would leave the bank two names of one folder. */
+    /** Some file systems ignore case: "SPAM" would replace "spam", and the bank would have two names of one folder. */
     private void requireOwnFolder(String name, Path place) throws IOException {
         if (Files.exists(place, LinkOption.NOFOLLOW_LINKS)
                 && entries(folder).stream().noneMatch(entry -> entry.getFileName().toString().equals(name))) {
-            throw Problem.badRequest("The folder of the adapters has one whose name differs from \"" + name + "\" in upper "
-                    + "and lower case alone, which its file system does not tell apart. Take that name, or another");
+            throw Problem.badRequest("There is an adapter whose name differs from \"" + name + "\" only in upper and lower "
+                    + "case, which the file system of the adapters does not distinguish. Use that name, or another");
         }
     }
 
@@ -161,19 +161,19 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
         return during(lock.writeLock(), () -> Files.isDirectory(folder.resolve(name)) && forget(folder.resolve(name)));
     }
 
-    /** Away with it in one step, and then file by file. */
+    /** Moves an adapter away in one step, and then deletes it file by file. */
     private boolean forget(Path adapter) throws IOException {
         Path unwanted = gone.resolve(UUID.randomUUID().toString());
         Files.move(adapter, unwanted, StandardCopyOption.ATOMIC_MOVE);
         try {
             deleteAll(unwanted);
         } catch (IOException e) {
-            LOG.warn("What is not needed any more could not be deleted, and will be at the next start: {}", e.getMessage());
+            LOG.warn("Files that are no longer needed could not be deleted, and will be at the next start: {}", e.getMessage());
         }
         return true;
     }
 
-    /** Forgets what was staged, if it is still there. */
+    /** Deletes what was staged, if it still exists. */
     void discard(Path adapter) throws IOException {
         if (Files.exists(adapter)) {
             deleteAll(adapter);

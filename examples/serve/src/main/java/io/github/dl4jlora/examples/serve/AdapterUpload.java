@@ -27,23 +27,23 @@ import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
 
-/** An adapter as a stranger sends it: PEFT's folder as a zip, or its two files as parts of a form. */
+/** An adapter from an untrusted client: PEFT's folder as a zip, or its two files as parts of a form. */
 final class AdapterUpload {
 
-    /** In the order in which they are replaced where not both can be at once. */
+    /** In the order in which they are replaced if they cannot be replaced together. */
     static final List<String> FILES = List.of("adapter_model.safetensors", "adapter_config.json");
-    /** In messages of the bank, which knows no upload. */
+    /** The name of an upload in messages of the bank. */
     private static final String TRIAL = "upload";
-    /** What came, while it is not unpacked. */
+    /** The file of an upload before it is unpacked. */
     private static final String UPLOAD = "upload";
     private static final int MOST_ENTRIES = 10_000;
-    /** Bytes of the list of so many files. */
+    /** Bytes of the list of {@value #MOST_ENTRIES} files. */
     private static final int LONGEST_LIST = 2 << 20;
-    /** Bytes at the end of a zip among which its last record begins. */
+    /** A zip's last record begins within this many bytes of its end. */
     private static final int ZIP_TAIL = 22 + (1 << 16);
     private static final int ZIP_END_RECORD = 22;
     private static final int ZIP_END = 0x06054b50;
-    /** In place of a size: it is told elsewhere, as it needs more than 32 bits. */
+    /** In place of a size that needs more than 32 bits and is stored elsewhere. */
     private static final long ZIP64 = 0xffffffffL;
 
     private final AdapterStore store;
@@ -52,7 +52,7 @@ final class AdapterUpload {
     private final Duration time;
     private final Executor changes;
 
-    /** @param changes on whose threads uploads are unpacked and tried */
+    /** @param changes runs the unpacking and checking of uploads */
     AdapterUpload(AdapterStore store, AdapterBank bank, Limits limits, Executor changes) {
         this.store = store;
         this.bank = bank;
@@ -62,11 +62,11 @@ final class AdapterUpload {
     }
 
     /**
-     * Takes it, and puts it into its place once it is known to be whole and to fit the base.
+     * Receives an adapter, and puts it in place once it is known to be complete and to fit the base.
      *
      * @param share of the request
-     * @return whether it replaced one; or a {@link Problem} if it is none, too large, or made for another base: what was there
-     *         before is untouched
+     * @return whether it replaced one; or a {@link Problem} if it is not an adapter, too large, or made for another base: then
+     *         nothing is changed
      */
     CompletableFuture<Boolean> accept(String name, Context request, Intake.Share share) throws IOException {
         String type = Body.type(request);
@@ -134,7 +134,7 @@ final class AdapterUpload {
         try {
             return store.put(name, staged);
         } catch (IOException e) {
-            // What the library says names the folder; its cause says why.
+            // The library's message names the folder; the cause has the reason.
             throw Problem.cannotWrite(e.getCause() instanceof IOException reason ? reason : e);
         }
     }
@@ -148,8 +148,8 @@ final class AdapterUpload {
     }
 
     /**
-     * Wherever in the zip the two files lie; others are left where they are. Of a file, as the end of a zip says what is in it,
-     * and whether it is whole.
+     * Extracts the two files, wherever in the zip they are, and ignores others. The zip is a file, since only its end says what
+     * is in it, and whether it is complete.
      */
     private void unzip(Path file, Path staged) throws IOException {
         requireShortList(file);
@@ -170,18 +170,21 @@ final class AdapterUpload {
                 }
             }
         } catch (ZipException | EOFException | IllegalArgumentException e) {
-            throw Problem.badRequest("The zip is damaged, or none: " + e.getMessage() + ". Send one with "
+            throw Problem.badRequest("The zip is damaged, or not a zip: " + e.getMessage() + ". Send one with "
                     + String.join(" and ", FILES));
         }
     }
 
-    /** The list of files at a zip's end, which is read as a whole: wherever one might be seen to begin its last record. */
+    /**
+     * Limits the list of files at a zip's end, which is read as a whole. Every place where a reader might see the beginning of
+     * the last record is checked.
+     */
     private static void requireShortList(Path file) throws IOException {
         try (FileChannel channel = FileChannel.open(file)) {
             long from = Math.max(0, channel.size() - ZIP_TAIL);
             ByteBuffer tail = ByteBuffer.allocate((int) (channel.size() - from)).order(ByteOrder.LITTLE_ENDIAN);
             while (tail.hasRemaining() && channel.read(tail, from + tail.position()) >= 0) {
-                // All of it.
+                // Until all of it is read.
             }
             for (int i = 0; i <= tail.position() - ZIP_END_RECORD; i++) {
                 long bytes = Integer.toUnsignedLong(tail.getInt(i + 12));
@@ -192,7 +195,7 @@ final class AdapterUpload {
         }
     }
 
-    /** Nothing is written by these names; but who sends such a thing has something in mind. */
+    /** No file is written under these names, but such a name means harm. */
     private static void requireInside(String name) {
         if (name.startsWith("/") || name.contains("\\") || List.of(name.split("/")).contains("..")) {
             throw Problem.badRequest("The zip has a file \"" + name + "\", which leads out of its folder");
@@ -205,7 +208,7 @@ final class AdapterUpload {
         }
     }
 
-    /** Without a configuration PEFT cannot read it, and one that is there already is another's. */
+    /** Without a configuration PEFT cannot read an adapter, and an existing one belongs to another adapter. */
     private static void requireBoth(Path staged) {
         for (String file : FILES) {
             if (!Files.exists(staged.resolve(file))) {
@@ -224,8 +227,8 @@ final class AdapterUpload {
     private void write(OutputStream out, byte[] bytes, int from, int length, long[] left) {
         left[0] -= length;
         if (left[0] < 0) {
-            throw Problem.tooLarge("The adapter has more than " + most + " bytes unpacked, but may have as many. Have the "
-                    + "service started with a larger limit");
+            throw Problem.tooLarge("The adapter has more than " + most + " bytes unpacked, which is the limit. Have the service "
+                    + "started with a larger one");
         }
         try {
             out.write(bytes, from, length);
@@ -234,7 +237,7 @@ final class AdapterUpload {
         }
     }
 
-    /** The files of a form, to where they belong. */
+    /** Writes the files of a form to where they belong. */
     private final class Parts implements UploadedForm.Files, AutoCloseable {
 
         private final Path staged;
@@ -266,12 +269,12 @@ final class AdapterUpload {
         }
     }
 
-    /** Whether it is an adapter, and one for the base. One at a time, as it is in memory meanwhile. */
+    /** Checks that the files are an adapter for the base. One at a time, since the adapter is in memory. */
     private synchronized void check(Path staged) throws IOException {
         try {
             bank.check(TRIAL, LoRAAdapter.load(staged));
         } catch (AdapterFormatException | IllegalArgumentException e) {
-            // Where it lies is nobody's business.
+            // Clients should not learn paths of this machine.
             throw Problem.badRequest(Wording.of(e.getMessage().replace(staged + File.separator, "")
                     .replace(staged.toString(), "The upload")).replace("\"" + TRIAL + "\"", "of the upload"));
         }

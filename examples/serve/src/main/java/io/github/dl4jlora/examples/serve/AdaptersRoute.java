@@ -11,7 +11,7 @@ import java.time.Instant;
 import java.util.Arrays;
 import java.util.concurrent.CompletableFuture;
 
-/** Adapters as OpenAI's clients see models: listed, and changed by who may. */
+/** Lists adapters as the models of OpenAI's clients, and changes them if the client may. */
 final class AdaptersRoute {
 
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -28,7 +28,7 @@ final class AdaptersRoute {
 
     /**
      * @param baseName what the base is called
-     * @param encoder  by which name it answers for embeddings too; null if it does not
+     * @param encoder  the base's name for embeddings; null if it computes none
      */
     AdaptersRoute(AdapterStore store, AdapterBank bank, NetworkForm form, String baseName, String encoder, Access access,
                   Intake intake, AdapterUpload upload) {
@@ -95,7 +95,7 @@ final class AdaptersRoute {
         String name = request.pathParam("name");
         store.requireName(name);
         if (isBase(name)) {
-            throw Problem.badRequest("An adapter cannot be called \"" + name + "\", as the encoder itself is");
+            throw Problem.badRequest("An adapter cannot be called \"" + name + "\": it is the name of the encoder");
         }
         return upload.accept(name, request, intake.of(request.req())).thenAccept(replaced -> {
             bank.refresh(name);

@@ -17,10 +17,13 @@ import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 
-/** How answers leave: without a thread that waits for who reads slowly. */
+/** Sends answers without a thread that waits for slow readers. */
 final class Answers {
 
-    /** Bytes of an answer that always has room, so that the state of the service can be told when nothing else can. */
+    /**
+     * Answers of up to this many bytes always have room, so that the service can report its state when it can answer nothing
+     * else.
+     */
     private static final int SMALL = 1 << 17;
     private static final Duration FOR_EVER = Duration.ofDays(365);
 
@@ -30,12 +33,12 @@ final class Answers {
         this.intake = intake;
     }
 
-    /** A route that answers later, on whatever thread. */
+    /** A route that answers later, on any thread. */
     interface Later {
         CompletableFuture<?> answer(Context request) throws Exception;
     }
 
-    /** A route whose failures are told as those of all others are. */
+    /** A handler for such a route, which reports failures as all others do. */
     static Handler later(Later route) {
         return request -> request.future(() -> {
             CompletableFuture<?> answer;
@@ -44,7 +47,7 @@ final class Answers {
             } catch (Exception e) {
                 answer = CompletableFuture.failedFuture(e);
             }
-            // What fails here passes by what comes after an answer.
+            // A failure here would bypass the handlers after an answer.
             return answer.handle((done, failure) -> {
                 if (failure != null) {
                     tell(request, problem(failure));
@@ -54,7 +57,7 @@ final class Answers {
         });
     }
 
-    /** What is told of a failure. */
+    /** The problem to report for a failure. */
     static Problem problem(Throwable failure) {
         Throwable cause = failure;
         while ((cause instanceof CompletionException || cause instanceof UncheckedIOException) && cause.getCause() != null) {
@@ -79,7 +82,7 @@ final class Answers {
         request.status(problem.status()).contentType(Body.JSON).result(problem.json());
     }
 
-    /** After all else: sends the result, and is done when it has been read or its time is over. */
+    /** Comes last: sends the result, and is done when the client has read it or its time is up. */
     void send(Context request) {
         Request jetty = Request.getBaseRequest(request.req());
         if (request.resultInputStream() == null || request.method() == HandlerType.HEAD) {
@@ -92,13 +95,13 @@ final class Answers {
             try {
                 InputStream result = request.resultInputStream();
                 long length = result.available();
-                // In place of the result, which would be written by a thread that waits.
+                // Replaces the result, which a waiting thread would write otherwise.
                 request.result(InputStream.nullInputStream());
                 HttpOutput out = jetty.getResponse().getHttpOutput();
                 share.waitForClient(FOR_EVER, out::getWritten, problem -> jetty.getHttpChannel().getEndPoint().close());
                 jetty.getHttpChannel().ensureConsumeAllOrNotPersistent();
                 request.res().setContentLengthLong(length);
-                // Of who has gone, nothing more is to be said.
+                // A client that has gone needs no report.
                 out.sendContent(result, Callback.from(() -> sent.complete(null), failure -> sent.complete(null)));
             } catch (IOException e) {
                 throw new UncheckedIOException(e);

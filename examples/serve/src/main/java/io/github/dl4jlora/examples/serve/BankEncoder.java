@@ -16,29 +16,29 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /**
- * all-MiniLM-L6-v2 in a bank, for callers that do not wait and whose texts may be tokens already: what
- * {@link io.github.dl4jlora.examples.minilm.SentenceEncoder} is for one that waits.
+ * all-MiniLM-L6-v2 in a bank, for callers that do not wait and whose texts may already be tokens;
+ * {@link io.github.dl4jlora.examples.minilm.SentenceEncoder} is for one caller that waits.
  *
  * <p>Texts of about the same length go together, padded to a multiple of {@value #STEP} tokens, so that those of many callers can
  * be one batch.
  */
 final class BankEncoder {
 
-    /** The model, by the name under which others know it. */
+    /** The model's common name. */
     static final String NAME = "all-MiniLM-L6-v2";
     static final int WIDTH = TransformerShape.MINI_LM_L6.hidden();
 
-    /** Characters of a text: a hundred times as many as there may be tokens. */
+    /** The most characters of a text that are looked at: a hundred times as many as there may be tokens. */
     private static final int LONGEST_LOOKED_AT = 1 << 16;
-    /** Characters for each token that counts, of which a text is looked at first, and how many times as many next. */
+    /** Characters of a text that are looked at first, for each token that counts, and the factor for every next look. */
     private static final int LOOKED_AT_FIRST = 8;
     private static final int NEXT = 4;
-    /** Characters; longer ones are the unknown word. */
+    /** In characters; longer words are unknown. */
     private static final int LONGEST_WORD = 200;
     private static final int STEP = 16;
     /** Texts in a pass: more would cost memory, and make others wait. */
     private static final int MOST_TEXTS = 32;
-    /** Passes that one caller may have asked for at a time. */
+    /** Passes of one caller at a time. */
     private static final int AT_A_TIME = 2;
 
     private final Tokenizer tokenizer;
@@ -49,16 +49,17 @@ final class BankEncoder {
     }
 
     /**
-     * A text as tokens; a longer one is cut. Of a very long one no more is looked at than gives all tokens that count.
+     * A text as tokens; a text that is too long is cut. Of a very long text, only as much is looked at as has all tokens that
+     * count.
      *
-     * @throws IllegalArgumentException if a very long one begins with next to nothing: then more would count than is looked at
+     * @throws IllegalArgumentException if the part of a very long text that is looked at has too few tokens
      */
     Tokenizer.Tokens tokens(String text) {
         for (int looked = LOOKED_AT_FIRST * maxTokens(); looked < Math.min(text.length(), LONGEST_LOOKED_AT); looked *= NEXT) {
             int end = lastGap(text, looked);
             Tokenizer.Tokens some = end < 0 ? null : tokenizer.tokens(text.substring(0, end));
             if (some != null && some.isCut()) {
-                // More would change nothing, but keep others waiting: eight megabytes take seconds.
+                // More text would change nothing, but keep others waiting: eight megabytes take seconds.
                 return some;
             }
         }
@@ -68,19 +69,19 @@ final class BankEncoder {
         Tokenizer.Tokens tokens = tokenizer.tokens(text.substring(0, end(text)));
         if (!tokens.isCut()) {
             throw new IllegalArgumentException("An input has " + text.length() + " characters, of which the first "
-                    + LONGEST_LOOKED_AT + " are " + tokens.ids().length + " tokens only. Send texts without long gaps");
+                    + LONGEST_LOOKED_AT + " have only " + tokens.ids().length + " tokens. Send texts without long gaps");
         }
         return tokens;
     }
 
-    /** At a gap if there is one near: what is longer than that is no word of the model's, cut or not. */
+    /** The end of the part to look at: a gap if there is one near. Anything longer is not a word of the model, cut or not. */
     private static int end(String text) {
         int gap = lastGap(text, LONGEST_LOOKED_AT);
         return gap >= 0 ? gap
                 : Character.isLowSurrogate(text.charAt(LONGEST_LOOKED_AT)) ? LONGEST_LOOKED_AT - 1 : LONGEST_LOOKED_AT;
     }
 
-    /** Where a token begins whatever stands before it; negative if that is nowhere near. */
+    /** Where a token begins, whatever precedes it; negative if there is no such place near. */
     private static int lastGap(String text, int from) {
         for (int i = from; i > 0 && i > from - LONGEST_WORD; i--) {
             if (isGap(text.charAt(i))) {
@@ -90,7 +91,7 @@ final class BankEncoder {
         return -1;
     }
 
-    /** What BERT's tokenizer takes for a token of its own, or for a blank; other control characters it leaves out. */
+    /** Whether BERT's tokenizer takes the character for a separate token or for a blank; it ignores other control characters. */
     private static boolean isGap(char c) {
         return Character.isSpaceChar(c) || c == '\t' || c == '\n' || c == '\r'
                 || c > ' ' && c < 0x7f && !Character.isLetterOrDigit(c) || c >= 0x4e00 && c <= 0x9fff;
@@ -101,9 +102,9 @@ final class BankEncoder {
     }
 
     /**
-     * Checks what somebody else cut into tokens.
+     * Checks tokens that a client made.
      *
-     * @throws Problem if these are no tokens of this model
+     * @throws Problem if these are not tokens of this model
      */
     Tokenizer.Tokens checked(int[] ids) {
         if (ids.length == 0 || ids.length > tokenizer.maxTokens()) {
@@ -112,7 +113,8 @@ final class BankEncoder {
         for (int id : ids) {
             if (id < 1 || id >= TransformerShape.MINI_LM_L6.vocabulary()) {
                 throw Problem.badRequest("An input has the token " + id + "; those of " + NAME + " are 1 to "
-                        + (TransformerShape.MINI_LM_L6.vocabulary() - 1) + ". Send the text if another model's tokenizer cut it");
+                        + (TransformerShape.MINI_LM_L6.vocabulary() - 1) + ". Send the text if another model's tokenizer made "
+                        + "the tokens");
             }
         }
         return new Tokenizer.Tokens(ids, false);
@@ -121,7 +123,7 @@ final class BankEncoder {
     /**
      * Computes embeddings.
      *
-     * @param bank what answers requests
+     * @param bank answers requests
      * @return one for each text, {@code [384]}
      */
     CompletableFuture<float[][]> embed(AdapterMix mix, List<int[]> texts,
@@ -139,14 +141,14 @@ final class BankEncoder {
         return CompletableFuture.allOf(lanes).thenApply(done -> embeddings);
     }
 
-    /** Every so many batches from one on, one after the other; none after one that failed. */
+    /** Every {@value #AT_A_TIME}nd batch from {@code first} on, one after the other, until one fails. */
     private static CompletableFuture<Void> from(int first, List<List<Integer>> batches,
                                                 Function<List<Integer>, CompletableFuture<Void>> work) {
         return first >= batches.size() ? CompletableFuture.completedFuture(null)
                 : work.apply(batches.get(first)).thenCompose(done -> from(first + AT_A_TIME, batches, work));
     }
 
-    /** Numbers of texts that have the same padded length. */
+    /** Indexes of texts, by equal padded length. */
     private static List<List<Integer>> batches(List<int[]> texts) {
         Map<Integer, List<Integer>> byLength = new TreeMap<>();
         for (int i = 0; i < texts.size(); i++) {
@@ -165,7 +167,7 @@ final class BankEncoder {
         return Math.min((ids.length + STEP - 1) / STEP * STEP, TransformerShape.MINI_LM_L6.positions());
     }
 
-    /** With zeros, which the network does not attend to. */
+    /** Pads with zeros, which the network does not attend to. */
     private static int[] padded(int[] ids) {
         return Arrays.copyOf(ids, paddedLength(ids));
     }

@@ -9,14 +9,14 @@ import java.nio.channels.SeekableByteChannel;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Bytes that come a few at a time, in blocks: growing copies nothing and takes one block more than there are bytes. */
+/** Bytes that arrive a few at a time, in blocks: growing copies nothing, and takes at most one block more than the bytes. */
 final class Blocks {
 
     /** Bytes of a block; a multiple of the size of each number. */
     static final int BLOCK = 1 << 13;
 
     private final List<byte[]> blocks = new ArrayList<>();
-    /** What is free of the last block. */
+    /** The free part of the last block. */
     private ByteBuffer room = ByteBuffer.allocate(0);
 
     long size() {
@@ -45,7 +45,7 @@ final class Blocks {
         return Channels.newInputStream(channel());
     }
 
-    /** What there is, to be read. */
+    /** Reads the bytes that are there. */
     SeekableByteChannel channel() {
         return new Reading(size());
     }

@@ -4,7 +4,7 @@ import io.javalin.http.Context;
 
 import java.util.Locale;
 
-/** What a request's head says of its body. */
+/** What a request's head says about its body. */
 final class Body {
 
     static final String JSON = "application/json";
@@ -15,13 +15,13 @@ final class Body {
     private Body() {
     }
 
-    /** The body's type without parameters, in small letters; empty if the request names none. */
+    /** The body's type without parameters, in lower case; empty if the request names none. */
     static String type(Context request) {
         String type = request.contentType();
         return type == null ? "" : type.split(";", 2)[0].strip().toLowerCase(Locale.ROOT);
     }
 
-    /** What is said to a type that nobody here reads. */
+    /** The problem of a type that is not read here. */
     static Problem unknownType(Context request, String expected) {
         String type = type(request);
         String what = type.isEmpty() ? "The request names no Content-Type" : "The Content-Type is \"" + type + "\"";
@@ -32,8 +32,8 @@ final class Body {
     static void requireFitting(Context request, long most) {
         String encoding = request.header("Content-Encoding");
         if (encoding != null && !encoding.equalsIgnoreCase("identity")) {
-            throw new Problem(415, null, "The Content-Encoding is \"" + encoding + "\", but bodies are read as they are. Send it "
-                    + "uncompressed");
+            throw new Problem(415, null, "The Content-Encoding is \"" + encoding + "\", but compressed bodies are not read. "
+                    + "Send it uncompressed");
         }
         if (request.req().getContentLengthLong() > most) {
             throw tooLarge(request.req().getContentLengthLong() + " bytes", most);

@@ -20,14 +20,14 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Collectors;
 
 /**
- * Connections on which no request is answered: each has a time until the head of the next request is there, however its bytes
- * trickle. Where there are too many connections, one of the client that has most has to go.
+ * Watches connections on which no request is being answered: the head of the next request must arrive in time, however slowly its
+ * bytes come. If there are too many connections, one of the client with the most connections is closed.
  */
 final class Connections implements Connection.Listener, HttpChannel.Listener {
 
     private enum Phase { NEXT, REQUEST, GONE }
 
-    /** For the sentence that says why. */
+    /** Time to send the reason. */
     private static final long FAREWELL_NANOS = Duration.ofSeconds(1).toNanos();
 
     private final int most;
@@ -44,7 +44,7 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
         /** When the last request ended, and how many bytes had come then. */
         private volatile long since = System.nanoTime();
         private volatile long before;
-        /** When a byte of the next request was first seen; 0 for not yet. */
+        /** When a byte of the next request was first seen; 0 if there was none yet. */
         private volatile long begun;
 
         Watched(HttpConnection connection) {
@@ -105,7 +105,7 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
         }
     }
 
-    /** A proxy's clients have one address: there, and among one's own, who has waited longest goes. */
+    /** All clients of a proxy have one address. Of the connections of one address, the one that has waited longest goes. */
     private void makePlace(Watched last) {
         Map<String, Long> counts = open.values().stream()
                 .collect(Collectors.groupingBy(watched -> watched.address, Collectors.counting()));
@@ -138,7 +138,7 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
         }
     }
 
-    /** Sends away who is too slow. To be called a few times a second. */
+    /** Ends connections that are too slow. To be called a few times a second. */
     void sweep() {
         long now = System.nanoTime();
         for (Watched watched : open.values()) {
@@ -155,7 +155,7 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
         }
     }
 
-    /** With a sentence if something of a request has come. */
+    /** Ends a connection, with the reason if a part of a request has arrived. */
     private static void leave(Watched watched, Problem problem) {
         if (!watched.phase.compareAndSet(Phase.NEXT, Phase.GONE)) {
             return;
@@ -172,7 +172,7 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
         try {
             endPoint.write(Callback.from(endPoint::close), head, ByteBuffer.wrap(body));
         } catch (RuntimeException e) {
-            // An answer is being written yet.
+            // An answer is still being written.
             endPoint.close();
         }
     }

@@ -12,10 +12,10 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * What OpenAI's clients send to be embedded.
+ * A request of an OpenAI client for embeddings.
  *
  * @param model   the adapter
- * @param inputs  a text, or what a client cut into tokens, each
+ * @param inputs  texts, or tokens that the client made
  * @param isBase64 whether embeddings are to be the bytes of little-endian floats instead of lists of numbers
  */
 record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean isBase64) {
@@ -24,8 +24,8 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
     static final int MOST_INPUTS = 2048;
 
     /**
-     * @param encoder that cuts texts into tokens
-     * @throws Problem if it is no such JSON
+     * @param encoder that tokenizes texts
+     * @throws Problem if it is not such JSON
      */
     static EmbeddingsRequest read(InputStream body, BankEncoder encoder) throws IOException {
         String model = null;
@@ -33,7 +33,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
         boolean isBase64 = false;
         try (JsonParser parser = JsonForm.FACTORY.createParser(body)) {
             if (parser.nextToken() != JsonToken.START_OBJECT) {
-                throw Problem.badRequest("The body is no JSON object. Send {\"model\": \"" + BankEncoder.NAME
+                throw Problem.badRequest("The body is not a JSON object. Send {\"model\": \"" + BankEncoder.NAME
                         + "\", \"input\": \"a text\"}");
             }
             while (parser.nextToken() == JsonToken.FIELD_NAME) {
@@ -45,8 +45,8 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
                     case "encoding_format" -> isBase64 = !isNull(parser) && isBase64(text(parser, field));
                     case "dimensions" -> requireWidth(parser);
                     case "user" -> requireUser(parser);
-                    default -> throw Problem.badRequest("\"" + field + "\" is not known here; \"model\", \"input\", "
-                            + "\"encoding_format\", \"dimensions\" and \"user\" are");
+                    default -> throw Problem.badRequest("\"" + field + "\" is unknown; known are \"model\", \"input\", "
+                            + "\"encoding_format\", \"dimensions\" and \"user\"");
                 }
             }
             if (parser.nextToken() != null) {
@@ -71,12 +71,12 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
         return parser.getText();
     }
 
-    /** As clients write what they were not told: the same as leaving it out. */
+    /** Clients may write null for unset fields: the same as leaving them out. */
     private static boolean isNull(JsonParser parser) {
         return parser.currentToken() == JsonToken.VALUE_NULL;
     }
 
-    /** It is not read. But nothing nested: that would take a hundred times its bytes to be skipped. */
+    /** The value is ignored, but must not be nested: skipping it would take a hundred times its bytes. */
     private static void requireUser(JsonParser parser) throws IOException {
         if (!isNull(parser)) {
             text(parser, "user");
@@ -113,7 +113,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
         }
         for (JsonToken token = parser.nextToken(); token != JsonToken.END_ARRAY; token = parser.nextToken()) {
             if (inputs.size() == MOST_INPUTS) {
-                throw Problem.badRequest("\"input\" has more than " + MOST_INPUTS + " texts. Send them a part at a time");
+                throw Problem.badRequest("\"input\" has more than " + MOST_INPUTS + " texts. Send them in several requests");
             }
             if (token == JsonToken.VALUE_STRING) {
                 inputs.add(encoder.tokens(parser.getText()));
@@ -129,7 +129,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
         return inputs;
     }
 
-    /** From the first to the end of the list; no more than one too many. */
+    /** The ids from the first to the end of the list; at most one too many is read. */
     private static int[] ids(JsonParser parser, int most) throws IOException {
         int[] ids = new int[most + 1];
         int count = 0;
@@ -138,7 +138,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
                 throw noInput(parser);
             }
             if (count > most) {
-                throw Problem.badRequest("An input has more than " + most + " tokens, which is all that counts. Cut it");
+                throw Problem.badRequest("An input has more than " + most + " tokens, which is the limit. Shorten it");
             }
             ids[count++] = parser.getIntValue();
         }
@@ -146,7 +146,8 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
     }
 
     private static Problem noInput(JsonParser parser) throws IOException {
-        return Problem.badRequest("\"input\" holds " + parser.getText() + ", but must be a text, a list of texts, or token ids "
+        return Problem.badRequest("\"input\" contains " + parser.getText() + ", but must be a text, a list of texts, or token "
+                + "ids "
                 + "of " + BankEncoder.NAME);
     }
 }

@@ -19,7 +19,7 @@ import java.util.concurrent.Executor;
 final class EmbeddingsRoute {
 
     private static final JsonFactory FACTORY = new JsonFactory();
-    /** Bytes of a number in an answer, about. */
+    /** Approximate bytes of a number in an answer. */
     private static final int BASE64_BYTES = 6;
     private static final int JSON_BYTES = 13;
 
@@ -31,7 +31,7 @@ final class EmbeddingsRoute {
 
     /**
      * @param encoder null if the service has none
-     * @param workers on whose threads bodies are understood and answers put together, so that the bank's go on computing
+     * @param workers runs the parsing of bodies and the writing of answers, so that the bank's threads go on computing
      */
     EmbeddingsRoute(Inference inference, BankEncoder encoder, Intake intake, Limits limits, Executor workers) {
         this.inference = inference;
@@ -60,7 +60,7 @@ final class EmbeddingsRoute {
                 }, workers);
     }
 
-    /** From then on the share holds the answer too: the shortest texts have as long embeddings as others. */
+    /** Reads a request. From then on the share holds the answer, too: the shortest texts have embeddings as long as others. */
     private EmbeddingsRequest read(Blocks body, Intake.Share share) {
         try {
             EmbeddingsRequest asked = EmbeddingsRequest.read(body.stream(), encoder);
@@ -111,7 +111,9 @@ final class EmbeddingsRoute {
         }
     }
 
-    /** Tokens that were computed, and which inputs had more: that is no word of OpenAI's, and only there if there are any. */
+    /**
+     * Tokens that were computed, and which inputs had more: a field that OpenAI does not have, and left out if there are none.
+     */
     private static void writeUsage(JsonGenerator json, List<Tokenizer.Tokens> inputs) throws IOException {
         long tokens = inputs.stream().mapToLong(input -> input.ids().length).sum();
         json.writeObjectFieldStart("usage");

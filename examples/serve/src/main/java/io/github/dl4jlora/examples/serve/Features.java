@@ -13,21 +13,21 @@ import java.util.TreeSet;
 import java.util.stream.Stream;
 
 /**
- * What a request brings for a network.
+ * The inputs of a request for a network.
  *
  * @param inputs by the input's name
  * @param masks  by the input's name, {@code [examples, steps]}; none for inputs without
  */
 record Features(Map<String, INDArray> inputs, Map<String, INDArray> masks) {
 
-    /** Of the arrays as they came, or in the network's type, whichever are more. */
+    /** Bytes of the arrays as they arrived, or in the network's type, whichever are more. */
     long bytes(DataType type) {
         return Stream.concat(inputs.values().stream(), masks.values().stream())
                 .mapToLong(array -> array.length() * Math.max(array.dataType().width(), type.width())).sum();
     }
 
     /**
-     * What to ask a bank for.
+     * The request to a bank.
      *
      * @throws Problem if an input is missing, surplus or of another shape than the network's
      */

@@ -4,7 +4,7 @@ import io.github.dl4jlora.bank.BaseStatus;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
-/** How a service is. */
+/** The state of a service. */
 final class Health {
 
     private static final ObjectMapper JSON = new ObjectMapper();

@@ -12,24 +12,24 @@ import java.util.Set;
 import java.util.regex.Pattern;
 
 /**
- * By which names the service may be asked. A page of a stranger can have its own name lead to this machine, and its visitor's
- * browser then takes the service for the page's own server (DNS rebinding); but the browser tells the name in {@code Host}.
+ * The host names that the service answers to. A malicious page can make its own name lead to this machine, and its visitor's
+ * browser then takes the service for the page's own server (DNS rebinding); but the browser sends the name in {@code Host}.
  */
 final class Hosts {
 
-    /** In place of a name: any. */
+    /** Stands for any name. */
     static final String ANY = "*";
 
     private static final List<String> LOCAL = List.of("localhost", "127.0.0.1", "[::1]");
-    /** No name, so that nobody can have it lead elsewhere. */
+    /** An address is not a name, so nobody can make it lead elsewhere. */
     private static final Pattern ADDRESS = Pattern.compile("\\d{1,3}(\\.\\d{1,3}){3}|\\[[0-9a-f:.]+]");
 
     private final Set<String> names = new HashSet<>(LOCAL);
     private final boolean addresses;
 
     /**
-     * @param host    where the service listens; by addresses it may be asked unless that is this machine alone
-     * @param allowed further names, or {@link #ANY}; with or without a port, which does not count
+     * @param host    where the service listens; it also answers to addresses, unless only this machine can reach it
+     * @param allowed further names, or {@link #ANY}; with or without a port, which is ignored
      */
     Hosts(String host, List<String> allowed) {
         names.add(normal(host));
@@ -41,7 +41,7 @@ final class Hosts {
         try {
             return InetAddress.getByName(host).isLoopbackAddress();
         } catch (UnknownHostException e) {
-            // Nor can anybody listen there, which is told by who tries.
+            // Nobody can listen there either, and the attempt says so.
             return false;
         }
     }
@@ -53,7 +53,7 @@ final class Hosts {
 
     /** @throws Problem 421 if the request was meant for another host */
     void require(Context request) {
-        // What a browser sends; and what counts in HTTP if the first line has a whole address.
+        // Both what a browser sends, and what counts in HTTP if the first line has a complete address.
         String told = request.header("Host");
         if (told != null) {
             require(host(told));
@@ -71,8 +71,8 @@ final class Hosts {
 
     private void require(String host) {
         if (!names.contains(host) && !names.contains(ANY) && !(addresses && ADDRESS.matcher(host).matches())) {
-            throw new Problem(421, "host_not_allowed", "The request's Host is \"" + host + "\", by which this service may not be "
-                    + "asked. Ask by localhost or its address, or have the service started with --allow-host " + host);
+            throw new Problem(421, "host_not_allowed", "The request's Host is \"" + host + "\", which this service does not "
+                    + "answer to. Use localhost or its address, or have the service started with --allow-host " + host);
         }
     }
 }

@@ -24,14 +24,14 @@ final class HttpMeters {
                 new UptimeMetrics()).forEach(binder -> binder.bindTo(registry));
     }
 
-    /** Gauges of who is connected, and of what their requests hold. */
+    /** Gauges of connections, and of the memory that requests hold. */
     void watch(Connections connections, Intake intake) {
         Gauge.builder("http.server.connections", connections, Connections::count).description("Connections").register(registry);
         Gauge.builder("http.server.held", intake, Intake::held).baseUnit("bytes").description("What requests hold in memory")
                 .register(registry);
     }
 
-    /** A route's pattern, not the path, since there are any number of paths. */
+    /** Counts by a route's pattern, not by path, since there may be any number of paths. */
     void count(Context request, float millis) {
         Timer.builder("http.server.requests").description("Requests over HTTP").tag("method", request.method().name())
                 .tag("uri", request.endpointHandlerPath()).tag("status", String.valueOf(request.statusCode())).register(registry)

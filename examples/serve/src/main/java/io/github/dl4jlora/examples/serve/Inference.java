@@ -17,7 +17,7 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Function;
 
-/** Asks a bank, and says what went wrong in the words of HTTP. */
+/** Asks a bank, and translates failures into HTTP. */
 final class Inference {
 
     private static final Logger LOG = LoggerFactory.getLogger(Inference.class);
@@ -31,9 +31,9 @@ final class Inference {
     }
 
     /**
-     * Reads what a client calls a model.
+     * Parses a client's model name.
      *
-     * @throws Problem if it is no mix of adapters
+     * @throws Problem if it is not a mix of adapters
      */
     static AdapterMix mix(String model) {
         try {
@@ -43,7 +43,7 @@ final class Inference {
         }
     }
 
-    /** What answers the parts of one request, each with outputs or a {@link Problem}, as long as its time has not run out. */
+    /** Answers the parts of one request, each with outputs or a {@link Problem}, until the request's time is up. */
     Function<BankRequest, CompletableFuture<INDArray[]>> untilTimeout() {
         long start = System.nanoTime();
         return request -> outputs(request, timeout.minusNanos(System.nanoTime() - start));
@@ -56,14 +56,14 @@ final class Inference {
             });
         } catch (IllegalStateException e) {
             throw Problem.unavailable(bank.baseStatus().defect()
-                    .map(defect -> "The base is no more what it was when the service started: " + defect)
+                    .map(defect -> "The base has changed since the service started: " + defect)
                     .orElse(e.getMessage() + ". Ask again later"));
         } catch (RuntimeException e) {
             throw problem(e);
         }
     }
 
-    /** What is told of a failure. */
+    /** The problem to report for a failure. */
     static Problem problem(Throwable failure) {
         Throwable cause = failure;
         while (cause instanceof CompletionException && cause.getCause() != null) {
@@ -83,11 +83,11 @@ final class Inference {
         }
         if (cause instanceof IllegalArgumentException || cause instanceof IllegalStateException
                 || cause instanceof DL4JException) {
-            // The network's own checks of inputs whose form its configuration does not tell.
+            // The network's own checks of inputs whose shape is not in its configuration.
             return Problem.badRequest(cause.getMessage());
         }
         if (cause instanceof UncheckedIOException) {
-            // Its message may name what is where on this machine.
+            // Its message may contain paths of this machine.
             LOG.warn(cause.getMessage());
             return new Problem(500, null, "An adapter cannot be loaded. The service's log says why");
         }

@@ -12,9 +12,9 @@ import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 
 /**
- * A bound of what requests hold in memory at a time: bodies as their bytes arrive, what is read out of them, and answers until
- * they are sent. Whoever makes the service wait has a deadline; where memory is short, the largest of those who make it wait for
- * more than a second have to go first.
+ * Limits what requests hold in memory at a time: bodies as their bytes arrive, what is read from them, and answers until they are
+ * sent. A client that makes the service wait has a deadline; if memory is short, the largest of the requests that have made it
+ * wait for more than a second goes first.
  */
 final class Intake {
 
@@ -43,7 +43,7 @@ final class Intake {
         return share;
     }
 
-    /** After the answer; of a request that has no share, too. */
+    /** To be called after the answer, even if the request has no share. */
     void close(ServletRequest request) {
         Share share = (Share) request.getAttribute(ATTRIBUTE);
         if (share != null) {
@@ -57,7 +57,7 @@ final class Intake {
         return held.get();
     }
 
-    /** Sends away who is too slow. To be called a few times a second. */
+    /** Ends requests that are too slow. To be called a few times a second. */
     void sweep() {
         long now = System.nanoTime();
         for (Share share : shares) {
@@ -79,7 +79,7 @@ final class Intake {
     }
 
     private Problem overloaded() {
-        return new Problem(429, "overloaded", "There are " + most + " bytes of requests to be answered already. Ask again later, "
+        return new Problem(429, "overloaded", "There are already " + most + " bytes of requests to answer. Ask again later, "
                 + "or for less at a time");
     }
 
@@ -87,7 +87,7 @@ final class Intake {
      * The service waits for a client.
      *
      * @param since   nanoseconds
-     * @param longest nanoseconds, whatever was moved meanwhile
+     * @param longest nanoseconds, however much was moved
      * @param moved   bytes since then
      * @param leave   ends it, as soon as possible; may be called several times
      */
@@ -102,9 +102,9 @@ final class Intake {
         private boolean closed;
 
         /**
-         * Holds so many bytes, more or less than before.
+         * Holds {@code total} bytes, which may be more or fewer than before.
          *
-         * @throws Problem 429 if there is no room: what was held before is held still
+         * @throws Problem 429 if there is no room: then what was held before is still held
          */
         void hold(long total) {
             while (!canHold(total)) {
@@ -138,9 +138,9 @@ final class Intake {
         }
 
         /**
-         * From now on the client is waited for.
+         * From now on the service waits for the client.
          *
-         * @param longest how long, whatever is moved
+         * @param longest how long, however much is moved
          * @param moved   bytes from now on
          * @param leave   ends it, as soon as possible; may be called several times, by any thread, and does not block
          */
@@ -148,7 +148,7 @@ final class Intake {
             wait = new Wait(System.nanoTime(), longest.toNanos(), moved, leave);
         }
 
-        /** It is the service's turn. */
+        /** The service no longer waits for the client. */
         void work() {
             wait = null;
         }

@@ -13,7 +13,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 
-/** What is wrong with requests that do not even reach a route, told as all else is. */
+/** Reports errors of requests that do not reach a route, in the same form as all others. */
 final class JettyErrors extends ErrorHandler {
 
     @Override
@@ -27,7 +27,7 @@ final class JettyErrors extends ErrorHandler {
                                               String message) throws IOException {
         response.setContentType(Body.JSON);
         if (code == HttpStatus.SERVICE_UNAVAILABLE_503) {
-            // Jetty refuses so once it ends, before the service itself is asked, which would say it too.
+            // Jetty refuses requests once it is stopping, before they reach the service, which would set the same header.
             response.setHeader(HttpHeader.CONNECTION.asString(), "close");
         }
         response.getOutputStream().write(json(code, message).getBytes(StandardCharsets.UTF_8));

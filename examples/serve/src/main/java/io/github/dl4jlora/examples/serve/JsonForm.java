@@ -17,13 +17,13 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * Inputs and outputs as JSON, row by row in nested lists: {@code {"inputs": [[…]]}}, or {@code {"inputs": {"name": [[…]]}}},
- * and {@code "masks"} likewise. Read number by number into the network's own type; what is more than the network takes is refused
- * before it is held.
+ * Inputs and outputs as JSON, row by row in nested lists: {@code {"inputs": [[…]]}}, or {@code {"inputs": {"name": [[…]]}}}, and
+ * {@code "masks"} likewise. Numbers are read one by one into the network's own type; more than the network takes are refused
+ * before they are held.
  */
 final class JsonForm {
 
-    /** It keeps no names, which strangers make up. */
+    /** It keeps no names, since clients may make up any number. */
     static final JsonFactory FACTORY = new JsonFactory().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION)
             .disable(JsonFactory.Feature.INTERN_FIELD_NAMES).disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES);
 
@@ -38,9 +38,9 @@ final class JsonForm {
     }
 
     /**
-     * @param form  of the network, after whose first input a list without a name is called
-     * @param share that also holds the numbers
-     * @throws Problem if it is no such JSON, or has more than the network takes, or than there is room for
+     * @param form  of the network; a list without a name is for its first input
+     * @param share of the request, which also holds the numbers
+     * @throws Problem if it is not such JSON, or has more numbers than the network takes or there is room for
      */
     static Features read(InputStream body, NetworkForm form, Intake.Share share) throws IOException {
         return new JsonForm(form, share).read(body);
@@ -51,7 +51,7 @@ final class JsonForm {
         Map<String, INDArray> masks = Map.of();
         try (JsonParser parser = FACTORY.createParser(body)) {
             if (parser.nextToken() != JsonToken.START_OBJECT) {
-                throw Problem.badRequest("The body is no JSON object. Send {\"inputs\": [[...]]}");
+                throw Problem.badRequest("The body is not a JSON object. Send {\"inputs\": [[...]]}");
             }
             while (parser.nextToken() == JsonToken.FIELD_NAME) {
                 String field = parser.getCurrentName();
@@ -59,7 +59,7 @@ final class JsonForm {
                 switch (field) {
                     case "inputs" -> inputs = arrays(parser, field);
                     case "masks" -> masks = arrays(parser, field);
-                    default -> throw Problem.badRequest("\"" + field + "\" is not known here; \"inputs\" and \"masks\" are");
+                    default -> throw Problem.badRequest("\"" + field + "\" is unknown; known are \"inputs\" and \"masks\"");
                 }
             }
             if (parser.nextToken() != null) {
@@ -74,9 +74,9 @@ final class JsonForm {
         return new Features(inputs, masks);
     }
 
-    /** What is said of text that is no JSON, and where. */
+    /** The problem of text that is not JSON, with the position. */
     static Problem noJson(JsonProcessingException e) {
-        return Problem.badRequest("The body is no JSON: " + e.getOriginalMessage() + (e.getLocation() == null ? "" : ", at line "
+        return Problem.badRequest("The body is not JSON: " + e.getOriginalMessage() + (e.getLocation() == null ? "" : ", at line "
                 + e.getLocation().getLineNr() + ", column " + e.getLocation().getColumnNr()));
     }
 
@@ -92,7 +92,7 @@ final class JsonForm {
                 if (parser.nextToken() == JsonToken.START_ARRAY) {
                     arrays.put(name, new Numbers(field + "." + name, input).read(parser));
                 } else if (parser.currentToken() != JsonToken.VALUE_NULL || field.equals("inputs")) {
-                    throw Problem.badRequest("\"" + field + "." + name + "\" is no list of numbers");
+                    throw Problem.badRequest("\"" + field + "." + name + "\" is not a list of numbers");
                 }
             }
         } else {
@@ -112,7 +112,7 @@ final class JsonForm {
         private final long most;
         private int rank;
 
-        /** @param input whose numbers they are, or whose masks */
+        /** @param input that the numbers or masks are for */
         Numbers(String name, NetworkForm.Input input) {
             this.name = name;
             this.input = input;
@@ -141,18 +141,18 @@ final class JsonForm {
                     requireDepth(depth + 1, true);
                     add(parser);
                 } else {
-                    throw Problem.badRequest("\"" + name + "\" holds " + (token == null ? "no end" : parser.getText())
+                    throw Problem.badRequest("\"" + name + "\" contains " + (token == null ? "no end" : parser.getText())
                             + ", but numbers are needed");
                 }
             }
             if (shape[depth] >= 0 && shape[depth] != size) {
                 throw Problem.badRequest("\"" + name + "\" has lists of " + shape[depth] + " and of " + size
-                        + " in its dimension " + depth + ": all must be as long");
+                        + " in its dimension " + depth + ": all must have the same length");
             }
             shape[depth] = size;
         }
 
-        /** All numbers lie equally deep. */
+        /** All numbers must have the same depth. */
         private void requireDepth(int depth, boolean isNumber) {
             if (isNumber && rank == 0) {
                 rank = depth;
@@ -165,7 +165,8 @@ final class JsonForm {
         private void add(JsonParser parser) throws IOException {
             double value = parser.getDoubleValue();
             if (!Float.isFinite((float) value)) {
-                throw Problem.badRequest("\"" + name + "\" holds " + parser.getText() + ", which no network computes with");
+                throw Problem.badRequest("\"" + name + "\" contains " + parser.getText() + ", which is outside the range of "
+                        + "FLOAT");
             }
             long count = values.size() / type.width();
             if (count == most) {
@@ -183,7 +184,7 @@ final class JsonForm {
         }
     }
 
-    /** An answer; the numbers of a network with one output without its name. */
+    /** Writes an answer; the numbers of a network with one output have no name. */
     static byte[] write(String adapter, Map<String, INDArray> outputs) throws IOException {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         try (JsonGenerator json = FACTORY.createGenerator(bytes)) {
@@ -220,7 +221,7 @@ final class JsonForm {
             } else {
                 double value = values[next++];
                 if (!Double.isFinite(value)) {
-                    // JSON has no other word for it.
+                    // JSON has no NaN and no infinity.
                     json.writeNull();
                 } else if (precise) {
                     json.writeNumber(value);

@@ -7,9 +7,9 @@ import java.time.Duration;
  *
  * @param maxBody        bytes of a request's body
  * @param maxUpload      bytes of an adapter, as it is sent and unpacked
- * @param timeout        for a request's body to come, and from then until its answer is there; also how long an ending service
- *                       waits for requests
- * @param pace           how fast clients have to be meanwhile
+ * @param timeout        for a request's body to arrive, and again for its answer; also how long a stopping service waits for
+ *                       requests
+ * @param pace           how fast clients have to send and read
  * @param maxConnections of all clients together
  */
 record Limits(long maxBody, long maxUpload, Duration timeout, Pace pace, int maxConnections) {
@@ -18,16 +18,19 @@ record Limits(long maxBody, long maxUpload, Duration timeout, Pace pace, int max
 
     private static final int UPLOADS_TAKE = 10;
     private static final int LARGEST_AT_A_TIME = 8;
-    /** Of the largest body: its bytes, and its numbers as a network takes them: each takes two bytes or more, and eight. */
+    /**
+     * Memory of a body, as a multiple of its size: its bytes, and its numbers, each of which takes at least two bytes in the body
+     * and eight in memory.
+     */
     private static final int ONE_TAKES = 5;
     private static final int SHARE_OF_HEAP = 4;
 
-    /** With what is usual. */
+    /** With the usual pace and number of connections. */
     Limits(long maxBody, long maxUpload, Duration timeout) {
         this(maxBody, maxUpload, timeout, Pace.USUAL, MOST_CONNECTIONS);
     }
 
-    /** How long an adapter may take to come. */
+    /** How long an adapter may take to arrive. */
     Duration uploadTimeout() {
         return timeout.multipliedBy(UPLOADS_TAKE);
     }

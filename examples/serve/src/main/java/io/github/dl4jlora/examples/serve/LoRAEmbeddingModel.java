@@ -28,20 +28,20 @@ public final class LoRAEmbeddingModel implements EmbeddingModel {
      * A model of one adapter, or of a mix.
      *
      * @param bank      on {@code MiniLm.sentenceEncoder()}; not closed by this
-     * @param tokenizer that cuts texts; longer ones than it takes lose their end. Not closed by this
+     * @param tokenizer of texts; texts that are too long lose their end. Not closed by this
      * @param mix       what texts are embedded with
      */
     public LoRAEmbeddingModel(AdapterBank bank, Tokenizer tokenizer, AdapterMix mix) {
         this.bank = Objects.requireNonNull(bank, "The bank is null");
         this.encoder = new BankEncoder(Objects.requireNonNull(tokenizer, "The tokenizer is null"));
-        this.mix = Objects.requireNonNull(mix, "The mix is null: AdapterMix.base() is no adapter");
+        this.mix = Objects.requireNonNull(mix, "The mix is null: use AdapterMix.base() for no adapter");
     }
 
     /**
      * Embeds texts.
      *
      * @param texts in any number
-     * @return an embedding for each, in their order, and how many tokens there were
+     * @return an embedding for each, in their order, and the number of tokens
      * @throws io.github.dl4jlora.bank.UnknownAdapterException if the bank has no such adapter
      * @throws io.github.dl4jlora.bank.BankOverloadedException if too many wait
      */

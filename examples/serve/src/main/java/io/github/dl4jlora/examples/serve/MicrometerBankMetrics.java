@@ -18,7 +18,7 @@ import java.util.function.ToDoubleFunction;
 
 /**
  * A bank's work as meters of Micrometer, all of which begin with {@code dl4jlora.}. Requests are timed by adapter for the first
- * hundred that were answered, and together for the others, since what tells strangers' names apart has no bound.
+ * hundred that were answered, and together for the others, since clients may make up any number of names.
  */
 public final class MicrometerBankMetrics implements BankMetrics {
 
@@ -29,7 +29,7 @@ public final class MicrometerBankMetrics implements BankMetrics {
     static final String REFUSED = "dl4jlora.refused";
     static final String ADAPTER = "adapter";
     static final String OUTCOME = "outcome";
-    /** Whose requests are timed together. */
+    /** The tag of requests that are timed together. */
     static final String OTHERS = "(others)";
 
     private static final int MOST_ADAPTERS = 100;
@@ -55,11 +55,12 @@ public final class MicrometerBankMetrics implements BankMetrics {
         loads = Timer.builder("dl4jlora.loads").description("Adapters that came from disk").register(registry);
         failedLoads = Counter.builder("dl4jlora.loads.failed").description("Adapters that could not be read").register(registry);
         evictions = Counter.builder("dl4jlora.evictions").description("Adapters that made room for others").register(registry);
-        refused = Counter.builder(REFUSED).description("Requests that were refused since too many wait").register(registry);
+        refused = Counter.builder(REFUSED).description("Requests that were refused since too many were "
+                + "waiting").register(registry);
     }
 
     /**
-     * Gauges of how much of everything there is.
+     * Registers gauges of a bank's state.
      *
      * @param bank that this counts for
      */
@@ -89,7 +90,7 @@ public final class MicrometerBankMetrics implements BankMetrics {
                 .register(registry).record(nanos, TimeUnit.NANOSECONDS);
     }
 
-    /** A name that led to no answer may be anything, and takes nobody's place. */
+    /** A name that led to no answer may be anything, and gets no tag. */
     private String tag(String mix, Outcome outcome) {
         String known = tags.get(mix);
         if (known != null || outcome != Outcome.ANSWERED || tags.size() >= MOST_ADAPTERS) {

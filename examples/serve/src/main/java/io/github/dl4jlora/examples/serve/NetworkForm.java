@@ -25,7 +25,7 @@ import java.util.Optional;
 import java.util.stream.Collectors;
 
 /**
- * What a network takes and gives, as far as its configuration tells.
+ * The inputs and outputs of a network, as far as its configuration says.
  *
  * @param inputs  in the network's order; a MultiLayerNetwork's is called {@code input}
  * @param outputs names in the network's order; a MultiLayerNetwork's is called {@code output}
@@ -46,12 +46,12 @@ record NetworkForm(List<Input> inputs, List<String> outputs, DataType type, int 
     /**
      * One input.
      *
-     * @param shape the first number is that of examples; -1 where any will do. Empty if the configuration does not tell: then the
-     *              network itself says what it minds
+     * @param shape the first number is that of examples; -1 for any number. Empty if the configuration does not say: then the
+     *              network itself checks its input
      */
     record Input(String name, Optional<long[]> shape) {
 
-        /** How many numbers so many examples may have; as many as there are where the configuration does not tell. */
+        /** How many numbers {@code examples} examples may have; unlimited if the configuration does not say. */
         long mostNumbers(int examples) {
             return shape.filter(numbers -> Arrays.stream(numbers).skip(1).noneMatch(number -> number == ANY))
                     .map(numbers -> Arrays.stream(numbers).skip(1).reduce(examples, (a, b) -> a * b)).orElse(Long.MAX_VALUE);
@@ -63,7 +63,9 @@ record NetworkForm(List<Input> inputs, List<String> outputs, DataType type, int 
                     .collect(Collectors.joining(", ", "[examples, ", "]"))).orElse("unknown");
         }
 
-        /** @throws Problem if an array of this shape is none for this input */
+        /**
+         * @throws Problem if an array of this shape does not fit this input
+         */
         void require(long[] given) {
             if (shape.isPresent() && !fits(shape.get(), given)) {
                 throw Problem.badRequest("Input \"" + name + "\" has the shape " + Arrays.toString(given)
@@ -110,7 +112,7 @@ record NetworkForm(List<Input> inputs, List<String> outputs, DataType type, int 
                 : Optional.empty();
     }
 
-    /** Of the layers that take nothing else. */
+    /** Input shape of the layers that take no other. */
     private static Optional<long[]> shape(Layer layer) {
         if (layer instanceof BaseRecurrentLayer recurrent) {
             return Optional.of(recurrent.getRnnDataFormat() == RNNFormat.NWC ? new long[] {ANY, ANY, recurrent.getNIn()}

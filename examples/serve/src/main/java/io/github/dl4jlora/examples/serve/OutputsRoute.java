@@ -18,7 +18,7 @@ import java.util.concurrent.Executor;
 final class OutputsRoute {
 
     private static final Set<String> TYPES = Set.of(Body.JSON, Body.SAFETENSORS);
-    /** Bytes of a number in JSON, about, and in an array. */
+    /** Approximate bytes of a number in JSON, and bytes in an array. */
     private static final int JSON_BYTES = 12;
     private static final int ARRAY_BYTES = 8;
 
@@ -28,7 +28,7 @@ final class OutputsRoute {
     private final Limits limits;
     private final Executor workers;
 
-    /** @param workers on whose threads bodies are understood and answers put together, so that the bank's go on computing */
+    /** @param workers runs the parsing of bodies and the writing of answers, so that the bank's threads go on computing */
     OutputsRoute(Inference inference, NetworkForm form, Intake intake, Limits limits, Executor workers) {
         this.inference = inference;
         this.form = form;
@@ -60,7 +60,7 @@ final class OutputsRoute {
         try {
             Features features = type.equals(Body.JSON) ? JsonForm.read(body.stream(), form, share)
                     : SafetensorsForm.read(body.channel(), form, share);
-            // The body is not needed any more.
+            // The body is no longer needed.
             share.hold(features.bytes(form.type()));
             return features;
         } catch (IOException e) {
@@ -76,7 +76,7 @@ final class OutputsRoute {
         }
     }
 
-    /** The form of the question, if the client does not ask for the other. */
+    /** The form of the request, unless the client asks for the other. */
     private static boolean isAskedForBinary(Context request) {
         String accepted = String.valueOf(request.header("Accept"));
         boolean json = accepted.contains(Body.JSON);

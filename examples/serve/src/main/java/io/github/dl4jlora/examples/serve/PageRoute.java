@@ -11,7 +11,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Base64;
 
-/** A page to look at the service with, which looks like the reports. A browser runs the page's own script in it and no other. */
+/** A page that shows the service, in the style of the reports. A browser runs only the page's own script in it. */
 final class PageRoute {
 
     private final byte[] page;

@@ -6,13 +6,13 @@ import org.nd4j.shade.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.file.FileSystemException;
 
-/** Why a request is not answered, in the form in which OpenAI's clients read it. */
+/** Why a request is not answered, in the form that OpenAI's clients read. */
 final class Problem extends RuntimeException {
 
     private static final long serialVersionUID = 1L;
     private static final ObjectMapper JSON = new ObjectMapper();
 
-    /** Of a message, which may quote what a stranger sent. */
+    /** Characters of a message, which may quote what a client sent. */
     private static final int LONGEST = 1_000;
 
     private final int status;
@@ -33,14 +33,14 @@ final class Problem extends RuntimeException {
     }
 
     static Problem unknownAdapter(String name) {
-        return new Problem(404, "model_not_found", "There is no adapter \"" + name + "\". GET /v1/models lists what there is");
+        return new Problem(404, "model_not_found", "There is no adapter \"" + name + "\". GET /v1/models lists the adapters");
     }
 
     static Problem tooLarge(String message) {
         return new Problem(413, null, message);
     }
 
-    /** @param e of a disk that is full, or a folder that may not be written */
+    /** @param e the failure, such as of a full disk or a folder without write permission */
     static Problem cannotWrite(IOException e) {
         String reason = e instanceof FileSystemException file && file.getReason() != null ? file.getReason()
                 : e instanceof FileSystemException ? e.getClass().getSimpleName() : e.getMessage();
@@ -48,7 +48,8 @@ final class Problem extends RuntimeException {
     }
 
     static Problem tooSlow() {
-        return new Problem(408, null, "The request took too long to come. Send less at a time, or have the service started with "
+        return new Problem(408, null, "The request took too long to arrive. Send less at a time, or have the service started "
+                + "with "
                 + "a longer --timeout or --read-timeout");
     }
 

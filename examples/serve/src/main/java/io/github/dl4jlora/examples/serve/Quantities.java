@@ -8,7 +8,7 @@ import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Quantities as people type them. */
+/** Parses quantities as people type them. */
 final class Quantities {
 
     private static final Pattern BYTES = Pattern.compile("(\\d{1,12})([kmg]?)");
@@ -24,7 +24,7 @@ final class Quantities {
         public Long convert(String text) {
             Matcher matcher = BYTES.matcher(text.toLowerCase(Locale.ROOT));
             if (!matcher.matches() || Long.parseLong(matcher.group(1)) == 0) {
-                throw new TypeConversionException("'" + text + "' is no number of bytes, such as 8m");
+                throw new TypeConversionException("'" + text + "' is not a number of bytes, such as 8m");
             }
             int thousands = matcher.group(2).isEmpty() ? 0 : 1 + "kmg".indexOf(matcher.group(2));
             return Long.parseLong(matcher.group(1)) << 10 * thousands;
@@ -38,7 +38,7 @@ final class Quantities {
         public Duration convert(String text) {
             Matcher matcher = TIME.matcher(text.toLowerCase(Locale.ROOT));
             if (!matcher.matches()) {
-                throw new TypeConversionException("'" + text + "' is no time, such as 2ms, 30s, 10m or 1h");
+                throw new TypeConversionException("'" + text + "' is not a time, such as 2ms, 30s, 10m or 1h");
             }
             long number = Long.parseLong(matcher.group(1));
             return switch (matcher.group(2)) {

@@ -12,7 +12,7 @@ import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeoutException;
 
-/** A body that comes: no thread waits for it, and nothing else is done for its request until all of it is there. */
+/** Receives a body: no thread waits for it, and nothing else is done for its request until the body is complete. */
 final class Reception implements ReadListener {
 
     /** Where the bytes go. */
@@ -20,7 +20,7 @@ final class Reception implements ReadListener {
         void add(byte[] bytes, int length) throws IOException;
     }
 
-    /** For the sentence that says why it ends. */
+    /** Time to send the reason for the end. */
     private static final long GRACE_NANOS = Duration.ofSeconds(2).toNanos();
 
     private final ServletInputStream in;
@@ -54,12 +54,12 @@ final class Reception implements ReadListener {
         }).thenApply(whole -> blocks);
     }
 
-    /** As {@link #inMemory}, to where it is to go. */
+    /** As {@link #inMemory}, into a sink. */
     static CompletableFuture<Void> start(Context request, Intake.Share share, long most, Duration longest, Sink sink)
             throws IOException {
         Body.requireFitting(request, most);
         Request jetty = Request.getBaseRequest(request.req());
-        // Not before: this says to the client that it may send.
+        // Not earlier: this tells the client that it may send.
         ServletInputStream in = request.req().getInputStream();
         Reception reception = new Reception(in, most, sink);
         share.waitForClient(longest, () -> reception.arrived, problem -> reception.end(problem, jetty.getHttpChannel()));
@@ -97,8 +97,8 @@ final class Reception implements ReadListener {
     }
 
     /**
-     * The next byte ends it, or its absence: as if the connection had been idle for too long. Of who goes on to send what is no
-     * byte of a body, an endless size of a chunk for one, neither is ever seen.
+     * The next byte ends it, or the lack of one: as if the connection had been idle for too long. A client that keeps sending
+     * other bytes than those of a body, such as an endless chunk size, causes neither, so its connection is closed after a while.
      */
     private void end(Problem problem, HttpChannel channel) {
         if (end == null) {

@@ -16,26 +16,26 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Inputs and outputs as a safetensors file: tensors by the names of inputs, {@code NAME.mask} for masks; a single tensor may be
- * of any name.
+ * Inputs and outputs as a safetensors file: tensors by the names of inputs, {@code NAME.mask} for masks; a single tensor may have
+ * any name.
  */
 final class SafetensorsForm {
 
     private static final String MASK = ".mask";
     private static final Path BODY = Path.of("The body");
-    /** Of a header, which names a few tensors. */
+    /** Bytes of a header, which names only a few tensors. */
     private static final long LONGEST_HEADER = 1 << 16;
-    /** In memory, a number of any type and what it is converted to. */
+    /** Bytes in memory of a number of any type, with its converted value. */
     private static final int NUMBER_BYTES = 8;
 
     private SafetensorsForm() {
     }
 
     /**
-     * @param form  of the network, for whose first input a tensor may stand by any name if it is the only one
-     * @param share that also holds the numbers
-     * @throws Problem if it is no such file, holds NaN or infinity, has a tensor that the network does not take, or more numbers
-     *                 than there is room for
+     * @param form  of the network; if there is only one tensor, it is for the first input, whatever its name
+     * @param share of the request, which also holds the numbers
+     * @throws Problem if it is not such a file, contains NaN or infinity, has a tensor that the network does not take, or more
+     *                 numbers than there is room for
      */
     static Features read(SeekableByteChannel body, NetworkForm form, Intake.Share share) throws IOException {
         requireShortHeader(body);

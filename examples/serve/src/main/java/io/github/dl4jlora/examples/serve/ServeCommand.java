@@ -23,13 +23,13 @@ import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 
-/** {@code dl4j-lora serve}: until it is told to end. */
+/** {@code dl4j-lora serve}: runs until it is stopped. */
 @Command(name = "serve", sortOptions = false, descriptionHeading = "%n", optionListHeading = "%nOptions:%n",
         footerHeading = "%nExamples:%n", synopsisHeading = "Usage: ",
         header = "Serves a network and many adapters over HTTP.",
-        description = {"Adapters are read when they are first asked for. Requests of many callers for different adapters are "
+        description = {"Adapters are read when they are first asked for. Requests of many clients for different adapters are "
                 + "computed together.",
-                "Ctrl-C or a SIGTERM ends it: nobody new is let in, who is in gets an answer; exit code 0."},
+                "Ctrl-C or a SIGTERM stops it: new requests are refused, those under way are answered; exit code 0."},
         footer = {"  dl4j-lora serve --base base.zip --adapters adapters",
                 "  dl4j-lora serve --encoder --adapters adapters --port 8081 --token-file token"})
 public final class ServeCommand implements AddedCommand {
@@ -54,17 +54,17 @@ public final class ServeCommand implements AddedCommand {
     private Path adapters;
 
     @Option(names = "--port", paramLabel = "N", defaultValue = "8080", order = 4,
-            description = "0 for any that is free. Default: ${DEFAULT-VALUE}.")
+            description = "Port to listen on; 0 for any free port. Default: ${DEFAULT-VALUE}.")
     private int port;
 
     @Option(names = "--host", paramLabel = "NAME", defaultValue = "127.0.0.1", order = 5,
-            description = "Where to listen; 0.0.0.0 for all that can reach this machine. Default: ${DEFAULT-VALUE}, for this "
-                    + "machine alone.")
+            description = "Address to listen on; 0.0.0.0 for clients on other machines. Default: ${DEFAULT-VALUE}, for this "
+                    + "machine only.")
     private String host;
 
     @Option(names = "--allow-host", paramLabel = "NAME", order = 6,
-            description = "A name by which the service may be asked too, such as that of a proxy; * for any. Default: localhost, "
-                    + "--host and, unless that is this machine alone, addresses.")
+            description = "A further host name that the service answers to, such as that of a proxy; * for any. Default: "
+                    + "localhost, --host and, unless that is for this machine only, addresses.")
     private List<String> allowedHosts = List.of();
 
     @Mixin
@@ -75,8 +75,7 @@ public final class ServeCommand implements AddedCommand {
     private Integer networks;
 
     @Option(names = "--max-bytes", paramLabel = "SIZE", order = 21, converter = Quantities.Bytes.class,
-            description = "How much memory adapters may take, such as 256m, which is the default. Those not asked for longest "
-                    + "make room.")
+            description = "How much memory adapters may take; the least recently used make room. Default: 256m.")
     private Long maxBytes;
 
     @Option(names = "--max-batch", paramLabel = "N", order = 22,
@@ -96,16 +95,17 @@ public final class ServeCommand implements AddedCommand {
     private long maxBody;
 
     @Option(names = "--max-upload", paramLabel = "SIZE", defaultValue = "256m", order = 26, converter = Quantities.Bytes.class,
-            description = "How large an adapter may be that is sent. Default: ${DEFAULT-VALUE}.")
+            description = "How large an uploaded adapter may be. Default: ${DEFAULT-VALUE}.")
     private long maxUpload;
 
     @Option(names = "--timeout", paramLabel = "TIME", defaultValue = "30s", order = 27, converter = Quantities.Time.class,
-            description = "How long a request may take to come, and its answer to be computed, each. Default: ${DEFAULT-VALUE}.")
+            description = "How long a request may take to arrive, and its answer to be computed, each. Default: "
+                    + "${DEFAULT-VALUE}.")
     private Duration timeout;
 
     @Option(names = "--read-timeout", paramLabel = "TIME", defaultValue = "10s", order = 27, converter = Quantities.Time.class,
             description = "How long a client may take to send a request's head, to send its body and to read its answer, each; "
-                    + "longer for what is large, if it keeps to --min-rate. Default: ${DEFAULT-VALUE}.")
+                    + "longer for large ones, if the client keeps to --min-rate. Default: ${DEFAULT-VALUE}.")
     private Duration readTimeout;
 
     @Option(names = "--min-rate", paramLabel = "SIZE", defaultValue = "16k", order = 27, converter = Quantities.Bytes.class,
@@ -113,7 +113,7 @@ public final class ServeCommand implements AddedCommand {
     private long minRate;
 
     @Option(names = "--max-connections", paramLabel = "N", defaultValue = "" + Limits.MOST_CONNECTIONS, order = 27,
-            description = "How many clients may be connected; a further one takes the place of one that asks for nothing. "
+            description = "How many clients may be connected; a further one takes the place of an idle one. "
                     + "Default: ${DEFAULT-VALUE}.")
     private int maxConnections;
 
@@ -122,11 +122,11 @@ public final class ServeCommand implements AddedCommand {
     private Duration verifyEvery;
 
     @Option(names = "--max-tokens", paramLabel = "N", defaultValue = "256", order = 29,
-            description = "--encoder: where longer texts are cut, at most 512. Default: ${DEFAULT-VALUE}, as "
-                    + "sentence-transformers does.")
+            description = "--encoder: the length in tokens to which texts are cut, at most 512. Default: ${DEFAULT-VALUE}, as "
+                    + "in sentence-transformers.")
     private int maxTokens;
 
-    @Option(names = "--stacktrace", order = 91, description = "On failure, where in the program it happened.")
+    @Option(names = "--stacktrace", order = 91, description = "On failure, also prints the stack trace.")
     private boolean stackTrace;
 
     @Option(names = {"-h", "--help"}, order = 92, usageHelp = true, description = "Shows this text.")
@@ -140,7 +140,7 @@ public final class ServeCommand implements AddedCommand {
         ServiceConfig config = config();
         if (!Files.isDirectory(adapters)) {
             throw new IOException(adapters + (Files.exists(adapters) ? " is a file, but a folder of adapters is needed"
-                    : " does not exist. Make the folder, or check the name"));
+                    : " does not exist. Create the folder, or check the name"));
         }
         Threads.settle();
         Service service = start(config);
@@ -148,12 +148,12 @@ public final class ServeCommand implements AddedCommand {
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             service.close();
             say("Ended.");
-            // A JVM that a signal ends says 143 whatever it did; this one has done what it was told.
+            // A JVM that a signal ends exits with 143, but this one has stopped in good order.
             Runtime.getRuntime().halt(CommandLine.ExitCode.OK);
         }, "dl4j-lora: ends the service"));
         say("Serving " + (served.encoder ? BankEncoder.NAME : served.base) + " and the adapters of " + adapters + " at "
                 + service.address() + " (" + (config.token() == null ? "no changes without a token" : "changes with the token")
-                + "). Ctrl-C ends it.");
+                + "). Ctrl-C stops it.");
         ended.await();
         return CommandLine.ExitCode.OK;
     }
@@ -183,7 +183,7 @@ public final class ServeCommand implements AddedCommand {
         requireLonger("--verify-every", verifyEvery);
         if (maxDelay != null && maxDelay.compareTo(timeout) >= 0) {
             throw new ParameterException(line, "--max-delay is " + maxDelay.toSeconds() + "s, but --timeout is "
-                    + timeout.toSeconds() + "s: who asks alone would get no answer");
+                    + timeout.toSeconds() + "s: a single request would get no answer");
         }
         if (maxTokens < 2 || maxTokens > 512) {
             throw new ParameterException(line, "--max-tokens is " + maxTokens + ", but must be between 2 and 512");
@@ -195,9 +195,9 @@ public final class ServeCommand implements AddedCommand {
         Limits limits = new Limits(maxBody, maxUpload, timeout, new Pace(readTimeout, minRate), maxConnections);
         long heap = Runtime.getRuntime().maxMemory();
         if (limits.leastHeld() > heap / 2) {
-            throw new ParameterException(line, "--max-body is " + (maxBody >> 20) + " MiB, and to read so large a request takes "
-                    + (limits.leastHeld() >> 20) + " MiB, but Java may use " + (heap >> 20) + " MiB in all. Name less, or give "
-                    + "it more with java -Xmx");
+            throw new ParameterException(line, "--max-body is " + (maxBody >> 20) + " MiB, and reading such a request takes "
+                    + (limits.leastHeld() >> 20) + " MiB, but Java may use " + (heap >> 20) + " MiB in all. Lower it, or give "
+                    + "Java more with -Xmx");
         }
         return new ServiceConfig(host, port, token.token(System.getenv(TokenOptions.VARIABLE)), limits, verifyEvery, this::bank,
                 allowedHosts);

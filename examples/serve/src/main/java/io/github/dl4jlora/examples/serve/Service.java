@@ -41,9 +41,9 @@ import static io.github.dl4jlora.examples.serve.Answers.later;
 /**
  * One base and a folder of adapters behind an HTTP server.
  *
- * <p>No thread waits for a client: a body comes a few bytes at a time, and so an answer leaves. When a body is whole, one of a
- * few workers reads it and hands it to the bank, which computes requests of many callers together. So the server's own threads
- * tell how the service is, whatever clients do.
+ * <p>No thread waits for a client: bodies arrive and answers leave a few bytes at a time. When a body is complete, one of a few
+ * workers reads it and hands it to the bank, which computes requests of many clients together. So the server's own threads can
+ * always report the service's state, whatever clients do.
  */
 final class Service implements AutoCloseable {
 
@@ -75,8 +75,8 @@ final class Service implements AutoCloseable {
      * Starts to listen.
      *
      * @param base     to be served, not adapted
-     * @param baseName what it is called in answers
-     * @param encoder  where the base is a sentence encoder, what cuts texts for it; null otherwise
+     * @param baseName its name in answers
+     * @param encoder  tokenizes texts if the base is a sentence encoder; null otherwise
      * @param adapters the folder with the adapters
      * @throws IOException if the folder cannot be used, or the port is taken
      */
@@ -137,7 +137,7 @@ final class Service implements AutoCloseable {
                 .put("/v1/adapters/{name}", later(adapters::put))
                 .delete("/v1/adapters/{name}", later(request -> run(changes, () -> adapters.delete(request))))
                 .get("/health", this::health)
-                // Javalin's own answer to HEAD is 200 whatever GET says, and balancers ask so.
+                // Javalin's own answer to HEAD is 200 whatever GET says, and load balancers use HEAD.
                 .head("/health", this::health)
                 .head("/v1/models/{name}", later(request -> run(workers, () -> adapters.one(request))))
                 .get("/", new PageRoute()::answer)
@@ -183,12 +183,12 @@ final class Service implements AutoCloseable {
             connections.sweep();
             intake.sweep();
         } catch (RuntimeException e) {
-            LOG.error("Slow clients could not be sent away", e);
+            LOG.error("Connections of slow clients could not be ended", e);
         }
     }
 
     private void configure(JavalinConfig javalin) {
-        // None of them waits for a client or a disk. Were that otherwise, there would be one for each connection.
+        // No thread waits for a client or a disk; if one did after all, there would be one for each connection.
         QueuedThreadPool threads = new QueuedThreadPool(config.limits().maxConnections() + SPARE_THREADS, 4);
         threads.setName("dl4j-lora: http");
         javalin.showJavalinBanner = false;
@@ -197,14 +197,14 @@ final class Service implements AutoCloseable {
         javalin.http.disableCompression();
         javalin.jetty.threadPool = threads;
         javalin.jetty.modifyServer(jetty -> {
-            // An idle connection is closed after a second; who is in has its time.
+            // An idle connection is closed after a second; requests under way have their time.
             jetty.setStopTimeout(config.limits().timeout().plusSeconds(2).toMillis());
             jetty.setErrorHandler(new JettyErrors());
             jetty.insertHandler(new StatisticsHandler());
         });
         javalin.jetty.modifyHttpConfiguration(http -> {
             http.setSendServerVersion(false);
-            // The time of a body that does not come is counted from its head on.
+            // The time of a body that does not arrive is counted from its head on.
             http.setDelayDispatchUntilContent(false);
         });
         javalin.jetty.addConnector(this::connector);
@@ -217,11 +217,11 @@ final class Service implements AutoCloseable {
         connector.setIdleTimeout(idle().toMillis());
         connector.addBean(connections);
         try {
-            // Now, since Javalin loses the reason if it fails later.
+            // Opened now, since Javalin loses the reason if it fails later.
             connector.open();
         } catch (IOException e) {
-            throw new UncheckedIOException(new IOException("Port " + config.port() + " of " + config.host() + " cannot be had: "
-                    + reason(e) + ". Name another with --port, or 0 for any that is free", e));
+            throw new UncheckedIOException(new IOException("Port " + config.port() + " of " + config.host() + " cannot be "
+                    + "opened: " + reason(e) + ". Name another with --port, or 0 for any free port", e));
         }
         return connector;
     }
@@ -240,18 +240,18 @@ final class Service implements AutoCloseable {
         }
     }
 
-    /** Where it listens. */
+    /** The address of the service. */
     URI address() {
         String host = config.host().contains(":") ? "[" + config.host() + "]" : config.host();
         return URI.create("http://" + host + ":" + server.port() + "/");
     }
 
-    /** Whoever is in is answered; others on open connections are sent away. */
+    /** Requests under way are answered; further ones on open connections are refused. */
     private void requireOpen(Context request) {
         if (draining) {
             request.header("Connection", "close");
             if (!request.path().equals("/health")) {
-                throw Problem.unavailable("The service is ending. Ask another, or again later");
+                throw Problem.unavailable("The service is stopping. Ask another one, or again later");
             }
         }
     }
@@ -263,12 +263,12 @@ final class Service implements AutoCloseable {
                 .collect(Collectors.toCollection(TreeSet::new));
     }
 
-    /** What requests hold now. */
+    /** Memory that requests hold now. */
     Intake intake() {
         return intake;
     }
 
-    /** Who is connected now. */
+    /** Connections that are open now. */
     Connections connections() {
         return connections;
     }
@@ -290,12 +290,12 @@ final class Service implements AutoCloseable {
         try {
             server.stop();
         } catch (Exception e) {
-            // Jetty's way to say that somebody was still in.
+            // Jetty's way to say that requests were still under way.
             LOG.warn("Requests that took longer than {} were cut off", config.limits().timeout());
         }
     }
 
-    /** Ends: nobody new is let in, who is in gets an answer, for as long as one request may take. */
+    /** Stops: new requests are refused, those under way are answered, for as long as one request may take. */
     @Override
     public void close() {
         draining = true;
@@ -307,7 +307,7 @@ final class Service implements AutoCloseable {
         try {
             store.close();
         } catch (IOException e) {
-            LOG.warn("The folder of the adapters could not be given back: {}", e.getMessage());
+            LOG.warn("The lock of the adapters' folder could not be released: {}", e.getMessage());
         }
     }
 }

@@ -7,15 +7,15 @@ import java.util.List;
 import java.util.function.UnaryOperator;
 
 /**
- * How a service works.
+ * The configuration of a service.
  *
  * @param host        name or address to listen on
  * @param port        0 for any that is free
- * @param token       which changes need; null: nothing can be changed
+ * @param token       which changes need; null if nothing can be changed
  * @param limits      of a request
  * @param verifyEvery how often the base is verified
- * @param bankOptions what else the bank is made with
- * @param allowedHosts names by which it may be asked beside its own: {@link Hosts}
+ * @param bankOptions further options of the bank
+ * @param allowedHosts further host names that it answers to: {@link Hosts}
  */
 record ServiceConfig(String host, int port, String token, Limits limits, Duration verifyEvery,
                      UnaryOperator<BankConfig.Builder> bankOptions, List<String> allowedHosts) {

@@ -19,7 +19,7 @@ import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 
-/** {@code GET /statistics}: of the meters, what the page shows. */
+/** {@code GET /statistics}: the meters that the page shows. */
 final class StatisticsRoute {
 
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -55,7 +55,7 @@ final class StatisticsRoute {
             if (Outcome.ANSWERED.name().toLowerCase(Locale.ROOT).equals(timer.getId().getTag(MicrometerBankMetrics.OUTCOME))) {
                 double longest = timer.max(TimeUnit.MILLISECONDS);
                 ValueAtPercentile[] percentiles = timer.takeSnapshot().percentileValues();
-                // Percentiles are those of buckets, which reach beyond the longest.
+                // Percentiles come from buckets, which may exceed the longest time.
                 node.put("answered", timer.count()).put("longest", longest)
                         .put("median", Math.min(longest, percentiles[0].value(TimeUnit.MILLISECONDS)))
                         .put("p95", Math.min(longest, percentiles[1].value(TimeUnit.MILLISECONDS)));

@@ -12,7 +12,9 @@ import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** The parts of a form, {@code multipart/form-data}, one after the other: none is in memory, and there are a few at most. */
+/**
+ * Reads the parts of a form, {@code multipart/form-data}, one after the other: none is held in memory, and there are only a few.
+ */
 final class UploadedForm implements MultiPartParser.Handler {
 
     /** An adapter has two files, and a client may send a field or two of its own. */
@@ -27,7 +29,7 @@ final class UploadedForm implements MultiPartParser.Handler {
     private String disposition;
     private boolean isFile;
 
-    /** Takes files in their turn. */
+    /** Receives the files, one after the other. */
     interface Files {
 
         /** The next file begins. */
@@ -42,10 +44,10 @@ final class UploadedForm implements MultiPartParser.Handler {
     }
 
     /**
-     * Reads a form. Fields that are no files are skipped.
+     * Reads a form. Fields that are not files are skipped.
      *
      * @param contentType with the boundary
-     * @throws Problem if it is no form, or has too many parts
+     * @throws Problem if it is not a form, or has too many parts
      */
     static void read(InputStream body, String contentType, Files files) throws IOException {
         Matcher boundary = BOUNDARY.matcher(contentType);
@@ -66,7 +68,7 @@ final class UploadedForm implements MultiPartParser.Handler {
         } catch (BadMessageException e) {
             throw damaged(e.getReason());
         } catch (IllegalStateException e) {
-            // Jetty's parser of a line that is too long.
+            // From Jetty's parser, for a line that is too long.
             throw damaged(e.getMessage());
         } catch (UncheckedIOException e) {
             throw e.getCause();

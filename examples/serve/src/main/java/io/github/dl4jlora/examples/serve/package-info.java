@@ -3,8 +3,8 @@
  *
  * <pre>
  *   ServeCommand -> Service        the server, its routes, and how it ends
- *     |- Connections, Hosts        who may stay, and by which name the service is asked; Pace, Limits
- *     |- Reception -> Intake       a body comes, as Blocks; what requests hold, and who is too slow
+ *     |- Connections, Hosts        which connections stay, and the service's host names; Pace, Limits
+ *     |- Reception -> Intake       a body arrives, as Blocks; memory of requests, and slow clients
  *     |- OutputsRoute              Features, read and written by JsonForm or SafetensorsForm, checked by NetworkForm
  *     |- EmbeddingsRoute           EmbeddingsRequest -> BankEncoder &lt;- LoRAEmbeddingModel, for langchain4j
  *     |- AdaptersRoute             Access -> AdapterUpload, UploadedForm -> AdapterStore, the folder
@@ -12,7 +12,7 @@
  *     v
  *   Inference -> AdapterBank       what went wrong becomes a Problem; MicrometerBankMetrics
  *     v
- *   Answers                        what leaves, at the client's pace
+ *   Answers                        answers leave at the client's pace
  * </pre>
  */
 package io.github.dl4jlora.examples.serve;

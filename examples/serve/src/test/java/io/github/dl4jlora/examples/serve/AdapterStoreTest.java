@@ -140,7 +140,7 @@ class AdapterStoreTest {
             assertThat(store.names()).containsExactly("spam");
             assertThat(store.load("encoder")).isEmpty();
             assertThatThrownBy(() -> store.requireName("encoder")).isInstanceOf(Problem.class)
-                    .hasMessageContainingAll("\"encoder\"", "name of the base", "Take another");
+                    .hasMessageContainingAll("\"encoder\"", "name of the base", "Choose another");
             store.requireName("spam");
         }
     }

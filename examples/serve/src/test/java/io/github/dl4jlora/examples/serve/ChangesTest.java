@@ -151,8 +151,8 @@ class ChangesTest {
         refused("unpacked", 413, Uploads.bomb());
         refused("damaged", 400, Arrays.copyOf(zip, zip.length / 2));
         refused("damaged", 400, Arrays.copyOf(zip, zip.length - 1));
-        refused("damaged, or none", 400, "not a zip at all".getBytes(StandardCharsets.UTF_8));
-        refused("damaged, or none", 400, new byte[0]);
+        refused("damaged, or not a zip", 400, "not a zip at all".getBytes(StandardCharsets.UTF_8));
+        refused("damaged, or not a zip", 400, new byte[0]);
         refused("two files", 400, Uploads.zip(Map.of(CONFIG, config, "a/" + TENSORS, tensors, "b/" + TENSORS, tensors)));
         refused(TENSORS, 400, Uploads.zip(Map.of(CONFIG, config)));
         refused(TENSORS, 400, Uploads.zip(Map.of(CONFIG, config, TENSORS, Arrays.copyOf(tensors, tensors.length - 9))));

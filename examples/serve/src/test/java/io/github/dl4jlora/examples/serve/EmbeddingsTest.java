@@ -226,24 +226,24 @@ class EmbeddingsTest {
             {"model": "spam"}                                         | lacks "input"
             {"input": "text"}                                         | lacks "model"
             {"model": "spam", "input": []}                            | lacks "input", or it is empty
-            {"model": "spam", "input": 5}                             | holds 5
-            {"model": "spam", "input": ["a", 5]}                      | holds 5
-            {"model": "spam", "input": [5, "a"]}                      | holds a
+            {"model": "spam", "input": 5}                             | contains 5
+            {"model": "spam", "input": ["a", 5]}                      | contains 5
+            {"model": "spam", "input": [5, "a"]}                      | contains a
             {"model": "spam", "input": [[]]}                          | 0 tokens
             {"model": "spam", "input": [0, 5]}                        | token 0
             {"model": "spam", "input": [30522]}                       | token 30522
-            {"model": "spam", "input": [99999999999]}                 | no JSON
-            {"model": "spam", "input": [[[5]]]}                       | holds [
+            {"model": "spam", "input": [99999999999]}                 | not JSON
+            {"model": "spam", "input": [[[5]]]}                       | contains [
             {"model": "spam", "input": "a", "encoding_format": "int8"}| "int8"
             {"model": "spam", "input": "a", "dimensions": 256}        | is 256, but must be the number 384
             {"model": "spam", "input": "a", "dimensions": "384"}      | is "384", but must be the number 384
-            {"model": "spam", "input": "a", "more": 1}                | "more" is not known
+            {"model": "spam", "input": "a", "more": 1}                | "more" is unknown
             {"model": "spam", "input": "a", "user": [[1]]}            | "user" is [
             {"model": "spam", "input": "a", "user": {"id": 1}}        | "user" is {
             {"model": "spam:NaN", "input": "a"}                       | NaN
             {"model": 5, "input": "a"}                                | "model" is 5
-            {"model": "spam", "input": "a"                            | no JSON
-            []                                                        | no JSON object
+            {"model": "spam", "input": "a"                            | not JSON
+            []                                                        | not a JSON object
             """)
     void whatIsWrongIsSaid(String json, String reason) throws Exception {
         assertThat(running.post("/v1/embeddings", json).error(400)).contains(reason);

@@ -165,7 +165,7 @@ class HostileClientsTest {
             for (String sent : List.of(CHUNKED + "1\r\n{\r\n", CHUNKED, SIZED + "{", SIZED, UPLOAD + "P",
                     "POST /v1/adapters/__base__/outputs HTTP/1.1\r\nHost: loc", "G")) {
                 assertThat(rest(open(running, sent))).as(sent).startsWith("HTTP/1.1 408").contains("Connection: close")
-                        .contains("{\"error\":{\"message\":\"The request took too long to come.");
+                        .contains("{\"error\":{\"message\":\"The request took too long to arrive.");
             }
             await(() -> running.service().intake().held() == 0);
             assertThat(adapters.resolve(".dl4j-lora").resolve("staged")).isEmptyDirectory();

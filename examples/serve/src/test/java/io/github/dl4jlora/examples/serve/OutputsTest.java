@@ -185,25 +185,25 @@ class OutputsTest {
             {"inputs": [[1, 2], [3]]}                   | lists of 2 and of 1 in its dimension 1
             {"inputs": [[1, 2, 3]]}                     | [1, 3], but the network takes [examples, 6]
             {"inputs": [1, 2, 3, 4, 5, 6]}              | [6], but the network takes [examples, 6]
-            {"inputs": [[1, 2, 3, 4, 5, "six"]]}        | holds six, but numbers are needed
-            {"inputs": [[1, 2, 3, 4, 5, null]]}         | holds null
-            {"inputs": [[1, 2, 3, 4, 5, 1e99]]}         | holds 1e99
-            {"inputs": [[1, 2, 3, 4, 5, NaN]]}          | no JSON
+            {"inputs": [[1, 2, 3, 4, 5, "six"]]}        | contains six, but numbers are needed
+            {"inputs": [[1, 2, 3, 4, 5, null]]}         | contains null
+            {"inputs": [[1, 2, 3, 4, 5, 1e99]]}         | contains 1e99
+            {"inputs": [[1, 2, 3, 4, 5, NaN]]}          | not JSON
             {"inputs": [[1, 2], 3]}                     | mixes numbers and lists
             {"inputs": [1, [2]]}                        | mixes numbers and lists
             {"inputs": [[[[[[[[[1]]]]]]]]]}             | more than 8 dimensions
             {"inputs": []}                              | is empty
             {"inputs": [[], []]}                        | is empty
             {"inputs": 5}                               | neither a list of numbers nor an object
-            {"inputs": {"input": 5}}                    | "inputs.input" is no list
+            {"inputs": {"input": 5}}                    | "inputs.input" is not a list
             {"inputs": {"other": [[1,2,3,4,5,6]]}}      | no input "other"; the network's are "input"
             {"inputs": [[1,2,3,4,5,6]], "inputs": []}   | Duplicate field
-            {"inputs": [[1,2,3,4,5,6]], "more": 1}      | "more" is not known here
+            {"inputs": [[1,2,3,4,5,6]], "more": 1}      | "more" is unknown; known are
             {"inputs": [[1,2,3,4,5,6]]} {}              | ends before the body does
             {"masks": [[1]]}                            | lacks "inputs"
-            [[1,2,3,4,5,6]]                             | is no JSON object
-            {"inputs": [[1,2,3,                         | no JSON
-            ~~                                          | is no JSON object
+            [[1,2,3,4,5,6]]                             | is not a JSON object
+            {"inputs": [[1,2,3,                         | not JSON
+            ~~                                          | is not a JSON object
             """)
     void ofBadJsonAreAReason(String json, String reason) throws Exception {
         assertThat(running.post(outputsOf("spam"), json).error(400)).contains(reason);

@@ -141,7 +141,7 @@ class PageTest {
             ask("nobody<b>", null);
             assertThat(text("answer")).contains("nobody<b>");
             ask("spam", "[[1, 2");
-            assertThat(text("answer")).contains("The input is no JSON");
+            assertThat(text("answer")).contains("The input is not JSON");
             ask("spam:0.5", "[[1, 2]]");
             assertThat(text("answer")).contains("[1, 2], but the network takes [examples, 6]");
         }

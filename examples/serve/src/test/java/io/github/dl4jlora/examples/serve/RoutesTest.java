@@ -102,7 +102,7 @@ class RoutesTest {
             await(() -> running.get("/health").status() == 503);
             assertThat(running.get("/health").json().get("status").asText()).isEqualTo("broken");
             assertThat(head(running, "/health").status()).as("as some balancers ask").isEqualTo(503);
-            assertThat(running.post(outputsOf("__base__"), body(input)).error(503)).contains("no more what it was");
+            assertThat(running.post(outputsOf("__base__"), body(input)).error(503)).contains("has changed since");
         }
     }
 

@@ -48,17 +48,17 @@ class ServeCommandTest {
             serve --base @base.zip                                             | '--adapters=FOLDER'
             serve --adapters @adapters                                         | --base=NETWORK
             serve --base @base.zip --encoder --adapters @adapters              | mutually exclusive
-            serve --base @base.zip --adapters @adapters --port many            | 'many' is no whole number
+            serve --base @base.zip --adapters @adapters --port many            | 'many' is not a whole number
             serve --base @base.zip --adapters @adapters --port 65536           | --port is 65536
-            serve --base @base.zip --adapters @adapters --max-body 8x          | '8x' is no number of bytes, such as 8m
-            serve --base @base.zip --adapters @adapters --max-upload 0         | '0' is no number of bytes
-            serve --base @base.zip --adapters @adapters --max-delay 2          | '2' is no time, such as 2ms
+            serve --base @base.zip --adapters @adapters --max-body 8x          | '8x' is not a number of bytes, such as 8m
+            serve --base @base.zip --adapters @adapters --max-upload 0         | '0' is not a number of bytes
+            serve --base @base.zip --adapters @adapters --max-delay 2          | '2' is not a time, such as 2ms
             serve --base @base.zip --adapters @adapters --timeout 0s           | --timeout is 0
             serve --base @base.zip --adapters @adapters --read-timeout 0s      | --read-timeout is 0
             serve --base @base.zip --adapters @adapters --verify-every 0ms     | --verify-every is 0
-            serve --base @base.zip --adapters @adapters --min-rate 0           | '0' is no number of bytes
+            serve --base @base.zip --adapters @adapters --min-rate 0           | '0' is not a number of bytes
             serve --base @base.zip --adapters @adapters --max-connections 0    | --max-connections is 0
-            serve --base @base.zip --adapters @adapters --max-body 900g        | to read so large a request takes
+            serve --base @base.zip --adapters @adapters --max-body 900g        | reading such a request takes
             serve --base @base.zip --adapters @adapters --max-delay 30s        | --max-delay is 30s, but --timeout is 30s
             serve --base @base.zip --adapters @adapters --max-batch 0          | --max-batch is 0, but must be at least 1
             serve --base @base.zip --adapters @adapters --networks 0           | --networks is 0
@@ -78,7 +78,7 @@ class ServeCommandTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
             serve --base @nowhere.zip --adapters @adapters    | nowhere.zip does not exist
-            serve --base @base.zip --adapters @nowhere        | nowhere does not exist. Make the folder
+            serve --base @base.zip --adapters @nowhere        | nowhere does not exist. Create the folder
             serve --base @base.zip --adapters @base.zip       | is a file, but a folder of adapters is needed
             serve --base @tuned.zip --adapters @adapters      | an adapted network
             serve --base @adapters --adapters @adapters       | is a folder, but a saved network

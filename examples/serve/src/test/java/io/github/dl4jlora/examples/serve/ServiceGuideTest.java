@@ -114,7 +114,7 @@ class ServiceGuideTest {
         BankConfig defaults = BankConfig.builder().build();
 
         assertThat(page).contains("Default: " + defaults.maxBatch() + ".", "Default: " + defaults.maxDelay().toMillis() + "ms.",
-                "Default: " + defaults.maxQueued() + ".", "such as " + (defaults.maxBytes() >> 20) + "m,");
+                "Default: " + defaults.maxQueued() + ".", "Default: " + (defaults.maxBytes() >> 20) + "m.");
     }
 
     @Test

@@ -51,7 +51,7 @@ final class DigitsTask {
         this.turned = new Digits.Split(upright.train().turned(), upright.test().turned());
     }
 
-    /** Trained here, on upright digits. */
+    /** The base, trained on upright digits. */
     ComputationGraph base(TrainingListener... watchers) {
         ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(seed)
                 .updater(new Adam(LEARNING_RATE))
@@ -76,7 +76,7 @@ final class DigitsTask {
                 .updater(new Adam(LEARNING_RATE)).seed(seed).baseLocation(location).build());
     }
 
-    /** A copy of the base, of which everything trains. */
+    /** A copy of the base in which everything trains. */
     ComputationGraph full(ComputationGraph base) {
         return new TransferLearning.GraphBuilder(base).fineTuneConfiguration(new FineTuneConfiguration.Builder()
                 .updater(new Adam(LEARNING_RATE)).seed(seed).build()).build();
@@ -87,7 +87,7 @@ final class DigitsTask {
         return turned.train().size() / BATCH;
     }
 
-    /** Turned digits, a batch an element, in as many partitions as there are workers. */
+    /** Turned digits, with a batch per element and a partition per worker. */
     JavaRDD<DataSet> data(JavaSparkContext spark, int workers) {
         return spark.parallelize(trainingBatches(), workers);
     }
@@ -100,7 +100,7 @@ final class DigitsTask {
     private List<DataSet> trainingBatches() {
         List<DataSet> batches = new ArrayList<>();
         turned.train().batches(BATCH).forEachRemaining(batches::add);
-        // DL4J on Spark takes all batches for equally large: the rest of an epoch is left out.
+        // DL4J on Spark assumes batches of equal size: the rest of an epoch is left out.
         return new ArrayList<>(batches.subList(0, batches()));
     }
 

@@ -12,8 +12,8 @@ import org.slf4j.LoggerFactory;
 import java.nio.file.Path;
 
 /**
- * What the driver logs: all of it in a file, and warnings on the screen, but for a while in which errors are expected. As
- * driver-logback.xml has it before.
+ * The driver's log: everything in a file, and warnings on the screen, except while errors are expected. When it is closed, the
+ * settings of driver-logback.xml apply again.
  */
 final class DriverLog implements AutoCloseable {
 
@@ -39,7 +39,7 @@ final class DriverLog implements AutoCloseable {
         root.setLevel(Level.INFO);
     }
 
-    /** Runs something of which the screen is told nothing. */
+    /** Runs something without logging to the screen. */
     <E extends Exception> void quietly(Step<E> step) throws E {
         Appender<ILoggingEvent> screen = root.getAppender(SCREEN);
         root.detachAppender(SCREEN);

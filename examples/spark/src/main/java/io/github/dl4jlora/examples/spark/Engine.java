@@ -52,7 +52,7 @@ final class Engine implements AutoCloseable {
         return wire.count();
     }
 
-    /** Of averaging, as far as the listeners have heard. */
+    /** Rounds of averaging that the listeners have seen. */
     int roundsSoFar() {
         return wire.count().rounds();
     }
@@ -83,7 +83,7 @@ final class Engine implements AutoCloseable {
         }
     }
 
-    /** Waits until the listeners have heard everything. */
+    /** Waits until the listeners have seen everything. */
     void drain() {
         try {
             spark.sc().listenerBus().waitUntilEmpty();

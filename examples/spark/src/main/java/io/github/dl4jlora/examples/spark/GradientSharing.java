@@ -13,22 +13,20 @@ import org.nd4j.parameterserver.distributed.conf.VoidConfiguration;
 import org.nd4j.parameterserver.distributed.v2.enums.MeshBuildMode;
 import org.nd4j.parameterserver.distributed.v2.transport.PortSupplier;
 
-/**
- * Every worker sends what its step changed, quantised and sparse, to all others over UDP while training goes on.
- */
+/** Every worker sends the changes of its step, quantised and sparse, to all others over UDP while training goes on. */
 final class GradientSharing {
 
     static final String PORT_VARIABLE = "DL4J_LORA_PORT";
     static final int DRIVER_PORT = 49876;
 
     private static final String LOOPBACK = "127.0.0.1";
-    /** Half a step of Adam. DL4J's adaptive one sends a hundredth of the values, and adapters have few to begin with. */
+    /** Half a step of Adam. DL4J's adaptive threshold sends a hundredth of the values, and adapters have few to begin with. */
     private static final double THRESHOLD = 1e-3;
 
     private GradientSharing() {
     }
 
-    /** A port for each JVM on this machine: workers hand theirs to the executors they start, the driver has none set. */
+    /** A port for each JVM on this machine: executors inherit the variable from their workers, and the driver has none set. */
     static final class Ports implements PortSupplier {
 
         @Override
@@ -39,7 +37,7 @@ final class GradientSharing {
     }
 
     /**
-     * Trains the network itself.
+     * Trains the given network in place.
      *
      * @param workers        in all
      * @param workersPerNode how many of them share a JVM

@@ -13,9 +13,9 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A standalone Spark cluster on this machine's loopback interface: one master and some workers, each a JVM of its own,
- * and the executors that the workers start, one a worker. It needs no Spark installation: the classes are those of this
- * JVM's class path.
+ * A standalone Spark cluster on this machine's loopback interface: one master and some workers, each in its own JVM, and the
+ * executors that the workers start, one per worker. It needs no Spark installation: the classes are those of this JVM's class
+ * path.
  */
 final class LocalCluster implements AutoCloseable {
 
@@ -41,7 +41,7 @@ final class LocalCluster implements AutoCloseable {
      */
     static LocalCluster start(Path folder, int workers) throws IOException {
         LocalCluster cluster = new LocalCluster(folder);
-        // Whoever ends the program ends its processes too.
+        // The cluster's processes end with the program.
         Runtime.getRuntime().addShutdownHook(new Thread(cluster::close, "end of the cluster"));
         try {
             Files.createDirectories(folder.resolve("home/jars"));
@@ -89,7 +89,7 @@ final class LocalCluster implements AutoCloseable {
         throw new IllegalArgumentException("No worker in " + folder + " has started executor " + executor + " of " + application);
     }
 
-    /** What the executors that a worker has started for this application have logged. */
+    /** The logs of the executors that a worker has started for this application. */
     List<String> executorLogs(String application, int worker) {
         try (var files = Files.find(workFolder(worker).resolve(application), 2, (path, attributes) -> path.endsWith("stderr"))) {
             List<String> logs = new ArrayList<>();

@@ -30,9 +30,9 @@ final class ParameterAveraging {
     }
 
     /**
-     * Trains the network itself.
+     * Trains the given network in place.
      *
-     * @param watchers of the training pages, of which executors get copies; the driver hands on what these report
+     * @param watchers of the training pages; executors get copies, and the driver passes on their reports
      * @param hooks    called in the executors around every step
      */
     static void train(JavaSparkContext spark, ComputationGraph network, JavaRDD<DataSet> data, int workers, int epochs,
@@ -42,7 +42,7 @@ final class ParameterAveraging {
                 .rddTrainingApproach(RDDTrainingApproach.Direct).rngSeed(seed).trainingHooks(hooks).build();
         SparkComputationGraph trainer = new SparkComputationGraph(spark, network, master);
         for (TrainingListener watcher : watchers) {
-            // It travels without the pages' storage, and reports through the driver.
+            // The watcher is sent without the pages' storage, and reports through the driver.
             StatsStorageRouter pages = ((RoutingIterationListener) watcher).getStorageRouter();
             ((RoutingIterationListener) watcher).setStorageRouter(null);
             trainer.setListeners(pages, watcher);

@@ -33,11 +33,11 @@ import java.util.Locale;
 import java.util.concurrent.Callable;
 
 /**
- * Two workers of Spark teach a wide network to read turned digits, by LoRA and by full fine-tuning. {@link #call} is the
- * story from top to bottom.
+ * Two workers of Spark teach a wide network to read turned digits, by LoRA and by full fine-tuning. {@link #call} shows the whole
+ * procedure.
  */
 @Command(name = "spark", sortOptions = false, description = "Trains LoRA adapters and, to compare, all weights of a wide "
-        + "network with Spark, and tells what was sent between driver and executors.")
+        + "network with Spark, and shows what was sent between driver and executors.")
 public final class SparkExample implements Callable<Integer> {
 
     private static final String NONE = "-";
@@ -46,8 +46,8 @@ public final class SparkExample implements Callable<Integer> {
     /** What workers send each other. */
     enum Sharing { PARAMETERS, GRADIENTS }
 
-    @Option(names = "--cluster", description = "A standalone cluster on this machine, of a master, "
-            + Engine.WORKERS + " workers and their executors, each a JVM of its own, instead of threads of this JVM.")
+    @Option(names = "--cluster", description = "Uses a standalone cluster on this machine, of a master, " + Engine.WORKERS + " "
+            + "workers and their executors, each in its own JVM, instead of threads of this JVM.")
     private boolean onCluster;
 
     @Option(names = "--sharing", defaultValue = "PARAMETERS", description = "What workers share: ${COMPLETION-CANDIDATES} "
@@ -97,9 +97,9 @@ public final class SparkExample implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         if (Runtime.version().feature() > LAST_JDK) {
-            throw new ParameterException(spec.commandLine(), "This is JDK " + Runtime.version().feature() + ", and Hadoop in "
-                    + "Spark 3.3 calls what JDKs after " + LAST_JDK + " have no more. Say JAVA_HOME=/path/to/jdk-17 before the "
-                    + "command.");
+            throw new ParameterException(spec.commandLine(), "This is JDK " + Runtime.version().feature() + ", but Hadoop in "
+                    + "Spark 3.3 calls methods that JDKs after " + LAST_JDK + " no longer have. Put JAVA_HOME=/path/to/jdk-17 "
+                    + "before the command.");
         }
         out = spec.commandLine().getOut();
         checkOptions();
@@ -145,13 +145,13 @@ public final class SparkExample implements Callable<Integer> {
             try (Engine engine = engine(folder.resolve("killed"))) {
                 int anEpoch = rounds(1);
                 WorkerKiller killer = engine.killInRound(epochs / 2 * anEpoch + (anEpoch + 1) / 2);
-                out.println("Next, a worker is killed; what Spark says of that is in its log alone");
+                out.println("Next, a worker is killed; Spark's messages about it are only in its log");
                 log.quietly(() -> train("LoRA, a worker killed", disturbed, engine, table));
                 passed &= check("a worker was killed, training went on without it", killer.noticed());
             }
         }
-        passed &= check("base file: not changed", sha256(baseFile).equals(baseHash));
-        passed &= check("base network: no parameter moved by a bit", base.params().equalsWithEps(baseParams, 0));
+        passed &= check("base file: unchanged", sha256(baseFile).equals(baseHash));
+        passed &= check("base network: parameters unchanged, bit for bit", base.params().equalsWithEps(baseParams, 0));
 
         out.println();
         out.print(table.toString(Program.columns(spec.commandLine())));
@@ -172,16 +172,16 @@ public final class SparkExample implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), "--width is " + width + ", but must be at least 1");
         }
         if (sharing == Sharing.GRADIENTS) {
-            ui.refuse("with --sharing GRADIENTS: its executors keep their figures to themselves");
+            ui.refuse("with --sharing GRADIENTS: its executors do not report their figures");
         }
         if (kill && !(onCluster && sharing == Sharing.PARAMETERS)) {
             throw new ParameterException(spec.commandLine(),
                     "--kill needs --cluster and --sharing PARAMETERS: a thread cannot be "
-                    + "killed, and what gradient sharing does then has not been tried");
+                    + "killed, and killing a worker has not been tried with gradient sharing");
         }
     }
 
-    /** One a training: DL4J's gradient sharing does not start twice in the same executors. */
+    /** One engine per training: DL4J's gradient sharing does not start twice in the same executors. */
     private Engine engine(Path folder) throws IOException {
         long start = System.nanoTime();
         StatusLine line = new StatusLine(spec.commandLine().getErr());
@@ -193,7 +193,7 @@ public final class SparkExample implements Callable<Integer> {
         }
     }
 
-    /** Rounds of averaging in so many epochs. */
+    /** Rounds of averaging in {@code ofEpochs} epochs. */
     private int rounds(int ofEpochs) {
         return ofEpochs * ParameterAveraging.rounds(task.batches(), Engine.WORKERS);
     }

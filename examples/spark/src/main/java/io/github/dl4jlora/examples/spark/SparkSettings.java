@@ -9,7 +9,7 @@ import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
-/** What DL4J 1.0.0-M2.1 on Spark 3.3 needs on JDK 17: in the driver, the workers and the executors. */
+/** The settings that DL4J 1.0.0-M2.1 on Spark 3.3 needs on JDK 17: in the driver, the workers and the executors. */
 final class SparkSettings {
 
     private static final List<String> OPEN_PACKAGES = List.of("java.lang", "java.lang.invoke", "java.nio", "java.util",
@@ -18,7 +18,7 @@ final class SparkSettings {
     private SparkSettings() {
     }
 
-    /** Options of the JVM, a word each. */
+    /** Options of the JVM, one word each. */
     static List<String> openPackages() {
         return OPEN_PACKAGES.stream().map(name -> "--add-opens=java.base/" + name + "=ALL-UNNAMED").toList();
     }
@@ -27,7 +27,7 @@ final class SparkSettings {
         return Path.of(System.getProperty("java.home"), "bin", "java");
     }
 
-    /** This JVM's (Surefire hides it behind a jar of its own), good in any working directory. */
+    /** This JVM's class path, valid in any working directory; Surefire hides it behind its own jar. */
     static String classPath() {
         String path = System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
         return Arrays.stream(path.split(File.pathSeparator)).map(entry -> Path.of(entry).toAbsolutePath().toString())
@@ -49,7 +49,7 @@ final class SparkSettings {
                 .set("spark.executor.extraClassPath", classPath())
                 .set("spark.executor.extraJavaOptions", executorOptions)
                 .set("spark.executorEnv.OMP_NUM_THREADS", "1")
-                // Both executors are there before the first round, which would else train on one of them.
+                // Waits for both executors before the first round, which would otherwise train on one of them.
                 .set("spark.cores.max", Integer.toString(Engine.WORKERS))
                 .set("spark.scheduler.minRegisteredResourcesRatio", "1")
                 .set("spark.scheduler.maxRegisteredResourcesWaitingTime", "60s")

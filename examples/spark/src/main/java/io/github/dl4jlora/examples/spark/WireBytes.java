@@ -13,10 +13,10 @@ import java.util.HashSet;
 import java.util.Set;
 
 /**
- * Counts what parameter averaging sends, as Spark reports it: blocks of broadcasts that arrive at executors (network,
- * parameters and updater state go out this way) and serialised results of the tasks that train (parameters and updater
- * state come back this way). Training images travel otherwise and are not counted.
- * */
+ * Counts what parameter averaging sends, as Spark reports it: blocks of broadcasts that arrive at executors (network, parameters
+ * and updater state go out this way) and serialised results of the tasks that train (parameters and updater state come back this
+ * way). Training images are sent in another way and are not counted.
+ */
 final class WireBytes extends SparkListener {
 
     private static final String AVERAGING = "treeAggregate";
@@ -32,10 +32,10 @@ final class WireBytes extends SparkListener {
      * What was counted so far.
      *
      * @param rounds  how often parameters were averaged
-     * @param written bytes that the driver has laid out for executors, once for all of them
-     * @param arrived bytes that came to executors, all together; 0 in local mode
+     * @param written bytes that the driver has provided for executors, counted once for all of them
+     * @param arrived bytes that arrived at all executors together; 0 in local mode
      * @param results bytes that tasks sent back
-     * @param tasks   how many tasks did
+     * @param tasks   how many tasks sent results
      */
     record Count(int rounds, long written, long arrived, long results, long tasks) {
 
@@ -55,7 +55,7 @@ final class WireBytes extends SparkListener {
         }
     }
 
-    /** Whether this stage trains a round and adds up what its tasks bring. */
+    /** Whether this stage trains a round and adds up the results of its tasks. */
     static boolean isAveraging(StageInfo stage) {
         return stage.name().startsWith(AVERAGING);
     }

@@ -41,7 +41,7 @@ class SparkExampleTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"--epochs 0, --epochs is 0", "--width none, 'none' is no whole number", "--kill, --kill needs --cluster",
+    @CsvSource({"--epochs 0, --epochs is 0", "--width none, 'none' is not a whole number", "--kill, --kill needs --cluster",
             "--ui --sharing gradients, --ui does not work with --sharing GRADIENTS"})
     void wrongOptionsAreToldInALine(String options, String message) {
         assertThat(run(options.split(" "))).isEqualTo(CommandLine.ExitCode.USAGE);

@@ -16,7 +16,7 @@ import java.util.stream.IntStream;
 /** Each method has a best rate of its own, and there LoRA comes close to full fine-tuning. */
 public final class BestRates implements Claim {
 
-    /** Of tasks that train in a second. */
+    /** For tasks that train in a second. */
     static final int SEEDS = 5;
     static final int FEW_SEEDS = 3;
 
@@ -28,14 +28,14 @@ public final class BestRates implements Claim {
      * What is tried on a task.
      *
      * @param ranks  of LoRA, ascending
-     * @param lowest of the rates
-     * @param factor between two
-     * @param rates  how many
-     * @param seeds  how many
-     * @param low    of the picture's axis
-     * @param high   likewise
-     * @param close  how far behind LoRA's best comes close to full fine-tuning, in the task's unit
-     * @param behind how far it is here at most
+     * @param lowest the lowest rate
+     * @param factor between two rates
+     * @param rates  number of rates
+     * @param seeds  number of seeds
+     * @param low    lower end of the picture's axis
+     * @param high   upper end of the picture's axis
+     * @param close  how far behind full fine-tuning LoRA's best may be for the claim to hold, in the task's unit
+     * @param behind how far behind it may be here
      * @param ratio  of LoRA's best rate to full fine-tuning's, here
      */
     public record Setting(Task task, int[] ranks, double lowest, double factor, int rates, int seeds, double low, double high,
@@ -96,9 +96,9 @@ public final class BestRates implements Claim {
         for (Setting setting : settings) {
             examine(lab, setting, finding, rows);
         }
-        return finding.table(Rates.header(), rows).text("A rate of LoRA's well above full fine-tuning's is a matter of "
-                + "pretrained weights, of which little may move: MiniLM has it, small networks that were trained for "
-                + "seconds have not.");
+        return finding.table(Rates.header(), rows).text("LoRA's best rate is well above full fine-tuning's only on pretrained "
+                + "weights, which may change only a little: it is for MiniLM, and is not for small networks that were trained "
+                + "for seconds.");
     }
 
     private static void examine(Lab lab, Setting setting, Finding finding, List<List<String>> rows) {
@@ -112,7 +112,7 @@ public final class BestRates implements Claim {
         rows.addAll(rates.rows(setting.task.isLoss() ? 3 : 1));
         List<String> atTheEdge = all.stream().filter(rates::isAtTheEdge).map(Method::name).toList();
         if (!lab.isBrief() && !atTheEdge.isEmpty()) {
-            finding.text(name + ": the best rate is at the edge of those that were tried for " + String.join(", ", atTheEdge)
+            finding.text(name + ": the best rate is at the edge of the tried ones for " + String.join(", ", atTheEdge)
                     + ".");
         }
         double full = rates.bestLearned(Method.full()).mean();

@@ -10,12 +10,12 @@ import io.github.dl4jlora.examples.evidence.Task;
 
 import java.util.List;
 
-/** Starts that are taken from data get to a loss in fewer steps than a random one. */
+/** Starts that are taken from data reach a given loss in fewer steps than a random one. */
 public final class DataStarts implements Claim {
 
     private static final int RANK = 8;
     private static final Interval FEWER = Interval.atMost(1);
-    /** Another processor, which rounds otherwise, moves a ratio by a tenth or so. */
+    /** A processor that rounds differently changes a ratio by about a tenth. */
     private static final Interval ABOUT = Interval.atMost(1.2);
 
     private final List<Setting> settings;
@@ -23,9 +23,9 @@ public final class DataStarts implements Claim {
     /**
      * One task.
      *
-     * @param rate   for all
-     * @param lowest of the rates among which each has its own, {@code factor} apart
-     * @param budget the sum of all ranks, where EVA shares them out
+     * @param rate   one rate for all starts
+     * @param lowest of the rates from which each start gets its own, {@code factor} apart
+     * @param budget the sum of all ranks, where EVA distributes them
      */
     public record Setting(Task task, double rate, double lowest, double factor, int rates, int seeds, int epochs, int budget) {
     }
@@ -46,7 +46,7 @@ public final class DataStarts implements Claim {
 
     @Override
     public String says() {
-        return "Starts taken from data, EVA's and LoRA-GA's, get to a given loss in fewer steps than a random one";
+        return "Starts taken from data, EVA's and LoRA-GA's, reach a given loss in fewer steps than a random one";
     }
 
     @Override
@@ -68,7 +68,8 @@ public final class DataStarts implements Claim {
         for (Setting setting : settings) {
             examine(lab, setting, finding);
         }
-        return finding.text("Steps are those to the loss that the random start comes to in half of its own, over these.");
+        return finding.text("The target is the loss that the random start reaches in half of its steps; figures are steps to it "
+                + "over those of the random start.");
     }
 
     private static void examine(Lab lab, Setting setting, Finding finding) {

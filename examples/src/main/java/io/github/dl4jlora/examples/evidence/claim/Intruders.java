@@ -26,14 +26,14 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 
-/** LoRA puts strong singular vectors into weights that are like none of the base's, full fine-tuning does not. */
+/** LoRA adds strong singular vectors to weights that are unlike any of the base's; full fine-tuning does not. */
 public final class Intruders implements Claim {
 
     private static final int[] RANKS = {1, 8, 32};
-    /** Of the paper: among the first 10 vectors, those whose cosine with every vector of the base is below 0.5. */
+    /** The paper's intruders: those of the first 10 vectors whose cosine with every vector of the base is below 0.5. */
     private static final int FIRST = 10;
     private static final double ALIKE = 0.5;
-    /** Intruders of a layer, of which so few are none. */
+    /** A mean number of intruders per layer up to this counts as none. */
     private static final double NONE = 0.1;
     private static final int DRAWN = 40;
 
@@ -42,8 +42,8 @@ public final class Intruders implements Claim {
     /**
      * One task.
      *
-     * @param layers whose weights are looked at
-     * @param rates  of LoRA at ranks 1, 8 and 32 and of full fine-tuning, the last
+     * @param layers whose weights are examined
+     * @param rates  of LoRA at ranks 1, 8 and 32, and last of full fine-tuning
      * @param ofFull how many intruders full fine-tuning leaves here at most
      */
     public record Setting(Task task, List<String> layers, double[] rates, int seeds, double ofFull) {
@@ -110,7 +110,7 @@ public final class Intruders implements Claim {
     private static void examine(Lab lab, Setting setting, Finding finding, List<List<String>> rows) {
         String name = setting.task.name();
         List<Training> trainings = Training.atRates(setting.task, setting.methods(), lab.seeds(setting.seeds));
-        // Of each seed all methods have one base.
+        // All methods have the same base for a seed.
         Map<String, RealMatrix> ofBases = new ConcurrentHashMap<>();
         List<Spectrum> spectra = lab.each(trainings, training -> spectrum(lab, training, setting.layers, layer ->
                 ofBases.computeIfAbsent(training.seed() + " " + layer, key ->
@@ -156,7 +156,7 @@ public final class Intruders implements Claim {
         return new Spectrum(training, alike, intruders, trained.learned());
     }
 
-    /** Singular vectors, one a column. */
+    /** Left singular vectors, one per column. */
     private static RealMatrix left(ComputationGraph network, String layer) {
         return new SingularValueDecomposition(new Array2DRowRealMatrix(network.getLayer(layer).getParam("W").toDoubleMatrix()))
                 .getU();

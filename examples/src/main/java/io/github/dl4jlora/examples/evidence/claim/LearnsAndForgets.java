@@ -28,15 +28,15 @@ public final class LearnsAndForgets implements Claim {
     private static final int EVERY = 2;
     private static final double ENOUGH = 95;
 
-    /** The rate decides how much is forgotten: full fine-tuning at the one that suits it for this. */
+    /** Full fine-tuning at a lower rate, since the rate decides how much is forgotten. */
     private static final Method SLOWER = new Method("full, a quarter of the rate", Method.full().way());
 
     private final Pictures task;
 
-    /** One training, looked at every {@link #EVERY} epochs. */
+    /** One training, measured every {@link #EVERY} epochs. */
     private record Course(double[] learned, double[] kept, boolean givenBack) {
 
-        /** What is kept when enough was learned for the first time; NaN: never. */
+        /** What is kept when enough was learned for the first time; NaN if that never happens. */
         double keptWhenLearned() {
             return IntStream.range(0, learned.length).filter(i -> learned[i] >= ENOUGH).mapToDouble(i -> kept[i]).findFirst()
                     .orElse(Double.NaN);
@@ -64,11 +64,11 @@ public final class LearnsAndForgets implements Claim {
 
     @Override
     public String published() {
-        return "Llama 2 7B, code and mathematics: LoRA's curves of learning against forgetting lie at less learned and less "
-                + "forgotten; at the same learned it forgets less or as much; lower ranks forget less.";
+        return "Llama 2 7B, code and mathematics: LoRA learns less and forgets less; at the same amount learned it forgets less "
+                + "or as much; lower ranks forget less.";
     }
 
-    /** Rates are those at which each learns most, from the claim on rates. */
+    /** The rates at which each method learns most, from the claim on rates. */
     private static Map<Method, Double> methods() {
         Map<Method, Double> rates = new LinkedHashMap<>();
         rates.put(Method.above(Pictures.LAST_HIDDEN), 8e-3);
@@ -109,8 +109,8 @@ public final class LearnsAndForgets implements Claim {
         finding.check("share of adapters that give the base's outputs back, bit for bit, once off", "1", givenBack ? 1 : 0, 1, 1);
         finding.check("kept at the end, LoRA of rank 8 less full fine-tuning, points", "above 0",
                 ends.get(Method.lora(8)).mean() - ends.get(Method.full()).mean(), 5, Double.POSITIVE_INFINITY);
-        finding.text("How much is forgotten is a matter of the rate first: full fine-tuning at a quarter of its best rate is "
-                + "where LoRA is at its best one.");
+        finding.text("How much is forgotten depends on the rate first of all: at a quarter of its best rate, full fine-tuning "
+                + "forgets as much as LoRA at its best rate.");
         return finding.check("kept when " + (int) ENOUGH + " % were learned, LoRA of rank 8 less full fine-tuning at the better "
                 + "of its rates, points", "0 or more", at95.get(Method.lora(8)).mean()
                 - Math.max(at95.get(Method.full()).mean(), at95.get(SLOWER).mean()), -10, Double.POSITIVE_INFINITY);

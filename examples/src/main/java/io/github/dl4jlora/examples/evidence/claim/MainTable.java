@@ -19,7 +19,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.stream.LongStream;
 
-/** Each way to teach a base at its own best rate, on seeds with which no rate was chosen. */
+/** Each way to teach a base, at its own best rate, with seeds that were not used to choose the rate. */
 public final class MainTable implements Claim {
 
     private static final long FURTHER = 10;
@@ -74,8 +74,8 @@ public final class MainTable implements Claim {
         });
         Finding finding = new Finding().table(List.of("", "trained values", "rate", "turned digits, %", "upright digits, "
                 + "%"), rows);
-        finding.text("Rates were chosen with seeds 1 to " + BestRates.SEEDS + ", the table is of " + others.length
-                + " others: other parts for learning and testing, other bases.");
+        finding.text("Rates were chosen with seeds 1 to " + BestRates.SEEDS + ", the table is for " + others.length + " others, "
+                + "which have other parts for training and testing and other bases.");
         finding.check("full fine-tuning less LoRA, turned digits, points", "", Spread.of(outcomes.get(Method.full()),
                 Trained::learned).mean() - Spread.of(outcomes.get(Method.lora(8)), Trained::learned).mean(), -1, 3);
         return finding.check("LoRA less full fine-tuning, upright digits, points", "", Spread.of(outcomes.get(Method.lora(8)),

@@ -57,7 +57,8 @@ public final class PissaFaster implements Claim {
                 lab.seeds(SEEDS), task.epochs());
         Finding finding = new Finding().plot("pissa", starts.plot());
         starts.report(finding);
-        finding.text("Steps are those to the loss that LoRA comes to in half of its own, over these: 0.5 is twice as fast.");
+        finding.text("The target is the loss that LoRA reaches in half of its steps; figures are steps to it over those of "
+                + "LoRA: 0.5 is twice as fast.");
         finding.check("PiSSA's steps over LoRA's, one rate for all", "below 1", starts.atOneRate(pissa), 0, 1);
         return finding.check("PiSSA's steps over LoRA's, each at its own best rate", "not "
                 + "told", starts.atOwnRates(pissa), 0, 1.1);

@@ -13,11 +13,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 
-/** As many trained values do more on more of an encoder's layers, at a lower rank, than on few. */
+/** The same number of trained values does more on many of an encoder's layers, at a low rank, than on few at a high rank. */
 public final class Placements implements Claim {
 
     private static final String PREFIX = "encoder\\.layer\\.\\d+\\.";
-    // Of a transformer layer of width h with a feed-forward part of 4h, a rank r takes 2hr values on each of the attention's four
+    // In a transformer layer of width h with a feed-forward part of 4h, a rank r takes 2hr values on each of the attention's four
     // matrices and 5hr on each of the other two: 72h values are rank 36, 18, 9 and 4, and nearly 7.
     private static final Method QUERY = on("query alone, rank 36", 36, "attention\\.self\\.query");
     private static final Method QUERY_VALUE = on("query and value, rank 18", 18, "attention\\.self\\.(query|value)");
@@ -65,7 +65,7 @@ public final class Placements implements Claim {
 
     @Override
     public String says() {
-        return "With as many trained values, a low rank on all layers learns more than a high rank on few";
+        return "With the same number of trained values, a low rank on all layers learns more than a high rank on few";
     }
 
     @Override

@@ -21,11 +21,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
 
-/** With alpha over rank gradients shrink as the rank grows, with alpha over its root they do not. */
+/** With alpha over rank, gradients shrink as the rank grows; with alpha over the root of the rank, they do not. */
 public final class RankScaling implements Claim {
 
     private static final int[] RANKS = {4, 8, 16, 32, 64, 128, 256};
-    /** Has 64 inputs, and so no use for a rank above. */
+    /** Has 64 inputs, so a higher rank is of no use. */
     private static final String NARROW = "fc1";
     private static final int SEEDS = 3;
     private static final int FIRST_STEPS = 5;
@@ -38,8 +38,8 @@ public final class RankScaling implements Claim {
     }
 
     /**
-     * The mean norm of the gradient as it is computed, before the updater makes a step of it, in the first steps: later it says
-     * how much is left to learn.
+     * The mean norm of the gradient, before the updater changes it, in the first steps; later the norm says how much is left to
+     * learn.
      */
     private static final class GradientNorm extends BaseTrainingListener {
 

@@ -16,8 +16,9 @@ import java.util.Locale;
 import java.util.stream.IntStream;
 
 /**
- * Starts of A and B, compared by the steps that a training takes to a given loss: that to which the first of them, the usual one,
- * comes in half its steps. At one rate for all, and each at its own best, where it gets there soonest.
+ * Compares starts of A and B by the steps that a training takes to a given loss: the loss that the first start, the usual one,
+ * reaches in half of its steps. They are compared at one rate for all, and each at its own rate, at which it takes the fewest
+ * steps.
  */
 final class Starts {
 
@@ -58,7 +59,10 @@ final class Starts {
         return steps(method, rate, rate) / steps(methods.get(0), rate, rate);
     }
 
-    /** Likewise, each at the rate that gets it there soonest; the loss is that of the usual start at its own. */
+    /**
+     * As {@link #atOneRate}, each at the rate at which it takes the fewest steps; the loss is that of the usual start at its own
+     * rate.
+     */
     double atOwnRates(Method method) {
         double usual = soonest(methods.get(0), rate);
         return steps(method, soonest(method, usual), usual) / steps(methods.get(0), usual, usual);
@@ -73,7 +77,7 @@ final class Starts {
                 steps(method, some, ofTarget))).orElseThrow();
     }
 
-    /** The mean over seeds of the steps to the loss that the usual start has half-way; all steps, if it is not come to. */
+    /** The mean over seeds of the steps to the loss that the usual start has half-way; all steps if the loss is not reached. */
     private double steps(Method method, double some, double ofTarget) {
         List<Trained> usual = grid.of(methods.get(0), ofTarget);
         List<Trained> others = grid.of(method, some);
@@ -84,7 +88,7 @@ final class Starts {
         }).average().orElseThrow();
     }
 
-    /** What each learns at one rate and at its best, and how soon it gets to the usual one's loss. */
+    /** What each start learns at one rate and at its own, and how soon it reaches the usual start's loss. */
     void report(Finding finding) {
         List<List<String>> rows = new ArrayList<>();
         for (Method method : methods) {

@@ -16,14 +16,14 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 
-/** The library against the layer that anyone would write in SameDiff, from the same start, on the same batches. */
+/** Compares the library with a simple layer in SameDiff, from the same start, on the same batches. */
 public final class TrainsAlike implements Claim {
 
     private static final int RANK = 8;
     private static final int SEEDS = 5;
-    /** Later what rounding told apart has grown, as between any two trainings that differ by a bit. */
+    /** Later, differences of rounding have grown, as between any two trainings that differ by a bit. */
     private static final int EARLY = 10;
-    /** Of the path: plain alpha, as in the snippet, s = 2. */
+    /** The path's scale: plain alpha, as in the snippet, s = 2. */
     private static final double FACTOR = Method.ALPHA / RANK;
 
     private final List<Setting> settings;
@@ -32,8 +32,8 @@ public final class TrainsAlike implements Claim {
      * One task.
      *
      * @param head   the layer that trains in full with both, since DL4J cannot freeze an output layer with others below it
-     * @param early  what losses may differ by in the first steps, over the loss
-     * @param alike  what the two may differ by in what they learn, in the task's unit
+     * @param early  the largest relative difference of losses in the first steps
+     * @param alike  the largest difference in what the two learn, in the task's unit
      */
     public record Setting(Task task, String head, double rate, int seeds, int epochs, double early, double alike) {
     }
@@ -65,9 +65,9 @@ public final class TrainsAlike implements Claim {
 
     @Override
     public String published() {
-        return "Both compute the same function. What tells them apart is rounding, and DL4J's SameDiff layers, whose gradients "
-                + "are twice as large as they should be: of A and B Adam does not notice, which divides by their size, but what "
-                + "goes down to the layers below is a little off.";
+        return "Both compute the same function. They differ by rounding, and because the gradients of DL4J's SameDiff layers "
+                + "are twice as large as they should be: for A and B this makes no difference to Adam, which divides by their "
+                + "size, but the gradients of the layers below are slightly wrong.";
     }
 
     @Override

@@ -21,7 +21,7 @@ import java.util.stream.DoubleStream;
 public final class TwoRates implements Claim {
 
     private static final int RANK = 8;
-    /** Points: more is no gain in speed but a rate for both that was not found. */
+    /** In points: a larger gain would mean that the best rate for both was not found. */
     private static final double GAIN = 5;
 
     private final List<Setting> settings;
@@ -29,12 +29,12 @@ public final class TwoRates implements Claim {
     /**
      * One task.
      *
-     * @param lowest of the rates
-     * @param factor between two
+     * @param lowest the lowest rate
+     * @param factor between two rates
      * @param number of rates of A, and of B
      * @param epochs few, since the claim is about speed
-     * @param above  points that a higher rate of B is ahead of the two rates exchanged, here at least
-     * @param ratio  of B's rate to A's where they are best, here at least
+     * @param above  least points here by which a higher rate of B is ahead of the same two rates exchanged
+     * @param ratio  least ratio here of B's rate to A's where they are best
      */
     public record Setting(Task task, double lowest, double factor, int number, int seeds, int epochs, double above,
                           double ratio) {

@@ -30,8 +30,8 @@ public final class VariantsTuned implements Claim {
     /**
      * One task.
      *
-     * @param lowRank at which DoRA and LoRA are compared once more; 0: not on this task
-     * @param apart   points that the best and the worst are apart here at most
+     * @param lowRank at which DoRA and LoRA are also compared; 0 if not on this task
+     * @param apart   the largest difference here between the best and the worst, in points
      */
     public record Setting(Task task, double lowest, double factor, int rates, int seeds, int lowRank, double low, double high,
                           double apart) {

@@ -10,8 +10,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.Map;
 
 /**
- * The low-rank path as anyone would write it first: alpha·x·A·B in SameDiff, with x {@code [n, nIn]}, A {@code [nIn, rank]} and
- * B {@code [rank, nOut]}. Nothing of the library is in it.
+ * The low-rank path as anyone would write it first: alpha·x·A·B in SameDiff, with x {@code [n, nIn]}, A {@code [nIn, rank]} and B
+ * {@code [rank, nOut]}. It uses nothing of the library.
  */
 public final class SnippetLayer extends SameDiffLayer {
 
@@ -45,7 +45,7 @@ public final class SnippetLayer extends SameDiffLayer {
         parameters.addWeightParam(B, rank, nOut);
     }
 
-    /** A is the caller's to set. */
+    /** The caller sets A. */
     @Override
     public void initializeParameters(Map<String, INDArray> parameters) {
         parameters.values().forEach(parameter -> parameter.assign(0));

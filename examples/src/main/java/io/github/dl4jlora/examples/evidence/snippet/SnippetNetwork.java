@@ -20,8 +20,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A base with {@link SnippetLayer}s beside its dense layers, put together by hand out of DL4J's own parts: the dense layer,
- * frozen, the snippet beside it, their sum, and the activation on top.
+ * A base with {@link SnippetLayer}s beside its dense layers, put together by hand from DL4J's own parts: the dense layer, frozen,
+ * the snippet beside it, their sum, and the activation on top.
  */
 public final class SnippetNetwork {
 
@@ -46,7 +46,7 @@ public final class SnippetNetwork {
      *
      * @param targets   patterns of its dense layers
      * @param trainable names of layers that train in full
-     * @param adapted   the same as the library does it, fresh: its A's are copied
+     * @param adapted   the base as freshly adapted by the library, from which each A is copied
      */
     public static ComputationGraph of(ComputationGraph base, List<String> targets, List<String> trainable, int rank, double alpha,
                                       double rate, ComputationGraph adapted) {

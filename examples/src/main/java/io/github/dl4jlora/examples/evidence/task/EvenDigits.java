@@ -4,7 +4,7 @@ import io.github.dl4jlora.examples.Digits;
 
 import java.util.List;
 
-/** Who reads 1, 3, 5, 7 and 9 learns 0, 2, 4, 6 and 8, as in figure 2 of the paper on PiSSA. */
+/** A network that reads 1, 3, 5, 7 and 9 learns 0, 2, 4, 6 and 8, as in figure 2 of the paper on PiSSA. */
 public final class EvenDigits extends Pictures {
 
     private static final int BASE_EPOCHS = 20;

@@ -39,7 +39,7 @@ final class FashionFiles {
      * The first pictures of a set.
      *
      * @param set {@code train} or {@code t10k}
-     * @throws IOException if a file is missing, or none of MNIST's format, or has fewer pictures; the message names it
+     * @throws IOException if a file is missing, is not in MNIST's format, or has fewer pictures; the message names it
      */
     static FashionFiles read(Path folder, String set, int number) throws IOException {
         byte[][] pictures = new byte[number][SIDE * SIDE];
@@ -64,7 +64,8 @@ final class FashionFiles {
         }
         for (byte label : labels) {
             if (label < 0 || label >= CLASSES) {
-                throw new IOException("A label in " + folder + " is " + label + ", but Fashion-MNIST has 0 to " + (CLASSES - 1));
+                throw new IOException("A label in " + folder + " is " + label + ", but Fashion-MNIST has labels 0 to "
+                        + (CLASSES - 1));
             }
         }
         return new FashionFiles(pictures, labels);
@@ -77,12 +78,12 @@ final class FashionFiles {
             int found = in.readInt();
             int there = in.readInt();
             if (found != magic || there < number) {
-                throw new IOException(file + " is none of Fashion-MNIST's files, or has fewer than " + number + " pictures");
+                throw new IOException(file + " is not a file of Fashion-MNIST, or has fewer than " + number + " pictures");
             }
             return in;
         } catch (ZipException e) {
             raw.close();
-            throw new IOException(file + " is not compressed, or damaged: fetch it again", e);
+            throw new IOException(file + " is not compressed, or is damaged: fetch it again", e);
         } catch (IOException e) {
             raw.close();
             throw e;

@@ -35,7 +35,7 @@ public abstract class Pictures implements Task {
     }
 
     /**
-     * Batches to learn from, and those to be tested on.
+     * Batches for training and for testing.
      *
      * @param train in the order of an epoch
      */
@@ -50,7 +50,7 @@ public abstract class Pictures implements Task {
     /** What the base learns. */
     abstract Lesson before(long seed);
 
-    /** What it is to learn then. */
+    /** What it learns after that. */
     abstract Lesson then(long seed);
 
     @Override

@@ -17,7 +17,7 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.util.List;
 
-/** A recurrent network that has read Carroll letter by letter reads Shakespeare: bits that the next letter costs it. */
+/** A recurrent network that has read Carroll letter by letter learns Shakespeare, measured in bits per letter. */
 public final class Shakespeare implements Task {
 
     private static final int CHARACTERS = 40_000;
@@ -28,7 +28,7 @@ public final class Shakespeare implements Task {
     private static final int EPOCHS = 2;
     private static final double BASE_RATE = 5e-3;
     private static final double TEST_SHARE = 0.15;
-    /** What a letter costs whoever knows nothing: a network that diverged knows no more. */
+    /** Bits per letter without any knowledge; a network that diverged counts as this bad. */
     private static final double NOTHING_KNOWN = Math.log(Text.ALPHABET.length()) / Math.log(2);
 
     @Override

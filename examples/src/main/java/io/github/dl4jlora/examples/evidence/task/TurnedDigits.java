@@ -2,7 +2,7 @@ package io.github.dl4jlora.examples.evidence.task;
 
 import io.github.dl4jlora.examples.Digits;
 
-/** The main example's: who reads upright digits learns to read them turned by 90 degrees. */
+/** The main example's task: a network that reads upright digits learns to read them turned by 90 degrees. */
 public final class TurnedDigits extends Pictures {
 
     private static final int EPOCHS = 20;

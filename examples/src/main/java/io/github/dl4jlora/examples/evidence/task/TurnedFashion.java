@@ -3,7 +3,10 @@ package io.github.dl4jlora.examples.evidence.task;
 import java.io.IOException;
 import java.nio.file.Path;
 
-/** Who knows upright clothes learns to know them turned by 90 degrees: 10,000 pictures to learn from, 2,000 to be tested on. */
+/**
+ * A network that recognises upright clothes learns to do so when they are turned by 90 degrees: 10,000 pictures for training,
+ * 2,000 for testing.
+ */
 public final class TurnedFashion extends Pictures {
 
     private static final int TRAIN = 10_000;

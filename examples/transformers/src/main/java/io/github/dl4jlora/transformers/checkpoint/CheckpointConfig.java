@@ -11,12 +11,12 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * What config.json says. Keys that are missing have the values that transformers gives them; those that only matter to training
- * or to generating text, such as dropout, are not used.
+ * The content of config.json. Missing keys have the defaults of transformers; keys that only matter to training or to generating
+ * text, such as dropout, are not used.
  *
- * @param shape         whose sizes are claims, until the tensors are seen to have them
- * @param architectures classes that the weights were saved of
- * @param dataType      what the weights were trained in, as PyTorch calls it; null if it is not said
+ * @param shape         its sizes are only claims until they have been compared with the tensors
+ * @param architectures classes that the weights were saved from
+ * @param dataType      what the weights were trained in, as PyTorch calls it; null if the file does not say
  */
 public record CheckpointConfig(TransformerShape shape, List<String> architectures, String dataType, ConfigFile file) {
 
@@ -30,7 +30,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     private static final String ONE_LABEL = "single_label_classification";
 
     /**
-     * @throws IOException if the file is missing or no such configuration, or has a setting that is not supported and changes
+     * @throws IOException if the file is missing, is not such a configuration, or has a setting that is not supported and changes
      *                     what the model computes; the message names key and value
      */
     static CheckpointConfig read(Path path) throws IOException {
@@ -100,17 +100,18 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     }
 
     /**
-     * Tensors do not tell: BERT's heads for a class of each token, and for choices, have the names and shapes of the head for a
-     * class of each text.
+     * Tensors do not show it: BERT's heads for token classification and for multiple choice have the same names and shapes as the
+     * head for sequence classification.
      *
-     * @throws IOException if the weights were saved of another class than that for sequence classification, or it is not said
+     * @throws IOException if the weights were saved from another class than that for sequence classification, or the file does
+     *                     not say
      */
     void requireSequenceClassifier() throws IOException {
         String classifier = Architectures.classifier(shape.family());
         if (architectures.isEmpty() || !architectures.get(0).equals(classifier)) {
-            throw new IOException(file + " says \"architectures\": " + ConfigFile.shown(architectures) + ", expected is ["
-                    + classifier + "], whose head tells one class of several for a text. For a head of another class take "
-                    + "encoder(), and a layer of your own on top: model(graph, newLayers…); for a new head take "
+            throw new IOException(file + " says \"architectures\": " + ConfigFile.shown(architectures) + ", but expected is "
+                    + "[" + classifier + "], whose head gives a text one of several classes. For a head of another class use "
+                    + "encoder() with a layer of your own on top: model(graph, newLayers…); for a new head use "
                     + "classifier(classes, updater, seed)"
                     + (architectures.isEmpty() ? "; if the stored head is of that class, write it into config.json" : ""));
         }
@@ -118,16 +119,17 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
 
     /**
      * @param classes that the stored head has
-     * @throws IOException if the file says that there are others, or that outputs are no probabilities of classes
+     * @throws IOException if the file gives another number, or says that outputs are not probabilities of classes
      */
     void requireClassifierOf(int classes) throws IOException {
         file.requireOnly("problem_type", ONE_LABEL);
         int said = classes(classes);
         if (said != classes) {
-            throw new IOException(file + " has " + said + " labels, but the stored head " + classes + " classes");
+            throw new IOException(file + " has " + said + " labels, but the stored head has " + classes + " classes");
         }
         if (classes < 2) {
-            throw new IOException(file + " is of a head with one output, which is a regression's; classifiers have at least two");
+            throw new IOException(file + " describes a head with one output, which is for regression; classifiers have at least "
+                    + "two");
         }
     }
 
@@ -137,7 +139,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     }
 
     /**
-     * {@return the text of config.json for a network of that class, all else being as it is}
+     * {@return the text of config.json for a network of that class, with everything else unchanged}
      *
      * @param classes  of a classifier; 0 for others
      * @param dataType of the weights, as PyTorch calls it
@@ -151,7 +153,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
         content.putArray("architectures").add(architecture);
         content.put(content.has("dtype") ? "dtype" : "torch_dtype", dataType);
         if (classes > 0 && content.has("problem_type")) {
-            // The origin's may be a regression's.
+            // The original's may be that of a regression.
             content.put("problem_type", ONE_LABEL);
         }
         if (classes > 0 && (classes(0) != classes || file.object("id2label") == null && classes != 2)) {

@@ -20,11 +20,11 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
-/** A folder whose config.json and tensors agree in all sizes: the files bound what a graph of its shape takes. */
+/** A folder whose config.json and tensors agree in all sizes, so that the files limit how large a graph of its shape is. */
 public final class CheckpointFolder {
 
     private static final String CONFIG = "config.json";
-    /** Ten times those of the largest GPT-2: a graph has twenty vertices for each, however small their tensors are. */
+    /** Ten times as many as in the largest GPT-2: a graph has twenty vertices for each, however small their tensors are. */
     private static final int MOST_LAYERS = 512;
 
     private final Path path;
@@ -37,7 +37,7 @@ public final class CheckpointFolder {
         this.config = config;
         this.files = files;
         this.names = new TensorNames(config.shape(), files, path + (config.architectures().isEmpty() ? ""
-                : ", saved of " + ConfigFile.shown(config.architectures()) + ","));
+                : ", saved from " + ConfigFile.shown(config.architectures()) + ","));
     }
 
     /**
@@ -60,7 +60,7 @@ public final class CheckpointFolder {
         return config;
     }
 
-    /** {@return tokenizer.json, if it is the folder's} */
+    /** {@return tokenizer.json, if the folder has one} */
     public Optional<Path> tokenizer() {
         try {
             return Optional.of(TensorFiles.inside(path, "tokenizer.json"));
@@ -70,17 +70,18 @@ public final class CheckpointFolder {
     }
 
     /**
-     * {@return the kind of head that the class has which config.json names first}
+     * {@return the kind of head of the class that config.json names first}
      *
-     * @throws IOException if it names none, or none that is known
+     * @throws IOException if it names none, or an unknown one
      */
     public Head.Kind kind() throws IOException {
         Map<String, Head.Kind> known = Architectures.of(config.shape().family());
         List<String> said = config.architectures();
         Head.Kind kind = said.isEmpty() ? null : known.get(said.get(0));
         if (kind == null) {
-            throw new IOException(path + ": " + CONFIG + " says \"architectures\": " + ConfigFile.shown(said) + ", expected is "
-                    + "one of " + known.keySet() + ". Ask for what it is to be: encoder(), maskedLanguageModel(), "
+            throw new IOException(path + ": " + CONFIG + " says \"architectures\": " + ConfigFile.shown(said) + ", but expected "
+                    + "is one of " + known.keySet() + ". Call the method for the model instead: encoder(), "
+                    + "maskedLanguageModel(), "
                     + "classifier(2, updater, seed)…");
         }
         return kind;
@@ -125,12 +126,13 @@ public final class CheckpointFolder {
      * {@return how many classes the stored head for sequence classification has}
      *
      * @param module whose rows are the classes
-     * @throws IOException if there is none, or its outputs are no probabilities of classes
+     * @throws IOException if there is none, or its outputs are not probabilities of classes
      */
     public int classes(String module) throws IOException {
         String found = names.find(module + ".weight");
         if (found == null) {
-            throw new IOException(path + ", saved of " + ConfigFile.shown(config.architectures()) + ", has no head for sequence "
+            throw new IOException(path + ", saved from " + ConfigFile.shown(config.architectures()) + ", has no head for "
+                    + "sequence "
                     + "classification, which would hold the tensor \"" + module + ".weight\". Ask for a new one: "
                     + "classifier(classes, updater, seed)");
         }
@@ -155,7 +157,7 @@ public final class CheckpointFolder {
     /**
      * {@return the values of a graph}
      *
-     * @param shape this folder's, whose decoder may have a matrix of its own all the same: it gets the word embeddings' values
+     * @param shape this folder's, or the same untied: then the decoder's own matrix gets the values of the word embeddings
      * @param added layers that start as their configuration says
      * @throws IOException              if the tensors of the others are not all there, in their shapes, or there are unknown ones
      * @throws IllegalArgumentException if a layer that was not added is not of the family, or has other settings than config.json
@@ -173,7 +175,7 @@ public final class CheckpointFolder {
         return values;
     }
 
-    /** {@return whether the graph has the family's classifier of texts, and not only a layer of its name on other rows} */
+    /** {@return whether the graph has the family's classifier of texts, and not only a layer of the same name on other inputs} */
     private boolean hasStoredClassifier(ComputationGraphConfiguration graph, Set<String> added) {
         Head head = Head.classifier(2);
         String output = Transformer.output(config.shape(), head);
@@ -181,7 +183,7 @@ public final class CheckpointFolder {
                 .equals(graph.getVertexInputs().get(output));
     }
 
-    /** {@return the pooler of a folder whose network does without it, by the names that a bare model has for its tensors} */
+    /** {@return the folder's pooler, by the names of its tensors in a bare model, for a network without a pooler} */
     Map<String, Safetensors.Later> pooler(DataType type) {
         Map<String, Safetensors.Later> tensors = new LinkedHashMap<>();
         for (String name : List.of("pooler.dense.weight", "pooler.dense.bias")) {

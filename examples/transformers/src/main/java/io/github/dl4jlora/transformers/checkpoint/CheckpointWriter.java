@@ -33,7 +33,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Stream;
 
-/** Writes a stock network as a folder that transformers reads, by the names that it has for the network's layers. */
+/** Writes a stock network as a folder that transformers reads, with the names of transformers for the network's layers. */
 public final class CheckpointWriter {
 
     private static final Map<String, String> METADATA = Map.of("format", "pt");
@@ -51,7 +51,7 @@ public final class CheckpointWriter {
 
     /**
      * @param origin whose settings the network has
-     * @throws IllegalArgumentException if the network is not initialised, adapted or frozen, or is no class of the origin's
+     * @throws IllegalArgumentException if the network is not initialised, adapted or frozen, or does not have the origin's
      *                                  family, sizes and settings
      */
     public CheckpointWriter(CheckpointFolder origin, ComputationGraph network) {
@@ -65,7 +65,7 @@ public final class CheckpointWriter {
         this.classes = kind == Head.Kind.CLASSIFIER ? classes(layers) : 0;
         requireSizes();
         LayerSettings.require(expectedVertices(kind), network.getConfiguration().getVertices(), origin.path(),
-                "Write it by the checkpoint that it was made of");
+                "Write it with the checkpoint that it was made from");
     }
 
     private static void requireInitialised(ComputationGraph network) {
@@ -83,8 +83,8 @@ public final class CheckpointWriter {
             String room = configured.getClass().getPackageName();
             if (room.startsWith("io.github.dl4jlora.layer") || room.startsWith("io.github.dl4jlora.frozen")) {
                 throw new IllegalArgumentException("Layer \"" + vertex.getKey() + "\" is a "
-                        + configured.getClass().getSimpleName() + ": the network is adapted or frozen. Write what "
-                        + "LoRA.merge makes of it, or the adapter alone: LoRAAdapter.of(network).save(folder)");
+                        + configured.getClass().getSimpleName() + ": the network is adapted or frozen. Write the result of "
+                        + "LoRA.merge, or only the adapter: LoRAAdapter.of(network).save(folder)");
             }
             if (vertex.getValue().numParams(true) > 0) {
                 layers.put(vertex.getKey(), configured instanceof Layer layer ? layer : null);
@@ -104,8 +104,8 @@ public final class CheckpointWriter {
             fewest = fewest == null || differing.size() < fewest.size() ? differing : fewest;
         }
         throw new IllegalArgumentException("The network is none of " + Architectures.of(family).keySet() + " with "
-                + shape.layers() + " layers: from the nearest it differs in " + Few.of(fewest)
-                + ". Heads of one's own have no place in a checkpoint: ModelSerializer writes any network");
+                + shape.layers() + " layers: it differs from the closest in " + Few.of(fewest) + ". A checkpoint cannot hold a "
+                + "custom head: ModelSerializer writes any network");
     }
 
     private static Set<String> difference(Set<String> one, Set<String> other) {
@@ -129,7 +129,7 @@ public final class CheckpointWriter {
         return LayerSettings.vertices(shape, new Head(kind, kind == Head.Kind.CLASSIFIER ? Math.max(2, classes(layers)) : 0));
     }
 
-    /** Of what would be the output layer of a classifier. */
+    /** The number of classes, if the network has the output layer of a classifier. */
     private int classes(Map<String, Layer> of) {
         Layer output = of.get(Transformer.output(shape, Head.classifier(2)));
         return output instanceof FeedForwardLayer layer ? (int) layer.getNOut() : 0;
@@ -143,7 +143,7 @@ public final class CheckpointWriter {
             if (!shapes(found).equals(shapes(wanted))) {
                 throw new IllegalArgumentException("Layer \"" + name + "\" has " + (found.isEmpty() ? "another type: it is a "
                         + (layers.get(name) == null ? "vertex" : layers.get(name).getClass().getSimpleName())
-                        : "the tensors " + shapes(found)) + ", but by " + origin.path() + " it is a "
+                        : "the tensors " + shapes(found)) + ", but according to " + origin.path() + " it is a "
                         + layer.getClass().getSimpleName() + " with " + shapes(wanted));
             }
         });
@@ -154,11 +154,11 @@ public final class CheckpointWriter {
     }
 
     /**
-     * Writes the folder, which appears whole or not at all.
+     * Writes the folder, which appears completely or not at all.
      *
-     * @param shardBytes the most that a file of tensors is to have, unless one tensor has more
+     * @param shardBytes the largest size of a file of tensors, unless a single tensor is larger
      * @throws IllegalArgumentException if a weight is NaN or infinite
-     * @throws IOException              if the folder has something in it, or cannot be written
+     * @throws IOException              if the folder is not empty, or cannot be written
      */
     public void write(Path folder, long shardBytes) throws IOException {
         requireNew(folder);
@@ -186,8 +186,8 @@ public final class CheckpointWriter {
         } else if (Files.notExists(folder)) {
             return;
         }
-        throw new FileAlreadyExistsException(folder.toString(), null, "it is there and not empty, and a checkpoint among other "
-                + "files would be mistaken for them. Choose another name. Nothing was written");
+        throw new FileAlreadyExistsException(folder.toString(), null, "it exists and is not empty, and a checkpoint could be "
+                + "mixed up with its files. Choose another name. Nothing was written");
     }
 
     private String architecture() {
@@ -205,7 +205,7 @@ public final class CheckpointWriter {
         expectedVertices(kind).forEach((name, vertex) -> {
             List<TorchParameter> parameters = vertex instanceof LayerVertex layer
                     ? shape.family().names().parameters(name, layer.getLayerConf().getLayer()) : List.of();
-            // Of an untied decoder, transformers 5 reads the bias by the decoder's name alone.
+            // transformers 5 reads the bias of an untied decoder by the decoder's name only.
             parameters.stream().filter(parameter -> parameter.layer().equals(name) || !shape.tied()).forEach(parameter ->
                     tensors.put(parameter.tensor(), new Safetensors.Later(type, parameter.shape(), () -> copy(parameter))));
         });

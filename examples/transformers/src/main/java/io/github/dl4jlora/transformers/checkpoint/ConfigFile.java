@@ -14,14 +14,17 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/** A JSON object in a file that anybody may have written. What is wrong with it is told with file, key and value. */
+/** A JSON object in an untrusted file. Messages about it name file, key and value. */
 final class ConfigFile {
 
-    /** Bytes: names of tens of thousands of classes or tensors. Small objects take thirty times as much memory as text. */
+    /**
+     * In bytes: enough for the names of tens of thousands of classes or tensors. Small objects take thirty times the memory of
+     * their text.
+     */
     private static final int LONGEST = 4 << 20;
     private static final byte[] POINTER = "version https://git-lfs".getBytes(StandardCharsets.US_ASCII);
     private static final int DEEPEST = 32;
-    private static final String UNSUPPORTED = ": it changes what the model computes, in a way that is not supported";
+    private static final String UNSUPPORTED = ": the setting changes what the model computes, in a way that is not supported";
     private static final ObjectMapper JSON = new ObjectMapper();
 
     private final Path file;
@@ -33,23 +36,23 @@ final class ConfigFile {
     }
 
     /**
-     * @throws IOException if there is no such file, or it is no JSON object, or a very long or deep one
+     * @throws IOException if there is no such file, or it is not a JSON object, or a very long or deep one
      */
     static ConfigFile read(Path file) throws IOException {
         if (!Files.isRegularFile(file)) {
-            throw new IOException(file + " does not exist or is no file: a checkpoint is a folder with config.json and "
+            throw new IOException(file + " does not exist or is not a file: a checkpoint is a folder with config.json and "
                     + "model.safetensors");
         }
         if (json(file) instanceof ObjectNode object) {
             return new ConfigFile(file, object);
         }
-        throw new IOException(file + " is no JSON object");
+        throw new IOException(file + " is not a JSON object");
     }
 
     /**
      * {@return the objects of a list}
      *
-     * @throws IOException if the file is no list of JSON objects, or a very long or deep one
+     * @throws IOException if the file is not a list of JSON objects, or a very long or deep one
      */
     static List<ConfigFile> readList(Path file) throws IOException {
         List<ConfigFile> objects = new ArrayList<>();
@@ -60,7 +63,7 @@ final class ConfigFile {
             }
         }
         if (!list.isArray() || objects.size() != list.size()) {
-            throw new IOException(file + " is no list of JSON objects");
+            throw new IOException(file + " is not a list of JSON objects");
         }
         return objects;
     }
@@ -68,7 +71,7 @@ final class ConfigFile {
     private static JsonNode json(Path file) throws IOException {
         try (InputStream in = Files.newInputStream(file)) {
             if (Arrays.equals(in.readNBytes(POINTER.length), POINTER)) {
-                throw new IOException(file + " is Git LFS's pointer to a file. Fetch that with git lfs pull");
+                throw new IOException(file + " is a Git LFS pointer to a file. Fetch the file with git lfs pull");
             }
         }
         return UntrustedJson.read(file, LONGEST, DEEPEST);
@@ -154,13 +157,13 @@ final class ConfigFile {
     }
 
     /**
-     * @param only the one value that is understood, which a missing key has too
+     * @param only the only supported value, which is also the default
      * @throws IOException if the file says otherwise
      */
     void requireOnly(String key, Object only) throws IOException {
         JsonNode value = value(key);
         if (value != null && !value.equals(JSON.valueToTree(only))) {
-            throw refused(new String[] {key}, value, "only " + JSON.valueToTree(only) + UNSUPPORTED);
+            throw refused(new String[] {key}, value, JSON.valueToTree(only) + UNSUPPORTED);
         }
     }
 
@@ -172,14 +175,14 @@ final class ConfigFile {
         }
     }
 
-    /** {@return an exception that names a key, what the file says, and what is understood} */
+    /** {@return an exception that names a key, what the file says, and what is expected} */
     IOException refused(String[] keys, JsonNode value, String expected) {
         String key = Arrays.stream(keys).filter(root::hasNonNull).findFirst().orElse(keys[0]);
-        return new IOException(file + " says \"" + key + "\": " + shown(value) + ", expected is " + expected);
+        return new IOException(file + " says \"" + key + "\": " + shown(value) + ", but expected is " + expected);
     }
 
     IOException refused(String key, String value, String expected) {
-        return new IOException(file + " says \"" + key + "\": \"" + shown(value) + "\", expected is " + expected);
+        return new IOException(file + " says \"" + key + "\": \"" + shown(value) + "\", but expected is " + expected);
     }
 
     /** {@return a value of a file for a message, which is short whatever the file says} */

@@ -3,7 +3,7 @@ package io.github.dl4jlora.transformers.checkpoint;
 import org.nd4j.linalg.api.rng.Random;
 import org.nd4j.linalg.factory.Nd4j;
 
-/** ND4J's random generator as it was: when this is closed it goes on as if nothing had been drawn or seeded meanwhile. */
+/** Restores ND4J's random generator when it is closed, as if nothing had been drawn or seeded in between. */
 public final class KeptRandom implements AutoCloseable {
 
     private final Random random = Nd4j.getRandom();

@@ -23,8 +23,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * What config.json says of layers and vertices beside sizes. Tensors do not tell it, so a graph and a folder that differ in it
- * fit all the same, and compute something else.
+ * Settings of layers and vertices in config.json other than sizes. Tensors do not show them, so a graph and a folder with
+ * different settings fit, but compute different things.
  */
 final class LayerSettings {
 
@@ -45,7 +45,10 @@ final class LayerSettings {
         return Transformer.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), shape, head).build();
     }
 
-    /** {@return the vertices of a transformer with any head that its family has, but not the last, whose loss is the user's} */
+    /**
+     * {@return the vertices of a transformer with any head that its family has, but without the output layer, whose loss is the
+     * user's choice}
+     */
     static Map<String, GraphVertex> vertices(TransformerShape shape) {
         Map<String, GraphVertex> all = new LinkedHashMap<>();
         for (Head.Kind kind : Head.Kind.values()) {
@@ -69,7 +72,8 @@ final class LayerSettings {
         expected.forEach((name, vertex) -> {
             String settings = of(found.get(name));
             if (!of(vertex).equals(settings)) {
-                throw new IllegalArgumentException("Layer \"" + name + "\" has " + settings + ", but by " + folder + " it has "
+                throw new IllegalArgumentException("Layer \"" + name + "\" has " + settings + ", but according "
+                        + "to " + folder + " it has "
                         + of(vertex) + ". " + fix);
             }
         });

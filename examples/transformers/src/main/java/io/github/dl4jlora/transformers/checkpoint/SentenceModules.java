@@ -10,8 +10,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * What sentence-transformers computes on a folder, by its {@code modules.json}: modules in order, each with a folder of settings.
- * Computed are a transformer, the mean of a text's token vectors, and the division by its length.
+ * What sentence-transformers computes with a folder, according to its {@code modules.json}: modules in order, each with a folder
+ * of settings. Supported are a transformer, the mean of a text's token vectors, and the division by its length.
  *
  * @param normalized whether a text's vector is divided by its length
  */
@@ -33,8 +33,8 @@ public record SentenceModules(boolean normalized) {
     }
 
     /**
-     * Reads modules.json and the settings of the modules. A folder without it is taken for one whose embeddings are means of
-     * length 1; if it has settings of a pooling, these have to be those of the mean.
+     * Reads modules.json and the settings of the modules. Without modules.json, the embeddings are taken to be means of length 1;
+     * if there are settings of a pooling, they must be those of the mean.
      *
      * @param folder of the checkpoint
      * @param hidden width of a token's vector
@@ -52,12 +52,13 @@ public record SentenceModules(boolean normalized) {
         List<String> types = modules.stream().map(Part::type).toList();
         boolean normalized = types.equals(List.of("Transformer", "Pooling", "Normalize"));
         if (!normalized && !types.equals(List.of("Transformer", "Pooling"))) {
-            throw new IOException(file + " has the modules " + types + ", expected are [Transformer, Pooling] and perhaps "
-                    + "Normalize: it changes what the model computes, in a way that is not supported" + REMEDY);
+            throw new IOException(file + " has the modules " + types + ", but expected are [Transformer, Pooling], and "
+                    + "optionally Normalize: other modules change what the model computes, in a way that is not "
+                    + "supported" + REMEDY);
         }
         if (!modules.get(0).path.isEmpty()) {
-            throw new IOException(file + " has the transformer in the folder \"" + modules.get(0).path + "\". Only one that lies "
-                    + "beside modules.json is supported: move its files there, and say \"path\": \"\"");
+            throw new IOException(file + " has the transformer in the folder \"" + modules.get(0).path + "\". Only one beside "
+                    + "modules.json is supported: move its files there, and set \"path\": \"\"");
         }
         requireMean(folder, modules.get(1).path, hidden);
         tellPrompt(folder);
@@ -71,7 +72,7 @@ public record SentenceModules(boolean normalized) {
             String path = module.text("", "path");
             if (!type.startsWith(PACKAGE)) {
                 throw module.refused("type", type, "a module of sentence-transformers, such as "
-                        + "sentence_transformers.models.Pooling: code of anybody else's is not run" + REMEDY);
+                        + "sentence_transformers.models.Pooling: other code is not run" + REMEDY);
             }
             if (!path.matches("|\\w[\\w.-]*")) {
                 throw module.refused("path", path, "the name of a folder beside it, or \"\"");
@@ -96,7 +97,7 @@ public record SentenceModules(boolean normalized) {
         }
     }
 
-    /** A prompt is text, which is not seen here: whoever cuts texts into tokens puts it before them. */
+    /** A prompt is text, which this class does not see: the code that tokenizes texts has to add it. */
     private static void tellPrompt(Path folder) throws IOException {
         if (!Files.exists(folder.resolve(PROMPTS))) {
             return;
@@ -105,7 +106,7 @@ public record SentenceModules(boolean normalized) {
         String name = settings.text(null, "default_prompt_name");
         if (name != null) {
             LOG.warn("{} has the default prompt \"{}\": sentence-transformers puts its text before every text. Do the same "
-                    + "before texts are cut into tokens", settings, name);
+                    + "before you tokenize texts", settings, name);
         }
     }
 }

@@ -23,7 +23,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 
-/** The values of one graph out of a folder: every parameter is known to be there, in its shape, before the first is read. */
+/** The values of one graph from a folder: every parameter is known to exist, in its shape, before the first is read. */
 final class StoredModel implements BaseSource.Values {
 
     private static final Logger LOG = LoggerFactory.getLogger(StoredModel.class);
@@ -77,8 +77,8 @@ final class StoredModel implements BaseSource.Values {
         unknown.removeAll(newLayers.keySet());
         if (!unknown.isEmpty()) {
             List<String> lacking = lacking();
-            throw new IllegalArgumentException("The graph has no layers with parameters that are called " + unknown
-                    + (lacking.isEmpty() ? "" : ". Is it " + Few.of(lacking) + ", which " + names + " lacks?"));
+            throw new IllegalArgumentException("The graph has no layers with parameters named " + unknown
+                    + (lacking.isEmpty() ? "" : ". Did you mean " + Few.of(lacking) + ", which " + names + " lacks?"));
         }
     }
 
@@ -117,15 +117,16 @@ final class StoredModel implements BaseSource.Values {
     private IOException missing() {
         List<String> all = parameters().stream().filter(this::isMissing).map(TorchParameter::tensor).toList();
         return new IOException(names + " lacks " + (all.size() == 1 ? "the tensor " : all.size() + " tensors, among them ")
-                + Few.of(all) + ". A part that was not saved is never made up: ask for a model that was saved, or name "
-                + "the layers that are to start at random, model(graph, newLayers…); here they would be "
+                + Few.of(all) + ". A part that was not saved is never made up: ask for a model that was saved, or name the "
+                + "layers that should start at random, model(graph, newLayers…), which here are "
                 + Few.of(lacking()));
     }
 
     @Override
     public void fill(String layer, Map<String, INDArray> parameters) throws IOException {
         if (newLayers.containsKey(layer)) {
-            LOG.info("Layer \"{}\" is new and starts at random. Train it, beside adapters by trainable(\"{}\")", layer, layer);
+            LOG.info("Layer \"{}\" is new and starts at random. Train it, together with adapters by "
+                    + "trainable(\"{}\")", layer, layer);
             start(layer, newLayers.get(layer), parameters);
             return;
         }
@@ -136,7 +137,7 @@ final class StoredModel implements BaseSource.Values {
         }
     }
 
-    /** A decoder of its own would be another model. */
+    /** With other values in the decoder it would be another model. */
     private void requireTied(String to) throws IOException {
         for (Map.Entry<String, String> pair : tied.entrySet()) {
             if (pair.getValue().equals(to) && !files.isSame(pair.getKey(), to)) {
@@ -147,7 +148,7 @@ final class StoredModel implements BaseSource.Values {
         }
     }
 
-    /** As DL4J starts it. */
+    /** Starts a layer as DL4J does. */
     private static void start(String layer, NeuralNetConfiguration conf, Map<String, INDArray> parameters) {
         INDArray any = parameters.values().iterator().next();
         try (KeptRandom kept = new KeptRandom(); MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();

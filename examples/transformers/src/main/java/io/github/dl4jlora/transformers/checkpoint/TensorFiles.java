@@ -19,7 +19,7 @@ import java.util.TreeMap;
 
 /**
  * The tensors of a folder: of {@code model.safetensors}, or of the files that {@code model.safetensors.index.json} names. No file
- * stays open: each is opened for as long as a tensor is read.
+ * stays open: each is open only while a tensor is read.
  */
 final class TensorFiles {
 
@@ -27,7 +27,7 @@ final class TensorFiles {
     private static final String PICKLE = "pytorch_model.bin";
     static final String INDEX = "model.safetensors.index.json";
 
-    /** Where a tensor is, of which shape, and which file that was. */
+    /** The file of a tensor, its shape, and the file's identity at the time. */
     private record Place(Path file, long[] shape, FileIdentity identity) {
     }
 
@@ -49,8 +49,9 @@ final class TensorFiles {
             files.addIndexed(folder, ConfigFile.read(inside(folder, INDEX)));
         } else {
             throw new IOException(folder + " has neither " + WHOLE + " nor " + INDEX + (Files.exists(folder.resolve(PICKLE))
-                    || Files.exists(folder.resolve(PICKLE + ".index.json")) ? ", but " + PICKLE + ", which can run any program "
-                    + "when it is opened. Have transformers write it anew: model.save_pretrained(folder, safe_serialization=True)"
+                    || Files.exists(folder.resolve(PICKLE + ".index.json")) ? ", only " + PICKLE + ", which can run any program "
+                            + "when it is opened. Write it again with transformers: model.save_pretrained(folder, "
+                            + "safe_serialization=True)"
                     : ""));
         }
         return files;
@@ -67,7 +68,7 @@ final class TensorFiles {
         }
         for (String file : namesOf.keySet()) {
             if (!file.matches("[\\w.-]+\\.safetensors")) {
-                throw new IOException(index + " names the file \"" + ConfigFile.shown(file) + "\", which is no *.safetensors "
+                throw new IOException(index + " names the file \"" + ConfigFile.shown(file) + "\", which is not a *.safetensors "
                         + "beside it");
             }
             inside(folder, file);
@@ -78,37 +79,38 @@ final class TensorFiles {
     }
 
     /**
-     * {@return a file of the folder} Hugging Face's cache has links to files of its folder {@code blobs}; links to anywhere else
-     * are followed by nobody who opens a folder from elsewhere.
+     * {@return a file of the folder} Links are only followed into the folder {@code blobs} of Hugging Face's cache, since the
+     * folder is not trusted.
      */
     static Path inside(Path folder, String name) throws IOException {
         Path file = folder.resolve(name);
         if (!Files.isRegularFile(file)) {
-            throw new IOException(file + " does not exist or is no file");
+            throw new IOException(file + " does not exist or is not a file");
         }
         Path home = folder.toRealPath();
         Path real = file.toRealPath();
         if (!real.startsWith(home) && !real.startsWith(home.resolve("../../blobs").normalize())) {
-            throw new IOException(file + " is a link to " + real + ", which is not in that folder. Copy it there");
+            throw new IOException(file + " is a link to " + real + ", which is outside of the folder. Copy the file into the "
+                    + "folder");
         }
         return file;
     }
 
-    /** @param expected null for whatever is in it */
+    /** @param expected null to accept all tensors */
     private void add(Path file, Set<String> expected) throws IOException {
         FileIdentity identity = FileIdentity.of(file);
         try (Safetensors tensors = Safetensors.open(file)) {
             for (String name : tensors.names()) {
                 if (expected != null && !expected.contains(name)) {
-                    String elsewhere = places.containsKey(name) ? "in " + places.get(name).file.getFileName() + " too"
-                            : "elsewhere or not";
-                    throw new IOException(file + " holds the tensor \"" + name + "\", which " + INDEX + " has " + elsewhere);
+                    String elsewhere = places.containsKey(name) ? "also in " + places.get(name).file.getFileName()
+                            : "in another file or not at all";
+                    throw new IOException(file + " contains the tensor \"" + name + "\", which " + INDEX + " lists " + elsewhere);
                 }
                 places.put(name, new Place(file, tensors.shape(name), identity));
             }
             if (expected != null && !tensors.names().containsAll(expected)) {
                 expected.removeAll(tensors.names());
-                throw new IOException(file + " lacks tensors that " + INDEX + " has in it: "
+                throw new IOException(file + " lacks tensors that " + INDEX + " lists in it: "
                         + Few.of(expected));
             }
         }
@@ -126,7 +128,7 @@ final class TensorFiles {
     void requireShape(String name, long... expected) throws IOException {
         if (!Arrays.equals(places.get(name).shape, expected)) {
             throw new IOException(fileOf(name) + ": tensor \"" + name + "\" has the shape "
-                    + Arrays.toString(places.get(name).shape) + ", but by config.json, or by a graph of your own, it is "
+                    + Arrays.toString(places.get(name).shape) + ", but according to config.json, or to your own graph, it is "
                     + Arrays.toString(expected));
         }
     }
@@ -137,7 +139,7 @@ final class TensorFiles {
 
     /**
      * @param target of the tensor's shape
-     * @throws IOException naming file and tensor, if its values are no finite numbers, or cannot be read
+     * @throws IOException naming file and tensor, if its values are not finite, or cannot be read
      */
     void readInto(String name, INDArray target) throws IOException {
         Path file = fileOf(name);
@@ -160,11 +162,11 @@ final class TensorFiles {
     }
 
     private void requireUnchanged(String name, Safetensors tensors) throws IOException {
-        // Also one of the same shapes, as a training writes it again and again.
+        // Even if the shapes are the same: a training writes the same file again and again.
         if (FileIdentity.of(fileOf(name)).isAnotherThan(places.get(name).identity) || !tensors.names().contains(name)
                 || !Arrays.equals(tensors.shape(name), places.get(name).shape)) {
             throw new IOException(fileOf(name) + " has been replaced or written since it was opened: tensor \"" + name
-                    + "\" may be another. Open the checkpoint again");
+                    + "\" may have changed. Open the checkpoint again");
         }
     }
 }

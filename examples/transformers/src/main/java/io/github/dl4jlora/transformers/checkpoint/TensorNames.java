@@ -18,13 +18,13 @@ import java.util.TreeSet;
 import java.util.regex.Pattern;
 
 /**
- * Under which names a folder's tensors are known. Names vary as transformers allows: the bare model's with the family's prefix or
+ * The names of a folder's tensors. They may vary as transformers allows: those of the bare model with the family's prefix or
  * without, {@code LayerNorm.gamma} and {@code beta} for {@code weight} and {@code bias}.
  */
 final class TensorNames {
 
     private static final Logger LOG = LoggerFactory.getLogger(TensorNames.class);
-    /** What modules keep beside their weights: positions, masks, and the value of what is masked. */
+    /** Buffers of modules beside their weights: positions, masks, and the value for masked scores. */
     private static final Pattern BUFFER = Pattern.compile(
             "(.+\\.)?embeddings\\.(position_ids|token_type_ids)|(transformer\\.)?h\\.\\d+\\.attn\\.(bias|masked_bias)");
 
@@ -44,7 +44,8 @@ final class TensorNames {
         for (String name : files.names()) {
             String twin = byModule.put(module(name), name);
             if (twin != null) {
-                throw new IOException(origin + " holds \"" + twin + "\" and \"" + name + "\", which are one tensor by two names");
+                throw new IOException(origin + " contains \"" + twin + "\" and \"" + name + "\", which are two names of the "
+                        + "same tensor");
             }
         }
     }
@@ -52,7 +53,7 @@ final class TensorNames {
     private String module(String name) {
         String current = name.endsWith("LayerNorm.gamma") ? name.replaceAll("gamma$", "weight")
                 : name.endsWith("LayerNorm.beta") ? name.replaceAll("beta$", "bias") : name;
-        // DistilBERT's modules are transformer.layer..., and its prefix is another.
+        // DistilBERT's modules are called transformer.layer..., which does not contain its prefix.
         return current.startsWith(family.prefix()) ? current.substring(family.prefix().length()) : current;
     }
 
@@ -61,11 +62,11 @@ final class TensorNames {
         String module = module(tensor);
         String own = byModule.get(module);
         String twin = byModule.get(twin(module));
-        // Of untied decoders transformers 5 keeps the head's bias beside the decoder's, which alone is computed with.
+        // For untied decoders, transformers 5 stores the head's bias beside the decoder's, and computes only with the decoder's.
         return own == null || !tied && twin != null ? twin : own;
     }
 
-    /** The other name of a tensor of the decoder, of which a file may have either; the same for all others. */
+    /** The other name of a decoder's tensor, since a file may have either name; the same name for all other tensors. */
     private String twin(String module) {
         return module.equals(bias()) ? decoder() + ".bias"
                 : tied && module.equals(decoder() + ".weight") ? family.words() + ".weight" : module;
@@ -90,7 +91,7 @@ final class TensorNames {
         };
     }
 
-    /** Modules of heads, each of which some class has. The pooler is one. */
+    /** Modules of the heads of all classes, including the pooler. */
     private List<String> heads() {
         return switch (family) {
             case BERT -> List.of("cls.predictions", "cls.seq_relationship", "classifier", "qa_outputs", "pooler");
@@ -118,10 +119,10 @@ final class TensorNames {
     }
 
     /**
-     * Looks at what the files have besides.
+     * Checks the other tensors of the files.
      *
      * @param used the files' names of what the model takes
-     * @throws IOException if there is a tensor that no class of the family has; heads of other classes are told in the log
+     * @throws IOException if there is a tensor that no class of the family has; heads of other classes are logged
      */
     void requireKnown(Set<String> used) throws IOException {
         Set<String> usedHeads = new HashSet<>();
@@ -140,11 +141,11 @@ final class TensorNames {
             }
         }
         if (!unknown.isEmpty()) {
-            throw new IOException(origin + " holds tensors that are of no " + family + " of this config.json, or of none that is "
-                    + "supported: " + Few.of(unknown));
+            throw new IOException(origin + " contains tensors that no supported " + family + " with this config.json "
+                    + "has: " + Few.of(unknown));
         }
         if (!left.isEmpty()) {
-            LOG.info("{}: heads that are not asked for are left out: {}", origin, left);
+            LOG.info("{}: heads that were not asked for are ignored: {}", origin, left);
         }
     }
 

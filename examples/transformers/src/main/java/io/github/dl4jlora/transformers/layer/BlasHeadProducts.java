@@ -4,12 +4,12 @@ import org.bytedeco.openblas.global.openblas;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
- * Head products by one {@code sgemm} for each head, straight on the blocks where they lie. ND4J's own
- * batched matmul copies them first, and its matrix views cost more than the products.
+ * Head products by one {@code sgemm} for each head, directly on the blocks in place. ND4J's own batched matmul copies them first,
+ * and its matrix views cost more than the products.
  */
 final class BlasHeadProducts implements HeadProducts {
 
-    /** Multiplications up to which OpenBLAS computes a product on the operands themselves instead of on copies in its order. */
+    /** Up to this number of multiplications, OpenBLAS computes a product on the operands themselves, not on packed copies. */
     private static final int UNPACKED = 1_000_000;
 
     private final int heads;

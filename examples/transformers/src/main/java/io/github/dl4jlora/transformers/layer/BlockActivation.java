@@ -8,7 +8,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
  * An activation that is computed element by element: in FLOAT on the CPU by loops over blocks that fit the first-level cache,
- * elsewhere by ND4J's operations. Works in place, as DL4J's activations do. All of one class are equal.
+ * elsewhere by ND4J's operations. Works in place, as DL4J's activations do. All instances of one class are equal.
  */
 abstract class BlockActivation extends BaseActivationFunction implements PackedSlopes {
 
@@ -16,10 +16,10 @@ abstract class BlockActivation extends BaseActivationFunction implements PackedS
 
     private static final float FAR = 10;
 
-    /** {@return what x is to be multiplied by, of x's shape, by ND4J's operations; x stays as it is} */
+    /** {@return the factor of x, of x's shape, by ND4J's operations; x is not changed} */
     abstract INDArray factor(INDArray x);
 
-    /** {@return dy/dx, of x's shape, by ND4J's operations; x stays as it is} */
+    /** {@return dy/dx, of x's shape, by ND4J's operations; x is not changed} */
     abstract INDArray slope(INDArray x);
 
     /** Overwrites x with y. */
@@ -80,7 +80,7 @@ abstract class BlockActivation extends BaseActivationFunction implements PackedS
             values.read(from, block, length);
             activate(block, slope, length);
             FixedPoint.bias(slope, length);
-            // What is written is read as bits again at once: HotSpot has no vector instruction that looks at bits of a float.
+            // The values are written and read again as bits, since HotSpot does not vectorise conversions of floats to bits.
             values.write(from, slope, length);
             values.readBits(from, fixed, length);
             packed.writeBits(from / 2, fixed, FixedPoint.pack(fixed, length));
@@ -110,8 +110,8 @@ abstract class BlockActivation extends BaseActivationFunction implements PackedS
     }
 
     /**
-     * As much of x as either unit's tails tell from more: above it they are x and below its negative 0, but {@link FastExp} stays
-     * at 1e-13, which x, or x³, would make as large as any.
+     * Limits x to the range outside of which either unit is x above and 0 below. There, {@link FastExp} stays at 1e-13, which a
+     * factor x or x³ would make arbitrarily large.
      */
     static float bounded(float x) {
         return Math.max(Math.min(x, FAR), -FAR);

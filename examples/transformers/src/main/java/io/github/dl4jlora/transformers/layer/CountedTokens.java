@@ -79,11 +79,13 @@ final class CountedTokens {
         return id;
     }
 
-    /** @throws IllegalArgumentException if there is none, so that there is no mean either */
+    /**
+     * @throws IllegalArgumentException if no label counts, so that there is no mean loss
+     */
     void requireSome(String layer) {
         if (size() == 0) {
-            throw new IllegalArgumentException("No label of the minibatch is a token id, or none but those of first tokens in a "
-                    + "causal model, which no token comes before, so there is no mean loss: leave out minibatches in which no "
+            throw new IllegalArgumentException("No label of the minibatch counts, so there is no mean loss (a causal model does "
+                    + "not count the labels of first tokens, which no token comes before): leave out minibatches in which no "
                     + "token counts " + layer);
         }
     }

@@ -9,10 +9,11 @@ import org.nd4j.linalg.ops.transforms.Transforms;
  * The Gaussian error linear unit (Hendrycks, Gimpel 2016, arXiv:1606.08415), exact form: {@code y = x · Φ(x)},
  * {@code dy/dx = Φ(x) + x · φ(x)}, Φ and φ the standard normal distribution and its density.
  *
- * <p>DL4J's own GELU approximates Φ by a sigmoid or tanh, which a model trained with the exact form does not forgive.
+ * <p>DL4J's own GELU approximates Φ by a sigmoid or tanh, which visibly changes the outputs of a model that was trained with the
+ * exact form.
  *
- * <p>In FLOAT on the CPU, Φ is Abramowitz and Stegun's 7.1.26 (absolute error 1.5e-7), which needs one exponential that
- * φ shares. Elsewhere it is ND4J's error function.
+ * <p>In FLOAT on the CPU, Φ is Abramowitz and Stegun's 7.1.26 (absolute error 1.5e-7), which needs one exponential that φ shares.
+ * Elsewhere it is ND4J's error function.
  */
 public final class ErfGelu extends BlockActivation {
 

@@ -1,14 +1,14 @@
 package io.github.dl4jlora.transformers.layer;
 
 /**
- * Numbers from -1/2 to 3/2, those excluded, in 16 bits, to the nearest multiple of 2⁻¹⁵, two to an int, in loops that HotSpot
- * vectorises. To a float is added what makes that multiple the low bits of the sum.
+ * Numbers between -1/2 and 3/2, exclusive, in 16 bits, rounded to the nearest multiple of 2⁻¹⁵, two to an int, in loops that
+ * HotSpot vectorises. A bias is added to a float, so that this multiple is in the low bits of the sum.
  */
 final class FixedPoint {
 
     /** The sum is above 256 and below 512, where a float's last bit is worth 2⁻¹⁵. */
     private static final float BIAS = 383.5f;
-    /** Of what the biased middle of the range comes to. */
+    /** The bits of the biased middle of the range. */
     private static final int BITS = Float.floatToRawIntBits(384);
     private static final int LOW = 0xffff;
 

@@ -20,7 +20,7 @@ interface HeadProducts {
     /** {@code rows = scale · scores·y}, or {@code scoresᵀ·y} */
     void apply(int text, INDArray scores, boolean transpose, INDArray y, INDArray rows, double scale);
 
-    /** The fastest there is for arrays like this one. */
+    /** The fastest implementation for arrays like this one. */
     static HeadProducts of(INDArray rows, int texts, int heads) {
         return HostFloats.reachesRows(rows) ? new BlasHeadProducts(texts, heads, rows)
                 : new PermutedHeadProducts(texts, heads, rows);

@@ -19,7 +19,7 @@ final class HostFloats {
     /** Values in a block that loops element by element work on. */
     static final int BLOCK = 2048;
 
-    /** What is done with a block. */
+    /** Processes a block. */
     @FunctionalInterface
     interface Block {
         void run(long from, int length);
@@ -31,7 +31,7 @@ final class HostFloats {
         this.pointer = pointer;
     }
 
-    /** Whether the arrays are such: other types and devices take ND4J's operations instead. */
+    /** Whether the arrays can be used here: other types and devices need ND4J's operations. */
     static boolean reaches(INDArray... arrays) {
         for (INDArray array : arrays) {
             if (!reaches(array.dataType()) || array.elementWiseStride() != 1) {
@@ -45,7 +45,7 @@ final class HostFloats {
         return type == DataType.FLOAT && Nd4j.getExecutioner().type() == OpExecutioner.ExecutionerType.NATIVE_CPU;
     }
 
-    /** Whether the rows of a matrix are such, though there may be gaps between them. */
+    /** Whether the rows of a matrix can be used here; there may be gaps between them. */
     static boolean reachesRows(INDArray matrix) {
         return reaches(matrix.dataType()) && matrix.stride(1) == 1;
     }
@@ -55,7 +55,7 @@ final class HostFloats {
         return Math.max(1, BLOCK / width) * width;
     }
 
-    /** Goes through so many values, block by block. */
+    /** Goes through {@code values} values, block by block. */
     static void forEachBlock(long values, Block block) {
         forEachBlock(values, BLOCK, block);
     }

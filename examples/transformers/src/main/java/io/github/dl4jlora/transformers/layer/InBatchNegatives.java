@@ -19,7 +19,7 @@ import java.util.Arrays;
  *
  * <pre>
  * input   embeddings  [2·pairs, hidden], the queries and, below them, in the same order, their documents
- * labels  groups      [2·pairs, 1], any numbers; a pair's two are equal, and pairs of one group are no negatives of each other
+ * labels  groups      [2·pairs, 1], any numbers; a pair's two are equal, and pairs of one group are not negatives of each other
  * score   of a row    the loss of that query or document; their mean is sentence-transformers' loss
  * </pre>
  *
@@ -53,7 +53,7 @@ public final class InBatchNegatives implements ILossFunction {
     }
 
     /**
-     * What a batch comes to.
+     * Intermediate values of a batch.
      *
      * @param queries     {@code [pairs, hidden]}, of length 1
      * @param documents   {@code [pairs, hidden]}, of length 1
@@ -103,9 +103,9 @@ public final class InBatchNegatives implements ILossFunction {
             double query = labels.getDouble(i);
             double document = labels.getDouble(rows / 2 + i);
             if (query != document) {
-                throw new IllegalArgumentException("Query " + i + " is of group " + query + ", its document, row "
-                        + (rows / 2 + i) + ", of " + document
-                        + ": give both the same, and keep the order of the documents that of the queries");
+                throw new IllegalArgumentException("Query " + i + " is of group " + query + ", but its document, "
+                        + "row " + (rows / 2 + i) + ", is of group " + document + ": give both the same group, and keep "
+                        + "documents in the order of their queries");
             }
         }
     }
@@ -135,12 +135,12 @@ public final class InBatchNegatives implements ILossFunction {
 
     /** With respect to the embeddings, of the sum over all rows. */
     private INDArray gradient(Batch batch) {
-        // Of −log softmax(s)[i] it is softmax(s), less 1 at i; each score is in a row and in a column.
+        // The gradient of −log softmax(s)[i] is softmax(s), minus 1 at i; each score is in a row and in a column.
         INDArray ofScores = Transforms.exp(batch.ofQueries, true).addi(Transforms.exp(batch.ofDocuments, true).transpose())
                 .subi(Nd4j.eye(batch.queries.size(0)).castTo(batch.queries.dataType()).muli(2)).muli(scale);
         INDArray unit = Nd4j.concat(0, batch.queries, batch.documents);
         INDArray ofUnit = Nd4j.concat(0, ofScores.mmul(batch.documents), ofScores.transpose().mmul(batch.queries));
-        // What would lengthen a vector does not change its cosines.
+        // A change along a vector does not change its cosines.
         INDArray along = unit.mul(ofUnit).sum(true, 1);
         return ofUnit.subi(unit.mulColumnVector(along)).diviColumnVector(batch.lengths);
     }

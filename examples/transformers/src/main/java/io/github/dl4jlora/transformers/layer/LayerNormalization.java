@@ -21,7 +21,7 @@ public final class LayerNormalization extends MatrixConfiguration {
 
     static final String GAIN = "g";
     static final String BIAS = "b";
-    /** BERT's; configurations saved before it was theirs to say mean it. */
+    /** BERT's value, which configurations have that were saved before this field existed. */
     private static final double EPSILON = 1e-12;
 
     private static final long serialVersionUID = 1L;

@@ -49,7 +49,7 @@ final class LayerNormalizationRuntime extends MatrixLayer<LayerNormalization> im
         return HostFloats.reaches(x, getParam(LayerNormalization.GAIN), getParam(LayerNormalization.BIAS)) && x.ordering() == 'c';
     }
 
-    /** Writes n, gives back σ as a column. */
+    /** Writes n, and returns σ as a column. */
     private INDArray normalize(INDArray x, INDArray n) {
         n.assign(x);
         n.subiColumnVector(n.mean(true, 1));

@@ -7,8 +7,8 @@ import org.nd4j.linalg.ops.transforms.Transforms;
 import java.util.Arrays;
 
 /**
- * The softmax of one text's attention scores {@code [heads · tokens, tokens]}, in place, padding and, if asked, what comes
- * later left out.
+ * The softmax of one text's attention scores {@code [heads · tokens, tokens]}, in place, without padding and, if it is causal,
+ * without later tokens.
  */
 final class MaskedSoftmax {
 
@@ -18,8 +18,8 @@ final class MaskedSoftmax {
     /**
      * @param length tokens of the text; the rest is padding
      * @param causal whether row i of a head leaves out the columns after i
-     * @param scales {@code [2 · rows]}, written to where scores are in reach of Java: the largest score of each row, and what
-     *               it is scaled by
+     * @param scales {@code [2 · rows]}, if loops in Java can reach the scores, gets the largest score of each row, and the row's
+     *               scale
      */
     static void forward(INDArray scores, int length, boolean causal, float[] scales) {
         int tokens = (int) scores.size(1);
@@ -44,7 +44,7 @@ final class MaskedSoftmax {
     }
 
     /**
-     * The same of the same scores once more, bit for bit, without another look for what they are scaled by.
+     * Computes the same softmax of the same scores again, bit for bit, with the scales of the first time.
      *
      * @param scales that {@link #forward} wrote
      */

@@ -30,7 +30,7 @@ abstract class MatrixConfiguration extends FeedForwardLayer {
         this.activationFn = new ActivationIdentity();
     }
 
-    /** Rows and columns by key, in the order of the vector. Keys hold no underscore, at which DL4J would split them. */
+    /** Rows and columns by key, in the order of the vector. Keys contain no underscore, since DL4J would split them there. */
     public abstract Map<String, long[]> matrices();
 
     /** Keys of what PyTorch calls bias. */
@@ -38,10 +38,10 @@ abstract class MatrixConfiguration extends FeedForwardLayer {
         return List.of();
     }
 
-    /** Writes the values a layer that nobody has trained starts from. */
+    /** Writes the values of an untrained layer. */
     abstract void fill(Map<String, INDArray> matrices);
 
-    /** What runs it. */
+    /** The runtime of this layer. */
     abstract MatrixLayer<?> runtime(NeuralNetConfiguration conf, DataType type);
 
     @Override

@@ -12,7 +12,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.HashSet;
 import java.util.Set;
 
-/** What runs a layer whose parameters are the matrices of a {@link MatrixConfiguration}. */
+/** The runtime of a layer whose parameters are the matrices of a {@link MatrixConfiguration}. */
 abstract class MatrixLayer<C extends MatrixConfiguration> extends BaseLayer<C> {
 
     private final Set<String> shared = new HashSet<>();
@@ -27,7 +27,7 @@ abstract class MatrixLayer<C extends MatrixConfiguration> extends BaseLayer<C> {
     }
 
     /**
-     * Where another part of the network, which uses a parameter of this layer too, adds its gradient. It is further from the
+     * Where another part of the network that uses a parameter of this layer adds its gradient. That part is further from the
      * input, so it does so before this layer's own backward pass.
      */
     final INDArray shareOf(String key) {
@@ -35,7 +35,7 @@ abstract class MatrixLayer<C extends MatrixConfiguration> extends BaseLayer<C> {
         return shared.add(key) ? view.assign(0) : view;
     }
 
-    /** Where this layer adds its gradient: to that of others who use the parameter, or to zeros. */
+    /** Where this layer adds its gradient: to the gradients of other parts that use the parameter, or to zeros. */
     final INDArray sumOf(String key) {
         INDArray view = gradientViews.get(key);
         return shared.contains(key) ? view : view.assign(0);
@@ -48,7 +48,7 @@ abstract class MatrixLayer<C extends MatrixConfiguration> extends BaseLayer<C> {
         return gradient;
     }
 
-    /** What runs a layer inside DL4J's and the library's freezing wrappers; null if it is no such. */
+    /** The runtime inside DL4J's and the library's freezing wrappers; null if it is of another type. */
     static <T extends Layer> T inside(Class<T> type, Layer layer) {
         return layer instanceof BaseWrapperLayer wrapper ? inside(type, wrapper.getUnderlying())
                 : type.isInstance(layer) ? type.cast(layer) : null;

@@ -12,8 +12,8 @@ import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
 
 /**
- * What Hugging Face's classes call the parameters of a transformer's layers, and how they have them: the one table for
- * checkpoints and for adapters. Layers are named as the modules; what differs is in here.
+ * What Hugging Face's classes call the parameters of a transformer's layers, and how they store them: one table, for checkpoints
+ * and for adapters. Layers have the names of the modules; this class has the differences.
  */
 public enum ModuleNames {
 
@@ -60,8 +60,7 @@ public enum ModuleNames {
     }
 
     /**
-     * {@return what the layer of a decoder's own matrix is called} As the module, but where that is what the layer of the bias is
-     * called.
+     * {@return the name of the layer of a decoder's own matrix} The module's name, unless the layer of the bias has that name.
      *
      * @param bias the layer of the bias; null where there is none
      */
@@ -86,7 +85,7 @@ public enum ModuleNames {
      *
      * @param name  in the graph
      * @param layer as configured
-     * @return none if it is none of those that transformers are made of, or is named otherwise
+     * @return an empty list if the layer is not part of a transformer, or has another name
      */
     public List<TorchParameter> parameters(String name, Layer layer) {
         if (layer instanceof LayerNormalization norm) {
@@ -106,7 +105,7 @@ public enum ModuleNames {
         if (layer instanceof TiedDecoder tied) {
             return decoder(tied);
         }
-        // Their own classes only: subclasses have other parameters.
+        // Exactly these classes: subclasses have other parameters.
         if (layer.getClass() == DenseLayer.class) {
             return dense(name, (DenseLayer) layer, ((DenseLayer) layer).hasBias());
         }

@@ -9,9 +9,9 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
 import java.util.Objects;
 
 /**
- * Scaled dot-product attention in several heads (Vaswani et al. 2017, arXiv:1706.03762), without weights of its own:
- * for every text and head {@code O = softmax(Q·Kᵀ / √d) · V}, d = hidden / heads, tokens that are padding left out of the
- * softmax, and, where it is causal, tokens that come later.
+ * Scaled dot-product attention in several heads (Vaswani et al. 2017, arXiv:1706.03762), without weights of its own: for every
+ * text and head {@code O = softmax(Q·Kᵀ / √d) · V}, d = hidden / heads, where the softmax leaves out padding and, if it is
+ * causal, later tokens.
  *
  * <pre>
  * inputs  Q, K, V    [minibatch · tokens, hidden], head h in columns h·d to (h+1)·d; or, joint, one input that has the three

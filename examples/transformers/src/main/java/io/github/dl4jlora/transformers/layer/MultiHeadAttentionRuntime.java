@@ -19,8 +19,8 @@ import java.util.Arrays;
  * dV = Pᵀ·dO      dP = dO·Vᵀ      dS = P ⊙ (dP - rowsum(P ⊙ dP))      dQ = dS·K / √d      dK = dSᵀ·Q / √d
  * </pre>
  *
- * P is computed again in the backward pass, as by Dao et al. 2022 (arXiv:2205.14135): to keep it would take tokens / d times
- * as much memory as Q takes. What its rows are scaled by is kept.
+ * P is computed again in the backward pass, as by Dao et al. 2022 (arXiv:2205.14135): keeping it would take tokens / d times as
+ * much memory as Q. The scales of its rows are kept.
  */
 @SuppressWarnings("overrides")
 final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutput.Maker {
@@ -31,7 +31,7 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
     private final boolean causal;
     private final boolean joint;
     private transient PassingOutput place;
-    /** Of each text's rows, from a training forward pass with these queries and keys. */
+    /** Scales of each text's rows, from a training forward pass with the inputs in {@code scaled}. */
     private transient float[][] scales;
     private transient INDArray[] scaled;
 
@@ -76,7 +76,7 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
         scaled = null;
     }
 
-    /** Of one text. */
+    /** Scores of one text. */
     private INDArray scores(ArrayType lifetime, LayerWorkspaceMgr workspaces) {
         long tokens = checkedIds().size(1);
         return workspaces.createUninitialized(lifetime, dataType, new long[]{heads * tokens, tokens}, 'c');
@@ -143,7 +143,7 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
         return new Pair<>(null, Arrays.copyOf(dInputs, inputs.length));
     }
 
-    /** Not where somebody fed forward something else in between. */
+    /** False if something else was fed forward in between. */
     private boolean isScaled() {
         if (scales == null) {
             return false;

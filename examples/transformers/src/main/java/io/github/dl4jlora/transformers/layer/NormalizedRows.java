@@ -60,7 +60,7 @@ final class NormalizedRows {
         HostFloats.of(dBias).write(0, biasSum, size);
     }
 
-    /** Replaces x by (x - mean) / σ, gives back 1/σ. */
+    /** Replaces x by (x - mean) / σ, and returns 1/σ. */
     private static float normalize(float[] x, int from, int size, double epsilon) {
         float mean = RowSums.sum(x, from, size) / size;
         for (int j = from; j < from + size; j++) {

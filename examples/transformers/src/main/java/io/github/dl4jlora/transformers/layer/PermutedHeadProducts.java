@@ -20,7 +20,7 @@ final class PermutedHeadProducts implements HeadProducts {
         return byHead(text, rows).permute(1, 0, 2);
     }
 
-    /** A view, so that it can be written to. {@code get} and {@code slice} find no rows in what is a view of columns already. */
+    /** A view, so that it can be written to. {@code get} and {@code slice} do not find rows in a view of columns. */
     private INDArray byHead(int text, INDArray rows) {
         return rows.reshape('c', true, texts, tokens, heads, rows.size(1) / heads)
                 .tensorAlongDimension(text, 1, 2, 3);

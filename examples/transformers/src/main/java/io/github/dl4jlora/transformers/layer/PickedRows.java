@@ -5,7 +5,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
- * The vectors of some tokens of each text, so that what is above does not compute all others.
+ * The vectors of some tokens of each text, so that the layers above do not compute all others.
  *
  * <pre>
  * inputs  rows       [minibatch · tokens, hidden]

@@ -66,8 +66,8 @@ final class PickedRowsRuntime extends TokenVertex {
         INDArray mask = which == null && masks != null ? masks[1] : null;
         if (mask != null && !(mask.minNumber().doubleValue() == 1 && mask.maxNumber().doubleValue() == 1)) {
             throw new IllegalArgumentException("Vertex \"" + vertexName + "\": its positions have a mask, of shape "
-                    + Arrays.toString(mask.shape()) + ", that is not 1 everywhere. Give no mask of positions: a text with fewer "
-                    + "positions names any token again, and its label is " + TiedDecoder.IGNORED);
+                    + Arrays.toString(mask.shape()) + ", that is not 1 everywhere. Give no mask of positions: in a text with "
+                    + "fewer positions, repeat any token, with the label " + TiedDecoder.IGNORED);
         }
         return super.feedForwardMaskArrays(masks, state, minibatch);
     }

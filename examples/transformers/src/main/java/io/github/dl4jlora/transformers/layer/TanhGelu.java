@@ -8,7 +8,7 @@ import org.nd4j.linalg.ops.transforms.Transforms;
  * {@code gelu_new}: {@code y = x/2 · (1 + tanh u)}, {@code u = √(2/π) · (x + 0.044715 x³)}. As {@code (1 + tanh u) / 2 = σ(2u)},
  * {@code dy/dx = σ(2u) + x · σ(2u) · (1 - σ(2u)) · 2u'}.
  *
- * <p>DL4J's own, called precise, cubes the factor as well.
+ * <p>DL4J's own version, called precise, cubes the factor as well.
  */
 public final class TanhGelu extends BlockActivation {
 
@@ -34,7 +34,7 @@ public final class TanhGelu extends BlockActivation {
         float twice = (float) TWICE_ROOT_2_PI * (x + (float) CUBIC * x * x * x);
         float magnitude = Math.abs(twice);
         float exp = FastExp.exp(-magnitude);
-        // σ(-v) = 1 - σ(v), and what is not subtracted from 1 keeps its digits. HotSpot would not vectorise a branch.
+        // σ(-v) = 1 - σ(v), and a value that is not subtracted from 1 keeps its digits. HotSpot would not vectorise a branch.
         float positive = Math.max(twice, 0) / (magnitude + Float.MIN_NORMAL);
         return (positive + (1 - positive) * exp) / (1 + exp);
     }

@@ -5,12 +5,12 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.Arrays;
 
 /**
- * Where the texts of a minibatch end. A text ends with its last id that is not the padding id. An array of ids cannot tell
- * padding before that from a text that spells out the padding token, so a mask of features has to say that it is the latter.
+ * Where the texts of a minibatch end. A text ends with its last id that is not the padding id. Ids alone do not distinguish
+ * padding before that from a text that contains the padding token, so a mask of features has to mark such a token.
  */
 final class TextEnds {
 
-    /** For who does as told, and is refused by the mask of before. */
+    /** Otherwise a user who corrects the mask would be refused because of the previous one. */
     private static final String KEPT = ". DL4J keeps the masks of a pass that failed: call clearLayerMaskArrays() before the "
             + "next pass ";
 
@@ -34,9 +34,9 @@ final class TextEnds {
                 length--;
             }
             if (length == 0) {
-                throw new IllegalArgumentException("In the minibatch text " + text + " has no token, only padding, the id "
+                throw new IllegalArgumentException("Text " + text + " of the minibatch has no token, only padding, the id "
                         + padding + ". Even an empty text has a token that begins or ends it, such as [CLS] and [SEP]: was it "
-                        + "cut into tokens by the model's own tokenizer? " + where);
+                        + "tokenized by the model's own tokenizer? " + where);
             }
             lengths[text] = length;
         }
@@ -44,7 +44,7 @@ final class TextEnds {
     }
 
     /**
-     * Checks that padding is at the ends of texts alone, and that a mask says what the ids say.
+     * Checks that padding is only at the ends of texts, and that a mask agrees with the ids.
      *
      * @param mask {@code [minibatch, tokens]}, 1 for the tokens of a text and 0 for its padding; null for none
      * @throws IllegalArgumentException naming the text and its token, if a text has no token; if there is no mask and a text has
@@ -78,7 +78,8 @@ final class TextEnds {
             double value = mask[text * tokens + i];
             if (value != (i < length ? 1 : 0)) {
                 throw new IllegalArgumentException("The mask of features is " + value + " at token " + i + " of text " + text
-                        + ", but by its token ids that text has " + length + " tokens" + (length == tokens ? " and no padding"
+                        + ", but according to its token ids the text has " + length + " tokens" + (length == tokens ? " and no "
+                        + "padding"
                         : " and padding, the id " + padding + ", after them") + ". A mask has 1 for the tokens of a text and 0 "
                         + "for the padding after them: correct the mask or the ids, or give no mask" + KEPT + where);
             }
@@ -88,10 +89,10 @@ final class TextEnds {
     private static void requireNoneInside(int[] ids, int text, int tokens, int length, int padding, String where) {
         for (int i = 0; i < length; i++) {
             if (ids[text * tokens + i] == padding) {
-                throw new IllegalArgumentException("In the minibatch text " + text + " has padding, the id " + padding + ", "
+                throw new IllegalArgumentException("Text " + text + " of the minibatch has padding, the id " + padding + ", "
                         + (i == 0 ? "at its beginning" : "inside, as token " + i) + ": its last token is number " + (length - 1)
-                        + ", counted from 0. Pad on the right: only what follows the last token of a text is taken for padding."
-                        + (padding < 0 ? "" : " If the text does have the token " + padding + " there, give a mask of features, "
+                        + ", counted from 0. Pad on the right: only ids after the last token of a text count as padding."
+                        + (padding < 0 ? "" : " If the text really has the token " + padding + " there, give a mask of features, "
                         + "[minibatch, tokens], 1 for the tokens of a text and 0 for the padding after them") + " " + where);
             }
         }

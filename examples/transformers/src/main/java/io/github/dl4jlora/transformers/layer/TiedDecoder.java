@@ -16,9 +16,9 @@ import java.util.Objects;
 
 /**
  * The output of a language model: {@code logits = rows · Wᵀ + b}, where W are the word embeddings (Press, Wolf 2016,
- * arXiv:1608.05859), the very array in the {@link TokenEmbeddings} layer, or, of a decoder that is not tied to these, in a
- * {@link VocabularyMatrix}; b is in a {@link VocabularyBias}, if there is one. Its loss is softmax cross-entropy, the mean over
- * all tokens that count, as PyTorch's.
+ * arXiv:1608.05859), the same array as in the {@link TokenEmbeddings} layer, or, for a decoder that is not tied to them, the
+ * matrix in a {@link VocabularyMatrix}; b is in a {@link VocabularyBias}, if there is one. Its loss is softmax cross-entropy, the
+ * mean over all tokens that count, as PyTorch's.
  *
  * <pre>
  * input   rows    [minibatch · k, hidden]
@@ -29,7 +29,7 @@ import java.util.Objects;
  * b       bias    [1, vocabulary]
  * </pre>
  *
- * <p>A causal language model is shifted: the row of token t is to tell the label of token t + 1, so that labels may be the ids
+ * <p>A causal language model is shifted: the row of token t predicts the label of token t + 1, so that labels may be the ids
  * themselves, as in Hugging Face's models.
  *
  * <p>It reaches W and b through the graph that it is in, so it needs a vertex that knows the graph: use {@link #addTo}.
@@ -64,7 +64,7 @@ public final class TiedDecoder extends LossLayer {
      * @param input   the name of what gives the rows
      * @param words   the name of the {@link TokenEmbeddings}, or of the {@link VocabularyMatrix}, which must be below the input
      * @param biases  the name of the {@link VocabularyBias}, which must be the input; null for no bias
-     * @param shifted whether rows tell the next token's label
+     * @param shifted whether rows predict the next token's label
      */
     public static void addTo(GraphBuilder graph, String name, String input, long hidden, long vocabulary, String words,
                              String biases, boolean shifted) {

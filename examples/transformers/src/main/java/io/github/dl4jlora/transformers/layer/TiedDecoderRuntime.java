@@ -16,7 +16,7 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /**
- * Runs {@link TiedDecoder}. For training and scores it computes the logits of tokens that count alone, some rows at a time, so
+ * Runs {@link TiedDecoder}. For training and scores it computes only the logits of tokens that count, some rows at a time, so
  * that there is never an array of all logits; with G = dL/d(logits):
  *
  * <pre>
@@ -25,11 +25,11 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
  */
 final class TiedDecoderRuntime extends LossLayer {
 
-    /** Logits at a time: 16 MB in FLOAT, and rows enough for BLAS. */
+    /** Logits at a time: 16 MB in FLOAT, and enough rows for BLAS. */
     private static final int CHUNK = 1 << 22;
 
     private transient ComputationGraph graph;
-    /** The loss that the backward pass came by, until there is another input or label. */
+    /** The loss from the backward pass, until there is another input, label or mask. */
     private Double known;
 
     TiedDecoderRuntime(NeuralNetConfiguration conf, DataType type) {
@@ -47,8 +47,8 @@ final class TiedDecoderRuntime extends LossLayer {
     /** The layer that holds a matrix, perhaps frozen. */
     private MatrixLayer<?> holder(String name) {
         if (graph == null) {
-            throw notTied(name, "which it cannot reach, as its vertex was replaced. TransferLearning does that: freeze layers by "
-                    + "LoRA.apply, which trains what is targeted or trainable");
+            throw notTied(name, "which it cannot reach, since its vertex was replaced. TransferLearning does that: freeze "
+                    + "layers with LoRA.apply, which trains only adapters and trainable layers");
         }
         GraphVertex vertex = graph.getVertex(name);
         MatrixLayer<?> holder = vertex == null ? null : MatrixLayer.inside(MatrixLayer.class, vertex.getLayer());
@@ -59,8 +59,8 @@ final class TiedDecoderRuntime extends LossLayer {
     }
 
     private IllegalStateException notTied(String name, String why) {
-        return new IllegalStateException("Layer \"" + conf().getLayer().getLayerName() + "\" computes with what layer \"" + name
-                + "\" holds, " + why);
+        return new IllegalStateException("Layer \"" + conf().getLayer().getLayerName() + "\" computes with parameters of layer "
+                + "\"" + name + "\", " + why);
     }
 
     private boolean trains(String name) {
@@ -93,7 +93,7 @@ final class TiedDecoderRuntime extends LossLayer {
         return rows.ordering() == 'c' && rows.elementWiseStride() == 1 ? rows : rows.dup('c');
     }
 
-    /** What becomes of a chunk of logits and the label of each of its rows. */
+    /** Processes a chunk of logits and the labels of its rows. */
     private interface Step {
         void take(int from, INDArray rows, INDArray logits, int[] labels);
     }
@@ -209,7 +209,7 @@ final class TiedDecoderRuntime extends LossLayer {
         super.setMaskArray(mask);
     }
 
-    /** DL4J's would free the caller's labels. */
+    /** DL4J's implementation would free the caller's labels. */
     @Override
     public void clear() {
         labels = null;

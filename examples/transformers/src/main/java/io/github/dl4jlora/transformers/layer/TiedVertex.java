@@ -6,7 +6,7 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** A layer's vertex that tells a {@link TiedDecoder} which graph it is in: DL4J tells vertices only. */
+/** A layer's vertex that tells a {@link TiedDecoder} which graph it is in: DL4J gives the graph to vertices only. */
 public final class TiedVertex extends LayerVertex {
 
     TiedVertex() {

@@ -14,7 +14,7 @@ import java.util.Map;
 import java.util.Objects;
 
 /**
- * What a transformer begins with: {@code row[b·tokens + t] = W[id[b, t]] + P[position of t] + T[0]}.
+ * The first layer of a transformer: {@code row[b·tokens + t] = W[id[b, t]] + P[position of t] + T[0]}.
  *
  * <pre>
  * input    token ids  [minibatch, tokens]
@@ -25,14 +25,14 @@ import java.util.Objects;
  * </pre>
  *
  * <p>The position of token t is t; in RoBERTa, padding + the number of tokens up to t that are not padding, and the padding id
- * for those that are. A padding id that is no token's, -1, is looked up as token 0.
+ * for those that are. The padding id -1, which is not a token, is looked up as token 0.
  *
  * <p>Padding is at the ends of texts. A text with the padding id before its last token is refused, unless a mask of features,
  * {@code [minibatch, tokens]}, says that it is a token there. Such a mask has 1 for the tokens of a text and 0 for the padding
- * after them; a mask that says anything else than the ids is refused.
+ * after them; a mask that contradicts the ids is refused.
  *
- * <p>Every transformer has one. So it answers for the others, most of which are stock layers, when adapter files ask for the
- * names of PyTorch's modules.
+ * <p>Every transformer has exactly one such layer. So this layer also gives adapter files the names of PyTorch's modules for the
+ * other layers, most of which are stock layers.
  */
 public final class TokenEmbeddings extends MatrixConfiguration implements TorchNames {
 
@@ -42,11 +42,11 @@ public final class TokenEmbeddings extends MatrixConfiguration implements TorchN
     static final String TYPES = "T";
 
     private static final long serialVersionUID = 1L;
-    /** All of the families'. */
+    /** The same for all families. */
     private static final double STANDARD_DEVIATION = 0.02;
 
     private long positions;
-    // What configurations mean that were saved before there was a choice.
+    // Defaults for configurations that were saved before these fields existed.
     private long types = 2;
     private int padding;
     private boolean positionsFromPadding;

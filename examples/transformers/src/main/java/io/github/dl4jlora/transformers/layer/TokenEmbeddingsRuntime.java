@@ -14,7 +14,7 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.util.Arrays;
 
-/** Runs {@link TokenEmbeddings}. There is no gradient of ids, so backpropagation gives null below. */
+/** Runs {@link TokenEmbeddings}. Ids have no gradient, so backpropagation returns null for the input. */
 final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
 
     TokenEmbeddingsRuntime(NeuralNetConfiguration conf, DataType type) {
@@ -78,7 +78,7 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
         for (int i = 0; i < ids.length; i++) {
             if (ids[i] != layerConf().getPadding() && (ids[i] < 0 || ids[i] >= layerConf().getNIn())) {
                 throw new IllegalArgumentException("Token id " + ids[i] + ", token " + i % tokens + " of text " + i / tokens
-                        + ", is outside the vocabulary of " + layerConf().getNIn() + " tokens: was the text cut into tokens by "
+                        + ", is outside the vocabulary of " + layerConf().getNIn() + " tokens: was the text tokenized by "
                         + "another model's tokenizer? " + layerId());
             }
         }
@@ -86,7 +86,7 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
         return ids;
     }
 
-    /** Only RoBERTa's positions leave padding out, so that it may reach beyond them. */
+    /** Only RoBERTa's positions leave out padding, so that padding may exceed them. */
     private void requireRoom(int[] ids, int tokens) {
         long room = layerConf().longestText();
         for (int text = 0; tokens > room && text < input.size(0); text++) {
@@ -101,8 +101,8 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
     }
 
     /**
-     * Keeps a mask of the ids, to be compared with them, and hands on none: every layer above has a row for each token, and masks
-     * of DL4J's have a row for each text.
+     * Keeps a mask of the ids, to compare it with the ids, and passes on none: every layer above has a row for each token, but
+     * DL4J's masks have a row for each text.
      */
     @Override
     public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatch) {
@@ -110,7 +110,7 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
         return null;
     }
 
-    /** With token 0 for padding that is no token. */
+    /** With token 0 in place of padding that is not a token. */
     private static int[] inVocabulary(int[] ids) {
         return Arrays.stream(ids).map(id -> Math.max(id, 0)).toArray();
     }

@@ -23,7 +23,7 @@ abstract class TokenVertex extends BaseGraphVertex {
         this.padding = padding;
     }
 
-    /** Token ids; what the other inputs have as many rows as, is minibatch times tokens. */
+    /** Token ids; the other inputs have minibatch times tokens rows. */
     final INDArray checkedIds() {
         INDArray ids = inputs[inputs.length - 1];
         if (ids.rank() != 2 || ids.length() != inputs[0].size(0)) {
@@ -45,8 +45,8 @@ abstract class TokenVertex extends BaseGraphVertex {
     }
 
     /**
-     * Without the ids while inputs are held: ids get no gradient, and DL4J keeps those that a vertex makes until the first
-     * of its inputs has had its turn, which for the ids is the end of the backward pass.
+     * Without the ids while inputs are set: ids get no gradient, and DL4J keeps a vertex's gradients until the first of its
+     * inputs is reached, which for the ids is at the end of the backward pass.
      */
     @Override
     public final VertexIndices[] getInputVertices() {

@@ -6,8 +6,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Keeps the bias of a {@link TiedDecoder}, which goes on top of it: the decoder adds the bias to its logits, and this layer hands
- * on the rows that it gets.
+ * Keeps the bias of a {@link TiedDecoder}, which goes on top of it: the decoder adds the bias to its logits, and this layer
+ * passes its input on.
  *
  * <pre>
  * input, output  rows  [rows, hidden]

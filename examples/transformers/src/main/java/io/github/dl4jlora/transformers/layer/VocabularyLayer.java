@@ -4,7 +4,7 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.nd4j.linalg.api.buffer.DataType;
 
 /**
- * Keeps what a {@link TiedDecoder} above it computes with, and hands on the rows that it gets.
+ * Holds parameters of a {@link TiedDecoder} above it, and passes its input on.
  *
  * <pre>
  * input, output  rows  [rows, hidden]

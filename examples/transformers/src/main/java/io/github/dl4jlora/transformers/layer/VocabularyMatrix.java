@@ -6,7 +6,7 @@ import java.util.Map;
 
 /**
  * Keeps the matrix of a {@link TiedDecoder} that is not tied to the word embeddings: the decoder above multiplies by it, and this
- * layer hands on the rows that it gets.
+ * layer passes its input on.
  *
  * <pre>
  * input, output  rows   [rows, hidden]

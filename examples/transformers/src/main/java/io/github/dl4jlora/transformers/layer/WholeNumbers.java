@@ -2,7 +2,7 @@ package io.github.dl4jlora.transformers.layer;
 
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** Ids and positions, which come in arrays of whatever type. */
+/** Reads ids and positions from arrays of any type. */
 final class WholeNumbers {
 
     private WholeNumbers() {
@@ -23,7 +23,7 @@ final class WholeNumbers {
             if (whole[i] != values[i]) {
                 long columns = matrix.size(1);
                 throw new IllegalArgumentException(what + " " + values[i] + ", number " + i % columns + " of text " + i / columns
-                        + ", is no whole number " + where);
+                        + ", is not a whole number " + where);
             }
         }
         return whole;

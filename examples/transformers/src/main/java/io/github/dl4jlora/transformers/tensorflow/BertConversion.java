@@ -16,8 +16,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Makes a folder in Hugging Face's form of a BERT in Google's: a TensorFlow checkpoint with the masked-language-model head, and
- * {@code vocab.txt}. The checkpoints of https://github.com/google-research/bert are such, and what TensorFlow Hub made of them.
+ * Makes a folder in Hugging Face's format from a BERT in Google's format: a TensorFlow checkpoint with the masked-language-model
+ * head, and {@code vocab.txt}. The checkpoints of https://github.com/google-research/bert and their versions on TensorFlow Hub
+ * have this format.
  *
  * <p>The folder holds {@code config.json}, {@code model.safetensors}, {@code tokenizer.json}, {@code tokenizer_config.json} and
  * {@code vocab.txt}, from which Python's transformers read a {@code BertForMaskedLM}.
@@ -30,16 +31,16 @@ public final class BertConversion {
     }
 
     /**
-     * Converts a checkpoint, one tensor in memory at a time. The folder appears whole or not at all.
+     * Converts a checkpoint, one tensor in memory at a time. The folder appears completely or not at all.
      *
      * @param prefix     of the checkpoint's files, for {@link TensorBundle#open}
      * @param vocabulary a token in each line
-     * @param lowerCase  whether it is one of the "uncased" networks, which know small letters without accents only
-     * @param folder     that is made, with the folders above it
+     * @param lowerCase  whether it is one of the "uncased" networks, which know only lower-case letters without accents
+     * @param folder     to make, with the folders above it
      * @return how many parameters the network has
-     * @throws FileAlreadyExistsException if there is something of that name
-     * @throws IOException                naming the file, if the checkpoint or the vocabulary is not there, damaged, or not that
-     *                                    of a BERT, or the folder cannot be written
+     * @throws FileAlreadyExistsException if the folder exists
+     * @throws IOException                naming the file, if the checkpoint or the vocabulary is missing, damaged, or not that of
+     *                                    a BERT, or the folder cannot be written
      */
     public static long convert(Path prefix, Path vocabulary, boolean lowerCase, Path folder) throws IOException {
         if (Files.exists(folder, LinkOption.NOFOLLOW_LINKS)) {
@@ -79,7 +80,7 @@ public final class BertConversion {
         return tensors;
     }
 
-    /** Settings that the weights do not tell are those that all of Google's have. */
+    /** Settings that do not follow from the weights are the same for all of Google's networks. */
     private static Map<String, Object> config(BertVariables.Sizes sizes, WordPieces pieces) {
         Map<String, Object> config = new LinkedHashMap<>();
         config.put("architectures", List.of("BertForMaskedLM"));

@@ -9,9 +9,9 @@ import java.util.TreeSet;
 import java.util.regex.Pattern;
 
 /**
- * The variables of a BERT of Google's (https://github.com/google-research/bert, modeling.py and run_pretraining.py) and what the
- * same tensors are called by Hugging Face: {@code bert/encoder/layer_0/output/dense/kernel} is
- * {@code bert.encoder.layer.0.output.dense.weight}, turned over.
+ * The variables of Google's BERT (https://github.com/google-research/bert, modeling.py and run_pretraining.py) and the names of
+ * the same tensors in Hugging Face's format: {@code bert/encoder/layer_0/output/dense/kernel} is
+ * {@code bert.encoder.layer.0.output.dense.weight}, transposed.
  *
  * @param tensors in the order of the network
  */
@@ -19,13 +19,13 @@ record BertVariables(Sizes sizes, List<Tensor> tensors) {
 
     private static final String WORDS = "bert/embeddings/word_embeddings";
     private static final String NEXT_SENTENCE = "cls/seq_relationship/output_weights";
-    /** Of each head, in all of Google's. */
+    /** Width of each head, the same in all of Google's networks. */
     private static final int HEAD_WIDTH = 64;
-    /** What the optimizer keeps beside the weights. */
+    /** Variables of the optimizer. */
     private static final Pattern OF_TRAINING = Pattern.compile("(.*/)?(adam_m|adam_v|global_step)");
     private static final Pattern LAYER = Pattern.compile("/layer_([0-9]+)/");
 
-    /** What the shapes tell of the network. */
+    /** Sizes of the network that follow from the shapes. */
     record Sizes(long vocabulary, long positions, long types, long hidden, long intermediate, int layers) {
 
         long heads() {
@@ -34,7 +34,7 @@ record BertVariables(Sizes sizes, List<Tensor> tensors) {
     }
 
     /**
-     * One tensor in both worlds.
+     * One tensor in both formats.
      *
      * @param variable TensorFlow's name
      * @param turned   whether TensorFlow has it as {@code [in, out]}
@@ -51,7 +51,7 @@ record BertVariables(Sizes sizes, List<Tensor> tensors) {
         Set<String> names = new TreeSet<>(bundle.names());
         String scope = names.stream().filter(name -> name.equals(WORDS) || name.endsWith("/" + WORDS)).findFirst()
                 .map(name -> name.substring(0, name.length() - WORDS.length()))
-                .orElseThrow(() -> new IOException(bundle + " holds no BERT: it has no variable " + WORDS));
+                .orElseThrow(() -> new IOException(bundle + " contains no BERT: it has no variable " + WORDS));
         Listing listing = new Listing(scope, sizes(bundle, scope, names));
         listing.addAll(names.contains(scope + NEXT_SENTENCE));
         for (Tensor tensor : listing.tensors) {
@@ -59,7 +59,7 @@ record BertVariables(Sizes sizes, List<Tensor> tensors) {
             long[] found = bundle.shape(tensor.variable);
             if (!Arrays.equals(found, expected)) {
                 throw new IOException(bundle + ": variable \"" + tensor.variable + "\" has the shape " + Arrays.toString(found)
-                        + ", but beside the others it should have " + Arrays.toString(expected));
+                        + ", but according to the others it should have " + Arrays.toString(expected));
             }
             names.remove(tensor.variable);
         }
@@ -82,7 +82,7 @@ record BertVariables(Sizes sizes, List<Tensor> tensors) {
         }
         if (words[1] % HEAD_WIDTH != 0 || layers == 0) {
             throw new IOException(bundle + " has " + layers + " layers and a hidden size of " + words[1]
-                    + "; a BERT of Google's has at least one, and heads of " + HEAD_WIDTH);
+                    + "; Google's BERT has at least one layer, and heads of width " + HEAD_WIDTH);
         }
         return new Sizes(words[0], matrix(bundle, scope + "bert/embeddings/position_embeddings")[0],
                 matrix(bundle, scope + "bert/embeddings/token_type_embeddings")[0], words[1],
@@ -98,7 +98,7 @@ record BertVariables(Sizes sizes, List<Tensor> tensors) {
         return shape;
     }
 
-    /** All of them, in order. */
+    /** Lists all tensors, in order. */
     private static final class Listing {
 
         private final String scope;

@@ -4,8 +4,8 @@ import java.util.zip.CRC32C;
 import java.util.zip.Checksum;
 
 /**
- * The checksum of blocks and tensors: CRC-32C, turned and shifted so that the checksum of bytes that hold their own checksum is
- * no constant. https://github.com/google/leveldb, util/crc32c.h
+ * The checksum of blocks and tensors: CRC-32C, rotated and shifted, so that the checksum of bytes that contain their own checksum
+ * is not constant. https://github.com/google/leveldb, util/crc32c.h
  */
 final class MaskedCrc {
 

@@ -31,9 +31,9 @@ final class SortedTable {
     private static final long MAGIC = 0xdb4775248b80fb57L;
     private static final int FOOTER = 48;
     private static final int TRAILER = 5;
-    /** Bytes of a table; that of BERT-base has 8,530. */
+    /** Largest size of a table in bytes; that of BERT-base has 8,530. */
     private static final int LARGEST = 16 << 20;
-    /** Shared beginnings let a small file hold long keys. */
+    /** Shared prefixes let a small file contain long keys. */
     private static final int MOST_OF_KEYS = 2 * LARGEST;
 
     private final Path file;
@@ -62,11 +62,11 @@ final class SortedTable {
      * Reads all of it.
      *
      * @return values by key, in the order of the keys
-     * @throws IOException naming the file, if it is not there, or no such table, or a damaged or compressed one
+     * @throws IOException naming the file, if it is missing, is not such a table, or is damaged or compressed
      */
     static Map<String, byte[]> read(Path file) throws IOException {
         if (!Files.isRegularFile(file)) {
-            throw new IOException(file + " does not exist or is no file");
+            throw new IOException(file + " does not exist or is not a file");
         }
         long size = Files.size(file);
         if (size < FOOTER || size > LARGEST) {
@@ -85,15 +85,15 @@ final class SortedTable {
     private void readBlocks() throws IOException {
         ByteBuffer footer = buffer(bytes.length - FOOTER, FOOTER);
         if (footer.getLong(FOOTER - Long.BYTES) != MAGIC) {
-            throw new IOException(file + " is no index of a TensorFlow checkpoint: its last eight bytes are "
+            throw new IOException(file + " is not the index of a TensorFlow checkpoint: its last eight bytes are "
                     + Long.toHexString(footer.getLong(FOOTER - Long.BYTES)) + ", expected " + Long.toHexString(MAGIC));
         }
-        // That of the block with further information, of which TensorFlow writes none.
+        // The handle of the metaindex block, which TensorFlow leaves empty.
         handle(footer);
         readBlock(handle(footer), (key, value) -> readDataBlock(handle(ByteBuffer.wrap(value))));
     }
 
-    /** One after the other, so that no byte is read twice. */
+    /** Reads data blocks in the order of the file, so that no byte is read twice. */
     private void readDataBlock(Handle handle) throws IOException {
         if (handle.offset < read) {
             throw damaged(handle, "the one before it ends at " + read);
@@ -144,7 +144,7 @@ final class SortedTable {
         }
         int stored = buffer(handle.offset + handle.size + 1, Integer.BYTES).getInt();
         if (MaskedCrc.of(bytes, handle.offset, handle.size + 1) != stored) {
-            throw damaged(handle, "its checksum is another");
+            throw damaged(handle, "its checksum differs");
         }
     }
 
@@ -154,7 +154,7 @@ final class SortedTable {
         }
         last = key;
         if (values.put(text(key), value) != null) {
-            throw new IOException(file + " is damaged: its key \"" + text(key) + "\" is no text");
+            throw new IOException(file + " is damaged: its key \"" + text(key) + "\" is not text in UTF-8");
         }
     }
 
@@ -174,7 +174,7 @@ final class SortedTable {
         return new Handle(length(from), length(from));
     }
 
-    /** A number that counts bytes of this file. */
+    /** A number of bytes in this file. */
     private static int length(ByteBuffer from) throws IOException {
         long value = 0;
         for (int shift = 0; shift < Long.SIZE; shift += 7) {

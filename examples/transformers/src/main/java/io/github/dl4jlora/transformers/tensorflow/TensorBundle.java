@@ -39,7 +39,7 @@ import java.util.zip.CheckedInputStream;
 public final class TensorBundle implements AutoCloseable {
 
     private static final String HEADER = "";
-    /** Of the readers that may read it: BundleHeaderProto.version.min_consumer. */
+    /** The version of this reader, compared with BundleHeaderProto.version.min_consumer. */
     private static final int VERSION = 1;
     private static final int MOST_FILES = 10_000;
     private static final int MOST_DIMENSIONS = 8;
@@ -58,8 +58,8 @@ public final class TensorBundle implements AutoCloseable {
     /**
      * Opens a checkpoint's files and reads its index.
      *
-     * @param prefix what the names of its files have in common: {@code bert_model.ckpt} of {@code bert_model.ckpt.index}
-     * @throws IOException naming the file, if one is not there, or they are not those of a checkpoint, or are damaged
+     * @param prefix the common part of the names of its files: {@code bert_model.ckpt} of {@code bert_model.ckpt.index}
+     * @throws IOException naming the file, if one is missing, or they are damaged or not those of a checkpoint
      */
     public static TensorBundle open(Path prefix) throws IOException {
         Path index = beside(prefix, ".index");
@@ -119,7 +119,7 @@ public final class TensorBundle implements AutoCloseable {
     private void openFiles() throws IOException {
         for (Path file : files) {
             if (!Files.isRegularFile(file)) {
-                throw new IOException(file + " does not exist or is no file, but " + index + " has values in it");
+                throw new IOException(file + " does not exist or is not a file, but " + index + " refers to it");
             }
             data.add(Files.newByteChannel(file, StandardOpenOption.READ));
         }
@@ -148,7 +148,7 @@ public final class TensorBundle implements AutoCloseable {
     /**
      * {@return a tensor's shape, empty for a single number}
      *
-     * @throws IOException if there is no such tensor, or one that {@link #read} refuses by what the index says of it
+     * @throws IOException if there is no such tensor, or {@link #read} would refuse it for what the index says
      */
     public long[] shape(String name) throws IOException {
         BundleEntryProto entry = entries.get(name);
@@ -189,8 +189,8 @@ public final class TensorBundle implements AutoCloseable {
      * Copies a tensor out of the files.
      *
      * @return a new array, FLOAT, of the tensor's shape in 'c' order, in no workspace
-     * @throws IOException naming file and tensor, if there is none of that name, or not one of float numbers in one piece, if its
-     *                     bytes are not those that TensorFlow wrote, or hold NaN or infinity
+     * @throws IOException naming file and tensor, if there is no tensor of that name, if it is not stored as floats in one piece,
+     *                     or if its bytes have changed since TensorFlow wrote them, or contain NaN or infinity
      */
     public INDArray read(String name) throws IOException {
         long[] shape = shape(name);
@@ -209,7 +209,7 @@ public final class TensorBundle implements AutoCloseable {
         if (damaged || notFinite >= 0) {
             array.close();
             throw new IOException(what(name) + " in " + files.get(entry.getShardId()) + (damaged
-                    ? " is damaged: its checksum is another" : " holds NaN or infinity at position " + notFinite));
+                    ? " is damaged: its checksum differs" : " holds NaN or infinity at position " + notFinite));
         }
         return array;
     }

@@ -32,18 +32,19 @@ record WordPieces(byte[] file, Map<String, Integer> ids) {
 
     /**
      * @param size how many tokens the network knows
-     * @throws IOException naming the file, if it is not there, or no such vocabulary
+     * @throws IOException naming the file, if it is missing, or not such a vocabulary
      */
     static WordPieces read(Path vocabulary, long size) throws IOException {
         if (!Files.isRegularFile(vocabulary) || Files.size(vocabulary) > LARGEST) {
-            throw new IOException(vocabulary + " does not exist, is no file, or is larger than " + LARGEST + " bytes");
+            throw new IOException(vocabulary + " does not exist, is not a file, or is larger than " + LARGEST + " bytes");
         }
         byte[] file = Files.readAllBytes(vocabulary);
         Map<String, Integer> ids = new LinkedHashMap<>();
         for (String token : text(vocabulary, file).split("\r?\n")) {
             Integer before = ids.put(token, ids.size());
             if (before != null) {
-                throw new IOException(vocabulary + " has the token \"" + token + "\" in line " + (before + 1) + " and again");
+                throw new IOException(vocabulary + " has the token \"" + token + "\" more than once, first in "
+                        + "line " + (before + 1));
             }
         }
         if (ids.size() != size) {
@@ -61,7 +62,7 @@ record WordPieces(byte[] file, Map<String, Integer> ids) {
         try {
             return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(file)).toString();
         } catch (CharacterCodingException e) {
-            throw new IOException(vocabulary + " is no text in UTF-8", e);
+            throw new IOException(vocabulary + " is not text in UTF-8", e);
         }
     }
 
@@ -73,7 +74,7 @@ record WordPieces(byte[] file, Map<String, Integer> ids) {
     /**
      * https://huggingface.co/docs/tokenizers describes the parts.
      *
-     * @param lowerCase whether the network knows small letters without accents only
+     * @param lowerCase whether the network knows only lower-case letters without accents
      */
     byte[] tokenizerJson(boolean lowerCase) throws IOException {
         Map<String, Object> json = new LinkedHashMap<>();
@@ -85,7 +86,7 @@ record WordPieces(byte[] file, Map<String, Integer> ids) {
         normalizer.put("type", "BertNormalizer");
         normalizer.put("clean_text", true);
         normalizer.put("handle_chinese_chars", true);
-        // As lowercase says.
+        // Null means: as lowercase says.
         normalizer.put("strip_accents", null);
         normalizer.put("lowercase", lowerCase);
         json.put("normalizer", normalizer);

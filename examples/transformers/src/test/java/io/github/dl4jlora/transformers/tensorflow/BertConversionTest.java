@@ -178,7 +178,7 @@ class BertConversionTest {
     static Stream<Arguments> misfits() {
         String query = "bert/encoder/layer_1/attention/self/query/kernel";
         return Stream.of(
-                arguments("nothing", variables(Map::clear), "holds no BERT"),
+                arguments("nothing", variables(Map::clear), "contains no BERT"),
                 arguments("a missing variable", variables(all -> all.remove(query)), "has no tensor \"" + query + "\""),
                 arguments("no head", variables(all -> all.keySet().removeIf(name -> name.startsWith("cls"))),
                         "has no tensor \"cls/predictions/transform/dense/kernel\""),
@@ -189,7 +189,7 @@ class BertConversionTest {
                 arguments("a first layer less", variables(all -> all.keySet().removeIf(name -> name.contains("layer_0"))),
                         "has 0 layers"),
                 arguments("another shape", variables(all -> all.put(query, Nd4j.ones(HIDDEN, 3))),
-                        "\"" + query + "\" has the shape [64, 3], but beside the others it should have [64, 64]"),
+                        "\"" + query + "\" has the shape [64, 3], but according to the others it should have [64, 64]"),
                 arguments("another width", variables(all -> all.put("bert/embeddings/word_embeddings", Nd4j.ones(7, 63))),
                         "hidden size of 63"),
                 arguments("words in a row", variables(all -> all.put("bert/embeddings/word_embeddings", Nd4j.ones(7))),
@@ -228,7 +228,7 @@ class BertConversionTest {
         return Stream.of(
                 arguments(String.join("\n", WORDS) + "\nmore\n", "has 8 tokens, but the network knows 7"),
                 arguments("", "has 1 tokens, but the network knows 7"),
-                arguments(String.join("\n", WORDS).replace("##s", "[PAD]"), "\"[PAD]\" in line 1 and again"),
+                arguments(String.join("\n", WORDS).replace("##s", "[PAD]"), "\"[PAD]\" more than once, first in line 1"),
                 arguments(String.join("\n", WORDS).replace("[MASK]", "mask"), "has no token [MASK]"));
     }
 
@@ -243,7 +243,7 @@ class BertConversionTest {
     @Test
     void aVocabularyThatIsNoTextOrNotThereIsRefused() throws IOException {
         Files.write(vocabulary, "[PAD]\nä".getBytes(StandardCharsets.ISO_8859_1));
-        refused(() -> convert(bert("")), vocabulary.toString(), "no text in UTF-8");
+        refused(() -> convert(bert("")), vocabulary.toString(), "not text in UTF-8");
 
         Files.delete(vocabulary);
         refused(() -> convert(bert("")), vocabulary.toString(), "does not exist");
@@ -276,7 +276,7 @@ class BertConversionTest {
         Files.write(data, values);
         converted = folder.resolve("other/converted");
 
-        refused(() -> BertConversion.convert(prefix, vocabulary, true, converted), "is damaged: its checksum is another");
+        refused(() -> BertConversion.convert(prefix, vocabulary, true, converted), "is damaged: its checksum differs");
         assertThat(Arrays.asList(folder.toFile().list())).contains("deep", "other");
     }
 }

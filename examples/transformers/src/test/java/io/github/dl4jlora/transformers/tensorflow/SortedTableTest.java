@@ -60,7 +60,7 @@ class SortedTableTest {
         return Stream.of(
                 arguments("empty", new byte[0], "has 0 bytes"),
                 arguments("nothing but a footer", Arrays.copyOfRange(good, good.length - 48, good.length), "does not fit"),
-                arguments("cut off", Arrays.copyOf(good, good.length - 1), "is no index of a TensorFlow checkpoint"),
+                arguments("cut off", Arrays.copyOf(good, good.length - 1), "is not the index of a TensorFlow checkpoint"),
                 arguments("another magic", Arrays.copyOf(good, good.length + 8), "last eight bytes are 0, expected db47"),
                 arguments("keys not in order",
                         new TableBytes().of(List.of(Map.entry("b", bytes("1")), Map.entry("a", bytes("2"))), 3),

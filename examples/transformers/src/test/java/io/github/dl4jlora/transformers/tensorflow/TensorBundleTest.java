@@ -100,8 +100,8 @@ class TensorBundleTest {
                 arguments("a negative size", entry(e -> e.setSize(-48)), "has -48 bytes"),
                 arguments("a negative offset", entry(e -> e.setOffset(-1)), "at -1 of"),
                 arguments("an offset beyond the file", entry(e -> e.setOffset(1000)), "at 1000 of"),
-                arguments("another tensor's place", entry(e -> e.setOffset(4)), "is damaged: its checksum is another"),
-                arguments("another checksum", entry(e -> e.setCrc32C(7)), "is damaged: its checksum is another"),
+                arguments("another tensor's place", entry(e -> e.setOffset(4)), "is damaged: its checksum differs"),
+                arguments("another checksum", entry(e -> e.setCrc32C(7)), "is damaged: its checksum differs"),
                 arguments("another file", entry(e -> e.setShardId(1)), "is in file 1 of 1"),
                 arguments("a file before the first", entry(e -> e.setShardId(-1)), "is in file -1 of 1"),
                 arguments("no tensor", (Consumer<BundleFiles>) files -> files.remove(MATRIX), "has no tensor \"bert/kernel\""),
@@ -187,6 +187,6 @@ class TensorBundleTest {
         values[17] ^= 1;
         Files.write(data, values);
 
-        refused("is damaged: its checksum is another");
+        refused("is damaged: its checksum differs");
     }
 }

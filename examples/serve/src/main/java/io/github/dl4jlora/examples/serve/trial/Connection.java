@@ -12,14 +12,14 @@ import java.nio.charset.StandardCharsets;
 import java.util.Locale;
 
 /**
- * A client's connection, kept from request to request, which can be broken off where others would not. For one thread. It
- * costs little, so that a service on the same processors has most of them.
+ * A client's connection, kept from request to request, which can be broken off at unusual points. For one thread. It takes little
+ * processor time, so that a service on the same machine gets most of it.
  */
 final class Connection implements AutoCloseable {
 
     private static final int PATIENCE_MILLIS = 120_000;
     private static final int BUFFER = 1 << 16;
-    /** Of who hangs up in an answer: so small that the service is still writing it. */
+    /** For hanging up during an answer: so small that the service is still writing it. */
     private static final int SMALL_BUFFER = 2_048;
 
     private final URI service;
@@ -57,7 +57,7 @@ final class Connection implements AutoCloseable {
         return request.toByteArray();
     }
 
-    /** Opens a connection if there is none any more. */
+    /** Opens a connection if there is none. */
     Answer ask(byte[] request) throws IOException {
         if (socket == null) {
             open(0);
@@ -141,7 +141,7 @@ final class Connection implements AutoCloseable {
     }
 
     /**
-     * Sends some of a request and leaves, on a connection of its own.
+     * Sends a part of a request and leaves, on a separate connection.
      *
      * @param rudely with a reset instead of an end
      */
@@ -154,7 +154,7 @@ final class Connection implements AutoCloseable {
     }
 
     /**
-     * Reads some of the answer and leaves, on a connection of its own.
+     * Reads a part of the answer and leaves, on a separate connection.
      *
      * @return the answer's status
      */
@@ -178,7 +178,7 @@ final class Connection implements AutoCloseable {
             try {
                 socket.close();
             } catch (IOException e) {
-                // It is of no use any more, whatever it says.
+                // The connection is no longer used, whatever the reason.
             }
             socket = null;
         }

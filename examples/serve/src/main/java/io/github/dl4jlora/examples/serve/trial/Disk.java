@@ -7,7 +7,7 @@ import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
-/** A small disk of its own for the adapters, which can be filled: a tmpfs, where this process may mount one (root on Linux). */
+/** A small separate disk for the adapters, which can be filled: a tmpfs, if this process may mount one (root on Linux). */
 final class Disk implements AutoCloseable {
 
     private static final String SIZE = "size=16m";
@@ -22,7 +22,7 @@ final class Disk implements AutoCloseable {
         this.mounted = mounted;
     }
 
-    /** @param folder an empty one; stays an ordinary one where nothing can be mounted */
+    /** @param folder an empty folder, which stays an ordinary one if nothing can be mounted */
     static Disk at(Path folder) throws InterruptedException {
         return new Disk(folder, run("mount", "-t", "tmpfs", "-o", SIZE, "tmpfs", folder.toString()));
     }
@@ -41,17 +41,17 @@ final class Disk implements AutoCloseable {
         return mounted;
     }
 
-    /** A number that is another one as soon as the disk becomes full or free. */
+    /** A number that changes whenever the disk becomes full or free. */
     int changes() {
         return changes.get();
     }
 
-    /** Whether it was full at some moment since there were so many changes. */
+    /** Whether it was full at some moment since there were {@code before} changes. */
     boolean wasFull(int before) {
         return before % 2 == 1 || changes.get() != before;
     }
 
-    /** Is full for a while, and keeps full what others free. */
+    /** Keeps the disk full for a while, even if others free space. */
     void fill(long millis) throws IOException, InterruptedException {
         try (Full full = new Full()) {
             long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis);
@@ -62,7 +62,7 @@ final class Disk implements AutoCloseable {
         }
     }
 
-    /** Is full until this is closed. */
+    /** Keeps the disk full until this is closed. */
     final class Full implements AutoCloseable {
 
         private final Path filler = folder.resolve(".filler");
@@ -102,6 +102,7 @@ final class Disk implements AutoCloseable {
 
     @Override
     public String toString() {
-        return mounted ? "a disk of its own, which is full now and then" : "never full: only root on Linux can have it so";
+        return mounted ? "a separate disk, which is full now and then" : "never full: only root on Linux can mount a separate "
+                + "disk";
     }
 }

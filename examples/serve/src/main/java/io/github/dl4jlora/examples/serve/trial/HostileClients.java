@@ -9,9 +9,8 @@ import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * Clients that keep connections open and send a byte now and then: of bodies in chunks, of bodies whose length is told, of heads,
- * and of
- * further requests, after they have asked for much that they do not read. Who is sent away is back at once.
+ * Clients that keep connections open and send a byte now and then: of chunked bodies, of bodies with a length, of heads, and of
+ * further requests after they have asked for much that they do not read. A client whose connection is ended comes back at once.
  */
 final class HostileClients implements AutoCloseable {
 
@@ -32,7 +31,7 @@ final class HostileClients implements AutoCloseable {
     private volatile boolean ended;
 
     /**
-     * What one does.
+     * What one kind of client does.
      *
      * @param first is sent at once
      * @param more  is sent now and then
@@ -40,7 +39,7 @@ final class HostileClients implements AutoCloseable {
     private record Kind(String first, String more) {
     }
 
-    /** Begins. */
+    /** Starts the clients. */
     HostileClients(URI service, int count) {
         this.service = service;
         this.sockets = new Socket[count];
@@ -51,7 +50,7 @@ final class HostileClients implements AutoCloseable {
         thread.start();
     }
 
-    /** How often one was. */
+    /** How often a client's connection was ended. */
     int sentAway() {
         return sentAway.get();
     }

@@ -21,12 +21,12 @@ final class LoadClients {
     private final byte[] body;
 
     /**
-     * What they found.
+     * Their measurements.
      *
      * @param rate answers a second
      * @param half milliseconds within which half of the answers came
      * @param tail milliseconds within which 95 % of the answers came
-     * @param work the service's processor time for an answer, in milliseconds: what others do on the machine changes it little
+     * @param work the service's processor time for an answer, in milliseconds: other load on the machine changes it little
      */
     record Found(double rate, double half, double tail, double work) {
     }
@@ -42,7 +42,7 @@ final class LoadClients {
         return Connection.request("POST", "/v1/adapters/" + adapter + "/outputs", Rows.SAFETENSORS, body);
     }
 
-    /** Asks for so many adapters at random, of none if it is 0. */
+    /** Asks for random ones of {@code adapters} adapters, or for the base if it is 0. */
     Found ask(IntFunction<String> names, int adapters, double seconds) {
         double before = processorMillis();
         long end = System.nanoTime() + (long) (seconds * 1e9);
@@ -57,7 +57,7 @@ final class LoadClients {
                 (processorMillis() - before) / millis.size());
     }
 
-    /** NaN where the system does not tell. */
+    /** NaN if the system does not tell. */
     private double processorMillis() {
         return service.process().info().totalCpuDuration().map(time -> (double) time.toMillis()).orElse(Double.NaN);
     }
@@ -70,7 +70,7 @@ final class LoadClients {
         });
     }
 
-    /** What a client asks for next; null when it has done. */
+    /** What a client asks for next; null when it is done. */
     private interface Questions {
         byte[] next();
     }
@@ -90,7 +90,7 @@ final class LoadClients {
                 long from = System.nanoTime();
                 Connection.Answer answer = connection.ask(request);
                 if (answer.status() != 200) {
-                    throw new IOException("The service answers " + answer.status() + ": " + answer.text());
+                    throw new IOException("The service answered " + answer.status() + ": " + answer.text());
                 }
                 millis = answers < millis.length ? millis : Arrays.copyOf(millis, 2 * answers);
                 millis[answers++] = (System.nanoTime() - from) / 1e6;

@@ -33,16 +33,17 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.ToDoubleFunction;
 
-/** What many adapters cost behind a service, and what batches gain. What is compared takes turns. */
-@Command(name = "load", sortOptions = false, description = "Starts the service in processes of its own, with batches and "
-        + "without, and has clients ask it over loopback: for the base alone, and for one of 1, 10, 100, ... adapters at random.")
+/** Measures what many adapters cost behind a service, and what batches gain. Measurements that are compared take turns. */
+@Command(name = "load", sortOptions = false, description = "Starts the service in separate processes, with batches and without, "
+        + "and lets clients ask it over loopback: for the base alone, and for one of 1, 10, 100, ... adapters at random.")
 public final class LoadCommand implements Callable<Integer> {
 
     private static final int LAYERS = 3;
     private static final int RANK = 8;
     private static final int WITHOUT_BATCHES = -1;
 
-    @Option(names = "--clients", paramLabel = "N", defaultValue = "32", description = "How many. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--clients", paramLabel = "N", defaultValue = "32", description = "Number of clients. Default: "
+            + "${DEFAULT-VALUE}.")
     private int clients;
 
     @Option(names = "--adapters", paramLabel = "N", split = ",", defaultValue = "1,10,100,1000,10000",
@@ -50,20 +51,20 @@ public final class LoadCommand implements Callable<Integer> {
     private List<Integer> adapters;
 
     @Option(names = "--width", paramLabel = "N", defaultValue = "2048",
-            description = "Of the network's " + LAYERS + " dense layers. Default: ${DEFAULT-VALUE}.")
+            description = "Width of the network's " + LAYERS + " dense layers. Default: ${DEFAULT-VALUE}.")
     private int width;
 
     @Option(names = "--rounds", paramLabel = "N", defaultValue = "9",
-            description = "How often each is measured, after once more to warm up. Default: ${DEFAULT-VALUE}.")
+            description = "How often each is measured, after one more round to warm up. Default: ${DEFAULT-VALUE}.")
     private int rounds;
 
     @Option(names = "--seconds", paramLabel = "N", defaultValue = "2",
-            description = "How long each time. Default: ${DEFAULT-VALUE}.")
+            description = "Duration of each measurement. Default: ${DEFAULT-VALUE}.")
     private double seconds;
 
     @Option(names = "--hostile", paramLabel = "N", defaultValue = "0",
-            description = "Instead of all that: what so many connections of hostile clients cost the others, which ask for one "
-                    + "of the first number of adapters. A request that is not answered ends it.")
+            description = "Instead measures what this many connections of hostile clients cost the others, which ask for one of "
+                    + "the first number of adapters. Fails if a request is not answered.")
     private int hostile;
 
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
@@ -136,7 +137,7 @@ public final class LoadCommand implements Callable<Integer> {
         for (int i = 0; i < count; i++) {
             Path adapter = Files.createDirectory(all.resolve(name(i)));
             for (String file : List.of(Uploads.CONFIG, Uploads.TENSORS)) {
-                // In memory each is one of its own; on disk they need not be.
+                // In memory the adapters are separate; on disk they can share files.
                 Files.createLink(adapter.resolve(file), one.resolve(file));
             }
         }
@@ -157,12 +158,12 @@ public final class LoadCommand implements Callable<Integer> {
     /**
      * One measurement, and what it is compared with, which was measured right before or after it.
      *
-     * @param other for adapters with batches the base alone, and without batches the same with them
+     * @param other the base alone or, for a measurement without batches, the same with batches
      */
     private record Pair(LoadClients.Found own, LoadClients.Found other) {
     }
 
-    /** Clients beside hostile ones, and right before or after without them. */
+    /** Measures clients with hostile ones, and right before or after without them. */
     private void resist(Path folder, long bytes, PrintWriter out, StatusLine line) throws IOException {
         byte[] body = Rows.safetensors(Nd4j.randn(1, width).toFloatMatrix());
         int count = adapters.get(0);
@@ -188,8 +189,9 @@ public final class LoadCommand implements Callable<Integer> {
         }
         line.clear();
         out.println(Vitals.processor() + ", clients beside the service");
-        out.printf(Locale.ROOT, "%d layers, %d wide; %d clients, one row a request, beside %d hostile ones, who were sent away "
-                + "%d times; medians of %d rounds of %.1f s, with and without them%n%n", LAYERS, width, clients, hostile,
+        out.printf(Locale.ROOT, "%d layers, %d wide; %d clients, one row a request, beside %d hostile ones, which were "
+                + "disconnected %d times; medians of %d rounds of %.1f s, with and without "
+                + "them%n%n", LAYERS, width, clients, hostile,
                 sentAway, rounds, seconds);
         out.print(new ResultTable("", "with", "without", "ratio", "lowest", "highest")
                 .row(compared("answers/s", pairs, LoadClients.Found::rate))
@@ -239,14 +241,14 @@ public final class LoadCommand implements Callable<Integer> {
         return found;
     }
 
-    /** @param first whether the one is measured before what it is compared with: nobody is always the first */
+    /** @param first whether {@code own} is measured before {@code other}: the order alternates */
     private Pair pair(boolean first, LoadClients own, int ownAdapters, LoadClients other, int otherAdapters) {
         LoadClients.Found early = first ? own.ask(LoadCommand::name, ownAdapters, seconds) : null;
         LoadClients.Found found = other.ask(LoadCommand::name, otherAdapters, seconds);
         return new Pair(first ? early : own.ask(LoadCommand::name, ownAdapters, seconds), found);
     }
 
-    /** With how many adapters batches are compared with none. */
+    /** The number of adapters for the comparison with and without batches. */
     private int usual() {
         return adapters.contains(1_000) ? 1_000 : adapters.get(adapters.size() - 1);
     }

@@ -8,7 +8,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 
-/** Rows of numbers as a client writes and reads them, by hand: as the guide's lines in other languages do. */
+/** Writes and reads rows of numbers by hand, as the guide's examples in other languages do. */
 final class Rows {
 
     static final String JSON = "application/json";
@@ -44,7 +44,7 @@ final class Rows {
         return file.array();
     }
 
-    /** Of an answer of either type. */
+    /** Reads an answer of either type. */
     static float[][] read(Connection.Answer answer) throws IOException {
         return answer.type().startsWith(JSON)
                 ? MAPPER.treeToValue(MAPPER.readTree(answer.body()).get("outputs"), float[][].class)

@@ -13,10 +13,10 @@ import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** {@code dl4j-lora serve} as a process of its own, on a free port. */
+/** {@code dl4j-lora serve} in a separate process, on a free port. */
 public final class ServedProcess implements AutoCloseable {
 
-    /** Of those that may be changed. */
+    /** The token of services that may be changed. */
     public static final String TOKEN = "a-token-for-trials";
 
     private static final String VARIABLE = "DL4J_LORA_TOKEN";
@@ -31,19 +31,19 @@ public final class ServedProcess implements AutoCloseable {
     private ServedProcess(Process process, URI address, BufferedReader output) {
         this.process = process;
         this.address = address;
-        // Who is not listened to stops when the pipe is full.
+        // A process whose output nobody reads stops when the pipe is full.
         reader = new Thread(() -> read(output), "what the service says");
         reader.setDaemon(true);
         reader.start();
     }
 
     /**
-     * Waits until it listens.
+     * Starts a service, and waits until it listens.
      *
      * @param jvm     options of its JVM
-     * @param token   null for none: several services may have one folder
+     * @param token   null for none: then several services may share a folder
      * @param options of the command, beside base, adapters and port
-     * @throws IOException if it ends instead; the message has what it said
+     * @throws IOException if it ends instead; the message has its output
      */
     public static ServedProcess start(List<String> jvm, String token, Path base, Path adapters, String... options)
             throws IOException {

@@ -8,9 +8,9 @@ import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
- * What may be behind an adapter's name, and when. A version is valid from when the request that brings it begins until that which
- * brings the next one is answered; an answer is right if it is that of a version that was valid at some moment between its own
- * request's start and end.
+ * Which versions of an adapter may have its name, and when. A version is valid from the start of the request that brings it until
+ * the request that brings the next one is answered; an answer is right if it matches a version that was valid at some moment
+ * between its own request's start and end.
  */
 final class Slot {
 
@@ -20,7 +20,7 @@ final class Slot {
     private static final long OLDEST_NANOS = 300_000_000_000L;
 
     private final String name;
-    /** Held by who changes it: one at a time, so that the order of changes is known. */
+    /** Held during a change: one at a time, so that the order of changes is known. */
     private final Lock change = new ReentrantLock();
     private final List<Span> spans = new ArrayList<>();
 
@@ -55,17 +55,17 @@ final class Slot {
         spans.add(new Span(version, System.nanoTime()));
     }
 
-    /** The request that was begun last was answered: what it brought, and nothing else, is there. */
+    /** The last request succeeded: its version is the only one now. */
     synchronized void succeeded() {
         settle(spans.get(spans.size() - 1).version);
     }
 
-    /** It was refused. */
+    /** The last request was refused. */
     synchronized void failed() {
         spans.remove(spans.size() - 1);
     }
 
-    /** What is there was found out in another way. */
+    /** The current version was found out in another way. */
     synchronized void settle(int version) {
         long now = System.nanoTime();
         Span kept = null;
@@ -82,7 +82,7 @@ final class Slot {
         kept.until = Long.MAX_VALUE;
     }
 
-    /** Versions that were valid at some moment between two. */
+    /** Versions that were valid at some moment between {@code start} and {@code end}. */
     synchronized Set<Integer> possible(long start, long end) {
         Set<Integer> versions = new TreeSet<>();
         spans.stream().filter(span -> span.from <= end && span.until >= start).forEach(span -> versions.add(span.version));

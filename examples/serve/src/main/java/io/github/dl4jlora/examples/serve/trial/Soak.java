@@ -15,13 +15,13 @@ import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
-/** A service in a process of its own, its clients, and what happens to it. */
+/** A service in a separate process, its clients, and what happens to it. */
 final class Soak implements AutoCloseable {
 
     private static final int SLOTS = 16;
     private static final long PATIENCE_MILLIS = 60_000;
     private static final long WAIT_MILLIS = 50;
-    /** The heap is there from the start, so that what grows is something else. Adapters have less room than they need. */
+    /** The heap is allocated from the start, so that any growth is outside of it. Adapters have less room than they need. */
     private static final List<String> JVM = List.of("-Xms256m", "-Xmx256m", "-XX:+AlwaysPreTouch",
             "-Dorg.bytedeco.javacpp.maxbytes=256m", "-Dorg.bytedeco.javacpp.maxphysicalbytes=0");
     private static final String[] OPTIONS = {"--max-upload", String.valueOf(SoakClient.MOST_BYTES), "--max-bytes", "40k",
@@ -34,14 +34,14 @@ final class Soak implements AutoCloseable {
     private final Path base;
     private final Path adapters;
     private final Disk disk;
-    /** Clients hold the one for reading while they do something. */
+    /** Clients hold the read lock while they act. */
     private final ReadWriteLock gate = new ReentrantReadWriteLock(true);
     private final List<Thread> clients = new ArrayList<>();
     private volatile ServedProcess served;
     private volatile boolean down;
     private volatile boolean ending;
 
-    /** @param folder an empty one */
+    /** @param folder an empty folder */
     Soak(Path folder) throws IOException, InterruptedException {
         versions = new Versions(folder);
         spoilt = versions.spoilt(folder, SoakClient.MOST_BYTES);
@@ -89,7 +89,7 @@ final class Soak implements AutoCloseable {
         return served.address();
     }
 
-    /** Whether nobody can expect an answer. */
+    /** Whether no answer can be expected. */
     boolean isDown() {
         return down;
     }
@@ -124,14 +124,14 @@ final class Soak implements AutoCloseable {
         }
     }
 
-    /** While the clients go on. */
+    /** Fills the disk while the clients go on. */
     void fillDisk(long millis) throws IOException, InterruptedException {
         if (disk.isOwn()) {
             disk.fill(millis);
         }
     }
 
-    /** Whatever is under way; the next process finds whole adapters. */
+    /** Kills the service, whatever is under way; the next process must find complete adapters. */
     void kill() throws IOException, InterruptedException {
         down = true;
         served.kill();
@@ -145,7 +145,7 @@ final class Soak implements AutoCloseable {
         }
     }
 
-    /** Of the process, while nobody asks for anything; empty where the system does not tell. */
+    /** Measures the process while nobody asks for anything; empty if the system does not tell. */
     Optional<Vitals> measure() throws IOException, InterruptedException {
         gate.writeLock().lock();
         try {
@@ -159,7 +159,7 @@ final class Soak implements AutoCloseable {
         return Vitals.of(served.process());
     }
 
-    /** Each adapter is there, loads, and is one that may be there; nothing is left of what was under way. */
+    /** Checks that each adapter loads and is a version that may be there, and that nothing is left of what was under way. */
     private void verifyFolder() throws IOException {
         for (Slot slot : slots) {
             Path place = adapters.resolve(slot.name());
@@ -176,11 +176,11 @@ final class Soak implements AutoCloseable {
         }
         Set<String> left = left();
         if (!left.isEmpty()) {
-            tally.fault("on disk is left " + left);
+            tally.fault("left on disk: " + left);
         }
     }
 
-    /** What is in the folder beside adapters, and beside the places for what is under way. */
+    /** What is in the folder other than adapters and the places for what is under way. */
     private Set<String> left() throws IOException {
         Set<String> left = new TreeSet<>();
         try (Stream<Path> files = Files.walk(adapters)) {
@@ -191,17 +191,17 @@ final class Soak implements AutoCloseable {
         return left;
     }
 
-    /** The clients go, everything that was under way ends, and what is there is what should be; then the service ends too. */
+    /** Ends the clients, waits until nothing is under way, and checks the folder; then ends the service. */
     void end() throws IOException, InterruptedException {
         ending = true;
         for (Thread client : clients) {
             client.join();
         }
-        await("the service still keeps something of who left", () -> {
+        await("the service still keeps files of clients that left", () -> {
             try {
                 return left().isEmpty();
             } catch (IOException e) {
-                // Files go while they are listed.
+                // Files disappear while they are listed.
                 return false;
             }
         });
@@ -235,7 +235,7 @@ final class Soak implements AutoCloseable {
         }
     }
 
-    /** What the last process said that is no news. */
+    /** Unexpected output of the last process. */
     List<String> said() throws InterruptedException {
         return served.said().stream().filter(line -> !line.equals("Ended.")).toList();
     }

@@ -10,10 +10,10 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 
-/** One of many clients: does at random what clients do, and knows what must come of it. */
+/** One of many clients: does random things that clients do, and knows the right outcomes. */
 final class SoakClient implements AutoCloseable {
 
-    /** Of the largest upload that the service takes. */
+    /** Bytes of the largest upload that the service accepts. */
     static final int MOST_BYTES = 3 << 20;
 
     private static final String AUTHORIZATION = "Authorization: Bearer " + ServedProcess.TOKEN;
@@ -36,7 +36,7 @@ final class SoakClient implements AutoCloseable {
         this.random = new Random(seed);
     }
 
-    /** One thing of many. */
+    /** Does one thing at random. */
     void act() {
         if (connection == null || !connection.service().equals(soak.service())) {
             close();
@@ -86,7 +86,7 @@ final class SoakClient implements AutoCloseable {
                 + "/outputs", type, body);
     }
 
-    /** For an adapter, a mix of two, or none. */
+    /** Asks for the outputs of an adapter, a mix of two, or the base. */
     private void ask(List<Slot> slots) throws IOException {
         boolean json = random.nextBoolean();
         int input = random.nextInt(Versions.INPUTS);
@@ -108,12 +108,12 @@ final class SoakClient implements AutoCloseable {
             tally.answer();
             float[][] rows = Rows.read(answer);
             if (mixes(possible).stream().noneMatch(weights -> versions.isRight(rows, input, weights))) {
-                tally.fault("a wrong answer: " + mix + ", input " + input + ", is that of none of the versions " + possible);
+                tally.fault("a wrong answer: " + mix + ", input " + input + ", matches none of the versions " + possible);
             }
         }
     }
 
-    /** All that slots with these versions may stand for. */
+    /** All mixes that slots with these versions may mean. */
     private static List<Map<Integer, Double>> mixes(List<Set<Integer>> possible) {
         List<Map<Integer, Double>> mixes = List.of(Map.of());
         for (int i = 0; i < possible.size(); i++) {
@@ -133,7 +133,7 @@ final class SoakClient implements AutoCloseable {
         return mixes;
     }
 
-    /** Puts a version that is not there, or, one time in eight, deletes. */
+    /** Puts another version, or, one time in eight, deletes. */
     private void change() throws IOException {
         Slot slot = anySlot();
         if (!slot.change().tryLock()) {
@@ -178,14 +178,14 @@ final class SoakClient implements AutoCloseable {
         int disk = soak.disk().changes();
         Connection.Answer answer = send(Connection.request("PUT", "/v1/adapters/" + anySlot().name(), spoilt.type(),
                 spoilt.body(), AUTHORIZATION));
-        refused("put what is spoilt: " + spoilt.kind(), answer, Set.of(spoilt.status()), disk);
+        refused("put a damaged upload: " + spoilt.kind(), answer, Set.of(spoilt.status()), disk);
     }
 
     private void refused(String what, Connection.Answer answer, Set<Integer> statuses, int disk) {
         if (answer.status() == 507 && soak.disk().wasFull(disk)) {
             tally.other("507 disk full");
         } else if (statuses.contains(answer.status()) && !answer.text().contains("No space")) {
-            // It is not the client's fault that a disk is full.
+            // A full disk must not be reported as the client's fault.
             tally.other(answer.status() + " upload");
         } else {
             unexpected(what, answer);
@@ -196,13 +196,13 @@ final class SoakClient implements AutoCloseable {
         tally.fault("an unexpected status " + answer.status() + ", " + what + ": " + answer.text());
     }
 
-    /** In the middle of a request, or of an answer; nothing comes of it. */
+    /** Leaves in the middle of a request or an answer, which must have no effect. */
     private void leave() throws IOException {
         tally.request();
         switch (random.nextInt(3)) {
             case 0 -> {
                 byte[] upload = put(anySlot(), random.nextInt(Versions.COUNT));
-                // Of a zip's first half at most one file is whole.
+                // The first half of a zip has at most one complete file.
                 connection.leaveInRequest(upload, 1 + random.nextInt(upload.length / 2), random.nextBoolean());
                 tally.other("left in an upload");
             }

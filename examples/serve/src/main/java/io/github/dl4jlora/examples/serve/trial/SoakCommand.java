@@ -24,21 +24,23 @@ import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 
 /**
- * Whether a service keeps working. In the first third of the time it is killed now and then; in the rest one process has to keep
- * its memory, descriptors and threads. Its disk is full once in a minute.
+ * Checks that a service keeps working. In the first third of the time it is killed now and then; in the rest, one process must
+ * not grow in memory, descriptors or threads. Its disk is full once a minute.
  */
-@Command(name = "soak", sortOptions = false, description = "Starts the service in a process of its own and has many clients ask "
+@Command(name = "soak", sortOptions = false, description = "Starts the service in a separate process and lets many clients ask "
         + "it, change its adapters, send damaged ones and hang up; fills its disk and kills it. Every answer is compared with "
-        + "that of a network made for its adapters alone. Exit code 1 if anything was not as it should be.")
+        + "that of a network made only for its adapters. Exit code 1 if anything was wrong.")
 public final class SoakCommand implements Callable<Integer> {
 
     private static final long LONGEST_FULL_MILLIS = 2_000;
     private static final double MINUTE_MILLIS = 60_000;
 
-    @Option(names = "--minutes", paramLabel = "N", defaultValue = "10", description = "How long. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--minutes", paramLabel = "N", defaultValue = "10", description = "Duration in minutes. Default: "
+            + "${DEFAULT-VALUE}.")
     private double minutes;
 
-    @Option(names = "--clients", paramLabel = "N", defaultValue = "64", description = "How many. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--clients", paramLabel = "N", defaultValue = "64", description = "Number of clients. Default: "
+            + "${DEFAULT-VALUE}.")
     private int clients;
 
     @Option(names = "--growth", paramLabel = "RATIO", defaultValue = "1.2",
@@ -46,7 +48,7 @@ public final class SoakCommand implements Callable<Integer> {
                     + "${DEFAULT-VALUE}.")
     private double growth;
 
-    @Option(names = "--seed", paramLabel = "N", defaultValue = "1", description = "Of when things happen. Default: "
+    @Option(names = "--seed", paramLabel = "N", defaultValue = "1", description = "Seed of the times of events. Default: "
             + "${DEFAULT-VALUE}.")
     private long seed;
 
@@ -58,7 +60,7 @@ public final class SoakCommand implements Callable<Integer> {
 
     private final List<Event> events = new ArrayList<>();
     private PrintWriter out;
-    /** Answers until the last minute. */
+    /** Answers up to the last minute. */
     private long told;
     private Optional<Vitals> warm = Optional.empty();
 
@@ -91,7 +93,7 @@ public final class SoakCommand implements Callable<Integer> {
         Path folder = Files.createTempDirectory("dl4j-lora-soak");
         line.show(() -> "Starts the service");
         try (Soak soak = new Soak(folder)) {
-            // Who ends this program with a signal ends the service, and frees the disk, with it.
+            // A signal that ends this program also ends the service, and frees the disk.
             Thread hook = new Thread(() -> end(soak, folder), "ends the soak");
             Runtime.getRuntime().addShutdownHook(hook);
             say(line, String.format(Locale.ROOT, "%s; %d clients for %.1f minutes; the adapters' folder: %s", Vitals.processor(),
@@ -110,7 +112,7 @@ public final class SoakCommand implements Callable<Integer> {
             soak.close();
             deleteAll(folder);
         } catch (IOException e) {
-            // It lies among what is temporary.
+            // The folder is a temporary one.
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
@@ -160,7 +162,7 @@ public final class SoakCommand implements Callable<Integer> {
         told = tally.answers();
         say(line, String.format(Locale.ROOT, "minute %d: %,d requests, %.0f answers/s, faults %d; beside answers: %s; %s", minute,
                 tally.requests(), (told - before) / 60.0, tally.faultsInAll(), tally.others(),
-                soak.vitals().map(Vitals::toString).orElse("what it uses is not told by this system")));
+                soak.vitals().map(Vitals::toString).orElse("its resources are unknown on this system")));
     }
 
     private void say(StatusLine line, String text) {

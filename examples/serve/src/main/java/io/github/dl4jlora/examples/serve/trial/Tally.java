@@ -7,7 +7,7 @@ import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.stream.Collectors;
 
-/** What was asked and what came of it, counted by many threads. */
+/** Counts requests and their outcomes, on many threads. */
 final class Tally {
 
     private static final int MOST_TOLD = 20;
@@ -22,17 +22,17 @@ final class Tally {
         requests.increment();
     }
 
-    /** With what was asked for. */
+    /** The outputs that were asked for. */
     void answer() {
         answers.increment();
     }
 
-    /** Something else, as it should be: {@code 400 bomb}. */
+    /** Another expected outcome: {@code 400 bomb}. */
     void other(String kind) {
         others.computeIfAbsent(kind, key -> new LongAdder()).increment();
     }
 
-    /** As it should not be. */
+    /** An unexpected outcome. */
     synchronized void fault(String what) {
         faultsInAll++;
         if (faults.size() < MOST_TOLD) {
@@ -52,7 +52,7 @@ final class Tally {
         return faultsInAll;
     }
 
-    /** The first of them. */
+    /** The first faults. */
     synchronized List<String> faults() {
         return List.copyOf(faults);
     }

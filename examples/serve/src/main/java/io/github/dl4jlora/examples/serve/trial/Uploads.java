@@ -12,13 +12,13 @@ import java.util.TreeSet;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 
-/** Adapters as they are sent, whole and spoilt. */
+/** Adapters as they are sent, intact and damaged. */
 public final class Uploads {
 
     public static final String CONFIG = "adapter_config.json";
     public static final String TENSORS = "adapter_model.safetensors";
     public static final String ZIP = "application/zip";
-    /** Of what {@link #form} makes. */
+    /** The content type of {@link #form}. */
     public static final String FORM = "multipart/form-data; boundary=x";
 
     private Uploads() {
@@ -66,12 +66,12 @@ public final class Uploads {
         return bytes.toByteArray();
     }
 
-    /** A safetensors file that claims a header of so many bytes, and has none. */
+    /** A safetensors file that claims a header of {@code length} bytes, and has none. */
     public static byte[] header(long length) {
         return ByteBuffer.allocate(64).order(ByteOrder.LITTLE_ENDIAN).putLong(length).array();
     }
 
-    /** Instead of the last number. */
+    /** With NaN in place of the last number. */
     public static byte[] withNaN(byte[] tensors) {
         ByteBuffer bytes = ByteBuffer.wrap(tensors.clone()).order(ByteOrder.LITTLE_ENDIAN);
         bytes.putFloat(bytes.limit() - 4, Float.NaN);

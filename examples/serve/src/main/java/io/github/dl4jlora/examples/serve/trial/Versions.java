@@ -25,7 +25,7 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Collectors;
 
-/** A small base, adapters that differ much, and what a network of each one's own computes for a few inputs. */
+/** A small base, adapters that differ a lot, and what separate networks for them compute for a few inputs. */
 final class Versions {
 
     static final int COUNT = 24;
@@ -43,7 +43,7 @@ final class Versions {
     private final List<float[][]> inputs = new ArrayList<>();
     private final Map<Map<Integer, Double>, List<float[][]>> expected = new ConcurrentHashMap<>();
 
-    /** @param folder where files may lie */
+    /** @param folder for files */
     Versions(Path folder) throws IOException {
         for (int version = 0; version < COUNT; version++) {
             LoRAAdapter adapter = adapter(base, version);
@@ -97,7 +97,7 @@ final class Versions {
         return files.get(version);
     }
 
-    /** Which of them a folder holds; it can be loaded, too. */
+    /** The version in a folder, which is also loaded as a check. */
     int identify(Path adapter) throws IOException {
         LoRAAdapter.load(adapter);
         Map<String, byte[]> there = Uploads.files(adapter);
@@ -107,7 +107,7 @@ final class Versions {
                 return version;
             }
         }
-        throw new IOException(adapter.getFileName() + " is none that was sent");
+        throw new IOException(adapter.getFileName() + " is not a version that was sent");
     }
 
     /**
@@ -118,7 +118,7 @@ final class Versions {
     record Spoilt(String kind, String type, byte[] body, int status) {
     }
 
-    /** @param largest bytes of the largest upload that is taken */
+    /** @param largest bytes of the largest upload that is accepted */
     List<Spoilt> spoilt(Path folder, int largest) throws IOException {
         byte[] config = files.get(0).get(Uploads.CONFIG);
         byte[] tensors = files.get(0).get(Uploads.TENSORS);
@@ -135,7 +135,7 @@ final class Versions {
                 zip("no zip", new byte[5_000]),
                 new Spoilt("bomb", Uploads.ZIP, Uploads.bomb(), 413),
                 new Spoilt("too large", Uploads.ZIP, new byte[largest + 1], 413),
-                // So large that it comes to the disk before it is looked at.
+                // So large that it is on disk before it is checked.
                 new Spoilt("zeros", Uploads.FORM, Uploads.form(Map.of(Uploads.CONFIG, config, Uploads.TENSORS,
                         new byte[largest / 2])), 400));
     }
@@ -166,7 +166,7 @@ final class Versions {
         return right;
     }
 
-    /** A copy. */
+    /** A copy of the expected output. */
     float[][] output(Map<Integer, Double> mix, int input) {
         return Arrays.stream(outputs(mix).get(input)).map(float[]::clone).toArray(float[][]::new);
     }
@@ -178,7 +178,7 @@ final class Versions {
     private List<float[][]> compute(Map<Integer, Double> mix) {
         MultiLayerNetwork network = mix.isEmpty() ? base : LoRA.apply(base, adapter(mix));
         synchronized (this) {
-            // The base is no network for several threads.
+            // The base is for one thread at a time.
             return inputs.stream().map(rows -> network.output(Nd4j.createFromArray(rows)).toFloatMatrix())
                     .collect(Collectors.toList());
         }

@@ -11,19 +11,19 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * What a JVM uses, as Linux and the JDK's jcmd tell it.
+ * Resources that a JVM uses, from Linux and the JDK's jcmd.
  *
  * @param resident    bytes
  * @param descriptors open ones
  * @param threads     running ones
- * @param heap        bytes that are in use after its garbage is collected; 0 where that was not asked for, or there is no jcmd
+ * @param heap        bytes in use after garbage collection; 0 if it was not measured, or there is no jcmd
  */
 record Vitals(long resident, long descriptors, long threads, long heap) {
 
     private static final Path PROCESSES = Path.of("/proc");
     private static final Pattern USED = Pattern.compile("heap .*used (\\d+)K");
 
-    /** Empty where the system does not tell. */
+    /** Empty if the system does not tell. */
     static Optional<Vitals> of(Process process) throws IOException {
         Path place = PROCESSES.resolve(String.valueOf(process.pid()));
         if (!Files.isReadable(place.resolve("status"))) {
@@ -39,9 +39,9 @@ record Vitals(long resident, long descriptors, long threads, long heap) {
                 .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", ""))).findFirst().orElse(0);
     }
 
-    /** After its garbage is collected. */
+    /** After garbage collection. */
     static Optional<Vitals> settled(Process process) throws IOException, InterruptedException {
-        // Twice: what the first finds may hold memory outside of the heap, which is let go of afterwards.
+        // Twice: objects that the first finds may hold memory outside of the heap, which is freed afterwards.
         for (int i = 0; i < 2; i++) {
             jcmd(process, "GC.run");
             Thread.sleep(500);
@@ -61,7 +61,7 @@ record Vitals(long resident, long descriptors, long threads, long heap) {
         return new String(asked.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     }
 
-    /** The name that the processor gives itself. */
+    /** The processor's own name. */
     static String processor() throws IOException {
         Path info = PROCESSES.resolve("cpuinfo");
         String name = "unknown";

@@ -46,6 +46,6 @@ class VersionsTest {
         byte[] bytes = Files.readAllBytes(tensors);
         bytes[bytes.length - 4] ^= 1;
         Files.write(tensors, bytes);
-        assertThatIOException().isThrownBy(() -> versions.identify(adapter)).withMessageContaining("none that was sent");
+        assertThatIOException().isThrownBy(() -> versions.identify(adapter)).withMessageContaining("not a version that was sent");
     }
 }
