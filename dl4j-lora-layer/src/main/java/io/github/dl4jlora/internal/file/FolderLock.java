@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.file;
 
 import io.github.dl4jlora.internal.common.FileIdentity;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -20,6 +21,7 @@ import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFileAttributeView;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ThreadLocalRandom;
@@ -66,7 +68,7 @@ final class FolderLock implements AutoCloseable {
     interface Attempt {
 
         /** @return the lock; null as long as somebody else has it */
-        FolderLock lock() throws IOException;
+        @Nullable FolderLock lock() throws IOException;
     }
 
     /** Work that needs the lock. */
@@ -85,12 +87,12 @@ final class FolderLock implements AutoCloseable {
      * @throws IOException         if the folder cannot be written to, or somebody has held it for a minute
      */
     static FolderLock of(Path folder) throws IOException {
-        FolderLock[] lock = new FolderLock[1];
+        @Nullable FolderLock[] lock = new FolderLock[1];
         inTurn(folder, attempt -> {
             lock[0] = attempt.lock();
             return lock[0] != null;
         });
-        return lock[0];
+        return Objects.requireNonNull(lock[0]);
     }
 
     /**
@@ -109,7 +111,7 @@ final class FolderLock implements AutoCloseable {
         throw new IOException("another program has been writing to it for a minute. End that, or choose another name");
     }
 
-    private static FolderLock attempted(Path folder, int[] denied) throws IOException {
+    private static @Nullable FolderLock attempted(Path folder, int[] denied) throws IOException {
         try {
             return tried(folder, IN_PLACE);
         } catch (NoSuchFileException e) {
@@ -129,12 +131,12 @@ final class FolderLock implements AutoCloseable {
     /**
      * {@return the lock of a folder that was just made beside its target; null if somebody has taken the folder for a left-over}
      */
-    static FolderLock ofPrepared(Path folder) throws IOException {
+    static @Nullable FolderLock ofPrepared(Path folder) throws IOException {
         return tried(folder, PREPARED);
     }
 
     /** {@return the lock of a folder that nobody holds any more; null if somebody does, or if that cannot be known} */
-    static FolderLock ofLeftOver(Path folder) throws IOException {
+    static @Nullable FolderLock ofLeftOver(Path folder) throws IOException {
         FolderLock lock = tried(folder, (byte) 0);
         if (lock != null && !lock.isLocked) {
             HELD.remove(lock.key);
@@ -149,7 +151,7 @@ final class FolderLock implements AutoCloseable {
         return FileIdentity.of(folder.resolve(NAME)).size() > 0;
     }
 
-    private static FolderLock tried(Path folder, byte kind) throws IOException {
+    private static @Nullable FolderLock tried(Path folder, byte kind) throws IOException {
         if (!HELD.add(folder)) {
             return null;
         }
@@ -164,7 +166,7 @@ final class FolderLock implements AutoCloseable {
         return lock;
     }
 
-    private static FolderLock locked(Path folder, byte kind) throws IOException {
+    private static @Nullable FolderLock locked(Path folder, byte kind) throws IOException {
         Path file = folder.resolve(NAME);
         FileChannel channel = FileChannel.open(file, Set.of(StandardOpenOption.CREATE, StandardOpenOption.READ,
                 StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS));
@@ -199,7 +201,7 @@ final class FolderLock implements AutoCloseable {
         }
     }
 
-    private static FileLock systems(FileChannel channel) throws NoLocks {
+    private static @Nullable FileLock systems(FileChannel channel) throws NoLocks {
         try {
             return channel.tryLock();
         } catch (OverlappingFileLockException byAnotherClassLoader) {
