@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -39,7 +40,7 @@ final class FairBatcher {
             if (!byArrival.remove(pending)) {
                 return false;
             }
-            Deque<Pending> own = byOwner.get(pending.owner());
+            Deque<Pending> own = Objects.requireNonNull(byOwner.get(pending.owner()));
             own.remove(pending);
             if (own.isEmpty()) {
                 byOwner.remove(pending.owner());
