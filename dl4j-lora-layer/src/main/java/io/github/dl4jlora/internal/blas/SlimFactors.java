@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.blas;
 
+import com.google.errorprone.annotations.concurrent.GuardedBy;
 import org.bytedeco.javacpp.FloatPointer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataBuffer;
@@ -20,7 +21,9 @@ public final class SlimFactors {
     private final int nIn;
     private final int rank;
     private final int nOut;
+    @GuardedBy("this")
     private @Nullable INDArray a;
+    @GuardedBy("this")
     private @Nullable INDArray b;
 
     /** Two arrays, which are not copied. */
