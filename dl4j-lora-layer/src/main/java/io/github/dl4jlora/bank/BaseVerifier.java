@@ -25,6 +25,7 @@ final class BaseVerifier implements AutoCloseable {
      * @param check throws an IllegalStateException if the base has changed; it was done just now
      * @param every null for never
      */
+    @SuppressWarnings("FutureReturnValueIgnored") // The task logs what it throws.
     BaseVerifier(Runnable check, @Nullable Duration every) {
         this.check = check;
         this.clock = every == null ? null : Executors.newSingleThreadScheduledExecutor(work -> {

@@ -129,6 +129,7 @@ final class FairBatcher {
      * @param all whether everything counts as ready
      * @return empty if nothing is ready
      */
+    @SuppressWarnings("ModifyCollectionInEnhancedForLoop") // It returns right after.
     List<Pending> take(long now, boolean all) {
         for (Map.Entry<Object, Line> entry : lines.entrySet()) {
             Line line = entry.getValue();

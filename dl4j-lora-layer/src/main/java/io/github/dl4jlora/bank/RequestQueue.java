@@ -73,6 +73,7 @@ final class RequestQueue {
      * @throws BankOverloadedException if too many wait
      * @throws IllegalStateException   if the queue is closed
      */
+    @SuppressWarnings("FutureReturnValueIgnored") // Both calls return, or depend on, what is returned here.
     CompletableFuture<INDArray[]> submit(BankRequest request, @Nullable Duration timeout) {
         Pending pending = new Pending(request, maxBatch > 1 && request.examples() < maxBatch
                 && Arrays.stream(request.features().inputs()).allMatch(input -> input.size(0) == request.examples()));
@@ -256,6 +257,8 @@ final class RequestQueue {
         }
     }
 
+    /** The caller asks in a loop. */
+    @SuppressWarnings("WaitNotInLoop")
     private void await(long nanos) {
         try {
             if (nanos == Long.MAX_VALUE) {

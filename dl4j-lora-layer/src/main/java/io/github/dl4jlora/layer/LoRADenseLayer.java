@@ -150,6 +150,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
 
     /** DL4J asks for it with every parameter in every step. */
     @Override
+    @SuppressWarnings("ReferenceEquality")
     public AdapterLayout layout() {
         adapted();
         if (layout == null || layoutOf != lora) {

@@ -36,6 +36,8 @@ public final class FrozenWeights {
     private final String id;
     private final String signature;
     private final Storage storage;
+    /** Never read, only held. */
+    @SuppressWarnings("UnusedVariable")
     private @Nullable Object siblings;
 
     private FrozenWeights(INDArray values, String signature, boolean own) {

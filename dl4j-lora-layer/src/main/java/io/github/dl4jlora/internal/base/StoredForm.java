@@ -82,7 +82,11 @@ public record StoredForm(@JsonProperty("scheme") Quantization scheme, @JsonPrope
                     + baseId + ", parts " + parts + ". Restore the configuration from its file, or adapt the base again");
         }
         parts = List.copyOf(parts);
-        parts.stream().mapToLong(Part::size).reduce(0, Math::addExact);
+        long sum = 0;
+        for (Part part : parts) {
+            // Throws where the sum is out of range.
+            sum = Math.addExact(sum, part.size());
+        }
     }
 
     /** The part of the content id's input that is not values. */

@@ -93,6 +93,7 @@ public final class OwnFootprints {
      *
      * @param origin as the base configures it
      */
+    @SuppressWarnings("ReferenceEquality")
     public static Footprint ofFrozen(Layer origin, Passage passage) {
         Layer stock = StockLayers.unwrap(origin);
         if (stock instanceof BatchNormalization) {

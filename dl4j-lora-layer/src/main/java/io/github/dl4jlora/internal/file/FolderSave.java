@@ -190,7 +190,7 @@ final class FolderSave {
                 for (String name : files.keySet()) {
                     AtomicFile.move(prepared.path().resolve(name), save.staged(name));
                 }
-                commit(place, save);
+                commit(save);
             }
         }
         // The lock's file lies in the folder that is visible now, and the end of the program no longer waits after this.
@@ -243,7 +243,7 @@ final class FolderSave {
                 for (Map.Entry<String, AtomicFile.Content> file : files.entrySet()) {
                     AtomicFile.fill(save.staged(file.getKey()), file.getValue());
                 }
-                commit(place, save);
+                commit(save);
             }
             return true;
         } catch (NoSuchFileException e) {
@@ -251,7 +251,7 @@ final class FolderSave {
         }
     }
 
-    private void commit(Path place, InPlaceSave save) throws IOException {
+    private void commit(InPlaceSave save) throws IOException {
         save.recover();
         save.commit(isNewOnly);
     }

@@ -115,7 +115,9 @@ final class RebuiltNetworks {
 
         // All others end in one of these.
 
+        /** Nothing to lock: it only throws. */
         @Override
+        @SuppressWarnings("UnsynchronizedOverridesSynchronized")
         public void fit(MultiDataSetIterator iterator) {
             throw nothingTrains();
         }
@@ -141,6 +143,7 @@ final class RebuiltNetworks {
         }
 
         @Override
+        @SuppressWarnings("ReferenceEquality")
         public ComputationGraph convertDataType(DataType type) {
             ComputationGraph converted = super.convertDataType(type);
             return converted == this ? this : copy(converted);
@@ -162,7 +165,9 @@ final class RebuiltNetworks {
 
         // All others end in one of these.
 
+        /** Nothing to lock: it only throws. */
         @Override
+        @SuppressWarnings("UnsynchronizedOverridesSynchronized")
         public void fit(DataSetIterator iterator) {
             throw nothingTrains();
         }
@@ -193,6 +198,7 @@ final class RebuiltNetworks {
         }
 
         @Override
+        @SuppressWarnings("ReferenceEquality")
         public MultiLayerNetwork convertDataType(DataType type) {
             MultiLayerNetwork converted = super.convertDataType(type);
             return converted == this ? this : copy(converted);

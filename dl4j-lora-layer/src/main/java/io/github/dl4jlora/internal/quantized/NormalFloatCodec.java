@@ -197,7 +197,7 @@ final class NormalFloatCodec implements LineCodec {
                     restoreBlock(codes, codesAt + from / 2, magnitude, to, at + from);
                 } else {
                     restoreBytes(codes, codesAt + from / 2, count / 2, magnitude, to, at + from);
-                    if (count % 2 == 1) {
+                    if (count % 2 != 0) {
                         to[at + length - 1] = LOW[codes[codesAt + length / 2] & BYTE] * magnitude;
                     }
                 }

@@ -175,6 +175,7 @@ public final class Adapter {
         changed.run();
     }
 
+    @SuppressWarnings("ReferenceEquality")
     private void requireSameSettings() {
         LoRASettings now = conf.get().settings();
         if (now != settings && !now.equals(settings)) {
@@ -215,7 +216,10 @@ public final class Adapter {
      */
     public void afterSteps(BooleanSupplier again) {
         BooleanSupplier before = afterStep;
-        afterStep = before == null ? again : () -> before.getAsBoolean() | again.getAsBoolean();
+        afterStep = before == null ? again : () -> {
+            boolean wantsMore = before.getAsBoolean();
+            return again.getAsBoolean() || wantsMore;
+        };
     }
 
     /** To be called after each step of training. */

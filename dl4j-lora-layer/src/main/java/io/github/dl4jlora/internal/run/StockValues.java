@@ -36,6 +36,7 @@ public final class StockValues {
     private final Map<String, FrozenMatrix> matrices = new HashMap<>();
     private @Nullable Map<String, INDArray> arrays;
     /** Never read, only held: a cast of the frozen values lasts as long as somebody holds it. */
+    @SuppressWarnings("UnusedVariable")
     private @Nullable INDArray held;
 
     StockValues(Supplier<? extends AdaptedConfiguration> conf, Supplier<INDArray> view, DataType type) {

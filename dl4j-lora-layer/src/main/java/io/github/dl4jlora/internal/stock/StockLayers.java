@@ -182,6 +182,7 @@ public final class StockLayers {
      * @param values     flat, shape {@code [n]}; null for a layer without parameters
      * @param initialize whether to fill them with a fresh start
      */
+    @SuppressWarnings("ReferenceEquality")
     public static org.deeplearning4j.nn.api.Layer running(NeuralNetConfiguration conf,
             @Nullable Collection<TrainingListener> listeners, int index, @Nullable INDArray values, boolean initialize,
             DataType type) {
@@ -211,6 +212,7 @@ public final class StockLayers {
     }
 
     /** The layer in a form that writes to no parameters when it is made; the layer itself where nothing inside it does. */
+    @SuppressWarnings("ReferenceEquality")
     private static Layer unwritten(Layer layer) {
         if (layer instanceof Bidirectional both) {
             return new UnwrittenBidirectional(both);
