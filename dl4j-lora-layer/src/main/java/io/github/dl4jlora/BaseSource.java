@@ -13,6 +13,7 @@ import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.graph.vertex.GraphVertex;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -56,7 +57,7 @@ public final class BaseSource<M extends Model> {
     private final DataType type;
     private final Values values;
 
-    private BaseSource(Assembler<M> assembler, DataType type, Values values) {
+    private BaseSource(Assembler<M> assembler, @Nullable DataType type, Values values) {
         this.assembler = assembler;
         this.type = type == null ? DataType.FLOAT : type;
         this.values = Objects.requireNonNull(values, "There is nobody who gives the values: they are null");

@@ -32,6 +32,7 @@ import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.dataset.api.preprocessor.Normalizer;
@@ -749,7 +750,8 @@ public final class LoRA {
      * @throws IOException              if the file cannot be written; a {@link java.nio.file.FileAlreadyExistsException} if it
      *                                  exists and {@link SaveOption#NEW_ONLY} is given
      */
-    public static void writeBase(Model base, Path path, Quantization scheme, SaveOption... options) throws IOException {
+    public static void writeBase(Model base, Path path, @Nullable Quantization scheme, SaveOption... options)
+            throws IOException {
         AtomicFile.requireNew(Objects.requireNonNull(path, "The path to write to is null"), options);
         MappedBase.write(Adaptation.freeze(base, scheme, "Write the base that it stands on or what LoRA.merge makes of it, or "
                 + "write base and adapters with LoRA.save"), path, options);
@@ -766,7 +768,8 @@ public final class LoRA {
      * @throws IllegalArgumentException as there
      * @throws IOException              as thrown by the source, and as there
      */
-    public static void writeBase(BaseSource<?> base, Path path, Quantization scheme, SaveOption... options) throws IOException {
+    public static void writeBase(BaseSource<?> base, Path path, @Nullable Quantization scheme, SaveOption... options)
+            throws IOException {
         AtomicFile.requireNew(Objects.requireNonNull(path, "The path to write to is null"), options);
         MappedBase.write(of(base, streamed -> Adaptation.freeze(streamed, scheme)), path, options);
     }

@@ -4,6 +4,7 @@ import io.github.dl4jlora.internal.common.NamePattern;
 import io.github.dl4jlora.internal.undo.Unadaptation;
 import io.github.dl4jlora.report.LoRAMergeReport;
 import org.deeplearning4j.nn.api.Model;
+import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -20,7 +21,7 @@ public final class LoRAMerge<M extends Model> {
     private final M adapted;
     private final List<Pattern> layers = new ArrayList<>();
     private double weight = 1;
-    private M original;
+    private @Nullable M original;
 
     LoRAMerge(M adapted) {
         this.adapted = adapted;

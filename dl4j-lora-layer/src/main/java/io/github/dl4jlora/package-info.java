@@ -16,4 +16,7 @@
  *
  * @serial exclude
  */
+@NullMarked
 package io.github.dl4jlora;
+
+import org.jspecify.annotations.NullMarked;

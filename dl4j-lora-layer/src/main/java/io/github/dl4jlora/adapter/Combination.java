@@ -6,6 +6,7 @@ import io.github.dl4jlora.internal.algebra.TaskVectors;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.untrusted.RawValues;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -125,9 +126,9 @@ public final class Combination {
     private final Method method;
     private final List<AdapterContent> adapters = new ArrayList<>();
     private final List<Double> weights = new ArrayList<>();
-    private Double density;
-    private Integer rank;
-    private MajoritySign majoritySign;
+    private @Nullable Double density;
+    private @Nullable Integer rank;
+    private @Nullable MajoritySign majoritySign;
     private long seed;
 
     Combination(Method method) {
@@ -177,7 +178,7 @@ public final class Combination {
     /**
      * How TIES elects the sign where adapters disagree; default {@link MajoritySign#TOTAL}.
      *
-     * @param majoritySign not null
+     * @param majoritySign by the sum of the values, or by their number
      * @return this combination
      */
     public Combination majoritySign(MajoritySign majoritySign) {
@@ -255,7 +256,7 @@ public final class Combination {
     }
 
     private double[] kept(double[] vector, Random random) {
-        if (!method.needsDensity() || density == 1) {
+        if (density == null || !method.needsDensity() || density == 1) {
             return vector;
         }
         return method.keep == Method.Keep.LARGEST ? TaskVectors.keepLargest(vector, density)
@@ -293,7 +294,7 @@ public final class Combination {
         }
     }
 
-    private void requireUse(String setting, Object value, Predicate<Method> usedBy, String instead) {
+    private void requireUse(String setting, @Nullable Object value, Predicate<Method> usedBy, String instead) {
         if (value != null && !usedBy.test(method)) {
             throw new IllegalArgumentException(method + " has no use for " + setting + "(" + value + "); "
                     + Method.those(usedBy) + " have." + instead);

@@ -14,6 +14,7 @@ import io.github.dl4jlora.internal.swap.Capture;
 import io.github.dl4jlora.internal.swap.FittingConfig;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -24,6 +25,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -51,8 +53,8 @@ public final class Extraction {
 
     private final Model base;
     private final Model fineTuned;
-    private Integer rank;
-    private Double energy;
+    private @Nullable Integer rank;
+    private @Nullable Double energy;
     private boolean fullValues;
 
     Extraction(Model base, Model fineTuned) {
@@ -179,16 +181,20 @@ public final class Extraction {
         Model adapted = Adaptation.applyOfAdapter(base, FittingConfig.of(shape));
         AdaptedView view = AdaptedView.of(adapted);
         view.adaptedMatrices().forEach((name, matrix) -> {
-            Map<String, INDArray> parts = new LinkedHashMap<>(deltas.get(name).parts());
+            Map<String, INDArray> parts = new LinkedHashMap<>(Objects.requireNonNull(deltas.get(name)).parts());
             if (matrix.parts().containsKey(DefaultParamInitializer.BIAS_KEY)) {
-                parts.put(DefaultParamInitializer.BIAS_KEY, byName.get(matrix.layer()).biases().values().iterator().next());
+                ChangedLayer layer = Objects.requireNonNull(byName.get(matrix.layer()));
+                parts.put(DefaultParamInitializer.BIAS_KEY, layer.biases().values().iterator().next());
             }
             matrix.replace(parts);
         });
         view.biases().forEach((name, bias) -> bias.assign(changes.stream().map(layer -> layer.biases().get(name))
                 .filter(value -> value != null).findFirst().orElseThrow().reshape(bias.shape())));
-        view.trainedLayers().forEach((name, layer) ->
-                layer.table().forEach((key, value) -> value.assign(whole.get(name).values().get(key).reshape(value.shape()))));
+        view.trainedLayers().forEach((name, layer) -> {
+            Map<String, INDArray> values = Objects.requireNonNull(whole.get(name)).values();
+            layer.table().forEach((key, value) ->
+                    value.assign(Objects.requireNonNull(values.get(key)).reshape(value.shape())));
+        });
         return Capture.of(adapted);
     }
 }

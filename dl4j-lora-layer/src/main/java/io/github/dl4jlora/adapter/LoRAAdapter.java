@@ -151,6 +151,7 @@ public final class LoRAAdapter {
      * @return an adapter for the same base
      * @throws IllegalArgumentException for DoRA, whose magnitude cannot be added, or a file that lacks the start
      */
+    @SuppressWarnings("ReferenceEquality")
     public LoRAAdapter toPlainLoRA() {
         AdapterContent plain = geometry.plain();
         return plain == content ? this : new LoRAAdapter(plain);

@@ -15,4 +15,7 @@
  * {@link io.github.dl4jlora.adapter.LoRAAdapter}. Files are treated as hostile: a bad one is refused with an
  * {@link io.github.dl4jlora.exception.AdapterFormatException}.
  */
+@NullMarked
 package io.github.dl4jlora.adapter;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.bank;
 
+import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.ContentAccess;
@@ -8,6 +9,7 @@ import io.github.dl4jlora.internal.serve.NetworkKinds;
 import io.github.dl4jlora.internal.serve.ServedAdapter;
 import io.github.dl4jlora.internal.serve.ServedMix;
 import io.github.dl4jlora.internal.untrusted.Few;
+import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -20,6 +22,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -43,7 +46,7 @@ final class AdapterCache {
     }
 
     private final NetworkKinds kinds;
-    private final AdapterSource source;
+    private final @Nullable AdapterSource source;
     private final long maxBytes;
     private final SafeMetrics metrics;
     /** Lets go of networks that are not needed any more. */
@@ -51,15 +54,19 @@ final class AdapterCache {
     private final ServableNames servable = new ServableNames("The source of a bank");
     /**
      * The lock of whoever prepares an adapter and installs its kind, so that no two extend the same kind. It is taken before
-     * this.
+     * this. Whoever holds this waits for no source, and for no other lock than those of kinds and adapters.
      */
     private final Object adding = new Object();
-    // All below is guarded by this. Whoever holds it waits for no source, and for no other lock than those of kinds and adapters.
+    @GuardedBy("this")
     private final Map<String, ServedAdapter> added = new LinkedHashMap<>();
     /** In LRU order, eldest first. */
+    @GuardedBy("this")
     private final Map<String, ServedAdapter> loaded = new LinkedHashMap<>(16, 0.75f, true);
+    @GuardedBy("this")
     private final Map<String, Loading> loading = new HashMap<>();
+    @GuardedBy("this")
     private long loadedBytes;
+    @GuardedBy("this")
     private boolean closed;
 
     AdapterCache(NetworkKinds kinds, BankConfig config, SafeMetrics metrics, Runnable prune) {
@@ -126,6 +133,7 @@ final class AdapterCache {
         prune.run();
     }
 
+    @GuardedBy("this")
     private void forget(String name) {
         Loading load = loading.get(name);
         if (load != null) {
@@ -139,7 +147,8 @@ final class AdapterCache {
     }
 
     /** @param adapter null for none */
-    private void retire(ServedAdapter adapter) {
+    @GuardedBy("this")
+    private void retire(@Nullable ServedAdapter adapter) {
         if (adapter != null) {
             adapter.retire();
             if (adapter.ownKind() != null || added.isEmpty() && loaded.isEmpty()) {
@@ -169,7 +178,7 @@ final class AdapterCache {
      * @return null if some adapter would have to be loaded first
      * @throws UnknownAdapterException if there is none of some name, and no source
      */
-    synchronized Lease holdPresent(List<AdapterMix> mixes) {
+    synchronized @Nullable Lease holdPresent(List<AdapterMix> mixes) {
         requireOpen();
         for (AdapterMix mix : mixes) {
             for (String name : mix.weights().keySet()) {
@@ -294,7 +303,7 @@ final class AdapterCache {
             for (;;) {
                 interrupted |= Thread.interrupted();
                 try {
-                    return source.load(name).orElseThrow(() -> unknown(name));
+                    return Objects.requireNonNull(source).load(name).orElseThrow(() -> unknown(name));
                 } catch (ClosedByInterruptException e) {
                     interrupted = true;
                 }
@@ -317,6 +326,7 @@ final class AdapterCache {
     }
 
     /** @param evicted receives those that made room */
+    @GuardedBy("this")
     private void makeRoom(ServedAdapter newest, List<Evicted> evicted) {
         Iterator<Map.Entry<String, ServedAdapter>> eldest = loaded.entrySet().iterator();
         while (loadedBytes > maxBytes && eldest.hasNext()) {
@@ -327,11 +337,14 @@ final class AdapterCache {
                 eldest.remove();
             }
         }
-        evicted.forEach(one -> retire(one.adapter));
+        for (Evicted one : evicted) {
+            retire(one.adapter);
+        }
     }
 
     /** Null if it is not in memory. */
-    private ServedAdapter present(String name) {
+    @GuardedBy("this")
+    private @Nullable ServedAdapter present(String name) {
         ServedAdapter own = added.get(name);
         return own != null ? own : loaded.get(name);
     }

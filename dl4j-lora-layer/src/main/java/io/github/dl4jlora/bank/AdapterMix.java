@@ -1,5 +1,7 @@
 package io.github.dl4jlora.bank;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -144,7 +146,7 @@ public final class AdapterMix {
     }
 
     @Override
-    public boolean equals(Object other) {
+    public boolean equals(@Nullable Object other) {
         return other instanceof AdapterMix mix && weights.equals(mix.weights);
     }
 

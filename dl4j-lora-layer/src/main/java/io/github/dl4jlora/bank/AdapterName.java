@@ -1,5 +1,7 @@
 package io.github.dl4jlora.bank;
 
+import org.jspecify.annotations.Nullable;
+
 import java.nio.charset.StandardCharsets;
 import java.text.Normalizer;
 import java.util.Locale;
@@ -76,7 +78,7 @@ public final class AdapterName {
                 : Optional.of("An adapter cannot be called \"" + shown(name) + "\": " + reason + ". " + remedy(name));
     }
 
-    private static String reason(String name) {
+    private static @Nullable String reason(String name) {
         if (name.isEmpty()) {
             return "the name is empty";
         }

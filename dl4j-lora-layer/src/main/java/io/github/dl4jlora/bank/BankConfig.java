@@ -1,5 +1,7 @@
 package io.github.dl4jlora.bank;
 
+import org.jspecify.annotations.Nullable;
+
 import java.time.Duration;
 import java.util.Objects;
 import java.util.Optional;
@@ -10,12 +12,12 @@ public final class BankConfig {
     private static final long MEBIBYTE = 1L << 20;
 
     private final int maxNetworks;
-    private final AdapterSource source;
+    private final @Nullable AdapterSource source;
     private final long maxBytes;
     private final int maxBatch;
     private final Duration maxDelay;
     private final int maxQueued;
-    private final Duration verifyEvery;
+    private final @Nullable Duration verifyEvery;
     private final BankMetrics metrics;
 
     private BankConfig(Builder builder) {
@@ -78,12 +80,12 @@ public final class BankConfig {
     public static final class Builder {
 
         private int maxNetworks = Runtime.getRuntime().availableProcessors();
-        private AdapterSource source;
+        private @Nullable AdapterSource source;
         private long maxBytes = 256 * MEBIBYTE;
         private int maxBatch = 32;
         private Duration maxDelay = Duration.ofMillis(1);
         private int maxQueued = 1024;
-        private Duration verifyEvery;
+        private @Nullable Duration verifyEvery;
         private BankMetrics metrics = BankMetrics.NONE;
 
         private Builder() {

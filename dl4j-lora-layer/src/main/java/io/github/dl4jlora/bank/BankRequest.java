@@ -1,6 +1,7 @@
 package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.internal.serve.Features;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Arrays;
@@ -71,7 +72,7 @@ public final class BankRequest {
      * @return another request
      * @throws IllegalArgumentException if masks and inputs differ in number, or a mask and its input in examples
      */
-    public BankRequest masks(INDArray... masks) {
+    public BankRequest masks(@Nullable INDArray... masks) {
         return new BankRequest(mixes, new Features(features.inputs(), masks));
     }
 

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.bank;
 
+import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.github.dl4jlora.internal.serve.Features;
 import io.github.dl4jlora.internal.serve.Lease;
 import io.github.dl4jlora.internal.serve.Passes;
@@ -9,6 +10,7 @@ import org.deeplearning4j.nn.api.layers.RecurrentLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -29,9 +31,10 @@ public final class BankSession implements AutoCloseable {
     private final Lease lease;
     /** Throws if the base has changed. */
     private final Runnable requireIntact;
-    // Guarded by this.
     /** Of each recurrent layer, in the network's order; null at the start of a sequence. */
-    private List<Map<String, INDArray>> state;
+    @GuardedBy("this")
+    private @Nullable List<Map<String, INDArray>> state;
+    @GuardedBy("this")
     private boolean closed;
 
     BankSession(Passes passes, Lease lease, Runnable requireIntact) {
@@ -70,11 +73,14 @@ public final class BankSession implements AutoCloseable {
         return Passes.only(outputs(inputs));
     }
 
+    /** To be called by {@link #outputs} alone, which has the lock. */
+    @SuppressWarnings("GuardedBy")
     private INDArray[] steps(Model network, INDArray[] inputs) {
         List<RecurrentLayer> recurrent = recurrent(network);
         try {
-            if (state != null) {
-                IntStream.range(0, recurrent.size()).forEach(i -> recurrent.get(i).rnnSetPreviousState(state.get(i)));
+            List<Map<String, INDArray>> before = state;
+            if (before != null) {
+                IntStream.range(0, recurrent.size()).forEach(i -> recurrent.get(i).rnnSetPreviousState(before.get(i)));
             }
             INDArray[] outputs = network instanceof ComputationGraph graph ? graph.rnnTimeStep(inputs)
                     : new INDArray[] {((MultiLayerNetwork) network).rnnTimeStep(Features.only(inputs))};

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.bank;
 
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -16,15 +17,16 @@ final class BaseVerifier implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(BaseVerifier.class);
 
     private final Runnable check;
-    private final ScheduledExecutorService clock;
+    private final @Nullable ScheduledExecutorService clock;
     private volatile Instant verified = Instant.now();
-    private volatile IllegalStateException broken;
+    private volatile @Nullable IllegalStateException broken;
 
     /**
      * @param check throws an IllegalStateException if the base has changed; it was done just now
      * @param every null for never
      */
-    BaseVerifier(Runnable check, Duration every) {
+    @SuppressWarnings("FutureReturnValueIgnored") // The task logs what it throws.
+    BaseVerifier(Runnable check, @Nullable Duration every) {
         this.check = check;
         this.clock = every == null ? null : Executors.newSingleThreadScheduledExecutor(work -> {
             Thread thread = new Thread(work, "adapter-bank-watch");

@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -39,7 +40,7 @@ final class FairBatcher {
             if (!byArrival.remove(pending)) {
                 return false;
             }
-            Deque<Pending> own = byOwner.get(pending.owner());
+            Deque<Pending> own = Objects.requireNonNull(byOwner.get(pending.owner()));
             own.remove(pending);
             if (own.isEmpty()) {
                 byOwner.remove(pending.owner());
@@ -128,6 +129,7 @@ final class FairBatcher {
      * @param all whether everything counts as ready
      * @return empty if nothing is ready
      */
+    @SuppressWarnings("ModifyCollectionInEnhancedForLoop") // It returns right after.
     List<Pending> take(long now, boolean all) {
         for (Map.Entry<Object, Line> entry : lines.entrySet()) {
             Line line = entry.getValue();

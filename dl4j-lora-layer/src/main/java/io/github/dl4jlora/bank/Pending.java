@@ -1,8 +1,10 @@
 package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.internal.serve.Lease;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeoutException;
 
@@ -15,8 +17,9 @@ final class Pending extends CompletableFuture<INDArray[]> {
     private final BankRequest request;
     private final Object form;
     private final long since = System.nanoTime();
-    // Guarded by the queue's lock.
-    private Lease lease;
+    /** Null while adapters are being loaded. Set under the queue's lock, and read by whoever takes the request from the queue. */
+    private @Nullable Lease lease;
+    /** Guarded by the queue's lock. */
     private boolean counted = true;
 
     /** @param combines whether it may be computed in a batch with others */
@@ -51,8 +54,9 @@ final class Pending extends CompletableFuture<INDArray[]> {
         return since;
     }
 
+    /** Of a request that has waited. */
     Lease lease() {
-        return lease;
+        return Objects.requireNonNull(lease);
     }
 
     void hold(Lease held) {

@@ -1,10 +1,12 @@
 package io.github.dl4jlora.bank;
 
+import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.serve.Features;
 import io.github.dl4jlora.internal.serve.Lease;
 import io.github.dl4jlora.internal.serve.Passes;
 import io.github.dl4jlora.internal.serve.ServedMix;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -24,7 +26,6 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
-import java.util.function.BooleanSupplier;
 
 /**
  * Submitted requests, computed in batches by as many threads as there may be networks. A request holds its adapters from the
@@ -40,13 +41,19 @@ final class RequestQueue {
     private final int maxQueued;
     private final ReentrantLock lock = new ReentrantLock();
     private final Condition changed = lock.newCondition();
-    // All below is guarded by the lock.
+    @GuardedBy("lock")
     private final FairBatcher batcher;
+    @GuardedBy("lock")
     private final List<Thread> computing = new ArrayList<>();
+    @GuardedBy("lock")
     private final Set<Thread> threads = new HashSet<>();
-    private ExecutorService loaders;
+    /** Null until an adapter has to be loaded. */
+    @GuardedBy("lock")
+    private @Nullable ExecutorService loaders;
     /** Examples of requests that are not computed yet, including those whose adapters are being loaded. */
+    @GuardedBy("lock")
     private long queued;
+    @GuardedBy("lock")
     private boolean closed;
 
     RequestQueue(Passes passes, AdapterCache cache, BankConfig config, SafeMetrics metrics) {
@@ -66,10 +73,11 @@ final class RequestQueue {
      * @throws BankOverloadedException if too many wait
      * @throws IllegalStateException   if the queue is closed
      */
-    CompletableFuture<INDArray[]> submit(BankRequest request, Duration timeout) {
+    @SuppressWarnings("FutureReturnValueIgnored") // Both calls return, or depend on, what is returned here.
+    CompletableFuture<INDArray[]> submit(BankRequest request, @Nullable Duration timeout) {
         Pending pending = new Pending(request, maxBatch > 1 && request.examples() < maxBatch
                 && Arrays.stream(request.features().inputs()).allMatch(input -> input.size(0) == request.examples()));
-        if (!lockedIf(() -> admits(pending))) {
+        if (!admits(pending)) {
             metrics.refused(request.mixes().get(0));
             throw new BankOverloadedException("The request for \"" + request.mixes().get(0) + "\" was refused: no more than "
                     + maxQueued + " examples may wait, and these would be more. Ask again later, or set maxQueued");
@@ -92,25 +100,35 @@ final class RequestQueue {
     }
 
     private boolean admits(Pending pending) {
-        if (closed) {
-            throw new IllegalStateException("The bank is closed");
+        lock.lock();
+        try {
+            if (closed) {
+                throw new IllegalStateException("The bank is closed");
+            }
+            if (queued > 0 && queued + pending.examples() > maxQueued) {
+                return false;
+            }
+            while (computing.size() < maxNetworks) {
+                Thread thread = thread(this::work, "adapter-bank-" + (computing.size() + 1));
+                thread.start();
+                computing.add(thread);
+            }
+            queued += pending.examples();
+            return true;
+        } finally {
+            lock.unlock();
         }
-        if (queued > 0 && queued + pending.examples() > maxQueued) {
-            return false;
-        }
-        while (computing.size() < maxNetworks) {
-            Thread thread = thread(this::work, "adapter-bank-" + (computing.size() + 1));
-            thread.start();
-            computing.add(thread);
-        }
-        queued += pending.examples();
-        return true;
     }
 
     private Thread thread(Runnable work, String name) {
         Thread thread = new Thread(work, name);
         thread.setDaemon(true);
-        locked(() -> threads.add(thread));
+        lock.lock();
+        try {
+            threads.add(thread);
+        } finally {
+            lock.unlock();
+        }
         return thread;
     }
 
@@ -130,7 +148,7 @@ final class RequestQueue {
     private void load(Pending pending) {
         try {
             if (pending.isDone()) {
-                locked(() -> countOut(pending));
+                countOut(pending);
             } else {
                 enqueue(pending, cache.hold(pending.request().mixes()));
             }
@@ -140,32 +158,40 @@ final class RequestQueue {
     }
 
     private void enqueue(Pending pending, Lease lease) {
-        boolean late = lockedIf(() -> {
-            if (pending.isDone()) {
+        boolean late;
+        lock.lock();
+        try {
+            late = pending.isDone();
+            if (late) {
                 countOut(pending);
-                return true;
+            } else {
+                pending.hold(lease);
+                batcher.add(pending);
+                changed.signal();
             }
-            pending.hold(lease);
-            batcher.add(pending);
-            changed.signal();
-            return false;
-        });
+        } finally {
+            lock.unlock();
+        }
         if (late) {
             lease.close();
         }
     }
 
     private void fail(Pending pending, Throwable e) {
-        locked(() -> countOut(pending));
+        countOut(pending);
         pending.completeExceptionally(e);
     }
 
     /** A request was answered, failed, timed out or was cancelled. */
-    private void ended(Pending pending, Throwable failure) {
-        boolean waited = lockedIf(() -> {
+    private void ended(Pending pending, @Nullable Throwable failure) {
+        boolean waited;
+        lock.lock();
+        try {
             countOut(pending);
-            return batcher.remove(pending);
-        });
+            waited = batcher.remove(pending);
+        } finally {
+            lock.unlock();
+        }
         if (waited) {
             pending.lease().close();
         }
@@ -177,15 +203,20 @@ final class RequestQueue {
      * may close the bank, and would wait for itself if the request still counted.
      */
     private void countOut(Pending pending) {
-        if (pending.countOut()) {
-            queued -= pending.examples();
-            if (closed && queued == 0) {
-                changed.signalAll();
+        lock.lock();
+        try {
+            if (pending.countOut()) {
+                queued -= pending.examples();
+                if (closed && queued == 0) {
+                    changed.signalAll();
+                }
             }
+        } finally {
+            lock.unlock();
         }
     }
 
-    private static BankMetrics.Outcome outcome(Pending pending, Throwable failure) {
+    private static BankMetrics.Outcome outcome(Pending pending, @Nullable Throwable failure) {
         Throwable cause = failure instanceof CompletionException && failure.getCause() != null ? failure.getCause() : failure;
         return cause == null ? BankMetrics.Outcome.ANSWERED : pending.isCancelled() ? BankMetrics.Outcome.CANCELLED
                 : cause instanceof TimeoutException ? BankMetrics.Outcome.TIMED_OUT : BankMetrics.Outcome.FAILED;
@@ -226,6 +257,8 @@ final class RequestQueue {
         }
     }
 
+    /** The caller asks in a loop. */
+    @SuppressWarnings("WaitNotInLoop")
     private void await(long nanos) {
         try {
             if (nanos == Long.MAX_VALUE) {
@@ -296,13 +329,17 @@ final class RequestQueue {
      * would wait for itself, leaves this to another.
      */
     void close(Runnable rest) {
-        boolean own = lockedIf(() -> threads.contains(Thread.currentThread()));
-        boolean first = lockedIf(() -> {
-            boolean before = closed;
+        boolean own;
+        boolean first;
+        lock.lock();
+        try {
+            own = threads.contains(Thread.currentThread());
+            first = !closed;
             closed = true;
             changed.signalAll();
-            return !before;
-        });
+        } finally {
+            lock.unlock();
+        }
         if (!own) {
             end(rest);
         } else if (first) {
@@ -312,8 +349,7 @@ final class RequestQueue {
 
     private void end(Runnable rest) {
         boolean interrupted = false;
-        // No thread is added once the queue is closed, so this needs no lock.
-        for (Thread thread : computing) {
+        for (Thread thread : computing()) {
             while (thread.isAlive()) {
                 try {
                     thread.join();
@@ -322,30 +358,29 @@ final class RequestQueue {
                 }
             }
         }
-        locked(() -> {
-            if (loaders != null) {
-                loaders.shutdown();
-            }
-        });
+        shutDownLoaders();
         rest.run();
         if (interrupted) {
             Thread.currentThread().interrupt();
         }
     }
 
-    private void locked(Runnable work) {
+    /** The threads that compute. None is added once the queue is closed. */
+    private List<Thread> computing() {
         lock.lock();
         try {
-            work.run();
+            return List.copyOf(computing);
         } finally {
             lock.unlock();
         }
     }
 
-    private boolean lockedIf(BooleanSupplier work) {
+    private void shutDownLoaders() {
         lock.lock();
         try {
-            return work.getAsBoolean();
+            if (loaders != null) {
+                loaders.shutdown();
+            }
         } finally {
             lock.unlock();
         }

@@ -24,4 +24,7 @@
  *
  * Arrows and branches point to what is known. Nothing else in the library knows of banks.
  */
+@NullMarked
 package io.github.dl4jlora.bank;
+
+import org.jspecify.annotations.NullMarked;

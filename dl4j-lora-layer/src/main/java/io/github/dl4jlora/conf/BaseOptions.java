@@ -1,9 +1,11 @@
 package io.github.dl4jlora.conf;
 
+import org.jspecify.annotations.Nullable;
+
 import java.net.URI;
 
 /** What an adapted network stands on: where the frozen values of its base are, and in what form. */
-record BaseOptions(FrozenStorage storage, boolean copy, URI location, Quantization quantization) {
+record BaseOptions(FrozenStorage storage, boolean copy, @Nullable URI location, @Nullable Quantization quantization) {
 
     BaseOptions {
         if (quantization != null && storage == FrozenStorage.EMBEDDED) {

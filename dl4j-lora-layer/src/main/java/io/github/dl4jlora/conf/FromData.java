@@ -1,5 +1,7 @@
 package io.github.dl4jlora.conf;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * How a start from data uses the data.
  *
@@ -7,7 +9,7 @@ package io.github.dl4jlora.conf;
  * @param rho        the largest rank that a matrix may get, as a multiple of its configured rank
  * @param batches    how many batches are used; null: each start's own default
  */
-record FromData(Integer rankBudget, double rho, Integer batches) {
+record FromData(@Nullable Integer rankBudget, double rho, @Nullable Integer batches) {
 
     /** PEFT's default. */
     static final double RHO = 2;

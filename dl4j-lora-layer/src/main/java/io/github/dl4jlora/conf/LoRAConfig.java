@@ -4,6 +4,7 @@ import io.github.dl4jlora.internal.common.NamePattern;
 import io.github.dl4jlora.internal.common.UriSecrets;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.util.NetworkUtils;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.regularization.L1Regularization;
 import org.nd4j.linalg.learning.regularization.L2Regularization;
@@ -50,7 +51,8 @@ public final class LoRAConfig {
      * @param loraInit        null: as configured for all
      * @param pissaIterations null: as configured for all
      */
-    public record LayerOverride(Integer rank, Double alpha, Variant variant, LoRAInit loraInit, Integer pissaIterations) {
+    public record LayerOverride(@Nullable Integer rank, @Nullable Double alpha, @Nullable Variant variant,
+                                @Nullable LoRAInit loraInit, @Nullable Integer pissaIterations) {
 
         static LayerOverride of(Consumer<Builder> settings) {
             Builder builder = new Builder();
@@ -67,11 +69,11 @@ public final class LoRAConfig {
         /** Collects the settings that differ. */
         public static final class Builder {
 
-            private Integer rank;
-            private Double alpha;
-            private Variant variant;
-            private LoRAInit loraInit;
-            private Integer pissaIterations;
+            private @Nullable Integer rank;
+            private @Nullable Double alpha;
+            private @Nullable Variant variant;
+            private @Nullable LoRAInit loraInit;
+            private @Nullable Integer pissaIterations;
 
             private Builder() {
             }
@@ -259,7 +261,7 @@ public final class LoRAConfig {
     }
 
     /** {@return the updater of everything that trains, a copy; null: each layer's own in the base network} */
-    public IUpdater updater() {
+    public @Nullable IUpdater updater() {
         return training.updater() == null ? null : training.updater().clone();
     }
 
@@ -272,7 +274,7 @@ public final class LoRAConfig {
     }
 
     /** {@return the seed that the A matrices are drawn from; null: the base network's seed} */
-    public Long seed() {
+    public @Nullable Long seed() {
         return training.seed();
     }
 
@@ -292,17 +294,17 @@ public final class LoRAConfig {
     }
 
     /** {@return where the base can be loaded from; null: none recorded} */
-    public URI baseLocation() {
+    public @Nullable URI baseLocation() {
         return base.location();
     }
 
     /** {@return how frozen matrices are kept in fewer bits; null: as they are} */
-    public Quantization quantization() {
+    public @Nullable Quantization quantization() {
         return base.quantization();
     }
 
     /** {@return the sum of all ranks, which the data distributes; null: each is as configured} */
-    public Integer rankBudget() {
+    public @Nullable Integer rankBudget() {
         return data.rankBudget();
     }
 
@@ -312,7 +314,7 @@ public final class LoRAConfig {
     }
 
     /** {@return the largest number of batches that a start from data uses; null: each start's default} */
-    public Integer startBatches() {
+    public @Nullable Integer startBatches() {
         return data.batches();
     }
 
@@ -347,17 +349,17 @@ public final class LoRAConfig {
         private final List<Pattern> trainable = new ArrayList<>();
         private final Map<Pattern, LayerOverride> overrides = new LinkedHashMap<>();
         private BiasTraining bias = BiasTraining.NONE;
-        private IUpdater updater;
+        private @Nullable IUpdater updater;
         private final List<Regularization> regularization = new ArrayList<>();
-        private Long seed;
+        private @Nullable Long seed;
         private boolean keepCounts;
         private FrozenStorage storage = FrozenStorage.SHARED;
         private boolean copyBase;
-        private URI baseLocation;
-        private Quantization quantization;
-        private Integer rankBudget;
+        private @Nullable URI baseLocation;
+        private @Nullable Quantization quantization;
+        private @Nullable Integer rankBudget;
         private double rho = FromData.RHO;
-        private Integer startBatches;
+        private @Nullable Integer startBatches;
 
         private Builder() {
         }
@@ -531,7 +533,7 @@ public final class LoRAConfig {
         /**
          * Which biases train alongside the adapters; default {@link BiasTraining#NONE}.
          *
-         * @param bias not null
+         * @param bias which of them
          * @return this
          */
         public Builder bias(BiasTraining bias) {
@@ -556,7 +558,7 @@ public final class LoRAConfig {
          * @param updater null: each layer's own in the base network
          * @return this
          */
-        public Builder updater(IUpdater updater) {
+        public Builder updater(@Nullable IUpdater updater) {
             this.updater = updater == null ? null : updater.clone();
             return this;
         }
@@ -643,7 +645,7 @@ public final class LoRAConfig {
         /**
          * Where frozen values live; default {@link FrozenStorage#SHARED}.
          *
-         * @param storage not null
+         * @param storage in the network's vector or outside it
          * @return this
          */
         public Builder storage(FrozenStorage storage) {
@@ -675,7 +677,7 @@ public final class LoRAConfig {
          * @throws IllegalArgumentException if the location has no scheme: it would mean another place on every machine; or if
          *                                  it has user info or a query, which may be secrets
          */
-        public Builder baseLocation(URI location) {
+        public Builder baseLocation(@Nullable URI location) {
             if (location != null && !location.isAbsolute()) {
                 throw new IllegalArgumentException("The base location \"" + UriSecrets.shown(location) + "\" has no scheme; use "
                         + "Path.toUri() for a file, or a URI such as hdfs://host/path");
@@ -699,7 +701,7 @@ public final class LoRAConfig {
          * @param scheme null: none
          * @return this
          */
-        public Builder quantize(Quantization scheme) {
+        public Builder quantize(@Nullable Quantization scheme) {
             quantization = scheme;
             return this;
         }

@@ -2,6 +2,7 @@ package io.github.dl4jlora.conf;
 
 import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
@@ -44,14 +45,14 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
      *
      * @param rank            at least 1
      * @param alpha           finite, not 0
-     * @param scaling         not null
-     * @param loraInit        not null
+     * @param scaling         any
+     * @param loraInit        any
      * @param pissaIterations 0 or more
      * @param loraDropout     in [0, 1)
-     * @param variant         not null
+     * @param variant         any
      * @param trainBias       either
      * @param loraPlusRatio   above 0
-     * @param engine          not null
+     * @param engine          any
      * @throws NullPointerException     for a setting that is null
      * @throws IllegalArgumentException for one out of its range
      */
@@ -66,8 +67,8 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
         }
     }
 
-    private static String problem(int rank, double alpha, Scaling scaling, LoRAInit init, int iterations, double dropout,
-                                  double ratio) {
+    private static @Nullable String problem(int rank, double alpha, Scaling scaling, LoRAInit init, int iterations,
+                                            double dropout, double ratio) {
         if (rank < 1) {
             return "rank is " + rank + ", but must be at least 1. Set it with rank(8), for example";
         }
@@ -134,7 +135,7 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
      * @throws IllegalArgumentException for a start from W with a higher rank than W's, or a ratio of learning rates where the
      *                                  updater has no learning rate
      */
-    public void checkFit(String of, long nIn, long nOut, IUpdater updater) {
+    public void checkFit(String of, long nIn, long nOut, @Nullable IUpdater updater) {
         if (loraInit.dependsOnW() && nIn > 0 && nOut > 0 && rank > Math.min(nIn, nOut)) {
             throw new IllegalArgumentException(of + ": LoRAInit." + loraInit + " takes A and B from W [" + nIn + ", " + nOut
                     + "], whose rank is at most " + Math.min(nIn, nOut) + ", but the adapter's is " + rank

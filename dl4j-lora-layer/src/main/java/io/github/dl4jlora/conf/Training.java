@@ -1,12 +1,13 @@
 package io.github.dl4jlora.conf;
 
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.regularization.Regularization;
 
 import java.util.List;
 
 /** How an adapted network trains. */
-record Training(BiasTraining bias, IUpdater updater, List<Regularization> regularization, Long seed,
+record Training(BiasTraining bias, @Nullable IUpdater updater, List<Regularization> regularization, @Nullable Long seed,
                         boolean keepCounts) {
 
     Training {

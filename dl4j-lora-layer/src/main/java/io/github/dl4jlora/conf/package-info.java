@@ -20,4 +20,7 @@
  *
  * @serial exclude
  */
+@NullMarked
 package io.github.dl4jlora.conf;
+
+import org.jspecify.annotations.NullMarked;

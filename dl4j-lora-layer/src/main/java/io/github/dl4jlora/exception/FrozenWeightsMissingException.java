@@ -1,5 +1,7 @@
 package io.github.dl4jlora.exception;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * A network was restored without its frozen base and asked to compute.
  */
@@ -11,7 +13,7 @@ public class FrozenWeightsMissingException extends IllegalStateException {
      * @param layer the layer whose weights are missing
      * @param id    their content id
      */
-    public FrozenWeightsMissingException(String layer, String id) {
+    public FrozenWeightsMissingException(@Nullable String layer, String id) {
         super("Layer \"" + layer + "\" has no frozen weights: nothing in this JVM has the id " + id + ". Call "
                 + "LoRA.attach(network, base) with the base network it was adapted from, or load a file that LoRA.save wrote.");
     }

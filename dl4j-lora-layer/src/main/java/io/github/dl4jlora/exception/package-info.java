@@ -8,4 +8,7 @@
  *
  * @serial exclude
  */
+@NullMarked
 package io.github.dl4jlora.exception;
+
+import org.jspecify.annotations.NullMarked;

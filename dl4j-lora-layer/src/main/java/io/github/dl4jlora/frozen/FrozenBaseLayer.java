@@ -13,6 +13,7 @@ import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
 import org.deeplearning4j.optimize.api.TrainingListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.IUpdater;
@@ -36,7 +37,7 @@ public final class FrozenBaseLayer extends Layer implements Replacement {
     private static final long serialVersionUID = 1L;
 
     private final boolean stopsGradient;
-    private final FrozenReference frozen;
+    private final @Nullable FrozenReference frozen;
     private Layer origin;
 
     /**
@@ -47,7 +48,7 @@ public final class FrozenBaseLayer extends Layer implements Replacement {
      * @param frozen        its parameters; null if it has none, or if they stay inside the vector
      */
     public FrozenBaseLayer(@JsonProperty("origin") Layer origin, @JsonProperty("stopsGradient") boolean stopsGradient,
-                           @JsonProperty("frozen") FrozenReference frozen) {
+                           @JsonProperty("frozen") @Nullable FrozenReference frozen) {
         this.origin = origin;
         this.stopsGradient = stopsGradient;
         this.frozen = frozen;
@@ -75,7 +76,7 @@ public final class FrozenBaseLayer extends Layer implements Replacement {
     }
 
     @Override
-    public FrozenReference getFrozen() {
+    public @Nullable FrozenReference getFrozen() {
         return frozen;
     }
 
@@ -129,7 +130,7 @@ public final class FrozenBaseLayer extends Layer implements Replacement {
     }
 
     @Override
-    public InputPreProcessor getPreProcessorForInputType(InputType inputType) {
+    public @Nullable InputPreProcessor getPreProcessorForInputType(InputType inputType) {
         return inner().getPreProcessorForInputType(inputType);
     }
 
@@ -139,7 +140,7 @@ public final class FrozenBaseLayer extends Layer implements Replacement {
     }
 
     @Override
-    public List<Regularization> getRegularizationByParam(String paramName) {
+    public @Nullable List<Regularization> getRegularizationByParam(String paramName) {
         return null;
     }
 
@@ -169,7 +170,7 @@ public final class FrozenBaseLayer extends Layer implements Replacement {
     }
 
     @Override
-    public boolean equals(Object other) {
+    public boolean equals(@Nullable Object other) {
         return other instanceof FrozenBaseLayer that && stopsGradient == that.stopsGradient
                 && origin.equals(that.origin) && Objects.equals(frozen, that.frozen);
     }

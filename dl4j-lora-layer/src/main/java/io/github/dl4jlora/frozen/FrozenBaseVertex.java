@@ -8,6 +8,7 @@ import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stock.WrapperVertex;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
@@ -23,7 +24,7 @@ public final class FrozenBaseVertex extends WrapperVertex {
     private static final long serialVersionUID = 1L;
 
     private final boolean stopsGradient;
-    private final FrozenReference frozen;
+    private final @Nullable FrozenReference frozen;
 
     /**
      * Freezes a vertex of a base.
@@ -33,7 +34,7 @@ public final class FrozenBaseVertex extends WrapperVertex {
      * @param frozen        its parameters; null if it has none, or if they stay inside the vector
      */
     public FrozenBaseVertex(@JsonProperty("origin") GraphVertex origin, @JsonProperty("stopsGradient") boolean stopsGradient,
-                            @JsonProperty("frozen") FrozenReference frozen) {
+                            @JsonProperty("frozen") @Nullable FrozenReference frozen) {
         super(origin);
         this.stopsGradient = stopsGradient;
         this.frozen = frozen;
@@ -50,7 +51,7 @@ public final class FrozenBaseVertex extends WrapperVertex {
     }
 
     @Override
-    public FrozenReference getFrozen() {
+    public @Nullable FrozenReference getFrozen() {
         return frozen;
     }
 
@@ -74,7 +75,7 @@ public final class FrozenBaseVertex extends WrapperVertex {
     }
 
     @Override
-    public boolean equals(Object other) {
+    public boolean equals(@Nullable Object other) {
         return other instanceof FrozenBaseVertex that && stopsGradient == that.stopsGradient
                 && origin.equals(that.origin) && Objects.equals(frozen, that.frozen);
     }

@@ -4,6 +4,7 @@ import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.List;
@@ -15,20 +16,25 @@ import java.util.Map;
  */
 final class FrozenParamInitializer implements ParamInitializer {
 
-    private final Layer embedded;
+    private final @Nullable Layer embedded;
 
-    FrozenParamInitializer(Layer embedded) {
+    /** @param embedded null for a layer whose parameters are outside the vector */
+    FrozenParamInitializer(@Nullable Layer embedded) {
         this.embedded = embedded;
     }
 
     @Override
     public long numParams(NeuralNetConfiguration conf) {
+        return numParams();
+    }
+
+    private long numParams() {
         return embedded == null ? 0 : StockLayers.numParams(embedded);
     }
 
     @Override
     public long numParams(Layer layer) {
-        return numParams((NeuralNetConfiguration) null);
+        return numParams();
     }
 
     @Override

@@ -14,4 +14,7 @@
  *
  * @serial exclude
  */
+@NullMarked
 package io.github.dl4jlora.frozen;
+
+import org.jspecify.annotations.NullMarked;

@@ -11,8 +11,11 @@ import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.lossfunctions.ILossFunction;
+
+import java.util.Objects;
 
 /**
  * An {@code OutputLayer} or {@code RnnOutputLayer} of a base network with a low-rank path: {@link LoRADenseLayer} and the loss
@@ -30,7 +33,7 @@ public final class AdaptedOutputLayer extends LoRADenseLayer implements OutputCo
     }
 
     private BaseOutputLayer output() {
-        return (BaseOutputLayer) StockLayers.unwrap(getOrigin());
+        return (BaseOutputLayer) StockLayers.unwrap(Objects.requireNonNull(getOrigin()));
     }
 
     @Override
@@ -38,9 +41,8 @@ public final class AdaptedOutputLayer extends LoRADenseLayer implements OutputCo
         return output().getLossFn();
     }
 
-    /** Null for an OutputLayer, whose input has two dimensions. */
     @Override
-    public RNNFormat sequenceFormat() {
+    public @Nullable RNNFormat sequenceFormat() {
         if (output() instanceof RnnOutputLayer sequence) {
             return sequence.getRnnDataFormat() == null ? RNNFormat.NCW : sequence.getRnnDataFormat();
         }

@@ -30,6 +30,7 @@ import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
 import org.deeplearning4j.nn.conf.memory.MemoryReport;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.optimize.api.TrainingListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.IUpdater;
@@ -71,11 +72,11 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
 
     private LoRASettings lora = LoRASettings.DEFAULTS;
     private FrozenState state = FrozenState.in(FrozenStorage.EMBEDDED);
-    private Layer origin;
+    private @Nullable Layer origin;
 
-    private transient AdaptedParameter matrix;
-    private transient AdapterLayout layout;
-    private transient LoRASettings layoutOf;
+    private transient @Nullable AdaptedParameter matrix;
+    private transient @Nullable AdapterLayout layout;
+    private transient @Nullable LoRASettings layoutOf;
 
     /** For Jackson. */
     public LoRADenseLayer() {
@@ -117,12 +118,12 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     }
 
     @Override
-    public IUpdater getUpdaterByParam(String key) {
+    public @Nullable IUpdater getUpdaterByParam(String key) {
         return updaterOf(key, iUpdater, biasUpdater);
     }
 
     @Override
-    public List<Regularization> getRegularizationByParam(String key) {
+    public @Nullable List<Regularization> getRegularizationByParam(String key) {
         return regularizationOf(key, regularization, regularizationBias);
     }
 
@@ -149,6 +150,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
 
     /** DL4J asks for it with every parameter in every step. */
     @Override
+    @SuppressWarnings("ReferenceEquality")
     public AdapterLayout layout() {
         adapted();
         if (layout == null || layoutOf != lora) {
@@ -251,7 +253,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     }
 
     /** {@return the base network's own layer that this one was made from; null for a layer that was declared} */
-    public Layer getOrigin() {
+    public @Nullable Layer getOrigin() {
         return origin;
     }
 
@@ -260,7 +262,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
      *
      * @param origin null: declared
      */
-    public void setOrigin(Layer origin) {
+    public void setOrigin(@Nullable Layer origin) {
         this.origin = origin;
     }
 
@@ -278,7 +280,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     }
 
     @Override
-    public boolean equals(Object other) {
+    public boolean equals(@Nullable Object other) {
         return super.equals(other) && other instanceof LoRADenseLayer that && lora.equals(that.lora)
                 && state.equals(that.state) && Objects.equals(origin, that.origin);
     }

@@ -26,6 +26,7 @@ import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
 import org.deeplearning4j.nn.conf.memory.MemoryReport;
 import org.deeplearning4j.nn.weights.WeightInitXavier;
 import org.deeplearning4j.optimize.api.TrainingListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationIdentity;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -66,9 +67,10 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     private FrozenState state = FrozenState.in(FrozenStorage.SHARED);
     private LoRASettings lora = LoRASettings.DEFAULTS;
 
-    private transient AdapterLayout layout;
+    private transient @Nullable AdapterLayout layout;
 
-    /** For Jackson. */
+    /** For Jackson, which then sets {@link #setOrigin the origin}; other setters may come before. */
+    @SuppressWarnings("NullAway.Init")
     public LoRAWrapperLayer() {
     }
 
@@ -82,7 +84,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
      * @param frozen     its weights; null for embedded storage
      */
     public LoRAWrapperLayer(Layer origin, List<AdaptedParameter> parameters, List<TrainedBias> biases, LoRASettings lora,
-                            FrozenReference frozen) {
+                            @Nullable FrozenReference frozen) {
         this.origin = origin;
         this.parameters = List.copyOf(parameters);
         this.biases = List.copyOf(biases);
@@ -134,7 +136,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
      * @throws IllegalArgumentException if there is loraDropout but no low-rank path whose input could be dropped, or if the
      *                                  settings do not fit a parameter
      */
-    static void requireFit(AdaptedConfiguration conf, Object stock, IUpdater updater) {
+    static void requireFit(AdaptedConfiguration conf, Object stock, @Nullable IUpdater updater) {
         String name = Named.layer(conf.getLayerName());
         for (AdaptedParameter parameter : conf.adapted()) {
             conf.settings(parameter).checkFit(name + ", " + parameter.key(), parameter.nIn(), parameter.nOut(), updater);
@@ -153,12 +155,12 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     }
 
     @Override
-    public IUpdater getUpdaterByParam(String key) {
+    public @Nullable IUpdater getUpdaterByParam(String key) {
         return updaterOf(key, iUpdater, biasUpdater);
     }
 
     @Override
-    public List<Regularization> getRegularizationByParam(String key) {
+    public @Nullable List<Regularization> getRegularizationByParam(String key) {
         return regularizationOf(key, regularization, regularizationBias);
     }
 
@@ -219,7 +221,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     /**
      * Sets what {@link #getOrigin} returns, for Jackson and {@code LoRA.apply}.
      *
-     * @param origin not null
+     * @param origin possibly in DL4J's own FrozenLayer
      */
     public void setOrigin(Layer origin) {
         this.origin = origin;
@@ -233,7 +235,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     /**
      * Sets what is adapted, for Jackson and {@code LoRA.apply}.
      *
-     * @param parameters not null
+     * @param parameters in the order of their parts in the vector
      */
     public void setParameters(List<AdaptedParameter> parameters) {
         this.parameters = List.copyOf(parameters);
@@ -248,7 +250,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     /**
      * Sets which biases train, for Jackson and {@code LoRA.apply}.
      *
-     * @param biases not null
+     * @param biases of the layer
      */
     public void setBiases(List<TrainedBias> biases) {
         this.biases = List.copyOf(biases);
@@ -367,7 +369,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     }
 
     @Override
-    public boolean equals(Object other) {
+    public boolean equals(@Nullable Object other) {
         return super.equals(other) && other instanceof LoRAWrapperLayer that && parameters.equals(that.parameters)
                 && biases.equals(that.biases) && state.equals(that.state) && lora.equals(that.lora)
                 && Objects.equals(origin, that.origin);

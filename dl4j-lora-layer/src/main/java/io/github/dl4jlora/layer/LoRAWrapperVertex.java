@@ -19,6 +19,7 @@ import org.deeplearning4j.nn.api.TrainingConfig;
 import org.deeplearning4j.nn.conf.GradientNormalization;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.IUpdater;
@@ -35,12 +36,14 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
 
     private static final long serialVersionUID = 1L;
 
+    /** Jackson sets it. */
+    @SuppressWarnings("NullAway.Init")
     private String name;
     private List<AdaptedParameter> parameters = List.of();
     private FrozenState state = FrozenState.in(FrozenStorage.SHARED);
     private LoRASettings lora = LoRASettings.DEFAULTS;
-    private IUpdater updater;
-    private List<Regularization> regularization = List.of();
+    private @Nullable IUpdater updater;
+    private @Nullable List<Regularization> regularization = List.of();
     private GradientNormalization gradientNormalization = GradientNormalization.None;
     private double gradientNormalizationThreshold = 1;
 
@@ -58,7 +61,7 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
      * @param frozen     its weights; null for embedded storage
      */
     public LoRAWrapperVertex(String name, GraphVertex origin, List<AdaptedParameter> parameters, LoRASettings lora,
-                             FrozenReference frozen) {
+                             @Nullable FrozenReference frozen) {
         super(origin);
         this.name = name;
         this.parameters = List.copyOf(parameters);
@@ -94,12 +97,12 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
     }
 
     @Override
-    public IUpdater getUpdaterByParam(String key) {
+    public @Nullable IUpdater getUpdaterByParam(String key) {
         return updaterOf(key, updater, null);
     }
 
     @Override
-    public List<Regularization> getRegularizationByParam(String key) {
+    public @Nullable List<Regularization> getRegularizationByParam(String key) {
         return regularizationOf(key, regularization, null);
     }
 
@@ -146,7 +149,7 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
     /**
      * Sets the vertex as the base configures it, for Jackson and {@code LoRA.apply}.
      *
-     * @param origin not null
+     * @param origin possibly in DL4J's own FrozenVertex
      */
     public void setOrigin(GraphVertex origin) {
         this.origin = origin;
@@ -160,7 +163,7 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
     /**
      * Sets what is adapted, for Jackson and {@code LoRA.apply}.
      *
-     * @param parameters not null
+     * @param parameters in the order of their parts in the vector
      */
     public void setParameters(List<AdaptedParameter> parameters) {
         this.parameters = List.copyOf(parameters);
@@ -186,8 +189,8 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
         this.lora = lora;
     }
 
-    /** {@return the updater of what trains, for Jackson} */
-    public IUpdater getUpdater() {
+    /** {@return the updater of what trains, for Jackson; null until it is set} */
+    public @Nullable IUpdater getUpdater() {
         return updater;
     }
 
@@ -196,21 +199,21 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
      *
      * @param updater of what trains
      */
-    public void setUpdater(IUpdater updater) {
+    public void setUpdater(@Nullable IUpdater updater) {
         this.updater = updater;
     }
 
-    /** {@return the regularization of what trains, for Jackson} */
-    public List<Regularization> getRegularization() {
+    /** {@return the regularization of what trains, for Jackson; null for none} */
+    public @Nullable List<Regularization> getRegularization() {
         return regularization;
     }
 
     /**
      * Sets the regularization, for Jackson and {@code LoRA.apply}.
      *
-     * @param regularization of what trains
+     * @param regularization of what trains; null for none
      */
-    public void setRegularization(List<Regularization> regularization) {
+    public void setRegularization(@Nullable List<Regularization> regularization) {
         this.regularization = regularization;
     }
 
@@ -254,7 +257,7 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
     }
 
     @Override
-    public boolean equals(Object other) {
+    public boolean equals(@Nullable Object other) {
         return other instanceof LoRAWrapperVertex that && Objects.equals(name, that.name) && parameters.equals(that.parameters)
                 && Objects.equals(origin, that.origin) && state.equals(that.state) && lora.equals(that.lora)
                 && Objects.equals(updater, that.updater) && Objects.equals(regularization, that.regularization)

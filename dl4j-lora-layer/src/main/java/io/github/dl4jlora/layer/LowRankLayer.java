@@ -22,6 +22,7 @@ import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
 import org.deeplearning4j.nn.conf.memory.MemoryReport;
 import org.deeplearning4j.optimize.api.TrainingListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -68,7 +69,8 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
     }
 
     @Override
-    public SDVariable defineLayer(SameDiff graph, SDVariable input, Map<String, SDVariable> parameters, SDVariable mask) {
+    public SDVariable defineLayer(SameDiff graph, SDVariable input, Map<String, SDVariable> parameters,
+                                  @Nullable SDVariable mask) {
         // A constant of the input's type: SameDiff's scalar multiplication has a wrong gradient in BFLOAT16.
         SDVariable factor = graph.constant(Nd4j.scalar(input.dataType(), factor()));
         return input.mmul(parameters.get(Variant.A)).mmul(parameters.get(Variant.B)).mul(factor);
@@ -88,7 +90,8 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
     @Override
     public void initializeParameters(Map<String, INDArray> parameters) {
         // Seeded from ND4J's generator, which init() has seeded.
-        lora.loraInit().fill(parameters.get(Variant.A), parameters.get(Variant.B), new Random(Nd4j.getRandom().nextLong()));
+        lora.loraInit().fill(Objects.requireNonNull(parameters.get(Variant.A)),
+                Objects.requireNonNull(parameters.get(Variant.B)), new Random(Nd4j.getRandom().nextLong()));
     }
 
     /** 'f', as DenseLayer stores its weights. */
@@ -196,7 +199,7 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
     }
 
     @Override
-    public boolean equals(Object other) {
+    public boolean equals(@Nullable Object other) {
         if (!(other instanceof LowRankLayer that)) {
             return false;
         }

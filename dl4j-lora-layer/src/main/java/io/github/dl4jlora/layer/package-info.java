@@ -18,4 +18,7 @@
  *
  * @serial exclude
  */
+@NullMarked
 package io.github.dl4jlora.layer;
+
+import org.jspecify.annotations.NullMarked;

@@ -5,6 +5,7 @@ import io.github.dl4jlora.internal.processor.Processor;
 import io.github.dl4jlora.internal.processor.ThreadConflict;
 import io.github.dl4jlora.internal.processor.ThreadCounts;
 import org.bytedeco.javacpp.Pointer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
@@ -26,7 +27,7 @@ public final class Doctor {
     private static final int LABEL = 12;
 
     private final Map<String, String> lines = new LinkedHashMap<>();
-    private final Map<String, Object> values = new LinkedHashMap<>();
+    private final Map<String, @Nullable Object> values = new LinkedHashMap<>();
     private final List<Finding> findings;
 
     /**
@@ -171,7 +172,7 @@ public final class Doctor {
      * @return one line
      */
     public String toJson() {
-        Map<String, Object> all = new LinkedHashMap<>(values);
+        Map<String, @Nullable Object> all = new LinkedHashMap<>(values);
         all.put("findings", findings.stream().map(finding -> {
             Map<String, String> parts = new LinkedHashMap<>();
             parts.put("what", finding.what());

@@ -1,11 +1,13 @@
 package io.github.dl4jlora.machine;
 
+import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.github.dl4jlora.internal.processor.MemoryBound;
 import io.github.dl4jlora.internal.processor.NativeLibraries;
 import io.github.dl4jlora.internal.processor.ThreadConflict;
 import io.github.dl4jlora.internal.processor.RestingTeam;
 import io.github.dl4jlora.internal.processor.ThreadCounts;
 import org.bytedeco.javacpp.Pointer;
+import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -34,11 +36,18 @@ public final class Threads {
     private static final List<String> PHYSICAL =
             List.of("org.bytedeco.javacpp.maxphysicalbytes", "org.bytedeco.javacpp.maxPhysicalBytes");
 
-    private static Threads present;
+    /** Null while nothing is settled. */
+    @GuardedBy("Threads.class")
+    private static @Nullable Threads present;
 
+    @GuardedBy("Threads.class")
     private final List<String> words = new ArrayList<>();
-    private ThreadCounts before;
-    private RestingTeam team;
+    /** Null if nothing was done. */
+    @GuardedBy("Threads.class")
+    private @Nullable ThreadCounts before;
+    /** Null if none has to rest. */
+    @GuardedBy("Threads.class")
+    private @Nullable RestingTeam team;
 
     private Threads() {
     }
@@ -73,6 +82,7 @@ public final class Threads {
         return present;
     }
 
+    @GuardedBy("Threads.class")
     private void run() {
         if (NativeLibraries.has("org.nd4j.linalg.jcublas.JCublasBackend")) {
             words.add("Threads left alone: ND4J's CUDA backend is on the class path.");
@@ -90,15 +100,16 @@ public final class Threads {
         Map<String, String> variables = unset();
         Optional<String> late = NativeLibraries.areLoaded() ? Optional.of("ND4J's native code was loaded already")
                 : NativeLibraries.set(variables);
-        before = ThreadCounts.now();
-        if (late.isPresent() && variables.containsKey(WAITING) && before.master() > 1) {
-            team = RestingTeam.of(before.master());
+        ThreadCounts counts = ThreadCounts.now();
+        before = counts;
+        if (late.isPresent() && variables.containsKey(WAITING) && counts.master() > 1) {
+            team = RestingTeam.of(counts.master());
         }
         if (variables.containsKey(OPEN_MP)) {
             new ThreadCounts(1, 1, blasThreads()).set();
         }
         ThreadConflict.settled(true);
-        tellOfThreads(variables, late);
+        tellOfThreads(variables, late, team == null ? "" : ", and a team of " + counts.master() + " that rests");
         tellOfMemory(free);
         if (System.getenv(MALLOC) == null && NativeLibraries.giveBackBlocksFrom(LARGE_BLOCK)) {
             words.add("C's allocator gives blocks of 1 MiB and more back to the system when they are freed.");
@@ -122,12 +133,12 @@ public final class Threads {
         return said != null && COUNT.matcher(said).matches() ? Integer.parseInt(said) : ThreadCounts.cores();
     }
 
-    private void tellOfThreads(Map<String, String> variables, Optional<String> late) {
+    @GuardedBy("Threads.class")
+    private void tellOfThreads(Map<String, String> variables, Optional<String> late, String resting) {
         ThreadCounts after = ThreadCounts.now();
         words.add("Threads settled: BLAS on " + after.blas() + ", ND4J's own loops on " + after.openMp() + ", "
                 + (variables.containsKey(WAITING) ? "nobody spins." : "waiting as OMP_WAIT_POLICY says."));
-        words.add(late.map(why -> "In the process, since " + why + ": thread counts"
-                + (team == null ? "." : ", and a team of " + before.master() + " that rests."))
+        words.add(late.map(why -> "In the process, since " + why + ": thread counts" + resting + ".")
                 .orElseGet(() -> "In the environment of ND4J's native code: " + listed(variables) + "."));
         List<String> said = Stream.of(WAITING, OPEN_MP, BLAS).filter(name -> System.getenv(name) != null)
                 .map(name -> name + "=" + System.getenv(name)).toList();
@@ -147,6 +158,7 @@ public final class Threads {
                 .collect(Collectors.joining(", "));
     }
 
+    @GuardedBy("Threads.class")
     private void tellOfMemory(boolean free) {
         if (!free) {
             words.add("Left as the system properties say: maxphysicalbytes is " + Pointer.maxPhysicalBytes() + ".");

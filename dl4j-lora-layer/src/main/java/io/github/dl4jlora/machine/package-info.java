@@ -10,4 +10,7 @@
  *
  * @serial exclude
  */
+@NullMarked
 package io.github.dl4jlora.machine;
+
+import org.jspecify.annotations.NullMarked;

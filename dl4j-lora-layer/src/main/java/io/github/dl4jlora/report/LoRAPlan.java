@@ -1,5 +1,7 @@
 package io.github.dl4jlora.report;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.List;
 import java.util.Locale;
 
@@ -15,7 +17,8 @@ import java.util.Locale;
  * @param rankBudget   the sum of the ranks that data will share out. Ranks and bytes here are counted with each matrix's own
  *                     rank, and may change with the data. Null: ranks are as configured
  */
-public record LoRAPlan(LoRASummary layers, long batch, Memory adapted, Memory full, long adapterBytes, Integer rankBudget) {
+public record LoRAPlan(LoRASummary layers, long batch, Memory adapted, Memory full, long adapterBytes,
+                       @Nullable Integer rankBudget) {
 
     /**
      * Bytes of a process that trains.

@@ -9,4 +9,7 @@
  *
  * @serial exclude
  */
+@NullMarked
 package io.github.dl4jlora.report;
+
+import org.jspecify.annotations.NullMarked;

@@ -9,6 +9,7 @@ import io.github.dl4jlora.internal.inspect.ChanceLoss;
 import io.github.dl4jlora.tune.LoRAAdvice.Kind;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import org.deeplearning4j.nn.api.Model;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -58,9 +59,9 @@ public final class Advisor {
 
     private final LoRAAdapter adapter;
     private final AdapterContent content;
-    private Model base;
+    private @Nullable Model base;
     private double[] losses = {};
-    private LoRAAdapter start;
+    private @Nullable LoRAAdapter start;
 
     Advisor(LoRAAdapter adapter) {
         this.adapter = Objects.requireNonNull(adapter, "adapter");
@@ -144,7 +145,7 @@ public final class Advisor {
                         + "the base does", Map.of("norm of the change", adapter.norm(layer))));
                 continue;
             }
-            directions(layer, uses.get(layer), found);
+            directions(layer, Objects.requireNonNull(uses.get(layer)), found);
             movesOfA(layer, found);
             if (base != null) {
                 moves.put(layer, adapter.relativeNorm(layer, base));

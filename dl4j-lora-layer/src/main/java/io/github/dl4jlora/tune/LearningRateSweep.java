@@ -3,6 +3,7 @@ package io.github.dl4jlora.tune;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.api.rng.Random;
@@ -52,7 +53,7 @@ public final class LearningRateSweep {
     private double to = TO;
     private int points = POINTS;
     private int steps = STEPS;
-    private MultiDataSetIterator heldOut;
+    private @Nullable MultiDataSetIterator heldOut;
     private Consumer<LearningRates.Point> watcher = point -> { };
 
     private LearningRateSweep(Model network) {
@@ -244,7 +245,7 @@ public final class LearningRateSweep {
         return batches;
     }
 
-    private static void rewind(MultiDataSetIterator data) {
+    private static void rewind(@Nullable MultiDataSetIterator data) {
         if (data != null && data.resetSupported()) {
             data.reset();
         }
@@ -256,7 +257,7 @@ public final class LearningRateSweep {
                 copies(batch.getLabelsMaskArrays()));
     }
 
-    private static INDArray[] copies(INDArray[] arrays) {
+    private static @Nullable INDArray @Nullable [] copies(@Nullable INDArray @Nullable [] arrays) {
         return arrays == null ? null
                 : Arrays.stream(arrays).map(array -> array == null ? null : array.dup()).toArray(INDArray[]::new);
     }
@@ -279,15 +280,15 @@ public final class LearningRateSweep {
                 }
                 sum += step >= steps - last ? loss : 0;
             }
-            return heldOut == null ? sum / last : heldOutLoss(copy);
+            return heldOut == null ? sum / last : loss(copy, heldOut);
         }
     }
 
-    private double heldOutLoss(TrainingCopy copy) {
+    private static double loss(TrainingCopy copy, MultiDataSetIterator data) {
         double sum = 0;
         long examples = 0;
-        for (heldOut.reset(); heldOut.hasNext(); ) {
-            MultiDataSet batch = copy(heldOut.next());
+        for (data.reset(); data.hasNext(); ) {
+            MultiDataSet batch = copy(data.next());
             long rows = batch.getFeatures(0).size(0);
             sum += rows * copy.score(batch);
             examples += rows;

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.tune;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import org.jspecify.annotations.Nullable;
 
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -65,7 +66,8 @@ public record LoRAAdvice(Kind kind, Optional<String> layer, String finding, Map<
         evidence = Collections.unmodifiableMap(new LinkedHashMap<>(evidence));
     }
 
-    LoRAAdvice(Kind kind, String layer, String finding, Map<String, Double> evidence) {
+    /** @param layer null for the training as a whole */
+    LoRAAdvice(Kind kind, @Nullable String layer, String finding, Map<String, Double> evidence) {
         this(kind, Optional.ofNullable(layer), finding, evidence, kind.remedy);
     }
 

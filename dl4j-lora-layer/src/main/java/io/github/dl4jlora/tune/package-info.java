@@ -13,4 +13,7 @@
  *
  * @serial exclude
  */
+@NullMarked
 package io.github.dl4jlora.tune;
+
+import org.jspecify.annotations.NullMarked;

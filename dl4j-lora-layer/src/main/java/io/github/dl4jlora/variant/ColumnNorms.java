@@ -6,6 +6,7 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.ops.transforms.Transforms;
 
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * The norms of the columns of V = W + P·Q, P {@code [nIn, k]} and Q {@code [k, nOut]} slim, without forming V:
@@ -53,11 +54,11 @@ final class ColumnNorms {
      * @return {@code [1, nOut]}, of {@link #typeFor}, in whatever workspace is open
      */
     static INDArray ofSum(INDArray w, INDArray squares, Map<String, INDArray> parameters, double factor) {
-        INDArray p = parameters.get(Variant.A);
-        INDArray q = parameters.get(Variant.B).mul(factor);
+        INDArray p = Objects.requireNonNull(parameters.get(Variant.A));
+        INDArray q = Objects.requireNonNull(parameters.get(Variant.B)).mul(factor);
         if (parameters.get(Variant.START_A) != null) {
             p = Nd4j.concat(1, p, parameters.get(Variant.START_A));
-            q = Nd4j.concat(0, q, parameters.get(Variant.START_B).mul(-factor));
+            q = Nd4j.concat(0, q, Objects.requireNonNull(parameters.get(Variant.START_B)).mul(-factor));
         }
         DataType type = typeFor(w);
         INDArray slim = Nd4j.create(w.dataType(), new long[] {p.size(1), w.size(1)}, 'f');

@@ -1,12 +1,14 @@
 package io.github.dl4jlora.variant;
 
 import io.github.dl4jlora.variant.Parameter.Role;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Supplier;
 
 /**
@@ -49,7 +51,8 @@ public final class DoRA extends NamedVariant {
     }
 
     @Override
-    public void start(Map<String, INDArray> parameters, INDArray w, double factor) {
+    public void start(Map<String, INDArray> parameters, @Nullable INDArray w, double factor) {
+        Objects.requireNonNull(w);
         INDArray norms = ColumnNorms.ofSum(w, ColumnNorms.squares(w), parameters, factor);
         parameters.put(MAGNITUDE, ColumnNorms.rounded(norms, w.dataType()).castTo(w.dataType()));
     }
@@ -77,17 +80,21 @@ public final class DoRA extends NamedVariant {
             LowRankProduct.addTo(v, parameters, factor);
             INDArray norms = norms(v, parameters);
             INDArray scale = scale(norms, parameters).castTo(v.dataType());
-            gradients.get(MAGNITUDE).assign(v.muli(dw).sum(true, 0).divi(norms.castTo(v.dataType())));
+            Objects.requireNonNull(gradients.get(MAGNITUDE)).assign(v.muli(dw).sum(true, 0).divi(norms.castTo(v.dataType())));
             LowRankProduct.project(dw.mulRowVector(scale), parameters, factor, gradients);
         }
     }
 
     private static INDArray norms(INDArray v, Map<String, INDArray> parameters) {
-        return ColumnNorms.rounded(ColumnNorms.of(v), parameters.get(MAGNITUDE).dataType());
+        return ColumnNorms.rounded(ColumnNorms.of(v), magnitude(parameters).dataType());
     }
 
     private static INDArray scale(INDArray norms, Map<String, INDArray> parameters) {
-        return parameters.get(MAGNITUDE).castTo(norms.dataType()).div(norms);
+        return magnitude(parameters).castTo(norms.dataType()).div(norms);
+    }
+
+    private static INDArray magnitude(Map<String, INDArray> parameters) {
+        return Objects.requireNonNull(parameters.get(MAGNITUDE));
     }
 
     @Override

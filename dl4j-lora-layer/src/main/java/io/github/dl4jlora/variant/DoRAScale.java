@@ -3,6 +3,7 @@ package io.github.dl4jlora.variant;
 import io.github.dl4jlora.internal.blas.KeptArrays;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Broadcast;
@@ -10,6 +11,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 
@@ -28,12 +30,12 @@ final class DoRAScale implements OutputScale {
     private static final String[] KEYS = {Variant.A, Variant.B, Variant.START_A, Variant.START_B};
 
     private final LayerWeights layer;
-    private INDArray squares;
-    private INDArray p;
-    private INDArray norms;
-    private INDArray c;
-    private Object servedState;
-    private INDArray served;
+    private @Nullable INDArray squares;
+    private @Nullable INDArray p;
+    private @Nullable INDArray norms;
+    private @Nullable INDArray c;
+    private @Nullable Object servedState;
+    private @Nullable INDArray served;
 
     DoRAScale(LayerWeights layer) {
         this.layer = layer;
@@ -65,7 +67,7 @@ final class DoRAScale implements OutputScale {
         if (state == null) {
             return scale(norms(false, workspaces), false, workspaces);
         }
-        if (state != servedState) {
+        if (served == null || state != servedState) {
             try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
                 served = scale(norms(false, workspaces), false, workspaces);
             }
@@ -75,14 +77,17 @@ final class DoRAScale implements OutputScale {
     }
 
     private INDArray scale(INDArray v, boolean training, LayerWorkspaceMgr workspaces) {
-        INDArray m = layer.parameter(DoRA.MAGNITUDE, training, workspaces);
+        INDArray m = Objects.requireNonNull(layer.parameter(DoRA.MAGNITUDE, training, workspaces));
         return m.castTo(v.dataType()).div(v).castTo(m.dataType());
     }
 
     private INDArray norms(boolean training, LayerWorkspaceMgr workspaces) {
         Map<String, INDArray> parameters = new HashMap<>();
         for (String key : KEYS) {
-            parameters.put(key, layer.parameter(key, training, workspaces));
+            INDArray parameter = layer.parameter(key, training, workspaces);
+            if (parameter != null) {
+                parameters.put(key, parameter);
+            }
         }
         INDArray w = layer.weights();
         return ColumnNorms.rounded(ColumnNorms.ofSum(w, squares(w), parameters, layer.factor()), w.dataType());
@@ -104,8 +109,8 @@ final class DoRAScale implements OutputScale {
     public INDArray backward(INDArray dz, Function<String, INDArray> gradients) {
         int[] others = IntStream.range(0, dz.rank()).filter(dimension -> dimension != 1).toArray();
         INDArray dm = gradients.apply(DoRA.MAGNITUDE);
-        dm.assign(p.muli(dz).sum(others).reshape(dm.shape()).divi(norms));
-        multiply(dz, c);
+        dm.assign(Objects.requireNonNull(p).muli(dz).sum(others).reshape(dm.shape()).divi(norms));
+        multiply(dz, Objects.requireNonNull(c));
         return dz;
     }
 

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.variant;
 
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** What a variant sees of the adapted matrix of a running layer: W, read as a matrix, and the adapter's parameters. */
@@ -15,14 +16,14 @@ public interface LayerWeights {
     boolean hasFixedWeights();
 
     /**
-     * A parameter by its key; in training with the layer's weight noise, if it has any. Null where there is no such parameter.
+     * A parameter by its key; in training with the layer's weight noise, if it has any.
      *
      * @param key        of the parameter
      * @param training   whether this is a training pass
      * @param workspaces where results may be allocated
-     * @return the parameter, or null
+     * @return the parameter; null where there is none with this key
      */
-    INDArray parameter(String key, boolean training, LayerWorkspaceMgr workspaces);
+    @Nullable INDArray parameter(String key, boolean training, LayerWorkspaceMgr workspaces);
 
     /** {@return the factor s} */
     double factor();
@@ -33,7 +34,7 @@ public interface LayerWeights {
      *
      * @return another object after any change; null where changes would not be noticed
      */
-    default Object state() {
+    default @Nullable Object state() {
         return null;
     }
 }

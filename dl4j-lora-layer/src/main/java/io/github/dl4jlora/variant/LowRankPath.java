@@ -1,6 +1,7 @@
 package io.github.dl4jlora.variant;
 
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Map;
@@ -40,7 +41,8 @@ public interface LowRankPath {
      * @param dx         {@code [minibatch, nIn]} to add to; null if it is not needed
      * @param workspaces where what is kept is allocated
      */
-    void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, INDArray dx, LayerWorkspaceMgr workspaces);
+    void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, @Nullable INDArray dx,
+                  LayerWorkspaceMgr workspaces);
 
     /** {@return whether what a training forward pass kept is still there for {@link #backward}} */
     boolean isReady();

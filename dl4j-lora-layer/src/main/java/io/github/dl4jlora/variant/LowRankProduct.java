@@ -4,6 +4,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Map;
+import java.util.Objects;
 
 /** What plain LoRA adds to W: s·A·B, less its start where that was taken from W. */
 final class LowRankProduct {
@@ -13,10 +14,14 @@ final class LowRankProduct {
 
     /** W := W + s·A·B − s·A0·B0. */
     static void addTo(INDArray w, Map<String, INDArray> parameters, double factor) {
-        add(parameters.get(Variant.A), parameters.get(Variant.B), factor, w);
+        add(of(parameters, Variant.A), of(parameters, Variant.B), factor, w);
         if (parameters.containsKey(Variant.START_A)) {
-            add(parameters.get(Variant.START_A), parameters.get(Variant.START_B), -factor, w);
+            add(of(parameters, Variant.START_A), of(parameters, Variant.START_B), -factor, w);
         }
+    }
+
+    private static INDArray of(Map<String, INDArray> parameters, String key) {
+        return Objects.requireNonNull(parameters.get(key));
     }
 
     private static void add(INDArray a, INDArray b, double factor, INDArray w) {

@@ -30,7 +30,7 @@ public interface OutputScale {
      * dL/dp from dL/dz. Writes the gradients of the variant's own parameters.
      *
      * @param dz        dL/dz, shape of z; may be overwritten
-     * @param gradients the view to write to, by parameter key
+     * @param gradients the view to write to, by the key of a parameter that trains
      * @return dL/dp
      */
     INDArray backward(INDArray dz, Function<String, INDArray> gradients);

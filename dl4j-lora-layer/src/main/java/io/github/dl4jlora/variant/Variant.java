@@ -1,5 +1,6 @@
 package io.github.dl4jlora.variant;
 
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.annotation.JsonIgnore;
 import org.nd4j.shade.jackson.annotation.JsonTypeInfo;
@@ -50,10 +51,11 @@ public interface Variant extends Serializable {
      * stock layer computes.
      *
      * @param parameters A, B and, where the start was taken from W, A0 and B0
-     * @param w          {@code [nIn, nOut]}, not written to
+     * @param w          {@code [nIn, nOut]}, not written to; null where the variant is {@linkplain #isAdditive additive} and the
+     *                   start of A and B is not taken from W
      * @param factor     s
      */
-    default void start(Map<String, INDArray> parameters, INDArray w, double factor) {
+    default void start(Map<String, INDArray> parameters, @Nullable INDArray w, double factor) {
         // A and B are all there is.
     }
 
@@ -72,7 +74,7 @@ public interface Variant extends Serializable {
      * @param layer the layer that it may ask
      * @return the scale; null: outputs are left as they are
      */
-    default OutputScale scale(LayerWeights layer) {
+    default @Nullable OutputScale scale(LayerWeights layer) {
         return null;
     }
 

@@ -16,6 +16,8 @@ final class VariantIds extends TypeIdResolverBase {
     private static final Map<String, Class<?>> OURS = List.of(new PlainLoRA(), new FrozenALoRA(), new DoRA()).stream()
             .collect(Collectors.toMap(Variant::name, Variant::getClass));
 
+    /** Jackson calls {@link #init} first. */
+    @SuppressWarnings("NullAway.Init")
     private JavaType variant;
 
     @Override

@@ -23,4 +23,7 @@
  *
  * @serial exclude
  */
+@NullMarked
 package io.github.dl4jlora.variant;
+
+import org.jspecify.annotations.NullMarked;

@@ -11,6 +11,7 @@ import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.IUpdater;
@@ -20,6 +21,7 @@ import org.nd4j.linalg.learning.regularization.Regularization;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * What the configurations of all adapted layers and vertices have in common: a stock layer or vertex, the place of its frozen
@@ -43,17 +45,17 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
     /**
      * Replaces what {@link #frozenState} returns.
      *
-     * @param state not null
+     * @param state of this layer from now on
      */
     void keep(FrozenState state);
 
     @Override
-    default FrozenReference getFrozen() {
+    default @Nullable FrozenReference getFrozen() {
         return frozenState().frozen();
     }
 
     /** See {@link FrozenState#frozen}. */
-    default void setFrozen(FrozenReference frozen) {
+    default void setFrozen(@Nullable FrozenReference frozen) {
         keep(new FrozenState(getStorage(), frozen, getConstants(), getStartSeed()));
     }
 
@@ -68,12 +70,12 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
     }
 
     /** See {@link FrozenState#constants}. */
-    default FrozenReference getConstants() {
+    default @Nullable FrozenReference getConstants() {
         return frozenState().constants();
     }
 
     /** See {@link FrozenState#constants}. */
-    default void setConstants(FrozenReference constants) {
+    default void setConstants(@Nullable FrozenReference constants) {
         keep(new FrozenState(getStorage(), getFrozen(), constants, getStartSeed()));
     }
 
@@ -116,7 +118,7 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
     void rescale(String key, double alpha, Scaling scaling);
 
     /** {@return how the frozen matrices are kept in fewer bits; null if they are not} */
-    default Quantization scheme() {
+    default @Nullable Quantization scheme() {
         return getFrozen() == null ? null : getFrozen().scheme();
     }
 
@@ -126,7 +128,7 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
     }
 
     /** {@return the stock layer, without DL4J's freezing wrappers; null for a vertex} */
-    default Layer stockLayer() {
+    default @Nullable Layer stockLayer() {
         return null;
     }
 
@@ -136,7 +138,7 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
     }
 
     /** {@return the stock vertex; null for a layer} */
-    default GraphVertex stockVertex() {
+    default @Nullable GraphVertex stockVertex() {
         return null;
     }
 
@@ -181,16 +183,19 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
     /**
      * The updater of a parameter, by its key.
      *
-     * @param ofWeights of A, B and what else a variant trains; B's learning rate may be a multiple of its rate
+     * @param ofWeights of A, B and what else a variant trains; B's learning rate may be a multiple of its rate. Null as long as
+     *                  the layer has none
      * @param ofBiases  null for that of weights
+     * @return the updater; null if the layer has none yet
      */
-    default IUpdater updaterOf(String key, IUpdater ofWeights, IUpdater ofBiases) {
+    default @Nullable IUpdater updaterOf(String key, @Nullable IUpdater ofWeights, @Nullable IUpdater ofBiases) {
         return switch (layout().role(key)) {
             case FROZEN -> new NoOp();
             case BIAS -> ofBiases != null ? ofBiases : ofWeights;
             case MAGNITUDE -> ofWeights;
             // Made anew each time, so that it follows changes of the layer's own updater.
-            case WEIGHT -> rateRatio(key) != 1 ? ScaledLearningRate.of(ofWeights, rateRatio(key)) : ofWeights;
+            case WEIGHT -> rateRatio(key) != 1
+                    ? ScaledLearningRate.of(Objects.requireNonNull(ofWeights), rateRatio(key)) : ofWeights;
         };
     }
 
@@ -200,7 +205,8 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
     }
 
     /** The regularization of a parameter, by its key; null for none. */
-    default List<Regularization> regularizationOf(String key, List<Regularization> ofWeights, List<Regularization> ofBiases) {
+    default @Nullable List<Regularization> regularizationOf(String key, @Nullable List<Regularization> ofWeights,
+                                                            @Nullable List<Regularization> ofBiases) {
         return switch (layout().role(key)) {
             case WEIGHT -> ofWeights;
             case BIAS -> ofBiases;
@@ -210,7 +216,7 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
 
     /** {@return how the adapted parameters are read as matrices} */
     default StockMatrices matrices() {
-        return stockLayer() != null ? StockMatrices.of(stockLayer()) : StockMatrices.of(stockVertex());
+        return stockLayer() != null ? StockMatrices.of(stockLayer()) : StockMatrices.of(Objects.requireNonNull(stockVertex()));
     }
 
     /** Whether a trained bias belongs to the layer's one matrix, as in PEFT, and not to a layer with several. */

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.adapted;
 
 import io.github.dl4jlora.conf.Scaling;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 import org.slf4j.Logger;
@@ -43,17 +44,17 @@ public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("n
     }
 
     /** Warns of a rank above the largest of the matrix, and says what to do. */
-    public void warnOfExcessRank(String layer) {
+    public void warnOfExcessRank(@Nullable String layer) {
         warnOfExcessRank(layer, "give this layer a smaller one with LoRAConfig's override(" + Named.quoted(layer)
                 + ", o -> o.rank(" + largestRank() + "))");
     }
 
     /** As {@link #warnOfExcessRank(String)}, for an adapter whose rank cannot be chosen any more. */
-    public void warnOfExcessRankOfAdapter(String layer) {
+    public void warnOfExcessRankOfAdapter(@Nullable String layer) {
         warnOfExcessRank(layer, "an adapter of that rank computes the same");
     }
 
-    private void warnOfExcessRank(String layer, String remedy) {
+    private void warnOfExcessRank(@Nullable String layer, String remedy) {
         if (rank > largestRank()) {
             LOG.warn("{}: rank {} is above min(nIn, nOut) = {} of {}, so the adapter is larger than the weights it adapts; {}",
                     Named.layer(layer), rank, largestRank(), key, remedy);
@@ -65,7 +66,7 @@ public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("n
      *
      * @throws IllegalArgumentException if A and B are far larger than the matrix, and too large for memory
      */
-    public void refuseAbsurdRank(String layer) {
+    public void refuseAbsurdRank(@Nullable String layer) {
         if (rank > largestRank() && rank > MOST_BEYOND / Math.max(1, nIn + nOut)) {
             throw new IllegalArgumentException(Named.layer(layer) + ": rank " + rank + " is above min(nIn, nOut) = "
                     + largestRank() + " of " + key + ", and A and B would take " + rank + "·" + (nIn + nOut)
@@ -74,7 +75,7 @@ public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("n
     }
 
     /** @throws IllegalArgumentException if the factor is larger than the type that the layer computes in allows */
-    public void requireFiniteFactor(String layer, DataType type) {
+    public void requireFiniteFactor(@Nullable String layer, DataType type) {
         double most = type == DataType.HALF ? LARGEST_HALF : Scaling.LARGEST_FACTOR;
         if (!(Math.abs(factor()) <= most)) {
             throw new IllegalArgumentException(Named.layer(layer) + ": alpha " + alpha + " makes the factor of A·B " + factor()

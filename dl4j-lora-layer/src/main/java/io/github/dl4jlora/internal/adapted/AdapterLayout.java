@@ -5,6 +5,7 @@ import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.variant.Parameter.Role;
 import io.github.dl4jlora.variant.Parameter;
 import io.github.dl4jlora.variant.Variant;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
@@ -35,7 +36,7 @@ public final class AdapterLayout {
      * @param matrix    the adapted parameter it belongs to; null for a bias
      * @param parameter its key within the adapter (A, B, …), shape and role
      */
-    public record Slot(String key, AdaptedParameter matrix, Parameter parameter) {
+    public record Slot(String key, @Nullable AdaptedParameter matrix, Parameter parameter) {
     }
 
     private final List<Slot> constants = new ArrayList<>();

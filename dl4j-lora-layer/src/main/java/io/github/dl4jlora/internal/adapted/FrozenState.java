@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.adapted;
 
 import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.internal.base.FrozenReference;
+import org.jspecify.annotations.Nullable;
 
 import java.io.Serializable;
 
@@ -14,8 +15,8 @@ import java.io.Serializable;
  * @param constants the adapter's parts that do not train, outside the vector; null when embedded, or if there are none
  * @param startSeed the seed of the adapter's start, if it has constants that are outside the vector
  */
-public record FrozenState(FrozenStorage storage, FrozenReference frozen, FrozenReference constants, long startSeed)
-        implements Serializable {
+public record FrozenState(FrozenStorage storage, @Nullable FrozenReference frozen, @Nullable FrozenReference constants,
+                          long startSeed) implements Serializable {
 
     /** {@return the state of a layer that has no values yet} */
     public static FrozenState in(FrozenStorage storage) {
@@ -27,7 +28,7 @@ public record FrozenState(FrozenStorage storage, FrozenReference frozen, FrozenR
      *
      * @param frozen its weights; null for embedded storage
      */
-    public static FrozenState of(FrozenReference frozen) {
+    public static FrozenState of(@Nullable FrozenReference frozen) {
         return new FrozenState(frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED, frozen, null, 0);
     }
 
@@ -37,7 +38,7 @@ public record FrozenState(FrozenStorage storage, FrozenReference frozen, FrozenR
      * @param layer name for the message
      * @throws UnsupportedOperationException if it has some, as a damaged file may say
      */
-    public FrozenState requireNoConstants(String layer) {
+    public FrozenState requireNoConstants(@Nullable String layer) {
         if (constants != null) {
             throw new UnsupportedOperationException(Named.layer(layer) + " has no constants");
         }

@@ -5,6 +5,7 @@ import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.variant.Variant;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.jackson.annotation.JsonIgnoreProperties;
 
 import java.util.function.UnaryOperator;
@@ -18,7 +19,7 @@ import java.util.function.UnaryOperator;
 public interface HeldSettings {
 
     /** {@return the layer's or vertex's name; null for an unnamed layer} */
-    String getLayerName();
+    @Nullable String getLayerName();
 
     /** {@return the adapter's settings} */
     LoRASettings getLora();

@@ -1,5 +1,7 @@
 package io.github.dl4jlora.internal.adapted;
 
+import org.jspecify.annotations.Nullable;
+
 /** What messages call a layer. */
 public final class Named {
 
@@ -7,12 +9,12 @@ public final class Named {
     }
 
     /** {@code Layer "fc"}. */
-    public static String layer(String name) {
+    public static String layer(@Nullable String name) {
         return "Layer " + quoted(name);
     }
 
     /** {@code "fc"}, or {@code "(unnamed)"} for null. */
-    public static String quoted(String name) {
+    public static String quoted(@Nullable String name) {
         return "\"" + (name == null ? "(unnamed)" : name) + "\"";
     }
 
@@ -22,7 +24,7 @@ public final class Named {
      * @param what {@code nIn} or {@code nOut}
      * @throws IllegalStateException for another size
      */
-    public static void refuseResize(String layer, String what, long from, long to) {
+    public static void refuseResize(@Nullable String layer, String what, long from, long to) {
         if (from > 0 && from != to) {
             throw new IllegalStateException(layer(layer) + ": " + what + " cannot be changed from "
                     + from + " to " + to + ", because its frozen weights would have to be replaced by random ones. "

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.adapted;
 
 import org.deeplearning4j.nn.conf.RNNFormat;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.lossfunctions.ILossFunction;
 
 /**
@@ -13,5 +14,5 @@ public interface OutputConfiguration extends AdaptedConfiguration {
     ILossFunction lossFunction();
 
     /** {@return the layout of sequences; null for a layer whose input has two dimensions} */
-    RNNFormat sequenceFormat();
+    @Nullable RNNFormat sequenceFormat();
 }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.adapted;
 
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.schedule.ISchedule;
 
@@ -39,7 +40,7 @@ public final class ScaledLearningRate implements ISchedule {
     }
 
     @Override
-    public boolean equals(Object other) {
+    public boolean equals(@Nullable Object other) {
         return other instanceof ScaledLearningRate that && ratio == that.ratio && of.equals(that.of);
     }
 

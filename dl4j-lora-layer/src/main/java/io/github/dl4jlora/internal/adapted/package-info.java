@@ -14,4 +14,7 @@
  *   Named                               what messages call a layer
  * </pre>
  */
+@NullMarked
 package io.github.dl4jlora.internal.adapted;
+
+import org.jspecify.annotations.NullMarked;

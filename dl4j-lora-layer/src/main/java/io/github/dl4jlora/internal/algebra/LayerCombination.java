@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.algebra;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.content.TensorLayout;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -31,7 +32,7 @@ public final class LayerCombination {
     /** wᵢ·sᵢ. */
     private final double[] factors;
     private final DataType type;
-    private final String baseId;
+    private final @Nullable String baseId;
     private final TensorLayout layout;
 
     /**

@@ -9,7 +9,6 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
-import java.util.LinkedList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -28,7 +27,7 @@ public final class LayerUnion {
      * @throws IllegalArgumentException if one trained biases and lacks some of the layers
      */
     public static Set<String> of(List<AdapterContent> adapters) {
-        List<List<String>> rest = adapters.stream().<List<String>>map(adapter -> new LinkedList<>(adapter.layers())).toList();
+        List<List<String>> rest = adapters.stream().<List<String>>map(adapter -> new ArrayList<>(adapter.layers())).toList();
         Set<String> union = new LinkedHashSet<>();
         while (rest.stream().anyMatch(layers -> !layers.isEmpty())) {
             List<String> first = rest.stream().filter(layers -> !layers.isEmpty()).map(layers -> layers.get(0)).toList();

@@ -5,6 +5,7 @@ import io.github.dl4jlora.internal.blas.Decomposition;
 import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.internal.untrusted.RawValues;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -126,7 +127,7 @@ public final class Svd {
      * The closest matrix of a rank as a product with the factor 1: A the left singular vectors, B the right ones times the
      * singular values.
      */
-    public Delta truncate(int rank, DataType type, String baseId, TensorLayout layout) {
+    public Delta truncate(int rank, DataType type, @Nullable String baseId, TensorLayout layout) {
         int kept = Math.min(rank, values.length);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             return new Delta(columns(u, kept).castTo(type), columns(scaledV(), kept).transpose().castTo(type), kept,

@@ -16,4 +16,7 @@
  *
  * Arrows point to what is known. {@code adapter} is the only package that knows this one.
  */
+@NullMarked
 package io.github.dl4jlora.internal.algebra;
+
+import org.jspecify.annotations.NullMarked;

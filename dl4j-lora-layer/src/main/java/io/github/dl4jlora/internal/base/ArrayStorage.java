@@ -1,7 +1,9 @@
 package io.github.dl4jlora.internal.base;
 
+import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import io.github.dl4jlora.internal.untrusted.RawValues;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataBuffer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -21,11 +23,12 @@ final class ArrayStorage implements Storage {
     private final INDArray values;
     private final boolean own;
     /** Null where nothing can move. */
-    private final BaseProbe probe;
+    private final @Nullable BaseProbe probe;
     /**
      * Held weakly, by the buffer, which any view holds: layers keep the cast that they compute with, and it goes with the last
      * of them.
      */
+    @GuardedBy("this")
     private final Map<DataType, WeakReference<DataBuffer>> casts = new EnumMap<>(DataType.class);
 
     /**
@@ -41,7 +44,7 @@ final class ArrayStorage implements Storage {
         return values.rank() == 1 ? values : values.reshape(values.length());
     }
 
-    private ArrayStorage(INDArray values, boolean own, BaseProbe probe) {
+    private ArrayStorage(INDArray values, boolean own, @Nullable BaseProbe probe) {
         this.values = values;
         this.own = own;
         this.probe = probe;
@@ -110,17 +113,17 @@ final class ArrayStorage implements Storage {
     }
 
     @Override
-    public QuantizedMatrix quantized(String key) {
+    public @Nullable QuantizedMatrix quantized(String key) {
         return null;
     }
 
     @Override
-    public Map<String, INDArray> rest(DataType type) {
+    public @Nullable Map<String, INDArray> rest(DataType type) {
         return null;
     }
 
     @Override
-    public StoredForm form() {
+    public @Nullable StoredForm form() {
         return null;
     }
 

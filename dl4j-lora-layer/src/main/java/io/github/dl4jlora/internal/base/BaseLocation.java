@@ -1,6 +1,8 @@
 package io.github.dl4jlora.internal.base;
 
+import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.github.dl4jlora.internal.common.UriSecrets;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -15,6 +17,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -40,8 +43,10 @@ public final class BaseLocation {
      * they are. A form stays in the set: a network in one form does not end the use of a network in another.
      */
     private final Map<String, Set<Optional<StoredForm>>> asked = new ConcurrentHashMap<>();
+    /** Volatile, since whoever only looks takes no lock. */
     private volatile SoftReference<Map<String, FrozenWeights>> layers = new SoftReference<>(null);
-    private FutureTask<Map<String, FrozenWeights>> reading;
+    @GuardedBy("this")
+    private @Nullable FutureTask<Map<String, FrozenWeights>> reading;
 
     private BaseLocation(URI uri) {
         this.uri = uri;
@@ -65,9 +70,9 @@ public final class BaseLocation {
     }
 
     /**
-     * @return the weights that the reference is to, or null where this location has not been read yet or has none such
+     * @return the weights that the reference is to; null where this location has not been read yet or has none such
      */
-    static FrozenWeights alreadyLoaded(URI location, FrozenReference to) {
+    static @Nullable FrozenWeights alreadyLoaded(URI location, FrozenReference to) {
         Map<String, FrozenWeights> layers = of(location, to).layers.get();
         return layers == null ? null : layers.get(to.getId());
     }
@@ -96,10 +101,8 @@ public final class BaseLocation {
                     return present;
                 }
                 begunAfter = reading == null;
-                if (begunAfter) {
-                    reading = new FutureTask<>(this::read);
-                }
-                task = reading;
+                task = reading != null ? reading : new FutureTask<>(this::read);
+                reading = task;
             }
             Map<String, FrozenWeights> found = result(task);
             if (begunAfter || found.containsKey(id)) {
@@ -114,7 +117,7 @@ public final class BaseLocation {
             task.run();
             return task.get();
         } catch (ExecutionException e) {
-            throw failed(e.getCause());
+            throw failed(Objects.requireNonNull(e.getCause()));
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw failed(e);

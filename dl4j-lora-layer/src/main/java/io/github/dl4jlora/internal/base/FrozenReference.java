@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.base;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.exception.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.common.UriSecrets;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.annotation.JsonIgnore;
@@ -34,14 +35,14 @@ public final class FrozenReference implements Serializable {
 
     private final String id;
     private final String signature;
-    private final URI baseLocation;
+    private final @Nullable URI baseLocation;
     /** Whether the weights must be such that no network trains or closes them. */
     private final boolean own;
     @JsonInclude(JsonInclude.Include.NON_NULL)
-    private final Map<String, FrozenReference> trainedInFull;
+    private final @Nullable Map<String, FrozenReference> trainedInFull;
     @JsonInclude(JsonInclude.Include.NON_NULL)
-    private final StoredForm form;
-    private transient volatile FrozenWeights weights;
+    private final @Nullable StoredForm form;
+    private transient volatile @Nullable FrozenWeights weights;
 
     /**
      * @param own           see {@link #isOwn}
@@ -50,9 +51,9 @@ public final class FrozenReference implements Serializable {
      * @throws IllegalArgumentException if id or signature is null, or a layer is recorded without a reference
      */
     public FrozenReference(@JsonProperty("id") String id, @JsonProperty("signature") String signature,
-                           @JsonProperty("baseLocation") URI baseLocation, @JsonProperty("own") boolean own,
-                           @JsonProperty("trainedInFull") Map<String, FrozenReference> trainedInFull,
-                           @JsonProperty("form") StoredForm form) {
+                           @JsonProperty("baseLocation") @Nullable URI baseLocation, @JsonProperty("own") boolean own,
+                           @JsonProperty("trainedInFull") @Nullable Map<String, FrozenReference> trainedInFull,
+                           @JsonProperty("form") @Nullable StoredForm form) {
         if (id == null || signature == null || trainedInFull != null && trainedInFull.containsValue(null)) {
             throw new IllegalArgumentException("A reference to frozen weights is damaged: its id is " + id + ", its signature "
                     + signature + ", and it records " + trainedInFull + ". Restore the configuration from its file, or adapt "
@@ -67,7 +68,7 @@ public final class FrozenReference implements Serializable {
     }
 
     /** A reference that is already bound. */
-    public static FrozenReference to(FrozenWeights weights, URI baseLocation) {
+    public static FrozenReference to(FrozenWeights weights, @Nullable URI baseLocation) {
         FrozenReference reference = new FrozenReference(weights.id(), weights.signature(), baseLocation, weights.isOwn(),
                 null, weights.form());
         reference.weights = weights;
@@ -101,12 +102,12 @@ public final class FrozenReference implements Serializable {
     }
 
     /** What quantised weights were made of, and how; null for an array. */
-    public StoredForm getForm() {
+    public @Nullable StoredForm getForm() {
         return form;
     }
 
     /** How the weights are kept in fewer bits; null for an array. */
-    public Quantization scheme() {
+    public @Nullable Quantization scheme() {
         return form == null ? null : form.scheme();
     }
 
@@ -152,7 +153,7 @@ public final class FrozenReference implements Serializable {
     }
 
     /** Where the base can be loaded from, without user info and query, which may be secrets; null if not recorded. */
-    public URI getBaseLocation() {
+    public @Nullable URI getBaseLocation() {
         return baseLocation == null ? null : UriSecrets.without(baseLocation);
     }
 
@@ -169,7 +170,7 @@ public final class FrozenReference implements Serializable {
      * What the base holds for the layers that train in full, by name. Empty if no layer did when the network was adapted; null if
      * another reference of the network records this, or none does.
      */
-    public Map<String, FrozenReference> getTrainedInFull() {
+    public @Nullable Map<String, FrozenReference> getTrainedInFull() {
         return trainedInFull == null ? null : Collections.unmodifiableMap(trainedInFull);
     }
 
@@ -198,10 +199,10 @@ public final class FrozenReference implements Serializable {
     }
 
     /**
-     * @return the weights, or null if this JVM does not have them yet; the base location is not read, so that a network can be
+     * @return the weights; null if this JVM does not have them yet; the base location is not read, so that a network can be
      *         restored, and attached, even if nobody answers there
      */
-    private FrozenWeights resolveHere() {
+    private @Nullable FrozenWeights resolveHere() {
         FrozenWeights found = weights;
         if (found == null && baseLocation != null) {
             // Nobody else can change these, so they need not be hashed again, as those of the registry do.
@@ -222,7 +223,7 @@ public final class FrozenReference implements Serializable {
     }
 
     /** The weights that were last looked up or bound; null before that. It is another object once others have been bound. */
-    public FrozenWeights bound() {
+    public @Nullable FrozenWeights bound() {
         return weights;
     }
 
@@ -240,7 +241,7 @@ public final class FrozenReference implements Serializable {
      * @return the weights
      * @throws FrozenWeightsMissingException if they cannot be found
      */
-    public FrozenWeights require(String layer) {
+    public FrozenWeights require(@Nullable String layer) {
         FrozenWeights found = resolveHere();
         if (found == null && baseLocation != null) {
             found = BaseLocation.load(baseLocation, this);
@@ -258,7 +259,7 @@ public final class FrozenReference implements Serializable {
      * @param derivation may yield other weights by now: the ids are compared
      * @throws FrozenWeightsMissingException if it yields other weights
      */
-    public void bindOr(String layer, Supplier<FrozenWeights> derivation) {
+    public void bindOr(@Nullable String layer, Supplier<FrozenWeights> derivation) {
         if (resolveHere() == null) {
             FrozenWeights derived = derivation.get();
             if (!derived.id().equals(id)) {
@@ -271,7 +272,7 @@ public final class FrozenReference implements Serializable {
     /**
      * As {@link #values}, but in whatever form they are kept.
      */
-    public FrozenWeights weights(String layer, long length) {
+    public FrozenWeights weights(@Nullable String layer, long length) {
         return requireLength(require(layer), layer, length);
     }
 
@@ -282,7 +283,7 @@ public final class FrozenReference implements Serializable {
      * @throws FrozenWeightsMissingException if they cannot be found
      * @throws IllegalStateException         if their number differs from that, or if they were closed
      */
-    public INDArray values(String layer, DataType type, long length) {
+    public INDArray values(@Nullable String layer, DataType type, long length) {
         return weights(layer, length).valuesAs(type);
     }
 
@@ -293,7 +294,7 @@ public final class FrozenReference implements Serializable {
      * @return whether they are here
      * @throws IllegalStateException if the weights are here and their number differs from that
      */
-    public boolean takeHold(String layer, long length) {
+    public boolean takeHold(@Nullable String layer, long length) {
         FrozenWeights here = resolveHere();
         return here != null && requireLength(here, layer, length) != null;
     }
@@ -304,14 +305,14 @@ public final class FrozenReference implements Serializable {
      * @param layer name for the message
      * @throws IllegalStateException if the base was closed, or has changed at one of a few places
      */
-    public void requireUnmoved(String layer) {
+    public void requireUnmoved(@Nullable String layer) {
         FrozenWeights found = weights;
         if (found != null) {
             found.requireUnmoved(layer);
         }
     }
 
-    private static FrozenWeights requireLength(FrozenWeights found, String layer, long length) {
+    private static FrozenWeights requireLength(FrozenWeights found, @Nullable String layer, long length) {
         if (found.length() != length) {
             throw new IllegalStateException("Layer \"" + layer + "\": its configuration asks for " + length + " frozen values, "
                     + "but refers to " + found.signature() + ". The configuration is damaged: restore it from its file, or adapt "
@@ -322,7 +323,7 @@ public final class FrozenReference implements Serializable {
     }
 
     @Override
-    public boolean equals(Object other) {
+    public boolean equals(@Nullable Object other) {
         return other instanceof FrozenReference that && Objects.equals(id, that.id);
     }
 

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.base;
 
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -35,7 +36,9 @@ public final class FrozenWeights {
     private final String id;
     private final String signature;
     private final Storage storage;
-    private Object siblings;
+    /** Never read, only held. */
+    @SuppressWarnings("UnusedVariable")
+    private @Nullable Object siblings;
 
     private FrozenWeights(INDArray values, String signature, boolean own) {
         this(new ArrayStorage(values, own), signature);
@@ -141,7 +144,7 @@ public final class FrozenWeights {
     }
 
     /** How the matrices are kept in fewer bits; null if nothing is. */
-    public Quantization scheme() {
+    public @Nullable Quantization scheme() {
         return storage.form() == null ? null : storage.form().scheme();
     }
 
@@ -151,12 +154,12 @@ public final class FrozenWeights {
     }
 
     /** What quantised weights were made of; null for others. */
-    public StoredForm form() {
+    public @Nullable StoredForm form() {
         return storage.form();
     }
 
     /** A matrix that is kept in fewer bits, by DL4J's key; null for a parameter that is not. */
-    public QuantizedMatrix quantized(String key) {
+    public @Nullable QuantizedMatrix quantized(String key) {
         return storage.quantized(key);
     }
 
@@ -176,7 +179,7 @@ public final class FrozenWeights {
     }
 
     /** All parameters but quantised matrices, by key, in the stock layer's shapes; null if nothing is quantised. */
-    public Map<String, INDArray> rest(DataType type) {
+    public @Nullable Map<String, INDArray> rest(DataType type) {
         return storage.rest(type);
     }
 
@@ -287,7 +290,7 @@ public final class FrozenWeights {
      * @param layer  name for the message
      * @throws IllegalStateException if they were closed, with the base network they are from
      */
-    public static void requireOpen(INDArray values, String layer) {
+    public static void requireOpen(INDArray values, @Nullable String layer) {
         if (values.wasClosed()) {
             throw new IllegalStateException("Layer \"" + layer + "\": the base network's weights were closed. A base is for "
                     + "inference while adapted or frozen networks stand on it: keep it open, give this network another copy "
@@ -296,7 +299,7 @@ public final class FrozenWeights {
     }
 
     /** As {@link #requireOpen(INDArray, String)}, for these weights. */
-    public void requireOpen(String layer) {
+    public void requireOpen(@Nullable String layer) {
         if (storage.wasClosed()) {
             requireOpen(storage.values(storage.type()), layer);
         }
@@ -322,14 +325,14 @@ public final class FrozenWeights {
      * @param layer name for the message
      * @throws IllegalStateException if the base was closed, or one of these values has changed
      */
-    public void requireUnmoved(String layer) {
+    public void requireUnmoved(@Nullable String layer) {
         requireOpen(layer);
         if (!storage.isUnmoved()) {
             throw moved(layer, "values differ from those that were hashed to " + id);
         }
     }
 
-    private static IllegalStateException moved(String layer, String how) {
+    private static IllegalStateException moved(@Nullable String layer, String how) {
         return new IllegalStateException("Layer \"" + layer + "\": the base's weights have changed since the adapter was "
                 + "attached (" + how + "). A base is for inference while adapted or frozen networks stand on it: do not call "
                 + "fit or setParams on it. Attach a copy of the base as it was with LoRA.attach, or adapt with "

@@ -1,5 +1,7 @@
 package io.github.dl4jlora.internal.base;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.ref.WeakReference;
 import java.util.List;
 import java.util.Map;
@@ -32,7 +34,7 @@ public final class FrozenWeightsRegistry {
     }
 
     /** Null, which removes the entry, if nothing is alive. */
-    private static List<WeakReference<FrozenWeights>> living(List<WeakReference<FrozenWeights>> holders) {
+    private static @Nullable List<WeakReference<FrozenWeights>> living(List<WeakReference<FrozenWeights>> holders) {
         List<WeakReference<FrozenWeights>> living = holders.stream().filter(holder -> holder.get() != null).toList();
         return living.isEmpty() ? null : living;
     }

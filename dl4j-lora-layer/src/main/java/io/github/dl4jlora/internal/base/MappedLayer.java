@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.base;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import io.github.dl4jlora.internal.stored.ValuesElsewhere;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
@@ -24,7 +25,7 @@ import java.util.Map;
  * @param sections  where each piece lies: one for an array, else one for each part
  */
 record MappedLayer(@JsonProperty("id") String id, @JsonProperty("signature") String signature,
-                   @JsonProperty("form") StoredForm form, @JsonProperty("errors") Map<String, Double> errors,
+                   @JsonProperty("form") @Nullable StoredForm form, @JsonProperty("errors") Map<String, Double> errors,
                    @JsonProperty("sections") List<Section> sections) {
 
     /** Every section begins at a multiple of this many bytes: a cache line. */

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.base;
 
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import io.github.dl4jlora.internal.untrusted.RawValues;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -14,6 +15,7 @@ import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 
 /** The matrices of a layer in fewer bits, its other parameters as they were; a copy that belongs to no network. */
 final class QuantizedStorage implements Storage {
@@ -119,9 +121,9 @@ final class QuantizedStorage implements Storage {
             INDArray flat = Nd4j.createUninitialized(asked, length());
             intervals(form, flat).forEach((part, to) -> {
                 if (part.isQuantized()) {
-                    matrices.get(part.key()).restoreInto(to, part.interleaved());
+                    matrix(part).restoreInto(to, part.interleaved());
                 } else {
-                    to.assign(rest.get(part.key()));
+                    to.assign(array(part));
                 }
             });
             return flat;
@@ -129,16 +131,24 @@ final class QuantizedStorage implements Storage {
     }
 
     @Override
-    public QuantizedMatrix quantized(String key) {
+    public @Nullable QuantizedMatrix quantized(String key) {
         return matrices.get(key);
+    }
+
+    private QuantizedMatrix matrix(StoredForm.Part part) {
+        return Objects.requireNonNull(matrices.get(part.key()));
+    }
+
+    private INDArray array(StoredForm.Part part) {
+        return Objects.requireNonNull(rest.get(part.key()));
     }
 
     /** See {@link FrozenWeights#lost}. */
     INDArray lost(INDArray original, String key) {
         StoredForm.Part part = form.part(key);
         INDArray restored = Nd4j.createUninitialized(original.dataType(), part.size());
-        matrices.get(key).restoreInto(restored, part.interleaved());
-        return columns(part, intervals(form, original).get(part)).sub(columns(part, restored));
+        matrix(part).restoreInto(restored, part.interleaved());
+        return columns(part, Objects.requireNonNull(intervals(form, original).get(part))).sub(columns(part, restored));
     }
 
     @Override
@@ -165,9 +175,9 @@ final class QuantizedStorage implements Storage {
         digest.update(form.text().getBytes(StandardCharsets.UTF_8));
         for (StoredForm.Part part : form.parts()) {
             if (part.isQuantized()) {
-                matrices.get(part.key()).digest(digest);
+                matrix(part).digest(digest);
             } else {
-                RawValues.digest(rest.get(part.key()), digest);
+                RawValues.digest(array(part), digest);
             }
         }
     }
@@ -186,9 +196,9 @@ final class QuantizedStorage implements Storage {
     public void writePart(int number, OutputStream out) throws IOException {
         StoredForm.Part part = form.parts().get(number);
         if (part.isQuantized()) {
-            matrices.get(part.key()).write(out);
+            matrix(part).write(out);
         } else {
-            RawValues.write(rest.get(part.key()), out);
+            RawValues.write(array(part), out);
         }
     }
 }

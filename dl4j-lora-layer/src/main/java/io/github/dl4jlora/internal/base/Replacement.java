@@ -2,22 +2,23 @@ package io.github.dl4jlora.internal.base;
 
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.jspecify.annotations.Nullable;
 
 /** A configuration that this library puts in place of a stock layer or vertex, and that can return the stock one. */
 public interface Replacement {
 
     /** {@return the frozen weights that it refers to; null if they are inside the vector, or if there are none} */
-    default FrozenReference getFrozen() {
+    default @Nullable FrozenReference getFrozen() {
         return null;
     }
 
     /** {@return a copy of the layer that stood here; null for a vertex} */
-    default Layer toStockLayer() {
+    default @Nullable Layer toStockLayer() {
         return null;
     }
 
     /** {@return a copy of the vertex that stood here; null for a layer} */
-    default GraphVertex toStockVertex() {
+    default @Nullable GraphVertex toStockVertex() {
         return null;
     }
 

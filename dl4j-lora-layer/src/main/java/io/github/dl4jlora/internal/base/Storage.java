@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.base;
 
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -38,13 +39,13 @@ sealed interface Storage permits ArrayStorage, QuantizedStorage {
     INDArray values(DataType type);
 
     /** A matrix that is kept in fewer bits; null for a parameter that is not. */
-    QuantizedMatrix quantized(String key);
+    @Nullable QuantizedMatrix quantized(String key);
 
     /** All parameters but quantised matrices, by key, each in the shape of the signature; null if nothing is quantised. */
-    Map<String, INDArray> rest(DataType type);
+    @Nullable Map<String, INDArray> rest(DataType type);
 
     /** What it was made of; null for an array. */
-    StoredForm form();
+    @Nullable StoredForm form();
 
     /** See {@link FrozenWeights#errors}. */
     Map<String, Double> errors();

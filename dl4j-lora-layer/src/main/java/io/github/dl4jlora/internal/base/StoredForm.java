@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.base;
 
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.annotation.JsonIgnore;
@@ -81,7 +82,11 @@ public record StoredForm(@JsonProperty("scheme") Quantization scheme, @JsonPrope
                     + baseId + ", parts " + parts + ". Restore the configuration from its file, or adapt the base again");
         }
         parts = List.copyOf(parts);
-        parts.stream().mapToLong(Part::size).reduce(0, Math::addExact);
+        long sum = 0;
+        for (Part part : parts) {
+            // Throws where the sum is out of range.
+            sum = Math.addExact(sum, part.size());
+        }
     }
 
     /** The part of the content id's input that is not values. */
@@ -109,15 +114,16 @@ public record StoredForm(@JsonProperty("scheme") Quantization scheme, @JsonPrope
      * @param matrices those to quantise, each a view {@code [length, lines]} of its parameter whose columns are lines
      * @return null if one of the matrices has its lines neither one after the other nor interleaved, or if parameters leave gaps
      */
-    public static List<Part> parts(INDArray flat, Map<String, INDArray> table, Map<String, INDArray> matrices) {
-        List<String> keys = new ArrayList<>(table.keySet());
-        keys.sort(Comparator.comparingLong(key -> table.get(key).offset()));
+    public static @Nullable List<Part> parts(INDArray flat, Map<String, INDArray> table, Map<String, INDArray> matrices) {
+        List<Map.Entry<String, INDArray>> inOrder = new ArrayList<>(table.entrySet());
+        inOrder.sort(Comparator.comparingLong(parameter -> parameter.getValue().offset()));
         List<Part> parts = new ArrayList<>();
         long at = flat.offset();
-        for (String key : keys) {
-            INDArray parameter = table.get(key);
-            Part part = matrices.containsKey(key) ? quantized(key, matrices.get(key))
-                    : new Part(key, 0, parameter.length(), false);
+        for (Map.Entry<String, INDArray> entry : inOrder) {
+            String key = entry.getKey();
+            INDArray parameter = entry.getValue();
+            INDArray matrix = matrices.get(key);
+            Part part = matrix != null ? quantized(key, matrix) : new Part(key, 0, parameter.length(), false);
             if (part == null || parameter.offset() != at) {
                 return null;
             }
@@ -127,7 +133,7 @@ public record StoredForm(@JsonProperty("scheme") Quantization scheme, @JsonPrope
         return at - flat.offset() == flat.length() ? parts : null;
     }
 
-    private static Part quantized(String key, INDArray m) {
+    private static @Nullable Part quantized(String key, INDArray m) {
         long length = m.size(0);
         long lines = m.size(1);
         boolean follow = (length == 1 || m.stride(0) == 1) && (lines == 1 || m.stride(1) == length);

@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.base;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import io.github.dl4jlora.internal.untrusted.RawValues;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
@@ -21,7 +22,7 @@ import java.util.Map;
  * @param form      how they are kept; null for an array
  * @param errors    what quantising lost of each matrix: ‖W − Q(W)‖ / ‖W‖, by key
  */
-public record StoredWeights(@JsonProperty("signature") String signature, @JsonProperty("form") StoredForm form,
+public record StoredWeights(@JsonProperty("signature") String signature, @JsonProperty("form") @Nullable StoredForm form,
                             @JsonProperty("errors") Map<String, Double> errors) {
 
     /** The source of pieces, which are asked for in their order. */
@@ -96,7 +97,7 @@ public record StoredWeights(@JsonProperty("signature") String signature, @JsonPr
         };
         Storage storage;
         try {
-            storage = form == null ? new ArrayStorage(whole(pieces), true) : quantized(pieces);
+            storage = form == null ? new ArrayStorage(whole(pieces), true) : quantized(form, pieces);
         } catch (EOFException e) {
             throw new IOException("the frozen weights \"" + signature + "\" end early: " + e.getMessage(), e);
         }
@@ -113,7 +114,7 @@ public record StoredWeights(@JsonProperty("signature") String signature, @JsonPr
      * @throws IllegalArgumentException for scales that no matrix has
      */
     Storage mapped(Pieces pieces) throws IOException {
-        return form == null ? ArrayStorage.mapped(whole(pieces)) : quantized(pieces);
+        return form == null ? ArrayStorage.mapped(whole(pieces)) : quantized(form, pieces);
     }
 
     private INDArray whole(Pieces pieces) throws IOException {
@@ -121,17 +122,17 @@ public record StoredWeights(@JsonProperty("signature") String signature, @JsonPr
         return pieces.array(of.type(), of.length());
     }
 
-    private Storage quantized(Pieces pieces) throws IOException {
+    private Storage quantized(StoredForm kept, Pieces pieces) throws IOException {
         Signature of = Signature.of(signature);
         Map<String, QuantizedMatrix> matrices = new LinkedHashMap<>();
         Map<String, INDArray> rest = new LinkedHashMap<>();
-        for (StoredForm.Part part : form.parts()) {
+        for (StoredForm.Part part : kept.parts()) {
             if (part.isQuantized()) {
-                matrices.put(part.key(), pieces.matrix(form.scheme(), part));
+                matrices.put(part.key(), pieces.matrix(kept.scheme(), part));
             } else {
                 rest.put(part.key(), pieces.array(of.type(), part.length()));
             }
         }
-        return new QuantizedStorage(form, of, matrices, rest, errors);
+        return new QuantizedStorage(kept, of, matrices, rest, errors);
     }
 }

@@ -32,4 +32,7 @@
  * {@code internal.quantized} and {@code internal.common}, and on the exceptions, the settings and the service interface that
  * users see. Nothing here depends on the library's networks, layers or adapters.
  */
+@NullMarked
 package io.github.dl4jlora.internal.base;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.blas;
 
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -8,8 +9,8 @@ import org.nd4j.linalg.factory.Nd4j;
 /** Memory outside workspaces for one matrix at a time, as large as the largest so far. */
 public final class GrowingScratch {
 
-    private INDArray memory;
-    private INDArray last;
+    private @Nullable INDArray memory;
+    private @Nullable INDArray last;
 
     /** An uninitialised matrix in 'c' order, in the memory of the previous one. */
     public INDArray of(DataType type, long rows, long columns) {

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.blas;
 
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -10,7 +11,7 @@ public final class KeptArrays {
     }
 
     /** Whether the array is there and its workspace, if it has one, has been neither closed nor reopened since. */
-    public static boolean isUsable(INDArray array) {
+    public static boolean isUsable(@Nullable INDArray array) {
         if (array == null) {
             return false;
         }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.blas;
 
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.indexing.INDArrayIndex;
 import org.nd4j.linalg.indexing.NDArrayIndex;
@@ -20,7 +21,7 @@ import java.util.Arrays;
  * @param scale c {@code [1, nOut]}; null for ones
  * @param bias  {@code [1, nOut]}, in place of the layer's bias; null for the layer's own
  */
-public record Route(long from, long to, SlimFactors slim, double factor, INDArray scale, INDArray bias) {
+public record Route(long from, long to, SlimFactors slim, double factor, @Nullable INDArray scale, @Nullable INDArray bias) {
 
     /** A route that only adds. */
     public Route(long from, long to, INDArray a, INDArray b, double factor) {

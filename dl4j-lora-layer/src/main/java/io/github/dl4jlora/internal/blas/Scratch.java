@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.blas;
 
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -11,7 +12,7 @@ import org.nd4j.linalg.factory.Nd4j;
  */
 public final class Scratch {
 
-    private INDArray array;
+    private @Nullable INDArray array;
 
     /** The array of the previous pass if it had this shape, else a new one; its values are undefined. */
     public INDArray of(DataType type, long rows, long columns) {

@@ -1,10 +1,14 @@
 package io.github.dl4jlora.internal.blas;
 
+import com.google.errorprone.annotations.concurrent.GuardedBy;
 import org.bytedeco.javacpp.FloatPointer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataBuffer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.Objects;
 
 /**
  * A {@code [nIn, rank]} and B {@code [rank, nOut]} of an adapter. If the adapter is kept in memory beside thousands of others,
@@ -12,13 +16,15 @@ import org.nd4j.linalg.factory.Nd4j;
  */
 public final class SlimFactors {
 
-    private final DataBuffer values;
+    private final @Nullable DataBuffer values;
     private final long offset;
     private final int nIn;
     private final int rank;
     private final int nOut;
-    private INDArray a;
-    private INDArray b;
+    @GuardedBy("this")
+    private @Nullable INDArray a;
+    @GuardedBy("this")
+    private @Nullable INDArray b;
 
     /** Two arrays, which are not copied. */
     public SlimFactors(INDArray a, INDArray b) {
@@ -80,11 +86,11 @@ public final class SlimFactors {
 
     /** Where A begins, by column. */
     FloatPointer columnsOfA() {
-        return ((FloatPointer) values.addressPointer()).getPointer(offset);
+        return ((FloatPointer) Objects.requireNonNull(values).addressPointer()).getPointer(offset);
     }
 
     /** Where B begins, by row. */
     FloatPointer rowsOfB() {
-        return ((FloatPointer) values.addressPointer()).getPointer(offset + (long) nIn * rank);
+        return ((FloatPointer) Objects.requireNonNull(values).addressPointer()).getPointer(offset + (long) nIn * rank);
     }
 }

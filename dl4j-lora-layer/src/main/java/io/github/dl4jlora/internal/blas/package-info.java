@@ -15,4 +15,7 @@
  *
  * <p>Depends on DL4J, ND4J and {@code internal.processor}.
  */
+@NullMarked
 package io.github.dl4jlora.internal.blas;
+
+import org.jspecify.annotations.NullMarked;

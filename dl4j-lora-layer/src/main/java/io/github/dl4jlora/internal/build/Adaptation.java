@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.build;
 
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Networks;
@@ -17,6 +18,7 @@ import io.github.dl4jlora.internal.processor.ThreadConflict;
 import io.github.dl4jlora.internal.stored.StreamedBase;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.learning.config.NoOp;
 
 import java.io.IOException;
@@ -87,10 +89,13 @@ public final class Adaptation {
                 true);
         PlannedNetwork<M> planned = new PlannedNetwork<>(from, replacements.layers(), replacements.vertices());
         replacements.forEachAdapted((name, parameter) -> parameter.requireFiniteFactor(name, from.dataType()));
-        planned.nodes().stream().filter(node -> node.adapted() != null).forEach(node -> {
-            node.adapted().validate();
-            AdaptationWarnings.ofRanks(node, false);
-        });
+        for (Node node : planned.nodes()) {
+            AdaptedConfiguration lora = node.adapted();
+            if (lora != null) {
+                lora.validate();
+                AdaptationWarnings.ofRanks(node, lora, false);
+            }
+        }
         NetworkBuilder.refuseUntrainable(planned);
         return planned;
     }
@@ -154,7 +159,7 @@ public final class Adaptation {
      * @param scheme how its matrices are kept in fewer bits; null: as they are
      * @throws IllegalArgumentException for a network that is adapted, or has no parameters
      */
-    public static <M extends Model> M freeze(M base, Quantization scheme) {
+    public static <M extends Model> M freeze(M base, @Nullable Quantization scheme) {
         return freeze(base, scheme, "An adapted network is of that form already, but for its adapters: use it as it is, or "
                 + "freeze what LoRA.merge makes of it");
     }
@@ -164,7 +169,7 @@ public final class Adaptation {
      *
      * @param remedy for an adapted network, for the message
      */
-    public static <M extends Model> M freeze(M base, Quantization scheme, String remedy) {
+    public static <M extends Model> M freeze(M base, @Nullable Quantization scheme, String remedy) {
         Network<M> from = Networks.stock(base, remedy);
         if (from.nodes().stream().allMatch(node -> node.numParams() == 0)) {
             throw new IllegalArgumentException("The network has no layer with parameters, so there is nothing to freeze: use it "
@@ -174,7 +179,7 @@ public final class Adaptation {
         return Networks.outside(() -> new NetworkBuilder<>(from, from.nodes(), asItIs(scheme), plan).built().model());
     }
 
-    private static LoRAConfig asItIs(Quantization scheme) {
+    private static LoRAConfig asItIs(@Nullable Quantization scheme) {
         return LoRAConfig.builder().keepCounts(true).quantize(scheme).build();
     }
 
@@ -202,7 +207,7 @@ public final class Adaptation {
      * @param scheme how its matrices are kept in fewer bits; null: as they are
      * @throws IOException if it cannot be read
      */
-    public static Model freeze(StreamedBase base, Quantization scheme) throws IOException {
+    public static Model freeze(StreamedBase base, @Nullable Quantization scheme) throws IOException {
         return read(base, asItIs(scheme), Plan::ofFrozen, builder -> builder.built().model());
     }
 

@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /** Warns of what an adapted network may be, but is better not. */
 final class AdaptationWarnings {
@@ -27,16 +28,17 @@ final class AdaptationWarnings {
     /** @param ofAdapter whether the ranks are those of an adapter that exists, which cannot be asked for others */
     static void log(Network<?> adapted, boolean ofAdapter) {
         for (Node node : adapted.nodes()) {
-            if (node.adapted() != null) {
-                ofRanks(node, ofAdapter);
-                ofRounding(node, adapted);
+            AdaptedConfiguration lora = node.adapted();
+            if (lora != null) {
+                ofRanks(node, lora, ofAdapter);
+                ofRounding(node, lora, adapted);
             }
         }
         ofUpdaters(adapted);
     }
 
-    static void ofRanks(Node node, boolean ofAdapter) {
-        node.adapted().adapted().forEach(parameter -> {
+    static void ofRanks(Node node, AdaptedConfiguration lora, boolean ofAdapter) {
+        lora.adapted().forEach(parameter -> {
             String name = MatrixName.of(node, parameter.key()).module();
             if (ofAdapter) {
                 parameter.warnOfExcessRankOfAdapter(name);
@@ -46,14 +48,14 @@ final class AdaptationWarnings {
         });
     }
 
-    private static void ofRounding(Node node, Network<?> adapted) {
-        AdaptedConfiguration lora = node.adapted();
+    private static void ofRounding(Node node, AdaptedConfiguration lora, Network<?> adapted) {
         if (adapted.dataType().width() == 2 && !lora.adapted().isEmpty() && !lora.single() && !Kernels.run(lora)) {
             LOG.warn(
                     "Layer \"{}\" ({}) runs on W + s·A·B in {}: where a change is below half a unit in the last place of a "
                             + "weight it is lost, and with it what is learned until it is larger. Convert the network to FLOAT "
                             + "with convertDataType to train it", node.name(),
-                    (lora.stockLayer() != null ? lora.stockLayer() : lora.stockVertex()).getClass().getSimpleName(),
+                    (lora.stockLayer() != null ? lora.stockLayer()
+                            : Objects.requireNonNull(lora.stockVertex())).getClass().getSimpleName(),
                     adapted.dataType());
         }
     }

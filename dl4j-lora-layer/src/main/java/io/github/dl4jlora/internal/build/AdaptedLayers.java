@@ -34,6 +34,7 @@ import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.util.ArrayUtil;
 import org.nd4j.linalg.learning.config.IUpdater;
 
@@ -61,7 +62,8 @@ public final class AdaptedLayers {
      * @param shapes of the base layer's parameters, by key
      * @param frozen the layer's weights; null for embedded storage
      */
-    static Layer adapt(Node node, Set<String> keys, Map<String, long[]> shapes, LoRAConfig config, FrozenReference frozen) {
+    static Layer adapt(Node node, Set<String> keys, Map<String, long[]> shapes, LoRAConfig config,
+            @Nullable FrozenReference frozen) {
         Class<?> type = node.unwrappedLayer().getClass();
         List<AdaptedParameter> parameters = parameters(node, keys, shapes, config);
         boolean isDense = type == DenseLayer.class || type == OutputLayer.class || type == RnnOutputLayer.class;
@@ -94,7 +96,7 @@ public final class AdaptedLayers {
         node.matrices().forms().forEach((key, form) -> {
             if (keys.contains(key)) {
                 LoRASettings settings = MatrixName.of(node, key).settings(config);
-                long[] sides = form.sides(shapes.get(key));
+                long[] sides = form.sides(Objects.requireNonNull(shapes.get(key)));
                 requireAllocatable(node, key, settings.rank(), sides);
                 parameters.add(new AdaptedParameter(key, sides[0], sides[1], settings.rank(), settings.alpha(),
                         settings.scaling()));
@@ -130,11 +132,11 @@ public final class AdaptedLayers {
 
     private static LoRAWrapperLayer wrapper(Node node, List<AdaptedParameter> parameters, List<TrainedBias> biases,
             LoRAConfig config,
-                                            FrozenReference frozen) {
+                                            @Nullable FrozenReference frozen) {
         Layer stock = node.unwrappedLayer();
         LoRASettings settings = parameters.isEmpty() ? config.settings().toBuilder().loraDropout(0).engine(Engine.FUSED).build()
                 : common(node, parameters, config);
-        LoRAWrapperLayer lora = new LoRAWrapperLayer(node.layer().clone(), parameters, biases, settings, frozen);
+        LoRAWrapperLayer lora = new LoRAWrapperLayer(layerOf(node).clone(), parameters, biases, settings, frozen);
         lora.setRegularization(config.regularization());
         Layer sized = StockLayers.innermost(stock);
         lora.setIUpdater(updater(node.name(), config.updater() != null ? config.updater()
@@ -164,11 +166,11 @@ public final class AdaptedLayers {
      * layers' stands in for it.
      */
     static LoRAWrapperVertex adaptVertex(Node node, Set<String> keys, Map<String, long[]> shapes, LoRAConfig config,
-                                         FrozenReference frozen, List<Node> nodes) {
+                                         @Nullable FrozenReference frozen, List<Node> nodes) {
         biases(node, shapes, config);
         List<AdaptedParameter> parameters = parameters(node, keys, shapes, config);
-        LoRAWrapperVertex lora = new LoRAWrapperVertex(node.name(), StockLayers.copy(node.vertex()), parameters,
-                common(node, parameters, config), frozen);
+        LoRAWrapperVertex lora = new LoRAWrapperVertex(node.name(), StockLayers.copy(Objects.requireNonNull(node.vertex())),
+                parameters, common(node, parameters, config), frozen);
         lora.setRegularization(config.regularization());
         SameDiffVertex stock = (SameDiffVertex) node.unwrappedVertex();
         lora.setUpdater(updater(node.name(), config.updater() != null ? config.updater()
@@ -178,19 +180,21 @@ public final class AdaptedLayers {
         return lora;
     }
 
-    private static IUpdater anyUpdater(List<Node> nodes) {
-        return nodes.stream().map(Node::unwrappedLayer).filter(BaseLayer.class::isInstance)
-                .map(layer -> ((BaseLayer) layer).getIUpdater()).filter(Objects::nonNull).findFirst().orElse(null);
+    private static @Nullable IUpdater anyUpdater(List<Node> nodes) {
+        return nodes.stream().map(Node::layer).filter(Objects::nonNull).map(StockLayers::unwrap)
+                .filter(BaseLayer.class::isInstance).map(layer -> ((BaseLayer) layer).getIUpdater()).filter(Objects::nonNull)
+                .findFirst().orElse(null);
     }
 
-    private static LoRADenseLayer dense(Node node, AdaptedParameter parameter, LoRAConfig config, FrozenReference frozen) {
+    private static LoRADenseLayer dense(Node node, AdaptedParameter parameter, LoRAConfig config,
+            @Nullable FrozenReference frozen) {
         FeedForwardLayer stock = (FeedForwardLayer) node.unwrappedLayer();
         LoRADenseLayer lora = stock instanceof BaseOutputLayer ? new AdaptedOutputLayer() : new LoRADenseLayer();
         lora.setLora(MatrixName.of(node, parameter.key()).settings(config).toBuilder()
                 .trainBias(config.bias() != BiasTraining.NONE && hasBias(stock)).build());
         lora.setStorage(frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
         lora.setFrozen(frozen);
-        lora.setOrigin(node.layer().clone());
+        lora.setOrigin(layerOf(node).clone());
         DenseTwin.copy(stock, lora);
         lora.setHasBias(hasBias(stock));
         lora.setHasLayerNorm(stock instanceof DenseLayer dense && dense.hasLayerNorm());
@@ -201,7 +205,7 @@ public final class AdaptedLayers {
         return lora;
     }
 
-    private static IUpdater updater(String name, IUpdater updater) {
+    private static IUpdater updater(String name, @Nullable IUpdater updater) {
         if (updater == null) {
             throw new IllegalArgumentException("Layer \"" + name + "\" has no updater in the base network; set one with "
                     + "LoRAConfig's updater(new Adam(1e-3)), for example");
@@ -209,12 +213,16 @@ public final class AdaptedLayers {
         return updater.clone();
     }
 
+    private static Layer layerOf(Node node) {
+        return Objects.requireNonNull(node.layer());
+    }
+
     private static boolean hasBias(FeedForwardLayer stock) {
         return stock instanceof BaseOutputLayer output ? output.hasBias() : ((DenseLayer) stock).hasBias();
     }
 
     /** A layer that trains in full: out of DL4J's freezing wrappers, with the configured updater. */
-    public static Layer trained(Layer origin, IUpdater updater) {
+    public static Layer trained(Layer origin, @Nullable IUpdater updater) {
         Layer layer = StockLayers.unfrozen(origin);
         if (updater != null) {
             setUpdater(layer, updater);

@@ -19,12 +19,14 @@ import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stock.StockMatrices;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Trainable;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 
 /**
@@ -55,7 +57,7 @@ final class BaseStorage {
             boolean apart = config.copyBase() || scheme != null && weights.scheme() == null;
             return apart ? weights.copied(node.name()) : weights;
         }
-        FrozenWeights quantized = quantized(node, weights, scheme, parts);
+        FrozenWeights quantized = quantized(node, weights, Objects.requireNonNull(scheme), parts);
         startsFromLoss(node, decision).forEach((key, settings) -> prepareStart(node, key, settings, weights, quantized));
         return quantized;
     }
@@ -67,7 +69,7 @@ final class BaseStorage {
      */
     FrozenReference planned(Node node, Plan.Decision decision, FrozenReference original) {
         List<StoredForm.Part> parts = quantizedParts(node, decision, original.scheme(), original.storedAs());
-        return parts == null ? original : original.planned(config.quantization(), parts);
+        return parts == null ? original : original.planned(Objects.requireNonNull(config.quantization()), parts);
     }
 
     /**
@@ -76,7 +78,8 @@ final class BaseStorage {
      * @param scheme   what they are kept in already; null for an array
      * @param storedAs the same in words
      */
-    private List<StoredForm.Part> quantizedParts(Node node, Plan.Decision decision, Quantization scheme, String storedAs) {
+    private @Nullable List<StoredForm.Part> quantizedParts(Node node, Plan.Decision decision,
+            @Nullable Quantization scheme, String storedAs) {
         Quantization wanted = config.quantization();
         if (scheme != null && wanted != null && scheme != wanted) {
             throw new IllegalArgumentException("Layer \"" + node.name() + "\": quantize(" + wanted + ") was asked for, but the "
@@ -92,8 +95,12 @@ final class BaseStorage {
             }
             return null;
         }
-        parts.stream().filter(part -> fromLoss.containsKey(part.key())).forEach(part -> fromLoss.get(part.key())
-                .checkFit("Layer \"" + node.name() + "\"", part.length(), part.lines(), null));
+        for (StoredForm.Part part : parts) {
+            LoRASettings settings = fromLoss.get(part.key());
+            if (settings != null) {
+                settings.checkFit("Layer \"" + node.name() + "\"", part.length(), part.lines(), null);
+            }
+        }
         return parts;
     }
 
@@ -118,14 +125,14 @@ final class BaseStorage {
         };
     }
 
-    private List<StoredForm.Part> parts(Node node) {
+    private @Nullable List<StoredForm.Part> parts(Node node) {
         Trainable running = from.runtime(node.name());
         // Out of DL4J's freezing at every depth, as it runs here.
         StockMatrices stock = StockMatrices.of(StockLayers.unfrozen(node.unwrappedLayer()));
         Map<String, INDArray> table = running.paramTable(false);
         Map<String, INDArray> matrices = new HashMap<>();
         stock.forms().forEach((key, form) -> {
-            INDArray matrix = form.viewOf(table.get(key));
+            INDArray matrix = form.viewOf(Objects.requireNonNull(table.get(key)));
             matrices.put(key, stock.areRowsLookedUp() ? matrix.transpose() : matrix);
         });
         INDArray flat = running.params();
@@ -144,7 +151,7 @@ final class BaseStorage {
         return found;
     }
 
-    private IllegalArgumentException nothingLost(Node node, Quantization scheme, String storedAs) {
+    private IllegalArgumentException nothingLost(Node node, @Nullable Quantization scheme, String storedAs) {
         String remedy = scheme != null
                 ? " and the original values are not at hand. Quantise the original base, or choose another start"
                 : config.quantization() == null ? ". Set quantize(Quantization.NF4), or choose another start"

@@ -97,8 +97,9 @@ public record DataStarts(LoRAConfig config, Map<String, Map<String, Map<String, 
                 " is for DenseLayer, OutputLayer, RnnOutputLayer, and for convolutions with a kernel of this library's, whose "
                         + "inputs are rows of a matrix; ");
         refuse(starting, LoRAInit.LORA_GA, matrix -> !isDense(matrix.node), " is for DenseLayer, OutputLayer, RnnOutputLayer; ");
-        if (config.rankBudget() != null) {
-            requireBudget(all, config);
+        Integer budget = config.rankBudget();
+        if (budget != null) {
+            requireBudget(all, config, budget);
         } else {
             starting.forEach(matrix -> matrix.settings.checkFit(matrix.layer(), matrix.nIn, matrix.nOut, null));
         }
@@ -109,9 +110,9 @@ public record DataStarts(LoRAConfig config, Map<String, Map<String, Map<String, 
         Plan plan = Plan.of(nodes, config);
         List<Starting> matrices = new ArrayList<>();
         for (Node node : nodes) {
-            for (String key : plan.decisions().get(node.name()).keys()) {
+            for (String key : plan.decision(node).keys()) {
                 MatrixName name = MatrixName.of(node, key);
-                long[] sides = node.matrices().forms().get(key).sides(from.shapes(node).get(key));
+                long[] sides = node.matrices().form(key).sides(Objects.requireNonNull(from.shapes(node).get(key)));
                 matrices.add(new Starting(node, name, name.settings(config), sides[0], sides[1]));
             }
         }
@@ -138,14 +139,14 @@ public record DataStarts(LoRAConfig config, Map<String, Map<String, Map<String, 
                 && Kernels.exists(node.unwrappedLayer());
     }
 
-    private static void requireBudget(List<Starting> all, LoRAConfig config) {
+    private static void requireBudget(List<Starting> all, LoRAConfig config, int budget) {
         all.stream().filter(matrix -> !matrix.isBy(LoRAInit.EVA)).findFirst().ifPresent(other -> {
             throw new IllegalArgumentException(other.layer() + ": rankBudget(" + config.rankBudget() + ") distributes ranks by "
                     + "the inputs' components, but the layer starts by LoRAInit." + other.settings.loraInit() + ". Set "
                     + "loraInit(LoRAInit.EVA) for all, or leave rankBudget out");
         });
         long most = all.stream().mapToLong(matrix -> mostRank(matrix, config)).sum();
-        if (config.rankBudget() > most) {
+        if (budget > most) {
             throw new IllegalArgumentException("rankBudget is " + config.rankBudget() + ", but the " + all.size() + " adapted "
                     + "matrices can get " + most + " at most, each " + config.rankBudgetRho() + " times its rank. Raise rank or "
                     + "rho, or lower the budget");

@@ -5,7 +5,6 @@ import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.network.MatrixName;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
-import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Trainable;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -57,7 +56,7 @@ public final class FirstSteps {
 
     private static void afterSteps(Network<?> adapted, BooleanSupplier again) {
         adapted.nodes().stream().filter(node -> node.layer() != null)
-                .map(node -> AdaptedRuntime.of(adapted.runtime(node.name()))).filter(running -> running != null).findFirst()
+                .map(adapted::adaptedRuntime).filter(running -> running != null).findFirst()
                 .ifPresent(running -> running.adapter().afterSteps(again));
     }
 
@@ -66,7 +65,7 @@ public final class FirstSteps {
         steps++;
         if (steps == 1) {
             SparingBlock.into(network.updater());
-            network.nodes().stream().filter(node -> node.adapted() != null).forEach(this::waitFor);
+            network.nodes().forEach(this::waitFor);
         }
         // By now the gradient's place holds what DL4J subtracts from B: zero where the gradient was.
         waiting.values().removeIf(update -> update.amaxNumber().doubleValue() != 0);
@@ -81,7 +80,7 @@ public final class FirstSteps {
     private void waitFor(Node node) {
         Trainable runtime = network.runtime(node.name());
         AdaptedConfiguration lora = node.adapted();
-        if (runtime.getGradientsViewArray() != null) {
+        if (lora != null && runtime.getGradientsViewArray() != null) {
             Map<String, INDArray> gradients = lora.layout().trainedViews(lora, runtime.getGradientsViewArray());
             for (AdaptedParameter parameter : lora.adapted()) {
                 waiting.put(MatrixName.of(node, parameter.key()).module(), gradients.get(lora.key(parameter, Variant.B)));

@@ -40,7 +40,7 @@ public final class InputGradients {
         Map<String, InputGradient> uses = new HashMap<>();
         for (Node node : network.nodes()) {
             String input = node.inputs().get(0);
-            boolean missed = node.hasPreprocessor() || passing.contains(input) || consumers.get(input) > 1;
+            boolean missed = node.hasPreprocessor() || passing.contains(input) || consumers.getOrDefault(input, 0) > 1;
             uses.put(node.name(), missed ? InputGradient.NEEDED
                     : stopped.contains(input) ? InputGradient.UNNEEDED : InputGradient.FOR_CALLERS);
         }

@@ -14,6 +14,7 @@ import org.deeplearning4j.nn.api.Trainable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.List;
+import java.util.Objects;
 
 /**
  * Builds the network that a plan describes: a new one from the configuration with some layers replaced, into which it fills the
@@ -45,7 +46,7 @@ public final class NetworkBuilder<M extends Model> {
 
     /** A node's weights as the network will keep them. */
     FrozenWeights stored(Node node, FrozenWeights weights) {
-        return storage.stored(node, plan.decisions().get(node.name()), weights);
+        return storage.stored(node, plan.decision(node), weights);
     }
 
     /**
@@ -87,14 +88,14 @@ public final class NetworkBuilder<M extends Model> {
         AdaptedConfiguration lora = node.adapted();
         if (lora != null) {
             if (lora.getStorage() == FrozenStorage.EMBEDDED) {
-                INDArray base = from.values(node);
+                INDArray base = Objects.requireNonNull(from.values(node));
                 Network.head(values, base.length()).assign(base.reshape(base.length()));
             }
             long seed = config.seed() == null ? from.seed() : config.seed();
             new AdapterInitializer(((AdaptedRuntime) runtime).adapter()).start(node.name(), seed, starts.of(node));
             storage.start(node, ((AdaptedRuntime) runtime).adapter());
         } else {
-            values.assign(from.values(node).reshape(values.shape()));
+            values.assign(Objects.requireNonNull(from.values(node)).reshape(values.shape()));
         }
     }
 

@@ -66,8 +66,9 @@ final class PassingOutputs {
         for (int i = 0; i < nodes.size(); i++) {
             String name = nodes.get(i).name();
             if (network.runtime(name) instanceof PassingOutput.Maker maker) {
-                boolean passes = passing.getOrDefault(name, false) && !outputs.contains(name);
-                maker.setPassingOutput(passes ? place(i, lastReader.get(name), graph) : null);
+                Integer last = lastReader.get(name);
+                maker.setPassingOutput(last != null && passing.getOrDefault(name, false) && !outputs.contains(name)
+                        ? place(i, last, graph) : null);
             }
         }
     }
@@ -77,7 +78,7 @@ final class PassingOutputs {
             return true;
         }
         if (node.layer() != null) {
-            return node.adapted() != null || !node.isOurs() || FrozenLayers.looksBack(node.replacement().toStockLayer());
+            return node.adapted() != null || !node.isOurs() || FrozenLayers.looksBack(node.replacedLayer());
         }
         return !(node.vertex() instanceof ElementWiseVertex sum && sum.getOp() == ElementWiseVertex.Op.Add);
     }

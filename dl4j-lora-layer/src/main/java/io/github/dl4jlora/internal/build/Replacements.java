@@ -17,11 +17,13 @@ import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
+import org.jspecify.annotations.Nullable;
 
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.BiConsumer;
 
 /** The configurations that take the place of a network's own, as a plan says. */
@@ -35,7 +37,7 @@ final class Replacements {
     private final boolean onlyPlans;
     private final Map<String, Layer> layers = new HashMap<>();
     private final Map<String, GraphVertex> vertices = new HashMap<>();
-    private Map<String, FrozenReference> toRecord;
+    private @Nullable Map<String, FrozenReference> toRecord;
 
     /** @param onlyPlans whether nothing is to be made, so that weights are described where they would be hashed or copied */
     Replacements(Network<?> from, List<Node> nodes, LoRAConfig config, Plan plan, BaseStorage storing, boolean onlyPlans) {
@@ -73,7 +75,7 @@ final class Replacements {
     private Map<String, FrozenReference> trainedInFull() {
         Map<String, FrozenReference> trained = new LinkedHashMap<>();
         for (Node node : nodes) {
-            if (plan.decisions().get(node.name()).role() == Role.TRAIN) {
+            if (plan.decision(node).role() == Role.TRAIN) {
                 trained.put(node.name(), referenceTo(node));
             }
         }
@@ -81,7 +83,7 @@ final class Replacements {
     }
 
     private void replace(Node node) {
-        Plan.Decision decision = plan.decisions().get(node.name());
+        Plan.Decision decision = plan.decision(node);
         switch (decision.role()) {
             case ADAPT, TRAIN_BIAS -> adapt(node, decision);
             case TRAIN -> train(node);
@@ -119,12 +121,13 @@ final class Replacements {
         if (node.layer() != null) {
             layers.put(node.name(), new FrozenBaseLayer(node.layer().clone(), stops, frozen));
         } else {
-            vertices.put(node.name(), new FrozenBaseVertex(StockLayers.copy(node.vertex()), stops, frozen));
+            vertices.put(node.name(), new FrozenBaseVertex(StockLayers.copy(Objects.requireNonNull(node.vertex())), stops,
+                    frozen));
         }
     }
 
     /** The node's frozen weights outside the vector; the first of the network records those that train in full. */
-    private FrozenReference reference(Node node) {
+    private @Nullable FrozenReference reference(Node node) {
         FrozenReference reference = config.storage() == FrozenStorage.SHARED ? referenceTo(node) : null;
         if (reference == null || toRecord == null) {
             return reference;
@@ -135,8 +138,8 @@ final class Replacements {
     }
 
     /** Null for a node without parameters. */
-    private FrozenReference referenceTo(Node node) {
-        Plan.Decision decision = plan.decisions().get(node.name());
+    private @Nullable FrozenReference referenceTo(Node node) {
+        Plan.Decision decision = plan.decision(node);
         if (onlyPlans) {
             FrozenReference described = from.described(node);
             return described == null ? null : storing.planned(node, decision, described);

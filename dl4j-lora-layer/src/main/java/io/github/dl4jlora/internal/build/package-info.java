@@ -24,4 +24,7 @@
  * <p>Each checks all before it changes anything. Knows {@code internal.plan} and {@code internal.network}, and the layers that
  * are put in place: {@code layer}, {@code frozen}, {@code internal.run} and {@code internal.frozen}.
  */
+@NullMarked
 package io.github.dl4jlora.internal.build;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.common;
 
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.factory.Nd4j;
@@ -47,9 +48,9 @@ public final class Divergence {
      * @param type    in which it computes
      * @return a sentence with its remedy, without its full stop; null if the updater makes no NaN of it
      */
-    public static String ofZeros(IUpdater updater, DataType type) {
+    public static @Nullable String ofZeros(@Nullable IUpdater updater, DataType type) {
         Double epsilon = epsilon(updater);
-        if (epsilon == null || !isZero(epsilon, type)) {
+        if (updater == null || epsilon == null || !isZero(epsilon, type)) {
             return null;
         }
         String name = updater.getClass().getSimpleName();
@@ -58,7 +59,7 @@ public final class Divergence {
                 + "updater with a larger epsilon: " + SETTING + ", for example";
     }
 
-    private static Double epsilon(IUpdater updater) {
+    private static @Nullable Double epsilon(@Nullable IUpdater updater) {
         return updater instanceof Adam adam ? adam.getEpsilon()
                 : updater instanceof AMSGrad grad ? grad.getEpsilon()
                 : updater instanceof Nadam nadam ? nadam.getEpsilon()

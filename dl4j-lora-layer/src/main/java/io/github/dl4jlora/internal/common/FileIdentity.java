@@ -1,5 +1,7 @@
 package io.github.dl4jlora.internal.common;
 
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -14,10 +16,11 @@ import java.util.Objects;
  * @param present  whether there is a file, or a folder, at all
  * @param key      of the file, whatever it is called; null where the file system has none, as on Windows
  * @param size     in bytes; 0 if it is no file
- * @param modified when its bytes were last changed
+ * @param modified when its bytes were last changed; null if there is nothing, or it does not matter
  * @param changed  when anything of it was last changed; null where the file system does not say
  */
-public record FileIdentity(boolean present, Object key, long size, FileTime modified, Object changed) {
+public record FileIdentity(boolean present, @Nullable Object key, long size, @Nullable FileTime modified,
+                           @Nullable Object changed) {
 
     private static final FileIdentity ABSENT = new FileIdentity(false, null, 0, null, null);
 

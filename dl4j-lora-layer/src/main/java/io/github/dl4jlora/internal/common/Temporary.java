@@ -1,5 +1,8 @@
 package io.github.dl4jlora.internal.common;
 
+import com.google.errorprone.annotations.concurrent.GuardedBy;
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
@@ -33,7 +36,9 @@ public final class Temporary implements AutoCloseable {
     private static final int LONGEST_NAME = 48;
 
     private final Thread hook = new Thread(null, this::leaveToTheEnd, "dl4j-lora: temporary files", 0, false);
+    /** Changed under the lock by the owner alone, who also reads it without; the hook reads it under the lock. */
     private final List<Path> paths;
+    @GuardedBy("this")
     private boolean ending;
 
     /** @param paths what may be there from now on: a folder before what is in it */
@@ -83,7 +88,7 @@ public final class Temporary implements AutoCloseable {
     }
 
     /** @param permissions null for those of any new folder */
-    private static Temporary folder(Path folder, Collection<String> names, String permissions) throws IOException {
+    private static Temporary folder(Path folder, Collection<String> names, @Nullable String permissions) throws IOException {
         List<Path> files = names.stream().map(folder::resolve).toList();
         return new Temporary(Stream.concat(Stream.of(folder), files.stream()).toList()).made(() -> {
             Files.createDirectory(folder, permissions == null ? new FileAttribute<?>[0] : ofTheOwner(folder, permissions));
@@ -187,9 +192,10 @@ public final class Temporary implements AutoCloseable {
      *
      * @throws IOException that the maker throws, or if the program is being ended
      */
-    public void add(Path path, Maker maker) throws IOException {
+    public synchronized void add(Path path, Maker maker) throws IOException {
+        boolean late = ending;
         hold(() -> {
-            if (ending) {
+            if (late) {
                 deleteAtTheEnd(path);
             }
             paths.add(path);

@@ -1,5 +1,7 @@
 package io.github.dl4jlora.internal.common;
 
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.net.URI;
 import java.util.Comparator;
@@ -45,12 +47,13 @@ public final class UriSecrets {
         if (!quotes(e, secrets)) {
             return e instanceof IOException io ? io : new IOException(e.toString(), e);
         }
-        IOException redacted = new IOException(redacted(e instanceof IOException ? e.getMessage() : e.toString(), secrets));
+        String told = e instanceof IOException && e.getMessage() != null ? e.getMessage() : e.toString();
+        IOException redacted = new IOException(redacted(told, secrets));
         redacted.setStackTrace(e.getStackTrace());
         return redacted;
     }
 
-    private static boolean quotes(Throwable thrown, List<String> secrets) {
+    private static boolean quotes(@Nullable Throwable thrown, List<String> secrets) {
         return thrown != null && (secrets.stream().anyMatch(thrown.toString()::contains) || quotes(thrown.getCause(), secrets)
                 || Stream.of(thrown.getSuppressed()).anyMatch(other -> quotes(other, secrets)));
     }

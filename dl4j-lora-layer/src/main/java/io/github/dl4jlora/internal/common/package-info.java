@@ -12,4 +12,7 @@
  *
  * <p>Depends on no other package of the library.
  */
+@NullMarked
 package io.github.dl4jlora.internal.common;
+
+import org.jspecify.annotations.NullMarked;

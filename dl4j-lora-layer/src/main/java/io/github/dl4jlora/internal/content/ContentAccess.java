@@ -1,5 +1,8 @@
 package io.github.dl4jlora.internal.content;
 
+import org.jspecify.annotations.Nullable;
+
+import java.util.Objects;
 import java.util.function.Function;
 
 /**
@@ -9,7 +12,8 @@ import java.util.function.Function;
  */
 public final class ContentAccess {
 
-    private static volatile Function<Object, AdapterContent> reader;
+    /** Null until there is an adapter. */
+    private static volatile @Nullable Function<Object, AdapterContent> reader;
 
     private ContentAccess() {
     }
@@ -21,6 +25,6 @@ public final class ContentAccess {
 
     /** @param adapter a {@code LoRAAdapter}: where there is one, its class has registered */
     public static AdapterContent of(Object adapter) {
-        return reader.apply(adapter);
+        return Objects.requireNonNull(reader).apply(adapter);
     }
 }

@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.content;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
@@ -10,6 +11,7 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * One adapted matrix of a layer: A, B and all else that belongs to them.
@@ -22,8 +24,8 @@ import java.util.Map;
  *                 have, {@link #LORA_BIAS} and {@link #BASE_WEIGHT}
  * @param storedAs how the frozen layer was kept when this was trained, by its scheme or data type; null if the file does not say
  */
-public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout,
-             Map<String, INDArray> more, Kind kind, String storedAs) {
+public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Nullable String baseId, TensorLayout layout,
+             Map<String, INDArray> more, Kind kind, @Nullable String storedAs) {
 
     /** The key of what PEFT's lora_B adds to b, after s. A network has it in b. */
     public static final String LORA_BIAS = "lora_B.bias";
@@ -31,16 +33,16 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, Strin
     /** The key of the base's own W, which PEFT saves beside the adapter of an embedding. It is only compared with the base's. */
     public static final String BASE_WEIGHT = "base_layer.weight";
 
-    public Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout,
+    public Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Nullable String baseId, TensorLayout layout,
             Map<String, INDArray> more, Kind kind) {
         this(a, b, alpha, scaling, baseId, layout, more, kind, null);
     }
 
-    public Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId, TensorLayout layout) {
+    public Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Nullable String baseId, TensorLayout layout) {
         this(a, b, alpha, scaling, baseId, layout, Map.of(), Kind.PLAIN);
     }
 
-    public Delta(INDArray a, INDArray b, double alpha, Scaling scaling, String baseId) {
+    public Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Nullable String baseId) {
         this(a, b, alpha, scaling, baseId, TensorLayout.LINEAR);
     }
 
@@ -76,13 +78,15 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, Strin
     }
 
     /**
-     * The same with b as a value of its own: {@link #LORA_BIAS}, times s, is added to the adapter's b, or to the base's.
+     * The same with b as a value of its own: {@link #LORA_BIAS}, times s, is added to the adapter's b, or to the base's. For an
+     * adapter that {@link #has} LORA_BIAS.
      *
-     * @param baseBias where the adapter has no b of its own
+     * @param baseBias the base's b; null only if the adapter has one of its own
      */
-    public Delta onBias(INDArray baseBias) {
-        INDArray added = more.get(LORA_BIAS);
-        INDArray bias = more.getOrDefault(DefaultParamInitializer.BIAS_KEY, baseBias);
+    public Delta onBias(@Nullable INDArray baseBias) {
+        INDArray added = Objects.requireNonNull(more.get(LORA_BIAS));
+        INDArray own = more.get(DefaultParamInitializer.BIAS_KEY);
+        INDArray bias = own == null ? Objects.requireNonNull(baseBias) : own;
         Map<String, INDArray> rest = new LinkedHashMap<>(more);
         rest.remove(LORA_BIAS);
         rest.put(DefaultParamInitializer.BIAS_KEY,
@@ -164,7 +168,7 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, Strin
     }
 
     /** The same, trained on a base that was kept in another way. */
-    public Delta onStored(String form) {
+    public Delta onStored(@Nullable String form) {
         return new Delta(a, b, alpha, scaling, baseId, layout, more, kind, form);
     }
 }

@@ -12,6 +12,7 @@ import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Arrays;
@@ -57,19 +58,22 @@ public record TensorLayout(boolean embedding, List<Long> kernel, boolean isInPef
      *
      * @param stock the base's layer; null for a vertex
      */
-    public static TensorLayout of(Layer stock) {
-        Class<?> type = stock == null ? null : stock.getClass();
-        if (type != null && EMBEDDINGS.contains(type)) {
+    public static TensorLayout of(@Nullable Layer stock) {
+        if (stock == null) {
+            return OTHER;
+        }
+        Class<?> type = stock.getClass();
+        if (EMBEDDINGS.contains(type)) {
             return EMBEDDING;
         }
-        if (type == null || !CONVOLUTIONS.contains(type) && !SEQUENCES.contains(type)) {
-            return type != null && isDense(StockLayers.unwrap(stock)) ? LINEAR : OTHER;
+        if (!CONVOLUTIONS.contains(type) && !SEQUENCES.contains(type)) {
+            return isDense(StockLayers.unwrap(stock)) ? LINEAR : OTHER;
         }
         int[] sizes = ((ConvolutionLayer) stock).getKernelSize();
         return SEQUENCES.contains(type) ? convolution(sizes[0]) : convolution(Arrays.stream(sizes).asLongStream().toArray());
     }
 
-    static boolean isDense(Layer layer) {
+    static boolean isDense(@Nullable Layer layer) {
         return layer instanceof DenseLayer || layer instanceof BaseOutputLayer;
     }
 

@@ -4,6 +4,7 @@ import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.params.BatchNormalizationParamInitializer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -13,6 +14,7 @@ import java.util.Arrays;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -32,7 +34,7 @@ public final class TorchLayout {
     }
 
     /** DL4J's key of each parameter by PyTorch's name. */
-    public static Map<String, String> keysByName(Layer layer, Collection<String> keys) {
+    public static Map<String, String> keysByName(@Nullable Layer layer, Collection<String> keys) {
         Map<String, String> names = names(layer);
         Map<String, String> result = new LinkedHashMap<>();
         keys.forEach(key -> result.put(names.getOrDefault(key, key), key));
@@ -45,19 +47,19 @@ public final class TorchLayout {
      *
      * @param stored the names in the file
      */
-    public static Map<String, String> keysByName(Layer layer, Collection<String> keys, Set<String> stored) {
+    public static Map<String, String> keysByName(@Nullable Layer layer, Collection<String> keys, Set<String> stored) {
         Map<String, String> own = new LinkedHashMap<>();
         keys.forEach(key -> own.put(key, key));
         return stored.equals(own.keySet()) ? own : keysByName(layer, keys);
     }
 
     /** Null for a vertex. */
-    private static Layer stock(Layer layer) {
+    private static @Nullable Layer stock(@Nullable Layer layer) {
         return layer == null ? null : StockLayers.unwrap(layer);
     }
 
     /** PyTorch's name of each parameter by DL4J's key; empty if PyTorch has no such layer. */
-    private static Map<String, String> names(Layer layer) {
+    private static Map<String, String> names(@Nullable Layer layer) {
         Layer stock = stock(layer);
         if (stock instanceof BatchNormalization) {
             return BATCH_NORM;
@@ -66,17 +68,17 @@ public final class TorchLayout {
     }
 
     /** Whether PyTorch has a module of that kind. */
-    public static boolean isInTorch(Layer layer) {
+    public static boolean isInTorch(@Nullable Layer layer) {
         return !names(layer).isEmpty();
     }
 
     /** DL4J's batch normalisation keeps log₁₀(σ), and σ² only where it is configured to. */
-    private static boolean isLogStd(Layer layer, String key) {
+    private static boolean isLogStd(@Nullable Layer layer, String key) {
         return key.equals(BatchNormalizationParamInitializer.GLOBAL_LOG_STD) && names(layer) == BATCH_NORM;
     }
 
     /** The array as PyTorch has it; mostly a view. */
-    public static INDArray toTorch(Layer layer, String key, INDArray value) {
+    public static INDArray toTorch(@Nullable Layer layer, String key, INDArray value) {
         if (isLogStd(layer, key)) {
             INDArray exponent = value.castTo(DataType.DOUBLE).mul(2);
             return Transforms.pow(Nd4j.valueArrayOf(exponent.shape(), 10.0, DataType.DOUBLE), exponent).castTo(value.dataType())
@@ -96,13 +98,15 @@ public final class TorchLayout {
     /**
      * The array as DL4J shapes it.
      *
+     * @param layer null for a vertex
      * @param keys as {@link #keysByName} gives them
      * @param name one of PyTorch's names in them
      * @param like the parameter it is for
      * @throws IllegalArgumentException if the shapes do not go together
      */
-    public static INDArray fromTorch(Layer layer, Map<String, String> keys, String name, INDArray value, INDArray like) {
-        String key = keys.get(name);
+    public static INDArray fromTorch(@Nullable Layer layer, Map<String, String> keys, String name, INDArray value,
+                                     INDArray like) {
+        String key = Objects.requireNonNull(keys.get(name));
         boolean own = key.equals(name);
         long[] expected = own ? like.shape() : toTorch(layer, key, like).shape();
         // DL4J's own vectors are rows before its transfer learning, and of one dimension after it.
@@ -127,7 +131,7 @@ public final class TorchLayout {
         return TensorLayout.isDense(stock) && key.equals("W") ? value.transpose() : value.reshape(like.shape());
     }
 
-    private static boolean isSequence(Layer stock) {
+    private static boolean isSequence(@Nullable Layer stock) {
         return TensorLayout.of(stock).kernel().size() == 1;
     }
 }

@@ -18,4 +18,7 @@
  * Arrows point to what is known. {@code adapter}, {@code bank} and the internal packages that compute with adapters know this
  * one.
  */
+@NullMarked
 package io.github.dl4jlora.internal.content;
+
+import org.jspecify.annotations.NullMarked;

@@ -24,12 +24,14 @@ import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnnPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToRnnPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToCnnPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
+import org.jspecify.annotations.Nullable;
 
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -67,7 +69,7 @@ final class BatchSizes {
      * @throws IllegalArgumentException if the batch is empty, or if inputs are missing or do not fit; the message says which
      *                                  layer asks for one, and what to give
      */
-    static BatchSizes of(Network<?> network, long batch, InputType... inputs) {
+    static BatchSizes of(Network<?> network, long batch, InputType @Nullable ... inputs) {
         if (batch < 1) {
             throw new IllegalArgumentException("A batch of " + batch + " examples: give at least 1");
         }
@@ -79,11 +81,11 @@ final class BatchSizes {
 
     /** The sizes of a node's batch: its inputs after the preprocessor, and its output. */
     Passage passage(Node node) {
-        return passages.get(node.name());
+        return Objects.requireNonNull(passages.get(node.name()));
     }
 
     /** The same for its preprocessor; null without one. */
-    Passage preprocessor(Node node) {
+    @Nullable Passage preprocessor(Node node) {
         return preprocessed.get(node.name());
     }
 
@@ -109,7 +111,7 @@ final class BatchSizes {
         Node first = network.nodes().stream().filter(node -> node.inputs().contains(input)).findFirst().orElseThrow(() ->
                 new IllegalArgumentException("Nothing uses the network's input \"" + input + "\": give an InputType for each"));
         InputPreProcessor preprocessor = network.preprocessor(first);
-        Layer layer = first.unwrappedLayer();
+        Layer layer = first.layer() == null ? null : first.unwrappedLayer();
         if (preprocessor instanceof FeedForwardToCnnPreProcessor images) {
             return InputType.convolutionalFlat(images.getInputHeight(), images.getInputWidth(), images.getNumChannels());
         }

@@ -13,6 +13,8 @@ import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 
+import java.util.Objects;
+
 /** What layers hold that this library runs in DL4J's place. */
 public final class OwnFootprints {
 
@@ -25,17 +27,17 @@ public final class OwnFootprints {
      * @param inputGradient whether the gradient of its input is used
      */
     public static Footprint ofAdapted(AdaptedConfiguration lora, Passage passage, boolean inputGradient) {
-        if (lora.stockLayer() == null) {
-            return effective(lora, StockFootprints.of(lora.stockVertex(), passage));
-        }
         Layer stock = lora.stockLayer();
+        if (stock == null) {
+            return effective(lora, StockFootprints.of(Objects.requireNonNull(lora.stockVertex()), passage));
+        }
         if (!lora.single() && !Kernels.run(lora)) {
             return effective(lora, StockFootprints.of(stock, passage));
         }
         Footprint kernel = stock instanceof ConvolutionLayer convolution ? convolution(convolution, lora, passage)
                 : stock instanceof BaseOutputLayer ? StockFootprints.output(stock, passage)
                 : lookedUpOrMultiplied(stock, passage);
-        Footprint all = kernel.plus(path(lora, passage));
+        Footprint all = kernel.plus(path(stock, lora, passage));
         return inputGradient ? all : all.withoutInputGradient();
     }
 
@@ -71,14 +73,14 @@ public final class OwnFootprints {
     }
 
     /** x·A and dz·Bᵀ, and what variants and dropout need beside them. */
-    private static Footprint path(AdaptedConfiguration lora, Passage passage) {
+    private static Footprint path(Layer stock, AdaptedConfiguration lora, Passage passage) {
         LoRASettings settings = lora.settings();
         AdaptedParameter matrix = lora.adapted().get(0);
-        boolean multiplies = lora.stockLayer() instanceof DenseLayer || lora.stockLayer() instanceof BaseOutputLayer;
-        boolean convolves = lora.stockLayer() instanceof ConvolutionLayer;
+        boolean multiplies = stock instanceof DenseLayer || stock instanceof BaseOutputLayer;
+        boolean convolves = stock instanceof ConvolutionLayer;
         long slim = passage.rows(matrix.nOut()) * matrix.rank();
         long scaled = settings.variant().isAdditive() ? 0 : passage.out();
-        long dropped = lora.stockLayer().getIDropout() == null ? 0 : passage.in();
+        long dropped = stock.getIDropout() == null ? 0 : passage.in();
         long ownDropped = settings.loraDropout() > 0 ? 2 * passage.in() : 0;
         long start = settings.loraInit().isTakenFromW() ? slim : 0;
         long lookedUp = multiplies || convolves ? 0 : slim;
@@ -91,6 +93,7 @@ public final class OwnFootprints {
      *
      * @param origin as the base configures it
      */
+    @SuppressWarnings("ReferenceEquality")
     public static Footprint ofFrozen(Layer origin, Passage passage) {
         Layer stock = StockLayers.unwrap(origin);
         if (stock instanceof BatchNormalization) {

@@ -5,6 +5,7 @@ import io.github.dl4jlora.internal.base.StoredForm;
 import io.github.dl4jlora.internal.kernel.QuantizedProduct;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 
 /**
@@ -22,7 +23,7 @@ public final class QuantizedScratch {
      * @param stock without DL4J's freezing wrappers
      * @param lora  null for a frozen layer
      */
-    public void add(StoredForm form, Layer stock, AdaptedConfiguration lora, Passage passage) {
+    public void add(StoredForm form, Layer stock, @Nullable AdaptedConfiguration lora, Passage passage) {
         boolean whole = stock instanceof ConvolutionLayer || lora != null && !lora.settings().variant().isAdditive();
         for (StoredForm.Part part : form.parts()) {
             if (part.isQuantized()) {

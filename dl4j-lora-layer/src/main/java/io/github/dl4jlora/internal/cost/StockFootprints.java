@@ -30,6 +30,7 @@ import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnnPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.util.ArrayUtil;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationIdentity;
@@ -188,7 +189,7 @@ public final class StockFootprints {
      * @param below the layer that the input comes from; null for another node or a network input
      * @param own   whether the layer's own gradient is this library's
      */
-    public static Footprint of(InputPreProcessor preprocessor, Layer below, boolean own, Passage passage) {
+    public static Footprint of(InputPreProcessor preprocessor, @Nullable Layer below, boolean own, Passage passage) {
         long values = passage.in();
         if (preprocessor instanceof FeedForwardToCnnPreProcessor || passage.input().equals(passage.output())) {
             return Footprint.NONE;

@@ -5,6 +5,7 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdapterLayout;
 import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.base.StoredForm;
 import io.github.dl4jlora.internal.build.Adaptation;
 import io.github.dl4jlora.internal.build.AdaptedLayers;
 import io.github.dl4jlora.internal.build.InputGradients;
@@ -21,6 +22,7 @@ import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.util.ArrayUtil;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.config.NoOp;
@@ -51,7 +53,7 @@ public final class TrainingCost {
     /**
      * @throws IllegalArgumentException as {@link Adaptation#apply}, and as {@link BatchSizes#of}
      */
-    public static LoRAPlan of(Model base, LoRAConfig config, int batch, InputType... inputs) {
+    public static LoRAPlan of(Model base, LoRAConfig config, int batch, InputType @Nullable ... inputs) {
         PlannedNetwork<?> planned = Adaptation.planned(base, config);
         TrainingCost planning = new TrainingCost(planned, config, BatchSizes.of(planned.from(), batch, inputs));
         LoRASummary layers = Summaries.of(planned);
@@ -149,7 +151,7 @@ public final class TrainingCost {
                 Node below = network.nodes().stream().filter(other -> other.name().equals(node.inputs().get(0))).findFirst()
                         .orElse(null);
                 footprint = footprint.plus(StockFootprints.of(preprocessor, below == null ? null : below.layer(),
-                        node.isOurs(), sizes.preprocessor(node)));
+                        node.isOurs(), Objects.requireNonNull(sizes.preprocessor(node))));
             }
             boolean backwards = !node.stopsGradient();
             steps.add(new Step(node.name(), node.inputs(), backwards ? footprint : footprint.withoutBackward(), backwards));
@@ -162,20 +164,26 @@ public final class TrainingCost {
         if (node.adapted() != null) {
             return OwnFootprints.ofAdapted(node.adapted(), passage, inputGradient);
         }
-        return node.isOurs() && node.layer() != null ? OwnFootprints.ofFrozen(stock(node).layer(), passage)
+        Layer origin = stock(node).layer();
+        return node.isOurs() && origin != null ? OwnFootprints.ofFrozen(origin, passage)
                 : stockFootprint(stock(node));
     }
 
     private Footprint stockFootprint(Node node) {
         Passage passage = sizes.passage(node);
-        return node.layer() != null ? StockFootprints.of(node.layer(), passage) : StockFootprints.of(node.vertex(), passage);
+        return node.layer() != null ? StockFootprints.of(node.layer(), passage)
+                : StockFootprints.of(Objects.requireNonNull(node.vertex()), passage);
     }
 
     private long quantizedScratch() {
         QuantizedScratch scratch = new QuantizedScratch();
-        planned.nodes().stream().filter(node -> node.frozenReference() != null && node.frozenReference().scheme() != null)
-                .forEach(node -> scratch.add(node.frozenReference().getForm(), stock(node).unwrappedLayer(), node.adapted(),
-                        sizes.passage(node)));
+        for (Node node : planned.nodes()) {
+            FrozenReference reference = node.frozenReference();
+            StoredForm form = reference == null ? null : reference.getForm();
+            if (form != null) {
+                scratch.add(form, stock(node).unwrappedLayer(), node.adapted(), sizes.passage(node));
+            }
+        }
         return scratch.bytes(from.dataType());
     }
 

@@ -17,4 +17,7 @@
  *
  * <p>{@code internal.build} plans the network, {@code internal.inspect} tells what is in it.
  */
+@NullMarked
 package io.github.dl4jlora.internal.cost;
+
+import org.jspecify.annotations.NullMarked;

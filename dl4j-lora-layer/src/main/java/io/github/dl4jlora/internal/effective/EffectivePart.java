@@ -8,6 +8,7 @@ import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -34,7 +35,7 @@ final class EffectivePart<T extends Trainable> {
     private final Adapter adapter;
     private final EffectiveWeights weights;
     private final SameDiffBackprop sameDiff = new SameDiffBackprop();
-    private INDArray gradientsView;
+    private @Nullable INDArray gradientsView;
     private Map<String, INDArray> gradientViews = Map.of();
 
     /**
@@ -88,11 +89,12 @@ final class EffectivePart<T extends Trainable> {
     }
 
     /**
+     * @param epsilon      null for an output layer
      * @param setGradients tells the stock part where to write its gradients
      * @param backprop     its own backward pass
      * @param <E>          one gradient, or several
      */
-    <E> Pair<Gradient, E> backward(INDArray epsilon, LayerWorkspaceMgr workspaces, Consumer<INDArray> setGradients,
+    <E> Pair<Gradient, E> backward(@Nullable INDArray epsilon, LayerWorkspaceMgr workspaces, Consumer<INDArray> setGradients,
                                    Function<INDArray, Pair<Gradient, E>> backprop) {
         adapter.switches().requireTrainable();
         setGradients.accept(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, type, stockLength));
@@ -100,7 +102,7 @@ final class EffectivePart<T extends Trainable> {
         return new Pair<>(weights.project(result.getFirst()), result.getSecond());
     }
 
-    INDArray gradientsView() {
+    @Nullable INDArray gradientsView() {
         return gradientsView;
     }
 

@@ -18,6 +18,7 @@ import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.deeplearning4j.optimize.api.TrainingListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -26,6 +27,7 @@ import org.nd4j.linalg.learning.regularization.Regularization;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Function;
 
 /**
@@ -47,7 +49,8 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
     public static EffectiveRuntime of(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index,
                                       INDArray view, boolean initialize, DataType type) {
         AdaptedConfiguration lora = (AdaptedConfiguration) conf.getLayer();
-        NeuralNetConfiguration stockConf = StockLayers.confOf(StockLayers.withoutWeightRules(lora.stockLayer()), conf);
+        NeuralNetConfiguration stockConf = StockLayers.confOf(StockLayers.withoutWeightRules(
+                Objects.requireNonNull(lora.stockLayer())), conf);
         INDArray values = EffectiveWeights.room(lora, type);
         Layer stock = HiddenState.asInBase(
                 StockLayers.running(stockConf, listeners, index, values, false, type), lora.showsState());
@@ -92,11 +95,11 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
     }
 
     @Override
-    public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
+    public Pair<Gradient, INDArray> backpropGradient(@Nullable INDArray epsilon, LayerWorkspaceMgr workspaces) {
         return projected(epsilon, workspaces, e -> stock().backpropGradient(e, workspaces));
     }
 
-    final Pair<Gradient, INDArray> projected(INDArray epsilon, LayerWorkspaceMgr workspaces,
+    final Pair<Gradient, INDArray> projected(@Nullable INDArray epsilon, LayerWorkspaceMgr workspaces,
                                              Function<INDArray, Pair<Gradient, INDArray>> backprop) {
         return part.backward(epsilon, workspaces, underlying::setBackpropGradientsViewArray, backprop);
     }
@@ -152,7 +155,7 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
     }
 
     @Override
-    public INDArray getParam(String key) {
+    public @Nullable INDArray getParam(String key) {
         return part.table().get(key);
     }
 
@@ -178,7 +181,7 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
     }
 
     @Override
-    public INDArray getGradientsViewArray() {
+    public @Nullable INDArray getGradientsViewArray() {
         return part.gradientsView();
     }
 
@@ -207,7 +210,7 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
     }
 
     @Override
-    public void update(Gradient gradient) {
+    public void update(@Nullable Gradient gradient) {
         throw new UnsupportedOperationException(Named.layer(lora().getLayerName())
                 + ": the network updates its layers, not they themselves");
     }

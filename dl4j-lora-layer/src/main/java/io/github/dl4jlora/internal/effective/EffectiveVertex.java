@@ -12,11 +12,13 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.graph.vertex.BaseWrapperVertex;
 import org.deeplearning4j.nn.graph.vertex.GraphVertex;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Map;
+import java.util.Objects;
 
 /** Runs a LoRAWrapperVertex; see {@link EffectiveRuntime}. */
 public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedRuntime {
@@ -39,7 +41,7 @@ public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedR
         Map<String, INDArray> embedded = conf.getStorage() == FrozenStorage.EMBEDDED
                 ? conf.stockTable(AdapterLayout.interval(view, 0, conf.frozenParams()), initialize) : Map.of();
         INDArray values = EffectiveWeights.room(conf, type);
-        GraphVertex stock = conf.stockVertex().instantiate(graph, name, index, values, false, type);
+        GraphVertex stock = Objects.requireNonNull(conf.stockVertex()).instantiate(graph, name, index, values, false, type);
         return new EffectiveVertex(new EffectivePart<>(() -> conf, stock, values, view, conf.layout().table(conf, embedded, view),
                 initialize, type), stock);
     }
@@ -93,7 +95,7 @@ public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedR
     }
 
     @Override
-    public INDArray getGradientsViewArray() {
+    public @Nullable INDArray getGradientsViewArray() {
         return part.gradientsView();
     }
 

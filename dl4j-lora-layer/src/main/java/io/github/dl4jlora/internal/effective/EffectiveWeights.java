@@ -9,6 +9,7 @@ import io.github.dl4jlora.internal.run.Routing;
 import io.github.dl4jlora.internal.run.Snapshot;
 import io.github.dl4jlora.internal.stock.Hollow;
 import io.github.dl4jlora.internal.stock.MatrixForm;
+import io.github.dl4jlora.internal.stock.StockMatrices;
 import io.github.dl4jlora.variant.Parameter;
 import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
@@ -22,6 +23,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * The weights on which a stock layer or vertex runs, and the gradients of A, B and trained biases b that follow from theirs:
@@ -39,7 +41,7 @@ import java.util.Map;
 public final class EffectiveWeights {
 
     private final Adapter adapter;
-    private final Map<String, MatrixForm> forms;
+    private final StockMatrices matrices;
     private final INDArray watched;
     private final Map<String, INDArray> table;
     private final INDArray values;
@@ -57,7 +59,7 @@ public final class EffectiveWeights {
      */
     EffectiveWeights(Adapter adapter, INDArray watched, INDArray values, Map<String, INDArray> table) {
         this.adapter = adapter;
-        this.forms = adapter.configuration().matrices().forms();
+        this.matrices = adapter.configuration().matrices();
         this.watched = watched;
         this.values = values;
         this.table = table;
@@ -94,8 +96,9 @@ public final class EffectiveWeights {
             values.assign(adapter.stock().flat().reshape(values.shape()));
             if (!adapter.switches().isDisabled()) {
                 for (TrainedBias bias : lora.biases()) {
-                    INDArray effective = table.get(bias.key());
-                    effective.assign(adapter.value(bias.key()).reshape('c', effective.shape()));
+                    INDArray effective = Objects.requireNonNull(table.get(bias.key()));
+                    INDArray trained = Objects.requireNonNull(adapter.value(bias.key()));
+                    effective.assign(trained.reshape('c', effective.shape()));
                 }
                 lora.adapted().forEach(this::mergeInto);
             }
@@ -106,7 +109,7 @@ public final class EffectiveWeights {
     }
 
     private void mergeInto(AdaptedParameter parameter) {
-        INDArray matrix = forms.get(parameter.key()).viewOf(table.get(parameter.key()));
+        INDArray matrix = matrices.form(parameter.key()).viewOf(Objects.requireNonNull(table.get(parameter.key())));
         Routing routing = adapter.switches().routing(parameter.key());
         if (routing == null) {
             variant().merge(matrix, adapter.parts(parameter.key()), adapter.factor(parameter));
@@ -114,7 +117,7 @@ public final class EffectiveWeights {
             for (Route route : routing.forAll()) {
                 new PlainLoRA().merge(matrix, Map.of(Variant.A, route.a(), Variant.B, route.b()), route.factor());
                 if (route.bias() != null) {
-                    INDArray bias = table.get(DefaultParamInitializer.BIAS_KEY);
+                    INDArray bias = Objects.requireNonNull(table.get(DefaultParamInitializer.BIAS_KEY));
                     bias.assign(route.bias().reshape('c', bias.shape()));
                 }
             }
@@ -148,18 +151,22 @@ public final class EffectiveWeights {
         AdaptedConfiguration lora = adapter.configuration();
         Gradient result = new DefaultGradient();
         for (AdaptedParameter parameter : lora.adapted()) {
-            MatrixForm form = forms.get(parameter.key());
+            MatrixForm form = matrices.form(parameter.key());
             Map<String, INDArray> own = new HashMap<>();
             for (Parameter part : variant().parameters(parameter.nIn(), parameter.nOut(), parameter.rank())) {
                 String key = lora.key(parameter, part.key());
-                own.put(part.key(), gradients.get(key));
-                result.setGradientFor(key, gradients.get(key));
+                INDArray gradient = gradients.get(key);
+                if (gradient != null) {
+                    own.put(part.key(), gradient);
+                    result.setGradientFor(key, gradient);
+                }
             }
-            variant().project(() -> form.viewOf(adapter.stock().arrays().get(parameter.key())), adapter.parts(parameter.key()),
-                    adapter.factor(parameter), form.of(stock.getGradientFor(parameter.key())), own);
+            variant().project(() -> form.viewOf(Objects.requireNonNull(adapter.stock().arrays().get(parameter.key()))),
+                    adapter.parts(parameter.key()), adapter.factor(parameter),
+                    form.of(stock.getGradientFor(parameter.key())), own);
         }
         for (TrainedBias bias : lora.biases()) {
-            INDArray db = gradients.get(bias.key());
+            INDArray db = Objects.requireNonNull(gradients.get(bias.key()));
             result.setGradientFor(bias.key(), db.assign(stock.getGradientFor(bias.key()).reshape('c', db.shape())));
         }
         return result;

@@ -10,4 +10,7 @@
  *   EffectiveWeights                    W + s·A·B itself, and the gradients of A and B in that of it
  * </pre>
  */
+@NullMarked
 package io.github.dl4jlora.internal.effective;
+
+import org.jspecify.annotations.NullMarked;

@@ -14,6 +14,7 @@ import org.deeplearning4j.nn.conf.dropout.Dropout;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -21,6 +22,7 @@ import org.nd4j.linalg.factory.Broadcast;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.stream.IntStream;
 
 /**
@@ -32,9 +34,9 @@ import java.util.stream.IntStream;
  */
 final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
 
-    private INDArray w;
-    private final Dropout dropout;
-    private INDArray stepMask;
+    private @Nullable INDArray w;
+    private final @Nullable Dropout dropout;
+    private @Nullable INDArray stepMask;
 
     ConvolutionRuntime(NeuralNetConfiguration conf, DataType type) {
         super(conf, type);
@@ -52,7 +54,7 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
     }
 
     private ConvolutionLayer stockConf() {
-        return (ConvolutionLayer) lora().stockLayer();
+        return (ConvolutionLayer) Objects.requireNonNull(lora().stockLayer());
     }
 
     @Override
@@ -94,9 +96,9 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
         INDArray x = layout().channelsFirst(checkedInput(), ArrayType.FF_WORKING_MEM, workspaces);
         INDArray pathInput = x;
         if (training && dropout != null) {
-            pathInput = kept().put(Kept.DROPPED_X, dropout.applyDropout(x,
-                    workspaces.createUninitialized(ArrayType.INPUT, dataType, x.shape(), 'c'), getIterationCount(),
-                    getEpochCount(), workspaces));
+            pathInput = dropout.applyDropout(x, workspaces.createUninitialized(ArrayType.INPUT, dataType, x.shape(), 'c'),
+                    getIterationCount(), getEpochCount(), workspaces);
+            kept().put(Kept.DROPPED_X, pathInput);
         }
         Windows windows = Windows.of(stockConf(), x);
         INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
@@ -115,7 +117,7 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
     }
 
     @Override
-    INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces) {
+    @Nullable INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces) {
         Route path = inKernelOrder(ownPath());
         INDArray dz = layout().channelsFirst(delta, ArrayType.BP_WORKING_MEM, workspaces);
         sumBiasGradient(dz, IntStream.range(0, dz.rank()).filter(dimension -> dimension != 1).toArray());
@@ -125,12 +127,13 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
         INDArray dx = inputGradients ? workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, x.shape(), 'c') : null;
         INDArray share = inputGradients && dropout != null
                 ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType, x.shape(), 'c') : dx;
-        INDArray gradientA = gradientOf(Variant.A);
+        INDArray gradientA = Objects.requireNonNull(gradientOf(Variant.A));
+        INDArray gradientB = Objects.requireNonNull(gradientOf(Variant.B));
         INDArray target = layout().isSequence() ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType,
                 gradientA.shape(), 'f')
                 : gradientA;
         new UnfoldedConvolution(Windows.of(stockConf(), x), kernelWeights()).backward(x, path, kept().get(Kept.U), dz, target,
-                gradientOf(Variant.B), dx, share, workspaces);
+                gradientB, dx, share, workspaces);
         if (layout().isSequence()) {
             stepsFirst(gradientA).assign(target.reshape('f', kernelSteps(), stockConf().getNIn(), target.size(1)));
         }
@@ -157,20 +160,20 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
 
     /** As in DL4J's layers, sequences are masked, images and volumes are not. */
     @Override
-    public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatch) {
+    public @Nullable Pair<INDArray, MaskState> feedForwardMaskArray(@Nullable INDArray mask, MaskState state, int minibatch) {
         Pair<INDArray, MaskState> output = feedForwardStockMask(mask, state, minibatch);
         stepMask = output != null && layout().isSequence() ? output.getFirst() : null;
         return output;
     }
 
     @Override
-    public void setMaskArray(INDArray mask) {
+    public void setMaskArray(@Nullable INDArray mask) {
         super.setMaskArray(mask);
         stepMask = null;
     }
 
     @Override
-    public INDArray stepMask() {
+    public @Nullable INDArray stepMask() {
         return stepMask;
     }
 

@@ -10,6 +10,7 @@ import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.deeplearning4j.util.TimeSeriesUtils;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.evaluation.classification.Evaluation;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -20,6 +21,7 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.function.Supplier;
 
 /**
@@ -31,7 +33,7 @@ import java.util.function.Supplier;
  */
 public final class DenseOutputRuntime extends DenseRuntime implements IOutputLayer {
 
-    private INDArray labels;
+    private @Nullable INDArray labels;
 
     /** A runtime that is not on a vector yet: see {@link KernelRuntime#on}. */
     public DenseOutputRuntime(NeuralNetConfiguration conf, DataType type) {
@@ -96,7 +98,7 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
     }
 
     @Override
-    public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
+    public Pair<Gradient, INDArray> backpropGradient(@Nullable INDArray epsilon, LayerWorkspaceMgr workspaces) {
         adapter().switches().requireTrainable();
         assertInputSet(true);
         if (!isSequence()) {
@@ -143,7 +145,8 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
     }
 
     private INDArray labelRows(LayerWorkspaceMgr workspaces, ArrayType type) {
-        return labels.rank() == 3 ? rows(labels, workspaces, type) : labels;
+        INDArray given = Objects.requireNonNull(labels);
+        return given.rank() == 3 ? rows(given, workspaces, type) : given;
     }
 
     @Override
@@ -192,7 +195,7 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
     }
 
     @Override
-    public void setMaskArray(INDArray mask) {
+    public void setMaskArray(@Nullable INDArray mask) {
         if (mask == null || !isSequence()) {
             maskArray = mask;
         } else if (mask.rank() == 2) {
@@ -207,7 +210,7 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
     }
 
     @Override
-    public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatch) {
+    public @Nullable Pair<INDArray, MaskState> feedForwardMaskArray(@Nullable INDArray mask, MaskState state, int minibatch) {
         // RnnOutputLayer masks by its labels' mask alone, and so does this layer; OutputLayer passes masks on like any layer.
         return isSequence() ? null : super.feedForwardMaskArray(mask, state, minibatch);
     }
@@ -223,18 +226,18 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
     }
 
     @Override
-    public void setLabels(INDArray labels) {
+    public void setLabels(@Nullable INDArray labels) {
         this.labels = labels;
     }
 
     @Override
-    public INDArray getLabels() {
+    public @Nullable INDArray getLabels() {
         return labels;
     }
 
     @Override
     public int numLabels() {
-        return (int) labels.size(1);
+        return (int) Objects.requireNonNull(labels).size(1);
     }
 
     @Override

@@ -14,6 +14,7 @@ import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.api.ops.impl.transforms.custom.LayerNorm;
@@ -28,7 +29,7 @@ import java.util.Arrays;
  */
 public class DenseRuntime extends KernelRuntime implements Host {
 
-    private LowRankPath path;
+    private @Nullable LowRankPath path;
 
     /** A runtime that is not on a vector yet: see {@link KernelRuntime#on}. */
     public DenseRuntime(NeuralNetConfiguration conf, DataType type) {
@@ -72,7 +73,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
         return lora().settings().engine() == Engine.SAMEDIFF ? new SameDiffPath(this) : new FusedPath(this);
     }
 
-    private INDArray gain() {
+    private @Nullable INDArray gain() {
         return frozen(DefaultParamInitializer.GAIN_KEY);
     }
 
@@ -95,11 +96,14 @@ public class DenseRuntime extends KernelRuntime implements Host {
     }
 
     /** Layer normalisation, bias and mask of a product, in place. */
-    private INDArray normalised(INDArray product, INDArray bias, boolean training, LayerWorkspaceMgr workspaces) {
+    private INDArray normalised(INDArray product, @Nullable INDArray bias, boolean training, LayerWorkspaceMgr workspaces) {
         INDArray g = gain();
         if (g != null) {
-            INDArray from = !training ? product
-                    : kept().put(Kept.UNNORMALISED, workspaces.dup(ArrayType.ACTIVATIONS, product, product.ordering()));
+            INDArray from = product;
+            if (training) {
+                from = workspaces.dup(ArrayType.ACTIVATIONS, product, product.ordering());
+                kept().put(Kept.UNNORMALISED, from);
+            }
             Nd4j.getExecutioner().exec(new LayerNorm(from, g, product, true, 1));
         }
         if (bias != null) {
@@ -145,8 +149,8 @@ public class DenseRuntime extends KernelRuntime implements Host {
         if (!lora().settings().loraInit().isTakenFromW()) {
             return;
         }
-        INDArray first = adapter().value(backwards ? Variant.START_B : Variant.START_A);
-        INDArray second = adapter().value(backwards ? Variant.START_A : Variant.START_B);
+        INDArray first = part(backwards ? Variant.START_B : Variant.START_A);
+        INDArray second = part(backwards ? Variant.START_A : Variant.START_B);
         INDArray slim = workspaces.createUninitialized(backwards ? ArrayType.BP_WORKING_MEM : ArrayType.FF_WORKING_MEM,
                 from.dataType(), from.size(0), adapted().rank());
         Blas.gemm(from, first, slim, false, backwards, 1, 0);
@@ -154,7 +158,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
     }
 
     @Override
-    INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces) {
+    @Nullable INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces) {
         sumBiasGradient(delta, 0);
         INDArray g = gain();
         if (g != null) {

@@ -11,6 +11,7 @@ import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -20,6 +21,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * Runs an adapted EmbeddingLayer or EmbeddingSequenceLayer. Rows of W and rows of A are looked up, and only A's rows are
@@ -42,7 +44,7 @@ final class EmbeddingRuntime extends KernelRuntime {
 
     private static final int[] ROWS = {1};
 
-    private int[] words;
+    private int[] words = {};
 
     EmbeddingRuntime(NeuralNetConfiguration conf, DataType type) {
         super(conf, type);
@@ -54,7 +56,7 @@ final class EmbeddingRuntime extends KernelRuntime {
     }
 
     private EmbeddingLayout layout() {
-        return new EmbeddingLayout((FeedForwardLayer) lora().stockLayer());
+        return new EmbeddingLayout((FeedForwardLayer) Objects.requireNonNull(lora().stockLayer()));
     }
 
     @Override
@@ -93,7 +95,7 @@ final class EmbeddingRuntime extends KernelRuntime {
     }
 
     @Override
-    INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces) {
+    @Nullable INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces) {
         Route path = ownPath();
         INDArray rows = delta.rank() == 2 || layout().isChannelsLast() ? delta : delta.permute(0, 2, 1);
         if (rows.ordering() != 'c' || !Shape.hasDefaultStridesForShape(rows)) {
@@ -103,17 +105,17 @@ final class EmbeddingRuntime extends KernelRuntime {
         sumBiasGradient(dz, 0);
         dz = outputs().unscaled(dz);
         INDArray u = kept().get(Kept.U);
-        Blas.gemm(u, dz, gradientOf(Variant.B), true, false, path.factor(), 0);
+        Blas.gemm(u, dz, Objects.requireNonNull(gradientOf(Variant.B)), true, false, path.factor(), 0);
         INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType,
                 new long[] {words.length, u.size(1)}, 'c');
         Blas.gemm(dz, path.b(), v, false, true, path.factor(), 0);
-        INDArray gradientA = gradientOf(Variant.A).assign(0);
+        INDArray gradientA = Objects.requireNonNull(gradientOf(Variant.A)).assign(0);
         Nd4j.scatterUpdate(ScatterUpdate.UpdateOp.ADD, gradientA, Nd4j.createFromArray(words).castTo(DataType.INT64), v, ROWS);
         return null;
     }
 
     @Override
-    public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatch) {
+    public @Nullable Pair<INDArray, MaskState> feedForwardMaskArray(@Nullable INDArray mask, MaskState state, int minibatch) {
         return feedForwardStockMask(mask, state, minibatch);
     }
 

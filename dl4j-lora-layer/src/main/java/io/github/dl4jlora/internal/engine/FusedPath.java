@@ -8,9 +8,11 @@ import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * The low-rank path in six slim matrix products, or five if nobody needs dx:
@@ -30,11 +32,11 @@ public final class FusedPath implements LowRankPath {
     private final DenseRuntime layer;
     private final double factor;
     private final boolean trainsA;
-    private final Dropout dropout;
+    private final @Nullable Dropout dropout;
     private final Scratch downs = new Scratch();
     private final Scratch ups = new Scratch();
-    private INDArray u;
-    private INDArray dropped;
+    private @Nullable INDArray u;
+    private @Nullable INDArray dropped;
 
     FusedPath(DenseRuntime layer) {
         this.layer = layer;
@@ -46,8 +48,8 @@ public final class FusedPath implements LowRankPath {
 
     @Override
     public void forward(INDArray x, INDArray z, boolean training, LayerWorkspaceMgr workspaces) {
-        INDArray a = layer.parameter(Variant.A, training, workspaces);
-        INDArray b = layer.parameter(Variant.B, training, workspaces);
+        INDArray a = parameter(Variant.A, training, workspaces);
+        INDArray b = parameter(Variant.B, training, workspaces);
         INDArray input = x;
         if (training && dropout != null) {
             ArrayType lifetime = trainsA ? ArrayType.INPUT : ArrayType.FF_WORKING_MEM;
@@ -61,18 +63,25 @@ public final class FusedPath implements LowRankPath {
         u = training ? down : null;
     }
 
+    private INDArray parameter(String key, boolean training, LayerWorkspaceMgr workspaces) {
+        return Objects.requireNonNull(layer.parameter(key, training, workspaces));
+    }
+
     @Override
-    public void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, INDArray dx, LayerWorkspaceMgr workspaces) {
-        INDArray a = layer.parameter(Variant.A, true, workspaces);
-        INDArray b = layer.parameter(Variant.B, true, workspaces);
-        Blas.gemm(u, dz, gradients.get(Variant.B), true, false, factor, 0);
+    public void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, @Nullable INDArray dx,
+                         LayerWorkspaceMgr workspaces) {
+        INDArray a = parameter(Variant.A, true, workspaces);
+        INDArray b = parameter(Variant.B, true, workspaces);
+        INDArray down = Objects.requireNonNull(u);
+        Blas.gemm(down, dz, Objects.requireNonNull(gradients.get(Variant.B)), true, false, factor, 0);
         if (!trainsA && dx == null) {
             return;
         }
-        INDArray v = ups.of(dz.dataType(), u.size(0), u.size(1));
+        INDArray v = ups.of(dz.dataType(), down.size(0), down.size(1));
         Blas.gemm(dz, b, v, false, true, 1, 0);
         if (trainsA) {
-            Blas.gemm(dropout == null ? x : dropped, v, gradients.get(Variant.A), true, false, factor, 0);
+            INDArray from = dropout == null ? x : Objects.requireNonNull(dropped);
+            Blas.gemm(from, v, Objects.requireNonNull(gradients.get(Variant.A)), true, false, factor, 0);
         }
         if (dx == null) {
             return;

@@ -1,10 +1,12 @@
 package io.github.dl4jlora.internal.engine;
 
 import io.github.dl4jlora.internal.blas.KeptArrays;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.EnumMap;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * What a layer's training pass keeps for the backward pass. It is valid only for the identical input: it is dropped by a new
@@ -27,19 +29,16 @@ final class KeptPass {
         DROPPED_X
     }
 
-    private final Map<Kept, INDArray> arrays = new EnumMap<>(Kept.class);
+    private final Map<Kept, @Nullable INDArray> arrays = new EnumMap<>(Kept.class);
 
-    /**
-     * @param array null if it is not kept
-     * @return the array
-     */
-    INDArray put(Kept what, INDArray array) {
+    /** @param array null if it is not kept */
+    void put(Kept what, @Nullable INDArray array) {
         arrays.put(what, array);
-        return array;
     }
 
+    /** An array that has been kept. */
     INDArray get(Kept what) {
-        return arrays.get(what);
+        return Objects.requireNonNull(arrays.get(what));
     }
 
     /** Whether an array is there and its memory is still its own. */

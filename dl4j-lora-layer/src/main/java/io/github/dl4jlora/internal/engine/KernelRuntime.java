@@ -24,6 +24,7 @@ import org.deeplearning4j.nn.layers.BaseLayer;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.deeplearning4j.optimize.api.TrainingListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.activations.impl.ActivationIdentity;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -32,6 +33,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * The life of an adapted layer that this library's kernels compute: a frozen part and a low-rank path side by side. Subclasses
@@ -43,8 +45,10 @@ import java.util.Map;
  */
 public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implements AdaptedRuntime, LayerWeights {
 
+    /** Made with the parameter table, see {@link #setParamTable}. */
+    @SuppressWarnings("NullAway.Init")
     private Adapter adapter;
-    private Layer stock;
+    private @Nullable Layer stock;
     private final LayerOutputs outputs = new LayerOutputs(this);
     private final KeptPass kept = new KeptPass();
     private final Snapshot snapshot = new Snapshot();
@@ -86,9 +90,9 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
      *
      * @param delta          dL/d(pre-activation); may be overwritten
      * @param inputGradients whether anybody needs dL/d(input)
-     * @return dL/d(input), null if nobody needs it
+     * @return dL/d(input); null if nobody needs it
      */
-    abstract INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces);
+    abstract @Nullable INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces);
 
     /** Whether what {@link #forward} kept outside {@link #kept} is still there. */
     boolean isReady() {
@@ -127,17 +131,17 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     }
 
     /** A frozen parameter by DL4J's key; null if the layer has none, or has it in fewer bits. */
-    final INDArray frozen(String key) {
+    final @Nullable INDArray frozen(String key) {
         return adapter.stock().arrays().get(key);
     }
 
     /** A part of the adapter: {@code A}, for example. */
     final INDArray part(String part) {
-        return adapter.value(lora().key(adapted(), part));
+        return Objects.requireNonNull(adapter.value(lora().key(adapted(), part)));
     }
 
     /** Where the gradient of a part of the adapter goes to; null for one that does not train. */
-    final INDArray gradientOf(String part) {
+    final @Nullable INDArray gradientOf(String part) {
         return gradientViews.get(lora().key(adapted(), part));
     }
 
@@ -157,14 +161,14 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     }
 
     @Override
-    public final INDArray parameter(String part, boolean training, LayerWorkspaceMgr workspaces) {
+    public final @Nullable INDArray parameter(String part, boolean training, LayerWorkspaceMgr workspaces) {
         String key = lora().key(adapted(), part);
         return trains(key) ? getParamWithNoise(key, training, workspaces) : adapter.value(key);
     }
 
     /** Null for a layer whose W is in the vector: to look for changes there would take a copy of W. */
     @Override
-    public final Object state() {
+    public final @Nullable Object state() {
         return hasFixedWeights() ? snapshot.state(paramsFlattened) : null;
     }
 
@@ -179,7 +183,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     }
 
     @Override
-    public final INDArray outputScale(Variant variant, Map<String, INDArray> parts, double s) {
+    public final @Nullable INDArray outputScale(Variant variant, Map<String, INDArray> parts, double s) {
         return LayerOutputs.scaleOf(this, variant, parts, s, dataType, matrix().columns());
     }
 
@@ -189,7 +193,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     }
 
     /** The bias, trained or frozen, with weight noise while training if the layer has any; null if the layer has none. */
-    final INDArray bias(boolean training, LayerWorkspaceMgr workspaces) {
+    final @Nullable INDArray bias(boolean training, LayerWorkspaceMgr workspaces) {
         String key = DefaultParamInitializer.BIAS_KEY;
         return trainsBias() ? getParamWithNoise(key, training, workspaces) : frozen(key);
     }
@@ -202,7 +206,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
      */
     final void sumBiasGradient(INDArray delta, int... sums) {
         if (trainsBias()) {
-            INDArray gradient = gradientViews.get(lora().biases().get(0).key());
+            INDArray gradient = Objects.requireNonNull(gradientViews.get(lora().biases().get(0).key()));
             gradient.assign(delta.sum(sums).reshape(gradient.shape()));
         }
     }
@@ -218,7 +222,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     }
 
     /** What runs in place of the layer's own path; null if the layer's own path runs. */
-    final Routing routing() {
+    final @Nullable Routing routing() {
         return adapter.switches().routing(adapted().key());
     }
 
@@ -325,7 +329,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     }
 
     /** Uses the mask only if the stock layer does: convolutions pass masks on, and compute without them. */
-    final Pair<INDArray, MaskState> feedForwardStockMask(INDArray mask, MaskState state, int minibatch) {
+    final @Nullable Pair<INDArray, MaskState> feedForwardStockMask(@Nullable INDArray mask, MaskState state, int minibatch) {
         Pair<INDArray, MaskState> output = stock().feedForwardMaskArray(mask, state, minibatch);
         maskArray = stock().getMaskArray();
         maskState = state;

@@ -18,6 +18,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Collection;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.BiFunction;
 
 /** Tells which stock layers, besides dense and output ones, have a kernel here, and makes what runs a layer. */
@@ -58,7 +59,10 @@ public final class Kernels {
     public static org.deeplearning4j.nn.api.Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners,
                                                               int index, INDArray view, boolean initialize, DataType type) {
         AdaptedConfiguration lora = (AdaptedConfiguration) conf.getLayer();
-        return run(lora) ? BY_LAYER.get(lora.stockLayer().getClass()).apply(conf, type).on(listeners, index, view, initialize)
-                : EffectiveRuntime.of(conf, listeners, index, view, initialize, type);
+        if (!run(lora)) {
+            return EffectiveRuntime.of(conf, listeners, index, view, initialize, type);
+        }
+        Layer stock = Objects.requireNonNull(lora.stockLayer());
+        return Objects.requireNonNull(BY_LAYER.get(stock.getClass())).apply(conf, type).on(listeners, index, view, initialize);
     }
 }

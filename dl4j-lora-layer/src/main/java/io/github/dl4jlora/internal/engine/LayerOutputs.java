@@ -6,6 +6,7 @@ import io.github.dl4jlora.variant.LayerWeights;
 import io.github.dl4jlora.variant.OutputScale;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Broadcast;
@@ -21,7 +22,7 @@ import java.util.Map;
 final class LayerOutputs {
 
     private final KernelRuntime layer;
-    private OutputScale own;
+    private @Nullable OutputScale own;
 
     LayerOutputs(KernelRuntime layer) {
         this.layer = layer;
@@ -88,7 +89,7 @@ final class LayerOutputs {
      * @param z    as for {@link #scale}, to which the layer's bias has been added
      * @param bias the layer's; null if it has none
      */
-    void replaceBias(INDArray z, INDArray bias) {
+    void replaceBias(INDArray z, @Nullable INDArray bias) {
         for (Route route : routes(z)) {
             if (route.bias() != null) {
                 INDArray more = bias == null ? route.bias() : route.bias().sub(bias.reshape(route.bias().shape()));
@@ -120,7 +121,7 @@ final class LayerOutputs {
      * @param nOut  the layer's
      * @return {@code [1, nOut]}; null for an adapter that only adds
      */
-    static INDArray scaleOf(LayerWeights layer, Variant variant, Map<String, INDArray> parts, double factor,
+    static @Nullable INDArray scaleOf(LayerWeights layer, Variant variant, Map<String, INDArray> parts, double factor,
             DataType type, long nOut) {
         OutputScale scale = variant.scale(new StandingIn(layer, parts, factor));
         if (scale == null) {
@@ -145,7 +146,7 @@ final class LayerOutputs {
         }
 
         @Override
-        public INDArray parameter(String part, boolean training, LayerWorkspaceMgr workspaces) {
+        public @Nullable INDArray parameter(String part, boolean training, LayerWorkspaceMgr workspaces) {
             return parts.get(part);
         }
     }

@@ -15,6 +15,7 @@ import org.nd4j.linalg.learning.regularization.Regularization;
 
 import java.util.Arrays;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * DL4J's runtime of a SameDiff layer with what it lacks: gradients that are not doubled, a setParam that sets,
@@ -31,7 +32,7 @@ public final class LowRankRuntime extends SameDiffLayer {
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
         assertInputSet(false);
         applyDropOutIfNecessary(training, workspaces);
-        long nIn = paramTable.get(Variant.A).size(0);
+        long nIn = Objects.requireNonNull(paramTable.get(Variant.A)).size(0);
         if (input.rank() != 2 || input.size(1) != nIn) {
             throw new DL4JInvalidInputException("Input of shape " + Arrays.toString(input.shape())
                     + " does not match [minibatch, "
@@ -73,7 +74,7 @@ public final class LowRankRuntime extends SameDiffLayer {
     @Override
     public void setParam(String key, INDArray value) {
         super.setParam(key, value);
-        paramTable.get(key).assign(value);
+        Objects.requireNonNull(paramTable.get(key)).assign(value);
     }
 
     @Override

@@ -7,6 +7,7 @@ import io.github.dl4jlora.internal.run.Routing;
 import io.github.dl4jlora.variant.LowRankPath;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.List;
@@ -48,7 +49,8 @@ public final class RoutedPath implements LowRankPath {
     }
 
     @Override
-    public void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, INDArray dx, LayerWorkspaceMgr workspaces) {
+    public void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, @Nullable INDArray dx,
+                         LayerWorkspaceMgr workspaces) {
         throw new IllegalStateException(Named.layer(routing.layer())
                 + " serves the adapters of a bank and cannot be trained");
     }

@@ -5,6 +5,7 @@ import io.github.dl4jlora.variant.LowRankPath;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.HashMap;
@@ -25,7 +26,7 @@ public final class SameDiffPath implements LowRankPath {
         NeuralNetConfiguration inner = layer.conf().clone();
         inner.setLayer(layer.lora().lowRankLayer());
         this.path = new LowRankRuntime(inner, layer.getDataType());
-        path.setParamTable(Map.of(Variant.A, layer.adapter().value(Variant.A), Variant.B, layer.adapter().value(Variant.B)));
+        path.setParamTable(Map.of(Variant.A, layer.part(Variant.A), Variant.B, layer.part(Variant.B)));
     }
 
     @Override
@@ -37,10 +38,11 @@ public final class SameDiffPath implements LowRankPath {
     }
 
     @Override
-    public void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, INDArray dx, LayerWorkspaceMgr workspaces) {
+    public void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, @Nullable INDArray dx,
+                         LayerWorkspaceMgr workspaces) {
         Map<String, INDArray> lent = new HashMap<>(gradients);
         // Autodiff computes both gradients, wanted or not.
-        lent.computeIfAbsent(Variant.A, key -> layer.adapter().value(key).ulike());
+        lent.computeIfAbsent(Variant.A, key -> layer.part(key).ulike());
         path.lendGradients(lent);
         INDArray share = path.backpropGradient(scaled(dz), workspaces).getSecond();
         if (dx != null) {

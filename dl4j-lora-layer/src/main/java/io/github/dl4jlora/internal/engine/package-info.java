@@ -17,4 +17,7 @@
  *   LowRankRuntime                          the low-rank path alone, as LowRankLayer declares it
  * </pre>
  */
+@NullMarked
 package io.github.dl4jlora.internal.engine;
+
+import org.jspecify.annotations.NullMarked;

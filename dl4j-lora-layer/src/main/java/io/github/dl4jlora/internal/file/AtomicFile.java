@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.file;
 import io.github.dl4jlora.conf.SaveOption;
 import io.github.dl4jlora.internal.common.Options;
 import io.github.dl4jlora.internal.common.Temporary;
+import org.jspecify.annotations.Nullable;
 
 import java.io.BufferedOutputStream;
 import java.io.IOException;
@@ -185,7 +186,7 @@ public final class AtomicFile {
     }
 
     /** Why writing failed, without the temporary file's name, which would tell users nothing. */
-    static String reason(IOException e) {
+    static @Nullable String reason(IOException e) {
         return e instanceof AccessDeniedException || e instanceof NoSuchFileException ? "no file can be made in its folder"
                 : e instanceof FileSystemException file && file.getReason() != null ? file.getReason() : e.getMessage();
     }

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.file;
 
 import io.github.dl4jlora.internal.common.FileIdentity;
 import io.github.dl4jlora.internal.common.Temporary;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -21,6 +22,7 @@ import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFileAttributeView;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ThreadLocalRandom;
@@ -53,7 +55,7 @@ final class FolderLock implements AutoCloseable {
     private final boolean wasPrepared;
     private Path folder;
     /** Deletes the file if the program ends before the lock is closed; null if the caller sees to that. */
-    private Temporary guard;
+    private @Nullable Temporary guard;
     private boolean isClosed;
 
     private FolderLock(Path folder, FileChannel channel, boolean isLocked, boolean wasPrepared) {
@@ -69,7 +71,7 @@ final class FolderLock implements AutoCloseable {
     interface Attempt {
 
         /** @return the lock; null as long as somebody else has it */
-        FolderLock lock() throws IOException;
+        @Nullable FolderLock lock() throws IOException;
     }
 
     /** Work that needs the lock. */
@@ -90,19 +92,20 @@ final class FolderLock implements AutoCloseable {
      */
     static FolderLock of(Path folder) throws IOException {
         Temporary guard = Temporary.none(folder.resolve(NAME));
-        FolderLock[] lock = new FolderLock[1];
+        @Nullable FolderLock[] lock = new FolderLock[1];
         try {
             inTurn(folder, attempt -> {
                 guard.hold(() -> {
-                    lock[0] = attempt.lock();
-                    if (lock[0] != null) {
-                        lock[0].guard = guard;
+                    FolderLock found = attempt.lock();
+                    if (found != null) {
+                        found.guard = guard;
+                        lock[0] = found;
                         guard.add(folder.resolve(NAME), () -> { });
                     }
                 });
                 return lock[0] != null;
             });
-            return lock[0];
+            return Objects.requireNonNull(lock[0]);
         } finally {
             if (lock[0] == null) {
                 guard.close();
@@ -126,7 +129,7 @@ final class FolderLock implements AutoCloseable {
         throw new IOException("another program has been writing to it for a minute. End that, or choose another name");
     }
 
-    private static FolderLock attempted(Path folder, int[] denied) throws IOException {
+    private static @Nullable FolderLock attempted(Path folder, int[] denied) throws IOException {
         try {
             return tried(folder, IN_PLACE);
         } catch (NoSuchFileException e) {
@@ -146,12 +149,12 @@ final class FolderLock implements AutoCloseable {
     /**
      * {@return the lock of a folder that was just made beside its target; null if somebody has taken the folder for a left-over}
      */
-    static FolderLock ofPrepared(Path folder) throws IOException {
+    static @Nullable FolderLock ofPrepared(Path folder) throws IOException {
         return tried(folder, PREPARED);
     }
 
     /** {@return the lock of a folder that nobody holds any more; null if somebody does, or if that cannot be known} */
-    static FolderLock ofLeftOver(Path folder) throws IOException {
+    static @Nullable FolderLock ofLeftOver(Path folder) throws IOException {
         FolderLock lock = tried(folder, (byte) 0);
         if (lock != null && !lock.isLocked) {
             HELD.remove(lock.key);
@@ -166,7 +169,7 @@ final class FolderLock implements AutoCloseable {
         return FileIdentity.of(folder.resolve(NAME)).size() > 0;
     }
 
-    private static FolderLock tried(Path folder, byte kind) throws IOException {
+    private static @Nullable FolderLock tried(Path folder, byte kind) throws IOException {
         if (!HELD.add(folder)) {
             return null;
         }
@@ -181,7 +184,7 @@ final class FolderLock implements AutoCloseable {
         return lock;
     }
 
-    private static FolderLock locked(Path folder, byte kind) throws IOException {
+    private static @Nullable FolderLock locked(Path folder, byte kind) throws IOException {
         Path file = folder.resolve(NAME);
         FileChannel channel = FileChannel.open(file, Set.of(StandardOpenOption.CREATE, StandardOpenOption.READ,
                 StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS));
@@ -216,7 +219,7 @@ final class FolderLock implements AutoCloseable {
         }
     }
 
-    private static FileLock systems(FileChannel channel) throws NoLocks {
+    private static @Nullable FileLock systems(FileChannel channel) throws NoLocks {
         try {
             return channel.tryLock();
         } catch (OverlappingFileLockException byAnotherClassLoader) {

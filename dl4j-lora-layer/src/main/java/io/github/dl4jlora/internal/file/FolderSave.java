@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.file;
 
 import io.github.dl4jlora.internal.common.Temporary;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -14,6 +15,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.Comparator;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -86,6 +88,11 @@ final class FolderSave {
         }
     }
 
+    /** The folder of the one to be written, which is no root. */
+    private static Path parent(Path place) {
+        return Objects.requireNonNull(place.getParent());
+    }
+
     /** Tries once; false if the folder has appeared or vanished in between. */
     private boolean isDone(Path place) throws IOException {
         if (Files.exists(place) && !Files.isDirectory(place)) {
@@ -117,7 +124,7 @@ final class FolderSave {
 
     private Prepared prepared(Path place) throws IOException {
         Temporary folder = Temporary.folderBeside(place, files.keySet());
-        FolderLock[] lock = new FolderLock[1];
+        @Nullable FolderLock[] lock = new FolderLock[1];
         try {
             // As private as the folder that it will become.
             AtomicFile.keepPermissions(place, folder.path());
@@ -140,7 +147,7 @@ final class FolderSave {
                 prepared.lock.close();
                 Files.move(prepared.path(), place);
                 prepared.folder.release();
-                AtomicFile.flush(place.getParent());
+                AtomicFile.flush(parent(place));
                 steps.done("in its place");
             });
             return true;
@@ -183,7 +190,7 @@ final class FolderSave {
                 for (String name : files.keySet()) {
                     AtomicFile.move(prepared.path().resolve(name), save.staged(name));
                 }
-                commit(place, save);
+                commit(save);
             }
         }
         // The lock's file lies in the folder that is visible now, and the end of the program no longer waits after this.
@@ -218,7 +225,7 @@ final class FolderSave {
 
     /** From here on nothing can fail any more. */
     private void clearAway(Path old, Path place, OtherFiles others) throws IOException {
-        AtomicFile.flush(place.getParent());
+        AtomicFile.flush(parent(place));
         steps.done("exchanged");
         try {
             others.bringOver(old, place);
@@ -236,7 +243,7 @@ final class FolderSave {
                 for (Map.Entry<String, AtomicFile.Content> file : files.entrySet()) {
                     AtomicFile.fill(save.staged(file.getKey()), file.getValue());
                 }
-                commit(place, save);
+                commit(save);
             }
             return true;
         } catch (NoSuchFileException e) {
@@ -244,7 +251,7 @@ final class FolderSave {
         }
     }
 
-    private void commit(Path place, InPlaceSave save) throws IOException {
+    private void commit(InPlaceSave save) throws IOException {
         save.recover();
         save.commit(isNewOnly);
     }
@@ -279,7 +286,7 @@ final class FolderSave {
      */
     private void clearLeftOvers(Path place) {
         try {
-            for (Path left : OtherFiles.entries(place.getParent())) {
+            for (Path left : OtherFiles.entries(parent(place))) {
                 if (leftOf(left).equals(Temporary.besidePrefix(place))) {
                     clear(left, place, files.keySet());
                 }

@@ -15,6 +15,7 @@ import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -79,7 +80,8 @@ public final class MappedBase {
                 // Bound before a layer looks for them, since the registry would read them all.
                 FrozenWeights found = matching(name, reference, required(weights, reference.getId()));
                 if (found.form() != null && configured instanceof Layer layer) {
-                    requireShapes(name, StockLayers.replacement(layer).toStockLayer(), reference, found);
+                    Replacement replacement = Objects.requireNonNull(StockLayers.replacement(layer));
+                    requireShapes(name, Objects.requireNonNull(replacement.toStockLayer()), reference, found);
                 }
                 reference.bind(found);
             }
@@ -89,7 +91,8 @@ public final class MappedBase {
         });
     }
 
-    private static FrozenReference reference(Object configured) {
+    /** Null for what is not frozen. */
+    private static @Nullable FrozenReference reference(Object configured) {
         Replacement replacement = configured instanceof Layer layer ? StockLayers.replacement(layer)
                 : StockLayers.replacement((GraphVertex) configured);
         return replacement == null ? null : replacement.getFrozen();

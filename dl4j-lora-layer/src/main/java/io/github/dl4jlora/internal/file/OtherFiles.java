@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.file;
 import io.github.dl4jlora.internal.common.FileIdentity;
 import io.github.dl4jlora.internal.common.Temporary;
 import io.github.dl4jlora.internal.processor.FolderExchange;
+import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -30,7 +31,7 @@ final class OtherFiles {
 
     private final Set<String> own;
     /** What was linked, by its path in the folder. */
-    private final Map<Path, Object> linked = new HashMap<>();
+    private final Map<Path, @Nullable Object> linked = new HashMap<>();
 
     /** @param own names of the files of a save */
     OtherFiles(Set<String> own) {
@@ -130,6 +131,10 @@ final class OtherFiles {
             Path there = now.resolve(name);
             Object before = stamp(entry);
             Object after = stamp(there);
+            if (before == null) {
+                // Deleted since the folder was listed.
+                continue;
+            }
             if (isOfSaves(old, name)) {
                 Files.delete(entry);
             } else if (after == null && !linked.containsKey(name)) {
@@ -145,7 +150,7 @@ final class OtherFiles {
         Files.delete(old.resolve(below));
     }
 
-    private boolean isChanged(Path name, Object before, Object after) {
+    private boolean isChanged(Path name, Object before, @Nullable Object after) {
         return after != null && !before.equals(after) && (!linked.containsKey(name) || after.equals(linked.get(name)));
     }
 
@@ -157,7 +162,7 @@ final class OtherFiles {
     }
 
     /** Equal for two hard links to one file, and for symbolic links that lead to the same place; null if there is nothing. */
-    private static Object stamp(Path path) throws IOException {
+    private static @Nullable Object stamp(Path path) throws IOException {
         try {
             BasicFileAttributes found = Files.readAttributes(path, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
             return found.isSymbolicLink() ? Files.readSymbolicLink(path) : found.isDirectory() ? "folder"

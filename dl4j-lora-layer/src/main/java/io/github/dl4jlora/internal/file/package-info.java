@@ -29,4 +29,7 @@
  * <p>{@code NetworkFile} is the format of a whole network: DL4J's own zip with the frozen weights beside it. With
  * {@code MappedBase}, a frozen network uses the values in its file where they lie.
  */
+@NullMarked
 package io.github.dl4jlora.internal.file;
+
+import org.jspecify.annotations.NullMarked;

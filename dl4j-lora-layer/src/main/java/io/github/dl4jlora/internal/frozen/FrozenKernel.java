@@ -11,6 +11,7 @@ import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationIdentity;
@@ -28,11 +29,11 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker {
 
     private final FrozenProduct product;
-    private INDArray z;
+    private @Nullable INDArray z;
     /** Kept in place of z. */
-    private KeptSlopes slopes;
+    private @Nullable KeptSlopes slopes;
     private boolean stock;
-    private PassingOutput place;
+    private @Nullable PassingOutput place;
 
     FrozenKernel(Layer stock, FrozenProduct product) {
         super(stock);
@@ -46,7 +47,7 @@ final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker
     }
 
     @Override
-    public void setPassingOutput(PassingOutput output) {
+    public void setPassingOutput(@Nullable PassingOutput output) {
         place = output;
     }
 
@@ -132,7 +133,7 @@ final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker
         if (slopes != null && KeptArrays.isUsable(slopes.packed())) {
             delta = slopes.gradient(delta, workspaces);
         } else if (!isIdentity()) {
-            INDArray preActivation = KeptArrays.isUsable(z) ? z : product.forward(input, workspaces);
+            INDArray preActivation = z != null && KeptArrays.isUsable(z) ? z : product.forward(input, workspaces);
             delta = DenseArithmetic.activationGradient(activation(), preActivation, delta, workspaces);
         }
         forget();

@@ -9,10 +9,13 @@ import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.Objects;
 
 /**
  * The weights of a stock layer that this library's arithmetic computes: the layer's own arrays or, if matrices are kept in fewer
@@ -26,9 +29,9 @@ final class FrozenMatrices {
     private final Layer stock;
     private final FrozenParameters parameters;
     private final FrozenPart.Builder<Layer> builder;
-    private final FrozenWeights quantized;
-    private FrozenMatrix matrix;
-    private INDArray bias;
+    private final @Nullable FrozenWeights quantized;
+    private @Nullable FrozenMatrix matrix;
+    private @Nullable INDArray bias;
 
     /**
      * @param stock   with its weight in W and its bias in b; hollow if they are quantised
@@ -53,19 +56,20 @@ final class FrozenMatrices {
     FrozenMatrix matrix() {
         if (matrix == null) {
             StockMatrices forms = StockMatrices.of(stock.conf().getLayer());
-            MatrixForm form = forms.forms().get(WEIGHT);
+            MatrixForm form = Objects.requireNonNull(forms.forms().get(WEIGHT));
             INDArray weight = stock.getParam(WEIGHT);
             matrix = quantized == null ? new PlainMatrix(form.viewOf(weight))
-                    : QuantizedProduct.of(quantized.quantized(WEIGHT), type(), !forms.areRowsLookedUp(),
+                    : QuantizedProduct.of(Objects.requireNonNull(quantized.quantized(WEIGHT)), type(), !forms.areRowsLookedUp(),
                             form.sides(weight.shape()));
         }
         return matrix;
     }
 
     /** Null if the layer has none. */
-    INDArray bias() {
+    @Nullable INDArray bias() {
         if (bias == null) {
-            bias = quantized == null ? stock.paramTable(false).get(BIAS) : quantized.rest(type()).get(BIAS);
+            bias = quantized == null ? stock.paramTable(false).get(BIAS)
+                    : Objects.requireNonNull(quantized.rest(type())).get(BIAS);
         }
         return bias;
     }

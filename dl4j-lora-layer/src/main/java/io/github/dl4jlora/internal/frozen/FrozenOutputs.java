@@ -11,6 +11,7 @@ import org.deeplearning4j.nn.layers.recurrent.RnnOutputLayer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.deeplearning4j.util.TimeSeriesUtils;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -56,8 +57,8 @@ final class FrozenOutputs {
     }
 
     /** The gradient of the layer's loss for the layer's input, in DL4J's order. */
-    private INDArray backward(org.deeplearning4j.nn.conf.layers.BaseOutputLayer conf, INDArray labels, INDArray z, INDArray mask,
-                              LayerWorkspaceMgr workspaces) {
+    private INDArray backward(org.deeplearning4j.nn.conf.layers.BaseOutputLayer conf, INDArray labels, INDArray z,
+                              @Nullable INDArray mask, LayerWorkspaceMgr workspaces) {
         INDArray delta = conf.getLossFn().computeGradient(labels, z, conf.getActivationFn(), mask);
         INDArray dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, weights.type(),
                 new long[] {delta.size(0), weights.matrix().rows()}, 'c');
@@ -90,7 +91,7 @@ final class FrozenOutputs {
         }
 
         @Override
-        public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
+        public Pair<Gradient, INDArray> backpropGradient(@Nullable INDArray epsilon, LayerWorkspaceMgr workspaces) {
             return new Pair<>(new DefaultGradient(), products.backward(layerConf(),
                     getLabels2d(workspaces, ArrayType.BP_WORKING_MEM), preOutput(true, workspaces), maskArray, workspaces));
         }
@@ -147,7 +148,7 @@ final class FrozenOutputs {
         }
 
         @Override
-        public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
+        public Pair<Gradient, INDArray> backpropGradient(@Nullable INDArray epsilon, LayerWorkspaceMgr workspaces) {
             requireSequence();
             INDArray rows = products.backward(layerConf(), getLabels2d(workspaces, ArrayType.BP_WORKING_MEM),
                     preOutput2d(true, workspaces), maskArray, workspaces);

@@ -6,23 +6,26 @@ import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.stock.Hollow;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.Objects;
 
 /**
  * Where the parameters of one frozen layer or vertex are: outside the network's vector, or a part of it.
  */
 public final class FrozenParameters {
 
-    private final FrozenReference reference;
+    private final @Nullable FrozenReference reference;
     private final String layer;
     private final DataType type;
     private final long length;
-    private final INDArray view;
+    private final @Nullable INDArray view;
     private final boolean mayWrite;
 
-    private FrozenParameters(FrozenReference reference, String layer, DataType type, long length, INDArray view,
-                             boolean mayWrite) {
+    private FrozenParameters(@Nullable FrozenReference reference, String layer, DataType type, long length,
+                             @Nullable INDArray view, boolean mayWrite) {
         this.reference = reference;
         this.mayWrite = mayWrite;
         this.layer = layer;
@@ -40,8 +43,8 @@ public final class FrozenParameters {
      * @param mayWrite  false if the layer is known never to write to its parameters; otherwise it gets a copy of values that lie
      *                  in a file, where a write would end the JVM
      */
-    public static FrozenParameters of(FrozenReference reference, String layer, DataType type, long length, INDArray view,
-                                      boolean mayWrite) {
+    public static FrozenParameters of(@Nullable FrozenReference reference, String layer, DataType type, long length,
+                                      @Nullable INDArray view, boolean mayWrite) {
         return new FrozenParameters(reference, layer, type, length, reference == null ? view : null, mayWrite);
     }
 
@@ -55,31 +58,36 @@ public final class FrozenParameters {
 
     /** Whether the values are inside the vector, or outside it and here already. */
     boolean arePresent() {
-        if (isEmbedded()) {
+        if (reference == null) {
             return true;
         }
         boolean here = reference.takeHold(layer, length);
         if (here) {
-            leaveFile();
+            leaveFile(reference);
         }
         return here;
     }
 
-    private void leaveFile() {
+    private void leaveFile(FrozenReference outside) {
         if (mayWrite) {
-            reference.bind(reference.bound().inMemory());
+            outside.bind(Objects.requireNonNull(outside.bound()).inMemory());
         }
     }
 
     /** Whether matrices among the values are kept in fewer bits. */
     boolean areQuantized() {
-        return !isEmbedded() && reference.scheme() != null;
+        return reference != null && reference.scheme() != null;
     }
 
-    /** @throws FrozenWeightsMissingException if the values cannot be found */
+    /**
+     * To be called only if the values are outside the vector.
+     *
+     * @throws FrozenWeightsMissingException if they cannot be found
+     */
     void require() {
-        reference.weights(layer, length);
-        leaveFile();
+        FrozenReference outside = Objects.requireNonNull(reference);
+        outside.weights(layer, length);
+        leaveFile(outside);
     }
 
     DataType type() {
@@ -96,19 +104,20 @@ public final class FrozenParameters {
     }
 
     /**
+     * @return the values; null if there are none
      * @throws FrozenWeightsMissingException if they cannot be found
      */
-    INDArray values() {
-        return isEmbedded() ? view : reference.values(layer, type, length);
+    @Nullable INDArray values() {
+        return reference == null ? view : reference.values(layer, type, length);
     }
 
     /** The source of the values; null if they are inside the vector, or not here yet. */
-    FrozenWeights source() {
-        return isEmbedded() ? null : reference.bound();
+    @Nullable FrozenWeights source() {
+        return reference == null ? null : reference.bound();
     }
 
     /** Whether other values have been attached since. */
-    boolean wereReplaced(FrozenWeights source) {
+    boolean wereReplaced(@Nullable FrozenWeights source) {
         FrozenWeights now = source();
         return now != null && now != source;
     }
@@ -117,7 +126,7 @@ public final class FrozenParameters {
      * @throws IllegalStateException if the base was trained, overwritten or closed, as far as a quick look can tell
      */
     void requireUnmoved() {
-        if (!isEmbedded()) {
+        if (reference != null) {
             reference.requireUnmoved(layer);
         }
     }
@@ -135,7 +144,7 @@ public final class FrozenParameters {
     /**
      * An array for weight gradients that the stock layer insists on computing and nobody reads; null if it has no parameters.
      */
-    INDArray scratchGradient(LayerWorkspaceMgr workspaces) {
+    @Nullable INDArray scratchGradient(LayerWorkspaceMgr workspaces) {
         return length == 0 ? null : workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, type, length);
     }
 }

@@ -5,6 +5,7 @@ import io.github.dl4jlora.internal.stock.Hollow;
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -31,14 +32,16 @@ public final class FrozenPart<T extends Trainable> {
          * @param values     flat; null for a part without parameters
          * @param initialize whether to fill them with a fresh start
          */
-        T build(INDArray values, boolean initialize);
+        T build(@Nullable INDArray values, boolean initialize);
     }
 
     private final FrozenParameters parameters;
     private final Builder<T> builder;
     private T stock;
-    private INDArray values;
-    private FrozenWeights source;
+    /** Null if there are none, or they are kept in fewer bits. */
+    private @Nullable INDArray values;
+    /** Null if the values are inside the vector, or not here yet. */
+    private @Nullable FrozenWeights source;
     private boolean bound;
     private SameDiffBackprop sameDiff = new SameDiffBackprop();
 
@@ -113,13 +116,16 @@ public final class FrozenPart<T extends Trainable> {
     /**
      * The stock part's own backward pass.
      *
+     * @param epsilon      null for an output layer
      * @param setGradients tells the stock part where to write its weight gradients, which nobody reads; null if it needs none
      */
-    <R> R backward(INDArray epsilon, LayerWorkspaceMgr workspaces, Consumer<INDArray> setGradients,
-                   Function<INDArray, R> backprop) {
-        INDArray scratch = setGradients == null ? null : parameters.scratchGradient(workspaces);
-        if (scratch != null) {
-            setGradients.accept(scratch);
+    <R> R backward(@Nullable INDArray epsilon, LayerWorkspaceMgr workspaces, @Nullable Consumer<INDArray> setGradients,
+                   Function<@Nullable INDArray, R> backprop) {
+        if (setGradients != null) {
+            INDArray scratch = parameters.scratchGradient(workspaces);
+            if (scratch != null) {
+                setGradients.accept(scratch);
+            }
         }
         return sameDiff.of(stock, epsilon, backprop);
     }
@@ -130,11 +136,11 @@ public final class FrozenPart<T extends Trainable> {
     }
 
     /** As {@link #numParams}. */
-    INDArray params() {
+    @Nullable INDArray params() {
         return isEmbedded() ? stock.params() : null;
     }
 
-    /** As {@link #numParams}; never null. */
+    /** As {@link #numParams}. */
     Map<String, INDArray> paramTable(boolean backpropOnly) {
         Map<String, INDArray> table = isEmbedded() ? stock.paramTable(backpropOnly) : null;
         return table == null ? Map.of() : table;

@@ -21,6 +21,7 @@ import org.deeplearning4j.nn.layers.feedforward.embedding.EmbeddingLayer;
 import org.deeplearning4j.nn.layers.feedforward.embedding.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Broadcast;
@@ -59,7 +60,7 @@ abstract sealed class FrozenProduct {
      * The product for a stock layer of exactly the known types and configurations, since a subclass of either computes something
      * unknown; otherwise null.
      */
-    static FrozenProduct of(Layer stock, Supplier<FrozenMatrices> weights) {
+    static @Nullable FrozenProduct of(Layer stock, Supplier<FrozenMatrices> weights) {
         Class<?> type = stock.getClass();
         if (!exists(stock.conf().getLayer())) {
             return null;
@@ -93,8 +94,8 @@ abstract sealed class FrozenProduct {
         return weights.type();
     }
 
-    /** The bias, null if the layer has none. */
-    final INDArray bias() {
+    /** The bias; null if the layer has none. */
+    final @Nullable INDArray bias() {
         return weights.bias();
     }
 
@@ -113,7 +114,7 @@ abstract sealed class FrozenProduct {
      *
      * @param mask the layer's mask; null for none
      */
-    abstract boolean takes(INDArray input, INDArray mask);
+    abstract boolean takes(INDArray input, @Nullable INDArray mask);
 
     /** z in the activations workspace, in an array of its own. */
     final INDArray forward(INDArray input, LayerWorkspaceMgr workspaces) {
@@ -125,10 +126,10 @@ abstract sealed class FrozenProduct {
      *
      * @param place for z in a training forward pass; if it is null, or the product does not use it: the activations workspace
      */
-    abstract INDArray forward(INDArray input, PassingOutput place, LayerWorkspaceMgr workspaces);
+    abstract INDArray forward(INDArray input, @Nullable PassingOutput place, LayerWorkspaceMgr workspaces);
 
-    /** dx in the workspace of activation gradients. */
-    abstract INDArray backward(INDArray dz, INDArray input, LayerWorkspaceMgr workspaces);
+    /** dx in the workspace of activation gradients; null for words, which have no gradient. */
+    abstract @Nullable INDArray backward(INDArray dz, INDArray input, LayerWorkspaceMgr workspaces);
 
     /**
      * Masks an array of the output's shape, in place.
@@ -144,13 +145,13 @@ abstract sealed class FrozenProduct {
         }
 
         @Override
-        boolean takes(INDArray input, INDArray mask) {
+        boolean takes(INDArray input, @Nullable INDArray mask) {
             boolean masksRows = mask == null || mask.rank() == 2 && mask.size(0) == input.size(0) && mask.size(1) == 1;
             return masksRows && input.rank() == 2 && input.size(1) == w().rows();
         }
 
         @Override
-        INDArray forward(INDArray input, PassingOutput place, LayerWorkspaceMgr workspaces) {
+        INDArray forward(INDArray input, @Nullable PassingOutput place, LayerWorkspaceMgr workspaces) {
             INDArray x = input.castTo(type());
             long[] shape = {x.size(0), w().columns()};
             INDArray z = PassingOutput.create(place, true, workspaces, type(), shape,
@@ -181,7 +182,7 @@ abstract sealed class FrozenProduct {
 
         private final ConvolutionLayer stock;
         private final ConvolutionLayout layout;
-        private INDArray matrix;
+        private @Nullable INDArray matrix;
 
         Convolution(ConvolutionLayer stock, FrozenMatrices weights) {
             super(weights);
@@ -190,7 +191,7 @@ abstract sealed class FrozenProduct {
         }
 
         @Override
-        boolean takes(INDArray input, INDArray mask) {
+        boolean takes(INDArray input, @Nullable INDArray mask) {
             return layout.accepts(input);
         }
 
@@ -203,7 +204,7 @@ abstract sealed class FrozenProduct {
         }
 
         @Override
-        INDArray forward(INDArray input, PassingOutput place, LayerWorkspaceMgr workspaces) {
+        INDArray forward(INDArray input, @Nullable PassingOutput place, LayerWorkspaceMgr workspaces) {
             INDArray x = layout.channelsFirst(input.castTo(type()), ArrayType.FF_WORKING_MEM, workspaces);
             Windows windows = Windows.of(layout.conf(), x);
             long nOut = layout.conf().getNOut();
@@ -245,12 +246,12 @@ abstract sealed class FrozenProduct {
         }
 
         @Override
-        boolean takes(INDArray input, INDArray mask) {
+        boolean takes(INDArray input, @Nullable INDArray mask) {
             return true;
         }
 
         @Override
-        INDArray forward(INDArray input, PassingOutput place, LayerWorkspaceMgr workspaces) {
+        INDArray forward(INDArray input, @Nullable PassingOutput place, LayerWorkspaceMgr workspaces) {
             int[] words = layout.words(input, "(layer " + stock.conf().getLayer().getLayerName() + ")");
             INDArray rows = workspaces.createUninitialized(ArrayType.ACTIVATIONS, type(),
                     new long[] {words.length, w().columns()}, 'c');
@@ -261,9 +262,8 @@ abstract sealed class FrozenProduct {
             return layout.asInLayer(rows, input.size(0));
         }
 
-        /** Words have no gradient. */
         @Override
-        INDArray backward(INDArray dz, INDArray input, LayerWorkspaceMgr workspaces) {
+        @Nullable INDArray backward(INDArray dz, INDArray input, LayerWorkspaceMgr workspaces) {
             return null;
         }
 

@@ -13,6 +13,7 @@ import org.deeplearning4j.nn.layers.DropoutLayer;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -29,7 +30,7 @@ class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Ma
     private final boolean overwritesInput;
     private boolean inputModificationAllowed;
     private int disabled;
-    private PassingOutput place;
+    private @Nullable PassingOutput place;
     private NeuralNetConfiguration declared;
 
     /**
@@ -44,7 +45,7 @@ class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Ma
     }
 
     @Override
-    public void setPassingOutput(PassingOutput output) {
+    public void setPassingOutput(@Nullable PassingOutput output) {
         place = output;
     }
 
@@ -90,7 +91,7 @@ class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Ma
     }
 
     /** What computes in place of the stock layer; null if nothing does. */
-    final OwnArithmetic arithmetic() {
+    final @Nullable OwnArithmetic arithmetic() {
         return OwnArithmetic.in(underlying);
     }
 
@@ -156,20 +157,21 @@ class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Ma
     }
 
     @Override
-    public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
+    public Pair<Gradient, INDArray> backpropGradient(@Nullable INDArray epsilon, LayerWorkspaceMgr workspaces) {
         bind();
         return passThrough(epsilon, workspaces, e -> underlying.backpropGradient(e, workspaces));
     }
 
-    final Pair<Gradient, INDArray> passThrough(INDArray epsilon, LayerWorkspaceMgr workspaces,
-                                               Function<INDArray, Pair<Gradient, INDArray>> backprop) {
+    final Pair<Gradient, INDArray> passThrough(@Nullable INDArray epsilon, LayerWorkspaceMgr workspaces,
+                                               Function<@Nullable INDArray, Pair<Gradient, INDArray>> backprop) {
         Consumer<INDArray> setGradients =
                 arithmetic() == null ? underlying::setBackpropGradientsViewArray : null;
         return new Pair<>(new DefaultGradient(), part().backward(epsilon, workspaces, setGradients, backprop).getSecond());
     }
 
     @Override
-    public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatch) {
+    public @Nullable Pair<INDArray, MaskState> feedForwardMaskArray(@Nullable INDArray mask, @Nullable MaskState state,
+                                                                    int minibatch) {
         bind();
         return underlying.feedForwardMaskArray(mask, state, minibatch);
     }

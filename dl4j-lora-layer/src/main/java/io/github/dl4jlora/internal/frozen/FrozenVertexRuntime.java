@@ -9,6 +9,7 @@ import org.deeplearning4j.nn.graph.vertex.BaseWrapperVertex;
 import org.deeplearning4j.nn.graph.vertex.GraphVertex;
 import org.deeplearning4j.nn.graph.vertex.impl.FrozenVertex;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -55,7 +56,8 @@ public final class FrozenVertexRuntime extends BaseWrapperVertex {
     }
 
     @Override
-    public Pair<INDArray, MaskState> feedForwardMaskArrays(INDArray[] masks, MaskState state, int minibatch) {
+    public @Nullable Pair<INDArray, MaskState> feedForwardMaskArrays(@Nullable INDArray @Nullable [] masks,
+                                                                     @Nullable MaskState state, int minibatch) {
         bind();
         return underlying.feedForwardMaskArrays(masks, state, minibatch);
     }
@@ -79,7 +81,7 @@ public final class FrozenVertexRuntime extends BaseWrapperVertex {
     }
 
     @Override
-    public INDArray params() {
+    public @Nullable INDArray params() {
         return part.params();
     }
 
@@ -89,7 +91,7 @@ public final class FrozenVertexRuntime extends BaseWrapperVertex {
     }
 
     @Override
-    public INDArray getGradientsViewArray() {
+    public @Nullable INDArray getGradientsViewArray() {
         return null;
     }
 

@@ -7,6 +7,7 @@ import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Map;
@@ -18,7 +19,7 @@ import java.util.Map;
 abstract class LayerAtRest extends BaseWrapperLayer {
 
     private final FrozenPart<Layer> part;
-    private TrainingConfig config;
+    private @Nullable TrainingConfig config;
 
     LayerAtRest(FrozenPart<Layer> part) {
         super(part.stock());
@@ -40,7 +41,7 @@ abstract class LayerAtRest extends BaseWrapperLayer {
     }
 
     @Override
-    public INDArray params() {
+    public @Nullable INDArray params() {
         return part.params();
     }
 
@@ -55,7 +56,7 @@ abstract class LayerAtRest extends BaseWrapperLayer {
     }
 
     @Override
-    public INDArray getParam(String key) {
+    public @Nullable INDArray getParam(String key) {
         return paramTable().get(key);
     }
 
@@ -66,7 +67,7 @@ abstract class LayerAtRest extends BaseWrapperLayer {
     }
 
     @Override
-    public void setParams(INDArray values) {
+    public void setParams(@Nullable INDArray values) {
         if (values != null && values.length() > 0) {
             refuseWhenShared();
             underlying.setParams(values);
@@ -109,7 +110,7 @@ abstract class LayerAtRest extends BaseWrapperLayer {
     }
 
     @Override
-    public INDArray getGradientsViewArray() {
+    public @Nullable INDArray getGradientsViewArray() {
         return null;
     }
 

@@ -26,4 +26,7 @@
  * <p>Depends on {@code internal.base}, {@code internal.kernel} and {@code internal.stock}; nothing here knows of adapted layers.
  * Public classes here are no API and may change without notice.
  */
+@NullMarked
 package io.github.dl4jlora.internal.frozen;
+
+import org.jspecify.annotations.NullMarked;

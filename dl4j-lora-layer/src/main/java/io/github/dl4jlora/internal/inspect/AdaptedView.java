@@ -25,12 +25,14 @@ import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.BooleanSupplier;
 
 /**
@@ -49,16 +51,16 @@ public final class AdaptedView {
      * @param runtime   the running layer; null for a vertex that DL4J froze, which hides it
      */
     public record AdaptedMatrix(String layer, AdaptedParameter parameter, AdaptedConfiguration conf, Map<String, INDArray> parts,
-                                AdaptedRuntime runtime) {
+                                @Nullable AdaptedRuntime runtime) {
 
         /** A {@code [nIn, rank]}. */
         public INDArray a() {
-            return parts.get(Variant.A);
+            return Objects.requireNonNull(parts.get(Variant.A));
         }
 
         /** B {@code [rank, nOut]}. */
         public INDArray b() {
-            return parts.get(Variant.B);
+            return Objects.requireNonNull(parts.get(Variant.B));
         }
 
         /** Alpha as it is now. */
@@ -77,7 +79,7 @@ public final class AdaptedView {
         }
 
         /** The stock layer; null for a vertex. */
-        public Layer stock() {
+        public @Nullable Layer stock() {
             return conf.stockLayer();
         }
 
@@ -104,27 +106,27 @@ public final class AdaptedView {
 
         /** See {@link AdaptedRuntime#tellsExamplesApart}. */
         public boolean tellsExamplesApart() {
-            return runtime.tellsExamplesApart();
+            return Objects.requireNonNull(runtime).tellsExamplesApart();
         }
 
         /** See {@link AdaptedRuntime#outputScale}. */
-        public INDArray outputScale(Variant variant, Map<String, INDArray> otherParts, double factor) {
-            return runtime.outputScale(variant, otherParts, factor);
+        public @Nullable INDArray outputScale(Variant variant, Map<String, INDArray> otherParts, double factor) {
+            return Objects.requireNonNull(runtime).outputScale(variant, otherParts, factor);
         }
 
         /** See {@link AdaptedRuntime#route}. */
-        public void route(long examples, BooleanSupplier inOrder, List<Route> routes) {
-            runtime.route(parameter.key(), examples, inOrder, routes);
+        public void route(long examples, BooleanSupplier inOrder, @Nullable List<Route> routes) {
+            Objects.requireNonNull(runtime).route(parameter.key(), examples, inOrder, routes);
         }
     }
 
     /**
      * The frozen weights of an adapted layer.
      *
-     * @param id       content id of the original values
-     * @param storedAs how they are kept: the scheme, or the data type
+     * @param id       content id of the original values; null if nobody knows them
+     * @param storedAs how they are kept: the scheme, or the data type; null likewise
      */
-    public record Base(String id, String storedAs) {
+    public record Base(@Nullable String id, @Nullable String storedAs) {
 
         /** Of a layer whose frozen weights nobody knows. */
         public static final Base UNKNOWN = new Base(null, null);
@@ -136,7 +138,7 @@ public final class AdaptedView {
     }
 
     /** A layer that is trained in full; {@code conf} is null for a vertex that is no layer. */
-    public record TrainedLayer(Layer conf, Map<String, INDArray> table) {
+    public record TrainedLayer(@Nullable Layer conf, Map<String, INDArray> table) {
     }
 
     private final Network<?> network;
@@ -171,9 +173,11 @@ public final class AdaptedView {
         }
         if (!lora.hasBiasAsPart()) {
             lora.biases().forEach(bias -> {
-                String name = StockBiases.module(lora.stockLayer(), node.name(), bias.key());
+                // Vertices that are no layers have none.
+                Layer stock = Objects.requireNonNull(lora.stockLayer());
+                String name = StockBiases.module(stock, node.name(), bias.key());
                 biases.put(name, table.get(bias.key()));
-                biased.put(name, lora.stockLayer());
+                biased.put(name, stock);
             });
         }
         trainsBiasesAlone |= lora.adapted().isEmpty();
@@ -214,7 +218,7 @@ public final class AdaptedView {
 
     /** The layer that one of {@link #biases} is of. */
     public Layer biased(String name) {
-        return biased.get(name);
+        return Objects.requireNonNull(biased.get(name));
     }
 
     /** Which biases train: all of them where those of otherwise frozen layers do. */
@@ -292,7 +296,7 @@ public final class AdaptedView {
      */
     public Map<String, INDArray> baseTable(String layer) {
         Node node = network.node(layer);
-        return node.adapted().stockTable(BaseValues.of(network, node), false);
+        return Objects.requireNonNull(node.adapted()).stockTable(BaseValues.of(network, node), false);
     }
 
     /** What PyTorch calls the network's parameters, where the network itself says so. */
@@ -311,7 +315,7 @@ public final class AdaptedView {
      * @return null for a layer that trains in full of which the base's values were not recorded, or are not here
      * @throws IllegalStateException if frozen weights are missing
      */
-    public Map<String, INDArray> stockTable(String layer) {
+    public @Nullable Map<String, INDArray> stockTable(String layer) {
         Node node = network.node(layer);
         if (node.adapted() != null) {
             return baseTable(layer);
@@ -323,7 +327,7 @@ public final class AdaptedView {
         if (!node.isOurs() && !reference.isHere()) {
             return null;
         }
-        Layer stock = node.stockLayer();
+        Layer stock = Objects.requireNonNull(node.stockLayer());
         INDArray values = reference.values(layer, network.dataType(), StockLayers.numParams(stock));
         return stock.initializer().init(StockLayers.confOf(stock), values, false);
     }

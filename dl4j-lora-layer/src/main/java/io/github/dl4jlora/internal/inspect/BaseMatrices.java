@@ -6,6 +6,7 @@ import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.network.ThawedNetwork;
 import io.github.dl4jlora.internal.stock.MatrixForm;
 import org.deeplearning4j.nn.api.Model;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -14,6 +15,7 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.NoSuchElementException;
+import java.util.Objects;
 
 /**
  * The weights of a stock network that can be adapted, by the name that an adapter has for them.
@@ -43,7 +45,8 @@ public final class BaseMatrices {
     }
 
     private INDArray values(BaseMatrix matrix) {
-        return matrix.form.viewOf(network.runtime(matrix.node.name()).paramTable(false).get(matrix.key));
+        return matrix.form.viewOf(
+                Objects.requireNonNull(network.runtime(matrix.node.name()).paramTable(false).get(matrix.key)));
     }
 
     /**
@@ -53,7 +56,7 @@ public final class BaseMatrices {
      * @throws NoSuchElementException   if the network has no such weights
      * @throws IllegalArgumentException if they have another shape, or their layer another content
      */
-    public double norm(String name, long nIn, long nOut, String baseId) {
+    public double norm(String name, long nIn, long nOut, @Nullable String baseId) {
         BaseMatrix found = weights.get(name);
         if (found == null) {
             throw new NoSuchElementException("The network has no weights for the adapter's \"" + name + "\"; it has them for "
@@ -76,7 +79,7 @@ public final class BaseMatrices {
     }
 
     private void requireSameBase(String name, String expected, Node node) {
-        String id = network.unregistered(node).baseId();
+        String id = Objects.requireNonNull(network.unregistered(node)).baseId();
         if (!id.equals(expected)) {
             throw new IllegalArgumentException("Layer \"" + name + "\": the adapter was made for the base weights " + expected
                     + ", but the network has " + id + ". Give the network that the adapter was made for, as it was then");

@@ -9,6 +9,7 @@ import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.databind.JsonNode;
@@ -20,6 +21,7 @@ import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -149,7 +151,7 @@ public final class Changes {
         fields.forEach(field -> requireEqual(before, field, function.get(field), other.get(field)));
     }
 
-    private static void requireEqual(Node node, String what, Object before, Object now) {
+    private static void requireEqual(Node node, String what, @Nullable Object before, @Nullable Object now) {
         if (before == null ? now != null : !before.equals(now)) {
             throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): " + what + " is " + now
                     + " in the fine-tuned network, but " + before + " in the base. Give two networks of one architecture");
@@ -197,13 +199,14 @@ public final class Changes {
         List<String> changed = new ArrayList<>();
         List<String> others = new ArrayList<>();
         now.forEach((key, live) -> {
-            INDArray value = live.reshape(before.get(key).shape());
-            if (!isChanged(node.name(), key, before.get(key), value)) {
+            INDArray old = Objects.requireNonNull(before.get(key));
+            INDArray value = live.reshape(old.shape());
+            if (!isChanged(node.name(), key, old, value)) {
                 return;
             }
             MatrixForm form = node.matrices().forms().get(key);
             if (form != null) {
-                matrices.put(node.matrices().module(node.name(), key), new Matrix(key, form, before.get(key), value));
+                matrices.put(node.matrices().module(node.name(), key), new Matrix(key, form, old, value));
             } else {
                 (biasKeys.contains(key) ? changed : others).add(key);
             }

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.inspect;
 
 import io.github.dl4jlora.internal.kernel.Disableable;
 import org.deeplearning4j.nn.api.Model;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.guava.collect.MapMaker;
 
 import java.util.List;
@@ -44,10 +45,11 @@ public final class DisabledScopes {
     }
 
     /**
-     * @param what is being done, for the message
+     * @param network null: no scope is open on it
+     * @param what    is being done, for the message
      * @throws IllegalStateException while a scope is open
      */
-    public static void requireNone(Model network, String what) {
+    public static void requireNone(@Nullable Model network, String what) {
         if (network != null && OPEN.containsKey(network)) {
             throw new IllegalStateException(what + " was called inside a scope of LoRA.disabled, in which the network computes "
                     + "as if it had no adapters. Close the scope first; what the base computes is LoRA.unload's to give");

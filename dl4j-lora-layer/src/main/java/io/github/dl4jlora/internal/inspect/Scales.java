@@ -9,11 +9,13 @@ import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.Switches;
 import org.deeplearning4j.nn.api.Model;
+import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
 
@@ -32,7 +34,7 @@ public final class Scales {
     public static void set(Model model, Map<Pattern, Double> factors) {
         factors.forEach((pattern, factor) -> requireFinite(factor, "setScale(\"" + pattern + "\", …)"));
         Map<MatrixName, Switches> adapted = adapted(model);
-        Map<MatrixName, Pattern> named = new LinkedHashMap<>();
+        Map<MatrixName, Map.Entry<Pattern, Double>> named = new LinkedHashMap<>();
         factors.forEach((pattern, factor) -> {
             List<MatrixName> matched = adapted.keySet().stream().filter(name -> name.isMatchedBy(pattern)).toList();
             if (matched.isEmpty()) {
@@ -42,15 +44,15 @@ public final class Scales {
                         + LayerNames.literally(pattern, adapted.keySet().stream().map(MatrixName::layer).toList()));
             }
             for (MatrixName name : matched) {
-                Pattern other = named.put(name, pattern);
-                if (other != null && !factors.get(other).equals(factor)) {
-                    throw new IllegalArgumentException("setScale: \"" + other + "\" and \"" + pattern + "\" both match "
-                            + name.module() + ", which cannot be scaled by " + factors.get(other) + " and by " + factor
+                Map.Entry<Pattern, Double> other = named.put(name, Map.entry(pattern, factor));
+                if (other != null && !other.getValue().equals(factor)) {
+                    throw new IllegalArgumentException("setScale: \"" + other.getKey() + "\" and \"" + pattern + "\" both match "
+                            + name.module() + ", which cannot be scaled by " + other.getValue() + " and by " + factor
                             + ". Narrow one of the patterns");
                 }
             }
         });
-        named.forEach((name, pattern) -> adapted.get(name).setScale(name.key(), factors.get(pattern)));
+        named.forEach((name, scaled) -> Objects.requireNonNull(adapted.get(name)).setScale(name.key(), scaled.getValue()));
     }
 
     /**
@@ -90,7 +92,7 @@ public final class Scales {
         return scaled;
     }
 
-    private static void requireFinite(Double factor, String what) {
+    private static void requireFinite(@Nullable Double factor, String what) {
         if (factor == null || !Double.isFinite(factor)) {
             throw new IllegalArgumentException(what + " was given the factor " + factor
                     + ", but it must be a finite number; 1 is the adapter as it is, 0 none of it");
@@ -119,7 +121,7 @@ public final class Scales {
         for (Node node : network.nodes()) {
             AdaptedRuntime running = AdaptedRuntime.of(network.runtime(node.name()));
             if (running != null && nodes.test(node)) {
-                for (AdaptedParameter parameter : node.adapted().adapted()) {
+                for (AdaptedParameter parameter : Objects.requireNonNull(node.adapted()).adapted()) {
                     switches.put(MatrixName.of(node, parameter.key()), running.adapter().switches());
                 }
             }

@@ -16,13 +16,14 @@ import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.layer.LowRankLayer;
 import io.github.dl4jlora.report.LoRASummary;
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Stream;
@@ -78,8 +79,7 @@ public final class Summaries {
     }
 
     /** Set at run time; no configuration has it. */
-    private static String scaled(AdaptedParameter parameter, Trainable running) {
-        AdaptedRuntime runtime = AdaptedRuntime.of(running);
+    private static String scaled(AdaptedParameter parameter, @Nullable AdaptedRuntime runtime) {
         double scale = runtime == null ? 1 : runtime.adapter().switches().scale(parameter.key());
         return scale == 1 ? "" : ", scaled by " + scale;
     }
@@ -91,7 +91,7 @@ public final class Summaries {
     private List<LoRASummary.Row> adapted(Node node, AdaptedConfiguration lora) {
         boolean stopped = node.isFrozenByDl4j();
         Role role = stopped ? Role.FREEZE_STOP : Role.ADAPT;
-        Object stock = lora.stockLayer() != null ? lora.stockLayer() : lora.stockVertex();
+        Object stock = Objects.requireNonNull(lora.stockLayer() != null ? lora.stockLayer() : lora.stockVertex());
         boolean single = lora.matrices().forms().size() == 1;
         FrozenReference reference = node.frozenReference();
         List<LoRASummary.Row> rows = new ArrayList<>();
@@ -106,7 +106,7 @@ public final class Summaries {
             long trained = lora.layout().trainedParams(parameter) + (single ? biases : 0);
             long fixed = lora.layout().constantParams() + (stopped ? trained : 0);
             rows.add(new LoRASummary.Row(MatrixName.of(node, parameter.key()).module(),
-                    stock.getClass().getSimpleName(), role + scaled(parameter, network.runtime(node.name())), parameter.rank(),
+                    stock.getClass().getSimpleName(), role + scaled(parameter, network.adaptedRuntime(node)), parameter.rank(),
                     parameter.alpha(), stopped ? 0 : trained, ofMatrix + fixed, storedAs(reference), matrixBytes + bytes(fixed),
                     errors(reference).getOrDefault(parameter.key(), Double.NaN)));
         }
@@ -124,11 +124,11 @@ public final class Summaries {
             return new LoRASummary.Row(node.name(), node.type(), Role.ADAPT.toString(), path.getRank(), path.getAlpha(),
                     node.numParams(), 0, network.dataType().name(), 0, Double.NaN);
         }
-        if (node.unwrappedLayer() instanceof FrozenBaseLayer frozen) {
+        if (node.layer() != null && node.unwrappedLayer() instanceof FrozenBaseLayer frozen) {
             return frozen(node, StockLayers.unwrap(frozen.getOrigin()).getClass(), node.stopsGradient(),
                     StockLayers.numParams(StockLayers.unwrap(frozen.getOrigin())));
         }
-        if (node.unwrappedVertex() instanceof FrozenBaseVertex frozen) {
+        if (node.vertex() != null && node.unwrappedVertex() instanceof FrozenBaseVertex frozen) {
             return frozen(node, StockLayers.unwrap(frozen.getOrigin()).getClass(), frozen.isStopsGradient(),
                     frozen.getOrigin().numParams(true));
         }
@@ -148,12 +148,12 @@ public final class Summaries {
                 parameters == 0 ? "" : storedAs(reference), bytes(reference, parameters), largestError(reference));
     }
 
-    private String storedAs(FrozenReference reference) {
+    private String storedAs(@Nullable FrozenReference reference) {
         return reference == null ? network.dataType().name() : reference.storedAs();
     }
 
     /** Of a layer's frozen values: those outside the vector, or as many inside. */
-    private long bytes(FrozenReference reference, long values) {
+    private long bytes(@Nullable FrozenReference reference, long values) {
         return reference == null ? bytes(values) : reference.bytes();
     }
 
@@ -161,11 +161,11 @@ public final class Summaries {
         return values * network.dataType().width();
     }
 
-    private static Map<String, Double> errors(FrozenReference reference) {
+    private static Map<String, Double> errors(@Nullable FrozenReference reference) {
         return reference == null ? Map.of() : reference.errors();
     }
 
-    private static double largestError(FrozenReference reference) {
+    private static double largestError(@Nullable FrozenReference reference) {
         return errors(reference).values().stream().mapToDouble(Double::doubleValue).max().orElse(Double.NaN);
     }
 }

@@ -18,4 +18,7 @@
  *
  * <p>Knows {@code internal.network}, and of {@code internal.plan} the roles. Builds nothing.
  */
+@NullMarked
 package io.github.dl4jlora.internal.inspect;
+
+import org.jspecify.annotations.NullMarked;

@@ -35,6 +35,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /** Has DL4J's importer read a model's weights one layer after the other; by itself, it would read all of them at once. */
 final class KerasFile {
@@ -99,7 +100,7 @@ final class KerasFile {
     }
 
     Trainable runtime(String layer) {
-        return layers.get(layer);
+        return Objects.requireNonNull(layers.get(layer));
     }
 
     private static Layer running(Trainable layer) {
@@ -108,7 +109,7 @@ final class KerasFile {
 
     /** @return shape {@code [n]}, in no workspace */
     INDArray values(OneLayer archive, String layer) throws Exception {
-        INDArray shape = layers.get(layer).params();
+        INDArray shape = runtime(layer).params();
         // Zeros first: the importer leaves out what the file lacks.
         return RawValues.filled(shape.dataType(), shape.length(), values -> fill(values.assign(0), archive, layer));
     }
@@ -135,7 +136,7 @@ final class KerasFile {
 
     /** The same layer on other parameters. */
     private Layer another(String layer, INDArray parameters) {
-        Trainable runtime = layers.get(layer);
+        Trainable runtime = runtime(layer);
         NeuralNetConfiguration conf = runtime instanceof GraphVertex vertex ? configuration(vertex.getVertexName())
                 : ((MultiLayerNetwork) standIn).getLayerWiseConfigurations().getConf(running(runtime).getIndex());
         NeuralNetConfiguration own = conf.clone();
@@ -143,6 +144,7 @@ final class KerasFile {
     }
 
     private NeuralNetConfiguration configuration(String vertex) {
-        return ((LayerVertex) ((ComputationGraph) standIn).getConfiguration().getVertices().get(vertex)).getLayerConf();
+        return ((LayerVertex) Objects.requireNonNull(((ComputationGraph) standIn).getConfiguration().getVertices().get(vertex)))
+                .getLayerConf();
     }
 }

@@ -1,13 +1,15 @@
 package io.github.dl4jlora.internal.keras;
 
 import org.deeplearning4j.nn.modelimport.keras.Hdf5Archive;
+import org.jspecify.annotations.Nullable;
 
 import java.util.List;
+import java.util.Objects;
 
 /** A file of weights that shows those of one layer alone: DL4J's importer reads all that it finds. */
 final class OneLayer extends Hdf5Archive {
 
-    private String layer;
+    private @Nullable String layer;
 
     OneLayer(String file) {
         super(file);
@@ -19,6 +21,6 @@ final class OneLayer extends Hdf5Archive {
 
     @Override
     public List<String> getGroups(String... groups) {
-        return super.getGroups(groups).stream().filter(layer::equals).toList();
+        return super.getGroups(groups).stream().filter(Objects.requireNonNull(layer)::equals).toList();
     }
 }

@@ -15,4 +15,7 @@
  * Depends on {@code internal.stored} and {@code internal.untrusted}, but Keras files are not read with their mistrust: DL4J's
  * importer and HDF5 believe what a file says.
  */
+@NullMarked
 package io.github.dl4jlora.internal.keras;
+
+import org.jspecify.annotations.NullMarked;

@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.kernel;
 import io.github.dl4jlora.internal.blas.Blas;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationReLU;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -59,7 +60,8 @@ public final class DenseArithmetic {
      *
      * @param place for y; null for the activations' workspace
      */
-    public static INDArray activated(IActivation activation, INDArray z, PassingOutput place, LayerWorkspaceMgr workspaces) {
+    public static INDArray activated(IActivation activation, INDArray z, @Nullable PassingOutput place,
+            LayerWorkspaceMgr workspaces) {
         INDArray y = PassingOutput.create(place, z.rank() == 2, workspaces, z.dataType(), z.shape(), z.ordering());
         if (isPlainReLU(activation) && Rectifier.takes(z, y)) {
             Rectifier.forward(z, y);

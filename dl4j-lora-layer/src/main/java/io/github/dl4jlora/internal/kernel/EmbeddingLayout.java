@@ -4,6 +4,7 @@ import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Broadcast;
@@ -23,7 +24,7 @@ import java.util.Arrays;
 public record EmbeddingLayout(FeedForwardLayer conf) {
 
     /** Null for an EmbeddingLayer. */
-    private EmbeddingSequenceLayer sequences() {
+    private @Nullable EmbeddingSequenceLayer sequences() {
         return conf instanceof EmbeddingSequenceLayer sequences ? sequences : null;
     }
 

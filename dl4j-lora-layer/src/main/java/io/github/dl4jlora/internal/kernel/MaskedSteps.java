@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.kernel;
 
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
@@ -10,5 +11,5 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 public interface MaskedSteps {
 
     /** The mask of the output's steps, {@code [minibatch, steps]}; null if no step is masked. */
-    INDArray stepMask();
+    @Nullable INDArray stepMask();
 }

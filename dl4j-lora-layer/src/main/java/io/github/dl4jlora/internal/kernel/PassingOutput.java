@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.kernel;
 import io.github.dl4jlora.internal.blas.GrowingScratch;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -18,7 +19,7 @@ public final class PassingOutput {
     public interface Maker {
 
         /** @param place for its outputs; null if outputs are to be kept */
-        void setPassingOutput(PassingOutput place);
+        void setPassingOutput(@Nullable PassingOutput place);
     }
 
     /** DL4J's workspace for all outputs of a training step, and for nothing else. */
@@ -38,8 +39,8 @@ public final class PassingOutput {
      * @param place    null for the workspace of activations
      * @param training whether the pass is followed by a backward pass
      */
-    public static INDArray create(PassingOutput place, boolean training, LayerWorkspaceMgr workspaces, DataType type,
-            long[] shape, char order) {
+    public static INDArray create(@Nullable PassingOutput place, boolean training, LayerWorkspaceMgr workspaces,
+            DataType type, long[] shape, char order) {
         return place != null && training && place.isOpen(workspaces) ? place.memory.of(type, shape[0], shape[1], order)
                 : workspaces.createUninitialized(ArrayType.ACTIVATIONS, type, shape, order);
     }

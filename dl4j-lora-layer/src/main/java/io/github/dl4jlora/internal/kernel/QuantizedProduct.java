@@ -210,7 +210,9 @@ public final class QuantizedProduct implements FrozenMatrix {
         put(values, words.length, to, 0);
     }
 
+    /** The transpose of an array of the turned shape. */
     @Override
+    @SuppressWarnings("ArgumentSelectionDefectChecker")
     public INDArray lent() {
         INDArray turned = MEMORY.get().lent.of(type, columns(), rows());
         matrix.restoreInto(turned.reshape('c', new long[] {turned.length()}), !linesAreColumns);

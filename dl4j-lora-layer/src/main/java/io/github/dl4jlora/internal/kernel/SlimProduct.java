@@ -75,7 +75,11 @@ final class SlimProduct {
         }
         boolean placed = liesByColumn(result);
         FloatPointer to = new FloatPointer(result.data().addressPointer());
-        FloatPointer target = placed ? to : (right = HostMemory.room(right, result.length()));
+        FloatPointer target = to;
+        if (!placed) {
+            right = HostMemory.room(right, result.length());
+            target = right;
+        }
         if (m == 1 && toLines && matrix.scheme() == Quantization.NF4) {
             multiplyRow(matrix, from, to);
         } else {

@@ -4,11 +4,13 @@ import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.Route;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * A frozen convolution and a low-rank one beside it, as matrix products over the windows of the input, example by example:
@@ -56,7 +58,8 @@ public final class UnfoldedConvolution {
      * @param z       {@code [minibatch, nOut, …]}, 'c' order, overwritten
      * @param u       {@code [minibatch, rank, …]}, 'c' order, overwritten; null if nobody needs it
      */
-    public void forward(INDArray x, INDArray dropped, List<Route> routes, INDArray z, INDArray u, LayerWorkspaceMgr workspaces) {
+    public void forward(INDArray x, INDArray dropped, List<Route> routes, INDArray z, @Nullable INDArray u,
+                        LayerWorkspaceMgr workspaces) {
         INDArray chunk = chunk(x, ArrayType.FF_WORKING_MEM, workspaces);
         INDArray[] columns = matrices(chunk);
         if (u == null && dropped == x && isWorthMerging(routes, x.size(0))) {
@@ -95,10 +98,11 @@ public final class UnfoldedConvolution {
         return Blas.gemm(route.a(), route.b(), merged, false, false, route.factor(), 1);
     }
 
-    private void addLowRank(List<Route> routes, long example, INDArray x, INDArray u, INDArray scratch, INDArray z) {
+    private void addLowRank(List<Route> routes, long example, INDArray x, @Nullable INDArray u,
+                            @Nullable INDArray scratch, INDArray z) {
         for (Route route : routes) {
             if (route.from() <= example && example < route.to()) {
-                INDArray down = u != null ? matrix(u, example) : matrix(scratch, route.a().size(1), 0);
+                INDArray down = u != null ? matrix(u, example) : matrix(Objects.requireNonNull(scratch), route.a().size(1), 0);
                 Blas.gemm(x, route.a(), down, false, false, 1, 0);
                 Blas.gemm(down, route.b(), z, false, false, route.factor(), 1);
             }
@@ -116,7 +120,7 @@ public final class UnfoldedConvolution {
      * @param dropDx    gets the low-rank convolution's share of dx; dx itself without dropout
      */
     public void backward(INDArray dropped, Route route, INDArray u, INDArray dz, INDArray gradientA, INDArray gradientB,
-                         INDArray dx, INDArray dropDx, LayerWorkspaceMgr workspaces) {
+                         @Nullable INDArray dx, @Nullable INDArray dropDx, LayerWorkspaceMgr workspaces) {
         INDArray a = route.a();
         INDArray b = route.b();
         double factor = route.factor();
@@ -145,7 +149,7 @@ public final class UnfoldedConvolution {
             if (dx == null) {
                 continue;
             }
-            windows.fold(part(chunk, examples), dropDx, from, workspaces);
+            windows.fold(part(chunk, examples), Objects.requireNonNull(dropDx), from, workspaces);
             if (dropDx != dx) {
                 for (int i = 0; i < examples; i++) {
                     Blas.gemm(matrix(dz, from + i), w, columns[i], false, true, 1, 0);

@@ -18,4 +18,7 @@
  * <p>Depends on {@code internal.blas}, which multiplies, and on {@code internal.quantized}; {@code internal.engine} and
  * {@code internal.frozen} depend on it.
  */
+@NullMarked
 package io.github.dl4jlora.internal.kernel;
+
+import org.jspecify.annotations.NullMarked;

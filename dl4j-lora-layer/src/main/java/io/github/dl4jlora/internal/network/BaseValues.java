@@ -85,7 +85,7 @@ public final class BaseValues {
      * @throws IllegalStateException if they are missing
      */
     public static INDArray of(Network<?> adapted, Node node) {
-        long length = node.adapted().frozenParams();
+        long length = Objects.requireNonNull(node.adapted()).frozenParams();
         return node.frozenReference() != null ? node.frozenReference().values(node.name(), adapted.dataType(), length)
                 : Network.head(adapted.runtime(node.name()).params(), length);
     }

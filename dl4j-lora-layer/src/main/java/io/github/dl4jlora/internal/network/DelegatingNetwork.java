@@ -5,6 +5,7 @@ import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 
@@ -40,7 +41,7 @@ abstract class DelegatingNetwork<M extends Model> extends Network<M> {
     }
 
     @Override
-    public final InputPreProcessor preprocessor(Node node) {
+    public final @Nullable InputPreProcessor preprocessor(Node node) {
         return inner.preprocessor(node);
     }
 
@@ -65,7 +66,7 @@ abstract class DelegatingNetwork<M extends Model> extends Network<M> {
     }
 
     @Override
-    public final Updater updaterSoFar() {
+    public final @Nullable Updater updaterSoFar() {
         return inner.updaterSoFar();
     }
 

@@ -10,6 +10,7 @@ import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 
@@ -32,7 +33,7 @@ final class GraphNetwork extends Network<ComputationGraph> {
             if (vertex == null) {
                 continue;
             }
-            List<String> inputs = conf.getVertexInputs().get(name);
+            List<String> inputs = conf.getVertexInputs().getOrDefault(name, List.of());
             if (vertex instanceof LayerVertex layer) {
                 nodes.add(new Node(name, name, layer.getLayerConf().getLayer(), null, inputs, layer.getPreProcessor() != null));
             } else {
@@ -68,7 +69,7 @@ final class GraphNetwork extends Network<ComputationGraph> {
     }
 
     @Override
-    public InputPreProcessor preprocessor(Node node) {
+    public @Nullable InputPreProcessor preprocessor(Node node) {
         return graph.getConfiguration().getVertices().get(node.name()) instanceof LayerVertex layer ? layer.getPreProcessor()
                 : null;
     }

@@ -9,6 +9,7 @@ import org.deeplearning4j.nn.conf.WorkspaceMode;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
@@ -18,6 +19,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Collectors;
 
@@ -68,7 +70,11 @@ final class LayersNetwork extends Network<MultiLayerNetwork> {
 
     @Override
     public Trainable runtime(String name) {
-        return network.getLayer(indices.get(node(name).name()));
+        return network.getLayer(index(node(name)));
+    }
+
+    private int index(Node node) {
+        return Objects.requireNonNull(indices.get(node.name()));
     }
 
     @Override
@@ -83,7 +89,7 @@ final class LayersNetwork extends Network<MultiLayerNetwork> {
 
     @Override
     public InputPreProcessor preprocessor(Node node) {
-        return network.getLayerWiseConfigurations().getInputPreProcess(indices.get(node.name()));
+        return network.getLayerWiseConfigurations().getInputPreProcess(index(node));
     }
 
     @Override
@@ -163,7 +169,7 @@ final class LayersNetwork extends Network<MultiLayerNetwork> {
     }
 
     /** The only mask, or none. */
-    private static INDArray first(INDArray[] masks) {
+    private static @Nullable INDArray first(INDArray @Nullable [] masks) {
         return masks == null || masks.length == 0 ? null : masks[0];
     }
 }

@@ -1,12 +1,14 @@
 package io.github.dl4jlora.internal.network;
 
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAConfig.LayerOverride;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.internal.stock.StockMatrices;
 
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.regex.Pattern;
 
 /**
@@ -39,11 +41,11 @@ public record MatrixName(String layer, String label, String key, String module) 
 
     /** What a configuration says of this parameter: of several overrides, the first that sets something counts. */
     public LoRASettings settings(LoRAConfig config) {
-        List<Pattern> lastFirst = new ArrayList<>(config.overrides().keySet());
+        List<Map.Entry<Pattern, LayerOverride>> lastFirst = new ArrayList<>(config.overrides().entrySet());
         Collections.reverse(lastFirst);
         LoRASettings settings = config.settings();
-        for (Pattern pattern : lastFirst) {
-            settings = isMatchedBy(pattern) ? config.overrides().get(pattern).applyTo(settings) : settings;
+        for (Map.Entry<Pattern, LayerOverride> override : lastFirst) {
+            settings = isMatchedBy(override.getKey()) ? override.getValue().applyTo(settings) : settings;
         }
         return settings;
     }

@@ -8,6 +8,7 @@ import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
@@ -45,19 +46,19 @@ public abstract class Network<M extends Model> {
     }
 
     /** A node's parameters, flat; null or empty for one that has none. */
-    public INDArray values(Node node) {
+    public @Nullable INDArray values(Node node) {
         return runtime(node.name()).params();
     }
 
     /** A node's parameters, named by content; null for one that has none. */
-    public FrozenWeights weights(Node node) {
+    public @Nullable FrozenWeights weights(Node node) {
         Trainable running = runtime(node.name());
         return running.params() == null || running.params().length() == 0 ? null
                 : FrozenWeights.of(running.params(), running.paramTable(false));
     }
 
     /** A node's parameters by type and shapes alone: nothing of them is read. Null for one that has none. */
-    public FrozenReference described(Node node) {
+    public @Nullable FrozenReference described(Node node) {
         Trainable running = runtime(node.name());
         return running.params() == null || running.params().length() == 0 ? null
                 : FrozenReference.unhashed(running.params().dataType(), running.paramTable(false));
@@ -68,7 +69,7 @@ public abstract class Network<M extends Model> {
      *
      * @throws IllegalArgumentException if they were closed
      */
-    public FrozenWeights unregistered(Node node) {
+    public @Nullable FrozenWeights unregistered(Node node) {
         Trainable running = runtime(node.name());
         if (running.params() == null || running.params().length() == 0) {
             return null;
@@ -79,10 +80,14 @@ public abstract class Network<M extends Model> {
         return FrozenWeights.unregistered(running.params(), running.paramTable(false));
     }
 
+    /** The running layer or vertex where it is adapted; null for any other, and where nothing runs. */
+    public @Nullable AdaptedRuntime adaptedRuntime(Node node) {
+        return AdaptedRuntime.of(runtime(node.name()));
+    }
+
     /** The adapters of the running layers. */
     public final Stream<Adapter> runningAdapters() {
-        return nodes().stream().map(node -> AdaptedRuntime.of(runtime(node.name()))).filter(Objects::nonNull)
-                .map(AdaptedRuntime::adapter);
+        return nodes().stream().map(this::adaptedRuntime).filter(Objects::nonNull).map(AdaptedRuntime::adapter);
     }
 
     /** Whether DL4J runs it as a graph, not as a chain. */
@@ -92,7 +97,7 @@ public abstract class Network<M extends Model> {
     public abstract List<String> inputs();
 
     /** What reshapes a node's input on its way in; null for nothing. */
-    public abstract InputPreProcessor preprocessor(Node node);
+    public abstract @Nullable InputPreProcessor preprocessor(Node node);
 
     /** Whether the network trains in workspaces. */
     public abstract boolean trainsInWorkspaces();
@@ -107,7 +112,7 @@ public abstract class Network<M extends Model> {
     public abstract Updater updater();
 
     /** As {@link #updater}; null if nothing has needed one so far. */
-    public abstract Updater updaterSoFar();
+    public abstract @Nullable Updater updaterSoFar();
 
     /** One step of DL4J's training. */
     public abstract void fit(MultiDataSet batch);

@@ -13,8 +13,10 @@ import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
+import org.jspecify.annotations.Nullable;
 
 import java.util.List;
+import java.util.Objects;
 import java.util.regex.Pattern;
 
 /**
@@ -28,7 +30,7 @@ import java.util.regex.Pattern;
  * @param inputs          names of nodes or network inputs
  * @param hasPreprocessor whether DL4J reshapes the input on its way in
  */
-public record Node(String name, String label, Layer layer, GraphVertex vertex, List<String> inputs,
+public record Node(String name, String label, @Nullable Layer layer, @Nullable GraphVertex vertex, List<String> inputs,
                    boolean hasPreprocessor) {
 
     /** Whether a pattern matches the whole of its unique name, or of its own. */
@@ -46,20 +48,20 @@ public record Node(String name, String label, Layer layer, GraphVertex vertex, L
         return new Node(name, label, StockLayers.inTestMode(unwrappedLayer()), null, inputs, hasPreprocessor);
     }
 
-    /** The layer inside DL4J's freezing wrappers; null for a vertex that is no layer. */
+    /** The layer inside DL4J's freezing wrappers; not to be called for a vertex that is no layer. */
     public Layer unwrappedLayer() {
-        return layer == null ? null : StockLayers.unwrap(layer);
+        return StockLayers.unwrap(Objects.requireNonNull(layer));
     }
 
     /** The layer as it is in the base, out of all that freezes or adapts it; null for a vertex that is no layer. */
-    public Layer stockLayer() {
+    public @Nullable Layer stockLayer() {
         return layer == null ? null : adapted() != null ? adapted().stockLayer()
-                : replacement() != null ? StockLayers.unwrap(replacement().toStockLayer()) : unwrappedLayer();
+                : replacement() != null ? StockLayers.unwrap(replacedLayer()) : unwrappedLayer();
     }
 
-    /** The vertex inside DL4J's freezing wrappers; null for a layer. */
+    /** The vertex inside DL4J's freezing wrappers; not to be called for a layer. */
     public GraphVertex unwrappedVertex() {
-        return vertex == null ? null : StockLayers.unwrap(vertex);
+        return StockLayers.unwrap(Objects.requireNonNull(vertex));
     }
 
     /** The simple name of its class, out of DL4J's freezing wrappers. */
@@ -142,18 +144,28 @@ public record Node(String name, String label, Layer layer, GraphVertex vertex, L
     }
 
     /** What this library put in its place; null for a stock layer or vertex. */
-    public Replacement replacement() {
-        return layer != null ? StockLayers.replacement(layer) : StockLayers.replacement(vertex);
+    public @Nullable Replacement replacement() {
+        return layer != null ? StockLayers.replacement(layer) : StockLayers.replacement(Objects.requireNonNull(vertex));
+    }
+
+    /** A copy of the layer in whose place this library put another one. */
+    public Layer replacedLayer() {
+        return Objects.requireNonNull(Objects.requireNonNull(replacement()).toStockLayer());
+    }
+
+    /** A copy of the vertex in whose place this library put another one. */
+    public GraphVertex replacedVertex() {
+        return Objects.requireNonNull(Objects.requireNonNull(replacement()).toStockVertex());
     }
 
     /** The configuration of an adapted layer or vertex; null for any other. */
-    public AdaptedConfiguration adapted() {
+    public @Nullable AdaptedConfiguration adapted() {
         return replacement() instanceof AdaptedConfiguration adapted ? adapted : null;
     }
 
     /** Number of the node's parameters inside the network's vector. */
     public long numParams() {
-        return layer != null ? StockLayers.numParams(unwrappedLayer()) : vertex.numParams(true);
+        return layer != null ? StockLayers.numParams(unwrappedLayer()) : Objects.requireNonNull(vertex).numParams(true);
     }
 
     /** Whether nothing of this node trains, through this library or through DL4J's own wrappers. */
@@ -173,11 +185,12 @@ public record Node(String name, String label, Layer layer, GraphVertex vertex, L
 
     /** Whether DL4J ends backpropagation here. */
     public boolean stopsGradient() {
-        return isFrozenByDl4j() || isOurs() && replacement().endsBackpropagation();
+        Replacement ours = replacement();
+        return isFrozenByDl4j() || ours != null && ours.freezes() && ours.endsBackpropagation();
     }
 
     /** The frozen weights it refers to; null for one that has none outside the vector. */
-    public FrozenReference frozenReference() {
+    public @Nullable FrozenReference frozenReference() {
         return replacement() == null ? null : replacement().getFrozen();
     }
 }

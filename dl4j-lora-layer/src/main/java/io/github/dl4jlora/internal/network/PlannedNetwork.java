@@ -1,9 +1,11 @@
 package io.github.dl4jlora.internal.network;
 
+import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 import java.util.Map;
@@ -39,9 +41,13 @@ public final class PlannedNetwork<M extends Model> extends DelegatingNetwork<M> 
         return nodes;
     }
 
-    /** Null: nothing runs. */
     @Override
     public Trainable runtime(String name) {
+        throw new UnsupportedOperationException("A network that is only planned has nothing that runs");
+    }
+
+    @Override
+    public @Nullable AdaptedRuntime adaptedRuntime(Node node) {
         return null;
     }
 }

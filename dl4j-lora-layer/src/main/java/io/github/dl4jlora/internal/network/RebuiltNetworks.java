@@ -9,6 +9,7 @@ import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -46,15 +47,16 @@ final class RebuiltNetworks {
         conf.setTopologicalOrder(from.getTopologicalOrder());
         conf.setTopologicalOrderStr(from.getTopologicalOrderStr());
         conf.getVertices().replaceAll((name, vertex) -> {
+            GraphVertex original = Objects.requireNonNull(from.getVertices().get(name));
             if (vertex instanceof LayerVertex layerVertex) {
-                layerVertex.setOutputVertex(((LayerVertex) from.getVertices().get(name)).isOutputVertex());
+                layerVertex.setOutputVertex(((LayerVertex) original).isOutputVertex());
                 NeuralNetConfiguration layerConf = layerVertex.getLayerConf();
                 layerConf.clearVariables();
                 layerConf.setLayer(layers.getOrDefault(name, layerConf.getLayer()));
                 return layerVertex;
             }
             GraphVertex replaced = vertices.get(name);
-            return replaced != null ? replaced : StockLayers.copy(from.getVertices().get(name));
+            return replaced != null ? replaced : StockLayers.copy(original);
         });
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             long length = conf.getVertices().values().stream().mapToLong(vertex -> vertex.numParams(true)).sum();
@@ -65,7 +67,7 @@ final class RebuiltNetworks {
     }
 
     /** @param replacements by index; null for a layer that stays */
-    static MultiLayerNetwork chain(MultiLayerConfiguration from, IntFunction<Layer> replacements) {
+    static MultiLayerNetwork chain(MultiLayerConfiguration from, IntFunction<@Nullable Layer> replacements) {
         MultiLayerConfiguration conf = from.clone();
         conf.setIterationCount(from.getIterationCount());
         conf.setEpochCount(from.getEpochCount());
@@ -113,7 +115,9 @@ final class RebuiltNetworks {
 
         // All others end in one of these.
 
+        /** Nothing to lock: it only throws. */
         @Override
+        @SuppressWarnings("UnsynchronizedOverridesSynchronized")
         public void fit(MultiDataSetIterator iterator) {
             throw nothingTrains();
         }
@@ -139,6 +143,7 @@ final class RebuiltNetworks {
         }
 
         @Override
+        @SuppressWarnings("ReferenceEquality")
         public ComputationGraph convertDataType(DataType type) {
             ComputationGraph converted = super.convertDataType(type);
             return converted == this ? this : copy(converted);
@@ -160,7 +165,9 @@ final class RebuiltNetworks {
 
         // All others end in one of these.
 
+        /** Nothing to lock: it only throws. */
         @Override
+        @SuppressWarnings("UnsynchronizedOverridesSynchronized")
         public void fit(DataSetIterator iterator) {
             throw nothingTrains();
         }
@@ -191,6 +198,7 @@ final class RebuiltNetworks {
         }
 
         @Override
+        @SuppressWarnings("ReferenceEquality")
         public MultiLayerNetwork convertDataType(DataType type) {
             MultiLayerNetwork converted = super.convertDataType(type);
             return converted == this ? this : copy(converted);

@@ -4,6 +4,7 @@ import io.github.dl4jlora.internal.base.FrozenWeights;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.graph.vertex.GraphVertex;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.HashMap;
@@ -46,18 +47,18 @@ public final class StreamedNetwork<M extends Model> extends DelegatingNetwork<M>
     }
 
     @Override
-    public INDArray values(Node node) {
+    public @Nullable INDArray values(Node node) {
         FrozenWeights kept = weights.get(node.name());
         return kept == null ? null : kept.values();
     }
 
     @Override
-    public FrozenWeights weights(Node node) {
+    public @Nullable FrozenWeights weights(Node node) {
         return weights.get(node.name());
     }
 
     @Override
-    public FrozenWeights unregistered(Node node) {
+    public @Nullable FrozenWeights unregistered(Node node) {
         return weights.get(node.name());
     }
 }

@@ -2,17 +2,18 @@ package io.github.dl4jlora.internal.network;
 
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
-import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * A frozen network ({@code LoRA.freeze}) as the stock network that it was made of: on the same weights, so that what is made of
@@ -47,14 +48,13 @@ public final class ThawedNetwork<M extends Model> extends DelegatingNetwork<M> {
     }
 
     private Node thawed(Node node) {
-        Replacement replacement = node.replacement();
-        if (replacement == null) {
+        if (node.replacement() == null) {
             return node;
         }
         if (node.layer() != null) {
-            layers.put(node.name(), node.frozenAlike(replacement.toStockLayer()));
+            layers.put(node.name(), node.frozenAlike(node.replacedLayer()));
         } else {
-            vertices.put(node.name(), node.frozenAlike(replacement.toStockVertex()));
+            vertices.put(node.name(), node.frozenAlike(node.replacedVertex()));
         }
         return new Node(node.name(), node.label(), layers.get(node.name()), vertices.get(node.name()), node.inputs(),
                 node.hasPreprocessor());
@@ -74,7 +74,7 @@ public final class ThawedNetwork<M extends Model> extends DelegatingNetwork<M> {
     /** It computes nothing, and so needs no graph and no inputs. */
     private Trainable stockRuntime(String name) {
         Node node = node(name);
-        INDArray values = inner.node(name).frozenReference().values(name, dataType(), node.numParams());
+        INDArray values = Objects.requireNonNull(inner.node(name).frozenReference()).values(name, dataType(), node.numParams());
         if (node.layer() == null) {
             return node.unwrappedVertex().instantiate(null, name, 0, values, false, dataType());
         }
@@ -89,17 +89,18 @@ public final class ThawedNetwork<M extends Model> extends DelegatingNetwork<M> {
     }
 
     @Override
-    public FrozenReference described(Node node) {
+    public @Nullable FrozenReference described(Node node) {
         FrozenReference reference = inner.node(node.name()).frozenReference();
         return reference == null ? super.described(node) : reference;
     }
 
     @Override
-    public FrozenWeights weights(Node node) {
-        if (inner.node(node.name()).frozenReference() == null) {
+    public @Nullable FrozenWeights weights(Node node) {
+        FrozenReference reference = inner.node(node.name()).frozenReference();
+        if (reference == null) {
             return super.weights(node);
         }
-        FrozenWeights weights = inner.node(node.name()).frozenReference().require(node.name());
+        FrozenWeights weights = reference.require(node.name());
         if (!trusting) {
             weights.verify(node.name());
         }
@@ -107,7 +108,7 @@ public final class ThawedNetwork<M extends Model> extends DelegatingNetwork<M> {
     }
 
     @Override
-    public FrozenWeights unregistered(Node node) {
+    public @Nullable FrozenWeights unregistered(Node node) {
         return inner.node(node.name()).frozenReference() == null ? super.unregistered(node) : weights(node);
     }
 

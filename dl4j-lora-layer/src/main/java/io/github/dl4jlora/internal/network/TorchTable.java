@@ -4,6 +4,7 @@ import io.github.dl4jlora.conf.TorchNames;
 import io.github.dl4jlora.conf.TorchParameter;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -56,7 +57,7 @@ public final class TorchTable {
     }
 
     /** The parameter of that name; null if it is unknown. */
-    public TorchParameter parameter(String tensor) {
+    public @Nullable TorchParameter parameter(String tensor) {
         return byTensor.get(tensor);
     }
 

@@ -25,4 +25,7 @@
  * <p>{@code Network} knows none of its kinds. Nothing here decides what becomes of a layer, or changes values:
  * {@code internal.plan}, {@code internal.build} and {@code internal.undo} do, and this package knows none of them.
  */
+@NullMarked
 package io.github.dl4jlora.internal.network;
+
+import org.jspecify.annotations.NullMarked;

@@ -8,6 +8,7 @@ import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
+import org.jspecify.annotations.Nullable;
 
 import java.util.Arrays;
 import java.util.Locale;
@@ -59,7 +60,8 @@ final class KindNames {
      * @param ourInit    likewise
      * @throws AdapterFormatException for a start or variant that is unknown
      */
-    static Kind of(Object init, boolean dora, String ourVariant, String ourInit) throws AdapterFormatException {
+    static Kind of(@Nullable Object init, boolean dora, @Nullable String ourVariant, @Nullable String ourInit)
+            throws AdapterFormatException {
         String peftInit = init == null ? null : init.toString();
         Variant variant = dora ? new DoRA() : ourVariant == null ? new PlainLoRA() : VARIANTS.get(ourVariant);
         if (variant == null || !dora && !variant.isAdditive()) {
@@ -67,7 +69,7 @@ final class KindNames {
                     + VARIANTS.keySet() + " are, DoRA with use_dora in adapter_config.json");
         }
         String start = peftInit == null ? "true" : peftInit.toLowerCase(Locale.ROOT);
-        if (start.startsWith(PISSA_ITERATIONS)) {
+        if (peftInit != null && start.startsWith(PISSA_ITERATIONS)) {
             return new Kind(variant, LoRAInit.PISSA, iterations(peftInit, start.substring(PISSA_ITERATIONS.length())));
         }
         return switch (start) {
@@ -108,7 +110,7 @@ final class KindNames {
     }
 
     /** A start that PEFT has no word for, or none for all layers. */
-    private static LoRAInit ourInit(String recorded) {
+    private static LoRAInit ourInit(@Nullable String recorded) {
         return Arrays.stream(LoRAInit.values()).filter(init -> init.name().equals(recorded) && !init.isTakenFromW()).findFirst()
                 .orElse(LoRAInit.KAIMING_UNIFORM);
     }

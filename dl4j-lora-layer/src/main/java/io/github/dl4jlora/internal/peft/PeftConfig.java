@@ -7,6 +7,7 @@ import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.internal.untrusted.Budget;
+import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.Collection;
@@ -34,14 +35,14 @@ import java.util.stream.Collectors;
  * @param useDora       {@code use_dora}
  * @param loraBias      {@code lora_bias}
  * @param targetsParameters whether {@code target_parameters} names any
- * @param init          {@code init_lora_weights}, true, false or a word
+ * @param init          {@code init_lora_weights}, true, false or a word; null for PEFT's default
  * @param bias          {@code bias}
  * @param fanInFanOut   {@code fan_in_fan_out}: PyTorch has W of the adapted layers as {@code [nIn, nOut]}
  * @param tiesWeights   {@code ensure_weight_tying}: what is tied to a module that is saved is saved too, without being named
  */
 public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatterns<Integer> ranks, ModulePatterns<Double> alphas,
-                  List<String> targets, List<String> modulesToSave, double dropout, String saveId, boolean useDora,
-                  boolean loraBias, boolean targetsParameters, Object init, BiasTraining bias, boolean fanInFanOut,
+                  List<String> targets, List<String> modulesToSave, double dropout, @Nullable String saveId, boolean useDora,
+                  boolean loraBias, boolean targetsParameters, @Nullable Object init, BiasTraining bias, boolean fanInFanOut,
                   boolean tiesWeights) {
 
     /** The configuration of a new save. */
@@ -73,7 +74,7 @@ public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatter
     }
 
     /** The same with the id of another save. */
-    PeftConfig ofSave(String id) {
+    PeftConfig ofSave(@Nullable String id) {
         return new PeftConfig(rank, alpha, useRsLora, ranks, alphas, targets, modulesToSave, dropout, id, useDora, loraBias,
                 targetsParameters, init, bias, fanInFanOut, tiesWeights);
     }

@@ -99,7 +99,7 @@ public final class PeftConfigJson {
             json = JSON.readTree(text);
         } catch (IOException e) {
             throw new AdapterFormatException(PeftFolder.CONFIG + " is no JSON, or was cut short: "
-                    + e.getMessage().lines().findFirst().orElse("") + ". Save the adapter again", e);
+                    + String.valueOf(e.getMessage()).lines().findFirst().orElse("") + ". Save the adapter again", e);
         }
         if (json == null || !json.isObject()) {
             throw new AdapterFormatException(PeftFolder.CONFIG + " is no JSON object. Save the adapter again");

@@ -24,6 +24,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.UnaryOperator;
@@ -110,8 +111,8 @@ public final class PeftReader {
 
     /** Modules that PEFT copied, except where it wants more of them than is kept here, such as a batch normalisation's counts. */
     private static Set<String> modules(Map<String, Map<String, INDArray>> trained, PeftConfig config) {
-        return trained.keySet().stream().filter(module -> config.isOurs() ? config.modulesToSave().contains(module)
-                : WEIGHT_AND_BIAS.containsAll(trained.get(module).keySet())).collect(Collectors.toSet());
+        return trained.entrySet().stream().filter(module -> config.isOurs() ? config.modulesToSave().contains(module.getKey())
+                : WEIGHT_AND_BIAS.containsAll(module.getValue().keySet())).map(Map.Entry::getKey).collect(Collectors.toSet());
     }
 
     /** Names of the tensors, without whole numbers in saved modules and masks called bias, which nobody trained. */
@@ -146,8 +147,7 @@ public final class PeftReader {
         }
         PeftConfig config = PeftConfigJson.parse(files.bytes(file.get(), LONGEST_CONFIG));
         // Of another save only where both say so: a file that somebody has edited or written anew counts.
-        boolean torn = saved != null && saved.isOurs() && config.isOurs() && !saved.saveId().equals(config.saveId());
-        if (torn) {
+        if (saved != null && saved.isOurs() && config.isOurs() && !Objects.equals(saved.saveId(), config.saveId())) {
             return saved;
         }
         return config.isOurs() || saved == null ? config : config.ofSave(saved.saveId());

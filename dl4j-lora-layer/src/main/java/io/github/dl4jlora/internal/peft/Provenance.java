@@ -5,6 +5,7 @@ import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.Kind;
 import io.github.dl4jlora.variant.Variant;
+import org.jspecify.annotations.Nullable;
 
 import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashMap;
@@ -83,7 +84,7 @@ public record Provenance(Map<String, String> metadata) {
      * @param folder for the message
      * @throws AdapterFormatException for an unknown start
      */
-    Kind doubled(PeftFolder folder, String layer, Variant variant) throws AdapterFormatException {
+    @Nullable Kind doubled(PeftFolder folder, String layer, Variant variant) throws AdapterFormatException {
         String recorded = metadata.get(DOUBLED + layer);
         if (recorded == null) {
             return null;
@@ -101,12 +102,12 @@ public record Provenance(Map<String, String> metadata) {
     }
 
     /** The name of a layer's variant; null if the file does not say. */
-    public String variant(String layer) {
+    public @Nullable String variant(String layer) {
         return metadata.getOrDefault(VARIANT + "." + layer, metadata.get(VARIANT));
     }
 
     /** The name of a layer's start; null if the file does not say. */
-    public String init(String layer) {
+    public @Nullable String init(String layer) {
         return metadata.getOrDefault(INIT + "." + layer, metadata.get(INIT));
     }
 
@@ -121,12 +122,12 @@ public record Provenance(Map<String, String> metadata) {
     }
 
     /** Content id of the frozen layer; null if the file does not say. */
-    public String baseId(String layer) {
+    public @Nullable String baseId(String layer) {
         return metadata.get(BASE_ID + layer);
     }
 
     /** How the frozen layer was kept in training, by scheme or data type; null if the file does not say. */
-    String storedAs(String layer) {
+    @Nullable String storedAs(String layer) {
         return metadata.get(STORED_AS + layer);
     }
 

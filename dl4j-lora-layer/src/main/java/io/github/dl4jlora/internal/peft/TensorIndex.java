@@ -12,6 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -93,12 +94,14 @@ final class TensorIndex {
         return config.missing(extra.getOrDefault(layer, Map.of()).keySet());
     }
 
+    /** The name of A of one of the {@link #layers}. */
     String a(String layer) {
-        return a.get(layer);
+        return Objects.requireNonNull(a.get(layer));
     }
 
+    /** As {@link #a}, of B. */
     String b(String layer) {
-        return b.get(layer);
+        return Objects.requireNonNull(b.get(layer));
     }
 
     /** By layer and part; layers that lack A or B may be among them. */

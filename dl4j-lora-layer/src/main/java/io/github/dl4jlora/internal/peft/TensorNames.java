@@ -5,6 +5,7 @@ import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.content.Biases;
 import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.internal.untrusted.Budget;
+import org.jspecify.annotations.Nullable;
 
 import java.util.Collection;
 import java.util.HashSet;
@@ -75,11 +76,14 @@ final class TensorNames {
     }
 
     /** Null for a tensor that is no part of an adapted layer. */
-    private TensorName partOfAdapted(String module) {
+    private @Nullable TensorName partOfAdapted(String module) {
         String a = layer(module, ENDS_OF_A);
         String b = layer(module, ENDS_OF_B);
-        if (a != null || b != null) {
-            return new TensorName.Factor(a != null ? a : b, a != null);
+        if (a != null) {
+            return new TensorName.Factor(a, true);
+        }
+        if (b != null) {
+            return new TensorName.Factor(b, false);
         }
         for (ExtraPart part : ExtraPart.values()) {
             String layer = layer(module, List.of(part.suffix()));
@@ -101,7 +105,7 @@ final class TensorNames {
     }
 
     /** The name without the one of these ends that it has; null if it has none. */
-    private static String layer(String module, List<String> ends) {
+    private static @Nullable String layer(String module, List<String> ends) {
         return ends.stream().filter(module::endsWith).findFirst()
                 .map(end -> module.substring(0, module.length() - end.length())).orElse(null);
     }

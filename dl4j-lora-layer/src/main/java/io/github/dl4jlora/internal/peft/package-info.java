@@ -19,4 +19,7 @@
  * adapter; no network is known here. What is read is hostile until it has been compared with what it can be, and is otherwise
  * refused by an {@link io.github.dl4jlora.exception.AdapterFormatException}.
  */
+@NullMarked
 package io.github.dl4jlora.internal.peft;
+
+import org.jspecify.annotations.NullMarked;

@@ -14,6 +14,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.regex.Pattern;
 
@@ -76,6 +77,11 @@ public record Plan(Map<String, Decision> decisions) {
         return new Plan(frozen);
     }
 
+    /** What will become of one of the nodes. */
+    public Decision decision(Node node) {
+        return Objects.requireNonNull(decisions.get(node.name()));
+    }
+
     private static Decision decide(Node node, Map<String, Set<String>> targets, Set<String> trained, BiasTraining bias,
                                    boolean trainsUpstream) {
         if (targets.containsKey(node.name())) {
@@ -121,7 +127,10 @@ public record Plan(Map<String, Decision> decisions) {
 
     static Set<String> trained(List<Node> nodes, LoRAConfig config) {
         Set<String> trained = new HashSet<>();
-        TorchTable torch = config.trainable().isEmpty() ? null : TorchTable.of(nodes);
+        if (config.trainable().isEmpty()) {
+            return trained;
+        }
+        TorchTable torch = TorchTable.of(nodes);
         for (Pattern pattern : config.trainable()) {
             // An adapter's file names PyTorch's modules, of which a layer may hold several, and several layers one.
             Set<String> ofModules = torch.layersOf(pattern);

@@ -16,4 +16,7 @@
  *
  * <p>Knows {@code internal.network}. {@code internal.build} makes what is decided here.
  */
+@NullMarked
 package io.github.dl4jlora.internal.plan;
+
+import org.jspecify.annotations.NullMarked;

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.processor;
 
 import com.sun.jna.NativeLibrary;
 import com.sun.jna.NativeLong;
+import org.jspecify.annotations.Nullable;
 
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
@@ -78,7 +79,7 @@ final class CLibrary {
     }
 
     /** The text that a library's function without arguments returns. */
-    static String text(String library, String function) {
+    static @Nullable String text(String library, String function) {
         return NativeLibrary.getInstance(library).getFunction(function).invokeString(new Object[0], false);
     }
 }

@@ -41,6 +41,7 @@ public record Processor(String name, Vectors vectors, OptionalDouble gigahertz) 
         private final String words;
         private final int flopsPerCycle;
         private final String anyKernel;
+        @SuppressWarnings("ImmutableEnumChecker") // Made by Set.of.
         private final Set<String> kernels;
 
         Vectors(String words, int flopsPerCycle, String anyKernel, Set<String> kernels) {

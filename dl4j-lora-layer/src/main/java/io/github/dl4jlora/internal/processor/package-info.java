@@ -14,4 +14,7 @@
  * <p>Knows ND4J, JavaCPP and, in one class, JNA, which ND4J brings. {@code internal.blas}, {@code internal.build},
  * {@code internal.file} and {@code machine} know it. Public classes here are no API and may change without notice.
  */
+@NullMarked
 package io.github.dl4jlora.internal.processor;
+
+import org.jspecify.annotations.NullMarked;

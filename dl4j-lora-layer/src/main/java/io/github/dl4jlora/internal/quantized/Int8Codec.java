@@ -1,5 +1,7 @@
 package io.github.dl4jlora.internal.quantized;
 
+import org.jspecify.annotations.Nullable;
+
 import java.nio.ByteBuffer;
 
 /** One code of eight bits for each value, -127 to 127; the scale is one float: the largest magnitude over 127. */
@@ -43,7 +45,7 @@ final class Int8Codec implements LineCodec {
     }
 
     @Override
-    public String fault(ByteBuffer scales, int at, int length) {
+    public @Nullable String fault(ByteBuffer scales, int at, int length) {
         return LineCodec.fault("scale", scales.getFloat(at));
     }
 }

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.quantized;
 
 import io.github.dl4jlora.conf.Quantization;
+import org.jspecify.annotations.Nullable;
 
 import java.nio.ByteBuffer;
 
@@ -48,10 +49,10 @@ interface LineCodec {
      *
      * @param at where they begin
      */
-    String fault(ByteBuffer scales, int at, int length);
+    @Nullable String fault(ByteBuffer scales, int at, int length);
 
     /** What is wrong with a number that must be finite and not below zero; null if nothing is. */
-    static String fault(String name, float value) {
+    static @Nullable String fault(String name, float value) {
         return Float.isFinite(value) && value >= 0 ? null : name + " " + value;
     }
 }

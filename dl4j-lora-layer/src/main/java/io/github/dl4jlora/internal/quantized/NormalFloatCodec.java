@@ -1,5 +1,7 @@
 package io.github.dl4jlora.internal.quantized;
 
+import org.jspecify.annotations.Nullable;
+
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
@@ -195,7 +197,7 @@ final class NormalFloatCodec implements LineCodec {
                     restoreBlock(codes, codesAt + from / 2, magnitude, to, at + from);
                 } else {
                     restoreBytes(codes, codesAt + from / 2, count / 2, magnitude, to, at + from);
-                    if (count % 2 == 1) {
+                    if (count % 2 != 0) {
                         to[at + length - 1] = LOW[codes[codesAt + length / 2] & BYTE] * magnitude;
                     }
                 }
@@ -218,7 +220,7 @@ final class NormalFloatCodec implements LineCodec {
     }
 
     @Override
-    public String fault(ByteBuffer scales, int at, int length) {
+    public @Nullable String fault(ByteBuffer scales, int at, int length) {
         for (int block = 0; block < blocks(length); block += GROUP) {
             String fault = LineCodec.fault("mean", scales.getFloat(at + group(block)));
             if (fault == null) {

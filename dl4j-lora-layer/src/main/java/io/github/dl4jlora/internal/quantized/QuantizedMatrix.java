@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.quantized;
 
 import io.github.dl4jlora.conf.Quantization;
 import org.bytedeco.javacpp.BytePointer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -77,7 +78,8 @@ public final class QuantizedMatrix {
         void run(byte[] bytes, int count) throws IOException;
     }
 
-    private QuantizedMatrix(Quantization scheme, long lines, long length, ByteBuffer codes, ByteBuffer scales) {
+    private QuantizedMatrix(Quantization scheme, long lines, long length, @Nullable ByteBuffer codes,
+                            @Nullable ByteBuffer scales) {
         if (lines < 1 || length < 1 || length > Integer.MAX_VALUE - Long.BYTES) {
             throw new IllegalArgumentException("No matrix has " + lines + " lines of " + length + " values each");
         }
@@ -92,7 +94,7 @@ public final class QuantizedMatrix {
     }
 
     /** @param given null for new memory */
-    private BytePointer memory(String name, ByteBuffer given, int each) {
+    private BytePointer memory(String name, @Nullable ByteBuffer given, int each) {
         long bytes = Math.multiplyExact(lines, (long) each);
         if (given == null) {
             return new BytePointer(bytes);

@@ -17,4 +17,7 @@
  *
  * <p>Knows no other package but {@code Quantization}, the names of the schemes.
  */
+@NullMarked
 package io.github.dl4jlora.internal.quantized;
+
+import org.jspecify.annotations.NullMarked;

@@ -6,6 +6,7 @@ import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.layers.FrozenLayer;
 import org.deeplearning4j.nn.layers.FrozenLayerWithBackprop;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.List;
@@ -33,7 +34,7 @@ public interface AdaptedRuntime extends Disableable {
     }
 
     /** The adapted layer, inside the wrapper that DL4J put around it if it was frozen since; null for any other layer. */
-    static AdaptedRuntime of(Trainable runtime) {
+    static @Nullable AdaptedRuntime of(Trainable runtime) {
         return insideFreezing(runtime) instanceof AdaptedRuntime adapted ? adapted : null;
     }
 
@@ -72,7 +73,7 @@ public interface AdaptedRuntime extends Disableable {
      *                 then the second's; if that is not known, the pass ends in a {@link Routing.RowsMismatchException}
      * @param routes   by examples; none for what the base computes; null for the layer's own path again
      */
-    default void route(String key, long examples, BooleanSupplier inOrder, List<Route> routes) {
+    default void route(String key, long examples, BooleanSupplier inOrder, @Nullable List<Route> routes) {
         adapter().switches().route(key, examples, inOrder, routes);
     }
 
@@ -89,7 +90,7 @@ public interface AdaptedRuntime extends Disableable {
      * @param factor  s
      * @return {@code [1, nOut]}; null for an adapter that does not multiply
      */
-    default INDArray outputScale(Variant variant, Map<String, INDArray> parts, double factor) {
+    default @Nullable INDArray outputScale(Variant variant, Map<String, INDArray> parts, double factor) {
         return null;
     }
 }

@@ -11,6 +11,7 @@ import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.stock.WholeVector;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -18,6 +19,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 
@@ -33,11 +35,11 @@ public final class Adapter {
     private final DataType type;
     private final Runnable changed;
     private final Switches switches;
-    private FrozenWeights source;
+    private @Nullable FrozenWeights source;
     private LoRASettings settings;
     private final StockValues stock;
     private final AdapterConstants constants;
-    private BooleanSupplier afterStep;
+    private @Nullable BooleanSupplier afterStep;
 
     /**
      * @param conf    the layer's configuration as it is now
@@ -64,7 +66,7 @@ public final class Adapter {
         return conf.get();
     }
 
-    private String name() {
+    private @Nullable String name() {
         return conf.get().getLayerName();
     }
 
@@ -88,12 +90,12 @@ public final class Adapter {
     }
 
     /** A parameter by key of the parameter table; null for one that is outside the vector. */
-    INDArray inVector(String key) {
+    @Nullable INDArray inVector(String key) {
         return table.get().get(key);
     }
 
     /** A parameter of the adapter by key of the parameter table, wherever it lives; null for one that it does not have. */
-    public INDArray value(String key) {
+    public @Nullable INDArray value(String key) {
         INDArray inVector = inVector(key);
         return inVector != null ? inVector : constants.values().get(key);
     }
@@ -173,6 +175,7 @@ public final class Adapter {
         changed.run();
     }
 
+    @SuppressWarnings("ReferenceEquality")
     private void requireSameSettings() {
         LoRASettings now = conf.get().settings();
         if (now != settings && !now.equals(settings)) {
@@ -213,7 +216,10 @@ public final class Adapter {
      */
     public void afterSteps(BooleanSupplier again) {
         BooleanSupplier before = afterStep;
-        afterStep = before == null ? again : () -> before.getAsBoolean() | again.getAsBoolean();
+        afterStep = before == null ? again : () -> {
+            boolean wantsMore = before.getAsBoolean();
+            return again.getAsBoolean() || wantsMore;
+        };
     }
 
     /** To be called after each step of training. */
@@ -240,7 +246,7 @@ public final class Adapter {
                     + "; it has " + layout.trained().stream().map(slot -> slot.key() + " [" + slot.parameter().rows() + ", "
                     + slot.parameter().columns() + "]").toList());
         }
-        INDArray current = inVector(key);
+        INDArray current = Objects.requireNonNull(inVector(key));
         if (!Arrays.equals(current.shape(), value.shape())) {
             throw new IllegalArgumentException(Named.layer(name()) + ": parameter " + key + " has shape "
                     + Arrays.toString(current.shape()) + ", but the new value has " + Arrays.toString(value.shape()));

@@ -7,6 +7,7 @@ import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.adapted.AdapterLayout;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -14,6 +15,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Supplier;
 
 /**
@@ -26,7 +28,7 @@ public final class AdapterConstants {
     private final Supplier<Map<String, INDArray>> table;
     private final StockValues stock;
     private final DataType type;
-    private Map<String, INDArray> values;
+    private @Nullable Map<String, INDArray> values;
 
     AdapterConstants(Supplier<? extends AdaptedConfiguration> conf, Supplier<Map<String, INDArray>> table, StockValues stock,
             DataType type) {
@@ -55,7 +57,7 @@ public final class AdapterConstants {
         reference.bindOr(lora.getLayerName(), () -> {
             AdapterStart.requireComputable(lora);
             // Computed in the type in which they were made.
-            DataType original = lora.getFrozen().require(lora.getLayerName()).dataType();
+            DataType original = Objects.requireNonNull(lora.getFrozen()).require(lora.getLayerName()).dataType();
             return byContent(lora, started(original, lora.getStartSeed()));
         });
         return layout.constantViews(reference.values(lora.getLayerName(), type, layout.constantParams()));
@@ -77,7 +79,7 @@ public final class AdapterConstants {
     private static FrozenWeights byContent(AdaptedConfiguration lora, Map<String, INDArray> values) {
         AdapterLayout layout = lora.layout();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            DataType type = values.get(layout.constants().get(0).key()).dataType();
+            DataType type = Objects.requireNonNull(values.get(layout.constants().get(0).key())).dataType();
             INDArray flat = Nd4j.create(type, layout.constantParams());
             Map<String, INDArray> views = layout.constantViews(flat);
             views.forEach((key, view) -> view.assign(values.get(key)));
@@ -88,7 +90,7 @@ public final class AdapterConstants {
     /** The constants of one adapted parameter, by part. */
     Map<String, INDArray> of(AdaptedParameter matrix) {
         Map<String, INDArray> known = new HashMap<>();
-        conf.get().layout().constants().stream().filter(slot -> slot.matrix().equals(matrix))
+        conf.get().layout().constants().stream().filter(slot -> matrix.equals(slot.matrix()))
                 .forEach(slot -> known.put(slot.parameter().key(), values().get(slot.key())));
         return known;
     }
@@ -128,7 +130,7 @@ public final class AdapterConstants {
     }
 
     /** The constants outside the vector; null if there are none. */
-    public FrozenWeights outside() {
+    public @Nullable FrozenWeights outside() {
         AdaptedConfiguration lora = conf.get();
         if (lora.getConstants() == null) {
             return null;

@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.run;
 import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
+import io.github.dl4jlora.internal.adapted.AdapterLayout;
 import io.github.dl4jlora.internal.adapted.TrainedBias;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
@@ -12,6 +13,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Objects;
 
 /** Gives the adapters of a layer their start, in the vector and outside it: by {@code LoRA.apply}, or when DL4J initialises. */
 public final class AdapterInitializer {
@@ -49,14 +51,19 @@ public final class AdapterInitializer {
             start.forEach((part, value) -> byKey.put(lora.key(matrix, part), value));
             adapter.constants().keep(byKey, seed);
         }
-        lora.layout().of(matrix).stream().filter(slot -> adapter.inVector(slot.key()) != null)
-                .forEach(slot -> adapter.inVector(slot.key()).assign(start.get(slot.parameter().key())));
+        for (AdapterLayout.Slot slot : lora.layout().of(matrix)) {
+            INDArray inVector = adapter.inVector(slot.key());
+            if (inVector != null) {
+                inVector.assign(start.get(slot.parameter().key()));
+            }
+        }
         adapter.changed();
     }
 
     private void startBiases() {
         for (TrainedBias bias : lora.biases()) {
-            adapter.inVector(bias.key()).assign(adapter.stock().arrays().get(bias.key()).reshape('c', 1, bias.length()));
+            INDArray ofBase = Objects.requireNonNull(adapter.stock().arrays().get(bias.key()));
+            Objects.requireNonNull(adapter.inVector(bias.key())).assign(ofBase.reshape('c', 1, bias.length()));
         }
     }
 
@@ -71,7 +78,7 @@ public final class AdapterInitializer {
         }
         boolean constantsAreMissing = lora.getConstants() != null && !lora.getConstants().isHere();
         if (lora.getStorage() == FrozenStorage.SHARED && (constantsAreMissing || AdapterStart.needsStock(lora))
-                && !lora.getFrozen().isHere()) {
+                && !Objects.requireNonNull(lora.getFrozen()).isHere()) {
             return;
         }
         for (AdaptedParameter matrix : lora.adapted()) {

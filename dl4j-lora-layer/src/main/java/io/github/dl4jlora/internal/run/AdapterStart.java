@@ -12,6 +12,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 
 /**
@@ -40,14 +41,15 @@ final class AdapterStart {
             INDArray b = Nd4j.create(type, new long[] {matrix.rank(), matrix.nOut()}, 'f');
             Map<String, INDArray> start = new HashMap<>(Map.of(Variant.A, a, Variant.B, b));
             INDArray w = stock.containsKey(matrix.key())
-                    ? lora.matrices().forms().get(matrix.key()).viewOf(stock.get(matrix.key())) : null;
+                    ? lora.matrices().form(matrix.key()).viewOf(stock.get(matrix.key())) : null;
             Random random = new Random(seed);
             if (settings.loraInit().isTakenFromW()) {
                 if (known.containsKey(Variant.START_A)) {
                     a.assign(known.get(Variant.START_A));
                     b.assign(known.get(Variant.START_B));
                 } else if (!settings.loraInit().needsData()) {
-                    settings.loraInit().take(w, a, b, settings.factor(), settings.pissaIterations(), random);
+                    settings.loraInit().take(Objects.requireNonNull(w), a, b, settings.factor(), settings.pissaIterations(),
+                            random);
                 }
                 start.put(Variant.START_A, a);
                 start.put(Variant.START_B, b);

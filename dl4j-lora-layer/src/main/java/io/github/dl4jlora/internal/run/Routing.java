@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.internal.adapted.Named;
 import io.github.dl4jlora.internal.blas.Route;
+import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -12,13 +13,13 @@ import java.util.stream.IntStream;
 /**
  * What runs in place of an adapted parameter's own adapter, while a network serves several adapters.
  *
- * @param layer    the layer's name, for messages
+ * @param layer    the layer's name, for messages; null for an unnamed layer
  * @param examples how many there are in the batch; 0: any number, and each route is for all of them
  * @param inOrder  asked if the layer has several rows for an example: whether these are known to be the first example's,
  *                 then the second's, and so on
  * @param routes   by examples
  */
-public record Routing(String layer, long examples, BooleanSupplier inOrder, List<Route> routes) {
+public record Routing(@Nullable String layer, long examples, BooleanSupplier inOrder, List<Route> routes) {
 
     /**
      * The routes by rows of an input.
@@ -73,7 +74,7 @@ public record Routing(String layer, long examples, BooleanSupplier inOrder, List
     }
 
     /** Whether both compute the same, by the identity of the matrices. */
-    public boolean isSameAs(Routing other) {
+    public boolean isSameAs(@Nullable Routing other) {
         return other != null && routes.size() == other.routes.size()
                 && IntStream.range(0, routes.size()).allMatch(i -> routes.get(i).isSameAs(other.routes.get(i)));
     }

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.run;
 
 import org.bytedeco.javacpp.Pointer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -11,8 +12,8 @@ import org.nd4j.linalg.factory.Nd4j;
  */
 public final class Snapshot {
 
-    private INDArray copy;
-    private Object state;
+    private @Nullable INDArray copy;
+    private @Nullable Object state;
 
     /** Remembers the values as they are now. */
     public void take(INDArray values) {
@@ -37,7 +38,7 @@ public final class Snapshot {
     }
 
     /** The same object as long as the values are the same; null if nothing is known. */
-    public Object state(INDArray values) {
+    public @Nullable Object state(INDArray values) {
         if (!canTell(values)) {
             return null;
         }

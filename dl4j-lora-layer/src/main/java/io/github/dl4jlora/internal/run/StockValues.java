@@ -8,10 +8,12 @@ import io.github.dl4jlora.internal.kernel.PlainMatrix;
 import io.github.dl4jlora.internal.kernel.QuantizedProduct;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import io.github.dl4jlora.internal.stock.Hollow;
+import io.github.dl4jlora.internal.stock.MatrixForm;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -19,6 +21,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Supplier;
 
 /**
@@ -31,9 +34,10 @@ public final class StockValues {
     private final Supplier<INDArray> view;
     private final DataType type;
     private final Map<String, FrozenMatrix> matrices = new HashMap<>();
-    private Map<String, INDArray> arrays;
+    private @Nullable Map<String, INDArray> arrays;
     /** Never read, only held: a cast of the frozen values lasts as long as somebody holds it. */
-    private INDArray held;
+    @SuppressWarnings("UnusedVariable")
+    private @Nullable INDArray held;
 
     StockValues(Supplier<? extends AdaptedConfiguration> conf, Supplier<INDArray> view, DataType type) {
         this.conf = conf;
@@ -67,7 +71,7 @@ public final class StockValues {
     /** The parameters that are arrays: all but the matrices that are kept in fewer bits. */
     public Map<String, INDArray> arrays() {
         if (arrays == null) {
-            arrays = isQuantized() ? weights().rest(type) : all();
+            arrays = isQuantized() ? Objects.requireNonNull(weights().rest(type)) : all();
         }
         return arrays;
     }
@@ -84,10 +88,11 @@ public final class StockValues {
 
     private FrozenMatrix newMatrix(String key) {
         StockMatrices stock = conf.get().matrices();
+        MatrixForm form = stock.form(key);
         QuantizedMatrix quantized = isQuantized() ? weights().quantized(key) : null;
-        return quantized == null ? new PlainMatrix(stock.forms().get(key).viewOf(arrays().get(key)))
+        return quantized == null ? new PlainMatrix(form.viewOf(Objects.requireNonNull(arrays().get(key))))
                 : QuantizedProduct.of(quantized, type, !stock.areRowsLookedUp(),
-                        stock.forms().get(key).sides(weights().shapes().get(key)));
+                        form.sides(Objects.requireNonNull(weights().shapes().get(key))));
     }
 
     /**
@@ -97,7 +102,8 @@ public final class StockValues {
      * @param hollow whether to make it without weights, so that any use of them fails
      */
     public Layer layer(NeuralNetConfiguration like, int index, boolean hollow) {
-        NeuralNetConfiguration stock = StockLayers.confOf(StockLayers.withoutWeightRules(conf.get().stockLayer()), like);
+        org.deeplearning4j.nn.conf.layers.Layer own = Objects.requireNonNull(conf.get().stockLayer());
+        NeuralNetConfiguration stock = StockLayers.confOf(StockLayers.withoutWeightRules(own), like);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             return hollow ? Hollow.part(type, conf.get().frozenParams(), zeros -> on(zeros, stock, index))
                     : on(flat(), stock, index);
@@ -113,6 +119,6 @@ public final class StockValues {
     }
 
     private FrozenWeights weights() {
-        return conf.get().getFrozen().weights(conf.get().getLayerName(), conf.get().frozenParams());
+        return Objects.requireNonNull(conf.get().getFrozen()).weights(conf.get().getLayerName(), conf.get().frozenParams());
     }
 }

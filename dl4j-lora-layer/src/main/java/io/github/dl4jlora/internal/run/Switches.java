@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.internal.adapted.Named;
 import io.github.dl4jlora.internal.blas.Route;
+import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -16,7 +17,7 @@ import java.util.function.Supplier;
  */
 public final class Switches {
 
-    private final Supplier<String> name;
+    private final Supplier<@Nullable String> name;
     private final Runnable changed;
     private final Map<String, Routing> routings = new HashMap<>();
     private final Map<String, Double> scales = new HashMap<>();
@@ -27,7 +28,7 @@ public final class Switches {
      * @param name    the layer's, for messages
      * @param changed run after each switch
      */
-    Switches(Supplier<String> name, Runnable changed) {
+    Switches(Supplier<@Nullable String> name, Runnable changed) {
         this.name = name;
         this.changed = changed;
     }
@@ -81,7 +82,7 @@ public final class Switches {
     }
 
     /** See {@link AdaptedRuntime#route}. */
-    void route(String key, long examples, BooleanSupplier inOrder, List<Route> routes) {
+    void route(String key, long examples, BooleanSupplier inOrder, @Nullable List<Route> routes) {
         if (routes == null) {
             routings.remove(key);
         } else {
@@ -91,7 +92,7 @@ public final class Switches {
     }
 
     /** What runs in place of the layer's own path; null if the layer's own path runs. */
-    public Routing routing(String key) {
+    public @Nullable Routing routing(String key) {
         return routings.get(key);
     }
 

@@ -17,4 +17,7 @@
  * <p>The running layers are in {@code internal.engine} and {@code internal.effective}. {@code internal.frozen} runs frozen
  * layers; {@code variant} says what is computed with A and B.
  */
+@NullMarked
 package io.github.dl4jlora.internal.run;
+
+import org.jspecify.annotations.NullMarked;

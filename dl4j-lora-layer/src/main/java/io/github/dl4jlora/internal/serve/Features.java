@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.serve;
 
 import io.github.dl4jlora.internal.blas.Route;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -18,17 +19,17 @@ import java.util.stream.Stream;
  * @param inputs one for each of the network's
  * @param masks  one for each input, null where it has none; null if none has
  */
-public record Features(INDArray[] inputs, INDArray[] masks) {
+public record Features(INDArray[] inputs, @Nullable INDArray @Nullable [] masks) {
 
     /** What features must have in common to be computed in one batch: sizes beyond the batch's, and types. */
-    public record Form(List<List<Long>> shapes, List<DataType> types) {
+    public record Form(List<List<Long>> shapes, List<@Nullable DataType> types) {
     }
 
     /** @throws IllegalArgumentException if there is no input, one is null or empty, or masks do not go with the inputs */
-    public Features {
+    public Features(INDArray[] inputs, @Nullable INDArray @Nullable [] masks) {
         // Callers may use their arrays of arrays for another request before this one is computed.
-        inputs = inputs.clone();
-        masks = masks == null ? null : masks.clone();
+        this.inputs = inputs.clone();
+        this.masks = masks == null || Arrays.stream(masks).allMatch(mask -> mask == null) ? null : masks.clone();
         if (inputs.length == 0) {
             throw new IllegalArgumentException("There is no input");
         }
@@ -40,13 +41,10 @@ public record Features(INDArray[] inputs, INDArray[] masks) {
         }
         if (masks != null) {
             requireMasks(inputs, masks);
-            if (Arrays.stream(masks).allMatch(mask -> mask == null)) {
-                masks = null;
-            }
         }
     }
 
-    private static void requireMasks(INDArray[] inputs, INDArray[] masks) {
+    private static void requireMasks(INDArray[] inputs, @Nullable INDArray[] masks) {
         if (masks.length != inputs.length) {
             throw new IllegalArgumentException("There are " + masks.length + " masks for " + inputs.length
                     + " inputs: one for each is needed, null where an input has none");
@@ -77,7 +75,7 @@ public record Features(INDArray[] inputs, INDArray[] masks) {
         return new Features(map(inputs, operation), masks == null ? null : map(masks, operation));
     }
 
-    private static INDArray[] map(INDArray[] arrays, UnaryOperator<INDArray> operation) {
+    private static @Nullable INDArray[] map(@Nullable INDArray[] arrays, UnaryOperator<INDArray> operation) {
         return Arrays.stream(arrays).map(array -> array == null ? null : operation.apply(array)).toArray(INDArray[]::new);
     }
 
@@ -89,7 +87,7 @@ public record Features(INDArray[] inputs, INDArray[] masks) {
     /** What {@link #concat} needs to be equal. */
     public Form form() {
         List<List<Long>> shapes = new ArrayList<>();
-        List<DataType> types = new ArrayList<>();
+        List<@Nullable DataType> types = new ArrayList<>();
         Stream.concat(Arrays.stream(inputs), masks == null ? Stream.of() : Arrays.stream(masks)).forEach(array -> {
             shapes.add(array == null ? List.of() : Arrays.stream(array.shape()).skip(1).boxed().toList());
             types.add(array == null ? null : array.dataType());
@@ -104,7 +102,7 @@ public record Features(INDArray[] inputs, INDArray[] masks) {
                 first.masks == null ? null : joined(parts.stream().map(Features::masks).toList()));
     }
 
-    private static INDArray[] joined(List<INDArray[]> parts) {
+    private static @Nullable INDArray[] joined(List<@Nullable INDArray[]> parts) {
         return IntStream.range(0, parts.get(0).length).mapToObj(i -> parts.get(0)[i] == null ? null
                 : Nd4j.concat(0, parts.stream().map(part -> part[i]).toArray(INDArray[]::new))).toArray(INDArray[]::new);
     }

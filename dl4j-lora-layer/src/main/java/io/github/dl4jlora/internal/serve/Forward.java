@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.serve;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** A forward pass in test mode. */
@@ -10,25 +11,26 @@ record Forward(Features features) implements NetworkPool.Work {
 
     @Override
     public INDArray[] with(Model network) {
-        if (features.masks() == null) {
+        INDArray[] masks = features.masks();
+        if (masks == null) {
             return network instanceof ComputationGraph graph ? graph.output(features.inputs())
                     : new INDArray[] {((MultiLayerNetwork) network).output(Features.only(features.inputs()))};
         }
-        return network instanceof ComputationGraph graph ? masked(graph) : masked((MultiLayerNetwork) network);
+        return network instanceof ComputationGraph graph ? masked(graph, masks) : masked((MultiLayerNetwork) network, masks);
     }
 
     /** DL4J clears masks after a pass, but not after one that failed: the next caller's examples would be masked by them. */
-    private INDArray[] masked(ComputationGraph graph) {
+    private INDArray[] masked(ComputationGraph graph, @Nullable INDArray[] masks) {
         try {
-            return graph.output(false, features.inputs(), features.masks());
+            return graph.output(false, features.inputs(), masks);
         } finally {
             graph.clearLayerMaskArrays();
         }
     }
 
-    private INDArray[] masked(MultiLayerNetwork layers) {
+    private INDArray[] masked(MultiLayerNetwork layers, @Nullable INDArray[] masks) {
         try {
-            return new INDArray[] {layers.output(Features.only(features.inputs()), false, features.masks()[0], null)};
+            return new INDArray[] {layers.output(Features.only(features.inputs()), false, masks[0], null)};
         } finally {
             layers.clearLayerMaskArrays();
         }

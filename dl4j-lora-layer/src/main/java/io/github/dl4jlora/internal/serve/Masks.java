@@ -18,6 +18,7 @@ import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;
@@ -40,7 +41,7 @@ import java.util.Objects;
 public final class Masks {
 
     /** Where the layer above each input expects the steps; null where it does not say. */
-    private final List<RNNFormat> formats;
+    private final List<@Nullable RNNFormat> formats;
 
     /** @param network a ComputationGraph or MultiLayerNetwork */
     public Masks(Model network) {
@@ -48,30 +49,30 @@ public final class Masks {
                 : Arrays.asList(format(((MultiLayerNetwork) network).getLayerWiseConfigurations()));
     }
 
-    private static RNNFormat format(MultiLayerConfiguration network) {
+    private static @Nullable RNNFormat format(MultiLayerConfiguration network) {
         return format(network.getInputPreProcess(0), network.getConf(0).getLayer());
     }
 
-    private static List<RNNFormat> formats(ComputationGraphConfiguration network) {
-        List<RNNFormat> formats = new ArrayList<>();
+    private static List<@Nullable RNNFormat> formats(ComputationGraphConfiguration network) {
+        List<@Nullable RNNFormat> formats = new ArrayList<>();
         for (String input : network.getNetworkInputs()) {
             formats.add(network.getVertexInputs().entrySet().stream().filter(vertex -> vertex.getValue().contains(input))
-                    .map(vertex -> format(network.getVertices().get(vertex.getKey()))).filter(Objects::nonNull).findFirst()
-                    .orElse(null));
+                    .map(vertex -> format(Objects.requireNonNull(network.getVertices().get(vertex.getKey()))))
+                    .filter(Objects::nonNull).findFirst().orElse(null));
         }
         return formats;
     }
 
-    private static RNNFormat format(GraphVertex vertex) {
+    private static @Nullable RNNFormat format(GraphVertex vertex) {
         return vertex instanceof LayerVertex layer ? format(layer.getPreProcessor(), layer.getLayerConf().getLayer()) : null;
     }
 
-    private static RNNFormat format(InputPreProcessor before, Layer layer) {
+    private static @Nullable RNNFormat format(@Nullable InputPreProcessor before, Layer layer) {
         return before == null ? format(layer)
                 : before instanceof RnnToFeedForwardPreProcessor steps ? steps.getRnnDataFormat() : null;
     }
 
-    private static RNNFormat format(Layer layer) {
+    private static @Nullable RNNFormat format(Layer layer) {
         Layer stock = layer instanceof Replacement replacement ? replacement.toStockLayer() : layer;
         Layer inner = stock == null ? null : StockLayers.innermost(stock);
         RNNFormat said = inner instanceof BaseRecurrentLayer recurrent ? recurrent.getRnnDataFormat()
@@ -86,11 +87,12 @@ public final class Masks {
 
     /** @throws IllegalArgumentException if a mask has another shape than its input asks for */
     void require(Features features) {
-        if (features.masks() == null) {
+        INDArray[] masks = features.masks();
+        if (masks == null) {
             return;
         }
-        for (int i = 0; i < features.masks().length; i++) {
-            INDArray mask = features.masks()[i];
+        for (int i = 0; i < masks.length; i++) {
+            INDArray mask = masks[i];
             INDArray input = features.inputs()[i];
             RNNFormat format = i < formats.size() ? formats.get(i) : null;
             if (mask != null && !fits(mask.shape(), input.shape(), format)) {
@@ -100,7 +102,7 @@ public final class Masks {
         }
     }
 
-    private static boolean fits(long[] mask, long[] input, RNNFormat format) {
+    private static boolean fits(long[] mask, long[] input, @Nullable RNNFormat format) {
         if (mask.length == 2 && input.length != 3) {
             return mask[1] == 1 || input.length == 2 && mask[1] == input[1];
         }
@@ -115,7 +117,7 @@ public final class Masks {
         return fits;
     }
 
-    private static String needed(long[] input, RNNFormat format) {
+    private static String needed(long[] input, @Nullable RNNFormat format) {
         long examples = input[0];
         String each = ": a number for each example and step";
         return switch (input.length) {

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.serve;
 
+import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.github.dl4jlora.internal.build.Adaptation;
 import io.github.dl4jlora.internal.inspect.AdaptedView;
 import org.deeplearning4j.nn.api.Model;
@@ -13,6 +14,7 @@ import java.util.stream.Collectors;
  */
 public final class NetworkKind {
 
+    @GuardedBy("this")
     private final Model prototype;
     private final AdaptedView view;
     private final boolean ofOneAdapter;

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.serve;
 
+import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.base.FrozenWeights;
@@ -8,6 +9,7 @@ import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.inspect.AdaptedView;
 import io.github.dl4jlora.internal.network.BaseValues;
 import org.deeplearning4j.nn.api.Model;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -43,9 +45,11 @@ public final class NetworkKinds {
     private final Model frozen;
     private final Map<String, AdaptedView.Base> bases = new LinkedHashMap<>();
     private final NetworkKind bare;
-    // All below is guarded by this.
+    @GuardedBy("this")
     private final Map<Layout, NetworkKind> own = new HashMap<>();
-    private NetworkKind common;
+    /** Null once all kinds are forgotten. */
+    @GuardedBy("this")
+    private @Nullable NetworkKind common;
 
     /** @throws IllegalArgumentException if the base is adapted, closed, or has no parameters */
     public NetworkKinds(Model base) {
@@ -108,7 +112,8 @@ public final class NetworkKinds {
             present = hasValues ? own.get(Layout.of(content)) : common;
         }
         Set<String> matrices = new LinkedHashSet<>(hasValues || present == null ? Set.of() : present.matrices());
-        if (!matrices.addAll(content.layers()) || hasValues && present != null) {
+        boolean lacksSome = matrices.addAll(content.layers());
+        if (present != null && (hasValues || !lacksSome)) {
             return present;
         }
         return adapting(matrices, content.trainedLayers(), content.biases().values().isEmpty() ? BiasTraining.NONE

@@ -1,15 +1,18 @@
 package io.github.dl4jlora.internal.serve;
 
+import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.inspect.AdaptedView;
 import io.github.dl4jlora.internal.swap.Swap;
 import org.deeplearning4j.nn.api.Model;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.Semaphore;
 import java.util.function.Predicate;
 
@@ -19,13 +22,14 @@ import java.util.function.Predicate;
  */
 public final class NetworkPool {
 
-    /** A network; {@code valuesOf} is the adapter whose values it holds, null for none. */
+    /** A network. */
     private static final class Worker {
 
         private final NetworkKind kind;
         private final Model network;
         private final AdaptedView view;
-        private ServedAdapter valuesOf;
+        /** The adapter whose values it holds; null for none. While a caller has the network, it is the caller's. */
+        private @Nullable ServedAdapter valuesOf;
 
         Worker(NetworkKind kind) {
             this.kind = kind;
@@ -44,9 +48,10 @@ public final class NetworkPool {
     private final int maxNetworks;
     private final Semaphore permits;
     private final NetworkKinds kinds;
-    // All below is guarded by this.
     /** The most recently used first. */
+    @GuardedBy("this")
     private final Deque<Worker> idle = new ArrayDeque<>();
+    @GuardedBy("this")
     private int built;
 
     /** @param kinds that are needed; networks of others are let go of */
@@ -75,7 +80,7 @@ public final class NetworkPool {
      * @param inOrder whether a matrix with several rows for an example has them by example:
      *                {@link io.github.dl4jlora.internal.run.AdaptedRuntime#route}
      */
-    INDArray[] compute(NetworkKind kind, ServedAdapter values, Map<String, List<Route>> routes, long examples,
+    INDArray[] compute(NetworkKind kind, @Nullable ServedAdapter values, Map<String, List<Route>> routes, long examples,
                        Predicate<String> inOrder, Work work) {
         permits.acquireUninterruptibly();
         try {
@@ -83,7 +88,7 @@ public final class NetworkPool {
             try {
                 if (values != null && worker.valuesOf != values) {
                     worker.valuesOf = null;
-                    Swap.valuesInto(worker.view, values.values());
+                    Swap.valuesInto(worker.view, Objects.requireNonNull(values.values()));
                     worker.valuesOf = values;
                 }
                 worker.view.adaptedMatrices().forEach((layer, matrix) ->
@@ -99,7 +104,7 @@ public final class NetworkPool {
     }
 
     /** An idle network, best one with the values; else a new one, for which the one idle longest makes way if need be. */
-    private Worker borrow(NetworkKind kind, ServedAdapter values) {
+    private Worker borrow(NetworkKind kind, @Nullable ServedAdapter values) {
         synchronized (this) {
             Worker found = idle(kind, values);
             if (found != null) {
@@ -123,7 +128,8 @@ public final class NetworkPool {
     }
 
     /** Null if there is none of the kind. */
-    private Worker idle(NetworkKind kind, ServedAdapter values) {
+    @GuardedBy("this")
+    private @Nullable Worker idle(NetworkKind kind, @Nullable ServedAdapter values) {
         Worker found = null;
         for (Worker worker : idle) {
             if (worker.kind == kind) {

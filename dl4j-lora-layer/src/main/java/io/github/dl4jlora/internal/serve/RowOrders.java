@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.serve;
 
+import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.inspect.AdaptedView.AdaptedMatrix;
 import io.github.dl4jlora.internal.run.Routing.RowsMismatchException;
@@ -13,6 +14,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -48,10 +50,13 @@ final class RowOrders {
     private static final int MOST_DOUBLINGS = 10;
 
     private final Map<String, Order> matrices = new ConcurrentHashMap<>();
+    /** Volatile, since every pass asks for it, while a trial may hold the lock for long. */
     private volatile Order outputs = Order.UNKNOWN;
-    // Guarded by this: how many trials in a row told nothing, as those with examples of zeros do, and for how many batches there
-    // is no further one.
+    /** How many trials in a row told nothing, as those with examples of zeros do. */
+    @GuardedBy("this")
     private int inVain;
+    /** For how many batches there is no further trial. */
+    @GuardedBy("this")
     private int toSkip;
 
     /** Whether a matrix's rows are known to lie by example. */
@@ -89,7 +94,8 @@ final class RowOrders {
             Features two = examples(inputs, 0, 2);
             List<String> several = several(kind, two, pass);
             for (String matrix : several.isEmpty() ? anyOf(kind) : several) {
-                learned |= matrices.get(matrix) == null && tried(matrix, kind.view().adaptedMatrices().get(matrix),
+                learned |= matrices.get(matrix) == null
+                        && tried(matrix, Objects.requireNonNull(kind.view().adaptedMatrices().get(matrix)),
                         several.contains(matrix), inputs, pass);
             }
         } catch (RowsMismatchException rowsAreNoMultiple) {

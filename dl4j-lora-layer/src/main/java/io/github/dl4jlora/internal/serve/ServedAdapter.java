@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.serve;
 
+import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.blas.SlimFactors;
 import io.github.dl4jlora.internal.content.AdapterContent;
@@ -8,6 +9,7 @@ import io.github.dl4jlora.internal.inspect.AdaptedView;
 import io.github.dl4jlora.internal.swap.Swap;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataBuffer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -29,16 +31,19 @@ import java.util.stream.Stream;
  */
 public final class ServedAdapter {
 
-    private final AdapterContent values;
-    private final DataBuffer vector;
+    private final @Nullable AdapterContent values;
+    private final @Nullable DataBuffer vector;
     private final Map<String, Route> routes;
-    private final NetworkKind ownKind;
+    private final @Nullable NetworkKind ownKind;
     private final long bytes;
+    /** Volatile, since pools ask for it without the lock. */
     private volatile boolean retired;
-    // Guarded by this. The bank is one of them until it retires the adapter.
+    /** The bank is one of them until it retires the adapter. */
+    @GuardedBy("this")
     private int holders = 1;
 
-    private ServedAdapter(AdapterContent values, DataBuffer vector, Map<String, Route> routes, NetworkKind ownKind) {
+    private ServedAdapter(@Nullable AdapterContent values, @Nullable DataBuffer vector, Map<String, Route> routes,
+                          @Nullable NetworkKind ownKind) {
         this.values = values;
         this.vector = vector;
         this.routes = routes;
@@ -72,10 +77,11 @@ public final class ServedAdapter {
         AdapterContent fitting = Swap.fitting(adapter, kind.view(), bases);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             Packing packing = new Packing();
-            fitting.deltas().forEach((layer, delta) -> packing.add(layer, delta, kind.view().adaptedMatrices().get(layer)));
+            fitting.deltas().forEach((layer, delta) ->
+                    packing.add(layer, delta, Objects.requireNonNull(kind.view().adaptedMatrices().get(layer))));
             DataBuffer vector = packing.vector();
-            return new ServedAdapter(kind.isOfOneAdapter() ? fitting.with(Map.of()) : null, vector, packing.routes(vector),
-                    kind.isOfOneAdapter() ? kind : null);
+            return new ServedAdapter(kind.isOfOneAdapter() ? fitting.with(Map.of()) : null, vector,
+                    vector == null ? Map.of() : packing.routes(vector), kind.isOfOneAdapter() ? kind : null);
         }
     }
 
@@ -83,7 +89,8 @@ public final class ServedAdapter {
     private static final class Packing {
 
         /** What a route has, and where in the vector A and B will be. */
-        private record Place(String layer, INDArray a, INDArray b, long offset, double factor, INDArray scale, INDArray bias) {
+        private record Place(String layer, INDArray a, INDArray b, long offset, double factor, @Nullable INDArray scale,
+                             @Nullable INDArray bias) {
 
             SlimFactors of(DataBuffer vector) {
                 return new SlimFactors(vector, offset, a.size(0), a.size(1), b.size(1));
@@ -97,8 +104,8 @@ public final class ServedAdapter {
             DataType type = matrix.a().dataType();
             Map<String, INDArray> cast = new HashMap<>();
             delta.parts().forEach((key, value) -> cast.put(key, value.castTo(type)));
-            INDArray a = cast.get(Variant.A);
-            INDArray b = cast.get(Variant.B);
+            INDArray a = Objects.requireNonNull(cast.get(Variant.A));
+            INDArray b = Objects.requireNonNull(cast.get(Variant.B));
             INDArray scale = matrix.outputScale(delta.kind().variant(), cast, delta.factor());
             if (scale == null && !delta.kind().variant().isAdditive()) {
                 throw new IllegalArgumentException("Layer \"" + layer + "\": a bank cannot serve the variant "
@@ -108,7 +115,7 @@ public final class ServedAdapter {
             if (cast.containsKey(Variant.START_A)) {
                 // W − s·A0·B0 + s·A·B, on a W that stays whole.
                 a = Nd4j.concat(1, a, cast.get(Variant.START_A));
-                b = Nd4j.concat(0, b, cast.get(Variant.START_B).neg());
+                b = Nd4j.concat(0, b, Objects.requireNonNull(cast.get(Variant.START_B)).neg());
             }
             INDArray bias = cast.get(DefaultParamInitializer.BIAS_KEY);
             places.add(new Place(layer, a, b, length, delta.factor(), scale, bias == null ? null : bias.dup()));
@@ -116,7 +123,7 @@ public final class ServedAdapter {
         }
 
         /** Null for an adapter of no matrix. */
-        DataBuffer vector() {
+        @Nullable DataBuffer vector() {
             if (places.isEmpty()) {
                 return null;
             }
@@ -168,24 +175,24 @@ public final class ServedAdapter {
     }
 
     /** The kind of networks that its values are put into; null for an adapter without values. */
-    public NetworkKind ownKind() {
+    public @Nullable NetworkKind ownKind() {
         return ownKind;
     }
 
     /** What has to be put into a network before it computes this; null for an adapter without values. */
-    AdapterContent values() {
+    @Nullable AdapterContent values() {
         return values;
     }
 
     /** Why it can be neither weighted nor added to others; null if it can. */
-    String moreThanAdding() {
+    @Nullable String moreThanAdding() {
         return values != null ? "it has layers, or biases, that were trained in full"
                 : routes.values().stream().anyMatch(route -> route.scale() != null) ? "it is DoRA, which scales outputs"
                 : routes.values().stream().anyMatch(route -> route.bias() != null) ? "it has trained biases" : null;
     }
 
     /** The network's data type, if that cannot hold the factor of ΔW times this weight; else null. */
-    DataType tooSmallFor(double weight) {
+    @Nullable DataType tooSmallFor(double weight) {
         DataType type = vector == null ? null : vector.dataType();
         return type == null || routes.values().stream().allMatch(route -> isFinite(route.factor() * weight, type)) ? null : type;
     }
@@ -199,7 +206,7 @@ public final class ServedAdapter {
     }
 
     /** What a matrix computes with in place of its own adapter, for some examples; null if this adapter does not change it. */
-    public Route route(String layer, double weight, long from, long to) {
+    public @Nullable Route route(String layer, double weight, long from, long to) {
         Route route = routes.get(layer);
         return route == null ? null : new Route(from, to, route.slim(), route.factor() * weight, route.scale(), route.bias());
     }

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.serve;
 
 import io.github.dl4jlora.internal.blas.Route;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 
 import java.util.List;
@@ -33,15 +34,16 @@ public record ServedMix(List<Share> shares, NetworkKind kind) {
     public static ServedMix of(Map<String, Double> weights, Map<String, ServedAdapter> adapters, NetworkKinds kinds,
             Supplier<String> text) {
         List<Share> shares = weights.entrySet().stream()
-                .map(share -> new Share(adapters.get(share.getKey()), share.getValue())).toList();
+                .map(share -> new Share(Objects.requireNonNull(adapters.get(share.getKey())), share.getValue())).toList();
         boolean plain = shares.size() == 1 && shares.get(0).weight() == 1;
         weights.forEach((name, weight) -> {
-            String more = plain ? null : adapters.get(name).moreThanAdding();
+            ServedAdapter adapter = Objects.requireNonNull(adapters.get(name));
+            String more = plain ? null : adapter.moreThanAdding();
             if (more != null) {
                 throw new IllegalArgumentException("\"" + text.get() + "\": adapter \"" + name + "\" can be neither "
                         + "multiplied nor added to others, since " + more + ". Ask for it alone, without a weight");
             }
-            DataType type = plain ? null : adapters.get(name).tooSmallFor(weight);
+            DataType type = plain ? null : adapter.tooSmallFor(weight);
             if (type != null) {
                 throw new IllegalArgumentException("\"" + text.get() + "\": the weight " + weight + " of adapter \"" + name
                         + "\" is beyond what the network's data type " + type + " can hold. Ask for a smaller one");
@@ -64,7 +66,7 @@ public record ServedMix(List<Share> shares, NetworkKind kind) {
     }
 
     /** The adapter whose values have to be in the network; null for none. */
-    ServedAdapter withValues() {
+    @Nullable ServedAdapter withValues() {
         return shares.stream().map(Share::adapter).filter(adapter -> adapter.values() != null).findFirst().orElse(null);
     }
 }

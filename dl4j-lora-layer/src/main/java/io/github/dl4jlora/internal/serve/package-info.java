@@ -23,4 +23,7 @@
  * messages only. It depends on {@code internal.build} and {@code internal.inspect} for adapted networks, on
  * {@code internal.content} for what adapters consist of, and on {@code internal.blas} for routes.
  */
+@NullMarked
 package io.github.dl4jlora.internal.serve;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.start;
 
 import org.deeplearning4j.nn.graph.util.ComputationGraphUtil;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
@@ -20,18 +21,18 @@ public record DataPass(MultiDataSetIterator iterator, Consumer<String> progress)
      * @param progress null: nobody wants to know
      * @throws IllegalArgumentException if the iterator is null or cannot be reset
      */
-    public static DataPass over(DataSetIterator data, Consumer<String> progress) {
+    public static DataPass over(DataSetIterator data, @Nullable Consumer<String> progress) {
         requireResettable(data, data != null && data.resetSupported());
         return new DataPass(ComputationGraphUtil.toMultiDataSetIterator(data), orNobody(progress));
     }
 
     /** As {@link #over(DataSetIterator, Consumer)}. */
-    public static DataPass over(MultiDataSetIterator data, Consumer<String> progress) {
+    public static DataPass over(MultiDataSetIterator data, @Nullable Consumer<String> progress) {
         requireResettable(data, data != null && data.resetSupported());
         return new DataPass(data, orNobody(progress));
     }
 
-    private static Consumer<String> orNobody(Consumer<String> progress) {
+    private static Consumer<String> orNobody(@Nullable Consumer<String> progress) {
         return progress != null ? progress : line -> {
         };
     }

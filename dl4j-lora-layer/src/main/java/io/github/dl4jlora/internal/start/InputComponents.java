@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.start;
 
 import io.github.dl4jlora.internal.blas.Decomposition;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -8,6 +9,7 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.util.Arrays;
+import java.util.Objects;
 
 /**
  * The principal components of a layer's inputs, batch by batch, without holding a batch longer than it takes: of what came
@@ -32,13 +34,13 @@ public final class InputComponents {
     private static final double ROUNDING = 2e-7;
 
     private final int most;
-    private INDArray components;
+    private @Nullable INDArray components;
     private double[] values = new double[0];
     private double[] cosines = new double[0];
-    private INDArray mean;
+    private @Nullable INDArray mean;
     private long seen;
     /** Squares of the deviations from the mean, summed up by input. */
-    private INDArray deviations;
+    private @Nullable INDArray deviations;
 
     /** @param most how many components are kept */
     public InputComponents(int most) {
@@ -61,7 +63,7 @@ public final class InputComponents {
             INDArray batchMean = rows.mean(true, 0);
             rows.subiRowVector(batchMean);
             INDArray stacked = rows;
-            if (mean == null) {
+            if (mean == null || deviations == null || components == null) {
                 mean = batchMean;
                 deviations = squares(rows);
             } else {
@@ -94,7 +96,7 @@ public final class InputComponents {
         cosines = new double[kept];
         for (int i = 0; i < Math.min(kept, values.length); i++) {
             boolean nothing = isNothing(nextValues, i) && isNothing(values, i);
-            cosines[i] = nothing ? 1 : next.getRow(i).mul(components.getRow(i)).sumNumber().doubleValue();
+            cosines[i] = nothing ? 1 : next.getRow(i).mul(Objects.requireNonNull(components).getRow(i)).sumNumber().doubleValue();
         }
         components = next;
         values = nextValues;
@@ -117,14 +119,14 @@ public final class InputComponents {
 
     private boolean vary() {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            return mean != null && deviations.gt(mean.mul(mean).muli(ROUNDING * ROUNDING * seen)).any();
+            return mean != null && deviations != null && deviations.gt(mean.mul(mean).muli(ROUNDING * ROUNDING * seen)).any();
         }
     }
 
     /** The share of each component in the variance of the inputs, the largest first; none where they do not vary. */
     public double[] explained() {
         int directions = directions();
-        double variance = directions == 0 ? 0 : deviations.sumNumber().doubleValue();
+        double variance = directions == 0 ? 0 : Objects.requireNonNull(deviations).sumNumber().doubleValue();
         return Arrays.stream(values).limit(directions).map(value -> value * value / variance).toArray();
     }
 
@@ -135,11 +137,12 @@ public final class InputComponents {
      */
     public INDArray strongest(int rank) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            INDArray result = Nd4j.create(DataType.DOUBLE, new long[] {components.size(1), rank}, 'f');
+            INDArray found = Objects.requireNonNull(components);
+            INDArray result = Nd4j.create(DataType.DOUBLE, new long[] {found.size(1), rank}, 'f');
             int known = Math.min(rank, directions());
             for (int i = 0; i < rank; i++) {
                 INDArray column = result.getColumn(i);
-                column.assign(i < known ? components.getRow(i)
+                column.assign(i < known ? found.getRow(i)
                         : orthogonal(result.get(NDArrayIndex.all(), NDArrayIndex.interval(0, i))));
             }
             return result;

@@ -12,6 +12,7 @@ import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -37,7 +38,7 @@ public final class ObservingVariant implements Variant {
          *
          * @param rows {@code [m, nIn]}, those that count; a copy; null: none counts
          */
-        void input(INDArray rows);
+        void input(@Nullable INDArray rows);
 
         /**
          * Of a backward pass, where masks have set to zero what does not count.
@@ -49,7 +50,7 @@ public final class ObservingVariant implements Variant {
     }
 
     private final transient Observer observer;
-    private final transient ConvolutionLayer convolution;
+    private final transient @Nullable ConvolutionLayer convolution;
 
     /**
      * @param stock the stock layer, out of freezing wrappers
@@ -118,12 +119,12 @@ public final class ObservingVariant implements Variant {
         return Windows.of(convolution, x).rows(x);
     }
 
-    private static INDArray mask(Layer running) {
+    private static @Nullable INDArray mask(Layer running) {
         return running instanceof MaskedSteps steps ? steps.stepMask() : running.getMaskArray();
     }
 
     /** Without the rows that a mask leaves out. */
-    private static INDArray counted(INDArray rows, INDArray mask) {
+    private static @Nullable INDArray counted(INDArray rows, @Nullable INDArray mask) {
         if (mask == null) {
             return rows;
         }

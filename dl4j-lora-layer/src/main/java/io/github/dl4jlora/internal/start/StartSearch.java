@@ -18,6 +18,7 @@ import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
@@ -30,6 +31,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.regex.Pattern;
 
 /**
@@ -59,16 +61,16 @@ public final class StartSearch {
         private final InputComponents inputs;
         /** Another layer takes the same inputs in. */
         private final boolean shared;
-        private INDArray gradient;
+        private @Nullable INDArray gradient;
 
-        Watched(Starting matrix, InputComponents known) {
+        Watched(Starting matrix, @Nullable InputComponents known) {
             this.matrix = matrix;
             this.shared = known != null;
-            this.inputs = shared ? known : new InputComponents(DataStarts.mostRank(matrix, config));
+            this.inputs = known != null ? known : new InputComponents(DataStarts.mostRank(matrix, config));
         }
 
         @Override
-        public void input(INDArray rows) {
+        public void input(@Nullable INDArray rows) {
             if (matrix.isBy(LoRAInit.EVA) && !shared && rows != null) {
                 INDArray values = rows.castTo(DataType.DOUBLE);
                 requireFinite(values, "input");
@@ -83,9 +85,10 @@ public final class StartSearch {
             }
             DataType type = dz.dataType() == DataType.DOUBLE ? DataType.DOUBLE : DataType.FLOAT;
             boolean first = gradient == null;
-            gradient = first ? Nd4j.create(type, new long[] {matrix.nIn(), matrix.nOut()}, 'f') : gradient;
-            Blas.gemm(rows.castTo(type), dz.castTo(type), gradient, true, false, 1, first ? 0 : 1);
-            requireFinite(gradient, "gradient");
+            INDArray sum = gradient != null ? gradient : Nd4j.create(type, new long[] {matrix.nIn(), matrix.nOut()}, 'f');
+            gradient = sum;
+            Blas.gemm(rows.castTo(type), dz.castTo(type), sum, true, false, 1, first ? 0 : 1);
+            requireFinite(sum, "gradient");
         }
 
         private void requireFinite(INDArray values, String what) {
@@ -244,7 +247,7 @@ public final class StartSearch {
     private Map<String, Integer> ranks() {
         Map<String, double[]> explained = new LinkedHashMap<>();
         watched.values().forEach(watch -> explained.put(watch.matrix.name().toString(), watch.inputs.explained()));
-        return RankBudget.distribute(explained, config.rankBudget());
+        return RankBudget.distribute(explained, Objects.requireNonNull(config.rankBudget()));
     }
 
     private Map<String, Integer> distributed(DataPass data) {
@@ -254,7 +257,7 @@ public final class StartSearch {
             throw new IllegalArgumentException("No adapted layer's inputs vary in the data, so that rankBudget("
                     + config.rankBudget() + ") has nothing to go by. Look at the data, and at what the base computes of it");
         }
-        if (given < config.rankBudget()) {
+        if (given < Objects.requireNonNull(config.rankBudget())) {
             LOG.warn("rankBudget({}): the inputs of all layers vary in {} directions only, which is what the ranks add up to",
                     config.rankBudget(), given);
         }
@@ -276,7 +279,7 @@ public final class StartSearch {
         Map<Pattern, LayerOverride> overrides = new LinkedHashMap<>();
         LoRAConfig.Builder builder = config.toBuilder();
         for (Starting matrix : starting) {
-            int rank = ranks.get(matrix.name().toString());
+            int rank = Objects.requireNonNull(ranks.get(matrix.name().toString()));
             String pattern = Pattern.quote(matrix.name().toString());
             if (rank == 0) {
                 builder.exclude(pattern);

@@ -13,4 +13,7 @@
  * <p>Has {@code internal.build} make the watched network, and then the adapted one. What becomes of a gradient is
  * {@code GradientStart}'s business, in {@code variant}.
  */
+@NullMarked
 package io.github.dl4jlora.internal.start;
+
+import org.jspecify.annotations.NullMarked;

@@ -6,6 +6,7 @@ import org.deeplearning4j.nn.graph.vertex.GraphVertex;
 import org.deeplearning4j.nn.layers.samediff.SameDiffGraphVertex;
 import org.deeplearning4j.nn.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.function.Function;
@@ -28,7 +29,7 @@ public final class SameDiffBackprop {
     }
 
     /** The backward pass of a part that may be a SameDiff one. */
-    public <T> T of(Trainable part, INDArray epsilon, Function<INDArray, T> backprop) {
+    public <T> T of(Trainable part, @Nullable INDArray epsilon, Function<@Nullable INDArray, T> backprop) {
         return isSameDiff(part) ? run(epsilon, backprop) : backprop.apply(epsilon);
     }
 
@@ -43,7 +44,7 @@ public final class SameDiffBackprop {
     }
 
     /** To be called for SameDiff layers only. */
-    public <T> T run(INDArray epsilon, Function<INDArray, T> backprop) {
+    public <T> T run(@Nullable INDArray epsilon, Function<@Nullable INDArray, T> backprop) {
         INDArray corrected = SameDiffGradients.corrected(epsilon);
         T result = differentiated ? backprop.apply(corrected) : SameDiffGradients.quietly(() -> backprop.apply(corrected));
         differentiated = true;

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.stock;
 
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.util.SameDiffUtils;
@@ -10,8 +11,10 @@ import org.nd4j.linalg.api.ops.impl.layers.ExternalErrorsFunction;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.PrintStream;
+import java.nio.charset.Charset;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Supplier;
 
 /**
@@ -35,7 +38,7 @@ public final class SameDiffGradients {
     }
 
     /** {@code epsilon} corrected, in an array of its own; null stays null. */
-    public static INDArray corrected(INDArray epsilon) {
+    public static @Nullable INDArray corrected(@Nullable INDArray epsilon) {
         return epsilon == null || correction() == 1 ? epsilon : epsilon.mul(correction());
     }
 
@@ -74,7 +77,7 @@ public final class SameDiffGradients {
                     graph.createGradFunction("x");
                     return graph.calculateGradients(Map.of("x", one, errors.getGradPlaceholderName(), one), List.of("w"));
                 });
-                return 1 / gradients.get("w").getDouble(0);
+                return 1 / Objects.requireNonNull(gradients.get("w")).getDouble(0);
             }
         }
     }
@@ -84,7 +87,7 @@ public final class SameDiffGradients {
         private final Thread silenced;
 
         DifferentiationFilter(PrintStream out, Thread silenced) {
-            super(out, true);
+            super(out, true, Charset.defaultCharset());
             this.silenced = silenced;
         }
 

@@ -9,6 +9,7 @@ import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.conf.ocnn.OCNNOutputLayer;
 import org.deeplearning4j.nn.params.BatchNormalizationParamInitializer;
 import org.deeplearning4j.nn.params.BidirectionalParamInitializer;
+import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 import java.util.stream.Stream;
@@ -50,7 +51,7 @@ public final class StockBiases {
     }
 
     /** Why the biases of a layer cannot train beside its frozen weights; null if they can. */
-    public static String refusal(Layer layer) {
+    public static @Nullable String refusal(Layer layer) {
         Layer inner = StockLayers.innermost(layer);
         if (inner instanceof BatchNormalization) {
             return "its beta cannot train while it is frozen, since DL4J trains batch normalisation on the statistics of each "

@@ -21,6 +21,7 @@ import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.conf.ocnn.OCNNOutputLayer;
 import org.deeplearning4j.optimize.api.TrainingListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationRReLU;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -51,13 +52,13 @@ public final class StockLayers {
     }
 
     /** The layer inside DL4J's outermost freezing wrapper; null if it has none. */
-    private static Layer insideFreezing(Layer layer) {
+    private static @Nullable Layer insideFreezing(Layer layer) {
         return layer instanceof FrozenLayer frozen ? frozen.getLayer()
                 : layer instanceof FrozenLayerWithBackprop frozen ? frozen.getUnderlying() : null;
     }
 
     /** What this library put in a layer's place, inside DL4J's own freezing wrappers; null if it put nothing there. */
-    public static Replacement replacement(Layer layer) {
+    public static @Nullable Replacement replacement(Layer layer) {
         Layer inside = insideFreezing(layer);
         return inside != null ? replacement(inside) : layer instanceof Replacement replacement ? replacement : null;
     }
@@ -102,7 +103,7 @@ public final class StockLayers {
     }
 
     /** As {@link #replacement(Layer)}. */
-    public static Replacement replacement(GraphVertex vertex) {
+    public static @Nullable Replacement replacement(GraphVertex vertex) {
         return vertex instanceof FrozenVertex frozen ? replacement(frozen.getUnderlying())
                 : vertex instanceof Replacement replacement ? replacement : null;
     }
@@ -181,8 +182,10 @@ public final class StockLayers {
      * @param values     flat, shape {@code [n]}; null for a layer without parameters
      * @param initialize whether to fill them with a fresh start
      */
-    public static org.deeplearning4j.nn.api.Layer running(NeuralNetConfiguration conf, Collection<TrainingListener> listeners,
-                                                          int index, INDArray values, boolean initialize, DataType type) {
+    @SuppressWarnings("ReferenceEquality")
+    public static org.deeplearning4j.nn.api.Layer running(NeuralNetConfiguration conf,
+            @Nullable Collection<TrainingListener> listeners, int index, @Nullable INDArray values, boolean initialize,
+            DataType type) {
         Layer unwritten = initialize ? conf.getLayer() : unwritten(conf.getLayer());
         NeuralNetConfiguration own = unwritten == conf.getLayer() ? conf : confOf(unwritten, conf);
         return unwritten.instantiate(own, listeners, index, values, initialize, type);
@@ -209,6 +212,7 @@ public final class StockLayers {
     }
 
     /** The layer in a form that writes to no parameters when it is made; the layer itself where nothing inside it does. */
+    @SuppressWarnings("ReferenceEquality")
     private static Layer unwritten(Layer layer) {
         if (layer instanceof Bidirectional both) {
             return new UnwrittenBidirectional(both);
@@ -292,7 +296,7 @@ public final class StockLayers {
     }
 
     /** Sets the dropout of the layer inside wrappers, whose input it drops. */
-    public static void setDropout(Layer layer, IDropout dropout) {
+    public static void setDropout(Layer layer, @Nullable IDropout dropout) {
         if (layer instanceof BaseWrapperLayer wrapper) {
             setDropout(wrapper.getUnderlying(), dropout);
         } else if (layer instanceof Bidirectional both) {

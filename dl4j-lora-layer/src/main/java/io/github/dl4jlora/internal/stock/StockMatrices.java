@@ -45,11 +45,13 @@ import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.conf.ocnn.OCNNOutputLayer;
 import org.deeplearning4j.nn.params.BidirectionalParamInitializer;
 import org.deeplearning4j.nn.params.VariationalAutoencoderParamInitializer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import java.util.Set;
 
@@ -63,7 +65,7 @@ import java.util.Set;
  * @param refusal why nothing can be adapted; null where something can
  */
 @SuppressWarnings("deprecation")
-public record StockMatrices(LayerType type, Map<String, MatrixForm> forms, String refusal) {
+public record StockMatrices(@Nullable LayerType type, Map<String, MatrixForm> forms, @Nullable String refusal) {
 
     /** The matrices of dense and output layers. */
     public static final StockMatrices DENSE = plain(LayerType.DENSE, "W");
@@ -133,6 +135,11 @@ public record StockMatrices(LayerType type, Map<String, MatrixForm> forms, Strin
         StockMatrices known = known(type, StockLayers.numParams(layer) > 0);
         return layer instanceof AbstractSameDiffLayer sameDiff
                 ? known.only(sameDiff.getLayerParams().getParamShapes().keySet()) : known;
+    }
+
+    /** How one of the matrices is read. */
+    public MatrixForm form(String key) {
+        return Objects.requireNonNull(forms.get(key));
     }
 
     /** Whether rows of the matrix are looked up, so that each is used, and stored, by itself. */

@@ -5,6 +5,7 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.layers.recurrent.BidirectionalLayer;
 import org.deeplearning4j.optimize.api.TrainingListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.indexing.NDArrayIndex;
@@ -32,8 +33,8 @@ final class UnwrittenBidirectional extends Bidirectional {
     }
 
     @Override
-    public Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index, INDArray view,
-                             boolean initialize, DataType type) {
+    public Layer instantiate(NeuralNetConfiguration conf, @Nullable Collection<TrainingListener> listeners, int index,
+                             INDArray view, boolean initialize, DataType type) {
         NeuralNetConfiguration own = StockLayers.confOf(stock, conf);
         INDArray flat = view.reshape(view.length());
         long half = view.length() / 2;
@@ -45,7 +46,7 @@ final class UnwrittenBidirectional extends Bidirectional {
     }
 
     private static Layer half(org.deeplearning4j.nn.conf.layers.Layer layer, NeuralNetConfiguration conf,
-                              Collection<TrainingListener> listeners, int index, INDArray values, DataType type) {
+                              @Nullable Collection<TrainingListener> listeners, int index, INDArray values, DataType type) {
         return StockLayers.running(StockLayers.confOf(layer, conf), listeners, index, values, false, type);
     }
 }

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.stock;
 
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 
 import java.util.Set;
 
@@ -27,7 +28,7 @@ public final class WholeVector {
      * @param layer name for the message
      * @throws IllegalArgumentException if a network hands out a vector of another length than its own
      */
-    public static void refuseOtherLength(String layer) {
+    public static void refuseOtherLength(@Nullable String layer) {
         boolean handedOut = STACK.walk(frames -> frames.limit(MOST_FRAMES)
                 .dropWhile(frame -> !frame.getMethodName().equals("setParams") || !NETWORKS.contains(frame.getClassName()))
                 .skip(1).findFirst()

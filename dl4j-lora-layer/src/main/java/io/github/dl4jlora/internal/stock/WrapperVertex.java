@@ -12,10 +12,11 @@ public abstract class WrapperVertex extends GraphVertex implements Replacement {
 
     private static final long serialVersionUID = 1L;
 
-    /** As the base configures it, possibly in DL4J's own FrozenVertex; null only before Jackson has set it. */
+    /** As the base configures it, possibly in DL4J's own FrozenVertex. */
     protected GraphVertex origin;
 
     /** For Jackson, which sets the origin. */
+    @SuppressWarnings("NullAway.Init")
     protected WrapperVertex() {
     }
 

@@ -20,4 +20,7 @@
  *
  * <p>Knows DL4J and the vocabulary of {@code io.github.dl4jlora}, but no adapters and nothing that runs here.
  */
+@NullMarked
 package io.github.dl4jlora.internal.stock;
+
+import org.jspecify.annotations.NullMarked;

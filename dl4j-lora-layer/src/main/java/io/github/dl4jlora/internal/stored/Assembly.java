@@ -6,6 +6,7 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.IOException;
@@ -59,7 +60,7 @@ public final class Assembly {
         return network;
     }
 
-    private static long sum(long soFar, long more, String layer) throws IOException {
+    private static long sum(long soFar, long more, @Nullable String layer) throws IOException {
         if (more < 0 || soFar + more < 0) {
             throw new IOException("layer \"" + layer + "\" has a number of parameters out of range");
         }

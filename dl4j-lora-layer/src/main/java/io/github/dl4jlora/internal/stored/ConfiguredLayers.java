@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.stored;
 
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.weights.WeightInit;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.jackson.core.JsonParser;
 import org.nd4j.shade.jackson.core.JsonToken;
 
@@ -34,7 +35,7 @@ final class ConfiguredLayers {
 
     /** What has been seen of an object. */
     private static final class Found {
-        private String type;
+        private @Nullable String type;
         private boolean activation;
         private boolean start;
     }
@@ -61,7 +62,7 @@ final class ConfiguredLayers {
         }
     }
 
-    private void text(String name, String value) {
+    private void text(@Nullable String name, String value) {
         if ("@class".equals(name)) {
             open.peek().type = value;
         } else if ("weightInit".equals(name)) {
@@ -70,7 +71,7 @@ final class ConfiguredLayers {
         }
     }
 
-    private void begin(String name) throws IOException {
+    private void begin(@Nullable String name) throws IOException {
         if (name == null || open.isEmpty()) {
             return;
         }
@@ -94,7 +95,7 @@ final class ConfiguredLayers {
     }
 
     /** Looks the class up by its name, without initialising it. */
-    private static boolean isBaseLayer(String type) {
+    private static boolean isBaseLayer(@Nullable String type) {
         try {
             return type != null && type.startsWith(DL4J)
                     && BaseLayer.class.isAssignableFrom(Class.forName(type, false, BaseLayer.class.getClassLoader()));

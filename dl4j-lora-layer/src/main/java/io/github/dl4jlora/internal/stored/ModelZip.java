@@ -6,6 +6,7 @@ import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.preprocessor.Normalizer;
@@ -79,7 +80,7 @@ public final class ModelZip implements AutoCloseable {
      * @throws IOException if the file is missing, damaged or no zip file, or the normalizer is of a kind that is not read; the
      *                     message names the file
      */
-    public static Normalizer<?> normalizer(File file) throws IOException {
+    public static @Nullable Normalizer<?> normalizer(File file) throws IOException {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces(); ModelZip source = open(file)) {
             ZipEntry entry = source.zip.getEntry(ModelSerializer.NORMALIZER_BIN);
             return entry == null ? null : source.normalizer(entry);
@@ -143,7 +144,7 @@ public final class ModelZip implements AutoCloseable {
     }
 
     /** The updaters' state, the network's own array; null if its updaters keep nothing. */
-    public static INDArray updaterState(Model network) {
+    public static @Nullable INDArray updaterState(Model network) {
         return network instanceof ComputationGraph graph ? graph.getUpdater().getStateViewArray()
                 : ((MultiLayerNetwork) network).getUpdater().getStateViewArray();
     }
@@ -176,7 +177,7 @@ public final class ModelZip implements AutoCloseable {
     }
 
     /** @param state what the updaters keep, a few numbers for each parameter; null if nothing */
-    private void restoreState(INDArray state) throws IOException {
+    private void restoreState(@Nullable INDArray state) throws IOException {
         if (state == null) {
             throw new IOException("it has updater state, but its configuration names updaters that keep none");
         }

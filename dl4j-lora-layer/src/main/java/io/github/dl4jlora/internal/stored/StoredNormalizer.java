@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.stored;
 
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.preprocessor.ImagePreProcessingScaler;
 import org.nd4j.linalg.dataset.api.preprocessor.MinMaxStrategy;
@@ -178,8 +179,8 @@ final class StoredNormalizer {
         return result;
     }
 
-    private Map<Integer, NormalizerStrategy> strategies() throws IOException {
-        Map<Integer, NormalizerStrategy> result = new HashMap<>();
+    private Map<Integer, @Nullable NormalizerStrategy> strategies() throws IOException {
+        Map<Integer, @Nullable NormalizerStrategy> result = new HashMap<>();
         for (int left = count(); left > 0; left--) {
             int index = in.readInt();
             result.put(index, strategy());
@@ -187,7 +188,8 @@ final class StoredNormalizer {
         return result;
     }
 
-    private NormalizerStrategy<?> strategy() throws IOException {
+    /** Null where DL4J was given none. */
+    private @Nullable NormalizerStrategy<?> strategy() throws IOException {
         return switch (in.readInt()) {
             case 0 -> null;
             case 1 -> new StandardizeStrategy();

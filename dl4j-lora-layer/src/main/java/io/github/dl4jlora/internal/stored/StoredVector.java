@@ -25,6 +25,8 @@ final class StoredVector implements AutoCloseable {
     private final DataInputStream in;
     private StoredArray.Header values;
 
+    /** {@link #open} reads the headers before it gives the vector to anybody. */
+    @SuppressWarnings("NullAway.Init")
     private StoredVector(ZipEntry entry, InputStream in) {
         this.entry = entry;
         this.in = new DataInputStream(new BufferedInputStream(new CheckedInputStream(in, sum), 1 << 16));

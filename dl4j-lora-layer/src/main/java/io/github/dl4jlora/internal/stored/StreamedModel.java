@@ -64,7 +64,7 @@ public final class StreamedModel implements StreamedBase {
             }
             source.named(() -> {
                 stored.end();
-                return null;
+                return stored;
             });
         }
     }

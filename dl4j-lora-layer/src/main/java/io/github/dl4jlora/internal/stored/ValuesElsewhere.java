@@ -7,6 +7,7 @@ import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataBuffer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.pointers.PagedPointer;
@@ -60,7 +61,7 @@ public final class ValuesElsewhere {
      * GNU's allocator takes a block below its threshold, which grows to 32 MiB, out of memory that it keeps, and writes zeros
      * over it. A larger block consists of untouched pages, and those beyond the length asked for cost nothing.
      */
-    private static Pointer untouched(long length, int width) {
+    private static @Nullable Pointer untouched(long length, int width) {
         return Pointer.calloc(length * width < KEPT_AT_LEAST ? length : Math.max(length, FRESH / width), width);
     }
 
@@ -118,8 +119,8 @@ public final class ValuesElsewhere {
         return views;
     }
 
-    /** How many parameters are in an array of them, which may be null. */
-    public static long length(INDArray parameters) {
+    /** How many parameters are in an array of them: 0 for null. */
+    public static long length(@Nullable INDArray parameters) {
         return parameters == null ? 0 : parameters.length();
     }
 }

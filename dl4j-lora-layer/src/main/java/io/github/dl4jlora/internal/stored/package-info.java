@@ -17,4 +17,7 @@
  *
  * <p>{@code internal.untrusted} reads the bytes.
  */
+@NullMarked
 package io.github.dl4jlora.internal.stored;
+
+import org.jspecify.annotations.NullMarked;

@@ -12,6 +12,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
 /** Copies of what a network trained without A and B, as an adapter's file has it: layers in full, and biases. */
@@ -55,7 +56,8 @@ final class CapturedValues {
         if (!view.torch().knows(name)) {
             Map<String, INDArray> values = new LinkedHashMap<>();
             TorchLayout.keysByName(layer.conf(), layer.table().keySet()).forEach((torchName, key) ->
-                    values.put(torchName, TorchLayout.toTorch(layer.conf(), key, layer.table().get(key)).dup('c')));
+                    values.put(torchName, TorchLayout.toTorch(layer.conf(), key,
+                            Objects.requireNonNull(layer.table().get(key))).dup('c')));
             trained.put(name, values);
             if (!TorchLayout.isInTorch(layer.conf())) {
                 own.add(name);
@@ -91,7 +93,8 @@ final class CapturedValues {
             boolean isHeld = trained.getOrDefault(parameter.module(), Map.of()).containsKey(name)
                     || tensor.endsWith(Biases.SUFFIX) && biases.containsKey(parameter.module());
             if (inside && !isHeld && !view.isAdapted(parameter.layer())) {
-                add(parameter, view.stockTable(parameter.layer()).get(parameter.key()));
+                Map<String, INDArray> frozen = Objects.requireNonNull(view.stockTable(parameter.layer()));
+                add(parameter, Objects.requireNonNull(frozen.get(parameter.key())));
             }
         });
     }

@@ -17,6 +17,7 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.updater.graph.ComputationGraphUpdater;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -29,6 +30,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -43,7 +45,7 @@ public final class Swap {
     private static final double ROUNDING = 1e-2;
 
     /** A layer that keeps the adapter's base in another way than when the adapter was trained. */
-    private record OtherForm(String layer, String trainedOn, String here) {
+    private record OtherForm(String layer, String trainedOn, @Nullable String here) {
 
         String refusal() {
             return "Layer \"" + layer + "\": the adapter was trained on a base kept as " + trainedOn
@@ -56,7 +58,7 @@ public final class Swap {
     private final AdaptedView view;
     private final List<Runnable> assignments = new ArrayList<>();
     /** The first of them; null if there is none. */
-    private OtherForm otherForm;
+    private @Nullable OtherForm otherForm;
 
     private Swap(AdapterContent adapter, AdaptedView view) {
         this.adapter = adapter;
@@ -114,7 +116,7 @@ public final class Swap {
             Swap swap = new Swap(adapter, view);
             Map<String, Delta> deltas = new LinkedHashMap<>();
             adapter.deltas().forEach((name, loaded) -> {
-                AdaptedView.AdaptedMatrix matrix = view.adaptedMatrices().get(name);
+                AdaptedView.AdaptedMatrix matrix = Objects.requireNonNull(view.adaptedMatrices().get(name));
                 Delta delta = swap.onFittingBase(name, loaded, matrix, bases, false);
                 delta.parts().forEach((key, value) -> FitChecks.inTypeOf(matrix.a(), name, key, value));
                 deltas.put(name, delta);
@@ -126,7 +128,7 @@ public final class Swap {
         }
     }
 
-    private void noteForm(String name, Delta delta, AdaptedView.Base base) {
+    private void noteForm(String name, Delta delta, AdaptedView.@Nullable Base base) {
         if (otherForm == null && base != null && delta.storedAs() != null && !delta.storedAs().equals(base.storedAs())) {
             otherForm = new OtherForm(name, delta.storedAs(), base.storedAs());
         }
@@ -160,7 +162,7 @@ public final class Swap {
         Map<String, AdaptedView.Base> bases = view.verifiedBases();
         List<String> strangers = new ArrayList<>();
         adapter.deltas().forEach((name, loaded) -> {
-            AdaptedView.AdaptedMatrix matrix = view.adaptedMatrices().get(name);
+            AdaptedView.AdaptedMatrix matrix = Objects.requireNonNull(view.adaptedMatrices().get(name));
             Delta delta = onFittingBase(name, loaded, matrix, bases, anyBase);
             AdaptedView.Base base = bases.getOrDefault(matrix.layer(), AdaptedView.Base.UNKNOWN);
             if (delta.baseId() != null && !delta.baseId().equals(base.id())) {
@@ -173,8 +175,9 @@ public final class Swap {
             matrix.settings().toBuilder().alpha(delta.alpha()).scaling(delta.scaling()).build("Layer \"" + name + "\"");
             Map<String, INDArray> parts = new LinkedHashMap<>();
             delta.parts().forEach((key, value) -> {
-                FitChecks.requireShape(name, key, value, matrix.parts().get(key));
-                parts.put(key, FitChecks.inTypeOf(matrix.parts().get(key), name, key, value));
+                INDArray parameter = Objects.requireNonNull(matrix.parts().get(key));
+                FitChecks.requireShape(name, key, value, parameter);
+                parts.put(key, FitChecks.inTypeOf(parameter, name, key, value));
             });
             assignments.add(() -> {
                 matrix.rescale(delta.alpha(), delta.scaling());
@@ -209,7 +212,8 @@ public final class Swap {
         }
         Map<String, INDArray> base = view.baseTable(matrix.layer());
         if (own != null && !anyBase) {
-            requireSameWeight(name, delta.layout().embedding() ? own.transpose() : own, base.get(matrix.parameter().key()));
+            requireSameWeight(name, delta.layout().embedding() ? own.transpose() : own,
+                    Objects.requireNonNull(base.get(matrix.parameter().key())));
         }
         INDArray bias = base.get(DefaultParamInitializer.BIAS_KEY);
         if (added && bias == null && !delta.has(DefaultParamInitializer.BIAS_KEY)) {
@@ -221,9 +225,8 @@ public final class Swap {
 
     /** PEFT saves W beside the adapter of an embedding, since it may have grown: then the base must have too. */
     private static void requireSameWeight(String layer, INDArray own, INDArray base) {
-        boolean fits = Arrays.equals(own.shape(), base.shape());
-        INDArray difference = fits ? own.castTo(DataType.FLOAT).subi(base.castTo(DataType.FLOAT)) : null;
-        if (!fits || difference.norm2Number().doubleValue() > ROUNDING * Math.max(1e-30, base.norm2Number().doubleValue())) {
+        if (!Arrays.equals(own.shape(), base.shape()) || own.castTo(DataType.FLOAT).subi(base.castTo(DataType.FLOAT))
+                .norm2Number().doubleValue() > ROUNDING * Math.max(1e-30, base.norm2Number().doubleValue())) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter comes with base weights of its own "
                     + Arrays.toString(own.shape()) + ", but the network has others " + Arrays.toString(base.shape())
                     + ". Give the base those that are in the adapter's file, \"….base_layer.weight\"");
@@ -243,7 +246,7 @@ public final class Swap {
     }
 
     /** Null for a network that has no updater yet, or one that keeps nothing. */
-    private static INDArray updaterState(Model network) {
+    private static @Nullable INDArray updaterState(Model network) {
         if (network instanceof ComputationGraph graph) {
             ComputationGraphUpdater updater = graph.getUpdater(false);
             return updater == null ? null : updater.getStateViewArray();
@@ -288,7 +291,7 @@ public final class Swap {
         }
     }
 
-    private static void requireSameBase(String layer, Delta delta, String found, DataType type) {
+    private static void requireSameBase(String layer, Delta delta, @Nullable String found, DataType type) {
         if (delta.baseId() != null && !delta.baseId().equals(found)) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter was made for the base weights "
                     + delta.baseId() + ", but the network stands on " + found

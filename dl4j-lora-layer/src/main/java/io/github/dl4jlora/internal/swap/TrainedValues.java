@@ -5,6 +5,7 @@ import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.Biases;
 import io.github.dl4jlora.internal.content.TorchLayout;
 import io.github.dl4jlora.internal.inspect.AdaptedView;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -13,6 +14,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -122,12 +124,12 @@ final class TrainedValues {
 
     /** A layer by its own name, whose parameters have the names that {@link TorchLayout} gives them. */
     private void checkLayer(String name, Map<String, INDArray> values) {
-        AdaptedView.TrainedLayer layer = view.trainedLayers().get(name);
+        AdaptedView.TrainedLayer layer = Objects.requireNonNull(view.trainedLayers().get(name));
         Map<String, String> keys = TorchLayout.keysByName(layer.conf(), layer.table().keySet(), values.keySet());
         FitChecks.requireSame("layer \"" + name + "\"'s", without(keys.keySet(), values.keySet()),
                 without(values.keySet(), keys.keySet()));
         values.forEach((torchName, value) -> {
-            INDArray parameter = layer.table().get(keys.get(torchName));
+            INDArray parameter = Objects.requireNonNull(layer.table().get(keys.get(torchName)));
             assign(name, torchName, shaped(name, torchName, () ->
                     TorchLayout.fromTorch(layer.conf(), keys, torchName, value, parameter)), parameter);
         });
@@ -154,7 +156,7 @@ final class TrainedValues {
         });
         INDArray target = target(place);
         INDArray shaped = shaped(place.layer(), first.getKey().tensor(), () -> first.getKey().restored(first.getValue(),
-                target != null ? target : base(place)));
+                Objects.requireNonNull(target != null ? target : base(place))));
         if (target == null) {
             requireBase(place, first.getKey(), shaped);
             return;
@@ -171,7 +173,7 @@ final class TrainedValues {
     }
 
     /** What trains; null where it is frozen. */
-    private INDArray target(Place place) {
+    private @Nullable INDArray target(Place place) {
         AdaptedView.TrainedLayer layer = view.trainedLayers().get(place.layer());
         if (layer != null) {
             return layer.table().get(place.key());
@@ -186,7 +188,7 @@ final class TrainedValues {
         return null;
     }
 
-    private INDArray base(Place place) {
+    private @Nullable INDArray base(Place place) {
         Map<String, INDArray> table = view.stockTable(place.layer());
         return table == null ? null : table.get(place.key());
     }
@@ -232,7 +234,7 @@ final class TrainedValues {
                         missing.add(parameter.tensor());
                     } else {
                         INDArray value = base.dup();
-                        assignments.add(() -> trained.table().get(place.key()).assign(value));
+                        assignments.add(() -> Objects.requireNonNull(trained.table().get(place.key())).assign(value));
                     }
                 }
             }

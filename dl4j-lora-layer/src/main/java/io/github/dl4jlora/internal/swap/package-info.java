@@ -14,4 +14,7 @@
  * Known to {@code adapter} and {@code bank}; it knows both what adapters consist of, {@code internal.content}, and how to look
  * into adapted networks, {@code internal.inspect}.
  */
+@NullMarked
 package io.github.dl4jlora.internal.swap;
+
+import org.jspecify.annotations.NullMarked;

@@ -14,6 +14,7 @@ import io.github.dl4jlora.internal.stock.MatrixForm;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.report.LoRAMergeReport;
 import org.deeplearning4j.nn.api.Trainable;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.ops.transforms.Transforms;
@@ -21,6 +22,7 @@ import org.nd4j.linalg.ops.transforms.Transforms;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * What merging makes of one adapted layer.
@@ -40,7 +42,7 @@ record MergedLayer(Node node, Trainable runtime, INDArray base) {
      */
     INDArray merged(double weight) {
         INDArray merged = base.dup();
-        mergeInto(node.adapted().stockTable(merged, false), weight);
+        mergeInto(Objects.requireNonNull(node.adapted()).stockTable(merged, false), weight);
         requireFinite(node, merged);
         return merged;
     }
@@ -53,18 +55,20 @@ record MergedLayer(Node node, Trainable runtime, INDArray base) {
      */
     void mergeInto(Map<String, INDArray> stock, double weight) {
         AdaptedRuntime running = AdaptedRuntime.of(runtime);
-        AdaptedConfiguration lora = running != null ? running.adapter().configuration() : node.adapted();
+        AdaptedConfiguration lora = running != null ? running.adapter().configuration()
+                : Objects.requireNonNull(node.adapted());
         for (AdaptedParameter matrix : lora.adapted()) {
-            MatrixForm form = lora.matrices().forms().get(matrix.key());
-            INDArray target = stock.get(matrix.key());
+            MatrixForm form = lora.matrices().form(matrix.key());
+            INDArray target = Objects.requireNonNull(stock.get(matrix.key()));
             Map<String, INDArray> parts = AdaptedView.parts(runtime, lora, matrix);
             double factor = weight * (running != null ? running.adapter().factor(matrix) : matrix.factor());
             parts.replaceAll((part, value) -> value.castTo(target.dataType()));
             lora.settings().variant().merge(form.viewOf(target), parts, factor);
         }
         for (TrainedBias bias : lora.biases()) {
-            INDArray target = stock.get(bias.key());
-            target.assign(runtime.paramTable(false).get(bias.key()).reshape('c', target.shape()));
+            INDArray target = Objects.requireNonNull(stock.get(bias.key()));
+            INDArray trained = Objects.requireNonNull(runtime.paramTable(false).get(bias.key()));
+            target.assign(trained.reshape('c', target.shape()));
         }
     }
 
@@ -80,8 +84,8 @@ record MergedLayer(Node node, Trainable runtime, INDArray base) {
      *
      * @param original the original base's values, flat; null: not given
      */
-    List<LoRAMergeReport.Row> report(double weight, INDArray original) {
-        AdaptedConfiguration lora = node.adapted();
+    List<LoRAMergeReport.Row> report(double weight, @Nullable INDArray original) {
+        AdaptedConfiguration lora = Objects.requireNonNull(node.adapted());
         INDArray sums = base.castTo(DataType.DOUBLE).dup();
         Map<String, INDArray> exact = lora.stockTable(sums, false);
         mergeInto(exact, weight);
@@ -91,13 +95,16 @@ record MergedLayer(Node node, Trainable runtime, INDArray base) {
                 : lora.stockTable(original.reshape(original.length()).castTo(DataType.DOUBLE), false);
         List<LoRAMergeReport.Row> rows = new ArrayList<>();
         for (AdaptedParameter parameter : lora.adapted()) {
-            INDArray w = before.get(parameter.key());
-            double change = norm(exact.get(parameter.key()).sub(w));
-            double lost = norm(rounded.get(parameter.key()).sub(exact.get(parameter.key())));
-            INDArray moved = Transforms.abs(rounded.get(parameter.key()).sub(w));
+            INDArray w = Objects.requireNonNull(before.get(parameter.key()));
+            INDArray sum = Objects.requireNonNull(exact.get(parameter.key()));
+            INDArray result = Objects.requireNonNull(rounded.get(parameter.key()));
+            double change = norm(sum.sub(w));
+            double lost = norm(result.sub(sum));
+            INDArray moved = Transforms.abs(result.sub(w));
             rows.add(new LoRAMergeReport.Row(MatrixName.of(node, parameter.key()).module(),
                     change == 0 ? 1 : Math.max(0, 1 - lost / change), moved.maxNumber().doubleValue(),
-                    change == 0 ? 0 : change / norm(w), was == null ? Double.NaN : error(w, was.get(parameter.key()))));
+                    change == 0 ? 0 : change / norm(w),
+                    was == null ? Double.NaN : error(w, Objects.requireNonNull(was.get(parameter.key())))));
         }
         return rows;
     }

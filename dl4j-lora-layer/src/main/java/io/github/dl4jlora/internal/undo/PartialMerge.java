@@ -15,12 +15,14 @@ import io.github.dl4jlora.internal.network.Node;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -87,28 +89,29 @@ final class PartialMerge<M extends Model> {
     private void freeze(Node node, boolean stops) {
         FrozenReference frozen = reference(node);
         if (node.layer() != null) {
-            layers.put(node.name(), new FrozenBaseLayer(node.replacement().toStockLayer(), stops, frozen));
+            layers.put(node.name(), new FrozenBaseLayer(node.replacedLayer(), stops, frozen));
         } else {
-            vertices.put(node.name(), new FrozenBaseVertex(node.replacement().toStockVertex(), stops, frozen));
+            vertices.put(node.name(), new FrozenBaseVertex(node.replacedVertex(), stops, frozen));
         }
     }
 
     /** The merged weights outside the vector, with what the base's record; null where they are inside. */
-    private FrozenReference reference(Node node) {
-        AdaptedConfiguration lora = node.adapted();
+    private @Nullable FrozenReference reference(Node node) {
+        AdaptedConfiguration lora = Objects.requireNonNull(node.adapted());
         if (lora.getStorage() == FrozenStorage.EMBEDDED) {
             return null;
         }
-        INDArray values = merged.get(node.name());
+        INDArray values = Objects.requireNonNull(merged.get(node.name()));
         FrozenReference reference = FrozenReference.to(FrozenWeights.of(values, lora.stockTable(values, false)), null);
-        Map<String, FrozenReference> trained = lora.getFrozen().getTrainedInFull();
+        Map<String, FrozenReference> trained = Objects.requireNonNull(lora.getFrozen()).getTrainedInFull();
         return trained == null ? reference : reference.recording(trained);
     }
 
     private void fill(Node node, Network<M> result) {
         INDArray values = result.runtime(node.name()).params();
         if (values != null && values.length() > 0) {
-            INDArray from = merged.containsKey(node.name()) ? merged.get(node.name()) : adapted.runtime(node.name()).params();
+            INDArray ofMerge = merged.get(node.name());
+            INDArray from = ofMerge != null ? ofMerge : adapted.runtime(node.name()).params();
             values.assign(from.reshape(values.shape()));
         }
     }

@@ -2,7 +2,6 @@ package io.github.dl4jlora.internal.undo;
 
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
-import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.inspect.AdaptedView;
 import io.github.dl4jlora.internal.inspect.DisabledScopes;
 import io.github.dl4jlora.internal.network.BaseValues;
@@ -20,12 +19,14 @@ import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.regex.Pattern;
 
 /**
@@ -83,7 +84,7 @@ public final class Unadaptation<M extends Model> {
      * @param original the base as it was; null: what the network keeps is not compared with it
      * @throws IllegalArgumentException as there, and if the original is another network than the base
      */
-    public static LoRAMergeReport report(Model model, List<Pattern> layers, double weight, Model original) {
+    public static LoRAMergeReport report(Model model, List<Pattern> layers, double weight, @Nullable Model original) {
         DisabledScopes.requireNone(model, "LoRA.merging");
         return Networks.outside(() -> {
             Network<?> adapted = Networks.of(model);
@@ -98,7 +99,7 @@ public final class Unadaptation<M extends Model> {
         });
     }
 
-    private static void requireOriginal(Network<?> base, String layer, String id) {
+    private static void requireOriginal(Network<?> base, String layer, @Nullable String id) {
         Node node = base.nodes().stream().filter(one -> one.name().equals(layer)).findFirst().orElse(null);
         FrozenWeights weights = node == null ? null : base.unregistered(node);
         if (weights == null || !weights.id().equals(id)) {
@@ -154,14 +155,13 @@ public final class Unadaptation<M extends Model> {
     }
 
     private void replace(Node node, Map<String, Layer> layers, Map<String, GraphVertex> vertices) {
-        Replacement replacement = node.replacement();
-        if (node.unwrappedLayer() instanceof LowRankLayer path) {
+        if (node.layer() != null && node.unwrappedLayer() instanceof LowRankLayer path) {
             refuseUnload(node);
             layers.put(node.name(), node.frozenAlike(DenseTwin.stockOf(path)));
-        } else if (replacement != null && node.layer() != null) {
-            layers.put(node.name(), node.frozenAlike(replacement.toStockLayer()));
-        } else if (replacement != null) {
-            vertices.put(node.name(), node.frozenAlike(replacement.toStockVertex()));
+        } else if (node.replacement() != null && node.layer() != null) {
+            layers.put(node.name(), node.frozenAlike(node.replacedLayer()));
+        } else if (node.replacement() != null) {
+            vertices.put(node.name(), node.frozenAlike(node.replacedVertex()));
         } else {
             node.requireFreezable();
         }
@@ -197,7 +197,7 @@ public final class Unadaptation<M extends Model> {
     }
 
     /** The base's values for a layer that trains in full; null for any other, and for one that was put in its place since. */
-    private FrozenReference recordedBase(Node node) {
+    private @Nullable FrozenReference recordedBase(Node node) {
         FrozenReference base = node.isOurs() ? null : trainedInFull.get(node.name());
         if (base == null) {
             return null;
@@ -215,9 +215,10 @@ public final class Unadaptation<M extends Model> {
             return;
         }
         Map<String, INDArray> merged = runtime.paramTable(false);
-        if (node.unwrappedLayer() instanceof LowRankLayer path) {
+        if (node.layer() != null && node.unwrappedLayer() instanceof LowRankLayer path) {
             Map<String, INDArray> trained = adapted.runtime(node.name()).paramTable(false);
-            new PlainLoRA().merge(merged.get(DefaultParamInitializer.WEIGHT_KEY), trained, path.factor());
+            new PlainLoRA().merge(Objects.requireNonNull(merged.get(DefaultParamInitializer.WEIGHT_KEY)), trained,
+                    path.factor());
             MergedLayer.requireFinite(node, values);
             return;
         }

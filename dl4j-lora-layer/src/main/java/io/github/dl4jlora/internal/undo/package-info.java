@@ -13,4 +13,7 @@
  * <p>Verifies the base and refuses before it builds anything. Knows {@code internal.inspect}, {@code internal.build} and
  * {@code internal.network}.
  */
+@NullMarked
 package io.github.dl4jlora.internal.undo;
+
+import org.jspecify.annotations.NullMarked;

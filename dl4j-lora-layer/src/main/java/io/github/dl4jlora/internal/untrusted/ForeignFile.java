@@ -1,5 +1,7 @@
 package io.github.dl4jlora.internal.untrusted;
 
+import org.jspecify.annotations.Nullable;
+
 import java.io.File;
 import java.io.FileInputStream;
 import java.io.IOException;
@@ -29,7 +31,8 @@ final class ForeignFile {
         }
     }
 
-    private static String what(byte[] head) {
+    /** Null for what is of no such kind. */
+    private static @Nullable String what(byte[] head) {
         String text = new String(head, StandardCharsets.ISO_8859_1);
         String first = text.stripLeading().toLowerCase(Locale.ROOT);
         if (head.length == 0) {

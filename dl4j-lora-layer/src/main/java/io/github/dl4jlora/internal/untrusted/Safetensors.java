@@ -19,6 +19,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * A file in the safetensors format: eight bytes of header length (little-endian), a {@link SafetensorsHeader}, then the
@@ -61,12 +62,16 @@ public final class Safetensors implements AutoCloseable {
     }
 
     public long[] shape(String name) {
-        return header.entries().get(name).shape().clone();
+        return entry(name).shape().clone();
+    }
+
+    private SafetensorsHeader.Entry entry(String name) {
+        return Objects.requireNonNull(header.entries().get(name));
     }
 
     /** Whether {@link #read} reads a tensor's type of number; the other types are integers and booleans. */
     public boolean isFloatingPoint(String name) {
-        return header.entries().get(name).type().isFloatingPoint();
+        return entry(name).type().isFloatingPoint();
     }
 
     /**
@@ -77,7 +82,7 @@ public final class Safetensors implements AutoCloseable {
      * @throws IOException            if the file cannot be read any more
      */
     public INDArray read(String name) throws IOException {
-        SafetensorsHeader.Entry entry = header.entries().get(name);
+        SafetensorsHeader.Entry entry = entry(name);
         StoredType stored = entry.type();
         return RawValues.filled(stored.type(name), entry.shape(), values -> {
             channel.position(begin + entry.begin());
@@ -95,7 +100,7 @@ public final class Safetensors implements AutoCloseable {
      * @throws IOException            if the file cannot be read any more
      */
     public void readInto(String name, INDArray target) throws IOException {
-        SafetensorsHeader.Entry entry = header.entries().get(name);
+        SafetensorsHeader.Entry entry = entry(name);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             if (!RawValues.isFlat(target)) {
                 try (INDArray read = read(name)) {
@@ -140,8 +145,8 @@ public final class Safetensors implements AutoCloseable {
 
     /** {@return whether two tensors have the same type, shape and bytes; neither is in memory as a whole} */
     public boolean isSame(String name, Safetensors others, String other) throws IOException {
-        SafetensorsHeader.Entry mine = header.entries().get(name);
-        SafetensorsHeader.Entry theirs = others.header.entries().get(other);
+        SafetensorsHeader.Entry mine = entry(name);
+        SafetensorsHeader.Entry theirs = others.entry(other);
         if (mine.type() != theirs.type() || !Arrays.equals(mine.shape(), theirs.shape())) {
             return false;
         }
@@ -235,7 +240,7 @@ public final class Safetensors implements AutoCloseable {
      */
     public static void write(OutputStream out, Map<String, INDArray> tensors, Map<String, String> metadata) throws IOException {
         Map<String, Later> announced = new LinkedHashMap<>();
-        tensors.forEach((name, array) -> announced.put(name, new Later(array.dataType(), array.shape(), null)));
+        tensors.forEach((name, array) -> announced.put(name, new Later(array.dataType(), array.shape(), () -> array)));
         writeHeader(out, announced, metadata);
         for (INDArray array : tensors.values()) {
             writeValues(out, array);

@@ -14,6 +14,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -117,7 +118,8 @@ public final class SteadyFiles implements AutoCloseable {
     }
 
     private boolean areWritten() {
-        return channels.keySet().stream().anyMatch(path -> FileIdentity.of(path).isWrittenSince(identities.get(path)));
+        return channels.keySet().stream()
+                .anyMatch(path -> FileIdentity.of(path).isWrittenSince(Objects.requireNonNull(identities.get(path))));
     }
 
     /** {@return the files that were there, in the order in which {@link Names} told them} */
@@ -153,10 +155,11 @@ public final class SteadyFiles implements AutoCloseable {
      * @throws AdapterFormatException if there was no such file
      */
     public SeekableByteChannel channel(Path path) throws AdapterFormatException {
-        if (!has(path)) {
+        SeekableByteChannel channel = channels.get(path);
+        if (channel == null) {
             throw new AdapterFormatException(path + " does not exist or is no file");
         }
-        return channels.get(path);
+        return channel;
     }
 
     @Override

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.untrusted;
 
 import io.github.dl4jlora.exception.AdapterFormatException;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 
 import java.nio.ByteBuffer;
@@ -27,9 +28,10 @@ enum StoredType {
     private static final List<StoredType> READ = List.of(F64, F32, F16, BF16, F8_E4M3, F8_E5M2);
 
     private final int width;
-    private final DataType type;
+    /** Null for types that an adapter cannot have values of. */
+    private final @Nullable DataType type;
 
-    StoredType(int width, DataType type) {
+    StoredType(int width, @Nullable DataType type) {
         this.width = width;
         this.type = type;
     }
@@ -57,7 +59,7 @@ enum StoredType {
 
     /** Whether the bytes are those that ND4J has in memory. */
     boolean isStoredAsIs() {
-        return width == type.width();
+        return type != null && width == type.width();
     }
 
     /** @throws AdapterFormatException for a type that is unknown */

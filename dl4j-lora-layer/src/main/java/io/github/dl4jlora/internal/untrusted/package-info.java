@@ -15,4 +15,7 @@
  *
  * <p>Depends on no other packages of the library than {@code exception} and {@code internal.common}.
  */
+@NullMarked
 package io.github.dl4jlora.internal.untrusted;
+
+import org.jspecify.annotations.NullMarked;

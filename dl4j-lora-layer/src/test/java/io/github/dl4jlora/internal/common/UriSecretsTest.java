@@ -47,7 +47,8 @@ class UriSecretsTest {
 
         for (String quoted : new String[] {uri.toString(), "hunter22", "no a/b/c here", "user jane:hunter22", "a%2Fb%2Fc"}) {
             for (Exception e : List.of(new FileNotFoundException(quoted), new IOException("why", new IOException(quoted)),
-                    suppressing(quoted), new IllegalStateException(quoted))) {
+                    new IOException(null, new IOException(quoted)), suppressing(quoted),
+                    new IllegalStateException(quoted))) {
                 IOException redacted = UriSecrets.redacted(e, uri);
 
                 assertThat(redacted).hasNoCause().hasNoSuppressedExceptions().hasStackTraceContaining("UriSecretsTest");
