@@ -72,7 +72,7 @@ final class RequestQueue {
         if (!lockedIf(() -> admits(pending))) {
             metrics.refused(request.mixes().get(0));
             throw new BankOverloadedException("The request for \"" + request.mixes().get(0) + "\" was refused: no more than "
-                    + maxQueued + " examples may wait, and these would be more. Ask again later, or set maxQueued");
+                    + maxQueued + " examples may wait, and this request would exceed that. Ask again later, or raise maxQueued");
         }
         pending.whenComplete((outputs, failure) -> ended(pending, failure));
         try {

@@ -86,6 +86,7 @@ class OutOfRangeTest {
         assertThatThrownBy(() -> Models.apply(base, LoRAConfig.builder().rank(2).alpha(-Math.nextUp(most)).build()))
                 .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("can compute with 1.8E19 at most");
         assertThatThrownBy(() -> LoRAConfig.builder().rank(2).alpha(Double.MIN_VALUE).scaling(Scaling.ALPHA_OVER_RANK).build())
-                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("alpha is 4.9E-324, so that A and B would");
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("alpha is 4.9E-324, which makes the factor of A·B zero");
     }
 }

@@ -66,7 +66,7 @@ class MessagesTest {
             "apply @other.zip @spam -o @x | or dl4j-lora import with --any-base",
             "import @spam @base.zip --rename fc1=zz -o @x | has layer \"zz\" (renamed from \"fc1\"), the network has [fc1, "
                     + "fc2, out]",
-            "extract @base.zip @base.zip --rank 1 -o @x | base.zip: The fine-tuned network has the values of the base",
+            "extract @base.zip @base.zip --rank 1 -o @x | base.zip: The fine-tuned network has the same values as the base",
             "extract @base.zip @spam --rank 1 -o @x | spam is a folder, but a saved network",
             "apply @base.zip --rank 1000000 -o @x | --rank 1000000 is above the rank of layer \"fc1\", whose matrix has 6 rows",
             "apply @base.zip --quantize int8 --rank 8 -o @x | Give at most --rank 6",

@@ -125,7 +125,7 @@ class WordingTest {
             "import @cut @base.zip | cut/adapter_model.safetensors",
             "import @adalora @base.zip | peft_type is \"ADALORA\"; LORA is supported",
             "inspect @spam --base @graph.zip | Match the names with dl4j-lora import and --rename",
-            "combine @spam @foreign | Combine adapters of one base",
+            "combine @spam @foreign | Combine adapters of the same base",
             "combine @spam @dora | Merge it into a network with dl4j-lora merge",
             "combine @spam @three --method linear | Use CAT or SVD",
             "combine @spam=1e39 | with the weights [1.0E39] the combination is beyond what FLOAT can hold",
