@@ -57,7 +57,7 @@ class AdapterSaverTest {
         assertThatThrownBy(() -> adapter.saver().keyMapper(layer -> null).save(folder))
                 .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("[fc1, fc2]");
         assertThatThrownBy(() -> adapter.saver().keyMapper(layer -> "a").save(folder))
-                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("\"fc1\" and \"fc2\" to one name, \"a\"");
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("\"fc1\" and \"fc2\" to the same name, \"a\"");
         assertThat(LoRAAdapter.load(folder).layers()).containsExactly("a");
     }
 

@@ -203,7 +203,7 @@ class PlanTest {
                 case "trainable" -> builder.trainable("fc(");
                 default -> builder.override("fc(", o -> o.rank(2));
             }
-        }).isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll(what + "(\"fc(\") is no regular expression",
+        }).isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll(what + "(\"fc(\") is not a regular expression",
                 "Pattern.quote");
     }
 

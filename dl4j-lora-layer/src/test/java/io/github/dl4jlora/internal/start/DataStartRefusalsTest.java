@@ -166,7 +166,7 @@ class DataStartRefusalsTest {
                 .withMessageContainingAll("rankBudget(4)", "LoRA.apply(base, config, data)");
         assertRefused(config(LoRAInit.EVA).rankBudget(4).override("fc2", o -> o.loraInit(LoRAInit.GAUSSIAN)), data(), "\"fc2\"",
                 "rankBudget(4)", "LoRAInit.GAUSSIAN");
-        assertRefused(config(LoRAInit.EVA).rankBudget(9), data(), "rankBudget is 9", "2 adapted matrices", "8 at most");
+        assertRefused(config(LoRAInit.EVA).rankBudget(9), data(), "rankBudget is 9", "2 adapted matrices", "at most 8");
         assertRefused(config(LoRAInit.EVA).rankBudget(5, 1), data(), "4 at most", "1.0 times");
         assertThatIllegalArgumentException().isThrownBy(() -> config(LoRAInit.EVA).rankBudget(0).build())
                 .withMessageContaining("rankBudget is 0");

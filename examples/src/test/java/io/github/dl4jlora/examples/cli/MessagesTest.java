@@ -91,7 +91,7 @@ class MessagesTest {
             "merge @base.zip @spam | Missing required option: '--output=OUTPUT'",
             "apply @base.zip @spam --rank 4 -o @x | leave out either",
             "apply @base.zip --rank 0 -o @x | rank is 0",
-            "apply @base.zip --targets ( -o @x | is no regular expression",
+            "apply @base.zip --targets ( -o @x | is not a regular expression",
             "extract @base.zip @base.zip -o @x | Say what to keep",
             "extract @base.zip @base.zip --energy 2 -o @x | --energy 2.0 must be above 0 and at most 1",
             "quantize @base.zip -o @x | Missing required option: '--as=WORD'",
