@@ -99,7 +99,7 @@ class LoRAPlanTest {
     void adaptedNetworksAndNoConfigurationAreRefusedAsByApply() {
         MultiLayerNetwork adapted = LoRA.apply(Networks.trainedLayers(), LoRAConfig.builder().build());
 
-        assertThatThrownBy(() -> LoRA.plan(adapted, LoRAConfig.builder().build(), BATCH)).hasMessageContaining("adapted already");
+        assertThatThrownBy(() -> LoRA.plan(adapted, LoRAConfig.builder().build(), BATCH)).hasMessageContaining("already adapted");
         assertThatThrownBy(() -> LoRA.plan(Networks.trainedLayers(), null, BATCH)).hasMessageContaining("LoRAConfig is null");
         assertThatThrownBy(() -> LoRA.plan(null, LoRAConfig.builder().build(), BATCH)).hasMessageContaining("network is null");
     }

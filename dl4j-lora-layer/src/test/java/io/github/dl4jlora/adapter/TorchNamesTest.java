@@ -315,7 +315,7 @@ class TorchNamesTest {
                 .hasMessageContaining("out.lora_magnitude_vector");
         try (LogCapture log = new LogCapture(LoRAAdapter.class)) {
             LoRAAdapter read = LoRAAdapter.loader().strict(false).load(folder);
-            assertThat(log.messages()).singleElement().asString().contains("[out], which are not whole");
+            assertThat(log.messages()).singleElement().asString().contains("[out], which are incomplete");
             assertThat(read.layers()).containsExactly("square1");
             assertThat(LoRA.apply(base, read).output(input)).isNotEqualTo(base.output(input));
         }

@@ -177,12 +177,12 @@ class HostileRestoreTest extends HostileParameters {
         }
         Files.write(file, zip);
 
-        loadIsRefused("damaged or no saved network");
+        loadIsRefused("damaged or not a saved network");
     }
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {"'' | is empty", "version https://git-lfs.github.com/spec/v1 | git lfs pull",
-            "<!DOCTYPE html> | a web page", "PK | no saved network"})
+            "<!DOCTYPE html> | a web page", "PK | not a saved network"})
     void filesThatAreSomethingElseSayWhat(String content, String what) throws IOException {
         Files.writeString(file, content);
         loadIsRefused(what);

@@ -233,7 +233,7 @@ class PlanTest {
         ComputationGraph adapted = LoRA.apply(mixed, LoRAConfig.builder().build());
 
         assertThatThrownBy(() -> LoRA.apply(adapted, LoRAConfig.builder().build())).isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContainingAll("adapted already", "layer \"conv\"", "LoRA.merge", "LoRAAdapter.applyTo");
+                .hasMessageContainingAll("already adapted", "layer \"conv\"", "LoRA.merge", "LoRAAdapter.applyTo");
     }
 
     @Test

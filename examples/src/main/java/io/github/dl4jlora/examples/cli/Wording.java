@@ -26,8 +26,8 @@ public final class Wording {
         word("Match the module names .{0,60}keyMapper\\(\\.\\.\\.\\)", "Match the names with dl4j-lora import and --rename");
         word("give its layers this network's with LoRAAdapter\\.loader\\(\\)\\.keyMapper\\(\\.\\.\\.\\)",
                 "match them with dl4j-lora import and --rename");
-        word("To load what there is: LoRAAdapter\\.loader\\(\\)\\.strict\\(false\\)",
-                "To take what there is: dl4j-lora import with --lenient");
+        word("To load only complete layers: LoRAAdapter\\.loader\\(\\)\\.strict\\(false\\)",
+                "To take only complete layers: dl4j-lora import with --lenient");
         word("name the layers with targets\\(\\.\\.\\.\\), or take all with allTargets\\(\\)",
                 "name the layers with --targets, or take all but the output with --targets '.*' and --exclude");
         word("give this layer a smaller one with LoRAConfig's override\\(.*?\\)\\)", "give a smaller one with --rank");
@@ -57,7 +57,7 @@ public final class Wording {
                 " is a base in a mapped file already, kept as it was written. Name the file that it was made of");
         word(", or convert the adapter with toPlainLoRA\\(\\)", "");
         word(", or set the rank with override", "");
-        word(" \\(of a zip: LoRAAdapter\\.loader\\(\\)\\.load\\(stream\\)\\)", "");
+        word(" \\(for a zip, use LoRAAdapter\\.loader\\(\\)\\.load\\(stream\\)\\)", "");
         word("\\btoPlainLoRA\\b(?!\\()", "taking the start out");
         word("\\bAttach (the|a copy)", "Name $1");
         word("^LoRAConfig: ", "");

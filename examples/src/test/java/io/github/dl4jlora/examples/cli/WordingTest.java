@@ -121,9 +121,9 @@ class WordingTest {
             "import @pissa @tuned.zip | Make the network with dl4j-lora apply NETWORK ADAPTER",
             "import @biased @tuned.zip | Make the network with dl4j-lora apply NETWORK ADAPTER",
             "import @spam @base.zip --rename fc(.)=same | --rename maps \"fc1\" and \"fc2\" to the same name, \"same\"",
-            "import @badconfig @base.zip | adapter_config.json is no JSON, or was cut short",
+            "import @badconfig @base.zip | adapter_config.json is not JSON, or was cut short",
             "import @cut @base.zip | cut/adapter_model.safetensors",
-            "import @adalora @base.zip | peft_type is \"ADALORA\"; LORA is supported",
+            "import @adalora @base.zip | peft_type is \"ADALORA\"; only LORA is supported",
             "inspect @spam --base @graph.zip | Match the names with dl4j-lora import and --rename",
             "combine @spam @foreign | Combine adapters of the same base",
             "combine @spam @dora | Merge it into a network with dl4j-lora merge",
@@ -157,7 +157,7 @@ class WordingTest {
 
         assertThat(shell.run("merge", "@base.zip", "@spam", "-o", "/proc/x")).isEqualTo(1);
 
-        assertThat(shell.err()).contains("Cannot write /proc/x: no file can be made in its folder").doesNotContain(".tmp");
+        assertThat(shell.err()).contains("Cannot write /proc/x: no file can be created in its folder").doesNotContain(".tmp");
     }
 
     @ParameterizedTest
@@ -165,8 +165,8 @@ class WordingTest {
             "Layer \"a\": give this layer a smaller one with LoRAConfig's override(\"a\", o -> o.rank(6)) | "
                     + "Layer \"a\": give a smaller one with --rank",
             "It moved. Attach a copy of it with LoRA.attach, or adapt with LoRAConfig.copyBase(true). | It moved.",
-            "No. To load what there is: LoRAAdapter.loader().strict(false) | "
-                    + "No. To take what there is: dl4j-lora import with --lenient",
+            "No. To load only complete layers: LoRAAdapter.loader().strict(false) | "
+                    + "No. To take only complete layers: dl4j-lora import with --lenient",
             "No. Leave this layer out with exclude(\"out\"), or choose plain LoRA | "
                     + "No. Leave this layer out with --exclude \"out\", or choose plain LoRA",
             "/home/me (old)/a(1).zip does not exist. Check the name | /home/me (old)/a(1).zip does not exist. Check the name"})
