@@ -102,8 +102,8 @@ class AdapterSaverTest {
         adapter.save(folder);
         byte[] whole = zip("");
 
-        refused(new byte[0], "is no zip");
-        refused("no zip".getBytes(), "is no zip");
+        refused(new byte[0], "is not a zip");
+        refused("no zip".getBytes(), "is not a zip");
         refused(zip("", "a/adapter_config.json"), "two files adapter_config.json");
         refused(java.util.Arrays.copyOf(whole, whole.length / 2), "");
         Files.delete(folder.resolve(AdapterFiles.TENSORS));

@@ -34,7 +34,7 @@ class AllOrNothingTest {
         applyingChangesNothing(both, LoRA.apply(base, LoRAConfig.builder().rank(2).targets("fc.*", "out").build()),
                 "missing in the adapter [out]", "surplus in it []");
         applyingChangesNothing(both, LoRA.apply(base, LoRAConfig.builder().rank(2).trainable("out").build()),
-                "fully trained", "missing in the adapter [out]");
+                "layers trained in full", "missing in the adapter [out]");
     }
 
     @Test
@@ -57,7 +57,7 @@ class AllOrNothingTest {
 
         assertThat(id).hasSize(64);
         applyingChangesNothing(LoRAAdapter.load(folder), kind.adapt(kind.stranger()), "\"fc1\"",
-                "made for the base weights " + id, "but the network stands on");
+                "made for the base weights " + id, "but the network has");
     }
 
     @Test

@@ -91,7 +91,7 @@ public final class SteadyFiles implements AutoCloseable {
             Thread.sleep(tries);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw new InterruptedIOException("interrupted while it waited for files to be whole");
+            throw new InterruptedIOException("interrupted while waiting for complete files");
         }
     }
 
@@ -154,7 +154,7 @@ public final class SteadyFiles implements AutoCloseable {
      */
     public SeekableByteChannel channel(Path path) throws AdapterFormatException {
         if (!has(path)) {
-            throw new AdapterFormatException(path + " does not exist or is no file");
+            throw new AdapterFormatException(path + " does not exist or is not a file");
         }
         return channels.get(path);
     }

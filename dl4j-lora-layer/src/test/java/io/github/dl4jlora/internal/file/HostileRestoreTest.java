@@ -76,7 +76,7 @@ class HostileRestoreTest extends HostileParameters {
             Zips.putZeros(zip, COEFFICIENTS, entries.get(COEFFICIENTS), 200 << 20);
         }
 
-        loadIsRefused(COEFFICIENTS, "followed by more");
+        loadIsRefused(COEFFICIENTS, "followed by surplus");
     }
 
     /** Of a checkpoint whose base is not here nobody knows how large that was: what stands in for it must cost nothing. */
@@ -196,7 +196,7 @@ class HostileRestoreTest extends HostileParameters {
     void layersThatTakeDl4jLongAreRefused() throws IOException {
         configure("{\"confs\": [" + String.join(", ", Collections.nCopies(4000,
                 "{\"layer\": {\"@class\": \"org.deeplearning4j.nn.conf.layers.DenseLayer\", \"nin\": 1, \"nout\": 1}}")) + "]}");
-        refused("of an old format");
+        refused("in an old format");
 
         configure("{\"confs\": [" + String.join(", ", Collections.nCopies(5001, "{\"layer\": {}}")) + "]}");
         refused("more than 5000 layers");

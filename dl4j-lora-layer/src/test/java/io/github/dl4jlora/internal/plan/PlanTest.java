@@ -123,7 +123,7 @@ class PlanTest {
         assertThat(all(LoRAConfig.builder(), Set.of())).containsOnlyKeys("conv", "fc1", "fc2");
         assertThat(all(LoRAConfig.builder().exclude("fc1").targets("out"), Set.of("conv"))).containsOnlyKeys("fc2", "out");
         assertThatThrownBy(() -> all(LoRAConfig.builder().exclude("conv", "fc."), Set.of())).hasMessageContainingAll(
-                "There is no layer but output layers for allTargets() to adapt that is not excluded", "targets(...)");
+                "There is no layer below the output layers to adapt that is not excluded", "targets(...)");
     }
 
     private Map<String, Set<String>> all(LoRAConfig.Builder config, Set<String> trained) {

@@ -147,7 +147,7 @@ class TargetsTest {
     @Test
     void targetsThatCannotBeMetSayWhy() {
         assertRefused(c -> c.targets("lstm/b"), "targets(\"lstm/b\") matches",
-                "lstm/b (LSTM: of its parameters [W, RW] can be adapted)");
+                "lstm/b (LSTM: only its parameters [W, RW] can be adapted)");
         assertRefused(c -> c.targets("norm/gamma"), "norm/gamma (BatchNormalization: its parameters are vectors");
         assertRefused(c -> c.targets("norm"), "\"norm\" (BatchNormalization: its parameters are vectors",
                 "[conv, lstm, both, rnn, out]");

@@ -72,8 +72,8 @@ class SpooledZipTest {
 
     @Test
     void whatIsNoZipIsRefused() {
-        refused(new ByteArrayInputStream(new byte[100]), "is no zip");
-        refused(new ByteArrayInputStream(new byte[0]), "is no zip");
+        refused(new ByteArrayInputStream(new byte[100]), "is not a zip");
+        refused(new ByteArrayInputStream(new byte[0]), "is not a zip");
     }
 
     @Test

@@ -24,7 +24,7 @@ public final class Wording {
         // Where an option does the same.
         word("or force it onto this one: adapter\\.applyTo\\(.*?ApplyOption\\.FORCE\\)", "or dl4j-lora import with --any-base");
         word("Match the module names .{0,60}keyMapper\\(\\.\\.\\.\\)", "Match the names with dl4j-lora import and --rename");
-        word("give its layers this network's with LoRAAdapter\\.loader\\(\\)\\.keyMapper\\(\\.\\.\\.\\)",
+        word("map them to this network's with LoRAAdapter\\.loader\\(\\)\\.keyMapper\\(\\.\\.\\.\\)",
                 "match them with dl4j-lora import and --rename");
         word("To load only complete layers: LoRAAdapter\\.loader\\(\\)\\.strict\\(false\\)",
                 "To take only complete layers: dl4j-lora import with --lenient");
@@ -35,7 +35,7 @@ public final class Wording {
         word("[Ll]eave (it|this layer) out with exclude\\((\"[^\"]*\")\\)", "Leave $1 out with --exclude $2");
         word("LoRAConfig: (rank|alpha|scaling)\\b", "--$1");
         word("Set it with (alpha|rank)\\((\\d+)\\)", "Set it with --$1 $2");
-        word("Narrow the pattern, use exclude\\(\\.\\.\\.\\), or take all that can be with allTargets\\(\\)",
+        word("Narrow the pattern, use exclude\\(\\.\\.\\.\\), or take all that can be adapted with allTargets\\(\\)",
                 "Narrow the pattern, or leave it out with --exclude");
         word("\\b(targets|exclude|trainable)\\((\"[^\"]*\")\\)", "--$1 $2");
         word("\\b(targets|exclude|trainable)\\(\\.\\.\\.\\)", "--$1");

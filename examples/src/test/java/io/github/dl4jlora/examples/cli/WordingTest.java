@@ -78,11 +78,11 @@ class WordingTest {
     @Test
     void adviceThatIsAnOptionHereStays() {
         assertThat(Wording.of("targets(\".*\") matches \"bn\" (BatchNormalization: its parameters are vectors; train it in full "
-                + "with trainable(...)), which cannot be adapted; here [fc] can. Narrow the pattern, use exclude(...), or take "
-                + "all that can be with allTargets()"))
+                + "with trainable(...)), which cannot be adapted; of this network, [fc] can. Narrow the pattern, use "
+                + "exclude(...), or take all that can be adapted with allTargets()"))
                 .isEqualTo("--targets \".*\" matches \"bn\" (BatchNormalization: its parameters are vectors; train it in full "
-                        + "with --trainable), which cannot be adapted; here [fc] can. Narrow the pattern, or leave it out with "
-                        + "--exclude");
+                        + "with --trainable), which cannot be adapted; of this network, [fc] can. Narrow the pattern, or leave "
+                        + "it out with --exclude");
     }
 
     @ParameterizedTest(name = "{0}")

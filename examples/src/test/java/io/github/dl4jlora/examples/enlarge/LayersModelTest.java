@@ -130,7 +130,7 @@ class LayersModelTest {
             "\"shape\": [3, 3, 12, 8] | \"shape\": [3, -3, 12, 8] | the shape is",
             "\"dtype\": \"float32\", \"shape\" | \"dtype\": \"uint8\", \"shape\" | only float32 that is not quantised",
             "\"name\": \"second/bias\" | \"name\": \"first/bias\" | two weights of name",
-            "{\"format\" | {{\"format\" | is no JSON, or damaged"})
+            "{\"format\" | {{\"format\" | is not JSON, or is damaged"})
     void whatIsNotUnderstoodIsNamed(String found, String changed, String message) throws IOException {
         Path file = TinyLayersModel.write(folder).resolve(LayersFiles.MODEL);
         String text = Files.readString(file);
