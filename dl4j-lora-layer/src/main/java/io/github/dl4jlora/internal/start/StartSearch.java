@@ -255,7 +255,7 @@ public final class StartSearch {
                     + config.rankBudget() + ") cannot distribute ranks. Check the data, and what the base computes from it");
         }
         if (given < config.rankBudget()) {
-            LOG.warn("rankBudget({}): the inputs of all layers vary in only {} directions in all, so the ranks add up to that",
+            LOG.warn("rankBudget({}): the inputs of all layers vary in only {} directions in total, so the ranks add up to that",
                     config.rankBudget(), given);
         }
         List<String> none = new ArrayList<>();

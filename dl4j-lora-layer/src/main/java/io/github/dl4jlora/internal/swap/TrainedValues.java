@@ -165,7 +165,7 @@ final class TrainedValues {
                 .filter(name -> !values.containsKey(name) && !name.tensor().endsWith(Biases.SUFFIX)).forEach(missing -> {
             // PyTorch would compute with the base's value there.
             if (!isBase(place, shaped)) {
-                throw untied(first.getKey(), missing, "the adapter has a new value for the first alone");
+                throw untied(first.getKey(), missing, "the adapter has a new value only for the first");
             }
         });
         assign(place.layer(), first.getKey().tensor(), shaped, target);

@@ -104,7 +104,7 @@ class PlanTest {
     @Test
     void broadPatternIsRefusedOverLayersThatCannotBeAdapted() {
         assertRefused(c -> c.targets(".*"), "targets(\".*\") matches", "\"norm\" (BatchNormalization: its parameters are vectors",
-                "\"mine\" (OwnDenseLayer: what it computes is unknown", "[conv, fc1, fc2, out]", "exclude");
+                "\"mine\" (OwnDenseLayer: it is not one of DL4J's own layers", "[conv, fc1, fc2, out]", "exclude");
         assertThat(roles(LoRAConfig.builder().targets(".*").exclude("norm|mine"))).contains(entry("out", Role.ADAPT),
                 entry("conv", Role.ADAPT));
     }

@@ -44,7 +44,7 @@ class MessagesTest {
     @CsvSource(delimiter = '|', value = {
             "inspect @none.zip | none.zip does not exist",
             "inspect @cut.zip | cut.zip is truncated",
-            "inspect @text.zip | text.zip is truncated, damaged or no saved network",
+            "inspect @text.zip | text.zip is truncated, damaged or not a saved network",
             "inspect @spam/adapter_model.safetensors | an adapter is named by its folder",
             "merge @spam @spam -o @x | spam is a folder, but a saved network (.zip) is needed here; it holds an adapter",
             "merge @base.zip @base.zip -o @x | base.zip is a file, but an adapter is a folder",
