@@ -104,7 +104,7 @@ class AdapterSaverTest {
 
         refused(new byte[0], "is not a zip");
         refused("no zip".getBytes(), "is not a zip");
-        refused(zip("", "a/adapter_config.json"), "two files adapter_config.json");
+        refused(zip("", "a/adapter_config.json"), "two files called adapter_config.json");
         refused(java.util.Arrays.copyOf(whole, whole.length / 2), "");
         Files.delete(folder.resolve(AdapterFiles.TENSORS));
         refused(zip(""), "adapter_model.safetensors does not exist");

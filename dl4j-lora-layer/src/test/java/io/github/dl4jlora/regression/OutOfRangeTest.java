@@ -65,7 +65,7 @@ class OutOfRangeTest {
         Model half = Networks.trainedGraph(DataType.HALF, new Sgd(0.1));
 
         assertThatThrownBy(() -> Models.apply(half, config)).isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContainingAll("Layer \"fc1\"", "alpha 100000.0", "of type HALF can compute with 65504.0 at most");
+                .hasMessageContainingAll("Layer \"fc1\"", "alpha 100000.0", "of type HALF can compute with at most 65504.0");
         assertThatThrownBy(() -> LoRA.plan(half, config, 4)).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("HALF");
         assertThat(LoRA.summary(Models.apply(Networks.trainedGraph(), config)).trainableParams()).isPositive();

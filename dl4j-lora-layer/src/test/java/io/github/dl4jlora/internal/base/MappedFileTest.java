@@ -130,7 +130,7 @@ class MappedFileTest {
     @Test
     void anotherFormatOrOneWithoutEndIsRefused() {
         refused(withHeader(header().replace("\"format\":1", "\"format\":2"), 0), "it has format 2; this version reads 1");
-        refused(withHeader("[".repeat(100_000), 0), "nested more than 8 deep");
+        refused(withHeader("[".repeat(100_000), 0), "nested more than 8 levels deep");
         assertThatThrownBy(() -> open(withHeader("{}".replace("}", "\"format\":1}"), 0)))
                 .hasMessageContaining("lacks network, configuration or layers");
     }

@@ -142,7 +142,7 @@ class QuantizedStorageTest {
         FrozenWeights stored = quantized(Quantization.INT8, false);
 
         assertThatIllegalArgumentException().isThrownBy(() -> stored.quantized(Quantization.NF4, stored.form().parts()))
-                .withMessageContaining("kept as INT8 already");
+                .withMessageContaining("already kept as INT8");
         assertThatIllegalArgumentException().isThrownBy(() -> original.quantized(Quantization.NF4,
                 List.of(new Part("m", LINES, LENGTH, false)))).withMessageContaining("do not match the parameters");
     }

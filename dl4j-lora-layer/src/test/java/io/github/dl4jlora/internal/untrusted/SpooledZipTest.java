@@ -66,7 +66,7 @@ class SpooledZipTest {
 
     @Test
     void aFileOfWhichThereAreTwoIsRefused() throws IOException {
-        refused(zip("a", "folder/a"), "two files a");
+        refused(zip("a", "folder/a"), "two files called a");
         SpooledZip.of(zip("x", "folder/x"), WANTED).close();
     }
 
