@@ -120,7 +120,8 @@ class TargetsTest {
         String cure = "\"a+b\" does not match that name: quote it with Pattern.quote";
 
         assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(odd, LoRAConfig.builder().targets("fc/W").build()))
-                .withMessageContaining("targets(\"fc/W\") is both the name of a layer and that of the parameter W of layer \"fc\"");
+                .withMessageContaining("targets(\"fc/W\") is both the name of a layer and that of the parameter W of "
+                        + "layer \"fc\"");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(odd, LoRAConfig.builder().targets("a+b").build()))
                 .withMessageContaining(cure);
         assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(odd, LoRAConfig.builder().trainable("a+b").build()))
