@@ -60,7 +60,7 @@ public final class BaseSource<M extends Model> {
     private BaseSource(Assembler<M> assembler, @Nullable DataType type, Values values) {
         this.assembler = assembler;
         this.type = type == null ? DataType.FLOAT : type;
-        this.values = Objects.requireNonNull(values, "There is nobody who gives the values: they are null");
+        this.values = Objects.requireNonNull(values, "The source of the values is null");
     }
 
     /**

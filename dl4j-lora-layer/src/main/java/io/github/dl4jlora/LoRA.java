@@ -591,7 +591,7 @@ public final class LoRA {
     public static Model restore(Path path, boolean loadUpdater) throws IOException {
         refuseMapped(Objects.requireNonNull(path, "The path to restore from is null"));
         if (isSelfContained(path)) {
-            throw new IOException(path + " was written by LoRA.save: read it with LoRA.load, which has its weights too");
+            throw new IOException(path + " was written by LoRA.save: read it with LoRA.load, which also reads its base");
         }
         return Adaptation.restored(ModelZip.restore(path.toFile(), loadUpdater));
     }
@@ -663,8 +663,8 @@ public final class LoRA {
 
     private static void requireQuantized(LoRAConfig config, String asItIs) {
         if (config == null || config.quantization() == null) {
-            throw new IllegalArgumentException("LoRA.loadQuantized needs a LoRAConfig that says how: "
-                    + "quantize(Quantization.INT8), for example. To keep the base as it is, " + asItIs + " and call LoRA.apply");
+            throw new IllegalArgumentException("LoRA.loadQuantized needs a LoRAConfig that sets quantize, for example "
+                    + "quantize(Quantization.INT8). To keep the base as it is, " + asItIs + " and call LoRA.apply");
         }
     }
 
@@ -693,7 +693,7 @@ public final class LoRA {
      * @throws IOException if the file is missing, truncated, damaged or of another kind
      */
     public static Model loadQuantized(Path path, Quantization scheme) throws IOException {
-        Objects.requireNonNull(scheme, "The scheme is null; Quantization.INT8, for example, is one");
+        Objects.requireNonNull(scheme, "The scheme is null; give one, for example Quantization.INT8");
         return Adaptation.freeze(stream(path), scheme);
     }
 
@@ -707,7 +707,7 @@ public final class LoRA {
      * @throws IOException as thrown by the source
      */
     public static <M extends Model> M loadQuantized(BaseSource<M> base, Quantization scheme) throws IOException {
-        Objects.requireNonNull(scheme, "The scheme is null; Quantization.INT8, for example, is one");
+        Objects.requireNonNull(scheme, "The scheme is null; give one, for example Quantization.INT8");
         return of(base, streamed -> Adaptation.freeze(streamed, scheme));
     }
 
@@ -753,8 +753,8 @@ public final class LoRA {
     public static void writeBase(Model base, Path path, @Nullable Quantization scheme, SaveOption... options)
             throws IOException {
         AtomicFile.requireNew(Objects.requireNonNull(path, "The path to write to is null"), options);
-        MappedBase.write(Adaptation.freeze(base, scheme, "Write the base that it stands on or what LoRA.merge makes of it, or "
-                + "write base and adapters with LoRA.save"), path, options);
+        MappedBase.write(Adaptation.freeze(base, scheme, "Write the base that it was adapted from, or the result of LoRA.merge, "
+                + "or write base and adapters with LoRA.save"), path, options);
     }
 
     /**

@@ -69,7 +69,7 @@ public final class LoRAMerge<M extends Model> {
      */
     public LoRAMerge<M> against(M floatBase) {
         if (floatBase == null) {
-            throw new IllegalArgumentException("against(null): give the network that was adapted, or leave against out");
+            throw new IllegalArgumentException("against(null): give the network that was adapted, or do not call against(...)");
         }
         this.original = floatBase;
         return this;

@@ -181,7 +181,7 @@ class LoRAFreezeTest {
         Model other = base(graph);
         other.params().muli(2);
         assertThatThrownBy(() -> Models.attach(LoRA.load(file), other)).isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContainingAll("Layer \"fc1\"", "other weights");
+                .hasMessageContainingAll("Layer \"fc1\"", "different weights");
     }
 
     @ParameterizedTest

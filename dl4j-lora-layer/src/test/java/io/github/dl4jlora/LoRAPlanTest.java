@@ -99,7 +99,7 @@ class LoRAPlanTest {
     void adaptedNetworksAndNoConfigurationAreRefusedAsByApply() {
         MultiLayerNetwork adapted = LoRA.apply(Networks.trainedLayers(), LoRAConfig.builder().build());
 
-        assertThatThrownBy(() -> LoRA.plan(adapted, LoRAConfig.builder().build(), BATCH)).hasMessageContaining("adapted already");
+        assertThatThrownBy(() -> LoRA.plan(adapted, LoRAConfig.builder().build(), BATCH)).hasMessageContaining("already adapted");
         assertThatThrownBy(() -> LoRA.plan(Networks.trainedLayers(), null, BATCH)).hasMessageContaining("LoRAConfig is null");
         assertThatThrownBy(() -> LoRA.plan(null, LoRAConfig.builder().build(), BATCH)).hasMessageContaining("network is null");
     }
@@ -167,7 +167,8 @@ class LoRAPlanTest {
     @Test
     void anEmptyBatchIsRefused() {
         assertThatThrownBy(() -> LoRA.plan(Networks.trainedLayers(), LoRAConfig.builder().build(), 0))
-                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("A batch of 0 examples: give at least 1");
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("The batch has 0 examples, but must have at least 1");
     }
 
     @Test
@@ -177,7 +178,7 @@ class LoRAPlanTest {
         LoRAConfig config = LoRAConfig.builder().allTargets().rank(2).build();
 
         assertThatThrownBy(() -> LoRA.plan(images, config, BATCH)).isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContaining("it goes into \"layer0\" (ConvolutionLayer)")
+                .hasMessageContaining("that feeds \"layer0\" (ConvolutionLayer)")
                 .hasMessageContaining("InputType.convolutional(height, width, channels) for images");
         assertThatThrownBy(() -> LoRA.plan(images, config, BATCH, InputType.feedForward(9))).hasMessageContaining("\"layer0\"")
                 .hasMessageContaining("Give the network's InputType");

@@ -105,7 +105,7 @@ class MergingTest {
         ComputationGraph back = ModelSerializer.restoreComputationGraph(file, true);
 
         assertThatIllegalArgumentException().isThrownBy(() -> LoRA.attach(back, Networks.trainedGraph()))
-                .withMessageContaining("\"fc1\"").withMessageContaining("other weights");
+                .withMessageContaining("\"fc1\"").withMessageContaining("different weights");
         LoRA.attach(back, LoRA.unload(partly));
 
         assertThat(back.outputSingle(INPUT)).isEqualTo(partly.outputSingle(INPUT))

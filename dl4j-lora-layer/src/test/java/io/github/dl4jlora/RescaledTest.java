@@ -274,7 +274,7 @@ class RescaledTest {
         factors.put("fc.*", 0.2);
 
         assertThatIllegalArgumentException().isThrownBy(() -> LoRA.setScale(tuned, factors)).withMessageContaining(
-                "\"fc1\" and \"fc.*\" both match fc1, which cannot be scaled by 0.5 and by 0.2");
+                "\"fc1\" and \"fc.*\" both match fc1, which cannot be scaled by both 0.5 and 0.2");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRA.setScale(tuned, Map.of("fc1", 0.5, "fc", 2.0)))
                 .withMessageContaining("setScale(\"fc\", …) matches none").withMessageContaining("[fc1, fc2, out]");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRA.setScale(base, "fc1", 2)).withMessageContaining("no adapted");

@@ -272,7 +272,7 @@ public final class Combination {
         List<Delta> biased = deltas.stream().filter(Delta::trainsBias).toList();
         if (biased.size() > 1) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": its bias was trained by " + biased.size()
-                    + " of the adapters, and biases cannot be combined. Combine adapters of which at most one has trained them");
+                    + " of the adapters, and biases cannot be combined. Choose adapters so that at most one has trained it");
         }
         List<String> forms = deltas.stream().map(Delta::storedAs).distinct().toList();
         return (biased.isEmpty() ? combined : biased.get(0).with(combined)).onStored(forms.size() == 1 ? forms.get(0) : null);
@@ -280,14 +280,14 @@ public final class Combination {
 
     private void checkSettings() {
         if (adapters.isEmpty()) {
-            throw new IllegalArgumentException("There is nothing to combine: add(adapter, weight) first");
+            throw new IllegalArgumentException("There is nothing to combine: call add(adapter, weight) first");
         }
         if (method.needsDensity() && !(density != null && density > 0 && density <= 1)) {
             throw new IllegalArgumentException(method + " needs a density above 0 and at most 1, the fraction of values to keep, "
                     + "but it is " + (density == null ? "not set" : density) + ": density(0.5), for example");
         }
         requireUse("density", density, Method::needsDensity, "");
-        requireUse("rank", rank, Method::takesRank, " A result of any method can be compressed afterwards");
+        requireUse("rank", rank, Method::takesRank, " The result of any method can be compressed afterwards");
         requireUse("majoritySign", majoritySign, Method::electsSign, "");
         if (rank != null && rank < 1) {
             throw new IllegalArgumentException("The rank is " + rank + ", but must be at least 1");
@@ -296,8 +296,8 @@ public final class Combination {
 
     private void requireUse(String setting, @Nullable Object value, Predicate<Method> usedBy, String instead) {
         if (value != null && !usedBy.test(method)) {
-            throw new IllegalArgumentException(method + " has no use for " + setting + "(" + value + "); "
-                    + Method.those(usedBy) + " have." + instead);
+            throw new IllegalArgumentException(method + " does not use " + setting + "(" + value + "); these methods do: "
+                    + Method.those(usedBy) + "." + instead);
         }
     }
 
@@ -311,8 +311,8 @@ public final class Combination {
             String which = "Layer \"" + layer + "\": adapter " + (having.get(i) + 1) + " ";
             if (delta.a().size(0) != first.a().size(0) || delta.b().size(1) != first.b().size(1)
                     || !delta.layout().isLike(first.layout())) {
-                throw new IllegalArgumentException(which + "is for " + shape(delta) + ", " + before + " for " + shape(first)
-                        + ". Combine adapters of one base");
+                throw new IllegalArgumentException(which + "is for " + shape(delta) + ", " + before + " is for " + shape(first)
+                        + ". Combine adapters of the same base");
             }
             if (delta.rank() != first.rank() && method.needsEqualRanks()) {
                 throw new IllegalArgumentException(which + "has rank " + delta.rank() + ", " + before + " has " + first.rank()
@@ -320,7 +320,7 @@ public final class Combination {
             }
             if (base != null && delta.baseId() != null && !base.equals(delta.baseId())) {
                 throw new IllegalArgumentException(which + "was made for the base weights " + delta.baseId()
-                        + ", but those before it for " + base + ". Combine adapters of one base");
+                        + ", but the adapters before it for " + base + ". Combine adapters of the same base");
             }
             base = base == null ? delta.baseId() : base;
         }

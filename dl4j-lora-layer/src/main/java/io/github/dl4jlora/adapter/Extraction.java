@@ -137,7 +137,7 @@ public final class Extraction {
 
     private void checkSettings() {
         if (rank == null && energy == null) {
-            throw new IllegalArgumentException("Neither the rank nor the energy to keep is set: rank(8), or energy(0.99), for "
+            throw new IllegalArgumentException("Neither the rank nor the energy to keep is set. Set rank(8) or energy(0.99), for "
                     + "example; energy(1) keeps everything");
         }
         if (rank != null && rank < 1) {
@@ -161,11 +161,11 @@ public final class Extraction {
     private void requireMatrix(Map<String, Delta> deltas, List<ChangedLayer> changes) {
         if (deltas.isEmpty()) {
             throw new IllegalArgumentException(changes.isEmpty()
-                    ? "The fine-tuned network has the values of the base: there is nothing to extract"
-                    : "An adapter needs a layer with A and B, but of the layers that changed, "
-                    + changes.stream().map(ChangedLayer::name).toList() + ", none "
-                    + (fullValues ? "would have them: each would be carried whole. Save the network itself, or use "
-                    + "fullValues(false)" : "has a weight matrix that changed. Save the network itself"));
+                    ? "The fine-tuned network has the same values as the base: there is nothing to extract"
+                    : "An adapter needs a layer with A and B, but the layers that changed, "
+                    + changes.stream().map(ChangedLayer::name).toList() + (fullValues
+                    ? ", would all be stored in full. Save the network itself, or use fullValues(false)"
+                    : ", have no changed weight matrix. Save the network itself"));
         }
     }
 

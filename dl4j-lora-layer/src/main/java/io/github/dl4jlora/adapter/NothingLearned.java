@@ -30,8 +30,8 @@ final class NothingLearned {
         }
         List<String> untrained = adapter.layers().stream().filter(layer -> adapter.delta(layer).changesNothing()).toList();
         if (!untrained.isEmpty()) {
-            LOG.warn("An adapter was {} whose layers {} ({} of {}) change nothing: A·B is zero there, as before training. Train "
-                    + "the network first, or leave these layers out with exclude(...)", what, untrained, untrained.size(),
+            LOG.warn("An adapter was {}, but its layers {} ({} of {}) change nothing: A·B is zero there, as before training. "
+                    + "Train the network first, or leave these layers out with exclude(...)", what, untrained, untrained.size(),
                     adapter.layers().size());
         }
     }

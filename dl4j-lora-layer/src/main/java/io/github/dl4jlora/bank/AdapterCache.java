@@ -95,8 +95,8 @@ final class AdapterCache {
     private synchronized void requireRoom(String name, boolean replaces) {
         requireOpen();
         if (!replaces && added.containsKey(name)) {
-            throw new IllegalArgumentException("The bank has an adapter \"" + name + "\" already: replace it, or remove "
-                    + "it first");
+            throw new IllegalArgumentException("The bank already has an adapter \"" + name + "\": replace it, or remove it "
+                    + "first");
         }
     }
 
@@ -112,8 +112,8 @@ final class AdapterCache {
             }
         }
         if (!found) {
-            throw comes ? new IllegalArgumentException("Adapter \"" + name + "\" came from the source, and cannot be removed "
-                    + "here: remove it there, then refresh it") : unknown(name);
+            throw comes ? new IllegalArgumentException("Adapter \"" + name + "\" came from the bank's source and cannot be "
+                    + "removed from the bank: remove it from the source, then refresh it") : unknown(name);
         }
         prune.run();
     }
@@ -163,7 +163,7 @@ final class AdapterCache {
         try {
             names.addAll(source == null ? List.of() : servable.of(source.names()));
         } catch (IOException e) {
-            throw new UncheckedIOException("The source cannot tell which adapters it has: " + e.getMessage(), e);
+            throw new UncheckedIOException("The source cannot list its adapters: " + e.getMessage(), e);
         }
         return List.copyOf(names);
     }
@@ -354,7 +354,8 @@ final class AdapterCache {
         Collection<String> known = namesOfAdded();
         String some = Few.of(known);
         return new UnknownAdapterException(name, "The bank has no adapter \"" + name + "\"" + (source == null ? "; it has " + some
-                : known.isEmpty() ? ", and neither has its source" : ", and neither has its source; added were " + some));
+                : known.isEmpty() ? ", and neither has its source" : ", and neither has its source; the adapters added are "
+                + some));
     }
 
     private synchronized void requireOpen() {

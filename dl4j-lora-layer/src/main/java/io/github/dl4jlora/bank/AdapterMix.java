@@ -59,8 +59,8 @@ public final class AdapterMix {
         Objects.requireNonNull(name, "The name of the adapter is null");
         if (name.equals(AdapterName.BASE)) {
             if (weight != 1) {
-                throw new IllegalArgumentException("The base was given the weight " + weight + ", but W counts once whatever is "
-                        + "added to it. Give the adapters weights");
+                throw new IllegalArgumentException("The base was given the weight " + weight + ", but a mix always contains W "
+                        + "once. Give weights to the adapters only");
             }
             return BASE;
         }
@@ -84,14 +84,14 @@ public final class AdapterMix {
 
     private static void add(Map<String, Double> weights, String name, double weight) {
         if (Objects.requireNonNull(name, "The name of the adapter is null").equals(AdapterName.BASE)) {
-            throw new IllegalArgumentException("\"" + name + "\" is no summand: W counts once whatever is added to it");
+            throw new IllegalArgumentException("\"" + name + "\" cannot be added to a mix: a mix always contains W once");
         }
         AdapterName.require(name);
         if (!Double.isFinite(weight)) {
             throw new IllegalArgumentException("The weight of adapter \"" + name + "\" is " + weight + ", but must be finite");
         }
         if (weights.put(name, weight) != null) {
-            throw new IllegalArgumentException("Adapter \"" + name + "\" is in the mix twice. Add its weights up");
+            throw new IllegalArgumentException("Adapter \"" + name + "\" is in the mix twice. Add up its weights");
         }
     }
 
@@ -126,12 +126,12 @@ public final class AdapterMix {
     private static double weight(String name, String text) {
         String of = "The weight of adapter \"" + AdapterName.shown(name) + "\" is \"" + AdapterName.shown(text);
         if (!WEIGHT.matcher(text).matches()) {
-            throw new IllegalArgumentException(of + "\", which is no finite decimal number. " + EXAMPLES);
+            throw new IllegalArgumentException(of + "\", which is not a finite decimal number. " + EXAMPLES);
         }
         double weight = Double.parseDouble(text);
         if (Double.isInfinite(weight) || weight == 0 && text.split("[eE]")[0].matches(".*[1-9].*")) {
-            throw new IllegalArgumentException(of + "\", which is beyond the range of double, " + Double.MIN_VALUE + " to "
-                    + Double.MAX_VALUE + (weight == 0 ? ". Write 0" : ". Write one within it"));
+            throw new IllegalArgumentException(of + "\", which is outside the range of double, " + Double.MIN_VALUE + " to "
+                    + Double.MAX_VALUE + (weight == 0 ? ". Write 0" : ". Write a number within it"));
         }
         return weight;
     }

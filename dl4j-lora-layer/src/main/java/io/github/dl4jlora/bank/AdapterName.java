@@ -84,7 +84,7 @@ public final class AdapterName {
         }
         int bytes = name.getBytes(StandardCharsets.UTF_8).length;
         if (bytes > MAX_BYTES) {
-            return "the name takes " + bytes + " bytes in UTF-8, of " + MAX_BYTES + " that it may take";
+            return "the name takes " + bytes + " bytes in UTF-8; at most " + MAX_BYTES + " are allowed";
         }
         int wrong = name.codePoints().filter(c -> !isPart(c)).findFirst().orElse(-1);
         if (wrong >= 0) {
@@ -96,14 +96,14 @@ public final class AdapterName {
         }
         int first = name.codePointAt(0);
         if (!isFirst(first)) {
-            return "the name begins with " + character(first) + ", but should with a letter, a digit or _";
+            return "the name begins with " + character(first) + ", but must begin with a letter, a digit or _";
         }
         if (!Normalizer.isNormalized(name, Normalizer.Form.NFC)) {
-            return "the name is not in Unicode's form NFC, and another folder than the name in NFC, which looks the same";
+            return "the name is not in Unicode normalization form NFC, so it names a different folder than the same name in NFC";
         }
         String upper = name.toUpperCase(Locale.ROOT);
         return upper.equals(BASE.toUpperCase(Locale.ROOT)) ? "\"" + BASE + "\" is the base without any adapter"
-                : upper.endsWith(".TMP") ? "the name ends with \".tmp\", as what a save leaves that was cut off"
+                : upper.endsWith(".TMP") ? "the name ends with \".tmp\", like the files that an interrupted save leaves behind"
                 : DEVICE.matcher(upper).matches() ? "on Windows it is the name of a device" : null;
     }
 
@@ -119,17 +119,17 @@ public final class AdapterName {
 
     private static String why(int c) {
         return switch (c) {
-            case ':' -> "which stands before a weight in a mix of adapters";
-            case '+' -> "which stands between the adapters of a mix";
-            case '/', '\\' -> "which stands between folders";
-            default -> Character.getType(c) == Character.CONTROL ? "a control character" : "which is not allowed there";
+            case ':' -> "which introduces a weight in a mix of adapters";
+            case '+' -> "which separates the adapters of a mix";
+            case '/', '\\' -> "which separates folders";
+            default -> Character.getType(c) == Character.CONTROL ? "a control character" : "which is not allowed in a name";
         };
     }
 
     private static String character(int c) {
         String code = String.format(Locale.ROOT, "U+%04X", c);
         return isPart(c) && c != ' ' || c > ' ' && c < 0x7f ? "\"" + Character.toString(c) + "\" (" + code + ")"
-                : c == ' ' ? "a blank (" + code + ")" : "the character " + code;
+                : c == ' ' ? "a space (" + code + ")" : "the character " + code;
     }
 
     /** Proposes a similar name that is allowed, if there is one. */
@@ -144,9 +144,9 @@ public final class AdapterName {
             other = "_" + other;
         }
         if (reason(other) == null && !other.chars().allMatch(c -> c == '_')) {
-            return "Call it \"" + other + "\", say";
+            return "Call it \"" + other + "\", for example";
         }
-        return "Take letters and digits, with _ - . @ = , ( ) and blanks between them, at most " + MAX_BYTES + " bytes";
+        return "Use letters and digits, with _ - . @ = , ( ) and spaces between them, at most " + MAX_BYTES + " bytes";
     }
 
     /** A stranger's text for a message: the beginning of a long one, without characters that a log or a terminal obeys. */

@@ -57,8 +57,8 @@ public final class BankRequest {
         Features features = new Features(inputs, null);
         for (INDArray input : inputs) {
             if (mixes.isEmpty() || input.size(0) != mixes.size()) {
-                throw new IllegalArgumentException("There are " + mixes.size() + " names of adapters for an input of "
-                        + input.size(0) + " rows " + Arrays.toString(input.shape()) + ": one for each row is needed");
+                throw new IllegalArgumentException("There are " + mixes.size() + " adapter names for an input of "
+                        + input.size(0) + " rows " + Arrays.toString(input.shape()) + ": give one for each row");
             }
         }
         return new BankRequest(List.copyOf(mixes), features);

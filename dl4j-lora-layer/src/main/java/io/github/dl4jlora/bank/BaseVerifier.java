@@ -44,7 +44,7 @@ final class BaseVerifier implements AutoCloseable {
             verify();
         } catch (RuntimeException | Error e) {
             // An exception would end the schedule.
-            LOG.error("{}: {}", broken == null ? "The base of a bank could not be verified" : "A bank serves no more",
+            LOG.error("{}: {}", broken == null ? "The base of a bank could not be verified" : "A bank no longer serves",
                     e.toString());
         }
     }

@@ -45,8 +45,8 @@ final class FolderSource implements AdapterSource {
     }
 
     private static String lacks(String file) {
-        return "The folder has no file " + file + ", and an adapter has one. Save the adapter again, or move the "
-                + "folder elsewhere";
+        return "The folder lacks the file " + file + ", which every adapter has. Save the adapter again, or move the folder "
+                + "elsewhere";
     }
 
     private static Optional<String> missing(Path entry) {

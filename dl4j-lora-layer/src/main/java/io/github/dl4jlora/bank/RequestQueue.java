@@ -80,7 +80,7 @@ final class RequestQueue {
         if (!admits(pending)) {
             metrics.refused(request.mixes().get(0));
             throw new BankOverloadedException("The request for \"" + request.mixes().get(0) + "\" was refused: no more than "
-                    + maxQueued + " examples may wait, and these would be more. Ask again later, or set maxQueued");
+                    + maxQueued + " examples may wait, and this request would exceed that. Ask again later, or raise maxQueued");
         }
         pending.whenComplete((outputs, failure) -> ended(pending, failure));
         try {

@@ -10,7 +10,7 @@ record BaseOptions(FrozenStorage storage, boolean copy, @Nullable URI location, 
     BaseOptions {
         if (quantization != null && storage == FrozenStorage.EMBEDDED) {
             throw new IllegalArgumentException("LoRAConfig: quantize(" + quantization + ") keeps the base outside the network's "
-                    + "vector, but the storage is EMBEDDED. Leave storage at SHARED, or quantize out");
+                    + "parameter vector, but the storage is EMBEDDED. Leave the storage at SHARED, or leave quantize out");
         }
     }
 }

@@ -16,12 +16,12 @@ record FromData(@Nullable Integer rankBudget, double rho, @Nullable Integer batc
 
     FromData {
         if (rankBudget != null && rankBudget < 1) {
-            throw new IllegalArgumentException("LoRAConfig: rankBudget is " + rankBudget + ", but is the sum of the ranks of all "
-                    + "adapted matrices and must be at least 1. Set it with rankBudget(48), for example");
+            throw new IllegalArgumentException("LoRAConfig: rankBudget is " + rankBudget + ", but must be at least 1: it is the "
+                    + "sum of the ranks of all adapted matrices. Set it with rankBudget(48), for example");
         }
         if (!(rho >= 1 && Double.isFinite(rho))) {
-            throw new IllegalArgumentException("LoRAConfig: rho of rankBudget is " + rho + ", but is how many times its rank a "
-                    + "matrix may get and must be a finite number of at least 1. Leave it out for " + RHO);
+            throw new IllegalArgumentException("LoRAConfig: rho of rankBudget is " + rho + ", but must be a finite number of at "
+                    + "least 1: a matrix may get up to rho times its rank. Leave it out for " + RHO);
         }
         if (batches != null && batches < 1) {
             throw new IllegalArgumentException("LoRAConfig: startBatches is " + batches + ", but must be at least 1. Leave it "

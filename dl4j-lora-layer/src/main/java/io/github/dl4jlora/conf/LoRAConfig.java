@@ -583,7 +583,7 @@ public final class LoRAConfig {
          * @throws IllegalArgumentException for a coefficient below 0 or NaN
          */
         public Builder l2(double coefficient) {
-            replace(coefficient, WeightDecay.class, "L2 regularization takes the place of weight decay: both make no sense");
+            replace(coefficient, WeightDecay.class, "L2 regularization replaces weight decay: using both makes no sense");
             return regularization("l2", coefficient, new L2Regularization(coefficient));
         }
 
@@ -596,7 +596,7 @@ public final class LoRAConfig {
          * @throws IllegalArgumentException for a coefficient below 0 or NaN
          */
         public Builder weightDecay(double coefficient) {
-            replace(coefficient, L2Regularization.class, "Weight decay takes the place of L2 regularization: both make no sense");
+            replace(coefficient, L2Regularization.class, "Weight decay replaces L2 regularization: using both makes no sense");
             return regularization("weightDecay", coefficient, new WeightDecay(coefficient, true));
         }
 
@@ -684,7 +684,7 @@ public final class LoRAConfig {
             }
             if (location != null && UriSecrets.mayBeIn(location)) {
                 throw new IllegalArgumentException("The base location \"" + UriSecrets.shown(location) + "\" has user info or a "
-                        + "query, which would stand in every checkpoint for all to read; leave them out, and have a "
+                        + "query, which would be readable in every checkpoint; leave them out, and let a "
                         + BaseOpener.class.getName() + " add them when the base is read");
             }
             this.baseLocation = location;

@@ -138,8 +138,8 @@ public enum LoRAInit {
 
     DoubleSupplier sampler(long nIn, long rank, Random random) {
         refuseWithoutData();
-        throw new IllegalArgumentException(this + " starts A and B together: use fill(a, b, random), or take(...) where "
-                + "it is taken from W");
+        throw new IllegalArgumentException(this + " initialises A and B together: use fill(a, b, random), or take(...) for a "
+                + "start that is taken from W");
     }
 
     private static DoubleSupplier uniform(double bound, Random random) {

@@ -57,10 +57,10 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
      * @throws IllegalArgumentException for one out of its range
      */
     public LoRASettings {
-        Objects.requireNonNull(scaling, "LoRASettings has no scaling: set one, or restore the file from a whole copy");
-        Objects.requireNonNull(loraInit, "LoRASettings has no loraInit: set one, or restore the file from a whole copy");
-        Objects.requireNonNull(variant, "LoRASettings has no variant: set one, or restore the file from a whole copy");
-        Objects.requireNonNull(engine, "LoRASettings has no engine: set one, or restore the file from a whole copy");
+        Objects.requireNonNull(scaling, "LoRASettings has no scaling: set one, or restore the file from an intact copy");
+        Objects.requireNonNull(loraInit, "LoRASettings has no loraInit: set one, or restore the file from an intact copy");
+        Objects.requireNonNull(variant, "LoRASettings has no variant: set one, or restore the file from an intact copy");
+        Objects.requireNonNull(engine, "LoRASettings has no engine: set one, or restore the file from an intact copy");
         String problem = problem(rank, alpha, scaling, loraInit, pissaIterations, loraDropout, loraPlusRatio);
         if (problem != null) {
             throw new IllegalArgumentException(problem);
@@ -76,21 +76,21 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
             return "alpha is " + alpha + ", but must be a finite number. Set it with alpha(16), for example";
         }
         if (scaling.factor(alpha, rank) == 0) {
-            return "alpha is " + alpha + ", so that A and B would neither change anything nor learn. Set it with alpha(16), "
-                    + "for example";
+            return "alpha is " + alpha + ", which makes the factor of A·B zero: A and B would neither change anything nor learn. "
+                    + "Set it with alpha(16), for example";
         }
         if (!(dropout >= 0 && dropout < 1)) {
             return "loraDropout is " + dropout
-                    + ", but is the probability of dropping an input and must be at least 0 and below 1";
+                    + ", but must be at least 0 and below 1: it is the probability of dropping an input";
         }
         if (!(ratio > 0 && Double.isFinite(ratio))) {
             return "loraPlusRatio is " + ratio + ", but must be a finite number above 0. Leave it at 1 for one learning rate";
         }
         if (init == LoRAInit.ORTHOGONAL && rank % 2 != 0) {
-            return "LoRAInit.ORTHOGONAL halves the rank, which is " + rank + ". Choose an even one";
+            return "LoRAInit.ORTHOGONAL halves the rank, which is " + rank + ". Choose an even rank";
         }
         if ((init == LoRAInit.PISSA || init == LoRAInit.LOFTQ) && !(scaling.factor(alpha, rank) > 0)) {
-            return "LoRAInit." + init + " divides by the factor of ΔW and takes the root, but the factor is "
+            return "LoRAInit." + init + " divides by the factor of ΔW and takes the square root, but the factor is "
                     + scaling.factor(alpha, rank) + ". Choose an alpha above 0";
         }
         if (iterations < 0 || iterations > MOST_PISSA_ITERATIONS) {
@@ -138,12 +138,12 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
     public void checkFit(String of, long nIn, long nOut, @Nullable IUpdater updater) {
         if (loraInit.dependsOnW() && nIn > 0 && nOut > 0 && rank > Math.min(nIn, nOut)) {
             throw new IllegalArgumentException(of + ": LoRAInit." + loraInit + " takes A and B from W [" + nIn + ", " + nOut
-                    + "], whose rank is at most " + Math.min(nIn, nOut) + ", but the adapter's is " + rank
-                    + ". Choose a smaller one");
+                    + "], whose rank is at most " + Math.min(nIn, nOut) + ", but the adapter's rank is " + rank + ". Choose a "
+                    + "smaller rank");
         }
         if (loraInit == LoRAInit.EVA && nIn > 0 && rank > nIn) {
-            throw new IllegalArgumentException(of + ": LoRAInit.EVA takes A from the directions of the inputs, of which there "
-                    + "are " + nIn + ", but the adapter's rank is " + rank + ". Choose a smaller one");
+            throw new IllegalArgumentException(of + ": LoRAInit.EVA takes A from the directions of the inputs, and there are "
+                    + "only " + nIn + ", but the adapter's rank is " + rank + ". Choose a smaller rank");
         }
         if (loraPlusRatio != 1 && updater != null && !updater.hasLearningRate()) {
             throw new IllegalArgumentException(of + ": loraPlusRatio is " + loraPlusRatio + ", but "

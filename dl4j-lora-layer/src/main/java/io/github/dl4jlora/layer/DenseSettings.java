@@ -22,12 +22,12 @@ final class DenseSettings {
         LoRASettings lora = layer.getLora();
         lora.checkFit(name, layer.getNIn(), layer.getNOut(), layer.getIUpdater());
         if (layer.declared() && lora.loraInit() == LoRAInit.LOFTQ) {
-            throw new IllegalArgumentException(name + ": LoRAInit.LOFTQ starts from what quantising loses of a base, and a layer "
-                    + "that is declared has none. Choose another start, or adapt a base with LoRA.apply.");
+            throw new IllegalArgumentException(name + ": LoRAInit.LOFTQ starts from the quantisation error of a base, and a "
+                    + "declared layer has no base. Choose another start, or adapt a base with LoRA.apply.");
         }
         if (layer.declared() && lora.loraInit().needsData()) {
             throw new IllegalArgumentException(name + ": LoRAInit." + lora.loraInit() + " starts from data that goes through a "
-                    + "base, and a layer that is declared has none. Choose another start, or adapt a base with LoRA.apply(base, "
+                    + "base, and a declared layer has no base. Choose another start, or adapt a base with LoRA.apply(base, "
                     + "config, data).");
         }
         if (lora.trainBias() && !layer.hasBias()) {

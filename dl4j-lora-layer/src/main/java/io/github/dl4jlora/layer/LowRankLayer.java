@@ -337,7 +337,7 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
             LoRAInit init = layer.lora.loraInit();
             if (init.dependsOnW() || init.needsData()) {
                 throw new IllegalArgumentException(Named.layer(getLayerName()) + ": LoRAInit." + init
-                        + " is taken from W or from data, which a lone low-rank path has not. Use another start or a "
+                        + " is taken from W or from data, and a LowRankLayer alone has neither. Use another start or a "
                         + "LoRADenseLayer.");
             }
             return layer;

@@ -68,14 +68,14 @@ final class Diagnosis {
         if (ThreadConflict.isOn()) {
             settle = true;
             timed("ND4J's loops (" + counts.openMp() + " threads) and BLAS (" + counts.blas() + ") spin against each other.",
-                    "Threads.settle() as the first line of main, or the environment variable OMP_WAIT_POLICY=passive");
+                    "call Threads.settle() in the first line of main, or set OMP_WAIT_POLICY=passive in the environment");
         }
         if (counts.blas() < ThreadCounts.cores()) {
             settle = true;
             jvm.without("OMP_NUM_THREADS").without("OPENBLAS_NUM_THREADS");
             timed("BLAS computes on " + counts.blas() + " of " + ThreadCounts.cores() + " cores.",
-                    (openMp == null ? "no OPENBLAS_NUM_THREADS" : "no OMP_NUM_THREADS=" + openMp)
-                            + " in the environment, and Threads.settle() as the first line of main");
+                    (openMp == null ? "remove OPENBLAS_NUM_THREADS" : "remove OMP_NUM_THREADS=" + openMp) + " from the "
+                            + "environment, and call Threads.settle() in the first line of main");
         }
     }
 
@@ -87,12 +87,12 @@ final class Diagnosis {
         if (onOneThread[widest] < (1 - COMPANY) * floors[widest]) {
             List<String> costs = new ArrayList<>();
             for (int i = 0; i < floors.length; i++) {
-                costs.add(String.format(Locale.ROOT, "%.2f ms for the products of a step %d wide, on one thread %.2f", floors[i],
-                        StepProbe.WIDTHS[i], onOneThread[i]));
+                costs.add(String.format(Locale.ROOT, "%.2f ms for the products of a step %d wide, %.2f ms on one thread",
+                        floors[i], StepProbe.WIDTHS[i], onOneThread[i]));
             }
             findings.add(new Doctor.Finding("BLAS on " + counts.blas()
                     + " threads is slower than on one: something else computes on these cores.", String.join("; ", costs),
-                    "end what else computes; where it must, OMP_NUM_THREADS=1 in the environment"));
+                    "stop the other programs; if they must run, set OMP_NUM_THREADS=1 in the environment"));
         }
     }
 
@@ -100,8 +100,8 @@ final class Diagnosis {
         if (Pointer.maxPhysicalBytes() > 0) {
             jvm.property(PHYSICAL, "0");
             timed("maxphysicalbytes is set: JavaCPP asks the system for the process's size at each allocation.",
-                    "Threads.settle() as the first line of main, which has a thread look now and then; java -D" + PHYSICAL
-                            + "=0 alone leaves ND4J's arrays without a bound");
+                    "call Threads.settle() in the first line of main, which has a thread check the size now and then; java -D"
+                            + PHYSICAL + "=0 alone leaves ND4J's arrays without a limit");
         }
     }
 
@@ -112,8 +112,9 @@ final class Diagnosis {
         if (chosen == Processor.Vectors.UNKNOWN || chosen.compareTo(processor.vectors()) >= 0) {
             return;
         }
-        String what = "OpenBLAS computes with " + chosen + " (" + kernel + "), the processor has " + processor.vectors() + ".";
-        String unset = "no " + CORE_TYPE + "=" + forced + " in the environment";
+        String what = "OpenBLAS computes with " + chosen + " (" + kernel + "), but the processor has " + processor.vectors()
+                + ".";
+        String unset = "remove " + CORE_TYPE + "=" + forced + " from the environment";
         String other = CORE_TYPE + "=" + processor.vectors().anyKernel();
         if (forced != null && !isOld()) {
             jvm.without(CORE_TYPE);
@@ -121,8 +122,8 @@ final class Diagnosis {
             return;
         }
         jvm.variable(CORE_TYPE, processor.vectors().anyKernel());
-        timed(what, isOld() ? "a newer OpenBLAS, " + NEWER + " with its natives" + (forced == null ? "" : ", and " + unset)
-                + "; or " + other + ", which is what was measured" : other + " in the environment");
+        timed(what, isOld() ? "use a newer OpenBLAS, " + NEWER + " with its natives" + (forced == null ? "" : ", and " + unset)
+                + "; or set " + other + ", which is what was measured" : "set " + other + " in the environment");
     }
 
     private static boolean isOld() {
@@ -138,27 +139,28 @@ final class Diagnosis {
                         || option.startsWith("-XX:MaxRAM"));
         long heap = Runtime.getRuntime().maxMemory();
         long bound = MemoryBound.ofProcess();
-        String example = "java -Xmx" + (machine >> 33) + "g -Dorg.bytedeco.javacpp.maxbytes=" + (machine >> 32) + "g, say";
+        String example = "for example java -Xmx" + (machine >> 33) + "g -Dorg.bytedeco.javacpp.maxbytes=" + (machine >> 32) + "g";
         if (machine >> 33 == 0) {
-            example = "java -Xmx512m -Dorg.bytedeco.javacpp.maxbytes=1g, say";
+            example = "for example java -Xmx512m -Dorg.bytedeco.javacpp.maxbytes=1g";
         }
         if (!bounded) {
-            findings.add(new Doctor.Finding("The heap has no bound of yours.",
-                    "no time; memory, since ND4J's arrays wait for the collector: up to " + Doctor.mebibytes(heap)
+            findings.add(new Doctor.Finding("No limit is set for the heap.",
+                    "no time, but memory, because ND4J's arrays wait for the garbage collector: up to " + Doctor.mebibytes(heap)
                             + " of heap, and a process "
-                            + (bound == 0 ? "without a bound" : "of " + Doctor.mebibytes(bound)) + ", of "
+                            + (bound == 0 ? "without a limit" : "of up to " + Doctor.mebibytes(bound)) + ", on a machine with "
                             + Doctor.mebibytes(machine), example));
         } else if (bound == 0) {
-            findings.add(new Doctor.Finding("Nothing bounds ND4J's arrays: maxphysicalbytes is 0.",
-                    "no time; the system may kill the process", "no -D" + PHYSICAL + "=0: Threads.settle() sets it and has a "
-                            + "thread look instead"));
+            findings.add(new Doctor.Finding("Nothing limits ND4J's arrays: maxphysicalbytes is 0.",
+                    "no time; the system may kill the process", "remove -D" + PHYSICAL + "=0: Threads.settle() sets it and has a "
+                            + "thread check the size instead"));
         } else if (bound - heap < LITTLE) {
-            findings.add(new Doctor.Finding("The process is held to " + Doctor.mebibytes(bound) + ", of which ND4J's arrays have "
-                    + "what the heap leaves.", "a collection at each step, and in the end an OutOfMemoryError, once networks and "
-                    + "batches need more; not measured", "java -Dorg.bytedeco.javacpp.maxbytes=2g, say"));
+            findings.add(new Doctor.Finding("The process is limited to " + Doctor.mebibytes(bound) + ", and ND4J's arrays get "
+                    + "what the heap leaves.", "a garbage collection at each step, and finally an OutOfMemoryError, once "
+                    + "networks and batches need more; not measured", "for example java -Dorg.bytedeco.javacpp.maxbytes=2g"));
         } else if (bound > machine) {
             findings.add(new Doctor.Finding("The process may grow to " + Doctor.mebibytes(bound)
-                    + ", maxbytes and three times the heap; the machine or container has " + Doctor.mebibytes(machine) + ".",
+                    + " (maxbytes and three times the heap); the machine or container has only " + Doctor.mebibytes(machine)
+                    + ".",
                     "no time; the system may kill the process", example));
         }
     }
@@ -172,7 +174,7 @@ final class Diagnosis {
     private void timed(String what, String remedy) {
         Optional<double[]> after = jvm.run(StepProbe.class.getName(), settle ? StepProbe.SETTLED : "as it is", StepProbe.ANSWER,
                 PATIENCE_SECONDS).map(line -> Arrays.stream(line.split(" ")).mapToDouble(Double::parseDouble).toArray());
-        String costs = after.map(this::costs).orElse("not measured: no other JVM could be asked");
+        String costs = after.map(this::costs).orElse("not measured: the other JVM gave no answer");
         findings.add(new Doctor.Finding(what, costs, remedy));
         after.ifPresent(steps -> before = steps);
     }

@@ -43,7 +43,7 @@ public final class Doctor {
     private Doctor() {
         if (!Nd4j.getBackend().getEnvironment().isCPU()) {
             String backend = Nd4j.getBackend().getClass().getSimpleName();
-            lines.put("backend", backend + ": this report is about ND4J's CPU backend alone");
+            lines.put("backend", backend + ": this report only covers ND4J's CPU backend");
             values.put("backend", backend);
             findings = List.of();
             return;
@@ -121,7 +121,7 @@ public final class Doctor {
     }
 
     private static String bound(long bytes) {
-        return bytes == 0 ? "without a bound" : "up to " + mebibytes(bytes);
+        return bytes == 0 ? "without a limit" : "up to " + mebibytes(bytes);
     }
 
     static String mebibytes(long bytes) {
@@ -142,7 +142,7 @@ public final class Doctor {
         for (int i = 0; i < steps.length; i++) {
             int width = StepProbe.WIDTHS[i];
             lines.put("step " + width, String.format(Locale.ROOT,
-                    "%.2f ms, LoRA on three layers %d wide, batch 32; their products alone %.2f", steps[i], width, floors[i]));
+                    "%.2f ms, LoRA on three layers %d wide, batch 32; their products alone %.2f ms", steps[i], width, floors[i]));
             byWidth.add(Map.of("width", width, "millis", steps[i], "productsMillis", floors[i],
                     "productsOnOneThreadMillis", onOneThread[i]));
         }
@@ -151,7 +151,7 @@ public final class Doctor {
     }
 
     private static String estimate(Processor processor, double peak) {
-        return String.format(Locale.ROOT, "about %.0f: %d cores x %.1f GHz as in /proc/cpuinfo x %d a cycle (two units of %s); "
+        return String.format(Locale.ROOT, "about %.0f: %d cores x %.1f GHz as in /proc/cpuinfo x %d per cycle (two units of %s); "
                 + "a turbo clock gives more", peak, ThreadCounts.cores(), processor.gigahertz().getAsDouble(),
                 processor.vectors().flopsPerCycle(), processor.vectors());
     }

@@ -112,7 +112,7 @@ public final class Threads {
         tellOfThreads(variables, late, team == null ? "" : ", and a team of " + counts.master() + " that rests");
         tellOfMemory(free);
         if (System.getenv(MALLOC) == null && NativeLibraries.giveBackBlocksFrom(LARGE_BLOCK)) {
-            words.add("C's allocator gives blocks of 1 MiB and more back to the system when they are freed.");
+            words.add("The C allocator returns blocks of 1 MiB and more to the system when they are freed.");
         }
     }
 
@@ -137,9 +137,9 @@ public final class Threads {
     private void tellOfThreads(Map<String, String> variables, Optional<String> late, String resting) {
         ThreadCounts after = ThreadCounts.now();
         words.add("Threads settled: BLAS on " + after.blas() + ", ND4J's own loops on " + after.openMp() + ", "
-                + (variables.containsKey(WAITING) ? "nobody spins." : "waiting as OMP_WAIT_POLICY says."));
-        words.add(late.map(why -> "In the process, since " + why + ": thread counts" + resting + ".")
-                .orElseGet(() -> "In the environment of ND4J's native code: " + listed(variables) + "."));
+                + (variables.containsKey(WAITING) ? "no thread spins." : "waiting as OMP_WAIT_POLICY says."));
+        words.add(late.map(why -> "Set in the process, because " + why + ": thread counts" + resting + ".")
+                .orElseGet(() -> "Set in the environment of ND4J's native code: " + listed(variables) + "."));
         List<String> said = Stream.of(WAITING, OPEN_MP, BLAS).filter(name -> System.getenv(name) != null)
                 .map(name -> name + "=" + System.getenv(name)).toList();
         if (!said.isEmpty()) {
@@ -168,12 +168,13 @@ public final class Threads {
                 MemoryBound.watch(bound);
             }
             words.add("maxphysicalbytes=0: JavaCPP does not ask the system for the process's size at each allocation. "
-                    + (bound == 0 ? "Without a bound, as maxbytes=0 says." : "A thread does, and has the collector run above "
+                    + (bound == 0 ? "There is no limit, as maxbytes=0 says." : "A thread does, and runs the garbage collector "
+                    + "above "
                     + Doctor.mebibytes(bound) + "."));
         } else {
             System.clearProperty(PHYSICAL.get(0));
-            words.add("Too late for maxphysicalbytes=0, without which narrow layers take longer: call "
-                    + "Threads.settle() before anything of ND4J.");
+            words.add("Too late for maxphysicalbytes=0, without which narrow layers take longer: call Threads.settle() before "
+                    + "any use of ND4J.");
         }
     }
 
@@ -193,7 +194,7 @@ public final class Threads {
                 ThreadConflict.settled(false);
             }
             present = null;
-            words.add("Undone, but for what native code read when it was loaded.");
+            words.add("Undone, except for what native code read when it was loaded.");
         }
     }
 

@@ -59,7 +59,7 @@ public record LoRAPlan(LoRASummary layers, long batch, Memory adapted, Memory fu
         text.append(line("adapter in a file", LoRASummary.number(adapterBytes), ""));
         if (rankBudget != null) {
             text.append("Counted with each matrix's own rank: rankBudget(").append(rankBudget)
-                    .append(") shares ranks out once data is given.");
+                    .append(") redistributes the ranks once data is given.");
         }
         return text.toString().stripTrailing();
     }

@@ -182,8 +182,8 @@ public final class Advisor {
         double flat = values[values.length - 1] / values[0];
         if (use.directions() > 1 && use.needed() == use.directions() && flat >= FLAT) {
             evidence.put("weakest beside the strongest", flat);
-            found.add(new LoRAAdvice(Kind.RANK_CUT_OFF, layer, "Every direction that the rank allows is used, none of them "
-                    + "little", evidence));
+            found.add(new LoRAAdvice(Kind.RANK_CUT_OFF, layer, "Every direction that the rank allows is used substantially",
+                    evidence));
         }
     }
 
@@ -194,7 +194,7 @@ public final class Advisor {
         if (!start.layers().contains(layer) || start.rank(layer) != adapter.rank(layer)) {
             throw new IllegalArgumentException(layer + ": the adapter's rank is " + adapter.rank(layer) + ", but start(...) has "
                     + (start.layers().contains(layer) ? "rank " + start.rank(layer) : "only the layers " + start.layers())
-                    + ". Give what LoRAAdapter.of(network) was before this training, or leave start out");
+                    + ". Give the LoRAAdapter.of(network) from before this training, or leave start out");
         }
         INDArray before = ContentAccess.of(start).delta(layer).a();
         double size = before.norm2Number().doubleValue();
@@ -217,7 +217,7 @@ public final class Advisor {
             }
             if (sorted.length >= LAYERS && move < HARDLY * median) {
                 evidence.put("median of the layers", median);
-                found.add(new LoRAAdvice(Kind.HARDLY_MOVED, layer, "The layer hardly moved beside the others", evidence));
+                found.add(new LoRAAdvice(Kind.HARDLY_MOVED, layer, "The layer hardly moved compared with the others", evidence));
             }
         });
     }

@@ -217,11 +217,11 @@ public final class LearningRateSweep {
         }
         if (points < 2 || steps < 1) {
             throw new IllegalArgumentException(NAME + " has " + points + " points of " + steps + " steps, but needs at least 2 "
-                    + "of at least 1: points(16).steps(30), for example");
+                    + "points of at least 1 step: points(16).steps(30), for example");
         }
         if (heldOut != null && !heldOut.resetSupported()) {
             throw new IllegalArgumentException(NAME + " evaluates each rate on the same data, but " + heldOut.getClass()
-                    .getSimpleName() + " cannot be reset. Give evaluateOn(...) an iterator that can, or none");
+                    .getSimpleName() + " cannot be reset. Give evaluateOn(...) an iterator that can be reset, or leave it out");
         }
     }
 

@@ -65,8 +65,8 @@ public record LearningRates(List<Point> points, double untrained, int steps, boo
     public Point best() {
         return lowest().orElseThrow(() -> new IllegalStateException("No rate from " + figure(points.get(0).rate) + " to "
                 + figure(points.get(points.size() - 1).rate) + " made the loss smaller in " + steps + " steps than the "
-                + figure(untrained) + " that it is without training: try other rates with from(...) and to(...), more steps(...),"
-                + " and look whether a gradient reaches what trains"));
+                + figure(untrained) + " of the untrained network: try other rates with from(...) and to(...), or more "
+                + "steps(...), and check that a gradient reaches the trained parameters"));
     }
 
     /**

@@ -34,13 +34,13 @@ public record LoRAAdvice(Kind kind, Optional<String> layer, String finding, Map<
         UNTRAINED("Look for what keeps the gradient away: a layer above that is frozen or dead, a mask, a learning rate of 0. Or "
                 + "leave the layer out with exclude(...)."),
         /** B learned, A did not. */
-        A_UNMOVED("Lower loraPlusRatio, or raise the learning rate. Where A is to stay as it is, FrozenALoRA says so and saves "
+        A_UNMOVED("Lower loraPlusRatio, or raise the learning rate. If A is meant to stay as it is, use FrozenALoRA, which saves "
                 + "its gradient."),
         /** ΔW is far smaller, relative to W, than in the other layers. */
         HARDLY_MOVED("Leave the layer out with exclude(...), or raise its alpha with override(...), and see whether that "
                 + "matters."),
         /** ΔW is far larger than W. */
-        LARGE_CHANGE("If what the base could do still counts, lower the learning rate or alpha."),
+        LARGE_CHANGE("If the network should still do what the base could, lower the learning rate or alpha."),
         /** A smaller rank holds nearly all of ΔW. */
         RANK_WASTED("compressToEnergy(0.99) makes the adapter smaller as it is; next time a smaller rank may do."),
         /** ΔW needs all directions that its rank allows. */

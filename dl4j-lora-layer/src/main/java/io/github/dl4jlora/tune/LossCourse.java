@@ -72,7 +72,8 @@ final class LossCourse {
         evidence.put("loss at the end", end);
         if (isAtChance(end) && (!isAtChance(start) || largestMove.orElse(0) > FAR)) {
             evidence.put("of a network that knows nothing", chance.getAsDouble());
-            found.add(new LoRAAdvice(Kind.RATE_TOO_HIGH, null, "The loss ended where a network that knows nothing is", evidence));
+            found.add(new LoRAAdvice(Kind.RATE_TOO_HIGH, null, "The loss ended at that of a network that knows nothing",
+                    evidence));
         } else if (end > start || end > left && end > ROSE * lowest) {
             evidence.put("at its lowest", lowest);
             found.add(new LoRAAdvice(Kind.RATE_TOO_HIGH, null, "The loss fell, then rose", evidence));
@@ -82,7 +83,7 @@ final class LossCourse {
         } else if (end > left && quarter(3) < FALLING * quarter(2)) {
             evidence.put("in the last quarter", quarter(3));
             evidence.put("in the one before", quarter(2));
-            found.add(new LoRAAdvice(Kind.RATE_TOO_LOW, null, "The loss was falling still when training ended", evidence));
+            found.add(new LoRAAdvice(Kind.RATE_TOO_LOW, null, "The loss was still falling when training ended", evidence));
         }
     }
 

@@ -21,7 +21,7 @@ public record RankUse(int rank, int directions, int needed, boolean trained) {
     /** The share of ‖ΔW‖² that a rank must keep to be enough. At most √(1 − 0.99) of ‖ΔW‖ is then lost, a tenth. */
     public static final double NEARLY_ALL = 0.99;
     /** Says what percentages of a change are, for readers who do not have this page. */
-    public static final String MEANING = "Shares of a change are of its sum of squares, the square of its norm.";
+    public static final String MEANING = "Shares of a change are shares of its sum of squares, the square of its norm.";
 
     /**
      * The rank use of each layer, in the adapter's order.

@@ -88,7 +88,7 @@ final class TrainingCopy implements AutoCloseable {
                     state.getLayer().getConfig().getLayerName() + " ("
                             + block.getGradientUpdater().getConfig().getClass().getSimpleName() + ")")));
             close();
-            throw new IllegalArgumentException(what + " needs a network with something that learns at a rate, but "
+            throw new IllegalArgumentException(what + " needs a network that trains with a learning rate, but "
                     + (updaters.isEmpty() ? "nothing in this one trains" : "this one has " + String.join(", ", updaters))
                     + ". Give it an updater with a learning rate, such as Adam, and do not freeze all of it: LoRA.apply(base, "
                     + "LoRAConfig.builder().updater(new Adam(1e-3)).build())");

@@ -130,7 +130,7 @@ final class Matrices {
         long most = Math.min(w.size(0), w.size(1));
         if (rank > most) {
             throw new IllegalArgumentException(start + " takes A and B from W [" + w.size(0) + ", " + w.size(1)
-                    + "], whose rank is at most " + most + ", but the adapter's rank is " + rank + ". Choose a smaller one");
+                    + "], whose rank is at most " + most + ", but the adapter's rank is " + rank + ". Choose a smaller rank");
         }
     }
 }

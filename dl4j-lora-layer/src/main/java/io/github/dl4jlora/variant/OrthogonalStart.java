@@ -30,7 +30,7 @@ public final class OrthogonalStart {
         int rank = Math.toIntExact(a.size(1));
         if (rank % 2 != 0) {
             throw new IllegalArgumentException("The rank is " + rank
-                    + ", but LoRAInit.ORTHOGONAL halves it: choose an even one");
+                    + ", but LoRAInit.ORTHOGONAL halves it: choose an even rank");
         }
         double[][] q = Matrices.orthonormal(Matrices.gaussian(rank, rank, random));
         double[][] odd = new double[rank / 2][];

@@ -33,8 +33,8 @@ public final class PrincipalStart {
         Matrices.requireRank("LoRAInit.PISSA", w, rank);
         if (!(factor > 0)) {
             throw new IllegalArgumentException(
-                    "LoRAInit.PISSA divides singular values by the factor of ΔW and takes the root, but the "
-                    + "factor is " + factor + ". Choose an alpha above 0");
+                    "LoRAInit.PISSA divides singular values by the factor of ΔW and takes the square root, but the factor is "
+                            + factor + ". Choose an alpha above 0");
         }
         double[][] rows = Matrices.of(w);
         double[][] left;

@@ -49,10 +49,10 @@ final class VariantIds extends TypeIdResolverBase {
                 return found;
             }
         } catch (ClassNotFoundException | LinkageError e) {
-            throw new IOException("\"" + name + "\" names no Variant of this library, which are " + OURS.keySet()
-                    + ", and no class on the class path", e);
+            throw new IOException("\"" + name + "\" is neither a Variant of this library, which has " + OURS.keySet() + ", nor a "
+                    + "class on the class path", e);
         }
-        throw new IOException("\"" + name + "\" is a class, but no Variant");
+        throw new IOException("\"" + name + "\" is a class, but not a Variant");
     }
 
     @Override

@@ -57,7 +57,7 @@ class AdapterSaverTest {
         assertThatThrownBy(() -> adapter.saver().keyMapper(layer -> null).save(folder))
                 .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("[fc1, fc2]");
         assertThatThrownBy(() -> adapter.saver().keyMapper(layer -> "a").save(folder))
-                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("\"fc1\" and \"fc2\" to one name, \"a\"");
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("\"fc1\" and \"fc2\" to the same name, \"a\"");
         assertThat(LoRAAdapter.load(folder).layers()).containsExactly("a");
     }
 
@@ -102,9 +102,9 @@ class AdapterSaverTest {
         adapter.save(folder);
         byte[] whole = zip("");
 
-        refused(new byte[0], "is no zip");
-        refused("no zip".getBytes(), "is no zip");
-        refused(zip("", "a/adapter_config.json"), "two files adapter_config.json");
+        refused(new byte[0], "is not a zip");
+        refused("no zip".getBytes(), "is not a zip");
+        refused(zip("", "a/adapter_config.json"), "two files called adapter_config.json");
         refused(java.util.Arrays.copyOf(whole, whole.length / 2), "");
         Files.delete(folder.resolve(AdapterFiles.TENSORS));
         refused(zip(""), "adapter_model.safetensors does not exist");

@@ -130,10 +130,10 @@ class CombinationMethodsTest {
         LoRAAdapter adapter = three.get(0);
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.MAGNITUDE_PRUNE).add(adapter, 1)
                 .density(0.5).majoritySign(MajoritySign.TOTAL).build())
-                .withMessage("MAGNITUDE_PRUNE has no use for majoritySign(TOTAL); TIES, TIES_SVD, DARE_TIES, DARE_TIES_SVD "
-                        + "have.");
+                .withMessage("MAGNITUDE_PRUNE does not use majoritySign(TOTAL); these methods do: TIES, TIES_SVD, DARE_TIES, "
+                        + "DARE_TIES_SVD.");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.SVD).add(adapter, 1).density(1).build())
-                .withMessageContaining("MAGNITUDE_PRUNE_SVD have.");
+                .withMessageContaining("MAGNITUDE_PRUNE_SVD.");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.MAGNITUDE_PRUNE).add(adapter, 1).build())
                 .withMessageContaining("needs a density");
     }

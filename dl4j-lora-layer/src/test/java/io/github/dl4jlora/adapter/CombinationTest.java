@@ -249,9 +249,9 @@ class CombinationTest {
                 .isThrownBy(() -> LoRAAdapter.combine(Method.DARE_TIES).add(first, 1).density(0).build())
                 .withMessageContaining("0.0");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.CAT).add(first, 1).density(0.5).build())
-                .withMessageContaining("no use for density(0.5)");
+                .withMessageContaining("does not use density(0.5)");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.CAT).add(first, 1).rank(3).build())
-                .withMessageContaining("no use for rank(3)");
+                .withMessageContaining("does not use rank(3)");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.SVD).add(first, 1).rank(0).build())
                 .withMessageContaining("must be at least 1");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.CAT).add(first, Double.NaN))

@@ -259,11 +259,11 @@ class ExtractionTest {
 
     @Test
     void networksThatHaveNoAdapterBetweenThemAreRefused() {
-        refused(LoRAAdapter.extract(base, base.clone()).rank(1), "has the values of the base");
+        refused(LoRAAdapter.extract(base, base.clone()).rank(1), "has the same values as the base");
         ComputationGraph biasAlone = base.clone();
         biasAlone.getParam("fc1_b").addi(1);
-        refused(LoRAAdapter.extract(base, biasAlone).rank(1), "[fc1]", "none has a weight matrix that changed");
-        refused(LoRAAdapter.extract(base, biasAlone).rank(1).fullValues(true), "[fc1]", "each would be carried whole");
+        refused(LoRAAdapter.extract(base, biasAlone).rank(1), "[fc1]", "have no changed weight matrix");
+        refused(LoRAAdapter.extract(base, biasAlone).rank(1).fullValues(true), "[fc1]", "would all be stored in full");
         refused(LoRAAdapter.extract(base, LoRA.apply(base, LoRAConfig.builder().build())).rank(1),
                 "The fine-tuned network is adapted", "\"fc1\"", "LoRA.merge");
         refused(LoRAAdapter.extract(null, base).rank(1), "The base is null");

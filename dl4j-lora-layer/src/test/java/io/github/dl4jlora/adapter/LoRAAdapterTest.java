@@ -298,7 +298,7 @@ class LoRAAdapterTest {
                 StandardCharsets.ISO_8859_1);
 
         assertThatThrownBy(() -> LoRAAdapter.load(folder)).isInstanceOf(AdapterFormatException.class)
-                .hasMessageContainingAll("\"fc1\"", "alpha that is no number");
+                .hasMessageContainingAll("\"fc1\"", "alpha that is not a number");
     }
 
     private static List<String> strings(JsonNode array) {

@@ -61,7 +61,7 @@ class LoaderTest {
         Files.write(folder.resolve("adapter_model.safetensors"), AdapterFiles.safetensors(header + "}", new byte[4 * 50_001]));
 
         assertThatThrownBy(() -> LoRAAdapter.load(folder)).isInstanceOf(AdapterFormatException.class)
-                .hasMessageContaining("has 50001 tensors, and at most 50000 are read");
+                .hasMessageContaining("has 50001 tensors, but at most 50000 are read");
     }
 
     @Test

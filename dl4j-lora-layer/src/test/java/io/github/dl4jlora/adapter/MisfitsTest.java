@@ -62,7 +62,7 @@ class MisfitsTest {
                 .build()));
         MultiLayerNetwork base = images();
         String[] both = {"The adapter is for another network", "adapts [lstm.W, lstm.RW] and trains [out] in full",
-            "no such layer for [lstm.W, lstm.RW]", "what it has is [conv, bn, fc, out]", "keyMapper"};
+            "no layer for [lstm.W, lstm.RW]", "its layers are [conv, bn, fc, out]", "keyMapper"};
 
         refused(() -> LoRA.apply(base, adapter), both);
         try (AdapterBank bank = new AdapterBank(base)) {
@@ -80,7 +80,7 @@ class MisfitsTest {
         base.init();
         LoRAAdapter adapter = LoRAAdapter.of(LoRA.apply(base, LoRAConfig.builder().rank(2).trainable("head").build()));
 
-        refused(() -> LoRA.apply(images(), adapter), "no such layer for [bn, head]");
+        refused(() -> LoRA.apply(images(), adapter), "no layer for [bn, head]");
     }
 
     /** The advice is an expression that compiles, wherever the refusal comes from. */

@@ -135,9 +135,9 @@ class MixedKindsTest {
         INDArray before = pissa.params().dup();
 
         assertThatThrownBy(() -> LoRAAdapter.of(olora).applyTo(pissa)).isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContaining("\"fc1\": the adapter started from W as OLORA, but the network's as PISSA");
+                .hasMessageContaining("\"fc1\": the adapter started from W with OLORA, but the network's with PISSA");
         assertThatThrownBy(() -> LoRAAdapter.of(randomised).applyTo(pissa))
-                .hasMessageContaining("as PISSA with 4 iterations, but the network's as PISSA,");
+                .hasMessageContaining("with PISSA with 4 iterations, but the network's with PISSA,");
         assertThat(pissa.params()).isEqualTo(before);
     }
 

@@ -74,7 +74,7 @@ class NothingLearnedTest {
             assertThat(log.messages()).isEmpty();
             // If it is not after this one, DL4J no longer has layers apply their constraints once after each step.
             Models.fitSteps(tuned, 4, 5);
-            assertThat(log.messages()).singleElement().asString().contains("no gradient came to B of [fc1]");
+            assertThat(log.messages()).singleElement().asString().contains("no gradient reached B of [fc1]");
             Models.fitSteps(tuned, 5, 20);
             assertThat(log.messages()).hasSize(1);
         }

@@ -63,7 +63,7 @@ class PeftFilesTest {
             lora_alpha       | 1e999         | lora_alpha is
             lora_dropout     | 1             | lora_dropout is 1.0
             rank_pattern     | {"fc1": 4}    | has rank 4
-            rank_pattern     | {"(": 4}      | "(" is no regular expression
+            rank_pattern     | {"(": 4}      | "(" is not a regular expression
             """)
     void whatIsNotSupportedIsRefusedByName(String setting, String value, String reason) throws IOException {
         AdapterFiles.writePeft(folder, AdapterFiles.PEFT_CONFIG, new float[2][6], new float[5][2]);

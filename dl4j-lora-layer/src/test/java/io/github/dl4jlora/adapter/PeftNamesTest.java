@@ -162,11 +162,11 @@ class PeftNamesTest {
         tensors.put(PREFIX + "embed_tokens.base_layer.weight", base.getParam("0_W").add(1).dup('c'));
         write("");
         assertThatThrownBy(() -> LoRA.apply(base, LoRAAdapter.load(folder))).isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContaining("\"embed_tokens\": the adapter comes with base weights of its own");
+                .hasMessageContaining("\"embed_tokens\": the adapter comes with its own base weights");
         put("embed_tokens.base_layer.weight", 9, 4);
         write("");
         assertThatThrownBy(() -> LoRA.apply(base, LoRAAdapter.load(folder)))
-                .hasMessageContaining("[9, 4], but the network has others [7, 4]");
+                .hasMessageContaining("[9, 4], but the network has different ones [7, 4]");
     }
 
     @Test

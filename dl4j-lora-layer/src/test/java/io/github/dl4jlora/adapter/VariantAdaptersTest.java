@@ -295,9 +295,9 @@ class VariantAdaptersTest {
         Files.writeString(config, Files.readString(config).replace("\"use_dora\" : true", "\"use_dora\" : false"));
         assertThatThrownBy(() -> LoRAAdapter.load(folder))
                 .hasMessageContaining("The tensors [base_model.model.fc1.lora_magnitude_vector")
-                .hasMessageContaining("what is computed with them is not known here");
+                .hasMessageContaining("their use is neither known here");
         assertThatThrownBy(() -> LoRAAdapter.loader().strict(false).load(folder))
-                .hasMessageContaining("what is computed with them is not known here");
+                .hasMessageContaining("their use is neither known here");
     }
 
     @ParameterizedTest

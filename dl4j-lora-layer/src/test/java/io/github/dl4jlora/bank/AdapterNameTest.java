@@ -37,15 +37,16 @@ class AdapterNameTest {
 
     @ParameterizedTest
     @CsvSource(ignoreLeadingAndTrailingWhitespace = false, delimiter = '|', value = {
-        "spam:2|U+003A|weight in a mix|spam_2", "a + b|U+002B|between the adapters|a _ b",
+        "spam:2|U+003A|weight in a mix|spam_2", "a + b|U+002B|separates the adapters|a _ b",
         "a/b|U+002F|folders|a_b", "a\\b|U+005C|folders|a_b",
         "..|U+002E|Windows drops|letters", ".git|U+002E|begins with|git",
-        "-x|U+002D|begins with|x", " a|blank|begins with|a", "a |blank|ends with|a", "a.|U+002E|ends with|a",
+        "-x|U+002D|begins with|x", " a|space|begins with|a", "a |space|ends with|a", "a.|U+002E|ends with|a",
         "\u0301a|U+0301|begins with|a",
         "a\tb|U+0009|control|a_b", "a\u202eb|U+202E|not allowed|a_b", "a\ud800|U+D800|not allowed|a_",
         "a\u200db|U+200D|not allowed|a_b",
-        "a\u00a0b|U+00A0|not allowed|a_b", "u\u0308ber|NFC|looks the same|\u00fcber", "__base__|base|without any|letters",
-        "__Base__|base|without any|letters", "a.tmp|.tmp|cut off|letters", "a.TMP|.tmp|cut off|letters",
+        "a\u00a0b|U+00A0|not allowed|a_b", "u\u0308ber|NFC|names a different folder|\u00fcber",
+        "__base__|base|without any|letters",
+        "__Base__|base|without any|letters", "a.tmp|.tmp|interrupted|letters", "a.TMP|.tmp|interrupted|letters",
         "con|device|Windows|_con",
         "Aux.x|device|Windows|_Aux.x", "LPT9|device|Windows|_LPT9", "nul .txt|device|Windows|_nul .txt"})
     void othersAreRefusedWithTheCharacterAndAnother(String name, String what, String why, String remedy) {

@@ -196,7 +196,7 @@ class BankFolderTest {
                 assertThat(log.messages().stream().filter(line -> line.contains(told))).as(name).hasSize(1);
             }
             assertThat(log.messages()).hasSize(bad.size() + 2).noneMatch(line -> line.contains("hidden"))
-                    .anyMatch(line -> line.contains("\"half\"") && line.contains("no file adapter_model.safetensors"));
+                    .anyMatch(line -> line.contains("\"half\"") && line.contains("lacks the file adapter_model.safetensors"));
             for (String name : bad) {
                 if (!name.equals(AdapterBank.BASE)) {
                     assertThatThrownBy(() -> bank.output(name, input)).isInstanceOf(IllegalArgumentException.class)

@@ -213,7 +213,7 @@ class BankSourceFailuresTest extends SourceFixture {
                     .hasMessage("The bank has no adapter \"x\", and neither has its source");
             bank.add("a", GatedTanh.adapter(base, 1));
             assertThatThrownBy(() -> bank.remove("x")).isInstanceOf(UnknownAdapterException.class)
-                    .hasMessageEndingWith("added were [a]");
+                    .hasMessageEndingWith("the adapters added are [a]");
         }
     }
 

@@ -122,7 +122,7 @@ class CheckpointsAndEarlyStoppingTest {
 
     private static void refusesAStranger(Kind kind, Model restored) {
         if (kind.isShared()) {
-            assertThatThrownBy(() -> Models.attach(restored, kind.stranger())).hasMessageContaining("other weights");
+            assertThatThrownBy(() -> Models.attach(restored, kind.stranger())).hasMessageContaining("different weights");
         }
     }
 }

@@ -71,7 +71,7 @@ class ModelSerializerTest {
         Model restored = saveAndRestore(kind, adapted, true);
 
         assertThatThrownBy(() -> Models.attach(restored, kind.stranger())).isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContaining("\"fc1\"").hasMessageContaining("other weights");
+                .hasMessageContaining("\"fc1\"").hasMessageContaining("different weights");
         Models.attach(restored, base);
 
         assertThat(Models.outputs(restored)).isEqualTo(Models.outputs(adapted));

@@ -69,7 +69,7 @@ class ParallelTest {
         assertThat(Models.frozen(adapted)).isEqualTo(frozen);
         assertThat(Models.params(base)).isEqualTo(baseBefore);
         if (kind.isShared()) {
-            assertThatThrownBy(() -> Models.attach(adapted, kind.stranger())).hasMessageContaining("other weights");
+            assertThatThrownBy(() -> Models.attach(adapted, kind.stranger())).hasMessageContaining("different weights");
         }
     }
 

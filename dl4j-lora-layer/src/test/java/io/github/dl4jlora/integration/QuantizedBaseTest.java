@@ -206,6 +206,6 @@ class QuantizedBaseTest {
                 .hasMessageContainingAll("\"out\"", "against(...)", "Give the original base");
         assertThatThrownBy(() -> merge.against(LoRA.freeze(base, Quantization.INT8)).report())
                 .hasMessageContainingAll("\"fc1\"", "keeps it as INT8");
-        assertThatThrownBy(() -> merge.against(null)).hasMessageContaining("leave against out");
+        assertThatThrownBy(() -> merge.against(null)).hasMessageContaining("do not call against(...)");
     }
 }

@@ -44,7 +44,7 @@ public class DoctorTest {
         assertThat(quarrel.get("costs").asText()).contains("256 wide", "1024 wide").doesNotContain("not measured");
         assertThat(quarrel.get("remedy").asText()).contains("Threads.settle()", "OMP_WAIT_POLICY=passive");
         assertThat(findings).anyMatch(what -> what.startsWith("maxphysicalbytes is set"))
-                .anyMatch(what -> what.startsWith("The process is held to 1,024 MiB"));
+                .anyMatch(what -> what.startsWith("The process is limited to 1,024 MiB"));
         assertThat(said).allSatisfy(line -> assertThat(line.length()).isLessThanOrEqualTo(80))
                 .anyMatch(line -> line.startsWith("1. ND4J's loops")).contains("generator as it was: true")
                 .noneMatch(line -> line.contains("WARN"));
@@ -73,7 +73,7 @@ public class DoctorTest {
         if (json.get("vectors").asText().startsWith("AVX")) {
             assertThat(findings).anyMatch(what -> what.startsWith("OpenBLAS computes with SSE"));
             assertThat(json.get("findings").findValuesAsText("remedy"))
-                    .anyMatch(remedy -> remedy.contains("no OPENBLAS_CORETYPE=NEHALEM"));
+                    .anyMatch(remedy -> remedy.contains("remove OPENBLAS_CORETYPE=NEHALEM"));
         }
     }
 }

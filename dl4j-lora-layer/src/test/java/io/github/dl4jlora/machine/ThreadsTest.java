@@ -41,8 +41,8 @@ public class ThreadsTest {
     void beforeAnythingIsLoadedItSetsWhatNativeCodeReads() throws Exception {
         List<String> said = run(Map.of(), List.of(), "settle", "tell", "settle", "apply");
 
-        assertThat(said).contains("Threads settled: BLAS on " + CORES + ", ND4J's own loops on 1, nobody spins.",
-                "In the environment of ND4J's native code: OMP_WAIT_POLICY=passive, OMP_NUM_THREADS=1, OPENBLAS_NUM_THREADS="
+        assertThat(said).contains("Threads settled: BLAS on " + CORES + ", ND4J's own loops on 1, no thread spins.",
+                "Set in the environment of ND4J's native code: OMP_WAIT_POLICY=passive, OMP_NUM_THREADS=1, OPENBLAS_NUM_THREADS="
                         + CORES + ".",
                 "here: " + counts(1, 1, CORES) + ", elsewhere: " + counts(1, 1, CORES) + ", physical: 0, environment: null",
                 "again: true");
@@ -55,7 +55,7 @@ public class ThreadsTest {
 
         List<String> said = ChildJvm.runIn(Map.of(), without, List.of(), folder.resolve("log"), Settling.class, "settle", "tell");
 
-        assertThat(said).anyMatch(line -> line.startsWith("In the process, since JNA, which ND4J brings through OSHI, is not"))
+        assertThat(said).anyMatch(line -> line.startsWith("Set in the process, because JNA, which ND4J brings through OSHI, is"))
                 .anyMatch(line -> line.startsWith("here: " + counts(1, 1, CORES)) && line.contains("physical: 0"));
     }
 
@@ -71,7 +71,7 @@ public class ThreadsTest {
         assertThat(said.stream().filter(line -> line.startsWith("again: "))).containsExactly("again: false", "again: true",
                 "again: false");
         assertThat(said).anyMatch(line -> line.startsWith("Too late for maxphysicalbytes=0"))
-                .anyMatch(line -> line.startsWith("In the process, since ND4J's native code was loaded already"));
+                .anyMatch(line -> line.startsWith("Set in the process, because ND4J's native code was loaded already"));
         int master = Integer.parseInt(told.get(0).replaceAll(".*?master=(\\d+).*", "$1"));
         assertThat(said.stream().filter(line -> line.startsWith("team: "))).as("it rests, and is dismissed")
                 .containsExactly("team: 0", "team: " + (master > 1 ? master : 0), "team: 0");

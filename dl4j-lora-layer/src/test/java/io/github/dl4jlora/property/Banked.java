@@ -56,7 +56,7 @@ final class Banked {
                 try {
                     mixed = bank.outputs(request(trial, mixes))[0];
                 } catch (IllegalArgumentException e) {
-                    assertThat(e).hasMessageContaining("nobody can tell which adapter's they are");
+                    assertThat(e).hasMessageContaining("its rows cannot be assigned to adapters");
                     throw new NotApplicable("the output's rows are no examples");
                 }
                 for (int i = 0; i < examples; i++) {

@@ -178,7 +178,7 @@ class LoRAAdviceTest {
     void aLossThatIsFallingStillIsOfARateTooLow() {
         assertThat(train(config().updater(new Adam(2e-4))).advice()).singleElement().satisfies(advice -> {
             assertThat(advice.kind()).isEqualTo(Kind.RATE_TOO_LOW);
-            assertThat(advice.finding()).contains("falling still");
+            assertThat(advice.finding()).contains("still falling");
             assertThat(advice.evidence().get("in the last quarter")).isLessThan(advice.evidence().get("in the one before"));
         });
     }

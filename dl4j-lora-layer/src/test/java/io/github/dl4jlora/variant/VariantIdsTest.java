@@ -75,7 +75,7 @@ class VariantIdsTest {
     void aForeignClassIsRefusedBeforeItIsInitialised() {
         String json = json(new DoRA()).replace("\"DoRA\"", "\"" + VariantIdsTest.class.getName() + "$Evil\"");
 
-        assertThatThrownBy(() -> read(json)).hasStackTraceContaining("no Variant");
+        assertThatThrownBy(() -> read(json)).hasStackTraceContaining("not a Variant");
         assertThat(System.getProperty("dl4jlora.evil")).isNull();
     }
 

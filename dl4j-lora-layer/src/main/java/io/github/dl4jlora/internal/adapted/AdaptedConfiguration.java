@@ -156,7 +156,7 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
 
     /** {@return the path s·x·A·B of a lone parameter as a SameDiff layer} */
     default SameDiffLayer lowRankLayer() {
-        throw new UnsupportedOperationException(Named.layer(getLayerName()) + " has no path that SameDiff computes");
+        throw new UnsupportedOperationException(Named.layer(getLayerName()) + " has no low-rank path for SameDiff to compute");
     }
 
     /** {@return where each part of the adapter lies in the layer's part of the vector} */

@@ -79,7 +79,7 @@ public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("n
         double most = type == DataType.HALF ? LARGEST_HALF : Scaling.LARGEST_FACTOR;
         if (!(Math.abs(factor()) <= most)) {
             throw new IllegalArgumentException(Named.layer(layer) + ": alpha " + alpha + " makes the factor of A·B " + factor()
-                    + ", but a network of type " + type + " can compute with " + most + " at most. Choose an alpha closer to 0");
+                    + ", but a network of type " + type + " can compute with at most " + most + ". Choose an alpha closer to 0");
         }
     }
 

@@ -28,7 +28,7 @@ final class InnerProduct {
     static double of(String layer, Delta left, Delta right) {
         if (left.a().size(0) != right.a().size(0) || left.b().size(1) != right.b().size(1)) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": one adapter is for " + shape(left) + ", the other for "
-                    + shape(right) + ". Compare adapters of one base");
+                    + shape(right) + ". Compare adapters of the same base");
         }
         double product;
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
@@ -38,7 +38,7 @@ final class InnerProduct {
         }
         if (!Double.isFinite(product)) {
             throw new IllegalStateException("Layer \"" + layer + "\": an adapter's A or B holds NaN, infinity or values too "
-                    + "large to be squared. It has diverged; go back to an earlier one");
+                    + "large to be squared. The adapter has diverged; go back to an earlier one");
         }
         return product;
     }

@@ -46,9 +46,9 @@ public final class LayerUnion {
     private static void requireAllBiases(int number, AdapterContent adapter, Set<String> union) {
         List<String> missing = union.stream().filter(layer -> !adapter.deltas().containsKey(layer)).toList();
         if (!missing.isEmpty() && adapter.biasTraining() != BiasTraining.NONE) {
-            throw new IllegalArgumentException("Adapter " + number + " has trained biases, but has not the layers " + missing
-                    + ", whose biases the combined adapter would have to have as well. Combine it with adapters of its own "
-                    + "layers " + adapter.layers() + " alone, or combine adapters that were trained with bias(NONE)");
+            throw new IllegalArgumentException("Adapter " + number + " has trained biases, but lacks the layers " + missing + ", "
+                    + "whose biases the combined adapter would also need. Combine it only with adapters of its own layers "
+                    + adapter.layers() + ", or combine adapters that were trained with bias(NONE)");
         }
     }
 
@@ -63,7 +63,7 @@ public final class LayerUnion {
             adapter.trained().forEach((layer, values) -> {
                 if (trained.put(layer, values) != null) {
                     throw new IllegalArgumentException("Layer \"" + layer + "\" was trained in full by two of the adapters, "
-                            + "and whole layers cannot be combined. Combine adapters of which at most one has trained it");
+                            + "and whole layers cannot be combined. Choose adapters so that at most one has trained it");
                 }
                 adapters.forEach(other -> requireNotAdapted(layer, values.keySet(), other));
             });
@@ -80,9 +80,9 @@ public final class LayerUnion {
         List<String> names = new ArrayList<>(other.layers());
         names.addAll(other.biases().values().keySet());
         if (names.contains(layer) || parameters.stream().anyMatch(key -> names.contains(layer + "." + key))) {
-            throw new IllegalArgumentException("Layer \"" + layer + "\" was trained in full by one of the adapters, and is "
-                    + "adapted, or has its bias trained, by another, whose change belongs to the base's weights. Combine "
-                    + "adapters of which none adapts what another trains in full");
+            throw new IllegalArgumentException("Layer \"" + layer + "\" was trained in full by one of the adapters, but another "
+                    + "adapts it or trains its bias, and that change only fits the base's weights. Choose adapters so that none "
+                    + "adapts a layer that another trains in full");
         }
     }
 
@@ -96,8 +96,8 @@ public final class LayerUnion {
                 .filter(biases -> !biases.values().isEmpty()).toList();
         if (trained.size() > 1) {
             throw new IllegalArgumentException(trained.size() + " of the adapters have trained the biases of layers, such as \""
-                    + trained.get(0).values().keySet().iterator().next() + "\", and biases cannot be combined. Combine adapters "
-                    + "of which at most one has trained them");
+                    + trained.get(0).values().keySet().iterator().next() + "\", and biases cannot be combined. Choose adapters "
+                    + "so that at most one has trained biases");
         }
         return trained.isEmpty() ? Biases.NONE : trained.get(0);
     }

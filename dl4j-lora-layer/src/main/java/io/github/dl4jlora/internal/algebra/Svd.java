@@ -62,7 +62,7 @@ public final class Svd {
         INDArray wide = matrix.castTo(DataType.DOUBLE);
         if (RawValues.firstNotFinite(wide) >= 0) {
             throw new IllegalStateException("Layer \"" + layer + "\": the adapter's " + key
-                    + " holds NaN or infinity. It has diverged; go back to an earlier one");
+                    + " holds NaN or infinity. The adapter has diverged; go back to an earlier one");
         }
         return wide;
     }
@@ -102,8 +102,8 @@ public final class Svd {
      */
     public static void requireShare(String what, double energy) {
         if (!(energy > 0 && energy <= 1)) {
-            throw new IllegalArgumentException(what + " is " + energy + ", but must be above 0 and at most 1, the share of ΔW's "
-                    + "sum of squares: 0.99, for example");
+            throw new IllegalArgumentException(what + " is " + energy + ", but must be above 0 and at most 1: it is a share of "
+                    + "ΔW's sum of squares, for example 0.99");
         }
     }
 

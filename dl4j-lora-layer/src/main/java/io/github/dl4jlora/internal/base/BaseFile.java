@@ -76,8 +76,8 @@ final class BaseFile {
         boolean elsewhere = isFile(location) && String.valueOf(location.getPath()).startsWith("//");
         if (opened != null && (elsewhere
                 || Arrays.stream(opened.split(",")).noneMatch(one -> one.strip().equalsIgnoreCase(scheme)))) {
-            throw new IOException("only locations of \"" + opened + "\" are opened here. Give the network its base, or start "
-                    + "Java with -D" + SCHEMES + "=" + scheme + " if you trust the address");
+            throw new IOException("only locations of the schemes \"" + opened + "\" are opened here. Give the network its base, "
+                    + "or start Java with -D" + SCHEMES + "=" + scheme + " if you trust the address");
         }
     }
 
@@ -95,7 +95,7 @@ final class BaseFile {
         try {
             return new File(location);
         } catch (IllegalArgumentException e) {
-            throw new IOException("it is no file on this machine: " + e.getMessage() + "; write file:///folder/base.zip", e);
+            throw new IOException("it is not a file on this machine: " + e.getMessage() + "; write file:///folder/base.zip", e);
         }
     }
 
@@ -173,6 +173,6 @@ final class BaseFile {
         } catch (NumberFormatException e) {
             // Refused below, like a number that is not positive.
         }
-        throw new IOException("the system property " + property + " is \"" + value + "\"; it should be a number above 0");
+        throw new IOException("the system property " + property + " is \"" + value + "\"; it must be a number above 0");
     }
 }

@@ -63,7 +63,7 @@ public final class BaseLocation {
         FrozenWeights found = of(location, to).having(to.getId()).get(to.getId());
         if (found == null) {
             throw new IllegalStateException("The base at " + UriSecrets.shown(location) + " has no layer with the content id "
-                    + to.baseId() + (to.scheme() == null ? "" : ", or its " + to.scheme() + " form another than " + to.getId())
+                    + to.baseId() + (to.scheme() == null ? "" : " and the " + to.scheme() + " form " + to.getId())
                     + ": it is not the network that the adapter was made for");
         }
         return found;
@@ -176,7 +176,7 @@ public final class BaseLocation {
             }, claimed -> {
                 // References that find the weights here do not hash them again.
                 if (!claimed.isIntact()) {
-                    throw new IOException("the weights " + claimed.id() + " in it have other values: it is damaged");
+                    throw new IOException("the weights " + claimed.id() + " in it do not match their id: it is damaged");
                 }
                 asAsked(claimed, found);
             });

@@ -113,7 +113,7 @@ public final class FrozenWeights {
      */
     public FrozenWeights quantized(Quantization scheme, List<StoredForm.Part> parts) {
         if (storage.form() != null) {
-            throw new IllegalArgumentException("the weights are kept as " + storage.form().scheme() + " already");
+            throw new IllegalArgumentException("the weights are already kept as " + storage.form().scheme());
         }
         StoredForm form = new StoredForm(scheme, id, parts);
         INDArray values = storage.values(storage.type());
@@ -292,9 +292,9 @@ public final class FrozenWeights {
      */
     public static void requireOpen(INDArray values, @Nullable String layer) {
         if (values.wasClosed()) {
-            throw new IllegalStateException("Layer \"" + layer + "\": the base network's weights were closed. A base is for "
-                    + "inference while adapted or frozen networks stand on it: keep it open, give this network another copy "
-                    + "of it with LoRA.attach, or adapt with LoRAConfig.copyBase(true).");
+            throw new IllegalStateException("Layer \"" + layer + "\": the base network's weights were closed. A base may only be "
+                    + "used for inference while adapted or frozen networks share it: keep it open, give this network another "
+                    + "copy of it with LoRA.attach, or adapt with LoRAConfig.copyBase(true).");
         }
     }
 
@@ -334,8 +334,8 @@ public final class FrozenWeights {
 
     private static IllegalStateException moved(@Nullable String layer, String how) {
         return new IllegalStateException("Layer \"" + layer + "\": the base's weights have changed since the adapter was "
-                + "attached (" + how + "). A base is for inference while adapted or frozen networks stand on it: do not call "
-                + "fit or setParams on it. Attach a copy of the base as it was with LoRA.attach, or adapt with "
+                + "attached (" + how + "). A base may only be used for inference while adapted or frozen networks share it: do "
+                + "not call fit or setParams on it. Attach a copy of the base as it was with LoRA.attach, or adapt with "
                 + "LoRAConfig.copyBase(true).");
     }
 

@@ -89,7 +89,7 @@ public final class MappedFile {
         }
         byte[] header = JSON.writeValueAsBytes(new Header(FORMAT, network, configuration, layers));
         if (header.length > LONGEST) {
-            throw new IOException("its configuration is too long to be read again: more than " + LONGEST + " bytes");
+            throw new IOException("its configuration is too long to be read back: more than " + LONGEST + " bytes");
         }
         out.write(ByteBuffer.allocate(PREFIX).order(ByteOrder.LITTLE_ENDIAN).put(MAGIC).putLong(header.length).array());
         out.write(header);
@@ -121,8 +121,8 @@ public final class MappedFile {
 
     static void requireMappable(String layer, long bytes) {
         if (bytes > Integer.MAX_VALUE) {
-            throw new IllegalArgumentException("Layer \"" + layer + "\" has " + bytes + " bytes in one piece, and Java maps "
-                    + Integer.MAX_VALUE + " at most. Write the base in fewer bits, with Quantization.INT8 or NF4");
+            throw new IllegalArgumentException("Layer \"" + layer + "\" has " + bytes + " bytes in one piece, but Java maps at "
+                    + "most " + Integer.MAX_VALUE + ". Write the base in fewer bits, with Quantization.INT8 or NF4");
         }
     }
 
@@ -148,7 +148,7 @@ public final class MappedFile {
             }
             long length = ByteBuffer.wrap(read(channel, MAGIC.length, Long.BYTES)).order(ByteOrder.LITTLE_ENDIAN).getLong();
             if (length < 2 || length > Math.min(LONGEST, size - PREFIX)) {
-                throw new IOException("its header is said to have " + length + " bytes, of " + (size - PREFIX) + " that follow");
+                throw new IOException("its header claims " + length + " bytes, but only " + (size - PREFIX) + " follow");
             }
             Header header = header(read(channel, PREFIX, (int) length));
             long begin = MappedLayer.aligned(PREFIX + length);
@@ -171,7 +171,7 @@ public final class MappedFile {
         UntrustedJson.refuseExcess(text, DEEPEST);
         JsonNode json = JSON.readTree(text);
         if (json.path("format").asInt() != FORMAT) {
-            throw new IOException("it is of format " + json.path("format") + "; this version reads " + FORMAT);
+            throw new IOException("it has format " + json.path("format") + "; this version reads " + FORMAT);
         }
         return Objects.requireNonNull(JSON.treeToValue(json, Header.class));
     }
@@ -183,8 +183,8 @@ public final class MappedFile {
         for (MappedLayer.Section section : sections) {
             if (section.offset() < end || section.offset() % MappedLayer.ALIGNMENT != 0
                     || section.offset() > available - section.length() || section.length() > Integer.MAX_VALUE) {
-                throw new IOException("its values of " + section.length() + " bytes cannot lie at " + section.offset() + " of "
-                        + available + ", where those before them end at " + end + ": it is truncated or damaged");
+                throw new IOException(section.length() + " bytes of values are said to begin at " + section.offset() + " of "
+                        + available + ", but the values before them end at " + end + ": it is truncated or damaged");
             }
             end = section.offset() + section.length();
         }

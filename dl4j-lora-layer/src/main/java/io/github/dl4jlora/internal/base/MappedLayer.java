@@ -59,7 +59,7 @@ record MappedLayer(@JsonProperty("id") String id, @JsonProperty("signature") Str
         List<Long> lengths = new StoredWeights(signature, form, errors).lengths();
         if (!sections.stream().map(Section::length).toList().equals(lengths)) {
             throw new IllegalArgumentException("the weights " + id + " (" + signature + ") take " + lengths
-                    + " bytes, but lie in " + sections);
+                    + " bytes, but the sections are " + sections);
         }
     }
 

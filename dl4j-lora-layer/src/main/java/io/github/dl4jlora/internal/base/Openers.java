@@ -66,7 +66,7 @@ final class Openers {
                 openers.add(Class.forName(name, false, loader).asSubclass(BaseOpener.class).getConstructor().newInstance());
             } catch (ReflectiveOperationException | ClassCastException | LinkageError e) {
                 throw new IOException(OLD_NAME + " names " + name + ", which cannot be used: " + e + ". It must be a public "
-                        + "class with a constructor without parameters that implements " + BaseOpener.class.getName(), e);
+                        + "class with a public constructor without parameters and implement " + BaseOpener.class.getName(), e);
             }
         }
         return openers;

@@ -42,7 +42,7 @@ record Signature(DataType type, Map<String, long[]> shapes) {
             }
             return signature;
         } catch (IllegalArgumentException | ArithmeticException e) {
-            throw new IllegalArgumentException("\"" + text + "\" describes no layer's parameters", e);
+            throw new IllegalArgumentException("\"" + text + "\" does not describe the parameters of a layer", e);
         }
     }
 
@@ -78,7 +78,7 @@ record Signature(DataType type, Map<String, long[]> shapes) {
                 && form.parts().stream().allMatch(part ->
                 shapes.containsKey(part.key()) && part.size() == length(part.key()));
         if (!alike) {
-            throw new IllegalArgumentException("quantised weights of the parts " + form.parts() + " are not of the parameters "
+            throw new IllegalArgumentException("the quantised parts " + form.parts() + " do not match the parameters "
                     + shapes.keySet());
         }
     }

@@ -46,7 +46,8 @@ public record StoredForm(@JsonProperty("scheme") Quantization scheme, @JsonPrope
          */
         public Part {
             if (key == null || lines < 0 || length < 1 || lines > Long.MAX_VALUE / Math.max(1, length)) {
-                throw new IllegalArgumentException("a part \"" + key + "\" of " + lines + " lines of " + length + " values");
+                throw new IllegalArgumentException("a part \"" + key + "\" cannot have " + lines + " lines of "
+                        + length + " values");
             }
         }
 

@@ -103,7 +103,7 @@ public record StoredWeights(@JsonProperty("signature") String signature, @JsonPr
         }
         if (in.read() >= 0) {
             storage.discard();
-            throw new IOException("the frozen weights \"" + signature + "\" are followed by more than belongs to them");
+            throw new IOException("the frozen weights \"" + signature + "\" are followed by surplus data");
         }
         return FrozenWeights.read(storage, signature, id);
     }

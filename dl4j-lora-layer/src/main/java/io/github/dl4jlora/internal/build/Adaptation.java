@@ -160,8 +160,8 @@ public final class Adaptation {
      * @throws IllegalArgumentException for a network that is adapted, or has no parameters
      */
     public static <M extends Model> M freeze(M base, @Nullable Quantization scheme) {
-        return freeze(base, scheme, "An adapted network is of that form already, but for its adapters: use it as it is, or "
-                + "freeze what LoRA.merge makes of it");
+        return freeze(base, scheme, "Apart from its adapters, an adapted network is already frozen: use it as it is, or freeze "
+                + "the result of LoRA.merge");
     }
 
     /**

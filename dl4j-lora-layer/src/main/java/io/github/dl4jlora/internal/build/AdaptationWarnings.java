@@ -51,9 +51,8 @@ final class AdaptationWarnings {
     private static void ofRounding(Node node, AdaptedConfiguration lora, Network<?> adapted) {
         if (adapted.dataType().width() == 2 && !lora.adapted().isEmpty() && !lora.single() && !Kernels.run(lora)) {
             LOG.warn(
-                    "Layer \"{}\" ({}) runs on W + s·A·B in {}: where a change is below half a unit in the last place of a "
-                            + "weight it is lost, and with it what is learned until it is larger. Convert the network to FLOAT "
-                            + "with convertDataType to train it", node.name(),
+                    "Layer \"{}\" ({}) runs on W + s·A·B in {}: a change has no effect until it exceeds half a unit in the last "
+                            + "place of the weight. Convert the network to FLOAT with convertDataType to train it", node.name(),
                     (lora.stockLayer() != null ? lora.stockLayer()
                             : Objects.requireNonNull(lora.stockVertex())).getClass().getSimpleName(),
                     adapted.dataType());

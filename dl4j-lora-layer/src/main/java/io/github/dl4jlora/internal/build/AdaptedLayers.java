@@ -78,7 +78,7 @@ public final class AdaptedLayers {
         if (config.bias() == BiasTraining.NONE || node.biasKeys().isEmpty()) {
             return List.of();
         }
-        String refusal = node.layer() == null ? "the biases of a vertex cannot train beside its frozen weights"
+        String refusal = node.layer() == null ? "the biases of a vertex cannot be trained beside its frozen weights"
                 : StockBiases.refusal(node.unwrappedLayer());
         if (refusal != null) {
             throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): bias(" + config.bias()

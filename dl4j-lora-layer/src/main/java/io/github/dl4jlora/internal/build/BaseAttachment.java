@@ -73,15 +73,15 @@ public final class BaseAttachment {
                     + ". Attach the network that was adapted");
         }
         if (!weights.baseId().equals(reference.baseId())) {
-            throw new IllegalArgumentException("Layer \"" + name + "\" of the base has other weights than the network was "
-                    + "adapted from: content id " + weights.baseId() + ", expected " + reference.baseId()
+            throw new IllegalArgumentException("Layer \"" + name + "\" of the base has different weights from those that the "
+                    + "network was adapted from: content id " + weights.baseId() + ", expected " + reference.baseId()
                     + ". Attach the network that was adapted, as it was then: a base must not be trained afterwards");
         }
         FrozenWeights formed = reference.formed(weights);
         if (!formed.id().equals(reference.getId())) {
             throw new IllegalArgumentException("Layer \"" + name + "\" of the base is kept as " + weights.storedAs()
-                    + ", but the network stands on it as " + reference.storedAs() + ". Attach the original base, or one that is "
-                    + "kept in that way");
+                    + ", but the network uses it as " + reference.storedAs() + ". Attach the original base, or one that is kept "
+                    + "in the same way");
         }
         return reference.admit(formed, name);
     }

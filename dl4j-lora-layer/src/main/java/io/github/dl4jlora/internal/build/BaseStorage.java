@@ -153,12 +153,12 @@ final class BaseStorage {
 
     private IllegalArgumentException nothingLost(Node node, @Nullable Quantization scheme, String storedAs) {
         String remedy = scheme != null
-                ? " and the original values are not at hand. Quantise the original base, or choose another start"
+                ? " and the original values are not available. Quantise the original base, or choose another start"
                 : config.quantization() == null ? ". Set quantize(Quantization.NF4), or choose another start"
-                : ": an adapted " + node.type() + " takes no fewer bits. Leave it out with exclude(\"" + node.name()
+                : ": an adapted " + node.type() + " cannot be quantised. Leave it out with exclude(\"" + node.name()
                 + "\"), or choose another start";
-        return new IllegalArgumentException("Layer \"" + node.name() + "\": LoRAInit.LOFTQ starts from what quantising loses "
-                + "of W, but the layer is kept as " + storedAs + remedy);
+        return new IllegalArgumentException("Layer \"" + node.name() + "\": LoRAInit.LOFTQ starts from the quantisation error of "
+                + "W, but the layer is kept as " + storedAs + remedy);
     }
 
     /**

@@ -58,15 +58,15 @@ public record DataStarts(LoRAConfig config, Map<String, Map<String, Map<String, 
      */
     static void requireNone(Network<?> from, List<Node> nodes, LoRAConfig config) {
         if (config.rankBudget() != null) {
-            throw new IllegalArgumentException("rankBudget(" + config.rankBudget() + ") distributes ranks by what data tells, "
-                    + "but there is none here. Set loraInit(LoRAInit.EVA) and call LoRA.apply(base, config, data) with an "
-                    + "iterator, or leave rankBudget out");
+            throw new IllegalArgumentException("rankBudget(" + config.rankBudget() + ") distributes ranks according to data, but "
+                    + "no data was given. Set loraInit(LoRAInit.EVA) and call LoRA.apply(base, config, data) with an iterator, "
+                    + "or leave rankBudget out");
         }
         for (Starting matrix : mayNeedData(config) ? matrices(from, nodes, config) : List.<Starting>of()) {
             if (matrix.settings.loraInit().needsData()) {
                 throw new IllegalArgumentException(matrix.layer() + ": LoRAInit." + matrix.settings.loraInit() + " starts from "
-                        + "data, but there is none here. Call LoRA.apply(base, config, data) with an iterator over the data "
-                        + "that the network is to be trained on, or choose another start");
+                        + "data, but no data was given. Call LoRA.apply(base, config, data) with an iterator over the data that "
+                        + "the network is to be trained on, or choose another start");
             }
         }
     }
@@ -94,8 +94,8 @@ public record DataStarts(LoRAConfig config, Map<String, Map<String, Map<String, 
         List<Starting> all = matrices(from, nodes, config);
         List<Starting> starting = all.stream().filter(matrix -> matrix.settings.loraInit().needsData()).toList();
         refuse(starting, LoRAInit.EVA, matrix -> !hasRows(matrix.node),
-                " is for DenseLayer, OutputLayer, RnnOutputLayer, and for convolutions with a kernel of this library's, whose "
-                        + "inputs are rows of a matrix; ");
+                " is for DenseLayer, OutputLayer, RnnOutputLayer, and for convolutions that this library's own kernels compute, "
+                        + "whose inputs are rows of a matrix; ");
         refuse(starting, LoRAInit.LORA_GA, matrix -> !isDense(matrix.node), " is for DenseLayer, OutputLayer, RnnOutputLayer; ");
         Integer budget = config.rankBudget();
         if (budget != null) {
@@ -124,8 +124,8 @@ public record DataStarts(LoRAConfig config, Map<String, Map<String, Map<String, 
                 .map(Starting::node).distinct().toList();
         if (!refused.isEmpty()) {
             throw new IllegalArgumentException("LoRAInit." + init + what + LayerNames.described(refused, Node::type)
-                    + " cannot start so. Give it another start with override(…, o -> o.loraInit(…)), or leave it out with "
-                    + "exclude(…)");
+                    + " cannot start this way. Give them another start with override(…, o -> o.loraInit(…)), or leave them out "
+                    + "with exclude(…)");
         }
     }
 
@@ -141,21 +141,21 @@ public record DataStarts(LoRAConfig config, Map<String, Map<String, Map<String, 
 
     private static void requireBudget(List<Starting> all, LoRAConfig config, int budget) {
         all.stream().filter(matrix -> !matrix.isBy(LoRAInit.EVA)).findFirst().ifPresent(other -> {
-            throw new IllegalArgumentException(other.layer() + ": rankBudget(" + config.rankBudget() + ") distributes ranks by "
-                    + "the inputs' components, but the layer starts by LoRAInit." + other.settings.loraInit() + ". Set "
-                    + "loraInit(LoRAInit.EVA) for all, or leave rankBudget out");
+            throw new IllegalArgumentException(other.layer() + ": rankBudget(" + config.rankBudget() + ") distributes ranks "
+                    + "according to the components of the inputs, but the layer starts with LoRAInit."
+                    + other.settings.loraInit() + ". Set loraInit(LoRAInit.EVA) for all, or leave rankBudget out");
         });
         long most = all.stream().mapToLong(matrix -> mostRank(matrix, config)).sum();
         if (budget > most) {
             throw new IllegalArgumentException("rankBudget is " + config.rankBudget() + ", but the " + all.size() + " adapted "
-                    + "matrices can get " + most + " at most, each " + config.rankBudgetRho() + " times its rank. Raise rank or "
-                    + "rho, or lower the budget");
+                    + "matrices can get at most " + most + ", each up to " + config.rankBudgetRho() + " times its rank. Raise "
+                    + "rank or rho, or lower the budget");
         }
         Set<String> labels = new HashSet<>();
         all.stream().map(matrix -> matrix.name.label() + "/" + matrix.name.key()).filter(label -> !labels.add(label)).findFirst()
                 .ifPresent(label -> {
                     throw new IllegalArgumentException("rankBudget gives each matrix a rank by its name, but two are called \""
-                            + label + "\". Give the layers names of their own");
+                            + label + "\". Give the layers different names");
                 });
     }
 

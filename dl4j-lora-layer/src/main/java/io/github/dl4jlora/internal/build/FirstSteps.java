@@ -70,8 +70,8 @@ public final class FirstSteps {
         // By now the gradient's place holds what DL4J subtracts from B: zero where the gradient was.
         waiting.values().removeIf(update -> update.amaxNumber().doubleValue() != 0);
         if (steps == STEPS && !waiting.isEmpty()) {
-            LOG.warn("In {} steps of training no gradient came to B of {}: what they should learn does not reach the loss. Is a "
-                    + "layer above frozen by DL4J's FrozenLayer, dead, or masked, or the learning rate 0?", steps, List.copyOf(
+            LOG.warn("In {} steps of training no gradient reached B of {}: these layers learn nothing. Is a layer above them "
+                    + "frozen by DL4J's FrozenLayer, dead or masked, or is the learning rate 0?", steps, List.copyOf(
                     waiting.keySet()));
         }
         return steps < STEPS && !waiting.isEmpty();

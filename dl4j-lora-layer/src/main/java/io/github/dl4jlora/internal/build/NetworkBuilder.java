@@ -108,8 +108,8 @@ public final class NetworkBuilder<M extends Model> {
         if (adapted.nodes().stream().noneMatch(node -> node.layer() != null && node.numParams() > 0)) {
             throw new IllegalArgumentException("Only vertices would train, "
                     + adapted.nodes().stream().filter(node -> node.adapted() != null).map(Node::name).toList()
-                    + ": a ComputationGraph in which no layer has parameters is not trained by DL4J's fit, which overlooks "
-                    + "vertices. Adapt a layer too with targets(...), train one in full with trainable(...), or use "
+                    + ": DL4J's fit overlooks vertices and does not train a ComputationGraph in which no layer has parameters. "
+                    + "Also adapt a layer with targets(...), train one in full with trainable(...), or use "
                     + "FrozenStorage.EMBEDDED");
         }
     }

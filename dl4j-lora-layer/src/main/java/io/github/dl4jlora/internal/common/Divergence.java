@@ -36,8 +36,9 @@ public final class Divergence {
      * @return a sentence without its full stop
      */
     public static String remedy(DataType type) {
-        return type != DataType.HALF ? "L" + USUAL : "In HALF the epsilon of Adam and its kin, 1e-8 unless it is set, is 0, so "
-                + "that a gradient of 0 becomes NaN: set one that HALF has, with " + SETTING + ", for example. If it was set, l"
+        return type != DataType.HALF ? "L" + USUAL : "In HALF the default epsilon of Adam and its relatives, 1e-8, is rounded to "
+                + "0, so a gradient of 0 becomes NaN: set a larger epsilon, for example with " + SETTING + ". If it is already "
+                + "larger, l"
                 + USUAL;
     }
 
@@ -54,9 +55,9 @@ public final class Divergence {
             return null;
         }
         String name = updater.getClass().getSimpleName();
-        return (updater instanceof AdaMax ? name + " adds 1e-32 to what it divides by, whatever its epsilon is. That is 0 in "
-                + type : name + "'s epsilon " + epsilon + " is 0 in " + type) + ", so that a gradient of 0 becomes NaN. Set an "
-                + "updater with a larger epsilon: " + SETTING + ", for example";
+        return (updater instanceof AdaMax ? name + " adds 1e-32 to its divisor, whatever its epsilon is. That is 0 in "
+                + type : name + "'s epsilon " + epsilon + " is 0 in " + type) + ", so a gradient of 0 becomes NaN. Set an "
+                + "updater with a larger epsilon, for example " + SETTING;
     }
 
     private static @Nullable Double epsilon(@Nullable IUpdater updater) {

@@ -25,8 +25,8 @@ public final class NamePattern {
         try {
             return Pattern.compile(pattern);
         } catch (PatternSyntaxException e) {
-            throw new IllegalArgumentException(setting + "(\"" + pattern + "\") is no regular expression: " + e.getDescription()
-                    + ". Names match literally when quoted with Pattern.quote.", e);
+            throw new IllegalArgumentException(setting + "(\"" + pattern + "\") is not a regular expression: "
+                    + e.getDescription() + ". To match a name literally, quote it with Pattern.quote.", e);
         }
     }
 }

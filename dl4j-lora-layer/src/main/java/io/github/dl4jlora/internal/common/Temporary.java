@@ -138,7 +138,7 @@ public final class Temporary implements AutoCloseable {
             return this;
         } catch (IllegalStateException e) {
             close();
-            throw new IOException("the program is being ended", e);
+            throw new IOException("the JVM is shutting down", e);
         } catch (IOException e) {
             close();
             throw e;
@@ -218,7 +218,7 @@ public final class Temporary implements AutoCloseable {
                 // Refused once the JVM has begun to delete.
                 deleteAtTheEnd(path());
             } catch (IllegalStateException e) {
-                throw new IOException("the program is being ended", e);
+                throw new IOException("the JVM is shutting down", e);
             }
             work.make();
         }

@@ -84,7 +84,7 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
                 new Biases(renamed(biases.values(), mapper, dropped), biases.training()), dropout, renamed(own, mapper),
                 renamed(modules, mapper));
         if (!dropped.isEmpty()) {
-            LOG.warn("The keyMapper has no name for {}: what the adapter holds of them is left out", dropped);
+            LOG.warn("The keyMapper has no name for {}: their values in the adapter are left out", dropped);
         }
         return renamed;
     }
@@ -100,8 +100,8 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
             String other = mapper.apply(name);
             String first = other == null ? null : before.put(other, name);
             if (first != null) {
-                throw new IllegalArgumentException("the keyMapper maps \"" + first + "\" and \"" + name + "\" to one name, \""
-                        + other + "\"");
+                throw new IllegalArgumentException("the keyMapper maps \"" + first + "\" and \"" + name + "\" to the same name, "
+                        + "\"" + other + "\"");
             }
             if (other == null) {
                 dropped.add(name);

@@ -93,8 +93,8 @@ public record TensorLayout(boolean embedding, List<Long> kernel, boolean isInPef
         if (!fits || shapeB.length != shapeA.length || LongStream.of(shapeB).skip(2).anyMatch(size -> size != 1)
                 || LongStream.of(shapeA).anyMatch(size -> size < 1)) {
             throw new AdapterFormatException("Layer \"" + layer + "\" has A of shape " + Arrays.toString(shapeA)
-                    + " and B of shape " + Arrays.toString(shapeB) + "; expected were matrices, or for a convolution "
-                    + "[rank, nIn, kernel…] and [nOut, rank, 1…]");
+                    + " and B of shape " + Arrays.toString(shapeB) + "; expected matrices or, for a convolution, [rank, nIn, "
+                    + "kernel…] and [nOut, rank, 1…]");
         }
         return embedding ? EMBEDDING : convolution(Arrays.copyOfRange(shapeA, 2, shapeA.length));
     }

@@ -71,7 +71,7 @@ final class BatchSizes {
      */
     static BatchSizes of(Network<?> network, long batch, InputType @Nullable ... inputs) {
         if (batch < 1) {
-            throw new IllegalArgumentException("A batch of " + batch + " examples: give at least 1");
+            throw new IllegalArgumentException("The batch has " + batch + " examples, but must have at least 1");
         }
         BatchSizes sizes = new BatchSizes(network, batch);
         sizes.begin(inputs == null ? new InputType[0] : inputs);
@@ -93,7 +93,8 @@ final class BatchSizes {
         List<String> names = network.inputs();
         if (inputs.length > 0 && (inputs.length != names.size() || Arrays.asList(inputs).contains(null))) {
             throw new IllegalArgumentException("The network has " + names.size() + (names.size() == 1 ? " input, " : " inputs, ")
-                    + names + ", but these are described: " + Arrays.toString(inputs) + ". Give one InputType for each");
+                    + names + ", but the InputTypes given are " + Arrays.toString(inputs) + ". Give one InputType for each "
+                    + "input");
         }
         for (int i = 0; i < names.size(); i++) {
             InputType type = inputs.length > 0 ? inputs[i] : configured(names.get(i));
@@ -109,7 +110,8 @@ final class BatchSizes {
     /** The type of an input, as far as the configuration of the first layer tells. */
     private InputType configured(String input) {
         Node first = network.nodes().stream().filter(node -> node.inputs().contains(input)).findFirst().orElseThrow(() ->
-                new IllegalArgumentException("Nothing uses the network's input \"" + input + "\": give an InputType for each"));
+                new IllegalArgumentException("Nothing uses the network's input \"" + input + "\": give an InputType for each "
+                        + "input"));
         InputPreProcessor preprocessor = network.preprocessor(first);
         Layer layer = first.layer() == null ? null : first.unwrappedLayer();
         if (preprocessor instanceof FeedForwardToCnnPreProcessor images) {
@@ -121,11 +123,11 @@ final class BatchSizes {
         if (preprocessor == null && layer != null && FLAT.contains(layer.getClass())) {
             return InputType.feedForward(((FeedForwardLayer) layer).getNIn());
         }
-        throw new IllegalArgumentException("The size of the network's input" + (network.inputs().size() == 1 ? "" : " \"" + input
-                + "\"") + " does not stand in the configuration: it goes into \"" + first.name() + "\" (" + first.type() + "). "
-                + "Give an InputType" + (network.inputs().size() == 1 ? "" : " for each of " + network.inputs())
+        throw new IllegalArgumentException("The configuration does not record the size of the input"
+                + (network.inputs().size() == 1 ? "" : " \"" + input + "\"") + " that feeds \"" + first.name() + "\" ("
+                + first.type() + "). Give an InputType" + (network.inputs().size() == 1 ? "" : " for each of " + network.inputs())
                 + ": InputType.convolutional(height, width, channels) for images, InputType.recurrent(size, steps) for "
-                + "sequences, InputType.feedForward(length) for the ids of as many words");
+                + "sequences, InputType.feedForward(length) for that many word ids");
     }
 
     private void pass(Node node) {

@@ -177,7 +177,8 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
     @Override
     public void setParamsViewArray(INDArray values) {
         throw new UnsupportedOperationException(Named.layer(lora().getLayerName())
-                + ": an adapted layer stays on the vector it was made on; make the network anew with init(params, false)");
+                + ": the parameter vector of an adapted layer cannot be replaced; make the network again with init(params, "
+                + "false)");
     }
 
     @Override
@@ -212,7 +213,7 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
     @Override
     public void update(@Nullable Gradient gradient) {
         throw new UnsupportedOperationException(Named.layer(lora().getLayerName())
-                + ": the network updates its layers, not they themselves");
+                + ": only the network updates its layers");
     }
 
     @Override

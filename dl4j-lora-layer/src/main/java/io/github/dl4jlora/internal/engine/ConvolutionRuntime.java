@@ -151,7 +151,7 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
         ConvolutionLayout layout = layout();
         if (!layout.accepts(input)) {
             throw new DL4JInvalidInputException("Input of shape " + Arrays.toString(input.shape())
-                    + " does not go into a convolution of " + (layout.rank() - 2) + " dimensions with "
+                    + " does not fit a convolution of " + (layout.rank() - 2) + " dimensions with "
                     + stockConf().getNIn() + " input channels, which come " + (layout.isChannelsLast() ? "last" : "second")
                     + ". Missing preprocessor or wrong input type? " + layerId());
         }

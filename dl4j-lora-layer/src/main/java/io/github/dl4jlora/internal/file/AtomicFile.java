@@ -58,8 +58,8 @@ public final class AtomicFile {
             throw new IOException("Cannot write " + target + ": the folder " + folder + " does not exist");
         }
         if (Files.exists(absolute) && !Files.isRegularFile(absolute)) {
-            throw new IOException("Cannot write " + target + ": it is there, and is no file but a "
-                    + (Files.isDirectory(absolute) ? "folder" : "device or a pipe") + ". Name a file");
+            throw new IOException("Cannot write " + target + ": it is a "
+                    + (Files.isDirectory(absolute) ? "folder" : "device or a pipe") + ", not a file. Name a file");
         }
         try (Temporary temporary = Temporary.fileBeside(absolute)) {
             fill(temporary.path(), content);
@@ -73,7 +73,7 @@ public final class AtomicFile {
         } catch (FileAlreadyExistsException e) {
             throw exists(target);
         } catch (IOException e) {
-            throw new IOException("Cannot write " + target + ": " + reason(e) + ". What was there before is untouched", e);
+            throw new IOException("Cannot write " + target + ": " + reason(e) + ". Nothing was changed", e);
         }
     }
 
@@ -125,8 +125,8 @@ public final class AtomicFile {
         Path path = target.toAbsolutePath();
         for (int links = 0; Files.isSymbolicLink(path); links++) {
             if (links == MOST_LINKS) {
-                throw new IOException("Cannot write " + target + ": it is a link that leads in a circle. Name a file or a "
-                        + "folder");
+                throw new IOException("Cannot write " + target + ": it is a symbolic link that leads back to itself. Name a file "
+                        + "or a folder");
             }
             path = path.resolveSibling(Files.readSymbolicLink(path));
         }
@@ -187,7 +187,7 @@ public final class AtomicFile {
 
     /** Why writing failed, without the temporary file's name, which would tell users nothing. */
     static @Nullable String reason(IOException e) {
-        return e instanceof AccessDeniedException || e instanceof NoSuchFileException ? "no file can be made in its folder"
+        return e instanceof AccessDeniedException || e instanceof NoSuchFileException ? "no file can be created in its folder"
                 : e instanceof FileSystemException file && file.getReason() != null ? file.getReason() : e.getMessage();
     }
 

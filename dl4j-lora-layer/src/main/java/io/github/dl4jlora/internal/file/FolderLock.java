@@ -126,7 +126,7 @@ final class FolderLock implements AutoCloseable {
             }
             pause();
         }
-        throw new IOException("another program has been writing to it for a minute. End that, or choose another name");
+        throw new IOException("another program has been writing to it for a minute. Stop that program, or choose another name");
     }
 
     private static @Nullable FolderLock attempted(Path folder, int[] denied) throws IOException {
@@ -268,7 +268,7 @@ final class FolderLock implements AutoCloseable {
             Thread.sleep(PAUSE_MILLIS);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw new InterruptedIOException("interrupted while it waited for another save");
+            throw new InterruptedIOException("interrupted while waiting for another save");
         }
     }
 
@@ -310,7 +310,7 @@ final class FolderLock implements AutoCloseable {
         try (channel) {
             Files.deleteIfExists(folder.resolve(NAME));
         } catch (IOException e) {
-            LOG.debug("{} is left", folder.resolve(NAME), e);
+            LOG.debug("{} could not be deleted", folder.resolve(NAME), e);
         } finally {
             HELD.remove(key);
         }

@@ -71,20 +71,20 @@ final class FolderSave {
     void run() throws IOException {
         Path place = AtomicFile.behindLinks(target);
         if (place.getParent() == null) {
-            throw new IOException("Cannot write " + target + ": no file can be made in its folder. Name a folder in it");
+            throw new IOException("Cannot write " + target + ": it has no parent folder. Name a folder in it");
         }
         Files.createDirectories(place.getParent());
         try {
             for (int i = 1; !isDone(AtomicFile.behindLinks(target)); i++) {
                 if (i == MOST_TRIES) {
-                    throw new IOException("other programs make and delete it all the time");
+                    throw new IOException("other programs keep creating and deleting it");
                 }
             }
         } catch (FileAlreadyExistsException e) {
             throw e;
         } catch (IOException e) {
             throw new IOException("Cannot write " + target + ": " + AtomicFile.reason(e) + ". "
-                    + (Files.isDirectory(target) ? "What was there before is untouched" : "Nothing was written"), e);
+                    + (Files.isDirectory(target) ? "Its previous files are unchanged" : "Nothing was written"), e);
         }
     }
 
@@ -96,7 +96,7 @@ final class FolderSave {
     /** Tries once; false if the folder has appeared or vanished in between. */
     private boolean isDone(Path place) throws IOException {
         if (Files.exists(place) && !Files.isDirectory(place)) {
-            throw new IOException("it is a file, but a folder is to be written. Choose another name");
+            throw new IOException("it is a file, but must be a folder. Choose another name");
         }
         clearLeftOvers(place);
         boolean isThere = Files.isDirectory(place);
@@ -130,7 +130,7 @@ final class FolderSave {
             AtomicFile.keepPermissions(place, folder.path());
             folder.add(folder.path().resolve(FolderLock.NAME), () -> lock[0] = FolderLock.ofPrepared(folder.path()));
             if (lock[0] == null) {
-                throw new IOException("another program took it for left over");
+                throw new IOException("another program took the prepared folder for a leftover");
             }
             return new Prepared(folder, lock[0]);
         } finally {
@@ -230,8 +230,8 @@ final class FolderSave {
         try {
             others.bringOver(old, place);
         } catch (IOException e) {
-            LOG.warn("{} is saved. Files that were in it are in {} and could not be moved; the next save into it tries again: {}",
-                    place, old, e.toString());
+            LOG.warn("{} is saved, but other files of the old folder are still in {} and could not be moved; the next save will "
+                    + "try again: {}", place, old, e.toString());
         }
         steps.done("cleared away");
     }
@@ -292,7 +292,7 @@ final class FolderSave {
                 }
             }
         } catch (IOException e) {
-            LOG.debug("What is left beside {} cannot be cleared away", place, e);
+            LOG.debug("Leftovers beside {} could not be deleted", place, e);
         }
     }
 

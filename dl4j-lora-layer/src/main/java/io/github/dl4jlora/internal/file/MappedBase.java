@@ -59,7 +59,7 @@ public final class MappedBase {
      */
     public static Model open(Path file) throws IOException {
         if (!Files.isRegularFile(file)) {
-            throw new IOException(file + " does not exist or is no file");
+            throw new IOException(file + " does not exist or is not a file");
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             return StoredConfiguration.named(file, () -> {

@@ -114,7 +114,7 @@ public final class NetworkFile {
         try {
             return step.read();
         } catch (ZipException | EOFException | JsonProcessingException e) {
-            throw new IOException(source + " is truncated, damaged or no saved network: " + e.getMessage(), e);
+            throw new IOException(source + " is truncated, damaged or not a saved network: " + e.getMessage(), e);
         } catch (IOException | RuntimeException e) {
             throw new IOException(source + ": " + e.getMessage(), e);
         }
@@ -132,8 +132,8 @@ public final class NetworkFile {
     private static Map<String, FrozenWeights> frozenWeights(ZipFile zip, File file) throws IOException {
         ZipEntry index = zip.getEntry(INDEX);
         if (index == null) {
-            throw new IOException("it was not written by LoRA.save: it lacks " + INDEX + ". Restore what DL4J's "
-                    + "ModelSerializer wrote with LoRA.restore and, if it is adapted, give it its base with LoRA.attach");
+            throw new IOException("it was not written by LoRA.save: it lacks " + INDEX + ". Restore a file of DL4J's "
+                    + "ModelSerializer with LoRA.restore and, if the network is adapted, attach its base with LoRA.attach");
         }
         byte[] text;
         try (InputStream in = zip.getInputStream(index)) {

@@ -66,7 +66,7 @@ final class OtherFiles {
             } else if (found.isRegularFile()) {
                 made.add(link, () -> createLink(link, entry));
             } else {
-                throw new IOException(entry + " is no file");
+                throw new IOException(entry + " is not a regular file");
             }
             linked.put(name, stamp(link));
         }

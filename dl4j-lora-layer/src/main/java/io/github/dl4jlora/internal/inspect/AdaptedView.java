@@ -99,7 +99,7 @@ public final class AdaptedView {
             if (runtime == null) {
                 throw new IllegalStateException("Vertex \"" + layer
                         + "\" was frozen after it was adapted, and DL4J's FrozenVertex hides it: its adapter cannot be "
-                        + "replaced. Apply the adapter to the base anew with LoRA.apply");
+                        + "replaced. Apply the adapter to the base again with LoRA.apply");
             }
             return runtime.adapter();
         }
@@ -248,8 +248,8 @@ public final class AdaptedView {
         }
         if (!trained.isEmpty()) {
             throw new IllegalStateException("The network cannot be disabled: the layers " + trained.keySet()
-                    + " are trained in full, and "
-                    + "what they held in the base is gone from it. Use the base network itself");
+                    + " are trained in full, and their values in the base are no longer in the network. Use the base network "
+                    + "itself");
         }
         List<Disableable> layers = new ArrayList<>();
         for (Node node : network.nodes()) {

@@ -60,8 +60,8 @@ public final class BaseMatrices {
         BaseMatrix found = weights.get(name);
         if (found == null) {
             throw new NoSuchElementException("The network has no weights for the adapter's \"" + name + "\"; it has them for "
-                    + weights.keySet() + ". Give the network that the adapter was made for; of an adapted one, "
-                    + "LoRA.unload(network)");
+                    + weights.keySet() + ". Give the network that the adapter was made for, or LoRA.unload(network) if it is "
+                    + "adapted");
         }
         INDArray values = values(found);
         if (values.size(0) != nIn || values.size(1) != nOut) {

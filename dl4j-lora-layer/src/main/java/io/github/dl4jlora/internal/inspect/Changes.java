@@ -109,7 +109,7 @@ public final class Changes {
         }
         Network<?> network = Networks.of(model);
         if (model.params().wasClosed()) {
-            throw new IllegalArgumentException("The " + what + " was closed, and with it its weights. Restore it from its file");
+            throw new IllegalArgumentException("The " + what + " was closed, so its weights are gone. Restore it from its file");
         }
         network.nodes().stream().filter(Node::isOurs).findFirst().ifPresent(node -> {
             throw new IllegalArgumentException("The " + what + " is adapted: layer \"" + node.name() + "\" is a " + node.type()
@@ -128,7 +128,7 @@ public final class Changes {
             Set<String> surplus = new TreeSet<>(now);
             surplus.removeAll(before);
             throw new IllegalArgumentException("The fine-tuned network's layers are not the base's: missing " + missing
-                    + ", surplus " + surplus + ". Give two networks of one architecture");
+                    + ", surplus " + surplus + ". Give two networks of the same architecture");
         }
     }
 
@@ -154,7 +154,7 @@ public final class Changes {
     private static void requireEqual(Node node, String what, @Nullable Object before, @Nullable Object now) {
         if (before == null ? now != null : !before.equals(now)) {
             throw new IllegalArgumentException("Layer \"" + node.name() + "\" (" + node.type() + "): " + what + " is " + now
-                    + " in the fine-tuned network, but " + before + " in the base. Give two networks of one architecture");
+                    + " in the fine-tuned network, but " + before + " in the base. Give two networks of the same architecture");
         }
     }
 
@@ -224,7 +224,7 @@ public final class Changes {
     private static void requireFinite(String what, String layer, String key, INDArray values) {
         if (RawValues.firstNotFinite(values) >= 0) {
             throw new IllegalStateException("Layer \"" + layer + "\": " + key + " of the " + what
-                    + " holds NaN or infinity. It has diverged; go back to an earlier one");
+                    + " holds NaN or infinity. The network has diverged; go back to an earlier one");
         }
     }
 }

@@ -52,7 +52,8 @@ public final class DisabledScopes {
     public static void requireNone(@Nullable Model network, String what) {
         if (network != null && OPEN.containsKey(network)) {
             throw new IllegalStateException(what + " was called inside a scope of LoRA.disabled, in which the network computes "
-                    + "as if it had no adapters. Close the scope first; what the base computes is LoRA.unload's to give");
+                    + "as if it had no adapters. Close the scope first; LoRA.unload gives a network that computes what the base "
+                    + "does");
         }
     }
 }

@@ -47,7 +47,7 @@ public final class Scales {
                 Map.Entry<Pattern, Double> other = named.put(name, Map.entry(pattern, factor));
                 if (other != null && !other.getValue().equals(factor)) {
                     throw new IllegalArgumentException("setScale: \"" + other.getKey() + "\" and \"" + pattern + "\" both match "
-                            + name.module() + ", which cannot be scaled by " + other.getValue() + " and by " + factor
+                            + name.module() + ", which cannot be scaled by both " + other.getValue() + " and " + factor
                             + ". Narrow one of the patterns");
                 }
             }
@@ -76,8 +76,8 @@ public final class Scales {
         List<String> scaled = scaled(Networks.of(model), node -> true);
         if (!scaled.isEmpty()) {
             throw new IllegalStateException(what + " was called while LoRA.setScale or LoRA.rescaled scales " + scaled
-                    + ", for which a file has no place. Close the scope, or setScale(…, 1), first; LoRA.merge takes it into "
-                    + "account");
+                    + ", and a file cannot hold these factors. Close the scope, or call setScale(…, 1), first; LoRA.merge takes "
+                    + "the factors into account");
         }
     }
 
@@ -95,7 +95,7 @@ public final class Scales {
     private static void requireFinite(@Nullable Double factor, String what) {
         if (factor == null || !Double.isFinite(factor)) {
             throw new IllegalArgumentException(what + " was given the factor " + factor
-                    + ", but it must be a finite number; 1 is the adapter as it is, 0 none of it");
+                    + ", but it must be a finite number; 1 leaves the adapter as it is, 0 switches it off");
         }
     }
 
@@ -104,7 +104,7 @@ public final class Scales {
         for (Node node : network.nodes()) {
             if (node.adapted() != null && AdaptedRuntime.of(network.runtime(node.name())) == null) {
                 throw new IllegalStateException("Vertex \"" + node.name() + "\" cannot be scaled: it was frozen after it was "
-                        + "adapted, and DL4J's FrozenVertex hides it. Apply the adapter to the base anew with LoRA.apply");
+                        + "adapted, and DL4J's FrozenVertex hides it. Apply the adapter to the base again with LoRA.apply");
             }
         }
         Map<MatrixName, Switches> adapted = switches(network, node -> true);

@@ -118,7 +118,7 @@ final class KerasFile {
             throws IOException, InvalidKerasConfigurationException, UnsupportedKerasConfigurationException {
         KerasLayer stored = model.getLayers().get(layer);
         if (stored == null || stored.getNumParams() == 0) {
-            throw new IOException("it has no weights of layer \"" + layer + "\"");
+            throw new IOException("it has no weights for layer \"" + layer + "\"");
         }
         // The importer's intermediate arrays, a few times the layer's size, would wait for the collector.
         MemoryWorkspace onTheWay = Nd4j.getWorkspaceManager()

@@ -63,8 +63,8 @@ public final class StreamedKeras implements StreamedBase {
         try {
             return step.read();
         } catch (LinkageError e) {
-            throw new IOException(file + " is a Keras file, and DL4J's importer for these is not on the class path: add "
-                    + "org.deeplearning4j:deeplearning4j-modelimport, which brings org.bytedeco:hdf5-platform. Missing is "
+            throw new IOException(file + " is a Keras file, but DL4J's importer for Keras is not on the class path: add "
+                    + "org.deeplearning4j:deeplearning4j-modelimport, which brings in org.bytedeco:hdf5-platform. Missing: "
                     + e.getMessage(), e);
         } catch (Exception | StackOverflowError e) {
             throw new IOException(file + " cannot be imported as a Keras network: " + e.getMessage(), e);

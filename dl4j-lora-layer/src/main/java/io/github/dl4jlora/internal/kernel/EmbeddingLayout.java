@@ -61,8 +61,9 @@ public record EmbeddingLayout(FeedForwardLayer conf) {
                         + "; expected [minibatch, steps] or [minibatch, 1, steps], each entry the index of a row " + layerId);
             }
             if (!sequences().isInferInputLength() && indexes.columns() != sequences().getInputLength()) {
-                throw new DL4JInvalidInputException("Sequences of " + indexes.columns() + " steps; the layer is configured for "
-                        + sequences().getInputLength() + ". Set inferInputLength(true) for any length " + layerId);
+                throw new DL4JInvalidInputException("The sequences have " + indexes.columns() + " steps, but the layer is "
+                        + "configured for " + sequences().getInputLength() + ". Set inferInputLength(true) to accept any length "
+                        + layerId);
             }
         }
         int[] found = indexes.castTo(DataType.INT).dup('c').data().asInt();

@@ -75,7 +75,7 @@ public final class QuantizedProduct implements FrozenMatrix {
     public static QuantizedProduct of(QuantizedMatrix matrix, DataType type, boolean linesAreColumns, long[] sides) {
         QuantizedProduct product = new QuantizedProduct(matrix, type, linesAreColumns);
         if (product.rows() != sides[0] || product.columns() != sides[1]) {
-            throw new IllegalStateException("A layer with W " + Arrays.toString(sides) + " stands on quantised weights "
+            throw new IllegalStateException("A layer with W " + Arrays.toString(sides) + " refers to quantised weights "
                     + product.rows() + " x " + product.columns() + ": its file is damaged. Write the base again");
         }
         return product;

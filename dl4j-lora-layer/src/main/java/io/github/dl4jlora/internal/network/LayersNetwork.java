@@ -131,8 +131,8 @@ final class LayersNetwork extends Network<MultiLayerNetwork> {
     private static DataSet single(MultiDataSet batch) {
         if (batch.getFeatures().length != 1 || batch.getLabels() == null || batch.getLabels().length != 1) {
             throw new IllegalArgumentException("A MultiLayerNetwork has one input and one output, but the data has "
-                    + batch.getFeatures().length + " features and " + (batch.getLabels() == null ? 0 : batch.getLabels().length)
-                    + " labels. Give it data of one each, or use a ComputationGraph");
+                    + batch.getFeatures().length + " arrays of features and " + (batch.getLabels() == null ? 0
+                    : batch.getLabels().length) + " of labels. Give it data with one of each, or use a ComputationGraph");
         }
         return new DataSet(batch.getFeatures(0), batch.getLabels(0), first(batch.getFeaturesMaskArrays()),
                 first(batch.getLabelsMaskArrays()));

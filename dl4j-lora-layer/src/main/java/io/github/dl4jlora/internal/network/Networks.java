@@ -59,11 +59,11 @@ public final class Networks {
     public static <M extends Model> Network<M> stock(M base, String remedy) {
         Network<M> network = ThawedNetwork.of(of(base));
         if (base.params().wasClosed()) {
-            throw new IllegalArgumentException("The network was closed, and with it the weights that an adapted network would "
-                    + "stand on. Restore it from its file, and keep it open");
+            throw new IllegalArgumentException("The network was closed, so the weights that an adapted network would share are "
+                    + "gone. Restore it from its file, and keep it open");
         }
         network.nodes().stream().filter(Node::isOurs).findFirst().ifPresent(node -> {
-            throw new IllegalArgumentException("The network is adapted already: layer \"" + node.name() + "\" is a " + node.type()
+            throw new IllegalArgumentException("The network is already adapted: layer \"" + node.name() + "\" is a " + node.type()
                     + ". " + remedy);
         });
         return network;

@@ -138,8 +138,9 @@ public record Node(String name, String label, @Nullable Layer layer, @Nullable G
     private void requireFreezable(FrozenLayer frozen) {
         if (StockLayers.numParams(frozen) != StockLayers.numParams(frozen.getLayer())) {
             throw new IllegalStateException("Layer \"" + name + "\" (" + frozen.getLayer().getClass().getSimpleName()
-                    + ") was frozen by TransferLearning, and DL4J cannot make a network of a frozen one: its FrozenLayer counts "
-                    + "too few of its parameters. Call LoRA.merge or LoRA.unload before setFeatureExtractor");
+                    + ") was frozen by TransferLearning, and DL4J cannot build a network with such a frozen layer: its "
+                    + "FrozenLayer counts too few of the layer's parameters. Call LoRA.merge or LoRA.unload before "
+                    + "setFeatureExtractor");
         }
     }
 

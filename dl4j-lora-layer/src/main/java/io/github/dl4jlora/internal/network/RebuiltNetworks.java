@@ -95,15 +95,15 @@ final class RebuiltNetworks {
 
     private static IllegalStateException nothingTrains() {
         return new IllegalStateException("The network is frozen, so there is nothing to fit: LoRA.freeze made it for inference. "
-                + "Adapt it with LoRA.apply(network, config), or train the network that it was made of, or what LoRA.merge "
-                + "makes of it");
+                + "Adapt it with LoRA.apply(network, config), or train the network that it was made from, or the result of "
+                + "LoRA.merge");
     }
 
     /** DL4J would hand out a vector to layers that take none of it. */
     private static void refuseParameters(INDArray params) {
         if (params.length() > 0) {
             throw new IllegalArgumentException("The network is frozen and has no parameters of its own, but setParams was given "
-                    + params.length() + " values. Set them in the network that LoRA.merge makes of it, and freeze that");
+                    + params.length() + " values. Set them in the result of LoRA.merge, and freeze that");
         }
     }
 
@@ -216,8 +216,8 @@ final class RebuiltNetworks {
 
         /** DL4J writes a network without parameters, and fails when it reads it. */
         private Object writeReplace() throws NotSerializableException {
-            throw new NotSerializableException("A frozen network has no parameters, of which Java serialization of a "
-                    + "MultiLayerNetwork consists: write it with LoRA.save");
+            throw new NotSerializableException("A frozen network has no parameters, which Java serialization of a "
+                    + "MultiLayerNetwork needs: write it with LoRA.save");
         }
     }
 }

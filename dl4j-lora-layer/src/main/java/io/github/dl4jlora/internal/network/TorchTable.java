@@ -46,8 +46,8 @@ public final class TorchTable {
         TorchParameter twin = byTensor.put(parameter.tensor(), parameter);
         if (twin != null) {
             throw new IllegalArgumentException("The parameters " + twin.layer() + "/" + twin.key() + " and " + parameter.layer()
-                    + "/" + parameter.key() + " both would be \"" + parameter.tensor() + "\" in an adapter file. Rename one of "
-                    + "the layers");
+                    + "/" + parameter.key() + " would both be called \"" + parameter.tensor() + "\" in an adapter file. Rename "
+                    + "one of the layers");
         }
         if (parameter.layer().equals(layer)) {
             ofLayers.computeIfAbsent(layer, name -> new ArrayList<>()).add(parameter);

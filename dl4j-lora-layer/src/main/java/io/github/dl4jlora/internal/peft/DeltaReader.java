@@ -67,8 +67,8 @@ final class DeltaReader {
         }
         if (shapeA[0] != rank || shapeB[1] != rank) {
             requireNotGrouped(layer, layout, rank, shapeA[0], shapeB[1]);
-            throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has rank " + rank + " by " + PeftFolder.CONFIG
-                    + ", but lora_A " + Arrays.toString(shapeA) + " and lora_B " + Arrays.toString(shapeB)
+            throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has rank " + rank + " in " + PeftFolder.CONFIG
+                    + ", but lora_A has the shape " + Arrays.toString(shapeA) + " and lora_B " + Arrays.toString(shapeB)
                     + ". Save the adapter again, or correct r or rank_pattern");
         }
         Scaling scaling = provenance.scaling(folder, layer)
@@ -96,7 +96,7 @@ final class DeltaReader {
         double factor = scaling.factor(alpha, rank);
         if (factor == 0 || Math.abs(factor) > Scaling.LARGEST_FACTOR) {
             throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has a lora_alpha out of range, " + loraAlpha
-                    + ", which makes the factor " + factor + ", but a factor must not be 0, nor above " + Scaling.LARGEST_FACTOR
+                    + ", which makes the factor " + factor + ", but a factor must not be 0 or above " + Scaling.LARGEST_FACTOR
                     + ". Save the adapter with another lora_alpha");
         }
         return alpha;
@@ -117,13 +117,13 @@ final class DeltaReader {
     private void requireStartOf(String layer, Kind kind, Map<ExtraPart, INDArray> extra) throws IOException {
         boolean recorded = extra.containsKey(ExtraPart.START_A);
         if (recorded && !kind.init().isTakenFromW()) {
-            throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has initial_A and initial_B, but by "
+            throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has initial_A and initial_B, but according to "
                     + "init_lora_weights its A and B did not start from W");
         }
         if (!recorded && kind.init() == LoRAInit.PISSA && kind.pissaIterations() > 0) {
             LOG.warn("{}: layer \"{}\" started from a randomised decomposition of W that the file does not hold. The start "
-                    + "computed here is a little different from PEFT's; convert the adapter there with "
-                    + "path_initial_model_for_weight_conversion to have the same function", folder, layer);
+                    + "computed here differs slightly from PEFT's; to get exactly the same function, convert the adapter in PEFT "
+                    + "with path_initial_model_for_weight_conversion", folder, layer);
         }
     }
 }

@@ -55,7 +55,7 @@ public enum ExtraPart {
 
     public static ExtraPart ofKey(String key) {
         return Arrays.stream(values()).filter(part -> part.key.equals(key)).findFirst().orElseThrow(() ->
-                new IllegalArgumentException("An adapter's file has no place for the part \"" + key + "\": it can hold A, B and "
+                new IllegalArgumentException("An adapter's file cannot hold the part \"" + key + "\": it can hold A, B and "
                         + Arrays.stream(values()).map(ExtraPart::key).toList()));
     }
 

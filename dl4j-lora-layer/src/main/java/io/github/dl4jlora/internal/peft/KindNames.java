@@ -66,7 +66,7 @@ final class KindNames {
         Variant variant = dora ? new DoRA() : ourVariant == null ? new PlainLoRA() : VARIANTS.get(ourVariant);
         if (variant == null || !dora && !variant.isAdditive()) {
             throw new AdapterFormatException("The variant \"" + ourVariant + "\" is not supported here; "
-                    + VARIANTS.keySet() + " are, DoRA with use_dora in adapter_config.json");
+                    + VARIANTS.keySet() + " are supported, and DoRA with use_dora in adapter_config.json");
         }
         String start = peftInit == null ? "true" : peftInit.toLowerCase(Locale.ROOT);
         if (peftInit != null && start.startsWith(PISSA_ITERATIONS)) {
@@ -80,8 +80,8 @@ final class KindNames {
             case "olora" -> new Kind(variant, LoRAInit.OLORA, 0);
             case "pissa" -> new Kind(variant, LoRAInit.PISSA, 0);
             default -> throw new AdapterFormatException("adapter_config.json: init_lora_weights is \"" + peftInit
-                    + "\", which is not supported: what it has changed in the base cannot be had again here. Convert the adapter "
-                    + "with PEFT's path_initial_model_for_weight_conversion");
+                    + "\", which is not supported: its changes to the base cannot be reproduced here. Convert the adapter with "
+                    + "PEFT's path_initial_model_for_weight_conversion");
         };
     }
 
@@ -94,7 +94,7 @@ final class KindNames {
             }
             return iterations;
         } catch (NumberFormatException e) {
-            throw new AdapterFormatException("adapter_config.json: init_lora_weights is \"" + init + "\", which names no "
+            throw new AdapterFormatException("adapter_config.json: init_lora_weights is \"" + init + "\", which does not name a "
                     + "number of iterations", e);
         }
     }

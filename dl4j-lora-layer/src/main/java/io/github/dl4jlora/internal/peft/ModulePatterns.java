@@ -71,7 +71,7 @@ public final class ModulePatterns<T> {
         if (expressed > MOST_EXPRESSIONS) {
             throw new AdapterFormatException(PeftFolder.CONFIG + ": the regular expressions of rank_pattern or alpha_pattern are "
                     + "too many or too long: the first " + (expressions.size() + 1) + " have " + expressed
-                    + " characters, if each counts as " + EACH + " more. Name the modules in full");
+                    + " characters, counting " + EACH + " extra for each. Name the modules in full");
         }
         expressions.put(position, PythonPattern.compile(pattern));
     }

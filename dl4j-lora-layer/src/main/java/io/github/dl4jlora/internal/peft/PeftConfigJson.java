@@ -98,18 +98,18 @@ public final class PeftConfigJson {
             UntrustedJson.refuseExcess(text, DEEPEST);
             json = JSON.readTree(text);
         } catch (IOException e) {
-            throw new AdapterFormatException(PeftFolder.CONFIG + " is no JSON, or was cut short: "
+            throw new AdapterFormatException(PeftFolder.CONFIG + " is not JSON, or was cut short: "
                     + String.valueOf(e.getMessage()).lines().findFirst().orElse("") + ". Save the adapter again", e);
         }
         if (json == null || !json.isObject()) {
-            throw new AdapterFormatException(PeftFolder.CONFIG + " is no JSON object. Save the adapter again");
+            throw new AdapterFormatException(PeftFolder.CONFIG + " is not a JSON object. Save the adapter again");
         }
         return json;
     }
 
     private static void requireSupported(JsonNode json) throws AdapterFormatException {
         if (!"LORA".equals(json.path("peft_type").asText())) {
-            throw refusal("peft_type is " + shown(json.path("peft_type")) + "; LORA is supported");
+            throw refusal("peft_type is " + shown(json.path("peft_type")) + "; only LORA is supported");
         }
         for (String setting : UNSUPPORTED) {
             if (isOn(json.path(setting))) {
@@ -122,8 +122,8 @@ public final class PeftConfigJson {
                     + "; block-diagonal adapters of more than one block are not supported");
         }
         if (isOn(json.path("fan_in_fan_out")) && "olora".equalsIgnoreCase(json.path("init_lora_weights").asText())) {
-            throw refusal("fan_in_fan_out with init_lora_weights \"olora\" is not supported: PEFT takes the start from W as it "
-                    + "lies there, and fails");
+            throw refusal("fan_in_fan_out with init_lora_weights \"olora\" is not supported: PEFT does not transpose W for this "
+                    + "start, and fails");
         }
     }
 

@@ -28,8 +28,8 @@ record PeftForm(AdapterContent adapter, Map<String, Kind> doubled) {
         List<String> dora = layers(adapter, delta -> delta.kind().isDora());
         if (!dora.isEmpty() && dora.size() < adapter.deltas().size()) {
             throw new IllegalArgumentException("The layers " + dora + " are DoRA, but " + layers(adapter,
-                    delta -> !delta.kind().isDora()) + " are not: an adapter's file says use_dora once, of all layers. Save the "
-                    + "network with LoRA.save instead, or give all layers one variant");
+                    delta -> !delta.kind().isDora()) + " are not: an adapter's file has one use_dora for all layers. Save the "
+                    + "network with LoRA.save instead, or give all layers the same variant");
         }
         List<String> taken = layers(adapter, delta -> delta.kind().init().isTakenFromW());
         boolean alike = adapter.deltas().values().stream().map(delta -> KindNames.init(delta.kind())).distinct().count() == 1;
@@ -38,8 +38,8 @@ record PeftForm(AdapterContent adapter, Map<String, Kind> doubled) {
         refuseGradients(adapter, dora);
         List<String> reversed = layers(adapter, PeftForm::isReversed);
         if (!dora.isEmpty() && !reversed.isEmpty()) {
-            throw new IllegalArgumentException("The layers " + reversed + " are DoRA that started by LoRAInit.OLORA, and PyTorch "
-                    + "has their W as [nIn, nOut]: PEFT would take the start from W the wrong way round. Save the network with "
+            throw new IllegalArgumentException("The layers " + reversed + " are DoRA that started with LoRAInit.OLORA, and "
+                    + "PyTorch stores their W as [nIn, nOut]: PEFT would decompose W the wrong way round. Save the network with "
                     + "LoRA.save instead, or choose another start");
         }
         if (taken.isEmpty() || alike && !drawn && reversed.isEmpty()) {
@@ -47,13 +47,13 @@ record PeftForm(AdapterContent adapter, Map<String, Kind> doubled) {
         }
         if (!dora.isEmpty()) {
             throw new IllegalArgumentException("The layers " + taken + " are DoRA that started from a part of W, but not all "
-                    + "layers started so: an adapter's file says init_lora_weights once, of all layers. Save the network with "
-                    + "LoRA.save instead, or give all layers one start");
+                    + "layers started that way: an adapter's file has one init_lora_weights for all layers. Save the network "
+                    + "with LoRA.save instead, or give all layers the same start");
         }
         Map<String, Delta> plain = new LinkedHashMap<>();
         Map<String, Kind> doubled = new LinkedHashMap<>();
         adapter.deltas().forEach((layer, delta) -> {
-            plain.put(layer, delta.plain(layer, "a file of such an adapter"));
+            plain.put(layer, delta.plain(layer, "writing such an adapter to a file"));
             if (delta.kind().init().isTakenFromW()) {
                 doubled.put(layer, delta.kind());
             }
@@ -68,9 +68,9 @@ record PeftForm(AdapterContent adapter, Map<String, Kind> doubled) {
 
     private static void refuseGradients(AdapterContent adapter, List<String> dora) {
         if (!dora.isEmpty() && adapter.deltas().values().stream().anyMatch(delta -> delta.kind().init() == LoRAInit.LORA_GA)) {
-            throw new IllegalArgumentException("The layers " + dora + " are DoRA that started by LoRAInit.LORA_GA: an adapter's "
-                    + "file has no place for a start that cannot be computed again, and DoRA no plain form that includes it. "
-                    + "Save the network with LoRA.save instead, or choose another start");
+            throw new IllegalArgumentException("The layers " + dora + " are DoRA that started with LoRAInit.LORA_GA: an "
+                    + "adapter's file cannot hold a start that cannot be computed again, and DoRA has no plain form that "
+                    + "includes the start. Save the network with LoRA.save instead, or choose another start");
         }
     }
 

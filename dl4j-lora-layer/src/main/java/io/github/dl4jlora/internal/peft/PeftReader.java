@@ -72,21 +72,21 @@ public final class PeftReader {
 
     private AdapterContent content(SteadyFiles files) throws IOException {
         if (Files.isRegularFile(folder.pickle()) && !files.has(folder.tensors())) {
-            throw new AdapterFormatException(folder.pickle() + " is a pickle, which can run code when it is read, and is not "
-                    + "read here. Convert it in Python: safetensors.torch.save_file(torch.load(\"" + PeftFolder.PICKLE
+            throw new AdapterFormatException(folder.pickle() + " is a pickle, which can run code when it is read, so it is not "
+                    + "read. Convert it in Python: safetensors.torch.save_file(torch.load(\"" + PeftFolder.PICKLE
                     + "\", weights_only=True), \"" + PeftFolder.TENSORS + "\")");
         }
         if (!Files.isDirectory(folder.path())) {
             throw new AdapterFormatException(folder + (Files.exists(folder.path())
-                    ? " is a file, but an adapter is a folder (of a zip: LoRAAdapter.loader().load(stream)) with "
+                    ? " is a file, but an adapter is a folder (for a zip, use LoRAAdapter.loader().load(stream)) with "
                     : " does not exist; it should be a folder with ")
                     + PeftFolder.TENSORS + " and " + PeftFolder.CONFIG);
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();
              Safetensors tensors = Safetensors.open(folder.tensors(), files.channel(folder.tensors()))) {
             if (tensors.names().size() > MOST_TENSORS) {
-                throw new AdapterFormatException(folder.tensors() + " has " + tensors.names().size() + " tensors, and at most "
-                        + MOST_TENSORS + " are read: an adapter has some of each layer");
+                throw new AdapterFormatException(folder.tensors() + " has " + tensors.names().size() + " tensors, but at most "
+                        + MOST_TENSORS + " are read: an adapter has only a few for each layer");
             }
             Provenance provenance = new Provenance(tensors.metadata());
             PeftConfig config = config(provenance, files);
@@ -139,11 +139,11 @@ public final class PeftReader {
         Optional<Path> file = files.opened().stream().filter(PeftFolder::isConfig).findFirst();
         if (file.isEmpty()) {
             if (saved != null) {
-                LOG.warn("{} does not exist. The copy of it that {} has is used; PEFT needs the file itself: save the adapter "
+                LOG.warn("{} does not exist. Its copy in {} is used instead; PEFT needs the file itself: save the adapter "
                         + "again", folder.config(), PeftFolder.TENSORS);
                 return saved;
             }
-            throw new AdapterFormatException(folder.config() + " does not exist or is no file");
+            throw new AdapterFormatException(folder.config() + " does not exist or is not a file");
         }
         PeftConfig config = PeftConfigJson.parse(files.bytes(file.get(), LONGEST_CONFIG));
         // Of another save only where both say so: a file that somebody has edited or written anew counts.
@@ -179,13 +179,13 @@ public final class PeftReader {
         }
         if (strict) {
             throw new AdapterFormatException(folder + ": missing tensors " + Few.of(missing) + ", surplus tensors "
-                    + Few.of(surplus) + ". Expected were lora_A and lora_B of every layer, named "
-                    + TensorName.of("(layer)", TensorLayout.LINEAR.nameOfA()) + ", and those of modules_to_save "
-                    + Few.of(config.modulesToSave()) + ". To load what there is: LoRAAdapter.loader().strict(false)");
+                    + Few.of(surplus) + ". Expected are lora_A and lora_B of every layer, named "
+                    + TensorName.of("(layer)", TensorLayout.LINEAR.nameOfA()) + ", and the tensors of modules_to_save "
+                    + Few.of(config.modulesToSave()) + ". To load only complete layers: LoRAAdapter.loader().strict(false)");
         }
         LOG.warn("{}: missing tensors {}, surplus tensors {}; both are left out{}", folder, Few.of(missing),
                 Few.of(surplus), index.incomplete().isEmpty() ? ""
-                        : ", and so are the layers " + Few.of(index.incomplete()) + ", which are not whole");
+                        : ", and so are the layers " + Few.of(index.incomplete()) + ", which are incomplete");
     }
 
     private AdapterContent renamed(AdapterContent content) throws AdapterFormatException {

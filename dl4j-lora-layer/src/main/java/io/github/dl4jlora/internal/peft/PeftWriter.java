@@ -104,18 +104,18 @@ public final class PeftWriter {
     private void warn() {
         adapter.layers().stream()
                 .filter(layer -> Arrays.stream(layer.split("\\.")).anyMatch(TensorName.MODULES_OF_PEFT::contains))
-                .forEach(layer -> LOG.warn("Layer \"{}\" bears a name that PEFT uses for its own modules; PEFT may adapt the "
-                        + "wrong one", layer));
+                .forEach(layer -> LOG.warn("Layer \"{}\" has a name that PEFT uses for its own modules; PEFT may adapt the wrong "
+                        + "module", layer));
         List<String> unknown = adapter.deltas().entrySet().stream().filter(entry -> !entry.getValue().layout().isInPeft())
                 .map(Map.Entry::getKey).toList();
         if (!unknown.isEmpty()) {
-            LOG.warn("PEFT has no module for the layers {}: it leaves out, without a word, what the adapter holds of them. This "
-                    + "library reads them back", unknown);
+            LOG.warn("PEFT has no module for the layers {} and silently ignores their values. This library reads them back",
+                    unknown);
         }
         if (!adapter.own().isEmpty()) {
-            LOG.warn("PEFT has no module that holds values as the layers {} do, which are trained in full or have trained "
-                    + "biases, and leaves them out, without a word. This library reads them back. Where an older version wrote "
-                    + "them, put the adapter into its network and save LoRAAdapter.of(network)", new TreeSet<>(adapter.own()));
+            LOG.warn("The layers {} are trained in full or have trained biases, but PEFT has no modules like them and silently "
+                    + "ignores their values. This library reads them back. If an older version wrote them, apply the adapter to "
+                    + "its network and save LoRAAdapter.of(network)", new TreeSet<>(adapter.own()));
         }
     }
 
@@ -141,8 +141,8 @@ public final class PeftWriter {
     private static void put(Map<String, INDArray> tensors, String layer, String end, INDArray value) {
         String name = TensorName.of(layer, end);
         if (tensors.put(name, value) != null) {
-            throw new IllegalArgumentException("Layer \"" + layer + "\": another layer's values are called \"" + name
-                    + "\" in an adapter's file too. Rename the layer, or save the network with LoRA.save. Nothing was written");
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the values of another layer are also called \"" + name
+                    + "\" in an adapter's file. Rename the layer, or save the network with LoRA.save. Nothing was written");
         }
     }
 

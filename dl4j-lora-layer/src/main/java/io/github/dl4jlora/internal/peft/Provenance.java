@@ -157,7 +157,7 @@ public record Provenance(Map<String, String> metadata) {
         try {
             return recorded == null ? OptionalDouble.empty() : OptionalDouble.of(Double.parseDouble(recorded));
         } catch (NumberFormatException e) {
-            throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has an alpha that is no number", e);
+            throw new AdapterFormatException(folder + ": layer \"" + layer + "\" has an alpha that is not a number", e);
         }
     }
 }

@@ -41,7 +41,7 @@ final class PythonPattern {
             return Pattern.compile("(.*\\.)?(" + translated + ")", Pattern.UNICODE_CHARACTER_CLASS | Pattern.UNIX_LINES);
         } catch (PatternSyntaxException | StackOverflowError e) {
             throw new AdapterFormatException(PeftFolder.CONFIG + ": \"" + UntrustedJson.line(python)
-                    + "\" is no regular expression", e);
+                    + "\" is not a regular expression", e);
         }
     }
 

@@ -43,9 +43,9 @@ final class TensorIndex {
             add(name, unknown);
         }
         if (!unknown.isEmpty()) {
-            throw new AdapterFormatException("The tensors " + Few.of(unknown) + " belong to adapted layers, but what is computed "
-                    + "with them is not known here, nor switched on in " + PeftFolder.CONFIG + ". Leaving them out would change "
-                    + "what the adapter computes");
+            throw new AdapterFormatException("The tensors " + Few.of(unknown) + " belong to adapted layers, but their use is "
+                    + "neither known here nor switched on in " + PeftFolder.CONFIG + ". Leaving them out would change what the "
+                    + "adapter computes");
         }
     }
 

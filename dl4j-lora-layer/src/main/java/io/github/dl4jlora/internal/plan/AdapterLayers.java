@@ -30,10 +30,10 @@ public final class AdapterLayers {
         if (!missing.isEmpty()) {
             throw new IllegalArgumentException("The adapter is for another network: it adapts " + names(config.targets())
                     + (config.trainable().isEmpty() ? "" : " and trains " + names(config.trainable()) + " in full")
-                    + ", but this network has no such layer for " + names(missing) + "; what it has is "
+                    + ", but this network has no layer for " + names(missing) + "; its layers are "
                     + nodes.stream().filter(node -> node.numParams() > 0).flatMap(AdapterLayers::modules).toList()
-                    + ". Use the network that the adapter was trained on or, where only names differ, give its layers this "
-                    + "network's with LoRAAdapter.loader().keyMapper(...)");
+                    + ". Use the network that the adapter was trained on or, if only names differ, map them to this network's "
+                    + "with LoRAAdapter.loader().keyMapper(...)");
         }
     }
 

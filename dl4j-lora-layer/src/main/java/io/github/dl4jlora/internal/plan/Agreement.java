@@ -21,8 +21,8 @@ import java.util.TreeSet;
 public final class Agreement {
 
     private static final LoRASettings DEFAULTS = LoRASettings.DEFAULTS;
-    private static final String CURE = "An adapter keeps what it was made with: leave that out of the configuration, or start "
-            + "one with adapter.config().toBuilder()";
+    private static final String CURE = "An adapter keeps the settings that it was made with: leave this one out of the "
+            + "configuration, or start the configuration from adapter.config().toBuilder()";
 
     private final LoRAConfig adapter;
     private final LoRAConfig config;
@@ -46,7 +46,7 @@ public final class Agreement {
     private void require(List<Node> nodes) {
         if (config.rankBudget() != null) {
             throw new IllegalArgumentException("The configuration's rankBudget is " + config.rankBudget() + ", but the adapter "
-                    + "has its ranks. " + CURE);
+                    + "already has its ranks. " + CURE);
         }
         same("variant", config.variant(), DEFAULTS.variant(), adapter.variant());
         if (!config.loraInit().needsData()) {

@@ -91,10 +91,10 @@ public record Plan(Map<String, Decision> decisions) {
             return new Decision(Role.TRAIN, "matches trainable");
         }
         if (bias == BiasTraining.ALL && hasParameters(node) && node.biasKeys().containsAll(node.parameterKeys())) {
-            return new Decision(Role.TRAIN, "has biases alone, and all train");
+            return new Decision(Role.TRAIN, "has only biases, and all biases train");
         }
         if (bias == BiasTraining.ALL && !node.biasKeys().isEmpty()) {
-            return new Decision(Role.TRAIN_BIAS, "has biases, and all train");
+            return new Decision(Role.TRAIN_BIAS, "has biases, and all biases train");
         }
         if (!trainsUpstream) {
             return new Decision(Role.FREEZE_STOP, "nothing upstream trains");
@@ -121,7 +121,7 @@ public record Plan(Map<String, Decision> decisions) {
         if (config.engine() != Engine.FUSED && !others.isEmpty()) {
             throw new IllegalArgumentException("engine(" + config.engine() + ") is for " + (forDense ? "" : "layers other than ")
                     + "DenseLayer, OutputLayer and RnnOutputLayer; " + LayerNames.described(others, Node::type)
-                    + " would be computed otherwise. Leave them out with exclude(...), or use engine(FUSED)");
+                    + " cannot use it. Leave them out with exclude(...), or use engine(FUSED)");
         }
     }
 

@@ -72,7 +72,7 @@ public final class Targets {
 
     private void addEverythingBelowTheOutput() {
         addAll(candidates.stream().filter(node -> node.isAdaptable() && node.matrices().type() != LayerType.OUTPUT).toList(),
-                "layer but output layers for allTargets()");
+                "layer below the output layers");
     }
 
     private void addEveryDenseLayer() {
@@ -83,8 +83,8 @@ public final class Targets {
         if (found.isEmpty()) {
             throw new IllegalArgumentException("There is no " + what + " to adapt"
                     + (config.exclude().isEmpty() ? "" : " that is not excluded")
-                    + "; name the layers with targets(...), or take all with allTargets(). Of this network's layers these can "
-                    + "be adapted: " + adaptable());
+                    + "; name the layers with targets(...), or take all with allTargets(). These layers of the network can be "
+                    + "adapted: " + adaptable());
         }
         found.forEach(this::addWhole);
     }
@@ -110,7 +110,8 @@ public final class Targets {
         if (named.stream().anyMatch(node -> node.name().equals(pattern.pattern()))) {
             others.stream().flatMap(node -> node.parameterKeys().stream().map(key -> MatrixName.of(node, key)))
                     .filter(name -> name.toString().equals(pattern.pattern())).findFirst().ifPresent(name -> {
-                        throw new IllegalArgumentException(target(pattern) + " is the name of a layer and that of the parameter "
+                        throw new IllegalArgumentException(target(pattern) + " is both the name of a layer and that of the "
+                                + "parameter "
                                 + name.key() + " of layer \"" + name.layer() + "\". Rename one of the layers, or choose by kind "
                                 + "with targets(LayerType...)");
                     });
@@ -124,8 +125,8 @@ public final class Targets {
             List<Node> refused = impossible.isEmpty() ? whole : impossible;
             throw new IllegalArgumentException(target(pattern) + " matches "
                     + LayerNames.described(refused, node -> node.type() + ": " + node.matrices().refusal())
-                    + ", which cannot be adapted; here " + adaptable()
-                    + " can. Narrow the pattern, use exclude(...), or take all that can be with allTargets()");
+                    + ", which cannot be adapted; of this network, " + adaptable() + " can. Narrow the pattern, use "
+                    + "exclude(...), or take all that can be adapted with allTargets()");
         }
         whole.stream().filter(Node::isAdaptable).forEach(this::addWhole);
     }
@@ -145,7 +146,7 @@ public final class Targets {
                     continue;
                 }
                 if (!node.matrices().forms().containsKey(key)) {
-                    noMatrices.add(name + " (" + node.type() + ": " + (node.isAdaptable() ? "of its parameters "
+                    noMatrices.add(name + " (" + node.type() + ": " + (node.isAdaptable() ? "only its parameters "
                             + node.matrices().forms().keySet() + " can be adapted" : node.matrices().refusal()) + ")");
                     continue;
                 }
@@ -161,8 +162,8 @@ public final class Targets {
                     + LayerNames.literally(pattern, nodes.stream().map(Node::name).toList()));
         }
         if (!foundMatrix) {
-            throw new IllegalArgumentException(target(pattern) + " matches " + noMatrices + ", which cannot be adapted; here "
-                    + adaptable() + " can");
+            throw new IllegalArgumentException(target(pattern) + " matches " + noMatrices + ", which cannot be adapted; of this "
+                    + "network, " + adaptable() + " can");
         }
     }
 

@@ -73,7 +73,7 @@ public final class NativeLibraries {
                     .map(Map.Entry::getKey).toList();
             return refused.isEmpty() ? Optional.empty() : Optional.of("setenv refused " + refused);
         } catch (LinkageError e) {
-            return Optional.of("JNA, which ND4J brings through OSHI, is not there or has no code for this platform");
+            return Optional.of("JNA, which ND4J brings through OSHI, is missing or has no native code for this platform");
         }
     }
 

@@ -48,7 +48,7 @@ public final class ThreadConflict {
             ThreadCounts counts = ThreadCounts.now();
             LOG.warn("ND4J's loops ({} threads) and BLAS ({} threads) spin against each other, which makes training several "
                     + "times slower. Call Threads.settle() in the first line of main, or set OMP_WAIT_POLICY=passive; "
-                    + "Doctor.report() measures what it costs here", counts.openMp(), counts.blas());
+                    + "Doctor.report() measures the cost on this machine", counts.openMp(), counts.blas());
         }
     }
 

@@ -81,7 +81,7 @@ public final class QuantizedMatrix {
     private QuantizedMatrix(Quantization scheme, long lines, long length, @Nullable ByteBuffer codes,
                             @Nullable ByteBuffer scales) {
         if (lines < 1 || length < 1 || length > Integer.MAX_VALUE - Long.BYTES) {
-            throw new IllegalArgumentException("No matrix has " + lines + " lines of " + length + " values each");
+            throw new IllegalArgumentException("A matrix cannot have " + lines + " lines of " + length + " values each");
         }
         this.scheme = scheme;
         form = LineCodec.of(scheme);
@@ -101,8 +101,8 @@ public final class QuantizedMatrix {
         }
         if (!given.isDirect() || given.remaining() != bytes) {
             throw new IllegalArgumentException("The " + name + " of " + lines + " " + scheme + " lines of " + length
-                    + " values are " + bytes + " bytes outside the heap, not " + given.remaining()
-                    + (given.isDirect() ? "" : " in it"));
+                    + " values must be " + bytes + " bytes outside the heap, but are " + given.remaining() + (given.isDirect()
+                    ? "" : " inside it"));
         }
         return new BytePointer(given.slice());
     }

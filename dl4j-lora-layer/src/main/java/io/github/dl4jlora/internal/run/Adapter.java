@@ -180,8 +180,8 @@ public final class Adapter {
         LoRASettings now = conf.get().settings();
         if (now != settings && !now.equals(settings)) {
             throw new IllegalStateException(Named.layer(name()) + ": its settings were changed after the network was made, to "
-                    + now + ". What runs is " + settings + ": set that again with setLora(...). Other settings are for another "
-                    + "network, made with LoRA.apply; another alpha comes with an adapter, by applyTo");
+                    + now + ", but it runs with " + settings + ": set these again with setLora(...). For other settings, make "
+                    + "another network with LoRA.apply; for another alpha, apply an adapter with applyTo");
         }
         settings = now;
     }

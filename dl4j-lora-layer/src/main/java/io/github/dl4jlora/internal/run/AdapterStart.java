@@ -67,10 +67,10 @@ final class AdapterStart {
      */
     static void requireComputable(AdaptedConfiguration lora) {
         if (lora.settings().loraInit().needsData()) {
-            throw new IllegalStateException(Named.layer(lora.getLayerName()) + ": its adapter started from data by LoRAInit."
-                    + lora.settings().loraInit() + ", and that start is neither in this JVM nor in what ModelSerializer or JSON "
-                    + "keep of a network. Load a file of LoRA.save, or put the adapter's own files on the base with "
-                    + "LoRA.apply(base, adapter)");
+            throw new IllegalStateException(Named.layer(lora.getLayerName()) + ": its adapter started from data with LoRAInit."
+                    + lora.settings().loraInit() + ", and that start is not in this JVM; ModelSerializer and JSON do not store "
+                    + "it. Load a file that LoRA.save wrote, or load the adapter from its own files and call LoRA.apply(base, "
+                    + "adapter)");
         }
     }
 

@@ -37,7 +37,7 @@ public record Routing(@Nullable String layer, long examples, BooleanSupplier inO
         long each = rows / examples;
         if (rows % examples != 0 || each > 1 && !inOrder.getAsBoolean()) {
             throw new RowsMismatchException(Named.layer(layer) + " gets " + rows + " rows for a batch of "
-                    + examples + ", so that a row is no example");
+                    + examples + " examples, so its rows cannot be assigned to examples");
         }
         return each == 1 ? routes : each(route -> route.times(each));
     }

@@ -47,7 +47,7 @@ public record Features(INDArray[] inputs, @Nullable INDArray @Nullable [] masks)
     private static void requireMasks(INDArray[] inputs, @Nullable INDArray[] masks) {
         if (masks.length != inputs.length) {
             throw new IllegalArgumentException("There are " + masks.length + " masks for " + inputs.length
-                    + " inputs: one for each is needed, null where an input has none");
+                    + " inputs: give one for each input, null for an input without a mask");
         }
         for (int i = 0; i < masks.length; i++) {
             if (masks[i] != null && (masks[i].rank() == 0 || masks[i].size(0) != inputs[i].size(0))) {
@@ -60,7 +60,7 @@ public record Features(INDArray[] inputs, @Nullable INDArray @Nullable [] masks)
     /** The input of a network that has one. */
     public static INDArray only(INDArray[] inputs) {
         if (inputs.length != 1) {
-            throw new IllegalArgumentException("A MultiLayerNetwork has one input, but there are " + inputs.length);
+            throw new IllegalArgumentException("A MultiLayerNetwork has one input, but " + inputs.length + " were given");
         }
         return inputs[0];
     }

@@ -90,8 +90,8 @@ final class MixedBatch {
     private void requireExamples(INDArray output, boolean rowsInOrder) {
         if (output.size(0) % examples() != 0 || output.size(0) != examples() && !rowsInOrder) {
             throw new IllegalArgumentException("The network's output has " + output.size(0) + " rows "
-                    + Arrays.toString(output.shape()) + " for " + examples() + " examples, so that nobody can tell which "
-                    + "adapter's they are. Ask once for each adapter with output(name, input)");
+                    + Arrays.toString(output.shape()) + " for " + examples() + " examples, so its rows cannot be assigned to "
+                    + "adapters. Ask separately for each adapter with output(name, input)");
         }
     }
 

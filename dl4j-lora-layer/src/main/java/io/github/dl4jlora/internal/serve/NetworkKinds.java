@@ -54,8 +54,8 @@ public final class NetworkKinds {
     /** @throws IllegalArgumentException if the base is adapted, closed, or has no parameters */
     public NetworkKinds(Model base) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            this.frozen = Adaptation.freeze(base, null, "A bank stands on the network that was adapted: give that, or what "
-                    + "LoRA.unload makes of it");
+            this.frozen = Adaptation.freeze(base, null, "A bank needs the base without adapters: give the network that was "
+                    + "adapted, or the result of LoRA.unload");
             verified().forEach((layer, weights) -> bases.put(layer, AdaptedView.Base.of(weights)));
             this.bare = new NetworkKind(frozen, false);
         }

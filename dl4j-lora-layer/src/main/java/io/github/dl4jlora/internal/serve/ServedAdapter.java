@@ -109,8 +109,8 @@ public final class ServedAdapter {
             INDArray scale = matrix.outputScale(delta.kind().variant(), cast, delta.factor());
             if (scale == null && !delta.kind().variant().isAdditive()) {
                 throw new IllegalArgumentException("Layer \"" + layer + "\": a bank cannot serve the variant "
-                        + delta.kind().variant().name() + ", which neither adds to W nor scales outputs. Serve the network of "
-                        + "LoRA.apply(base, adapter), or LoRA.merge it");
+                        + delta.kind().variant().name() + ", which neither adds to W nor scales outputs. Serve the network that "
+                        + "LoRA.apply(base, adapter) returns, or merge the adapter with LoRA.merge");
             }
             if (cast.containsKey(Variant.START_A)) {
                 // W − s·A0·B0 + s·A·B, on a W that stays whole.
@@ -186,7 +186,7 @@ public final class ServedAdapter {
 
     /** Why it can be neither weighted nor added to others; null if it can. */
     @Nullable String moreThanAdding() {
-        return values != null ? "it has layers, or biases, that were trained in full"
+        return values != null ? "it has layers or biases that were trained in full"
                 : routes.values().stream().anyMatch(route -> route.scale() != null) ? "it is DoRA, which scales outputs"
                 : routes.values().stream().anyMatch(route -> route.bias() != null) ? "it has trained biases" : null;
     }

@@ -40,13 +40,13 @@ public record ServedMix(List<Share> shares, NetworkKind kind) {
             ServedAdapter adapter = Objects.requireNonNull(adapters.get(name));
             String more = plain ? null : adapter.moreThanAdding();
             if (more != null) {
-                throw new IllegalArgumentException("\"" + text.get() + "\": adapter \"" + name + "\" can be neither "
-                        + "multiplied nor added to others, since " + more + ". Ask for it alone, without a weight");
+                throw new IllegalArgumentException("\"" + text.get() + "\": adapter \"" + name + "\" can be neither multiplied "
+                        + "nor added to others, because " + more + ". Ask for it alone, without a weight");
             }
             DataType type = plain ? null : adapter.tooSmallFor(weight);
             if (type != null) {
                 throw new IllegalArgumentException("\"" + text.get() + "\": the weight " + weight + " of adapter \"" + name
-                        + "\" is beyond what the network's data type " + type + " can hold. Ask for a smaller one");
+                        + "\" is beyond what the network's data type " + type + " can hold. Ask for a smaller weight");
             }
         });
         NetworkKind own = plain ? shares.get(0).adapter().ownKind() : null;

@@ -94,8 +94,8 @@ public final class StartSearch {
         private void requireFinite(INDArray values, String what) {
             if (RawValues.firstNotFinite(values) >= 0) {
                 throw new IllegalArgumentException(matrix.layer() + ": its " + what + " holds NaN or infinity in batch "
-                        + (batches + 1) + " of the data, so that LoRAInit." + matrix.settings().loraInit()
-                        + " cannot start from it. Look at the data, and at what the base computes of it");
+                        + (batches + 1) + " of the data, so LoRAInit." + matrix.settings().loraInit() + " cannot start from it. "
+                        + "Check the data, and what the base computes from it");
             }
         }
     }
@@ -215,13 +215,13 @@ public final class StartSearch {
         int directions = watch.inputs.directions();
         Starting matrix = watch.matrix;
         if (directions == 0) {
-            throw new IllegalArgumentException(matrix.layer() + ": its inputs are the same in all of the data, so that "
-                    + "LoRAInit.EVA has nothing to start from. Is the layer below dead, or everything masked? Give it another "
+            throw new IllegalArgumentException(matrix.layer() + ": its inputs are the same in all of the data, so LoRAInit.EVA "
+                    + "has nothing to start from. Is the layer below dead, or is everything masked? Give this layer another "
                     + "start with override(\"" + matrix.name() + "\", o -> o.loraInit(…)), or leave it out with exclude(…)");
         }
         if (directions < rank) {
-            LOG.warn("{}: its inputs vary in {} directions only, but its rank is {}. The other columns of A are orthonormal to "
-                    + "these, and learn nothing from such data; a rank of {} does as much", matrix.layer(), directions, rank,
+            LOG.warn("{}: its inputs vary in only {} directions, but its rank is {}. The other columns of A are orthonormal to "
+                    + "these and learn nothing from such data; a rank of {} is enough", matrix.layer(), directions, rank,
                     directions);
         }
         INDArray a = watch.inputs.strongest(rank);
@@ -233,9 +233,9 @@ public final class StartSearch {
         Starting matrix = watch.matrix;
         if (watch.gradient == null || watch.gradient.amaxNumber().doubleValue() == 0) {
             throw new IllegalArgumentException(matrix.layer() + ": the gradient of its W is zero in all of the " + batches
-                    + " batches, so that LoRAInit.LORA_GA has nothing to start from. Is it, or a layer above, dead, or "
-                    + "everything masked? Give it another start with override(\"" + matrix.name() + "\", o -> o.loraInit(…)), or "
-                    + "leave it out with exclude(…)");
+                    + " batches, so LoRAInit.LORA_GA has nothing to start from. Is this layer or one above it dead, or is "
+                    + "everything masked? Give this layer another start with override(\"" + matrix.name() + "\", o -> "
+                    + "o.loraInit(…)), or leave it out with exclude(…)");
         }
         INDArray a = Nd4j.create(from.dataType(), new long[] {matrix.nIn(), rank}, 'f');
         INDArray b = Nd4j.create(from.dataType(), new long[] {rank, matrix.nOut()}, 'f');
@@ -254,11 +254,11 @@ public final class StartSearch {
         Map<String, Integer> ranks = ranks();
         int given = ranks.values().stream().mapToInt(Integer::intValue).sum();
         if (given == 0) {
-            throw new IllegalArgumentException("No adapted layer's inputs vary in the data, so that rankBudget("
-                    + config.rankBudget() + ") has nothing to go by. Look at the data, and at what the base computes of it");
+            throw new IllegalArgumentException("The inputs of the adapted layers do not vary in the data, so rankBudget("
+                    + config.rankBudget() + ") cannot distribute ranks. Check the data, and what the base computes from it");
         }
         if (given < Objects.requireNonNull(config.rankBudget())) {
-            LOG.warn("rankBudget({}): the inputs of all layers vary in {} directions only, which is what the ranks add up to",
+            LOG.warn("rankBudget({}): the inputs of all layers vary in only {} directions in total, so the ranks add up to that",
                     config.rankBudget(), given);
         }
         List<String> none = new ArrayList<>();

@@ -54,8 +54,8 @@ public final class StockBiases {
     public static @Nullable String refusal(Layer layer) {
         Layer inner = StockLayers.innermost(layer);
         if (inner instanceof BatchNormalization) {
-            return "its beta cannot train while it is frozen, since DL4J trains batch normalisation on the statistics of each "
-                    + "batch and frozen it has its running ones";
+            return "its beta cannot train while it is frozen: DL4J trains batch normalisation on the statistics of each batch, "
+                    + "and frozen it uses its running statistics";
         }
         return inner instanceof OCNNOutputLayer ? "it sets its own parameter r while it trains" : null;
     }

@@ -129,7 +129,7 @@ public final class StockLayers {
         try {
             return mapper.readValue(mapper.writeValueAsString(vertex), GraphVertex.class);
         } catch (JsonProcessingException e) {
-            throw new IllegalStateException("DL4J cannot read the JSON that it wrote of a " + vertex.getClass()
+            throw new IllegalStateException("DL4J cannot read the JSON that it wrote for a " + vertex.getClass()
                     .getSimpleName(), e);
         }
     }

@@ -113,12 +113,12 @@ public record StockMatrices(@Nullable LayerType type, Map<String, MatrixForm> fo
             // [1, capsules below, capsules · dimensions, dimensions below, 1]
             Map.entry(CapsuleLayer.class, of(LayerType.CAPSULE, "weight", new MatrixForm(3, true))),
             Map.entry(BatchNormalization.class, refused("its parameters are vectors; train it in full with trainable(...)")),
-            Map.entry(PReLULayer.class, refused("its slopes are no matrix; train it in full with trainable(...)")),
+            Map.entry(PReLULayer.class, refused("its slopes are not a matrix; train it in full with trainable(...)")),
             Map.entry(ElementWiseMultiplicationLayer.class,
                     refused("its weights are a vector; train it in full with trainable(...)")),
             Map.entry(OCNNOutputLayer.class,
-                    refused("it sets its own parameter r while it trains, so that the base would not stay "
-                    + "what it is; train it in full with trainable(...)")));
+                    refused("it sets its own parameter r while it trains, so the base would change; train it in full with "
+                            + "trainable(...)")));
 
     /** What can be adapted in a layer, which must be without DL4J's freezing wrappers. */
     public static StockMatrices of(Layer layer) {
@@ -170,7 +170,7 @@ public record StockMatrices(@Nullable LayerType type, Map<String, MatrixForm> fo
         }
         return found != null ? found
                 : refused(
-                        "what it computes is unknown, since it is none of DL4J's own layers; train it in full with "
+                        "it is not one of DL4J's own layers, so what it computes is unknown; train it in full with "
                                 + "trainable(...)");
     }
 

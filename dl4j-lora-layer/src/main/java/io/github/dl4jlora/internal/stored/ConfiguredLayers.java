@@ -89,8 +89,8 @@ final class ConfiguredLayers {
 
     private void end(Found object) throws IOException {
         if (!(object.activation && object.start) && isBaseLayer(object.type) && ++old * length > MOST_AGAIN) {
-            throw new IOException("its configuration has " + old + " layers or more of an old format, and is too long for that. "
-                    + "Restore the network with the DL4J release that wrote it, and save it anew");
+            throw new IOException("its configuration has " + old + " or more layers in an old format, and is too long for that. "
+                    + "Restore the network with the DL4J release that wrote it, and save it again");
         }
     }
 

@@ -138,8 +138,8 @@ public final class ModelZip implements AutoCloseable {
 
     private void warnOfObject() {
         if (zip.getEntry(ModelSerializer.PREPROCESSOR_BIN) != null) {
-            LOG.warn("{}: its {} is not read, since it is a serialised Java object, which could run code; set the network's data "
-                    + "up as that did", file, ModelSerializer.PREPROCESSOR_BIN);
+            LOG.warn("{}: its {} is not read, because it is a serialised Java object, which could run code; prepare the "
+                    + "network's data yourself as that object did", file, ModelSerializer.PREPROCESSOR_BIN);
         }
     }
 
@@ -152,7 +152,7 @@ public final class ModelZip implements AutoCloseable {
     private ZipEntry entry(String name) throws IOException {
         ZipEntry entry = zip.getEntry(name);
         if (entry == null) {
-            throw new IOException("it is no saved DL4J network, since it lacks " + name);
+            throw new IOException("it is not a saved DL4J network: it lacks " + name);
         }
         return entry;
     }
@@ -179,7 +179,7 @@ public final class ModelZip implements AutoCloseable {
     /** @param state what the updaters keep, a few numbers for each parameter; null if nothing */
     private void restoreState(@Nullable INDArray state) throws IOException {
         if (state == null) {
-            throw new IOException("it has updater state, but its configuration names updaters that keep none");
+            throw new IOException("it has updater state, but its configuration names updaters without state");
         }
         // It has to be as long as the present state, so it needs no other bound; an untrained network's is all zeros.
         ZipEntry entry = entry(ModelSerializer.UPDATER_BIN);

@@ -37,14 +37,14 @@ final class StoredArray {
             Triple<DataBuffer.AllocationMode, Long, DataType> header = BaseDataBuffer.readHeader(in);
             return new Header(header.getMiddle(), header.getRight());
         } catch (RuntimeException e) {
-            throw new IOException("it has no header of an array", e);
+            throw new IOException("it has no array header", e);
         }
     }
 
     private static Header shapeHeader(DataInputStream in) throws IOException {
         Header shape = header(in);
         if (shape.length() < 0 || shape.length() > LONGEST_SHAPE) {
-            throw new IOException("its shape takes " + shape.length() + " numbers");
+            throw new IOException("its shape claims " + shape.length() + " numbers");
         }
         return shape;
     }

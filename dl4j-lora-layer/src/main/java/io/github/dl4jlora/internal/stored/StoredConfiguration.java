@@ -108,9 +108,9 @@ public final class StoredConfiguration {
             return text;
         } catch (CharacterCodingException e) {
             if (machines.equals(StandardCharsets.UTF_8)) {
-                throw new IOException("its configuration has names with letters that are not in UTF-8. DL4J writes them in the "
-                        + "encoding of its machine: read the file there, or with that encoding, as by java "
-                        + "-Dfile.encoding=windows-1252, and save it anew", e);
+                throw new IOException("its configuration has names that are not in UTF-8. DL4J writes names in the encoding of "
+                        + "its machine: read the file there, or with that encoding (java -Dfile.encoding=windows-1252, for "
+                        + "example), and save it again", e);
             }
             return new String(text, machines).getBytes(StandardCharsets.UTF_8);
         }

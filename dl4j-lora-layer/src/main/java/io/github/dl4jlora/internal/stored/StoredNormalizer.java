@@ -42,9 +42,8 @@ final class StoredNormalizer {
     private static final int VERSION = 1;
     /** Most inputs or outputs of a network. */
     private static final int MOST = 1000;
-    private static final String REMEDY = ". Where it is needed, take it out of a network that you trust with DL4J's "
-            + "ModelSerializer, and add it anew with ModelSerializer.addNormalizerToModel; otherwise delete the entry from the "
-            + "file";
+    private static final String REMEDY = ". If it is needed, read it from a network that you trust with DL4J's ModelSerializer, "
+            + "and add it again with ModelSerializer.addNormalizerToModel; otherwise delete the entry from the file";
 
     /** Makes an object of two arrays. */
     @FunctionalInterface
@@ -79,7 +78,7 @@ final class StoredNormalizer {
 
     private Normalizer<?> read() throws IOException {
         if (!in.readUTF().equals(HEADER) || in.readInt() != VERSION) {
-            throw new IOException("it does not begin as DL4J's normalizers do" + REMEDY);
+            throw new IOException("it does not begin like DL4J's normalizers" + REMEDY);
         }
         String type = in.readUTF();
         if (type.equals(NormalizerType.STANDARDIZE.name())) {
@@ -204,7 +203,7 @@ final class StoredNormalizer {
 
     private static int counted(int count) throws IOException {
         if (count < 0 || count > MOST) {
-            throw new IOException("it claims to be for " + count + " inputs or outputs; " + MOST + " are the most");
+            throw new IOException("it claims to be for " + count + " inputs or outputs; at most " + MOST + " are read");
         }
         return count;
     }
@@ -226,7 +225,7 @@ final class StoredNormalizer {
         INDArray first = StoredArray.read(in, in.available());
         INDArray second = StoredArray.read(in, in.available());
         if (first.length() != second.length()) {
-            throw new IOException("it has " + first.length() + " values beside " + second.length() + " of another kind");
+            throw new IOException("it has " + first.length() + " values of one kind, but " + second.length() + " of the other");
         }
         return new INDArray[] {first, second};
     }

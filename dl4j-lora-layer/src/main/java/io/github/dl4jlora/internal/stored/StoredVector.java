@@ -90,7 +90,7 @@ final class StoredVector implements AutoCloseable {
     void end() throws IOException {
         try {
             if (in.read() >= 0) {
-                throw new IOException("its values are followed by more than belongs to them");
+                throw new IOException("its values are followed by surplus data");
             }
             // ZipFile, unlike ZipInputStream, leaves this check to its caller.
             if (sum.getValue() != entry.getCrc()) {

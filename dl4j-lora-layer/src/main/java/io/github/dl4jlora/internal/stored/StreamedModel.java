@@ -29,8 +29,8 @@ public final class StreamedModel implements StreamedBase {
     public static StreamedModel open(File file) throws IOException {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces(); ModelZip source = ModelZip.open(file)) {
             return new StreamedModel(file, source.named(() -> source.network(source.configuration(id -> {
-                throw new IOException("it stands on frozen weights beside it, as adapted and frozen networks do, and is no "
-                        + "base itself: load what LoRA.save wrote with LoRA.load");
+                throw new IOException("it is not a base, but an adapted or frozen network, whose frozen weights are stored "
+                        + "separately: load what LoRA.save wrote with LoRA.load");
             }), length -> untouched(source, length))));
         }
     }

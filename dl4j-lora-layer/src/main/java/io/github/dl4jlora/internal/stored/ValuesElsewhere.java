@@ -49,7 +49,7 @@ public final class ValuesElsewhere {
         }
         Pointer block = untouched(length, type.width());
         if (block == null || block.isNull()) {
-            throw new IllegalStateException("this machine has no room for " + length + " values of type " + type);
+            throw new IllegalStateException("this machine has no memory for " + length + " values of type " + type);
         }
         DataBuffer buffer = Nd4j.createBuffer(new PagedPointer(block, length), length, type);
         // ND4J frees only what it has allocated. Views hold the buffer, so the block is freed with the last of them.

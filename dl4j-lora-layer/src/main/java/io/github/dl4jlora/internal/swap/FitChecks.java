@@ -17,8 +17,8 @@ final class FitChecks {
     /** @throws IllegalArgumentException if there is a name that either has alone */
     static void requireSame(String what, Set<String> missing, Set<String> surplus) {
         if (!missing.isEmpty() || !surplus.isEmpty()) {
-            throw new IllegalArgumentException("The adapter's " + what + " layers or parameters are not the network's: "
-                    + "missing in the adapter " + Few.of(missing) + ", surplus in it " + Few.of(surplus)
+            throw new IllegalArgumentException("The adapter and the network differ in the " + what + ": missing in the adapter "
+                    + Few.of(missing) + ", surplus in it " + Few.of(surplus)
                     + ". Make the network with LoRA.apply(base, adapter)");
         }
     }

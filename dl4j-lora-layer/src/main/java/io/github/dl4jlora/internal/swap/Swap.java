@@ -49,8 +49,8 @@ public final class Swap {
 
         String refusal() {
             return "Layer \"" + layer + "\": the adapter was trained on a base kept as " + trainedOn
-                    + ", but the network keeps it as " + here + ". Give the network its base as " + trainedOn
-                    + ", or leave ApplyOption.STRICT out to have a warning instead";
+                    + ", but the network keeps it as " + here + ". Give the network its base as " + trainedOn + ", or leave "
+                    + "ApplyOption.STRICT out to get a warning instead";
         }
     }
 
@@ -84,7 +84,8 @@ public final class Swap {
             }
             swap.checkValues();
             if (!strangers.isEmpty()) {
-                LOG.warn("Forced an adapter onto a base that it was not made for: layers {} have other weights there", strangers);
+                LOG.warn("Forced an adapter onto a base that it was not made for: layers {} have different weights in it",
+                        strangers);
             }
             swap.warnOfForm();
             swap.assign();
@@ -136,9 +137,9 @@ public final class Swap {
 
     private void warnOfForm() {
         if (otherForm != null) {
-            LOG.warn("Layer \"{}\": the adapter was trained on a base kept as {}, but the network keeps it as {}, whose "
-                    + "values are a little different. Evaluate before you rely on it, or train on; ApplyOption.STRICT "
-                    + "refuses", otherForm.layer, otherForm.trainedOn, otherForm.here);
+            LOG.warn("Layer \"{}\": the adapter was trained on a base kept as {}, but the network keeps it as {}, whose values "
+                    + "differ slightly. Evaluate the network before you rely on it, or train it further; ApplyOption.STRICT "
+                    + "refuses this", otherForm.layer, otherForm.trainedOn, otherForm.here);
         }
     }
 
@@ -227,9 +228,9 @@ public final class Swap {
     private static void requireSameWeight(String layer, INDArray own, INDArray base) {
         if (!Arrays.equals(own.shape(), base.shape()) || own.castTo(DataType.FLOAT).subi(base.castTo(DataType.FLOAT))
                 .norm2Number().doubleValue() > ROUNDING * Math.max(1e-30, base.norm2Number().doubleValue())) {
-            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter comes with base weights of its own "
-                    + Arrays.toString(own.shape()) + ", but the network has others " + Arrays.toString(base.shape())
-                    + ". Give the base those that are in the adapter's file, \"….base_layer.weight\"");
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter comes with its own base weights "
+                    + Arrays.toString(own.shape()) + ", but the network has different ones " + Arrays.toString(base.shape())
+                    + ". Give the base the weights in the adapter's file, \"….base_layer.weight\"");
         }
     }
 
@@ -272,14 +273,15 @@ public final class Swap {
         if (dora != delta.has(DoRA.MAGNITUDE) || bias != delta.trainsBias() || started != taken) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter consists of "
                     + new TreeSet<>(delta.parts().keySet()) + (taken ? " and started from a part of W" : "")
-                    + ", but the network's of " + new TreeSet<>(network) + ". Make the network with LoRA.apply(base, adapter)"
+                    + ", but the network's consists of " + new TreeSet<>(network) + ". Make the network with "
+                    + "LoRA.apply(base, adapter)"
                     + (taken && !started ? ", or convert the adapter with toPlainLoRA()" : ""));
         }
         LoRASettings settings = matrix.settings();
         Kind kind = Kind.of(settings);
         if (taken && !kind.start().equals(delta.kind().start())) {
-            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter started from W as " + delta.kind().start()
-                    + ", but the network's as " + kind.start() + ", which is another part of W. Make the network with "
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter started from W with " + delta.kind().start()
+                    + ", but the network's with " + kind.start() + ", which takes another part of W. Make the network with "
                     + "LoRA.apply(base, adapter), or convert the adapter with toPlainLoRA()");
         }
         Variant here = settings.variant();
@@ -294,9 +296,9 @@ public final class Swap {
     private static void requireSameBase(String layer, Delta delta, @Nullable String found, DataType type) {
         if (delta.baseId() != null && !delta.baseId().equals(found)) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter was made for the base weights "
-                    + delta.baseId() + ", but the network stands on " + found
-                    + (delta.a().dataType() == type ? "" : " (the adapter is " + delta.a().dataType() + ", the network " + type
-                    + ": in another data type a base is another one)")
+                    + delta.baseId() + ", but the network has " + found + (delta.a().dataType() == type ? "" : " (the adapter "
+                    + "is " + delta.a().dataType() + ", the network " + type
+                    + ": in another data type a base counts as another one)")
                     + ". Use the network that the adapter was trained on, or force it onto this one: "
                     + "adapter.applyTo(LoRA.apply(base, adapter.config()), ApplyOption.FORCE)");
         }

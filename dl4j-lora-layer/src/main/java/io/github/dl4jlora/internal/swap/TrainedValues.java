@@ -24,7 +24,7 @@ import java.util.TreeSet;
  */
 final class TrainedValues {
 
-    private static final String UNTIED = "Use a network whose decoder has a matrix of its own: of a checkpoint, "
+    private static final String UNTIED = "Use a network whose decoder has its own matrix: for a checkpoint, "
             + "Checkpoint.open(folder).untied()";
     private static final double ROUNDING = 1e-6;
     private static final double ROUNDING_OF_16_BITS = 1e-2;
@@ -56,8 +56,8 @@ final class TrainedValues {
         adapter.biases().values().forEach(this::sort);
         byPlace.forEach(this::checkPlace);
         completeLayers();
-        FitChecks.requireSame("fully trained", without(view.trainedLayers().keySet(), seenLayers), surplusLayers);
-        FitChecks.requireSame("biases of", without(view.biases().keySet(), seenBiases), surplusBiases);
+        FitChecks.requireSame("layers trained in full", without(view.trainedLayers().keySet(), seenLayers), surplusLayers);
+        FitChecks.requireSame("trained biases", without(view.biases().keySet(), seenBiases), surplusBiases);
     }
 
     /** PEFT writes modules whole, so a module that is there without its bias has none: PyTorch adds nothing where we would. */
@@ -71,7 +71,8 @@ final class TrainedValues {
         if (added == null || added.amaxNumber().doubleValue() != 0) {
             throw new IllegalArgumentException("Layer \"" + bias.layer() + "\": the adapter has the module \"" + module
                     + "\" without its bias, so PyTorch computes without it, but the network would add it. PEFT drops the bias of "
-                    + "a decoder that it ties by ensure_weight_tying: train the adapter there without that, or set the base's "
+                    + "a decoder that it ties by ensure_weight_tying: train the adapter there without that option, or set the "
+                    + "base's "
                     + bias.key() + " to zero");
         }
     }
@@ -126,7 +127,7 @@ final class TrainedValues {
     private void checkLayer(String name, Map<String, INDArray> values) {
         AdaptedView.TrainedLayer layer = Objects.requireNonNull(view.trainedLayers().get(name));
         Map<String, String> keys = TorchLayout.keysByName(layer.conf(), layer.table().keySet(), values.keySet());
-        FitChecks.requireSame("layer \"" + name + "\"'s", without(keys.keySet(), values.keySet()),
+        FitChecks.requireSame("parameters of layer \"" + name + "\"", without(keys.keySet(), values.keySet()),
                 without(values.keySet(), keys.keySet()));
         values.forEach((torchName, value) -> {
             INDArray parameter = Objects.requireNonNull(layer.table().get(keys.get(torchName)));
@@ -166,7 +167,7 @@ final class TrainedValues {
                 .filter(name -> !values.containsKey(name) && !name.tensor().endsWith(Biases.SUFFIX)).forEach(missing -> {
             // PyTorch would compute with the base's value there.
             if (!isBase(place, shaped)) {
-                throw untied(first.getKey(), missing, "the adapter has a new value for the first alone");
+                throw untied(first.getKey(), missing, "the adapter has a new value only for the first");
             }
         });
         assign(place.layer(), first.getKey().tensor(), shaped, target);
@@ -199,7 +200,7 @@ final class TrainedValues {
             String first = view.torch().namesOf(place.layer(), place.key()).get(0).tensor();
             String conflict = view.torch().of(place.layer()).contains(name)
                     ? "the layer is frozen. Make the network with LoRA.apply(base, adapter)"
-                    : "the network has that tied to \"" + first + "\", which the adapter leaves as it is. " + UNTIED;
+                    : "the network ties it to \"" + first + "\", which the adapter leaves as it is. " + UNTIED;
             throw new IllegalArgumentException("Layer \"" + place.layer() + "\": the adapter has a new value for \""
                     + name.tensor() + "\", but " + conflict);
         }
@@ -218,7 +219,7 @@ final class TrainedValues {
 
     private IllegalArgumentException untied(TorchParameter one, TorchParameter other, String what) {
         return new IllegalArgumentException("Layer \"" + one.layer() + "\": \"" + one.tensor() + "\" and \"" + other.tensor()
-                + "\" are one parameter of the network, but " + what + ". PyTorch computes with two. " + UNTIED);
+                + "\" are one parameter of the network, but " + what + ". PyTorch uses two parameters. " + UNTIED);
     }
 
     /** Where PyTorch has a layer's parameters in several modules, an adapter may hold some of them: the others are the base's. */
@@ -239,8 +240,8 @@ final class TrainedValues {
                 }
             }
             if (!missing.isEmpty()) {
-                throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter lacks " + missing + ", and what the "
-                        + "base has of it is not here. Make the network with LoRA.apply(base, adapter)");
+                throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter lacks " + missing + ", and the base's "
+                        + "values for it are not available. Make the network with LoRA.apply(base, adapter)");
             }
         }
     }

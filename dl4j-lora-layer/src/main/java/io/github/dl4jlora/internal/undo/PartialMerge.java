@@ -60,8 +60,8 @@ final class PartialMerge<M extends Model> {
         List<String> scaled = Scales.scaled(adapted, node -> !merged.containsKey(node.name()));
         if (!scaled.isEmpty()) {
             throw new IllegalStateException("LoRA.merging was called while LoRA.setScale or LoRA.rescaled scales " + scaled
-                    + ", which would stay adapted in a network of their own, unscaled. Close the scope, or setScale(…, 1), "
-                    + "first, and give weight(…) for what is merged");
+                    + ", which are not merged and would lose their factors. Close the scope, or call setScale(…, 1), first, and "
+                    + "set weight(…) for what is merged");
         }
     }
 

@@ -120,7 +120,7 @@ public final class Unadaptation<M extends Model> {
         for (Pattern pattern : layers) {
             if (adapted.stream().noneMatch(node -> node.isCalled(pattern))) {
                 throw new IllegalArgumentException("layers(\"" + pattern + "\") matches none of the adapted layers, which are "
-                        + LayerNames.of(adapted) + ": patterns must match a whole name of a layer, which is merged with all of "
+                        + LayerNames.of(adapted) + ": patterns must match the whole name of a layer, which is merged with all "
                         + "its matrices" + LayerNames.literally(pattern, adapted.stream().map(Node::name).toList()));
             }
         }
@@ -169,8 +169,8 @@ public final class Unadaptation<M extends Model> {
 
     private void refuseUnload(Node node) {
         if (!merge) {
-            throw new IllegalArgumentException("Layer \"" + node.name() + "\" is a lone LowRankLayer: without its path nothing "
-                    + "would be left of it. Use LoRA.merge");
+            throw new IllegalArgumentException("Layer \"" + node.name() + "\" is a LowRankLayer without a base layer: nothing "
+                    + "would be left of it without its low-rank path. Use LoRA.merge");
         }
     }
 
@@ -189,10 +189,10 @@ public final class Unadaptation<M extends Model> {
             }
         }
         if (!gone.isEmpty()) {
-            throw new IllegalStateException("The network cannot be unloaded: of its layers " + String.join(", ", gone)
-                    + ", which train in full, what the base held is not here. Use the base network itself, "
-                    + (recorded ? "or give it to this one with LoRA.attach, " : "")
-                    + "or keep what they learned with LoRA.merge");
+            throw new IllegalStateException("The network cannot be unloaded: its layers " + String.join(", ", gone) + " are "
+                    + "trained in full, and their values in the base are not available. Use the base network itself, "
+                    + (recorded ? "or attach it to this network with LoRA.attach, " : "") + "or keep what they learned with "
+                    + "LoRA.merge");
         }
     }
 

@@ -18,7 +18,7 @@ public final class Budget {
     public void spend(long steps, String what) throws AdapterFormatException {
         left -= steps;
         if (left < 0) {
-            throw new AdapterFormatException(what + " takes too long: no adapter of a real model needs so much");
+            throw new AdapterFormatException(what + " takes too long: no adapter of a real model needs so many steps");
         }
     }
 

@@ -36,16 +36,16 @@ final class ForeignFile {
         String text = new String(head, StandardCharsets.ISO_8859_1);
         String first = text.stripLeading().toLowerCase(Locale.ROOT);
         if (head.length == 0) {
-            return "empty: truncated, or no saved network. Copy or save it anew";
+            return "empty: it was truncated, or is not a saved network. Copy or save it again";
         }
         if (text.startsWith("version https://git-lfs")) {
-            return "the pointer that Git LFS has in place of a file. Fetch the file itself with git lfs pull";
+            return "a Git LFS pointer, not the file itself. Fetch the file with git lfs pull";
         }
         if (text.startsWith("\u001f\u008b")) {
-            return "packed with gzip. Unpack it with gunzip";
+            return "compressed with gzip. Unpack it with gunzip";
         }
         if (first.startsWith("<!doctype html") || first.startsWith("<html")) {
-            return "a web page, perhaps of a download that wants a login. Download the file itself";
+            return "a web page, perhaps from a download that requires a login. Download the file itself";
         }
         return null;
     }

@@ -182,7 +182,7 @@ public final class Safetensors implements AutoCloseable {
      */
     public static Safetensors open(Path file) throws IOException {
         if (!Files.isRegularFile(file)) {
-            throw new AdapterFormatException(file + " does not exist or is no file");
+            throw new AdapterFormatException(file + " does not exist or is not a file");
         }
         // Read, not mapped: a mapping would keep the file from being replaced on some systems, and end the program if the file
         // were shortened.
@@ -214,7 +214,7 @@ public final class Safetensors implements AutoCloseable {
         long length = read(file, channel, LENGTH_BYTES).getLong();
         if (length < 2 || length > size - LENGTH_BYTES || length > LONGEST_HEADER) {
             throw new AdapterFormatException(file + ": the header claims " + length + " bytes, but the file has " + size
-                    + (length == POINTER ? ": it is Git LFS's pointer to a file. Fetch that with git lfs pull"
+                    + (length == POINTER ? ": it is a Git LFS pointer. Fetch the file with git lfs pull"
                     : length > LONGEST_HEADER ? ", and at most " + LONGEST_HEADER + " bytes of header are read" : ""));
         }
         byte[] json = read(file, channel, (int) length).array();

@@ -77,7 +77,8 @@ record SafetensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
                         + " bytes of data, but the one before it ends at " + position);
             }
             if (entry.end - entry.begin != byteSize(what, entry)) {
-                throw new AdapterFormatException(what + " has " + (entry.end - entry.begin) + " bytes, which is not " + entry.type
+                throw new AdapterFormatException(what + " has " + (entry.end - entry.begin) + " bytes, which does not match "
+                        + entry.type
                         + Arrays.toString(entry.shape));
             }
             byName.put(entry.name, entry);
@@ -94,7 +95,8 @@ record SafetensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
             long size = entry.type.width();
             for (long dimension : entry.shape) {
                 if (dimension < 1) {
-                    throw new AdapterFormatException(what + " has the shape " + Arrays.toString(entry.shape));
+                    throw new AdapterFormatException(what + " has the shape " + Arrays.toString(entry.shape) + ", but sizes must "
+                            + "be at least 1");
                 }
                 size = Math.multiplyExact(size, dimension);
             }
@@ -121,11 +123,11 @@ record SafetensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
                 }
             }
             if (parser.nextToken() != null) {
-                throw new AdapterFormatException("it goes on after its end");
+                throw new AdapterFormatException("more text follows its end");
             }
             return entries;
         } catch (IOException | RuntimeException e) {
-            throw new AdapterFormatException(file + ": the header is no safetensors header: " + UntrustedJson.reason(e), e);
+            throw new AdapterFormatException(file + ": the header is not a safetensors header: " + UntrustedJson.reason(e), e);
         }
     }
 

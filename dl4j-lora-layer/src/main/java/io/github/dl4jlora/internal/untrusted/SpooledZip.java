@@ -59,13 +59,13 @@ public final class SpooledZip implements AutoCloseable {
         for (ZipEntry entry = zip.getNextEntry(); entry != null; entry = zip.getNextEntry()) {
             if (entries++ == MOST_ENTRIES) {
                 throw new AdapterFormatException("The stream is a zip of more than " + MOST_ENTRIES
-                        + " files, which is no adapter");
+                        + " files, which cannot be an adapter");
             }
             // Folders in the name are ignored; above all, they do not decide where a file is written.
             String name = entry.getName().substring(entry.getName().lastIndexOf('/') + 1);
             boolean wanted = names.contains(name);
             if (wanted && !found.add(name)) {
-                throw new AdapterFormatException("The stream is a zip with two files " + name + "; an adapter has one");
+                throw new AdapterFormatException("The stream is a zip with two files called " + name + "; an adapter has one");
             }
             try (OutputStream out = wanted ? Files.newOutputStream(folder().resolve(name), StandardOpenOption.WRITE)
                     : OutputStream.nullOutputStream()) {
@@ -78,7 +78,7 @@ public final class SpooledZip implements AutoCloseable {
             }
         }
         if (entries == 0) {
-            throw new AdapterFormatException("The stream is no zip; an adapter's is, with " + names);
+            throw new AdapterFormatException("The stream is not a zip; an adapter's stream is a zip with " + names);
         }
     }
 

@@ -92,7 +92,7 @@ public final class SteadyFiles implements AutoCloseable {
             Thread.sleep(tries);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw new InterruptedIOException("interrupted while it waited for files to be whole");
+            throw new InterruptedIOException("interrupted while waiting for complete files");
         }
     }
 
@@ -157,7 +157,7 @@ public final class SteadyFiles implements AutoCloseable {
     public SeekableByteChannel channel(Path path) throws AdapterFormatException {
         SeekableByteChannel channel = channels.get(path);
         if (channel == null) {
-            throw new AdapterFormatException(path + " does not exist or is no file");
+            throw new AdapterFormatException(path + " does not exist or is not a file");
         }
         return channel;
     }

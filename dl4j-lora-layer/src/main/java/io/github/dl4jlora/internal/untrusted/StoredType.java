@@ -81,7 +81,7 @@ enum StoredType {
                 case F32 -> Float.isFinite(bytes.getFloat(i * width));
                 case F16 -> (bytes.getShort(i * width) & 0x7c00) != 0x7c00;
                 case BF16 -> (bytes.getShort(i * width) & 0x7f80) != 0x7f80;
-                default -> throw new IllegalStateException(this + " is no type of ND4J's");
+                default -> throw new IllegalStateException(this + " is not a type of ND4J");
             };
             if (!finite) {
                 return i;

@@ -45,7 +45,7 @@ public final class UntrustedJson {
      */
     public static JsonNode read(Path file, int longest, int deepest) throws IOException {
         if (Files.exists(file) && !Files.isRegularFile(file)) {
-            throw new IOException(file + " is no regular file");
+            throw new IOException(file + " is not a regular file");
         }
         byte[] text;
         try (InputStream in = Files.newInputStream(file)) {
@@ -58,7 +58,7 @@ public final class UntrustedJson {
             refuseExcess(text, deepest);
             return MAPPER.readTree(text);
         } catch (IOException e) {
-            throw new IOException(file + " is no JSON, or damaged: " + reason(e), e);
+            throw new IOException(file + " is not JSON, or is damaged: " + reason(e), e);
         }
     }
 
@@ -109,7 +109,7 @@ public final class UntrustedJson {
             for (JsonToken token = parser.nextToken(); token != null; token = parser.nextToken()) {
                 depth += token.isStructStart() ? 1 : token.isStructEnd() ? -1 : 0;
                 if (depth > deepest) {
-                    throw new IOException("it is nested more than " + deepest + " deep");
+                    throw new IOException("it is nested more than " + deepest + " levels deep");
                 }
                 if (++tokens > MOST) {
                     throw new IOException("it has more than " + MOST + " names, values and brackets");

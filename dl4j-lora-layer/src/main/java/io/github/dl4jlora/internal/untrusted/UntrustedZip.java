@@ -43,7 +43,7 @@ public final class UntrustedZip {
     public static ZipFile open(File file) throws IOException {
         if (!file.isFile()) {
             throw new IOException(file + (file.isDirectory() ? " is a folder, but a saved network is a file"
-                    : " does not exist or is no file"));
+                    : " does not exist or is not a file"));
         }
         ForeignFile.refuse(file);
         refuseLongList(file);
@@ -54,7 +54,7 @@ public final class UntrustedZip {
             throw damaged(file, e);
         } catch (IllegalArgumentException e) {
             // Thrown for names that are no text.
-            throw new IOException(file + " is damaged or no saved network: " + e.getMessage(), e);
+            throw new IOException(file + " is damaged or not a saved network: " + e.getMessage(), e);
         }
         try {
             refuseTwins(file, zip);
@@ -69,7 +69,7 @@ public final class UntrustedZip {
     public static IOException damaged(File file, IOException e) {
         // Java gives no message for a file that ends within its own comment.
         String reason = e.getMessage() == null ? "it ends too early" : e.getMessage();
-        return new IOException(file + " is truncated, damaged or no saved network: " + reason + ". Copy or save it anew", e);
+        return new IOException(file + " is truncated, damaged or not a saved network: " + reason + ". Copy or save it again", e);
     }
 
     private static void refuseTwins(File file, ZipFile zip) throws IOException {
@@ -95,7 +95,8 @@ public final class UntrustedZip {
             // Checks all that may be the end record, since the comment may contain what looks like one.
             for (int i = tail.limit() - END; i >= 0; i--) {
                 if (tail.getInt(i) == END_SIGNATURE && list(in, tail, i, from + i) > LONGEST_LIST) {
-                    throw new IOException(file + " lists so many entries that it is no saved network: the list takes more than "
+                    throw new IOException(file + " lists so many entries that it cannot be a saved network: the list takes more "
+                            + "than "
                             + LONGEST_LIST + " bytes");
                 }
             }

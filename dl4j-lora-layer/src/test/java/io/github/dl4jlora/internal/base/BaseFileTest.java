@@ -46,6 +46,6 @@ class BaseFileTest {
         System.setProperty(BaseFile.LIMIT, "1");
         assertThatThrownBy(BaseFileTest::layers).hasMessageContaining("longer than 1 bytes");
         System.setProperty(BaseFile.LIMIT, "0");
-        assertThatThrownBy(BaseFileTest::layers).hasMessageContaining("should be a number above 0");
+        assertThatThrownBy(BaseFileTest::layers).hasMessageContaining("must be a number above 0");
     }
 }

@@ -138,7 +138,8 @@ class BaseLocationTest {
 
     @ParameterizedTest
     @CsvSource({"http://no.such.host.invalid/base.zip, UnknownHostException", "http://127.0.0.1:1/base.zip, ConnectException",
-        "jar:file:/nothing.jar!/base.zip, nothing.jar", "urn:isbn:0, nothing on the class path opens", "file://host/x, no file"})
+        "jar:file:/nothing.jar!/base.zip, nothing.jar", "urn:isbn:0, nothing on the class path opens",
+        "file://host/x, not a file"})
     void whyALocationCannotBeReadIsSaid(URI location, String why) {
         ComputationGraph base = unlikeAnyOther();
         String json = LoRA.apply(base, config(location)).getConfiguration().toJson();

@@ -113,7 +113,7 @@ class BaseOnAServerTest {
         System.setProperty(BaseFile.SCHEMES, allowed);
 
         assertThatThrownBy(() -> elsewhere(at("/base.zip")).outputSingle(X)).isInstanceOf(UncheckedIOException.class)
-                .hasMessageContainingAll(at("/base.zip").toString(), "only locations of \"" + allowed + "\"",
+                .hasMessageContainingAll(at("/base.zip").toString(), "only locations of the schemes \"" + allowed + "\"",
                         "-Ddl4jlora.base.schemes=http");
         assertThat(asked).hasValue(0);
     }
@@ -126,7 +126,7 @@ class BaseOnAServerTest {
 
         assertThatThrownBy(() -> elsewhere(URI.create(location)).outputSingle(X)).isInstanceOf(UncheckedIOException.class)
                 .hasMessageContaining(location).satisfies(refusal -> assertThat(refusal.getMessage())
-                        .containsAnyOf("it is no file on this machine", "only locations of \"file\" are opened"));
+                        .containsAnyOf("it is not a file on this machine", "only locations of the schemes \"file\" are opened"));
     }
 
     @Test

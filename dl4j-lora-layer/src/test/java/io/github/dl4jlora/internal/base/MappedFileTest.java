@@ -114,8 +114,8 @@ class MappedFileTest {
         int length = (int) ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getLong(8);
 
         assertThat(open(Arrays.copyOf(bytes, PREFIX + length)).weights()).isEmpty();
-        refused(Arrays.copyOf(bytes, PREFIX + length - 1), "is said to have " + length + " bytes, of " + (length - 1));
-        refused(Arrays.copyOf(bytes, PREFIX), "is said to have " + length + " bytes, of 0");
+        refused(Arrays.copyOf(bytes, PREFIX + length - 1), "claims " + length + " bytes, but only " + (length - 1) + " follow");
+        refused(Arrays.copyOf(bytes, PREFIX), "claims " + length + " bytes, but only 0 follow");
     }
 
     @ParameterizedTest
@@ -124,13 +124,13 @@ class MappedFileTest {
         byte[] bytes = bytes(weights(1, 3, 7));
         ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putLong(8, length);
 
-        refused(bytes, "is said to have " + length + " bytes");
+        refused(bytes, "claims " + length + " bytes");
     }
 
     @Test
     void anotherFormatOrOneWithoutEndIsRefused() {
-        refused(withHeader(header().replace("\"format\":1", "\"format\":2"), 0), "it is of format 2; this version reads 1");
-        refused(withHeader("[".repeat(100_000), 0), "nested more than 8 deep");
+        refused(withHeader(header().replace("\"format\":1", "\"format\":2"), 0), "it has format 2; this version reads 1");
+        refused(withHeader("[".repeat(100_000), 0), "nested more than 8 levels deep");
         assertThatThrownBy(() -> open(withHeader("{}".replace("}", "\"format\":1}"), 0)))
                 .hasMessageContaining("lacks network, configuration or layers");
     }
@@ -139,14 +139,14 @@ class MappedFileTest {
     @CsvSource({"0, 64, 72", "64, 0, 72", "0, 128, 136"})
     void sectionsMayLieInAnyOrderAndEndWithTheFile(long first, long second, int available) throws IOException {
         assertThat(open(withHeader(header(first, second), available)).weights()).hasSize(2);
-        refused(withHeader(header(first, second), available - 1), "cannot lie at " + Math.max(first, second) + " of "
+        refused(withHeader(header(first, second), available - 1), "are said to begin at " + Math.max(first, second) + " of "
                 + (available - 1), "truncated or damaged");
     }
 
     @ParameterizedTest
     @CsvSource({"0, 0", "-64, 64", "0, 8", "0, 63", "0, 65", "0, 9223372036854775744"})
     void sectionsThatOverlapOrBeginElsewhereAreRefused(long first, long second) {
-        refused(withHeader(header(first, second), 1024), "cannot lie at", "truncated or damaged");
+        refused(withHeader(header(first, second), 1024), "are said to begin at", "truncated or damaged");
     }
 
     @Test

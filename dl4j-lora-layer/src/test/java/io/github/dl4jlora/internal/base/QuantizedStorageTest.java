@@ -142,9 +142,9 @@ class QuantizedStorageTest {
         FrozenWeights stored = quantized(Quantization.INT8, false);
 
         assertThatIllegalArgumentException().isThrownBy(() -> stored.quantized(Quantization.NF4, stored.form().parts()))
-                .withMessageContaining("kept as INT8 already");
+                .withMessageContaining("already kept as INT8");
         assertThatIllegalArgumentException().isThrownBy(() -> original.quantized(Quantization.NF4,
-                List.of(new Part("m", LINES, LENGTH, false)))).withMessageContaining("are not of the parameters");
+                List.of(new Part("m", LINES, LENGTH, false)))).withMessageContaining("do not match the parameters");
     }
 
     @Test
@@ -173,7 +173,7 @@ class QuantizedStorageTest {
         assertThatThrownBy(() -> stored.read(new ByteArrayInputStream(Arrays.copyOf(bytes, bytes.length - 1)), weights.id()))
                 .isInstanceOf(IOException.class).hasMessageContaining("end early");
         assertThatThrownBy(() -> stored.read(new ByteArrayInputStream(Arrays.copyOf(bytes, bytes.length + 1)), weights.id()))
-                .isInstanceOf(IOException.class).hasMessageContaining("followed by more");
+                .isInstanceOf(IOException.class).hasMessageContaining("followed by surplus");
         assertThatIllegalArgumentException().isThrownBy(() -> stored.read(new ByteArrayInputStream(bytes), "f".repeat(64)))
                 .withMessageContainingAll("f".repeat(64), "hash to " + weights.id());
     }
@@ -186,7 +186,7 @@ class QuantizedStorageTest {
                 .withMessageContaining("without signature or errors");
         assertThatIllegalArgumentException().isThrownBy(() -> new StoredWeights("nonsense", null, Map.of()));
         assertThatIllegalArgumentException().isThrownBy(() -> new StoredWeights("FLOAT W[1]",
-                quantized(Quantization.INT8, false).form(), Map.of())).withMessageContaining("are not of the parameters");
+                quantized(Quantization.INT8, false).form(), Map.of())).withMessageContaining("do not match the parameters");
     }
 
     /** As many lines as are read at a time, one more, and lines that are longer than all that. */

@@ -43,7 +43,7 @@ class SignatureTest {
         "FLOAT W[9223372036854775807] b[1]", "FLOAT W[2305843009213693952]"})
     void otherTextIsRefused(String text) {
         assertThatIllegalArgumentException().isThrownBy(() -> Signature.of(text))
-                .withMessage("\"" + text + "\" describes no layer's parameters");
+                .withMessage("\"" + text + "\" does not describe the parameters of a layer");
     }
 
     @Test

@@ -88,7 +88,7 @@ class StoredFormTest {
             StoredForm other = new StoredForm(Quantization.INT8, "abc", parts);
 
             assertThatIllegalArgumentException().isThrownBy(() -> new StoredWeights(SIGNATURE, other, Map.of()))
-                    .withMessageContaining("are not of the parameters");
+                    .withMessageContaining("do not match the parameters");
         }
     }
 

@@ -81,7 +81,7 @@ class BaseForInferenceTest {
         made.mistake.accept(base);
 
         assertThatThrownBy(() -> LoRA.attach(restored, base)).isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContainingAll("\"fc1\"", made == Mistake.CLOSE ? "closed" : "other weights");
+                .hasMessageContainingAll("\"fc1\"", made == Mistake.CLOSE ? "closed" : "different weights");
         assertThat(restored.params().toDoubleVector()).containsExactly(before);
     }
 

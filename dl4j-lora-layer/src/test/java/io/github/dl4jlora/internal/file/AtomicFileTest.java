@@ -53,7 +53,7 @@ class AtomicFileTest {
             out.write(new byte[1 << 20]);
             throw new IOException("No space left on device");
         })).isInstanceOf(IOException.class).hasMessageContaining("model.zip").hasMessageContaining("No space left on device")
-                .hasMessageContaining("untouched");
+                .hasMessageContaining("Nothing was changed");
 
         assertThat(file).hasContent("old");
         assertThat(names()).containsExactly("model.zip");

@@ -177,7 +177,7 @@ class FolderSaveTest {
                 // Not a step of this way.
                 save(1, way);
             } catch (IOException e) {
-                assertThat(e).hasMessageContainingAll(folder.toString(), "No space left", "untouched");
+                assertThat(e).hasMessageContainingAll(folder.toString(), "No space left", "unchanged");
             }
             assertThat(Pairs.in(folder)).as(step).containsExactly("1", "1");
             assertUsersFiles(folder);

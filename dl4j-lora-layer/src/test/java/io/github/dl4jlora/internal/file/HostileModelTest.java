@@ -65,7 +65,7 @@ class HostileModelTest extends HostileParameters {
         }
         entries.put(COEFFICIENTS, bytes.toByteArray());
 
-        refused(COEFFICIENTS, "its shape takes 1099511627776 numbers");
+        refused(COEFFICIENTS, "its shape claims 1099511627776 numbers");
     }
 
     @Test
@@ -211,7 +211,7 @@ class HostileModelTest extends HostileParameters {
         configure(configuration().replaceAll("\"@class\" : \"org.nd4j.linalg.learning.config.Adam\"",
                 "\"@class\" : \"org.nd4j.linalg.learning.config.Sgd\""));
 
-        refused("updaters that keep none");
+        refused("updaters without state");
     }
 
     @Test

@@ -37,7 +37,7 @@ abstract class HostileParameters extends HostileFile {
         refused(COEFFICIENTS, "end early");
 
         entries.put(COEFFICIENTS, Arrays.copyOf(whole, whole.length + 1));
-        refused(COEFFICIENTS, "followed by more");
+        refused(COEFFICIENTS, "followed by surplus");
     }
 
     @Test

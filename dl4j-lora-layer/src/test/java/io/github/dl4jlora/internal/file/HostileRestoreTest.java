@@ -76,7 +76,7 @@ class HostileRestoreTest extends HostileParameters {
             Zips.putZeros(zip, COEFFICIENTS, entries.get(COEFFICIENTS), 200 << 20);
         }
 
-        loadIsRefused(COEFFICIENTS, "followed by more");
+        loadIsRefused(COEFFICIENTS, "followed by surplus");
     }
 
     /** Of a checkpoint whose base is not here nobody knows how large that was: what stands in for it must cost nothing. */
@@ -177,12 +177,12 @@ class HostileRestoreTest extends HostileParameters {
         }
         Files.write(file, zip);
 
-        loadIsRefused("damaged or no saved network");
+        loadIsRefused("damaged or not a saved network");
     }
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {"'' | is empty", "version https://git-lfs.github.com/spec/v1 | git lfs pull",
-            "<!DOCTYPE html> | a web page", "PK | no saved network"})
+            "<!DOCTYPE html> | a web page", "PK | not a saved network"})
     void filesThatAreSomethingElseSayWhat(String content, String what) throws IOException {
         Files.writeString(file, content);
         loadIsRefused(what);
@@ -196,7 +196,7 @@ class HostileRestoreTest extends HostileParameters {
     void layersThatTakeDl4jLongAreRefused() throws IOException {
         configure("{\"confs\": [" + String.join(", ", Collections.nCopies(4000,
                 "{\"layer\": {\"@class\": \"org.deeplearning4j.nn.conf.layers.DenseLayer\", \"nin\": 1, \"nout\": 1}}")) + "]}");
-        refused("of an old format");
+        refused("in an old format");
 
         configure("{\"confs\": [" + String.join(", ", Collections.nCopies(5001, "{\"layer\": {}}")) + "]}");
         refused("more than 5000 layers");

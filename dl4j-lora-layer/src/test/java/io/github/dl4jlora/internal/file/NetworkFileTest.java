@@ -123,7 +123,7 @@ class NetworkFileTest {
     void somethingElseThanAZipIsRefused(String content) throws IOException {
         Files.writeString(file, content);
 
-        refused("no saved network");
+        refused("not a saved network");
     }
 
     @Test

@@ -39,8 +39,8 @@ class KindNamesTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"pissa_niter_1001, at most 1000 iterations", "pissa_niter_, names no number", "pissa_niter_x, names no number",
-        "corda, is not supported", "lora_ga, is not supported"})
+    @CsvSource({"pissa_niter_1001, at most 1000 iterations", "pissa_niter_, does not name a number",
+        "pissa_niter_x, does not name a number", "corda, is not supported", "lora_ga, is not supported"})
     void otherStartsAreRefused(String word, String reason) {
         assertThatThrownBy(() -> KindNames.of(word, false, null, null)).isInstanceOf(AdapterFormatException.class)
                 .hasMessageContainingAll(word, reason);

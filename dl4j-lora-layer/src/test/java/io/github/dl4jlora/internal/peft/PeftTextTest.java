@@ -239,7 +239,7 @@ class PeftTextTest {
                 "gaussian"));
 
         assertThatThrownBy(() -> damaged.alpha(FOLDER, "fc")).isInstanceOf(AdapterFormatException.class)
-                .hasMessageContainingAll("adapter", "\"fc\"", "alpha that is no number");
+                .hasMessageContainingAll("adapter", "\"fc\"", "alpha that is not a number");
         assertThatThrownBy(() -> damaged.scaling(FOLDER, "fc")).isInstanceOf(AdapterFormatException.class)
                 .hasMessageContainingAll("\"fc\"", "unknown scaling x");
         assertThatThrownBy(() -> damaged.doubled(FOLDER, "fc", new PlainLoRA())).isInstanceOf(AdapterFormatException.class)

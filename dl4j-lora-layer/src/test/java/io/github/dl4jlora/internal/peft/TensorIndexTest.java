@@ -126,9 +126,9 @@ class TensorIndexTest {
     @Test
     void whatWouldBeComputedWithIsNotLeftOut() {
         assertThatThrownBy(() -> index("", "fc.lora_C.weight")).isInstanceOf(AdapterFormatException.class)
-                .hasMessageContainingAll("[base_model.model.fc.lora_C.weight]", "not known here");
+                .hasMessageContainingAll("[base_model.model.fc.lora_C.weight]", "neither known here");
         assertThatThrownBy(() -> index("", "fc.lora_magnitude_vector")).isInstanceOf(AdapterFormatException.class)
-                .hasMessageContainingAll("[base_model.model.fc.lora_magnitude_vector]", "not known here");
+                .hasMessageContainingAll("[base_model.model.fc.lora_magnitude_vector]", "neither known here");
     }
 
     @Test

@@ -104,7 +104,7 @@ class PlanTest {
     @Test
     void broadPatternIsRefusedOverLayersThatCannotBeAdapted() {
         assertRefused(c -> c.targets(".*"), "targets(\".*\") matches", "\"norm\" (BatchNormalization: its parameters are vectors",
-                "\"mine\" (OwnDenseLayer: what it computes is unknown", "[conv, fc1, fc2, out]", "exclude");
+                "\"mine\" (OwnDenseLayer: it is not one of DL4J's own layers", "[conv, fc1, fc2, out]", "exclude");
         assertThat(roles(LoRAConfig.builder().targets(".*").exclude("norm|mine"))).contains(entry("out", Role.ADAPT),
                 entry("conv", Role.ADAPT));
     }
@@ -123,7 +123,7 @@ class PlanTest {
         assertThat(all(LoRAConfig.builder(), Set.of())).containsOnlyKeys("conv", "fc1", "fc2");
         assertThat(all(LoRAConfig.builder().exclude("fc1").targets("out"), Set.of("conv"))).containsOnlyKeys("fc2", "out");
         assertThatThrownBy(() -> all(LoRAConfig.builder().exclude("conv", "fc."), Set.of())).hasMessageContainingAll(
-                "There is no layer but output layers for allTargets() to adapt that is not excluded", "targets(...)");
+                "There is no layer below the output layers to adapt that is not excluded", "targets(...)");
     }
 
     private Map<String, Set<String>> all(LoRAConfig.Builder config, Set<String> trained) {
@@ -203,7 +203,7 @@ class PlanTest {
                 case "trainable" -> builder.trainable("fc(");
                 default -> builder.override("fc(", o -> o.rank(2));
             }
-        }).isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll(what + "(\"fc(\") is no regular expression",
+        }).isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll(what + "(\"fc(\") is not a regular expression",
                 "Pattern.quote");
     }
 
@@ -233,7 +233,7 @@ class PlanTest {
         ComputationGraph adapted = LoRA.apply(mixed, LoRAConfig.builder().build());
 
         assertThatThrownBy(() -> LoRA.apply(adapted, LoRAConfig.builder().build())).isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContainingAll("adapted already", "layer \"conv\"", "LoRA.merge", "LoRAAdapter.applyTo");
+                .hasMessageContainingAll("already adapted", "layer \"conv\"", "LoRA.merge", "LoRAAdapter.applyTo");
     }
 
     @Test

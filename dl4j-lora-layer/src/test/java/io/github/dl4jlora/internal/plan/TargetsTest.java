@@ -120,7 +120,8 @@ class TargetsTest {
         String cure = "\"a+b\" does not match that name: quote it with Pattern.quote";
 
         assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(odd, LoRAConfig.builder().targets("fc/W").build()))
-                .withMessageContaining("targets(\"fc/W\") is the name of a layer and that of the parameter W of layer \"fc\"");
+                .withMessageContaining("targets(\"fc/W\") is both the name of a layer and that of the parameter W of "
+                        + "layer \"fc\"");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(odd, LoRAConfig.builder().targets("a+b").build()))
                 .withMessageContaining(cure);
         assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(odd, LoRAConfig.builder().trainable("a+b").build()))
@@ -147,7 +148,7 @@ class TargetsTest {
     @Test
     void targetsThatCannotBeMetSayWhy() {
         assertRefused(c -> c.targets("lstm/b"), "targets(\"lstm/b\") matches",
-                "lstm/b (LSTM: of its parameters [W, RW] can be adapted)");
+                "lstm/b (LSTM: only its parameters [W, RW] can be adapted)");
         assertRefused(c -> c.targets("norm/gamma"), "norm/gamma (BatchNormalization: its parameters are vectors");
         assertRefused(c -> c.targets("norm"), "\"norm\" (BatchNormalization: its parameters are vectors",
                 "[conv, lstm, both, rnn, out]");

@@ -235,14 +235,14 @@ class QuantizedMatrixTest {
 
         assertThatThrownBy(() -> QuantizedMatrix.of(Quantization.INT8, 3, 4, ByteBuffer.allocateDirect(13), right))
                 .isInstanceOf(IllegalArgumentException.class)
-                .hasMessage("The codes of 3 INT8 lines of 4 values are 12 bytes outside the heap, not 13");
+                .hasMessage("The codes of 3 INT8 lines of 4 values must be 12 bytes outside the heap, but are 13");
         assertThatThrownBy(() -> QuantizedMatrix.of(Quantization.INT8, 3, 4, right, ByteBuffer.allocateDirect(11)))
                 .isInstanceOf(IllegalArgumentException.class)
-                .hasMessage("The scales of 3 INT8 lines of 4 values are 12 bytes outside the heap, not 11");
+                .hasMessage("The scales of 3 INT8 lines of 4 values must be 12 bytes outside the heap, but are 11");
         assertThatThrownBy(() -> QuantizedMatrix.of(Quantization.INT8, 3, 4, ByteBuffer.allocate(12), right))
-                .isInstanceOf(IllegalArgumentException.class).hasMessageEndingWith("not 12 in it");
+                .isInstanceOf(IllegalArgumentException.class).hasMessageEndingWith("but are 12 inside it");
         assertThatThrownBy(() -> QuantizedMatrix.of(Quantization.NF4, 0, 4, right, right))
-                .isInstanceOf(IllegalArgumentException.class).hasMessage("No matrix has 0 lines of 4 values each");
+                .isInstanceOf(IllegalArgumentException.class).hasMessage("A matrix cannot have 0 lines of 4 values each");
     }
 
     @ParameterizedTest

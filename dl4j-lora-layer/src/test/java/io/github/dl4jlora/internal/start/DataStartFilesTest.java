@@ -145,7 +145,8 @@ class DataStartFilesTest {
             restored.init(tuned.params().dup(), false);
 
             assertThatThrownBy(() -> LoRA.attach(restored, base)).satisfies(thrown -> assertThat(thrown)
-                    .hasMessageContainingAll("fc1", "started from data by LoRAInit.", "LoRA.save", "LoRA.apply(base, adapter)"));
+                    .hasMessageContainingAll("fc1", "started from data with LoRAInit.", "LoRA.save",
+                            "LoRA.apply(base, adapter)"));
         }
     }
 

@@ -135,7 +135,7 @@ class DataStartRefusalsTest {
 
     @Test
     void ranksThatAreTooHighAreRefused() {
-        assertRefused(config(LoRAInit.EVA).rank(Networks.IN + 1), data(), "\"fc1\"", "there are 6", "rank is 7");
+        assertRefused(config(LoRAInit.EVA).rank(Networks.IN + 1), data(), "\"fc1\"", "there are only 6", "rank is 7");
         assertRefused(config(LoRAInit.LORA_GA).rank(6), data(), "\"fc1\"", "at most 5");
     }
 
@@ -166,8 +166,8 @@ class DataStartRefusalsTest {
                 .withMessageContainingAll("rankBudget(4)", "LoRA.apply(base, config, data)");
         assertRefused(config(LoRAInit.EVA).rankBudget(4).override("fc2", o -> o.loraInit(LoRAInit.GAUSSIAN)), data(), "\"fc2\"",
                 "rankBudget(4)", "LoRAInit.GAUSSIAN");
-        assertRefused(config(LoRAInit.EVA).rankBudget(9), data(), "rankBudget is 9", "2 adapted matrices", "8 at most");
-        assertRefused(config(LoRAInit.EVA).rankBudget(5, 1), data(), "4 at most", "1.0 times");
+        assertRefused(config(LoRAInit.EVA).rankBudget(9), data(), "rankBudget is 9", "2 adapted matrices", "at most 8");
+        assertRefused(config(LoRAInit.EVA).rankBudget(5, 1), data(), "at most 4", "1.0 times");
         assertThatIllegalArgumentException().isThrownBy(() -> config(LoRAInit.EVA).rankBudget(0).build())
                 .withMessageContaining("rankBudget is 0");
         assertThatIllegalArgumentException().isThrownBy(() -> config(LoRAInit.EVA).rankBudget(4, 0.5).build())

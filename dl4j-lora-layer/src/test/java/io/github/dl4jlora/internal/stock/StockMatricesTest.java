@@ -73,7 +73,7 @@ class StockMatricesTest {
 
     private static final Map<Layer, String> REFUSED = Map.of(
             new BatchNormalization.Builder().nIn(3).nOut(3).build(), "its parameters are vectors",
-            new PReLULayer.Builder().inputShape(3).nIn(3).nOut(3).build(), "its slopes are no matrix",
+            new PReLULayer.Builder().inputShape(3).nIn(3).nOut(3).build(), "its slopes are not a matrix",
             new ElementWiseMultiplicationLayer.Builder().nIn(3).nOut(3).build(), "its weights are a vector",
             new OCNNOutputLayer.Builder().nIn(3).hiddenLayerSize(2).nu(0.1).build(), "it sets its own parameter r",
             new LearnedSelfAttentionLayer.Builder().nIn(4).nOut(4).nHeads(1).nQueries(2).projectInput(true).build(),

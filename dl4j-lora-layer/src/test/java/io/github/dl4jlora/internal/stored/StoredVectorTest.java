@@ -74,7 +74,7 @@ class StoredVectorTest {
     void otherShapeInformationIsRefused(int shape) throws IOException {
         try (ZipFile zip = zip(shape, 3)) {
             assertThatThrownBy(() -> open(zip, 3, 1000)).isInstanceOf(IOException.class)
-                    .hasMessage("it: its shape takes " + shape + " numbers");
+                    .hasMessage("it: its shape claims " + shape + " numbers");
         }
     }
 
@@ -96,10 +96,10 @@ class StoredVectorTest {
     void aByteAfterTheValuesIsRefusedHoweverTheyAreRead() throws IOException {
         try (ZipFile zip = zip(8, 3, 1)) {
             assertThatThrownBy(() -> open(zip, 3, 1000).all()).isInstanceOf(IOException.class)
-                    .hasMessageContaining("followed by more");
+                    .hasMessageContaining("followed by surplus");
             try (StoredVector vector = open(zip, 3, 1000)) {
                 vector.next(3);
-                assertThatThrownBy(vector::end).isInstanceOf(IOException.class).hasMessageContaining("followed by more");
+                assertThatThrownBy(vector::end).isInstanceOf(IOException.class).hasMessageContaining("followed by surplus");
             }
         }
     }
@@ -109,7 +109,7 @@ class StoredVectorTest {
         try (ZipFile zip = zip(8, 20_000); StoredVector vector = open(zip, 20_000, 80_000)) {
             assertThat(vector.type()).isEqualTo(DataType.FLOAT);
             assertThat(vector.next(2).toFloatVector()).containsExactly(1, 2);
-            assertThatThrownBy(vector::end).isInstanceOf(IOException.class).hasMessageContaining("followed by more");
+            assertThatThrownBy(vector::end).isInstanceOf(IOException.class).hasMessageContaining("followed by surplus");
         }
         try (ZipFile zip = zip(8, 20_000); StoredVector vector = open(zip, 20_000, 80_000)) {
             float[] values = vector.next(20_000).toFloatVector();

@@ -268,7 +268,7 @@ class StreamedModelTest {
         LoRA.save(LoRA.apply(Networks.trainedGraph(), LoRAConfig.builder().rank(2).build()), file, false);
 
         assertThatThrownBy(() -> StreamedModel.open(file.toFile())).isInstanceOf(IOException.class)
-                .hasMessageContainingAll("adapted.zip", "is no base itself", "LoRA.load");
+                .hasMessageContainingAll("adapted.zip", "is not a base", "LoRA.load");
     }
 
     @Test

@@ -128,7 +128,7 @@ class SwapTest {
             }
             for (double share : new double[] {0.98, 1.02}) {
                 refused(tuned, content(delta(Map.of(Delta.BASE_WEIGHT, weights.mul(share)))),
-                        "\"fc1\": the adapter comes with base weights of its own");
+                        "\"fc1\": the adapter comes with its own base weights");
             }
             if (size == 100) {
                 // The share is exact here: that much is rounding still.

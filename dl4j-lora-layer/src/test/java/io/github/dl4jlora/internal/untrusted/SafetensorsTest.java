@@ -111,12 +111,12 @@ class SafetensorsTest {
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
                         "4 bytes of data belong to no tensor"),
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}",
-                        "has 8 bytes, which is not F32[3]"),
+                        "has 8 bytes, which does not match F32[3]"),
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,8]}}", "overflows"),
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[-1,-2],\"data_offsets\":[0,8]}}", "has the shape [-1, -2]"),
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}", "has the shape [0]"),
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[99999999999999999999],\"data_offsets\":[0,8]}}",
-                        "no safetensors header"),
+                        "not a safetensors header"),
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,2],\"data_offsets\":[0,8]}}", "longer than 8"),
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2.5],\"data_offsets\":[0,8]}}", "VALUE_NUMBER_FLOAT"),
                 arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8,9]}}", "longer than 2"),
@@ -130,11 +130,11 @@ class SafetensorsTest {
                         + "\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", "Duplicate field 't'"),
                 arguments("{\"__metadata__\":{\"a\":1}}", "VALUE_NUMBER_INT"),
                 arguments("{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"}}", "Duplicate field 'a'"),
-                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":" + deep + "}", "no safetensors header"),
-                arguments("{\"t\":" + "{\"t\":".repeat(50_000) + "}", "no safetensors header"),
-                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}", "no safetensors header"),
-                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}} {}", "goes on after its end"),
-                arguments("[1]", "START_ARRAY"), arguments("  ", "no safetensors header"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":" + deep + "}", "not a safetensors header"),
+                arguments("{\"t\":" + "{\"t\":".repeat(50_000) + "}", "not a safetensors header"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}", "not a safetensors header"),
+                arguments("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}} {}", "more text follows its end"),
+                arguments("[1]", "START_ARRAY"), arguments("  ", "not a safetensors header"),
                 arguments("{\"t\":null}", "VALUE_NULL"));
     }
 
@@ -222,7 +222,7 @@ class SafetensorsTest {
         Path link = Files.createSymbolicLink(folder.resolve("link"), Files.createDirectory(folder.resolve("folder")));
 
         assertThatThrownBy(() -> Safetensors.open(link)).isInstanceOf(AdapterFormatException.class)
-                .hasMessageContaining("is no file");
+                .hasMessageContaining("is not a file");
     }
 
     private void refused(byte[] bytes, String reason) throws IOException {

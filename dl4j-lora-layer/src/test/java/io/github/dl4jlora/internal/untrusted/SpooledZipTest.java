@@ -66,14 +66,14 @@ class SpooledZipTest {
 
     @Test
     void aFileOfWhichThereAreTwoIsRefused() throws IOException {
-        refused(zip("a", "folder/a"), "two files a");
+        refused(zip("a", "folder/a"), "two files called a");
         SpooledZip.of(zip("x", "folder/x"), WANTED).close();
     }
 
     @Test
     void whatIsNoZipIsRefused() {
-        refused(new ByteArrayInputStream(new byte[100]), "is no zip");
-        refused(new ByteArrayInputStream(new byte[0]), "is no zip");
+        refused(new ByteArrayInputStream(new byte[100]), "is not a zip");
+        refused(new ByteArrayInputStream(new byte[0]), "is not a zip");
     }
 
     @Test

@@ -109,9 +109,9 @@ class StoredNetworkTest {
                 .hasMessage(folder + " is a folder, but a saved network is a file");
         Path nothing = folder.resolve("nothing.zip");
         assertThatThrownBy(() -> ModelZip.restore(nothing.toFile(), true, Set.of())).isInstanceOf(IOException.class)
-                .hasMessage(nothing + " does not exist or is no file");
+                .hasMessage(nothing + " does not exist or is not a file");
         assertThatThrownBy(() -> ModelZip.restore(text.toFile(), true, Set.of())).isInstanceOf(IOException.class)
-                .hasMessageContainingAll("text.zip", "is truncated, damaged or no saved network");
+                .hasMessageContainingAll("text.zip", "is truncated, damaged or not a saved network");
     }
 
     /** Java reads the comment, and says nothing but that the file has ended. */
@@ -123,7 +123,7 @@ class StoredNetworkTest {
         Files.write(file.toPath(), whole);
 
         assertThatThrownBy(() -> ModelZip.restore(file, true, Set.of())).isInstanceOf(IOException.class)
-                .hasMessage(file + " is truncated, damaged or no saved network: it ends too early. Copy or save it anew");
+                .hasMessage(file + " is truncated, damaged or not a saved network: it ends too early. Copy or save it again");
     }
 
     private static ComputationGraphConfiguration graph(long nOut) {

@@ -24,10 +24,10 @@ public final class Wording {
         // Where an option does the same.
         word("or force it onto this one: adapter\\.applyTo\\(.*?ApplyOption\\.FORCE\\)", "or dl4j-lora import with --any-base");
         word("Match the module names .{0,60}keyMapper\\(\\.\\.\\.\\)", "Match the names with dl4j-lora import and --rename");
-        word("give its layers this network's with LoRAAdapter\\.loader\\(\\)\\.keyMapper\\(\\.\\.\\.\\)",
+        word("map them to this network's with LoRAAdapter\\.loader\\(\\)\\.keyMapper\\(\\.\\.\\.\\)",
                 "match them with dl4j-lora import and --rename");
-        word("To load what there is: LoRAAdapter\\.loader\\(\\)\\.strict\\(false\\)",
-                "To take what there is: dl4j-lora import with --lenient");
+        word("To load only complete layers: LoRAAdapter\\.loader\\(\\)\\.strict\\(false\\)",
+                "To take only complete layers: dl4j-lora import with --lenient");
         word("name the layers with targets\\(\\.\\.\\.\\), or take all with allTargets\\(\\)",
                 "name the layers with --targets, or take all but the output with --targets '.*' and --exclude");
         word("give this layer a smaller one with LoRAConfig's override\\(.*?\\)\\)", "give a smaller one with --rank");
@@ -35,7 +35,7 @@ public final class Wording {
         word("[Ll]eave (it|this layer) out with exclude\\((\"[^\"]*\")\\)", "Leave $1 out with --exclude $2");
         word("LoRAConfig: (rank|alpha|scaling)\\b", "--$1");
         word("Set it with (alpha|rank)\\((\\d+)\\)", "Set it with --$1 $2");
-        word("Narrow the pattern, use exclude\\(\\.\\.\\.\\), or take all that can be with allTargets\\(\\)",
+        word("Narrow the pattern, use exclude\\(\\.\\.\\.\\), or take all that can be adapted with allTargets\\(\\)",
                 "Narrow the pattern, or leave it out with --exclude");
         word("\\b(targets|exclude|trainable)\\((\"[^\"]*\")\\)", "--$1 $2");
         word("\\b(targets|exclude|trainable)\\(\\.\\.\\.\\)", "--$1");
@@ -57,7 +57,7 @@ public final class Wording {
                 " is a base in a mapped file already, kept as it was written. Name the file that it was made of");
         word(", or convert the adapter with toPlainLoRA\\(\\)", "");
         word(", or set the rank with override", "");
-        word(" \\(of a zip: LoRAAdapter\\.loader\\(\\)\\.load\\(stream\\)\\)", "");
+        word(" \\(for a zip, use LoRAAdapter\\.loader\\(\\)\\.load\\(stream\\)\\)", "");
         word("\\btoPlainLoRA\\b(?!\\()", "taking the start out");
         word("\\bAttach (the|a copy)", "Name $1");
         word("^LoRAConfig: ", "");

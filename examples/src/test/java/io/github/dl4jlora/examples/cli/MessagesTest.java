@@ -44,7 +44,7 @@ class MessagesTest {
     @CsvSource(delimiter = '|', value = {
             "inspect @none.zip | none.zip does not exist",
             "inspect @cut.zip | cut.zip is truncated",
-            "inspect @text.zip | text.zip is truncated, damaged or no saved network",
+            "inspect @text.zip | text.zip is truncated, damaged or not a saved network",
             "inspect @spam/adapter_model.safetensors | Name the adapter's folder",
             "merge @spam @spam -o @x | spam is a folder, but a saved network (.zip) is needed here; it holds an adapter",
             "merge @base.zip @base.zip -o @x | base.zip is a file, but an adapter is a folder",
@@ -66,7 +66,7 @@ class MessagesTest {
             "apply @other.zip @spam -o @x | or dl4j-lora import with --any-base",
             "import @spam @base.zip --rename fc1=zz -o @x | has layer \"zz\" (renamed from \"fc1\"), the network has [fc1, "
                     + "fc2, out]",
-            "extract @base.zip @base.zip --rank 1 -o @x | base.zip: The fine-tuned network has the values of the base",
+            "extract @base.zip @base.zip --rank 1 -o @x | base.zip: The fine-tuned network has the same values as the base",
             "extract @base.zip @spam --rank 1 -o @x | spam is a folder, but a saved network",
             "apply @base.zip --rank 1000000 -o @x | --rank 1000000 is too large for layer \"fc1\", whose matrix has 6 rows",
             "apply @base.zip --quantize int8 --rank 8 -o @x | Give at most --rank 6",
@@ -91,7 +91,7 @@ class MessagesTest {
             "merge @base.zip @spam | Missing required option: '--output=OUTPUT'",
             "apply @base.zip @spam --rank 4 -o @x | leave out either",
             "apply @base.zip --rank 0 -o @x | rank is 0",
-            "apply @base.zip --targets ( -o @x | is no regular expression",
+            "apply @base.zip --targets ( -o @x | is not a regular expression",
             "extract @base.zip @base.zip -o @x | Say what to keep",
             "extract @base.zip @base.zip --energy 2 -o @x | --energy 2.0 must be above 0 and at most 1",
             "quantize @base.zip -o @x | Missing required option: '--as=WORD'",

@@ -78,11 +78,11 @@ class WordingTest {
     @Test
     void adviceThatIsAnOptionHereStays() {
         assertThat(Wording.of("targets(\".*\") matches \"bn\" (BatchNormalization: its parameters are vectors; train it in full "
-                + "with trainable(...)), which cannot be adapted; here [fc] can. Narrow the pattern, use exclude(...), or take "
-                + "all that can be with allTargets()"))
+                + "with trainable(...)), which cannot be adapted; of this network, [fc] can. Narrow the pattern, use "
+                + "exclude(...), or take all that can be adapted with allTargets()"))
                 .isEqualTo("--targets \".*\" matches \"bn\" (BatchNormalization: its parameters are vectors; train it in full "
-                        + "with --trainable), which cannot be adapted; here [fc] can. Narrow the pattern, or leave it out with "
-                        + "--exclude");
+                        + "with --trainable), which cannot be adapted; of this network, [fc] can. Narrow the pattern, or leave "
+                        + "it out with --exclude");
     }
 
     @ParameterizedTest(name = "{0}")
@@ -97,10 +97,10 @@ class WordingTest {
             "apply @base.zip --rank x | 'x' is not a whole number",
             "apply @base.zip --alpha NaN | --alpha is NaN, but must be a finite number. Set it with --alpha 16",
             "apply @base.zip --alpha 0 | --alpha is 0",
-            "apply @base.zip --alpha 1e29 | a network of type FLOAT can compute with 1.8E19 at most. Choose an alpha closer to 0",
+            "apply @base.zip --alpha 1e29 | a network of type FLOAT can compute with at most 1.8E19. Choose an alpha closer to 0",
             "apply @base.zip --alpha a | 'a' is not a number",
             "apply @base.zip --seed 1.5 | '1.5' is not a whole number",
-            "apply @base.zip --targets ( | --targets \"(\" is no regular expression",
+            "apply @base.zip --targets ( | --targets \"(\" is not a regular expression",
             "apply @tuned.zip --quantize int8 | Name the network that it was made of",
             "apply @int8.zip --quantize int8 | Name the network that it was made of",
             "apply @shared.base --quantize nf4 | is a base in a mapped file already",
@@ -120,12 +120,12 @@ class WordingTest {
             "import @dora @tuned.zip | Make the network with dl4j-lora apply NETWORK ADAPTER",
             "import @pissa @tuned.zip | Make the network with dl4j-lora apply NETWORK ADAPTER",
             "import @biased @tuned.zip | Make the network with dl4j-lora apply NETWORK ADAPTER",
-            "import @spam @base.zip --rename fc(.)=same | --rename maps \"fc1\" and \"fc2\" to one name, \"same\"",
-            "import @badconfig @base.zip | adapter_config.json is no JSON, or was cut short",
+            "import @spam @base.zip --rename fc(.)=same | --rename maps \"fc1\" and \"fc2\" to the same name, \"same\"",
+            "import @badconfig @base.zip | adapter_config.json is not JSON, or was cut short",
             "import @cut @base.zip | cut/adapter_model.safetensors",
-            "import @adalora @base.zip | peft_type is \"ADALORA\"; LORA is supported",
+            "import @adalora @base.zip | peft_type is \"ADALORA\"; only LORA is supported",
             "inspect @spam --base @graph.zip | Match the names with dl4j-lora import and --rename",
-            "combine @spam @foreign | Combine adapters of one base",
+            "combine @spam @foreign | Combine adapters of the same base",
             "combine @spam @dora | Merge it into a network with dl4j-lora merge",
             "combine @spam @three --method linear | Use CAT or SVD",
             "combine @spam=1e39 | with the weights [1.0E39] the combination is beyond what FLOAT can hold",
@@ -157,7 +157,7 @@ class WordingTest {
 
         assertThat(shell.run("merge", "@base.zip", "@spam", "-o", "/proc/x")).isEqualTo(1);
 
-        assertThat(shell.err()).contains("Cannot write /proc/x: no file can be made in its folder").doesNotContain(".tmp");
+        assertThat(shell.err()).contains("Cannot write /proc/x: no file can be created in its folder").doesNotContain(".tmp");
     }
 
     @ParameterizedTest
@@ -165,8 +165,8 @@ class WordingTest {
             "Layer \"a\": give this layer a smaller one with LoRAConfig's override(\"a\", o -> o.rank(6)) | "
                     + "Layer \"a\": give a smaller one with --rank",
             "It moved. Attach a copy of it with LoRA.attach, or adapt with LoRAConfig.copyBase(true). | It moved.",
-            "No. To load what there is: LoRAAdapter.loader().strict(false) | "
-                    + "No. To take what there is: dl4j-lora import with --lenient",
+            "No. To load only complete layers: LoRAAdapter.loader().strict(false) | "
+                    + "No. To take only complete layers: dl4j-lora import with --lenient",
             "No. Leave this layer out with exclude(\"out\"), or choose plain LoRA | "
                     + "No. Leave this layer out with --exclude \"out\", or choose plain LoRA",
             "/home/me (old)/a(1).zip does not exist. Check the name | /home/me (old)/a(1).zip does not exist. Check the name"})

@@ -131,7 +131,7 @@ class LayersModelTest {
             "\"shape\": [3, 3, 12, 8] | \"shape\": [3, -3, 12, 8] | the shape is",
             "\"dtype\": \"float32\", \"shape\" | \"dtype\": \"uint8\", \"shape\" | only unquantised float32",
             "\"name\": \"second/bias\" | \"name\": \"first/bias\" | two weights named",
-            "{\"format\" | {{\"format\" | is no JSON, or damaged"})
+            "{\"format\" | {{\"format\" | is not JSON, or is damaged"})
     void whatIsNotUnderstoodIsNamed(String found, String changed, String message) throws IOException {
         Path file = TinyLayersModel.write(folder).resolve(LayersFiles.MODEL);
         String text = Files.readString(file);

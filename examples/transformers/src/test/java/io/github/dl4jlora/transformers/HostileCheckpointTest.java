@@ -62,7 +62,7 @@ class HostileCheckpointTest {
         return Stream.of(
                 folder("there is no config.json", changed -> Files.delete(changed.path().resolve("config.json")), "config.json",
                         "does not exist"),
-                folder("config.json is cut", changed -> changed.configText("{\"model_type\": \"be"), "config.json", "no JSON"),
+                folder("config.json is cut", changed -> changed.configText("{\"model_type\": \"be"), "config.json", "not JSON"),
                 folder("config.json is a list", changed -> changed.configText("[]"), "config.json", "not a JSON object"),
                 folder("config.json is deep", changed -> changed.configText("[".repeat(100_000)), "config.json", "nested"),
                 folder("config.json has a long number", changed -> changed.configText("{\"vocab_size\": " + "9".repeat(100_000)

@@ -124,7 +124,7 @@ class SentenceModulesTest {
         "{\"pooling_mode\": [\"mean\", \"max\"]}; \"pooling_mode\": [\"mean\",\"max\"]",
         "{\"include_prompt\": false}; \"include_prompt\": false",
         "{\"word_embedding_dimension\": 384}; \"word_embedding_dimension\": 384",
-        "[]; not a JSON object", "{; no JSON"})
+        "[]; not a JSON object", "{; not JSON"})
     void anotherPoolingIsRefusedByKeyAndValueWithModulesAndWithout(String settings, String told) throws IOException {
         pooling(settings);
         assertRefused("1_Pooling", told);
