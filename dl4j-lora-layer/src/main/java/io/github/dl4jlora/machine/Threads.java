@@ -109,7 +109,7 @@ public final class Threads {
             new ThreadCounts(1, 1, blasThreads()).set();
         }
         ThreadConflict.settled(true);
-        tellOfThreads(variables, late, team == null ? "" : ", and a team of " + counts.master() + " that rests");
+        tellOfThreads(variables, late, team == null ? "" : ", and a resting team of " + counts.master() + " threads");
         tellOfMemory(free);
         if (System.getenv(MALLOC) == null && NativeLibraries.giveBackBlocksFrom(LARGE_BLOCK)) {
             words.add("The C allocator returns blocks of 1 MiB and more to the system when they are freed.");
