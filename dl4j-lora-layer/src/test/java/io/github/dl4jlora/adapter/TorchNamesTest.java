@@ -78,6 +78,9 @@ class TorchNamesTest {
                 parameters.add(new TorchParameter(name, "W", "words.weight", matrix, true));
                 parameters.add(new TorchParameter(name, "b", "shift.bias", vector, false));
             }
+            if (name.equals("odd")) {
+                parameters.add(new TorchParameter(name, "V", "odd.weight", matrix, true));
+            }
             if (layer instanceof Naming) {
                 parameters.add(new TorchParameter("first", "W", "decoder.weight", matrix, true));
             }
@@ -148,6 +151,19 @@ class TorchNamesTest {
                 "\"modules_to_save\": [\"square2\"]");
 
         assertThat(LoRA.apply(base, LoRAAdapter.load(folder)).getParam("3_W")).isEqualTo(weight);
+    }
+
+    @Test
+    void nameOfAParameterThatTheLayerDoesNotHaveIsRefused() throws IOException {
+        MultiLayerNetwork misnamed = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().dataType(DataType.DOUBLE).list()
+                .layer(new DenseLayer.Builder().name("odd").nIn(SIZE).nOut(SIZE).build())
+                .layer(new Naming())
+                .layer(new OutputLayer.Builder().name("out").nIn(SIZE).nOut(3).build()).build());
+        misnamed.init();
+        write(Map.of("odd.weight", Networks.random(DataType.DOUBLE, 3, SIZE, SIZE)), "\"modules_to_save\": [\"odd\"]");
+
+        assertThatThrownBy(() -> LoRA.apply(misnamed, LoRAAdapter.load(folder))).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("Layer \"odd\"").hasMessageContaining("\"V\", which it does not have");
     }
 
     @Test

@@ -156,8 +156,12 @@ final class TrainedValues {
             }
         });
         INDArray target = target(place);
-        INDArray shaped = shaped(place.layer(), first.getKey().tensor(), () -> first.getKey().restored(first.getValue(),
-                Objects.requireNonNull(target != null ? target : base(place))));
+        INDArray like = target != null ? target : base(place);
+        if (like == null) {
+            throw new IllegalArgumentException("Layer \"" + place.layer() + "\": its TorchNames say that \""
+                    + first.getKey().tensor() + "\" is its parameter \"" + place.key() + "\", which it does not have. Correct them");
+        }
+        INDArray shaped = shaped(place.layer(), first.getKey().tensor(), () -> first.getKey().restored(first.getValue(), like));
         if (target == null) {
             requireBase(place, first.getKey(), shaped);
             return;
