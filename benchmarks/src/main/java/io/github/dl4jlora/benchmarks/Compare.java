@@ -88,8 +88,12 @@ public final class Compare implements Callable<Integer> {
     }
 
     private List<Part> parts() {
-        return only != null ? only : full ? Arrays.stream(Part.values()).filter(part -> part != Part.BUILDS).toList() : List.of(Part.STEPS, Part.ARRAYS, Part.RESIDENT, Part.MEMORY,
-                Part.ADAPTERS, Part.INFERENCE, Part.DISK, Part.ENCODER, Part.STORAGE, Part.SERVING, Part.PLAN);
+        if (only != null) {
+            return only;
+        }
+        return full ? Arrays.stream(Part.values()).filter(part -> part != Part.BUILDS).toList()
+                : List.of(Part.STEPS, Part.ARRAYS, Part.RESIDENT, Part.MEMORY, Part.ADAPTERS, Part.INFERENCE, Part.DISK, Part.ENCODER,
+                        Part.STORAGE, Part.SERVING, Part.PLAN);
     }
 
     private void measure(Part part, Measurements measurements) throws IOException {

@@ -159,7 +159,8 @@ final class TrainedValues {
         INDArray like = target != null ? target : base(place);
         if (like == null) {
             throw new IllegalArgumentException("Layer \"" + place.layer() + "\": its TorchNames say that \""
-                    + first.getKey().tensor() + "\" is its parameter \"" + place.key() + "\", which it does not have. Correct them");
+                    + first.getKey().tensor() + "\" is its parameter \"" + place.key()
+                    + "\", which it does not have. Correct them");
         }
         INDArray shaped = shaped(place.layer(), first.getKey().tensor(), () -> first.getKey().restored(first.getValue(), like));
         if (target == null) {
