@@ -60,26 +60,14 @@ class EndedProgramTest {
 
     @Test
     void whatIsBegunWhileItEndsIsNotLeftEither() throws Exception {
-        Process process = start("late");
-        try {
-            assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
-            assertThat(process.exitValue()).as(Files.readString(log())).isZero();
-        } finally {
-            process.destroyForcibly();
-        }
+        runToItsEnd("late");
         assertThat(left("")).isEmpty();
     }
 
     /** Where folders cannot change places, the lock is held while files are written. */
     @Test
     void lockOfASaveInPlaceIsNotLeftEither() throws Exception {
-        Process process = start("in-place");
-        try {
-            assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
-            assertThat(process.exitValue()).as(Files.readString(log())).isZero();
-        } finally {
-            process.destroyForcibly();
-        }
+        runToItsEnd("in-place");
         assertThat(left("held")).containsExactly(target.resolve("held"));
         assertThat(Pairs.in(target.resolve("held"))).containsExactly("1", "1");
         assertThat(Pairs.names(target.resolve("held"))).containsExactly(Pairs.SECOND, Pairs.FIRST);
@@ -154,6 +142,16 @@ class EndedProgramTest {
             assertThat(new ProcessBuilder("sh", "-c", "kill -" + signal + " " + process.pid()).start().waitFor()).isZero();
             assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
             return process.exitValue();
+        } finally {
+            process.destroyForcibly();
+        }
+    }
+
+    private void runToItsEnd(String writer) throws Exception {
+        Process process = start(writer);
+        try {
+            assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+            assertThat(process.exitValue()).as(Files.readString(log())).isZero();
         } finally {
             process.destroyForcibly();
         }
