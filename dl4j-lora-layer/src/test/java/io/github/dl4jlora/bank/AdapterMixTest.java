@@ -31,8 +31,8 @@ class AdapterMixTest {
 
     @ParameterizedTest
     @CsvSource({"'', name", "'spam + ', name", "':0.5', name", "spam + spam:2, twice", "spam:NaN, finite",
-        "spam:Infinity, finite", "spam + __base__, W once", "__base__:2, always contains W once", "spam:, finite",
-        "spam:1d, finite", "spam:0x1p3, finite", "spam:1f, finite", "spam:\u0661, finite", "spam:1e, finite", "spam:., finite", "spam:1_0, finite",
+        "spam:Infinity, finite", "spam + __base__, W once", "__base__:2, W once", "spam:, finite", "spam:1d, finite",
+        "spam:0x1p3, finite", "spam:1f, finite", "spam:\u0661, finite", "spam:1e, finite", "spam:., finite", "spam:1_0, finite",
         "spam:1e999, outside", "spam:-1e999, outside", "spam:1e-999, outside", "a:b:2, b:2", "0.5:spam, finite", "c++, U+002B",
         "a+b, U+002B", "a/b:1, U+002F"})
     void nonsenseIsRefusedByName(String text, String reason) {

@@ -70,7 +70,7 @@ class LimitsTest {
         assertThatThrownBy(() -> UntrustedJson.read(file, 8, 2)).isInstanceOf(IOException.class)
                 .hasMessageContainingAll("a.json", "longer than 8 bytes");
         assertThatThrownBy(() -> UntrustedJson.read(file, 9, 1)).isInstanceOf(IOException.class)
-                .hasMessageContainingAll("a.json", "nested more than 1 deep");
+                .hasMessageContainingAll("a.json", "nested more than 1 levels deep");
     }
 
     @Test
