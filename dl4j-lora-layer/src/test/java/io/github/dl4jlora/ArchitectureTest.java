@@ -178,13 +178,12 @@ class ArchitectureTest {
                 && !file.endsWith("package-info.java")).collect(Collectors.groupingBy(Path::getParent));
     }
 
-    /** Annotations of JSpecify and Error Prone are for compilers: nobody needs them to run. */
+    /** JSpecify's annotations are for compilers: nobody needs them to run. */
     @Test
     void theLibraryNeedsNothingButDl4jAndWhatItBrings() {
         classes().should().onlyDependOnClassesThat().resideInAnyPackage(HOME + "..", "java..", "", "org.deeplearning4j..",
                 "org.nd4j..", "org.slf4j..", "org.bytedeco.javacpp..", "org.apache.commons..", "org.bytedeco.openblas..",
-                "com.sun.jna..", "com.sun.management..", "org.jspecify.annotations..",
-                "com.google.errorprone.annotations..")
+                "com.sun.jna..", "com.sun.management..", "org.jspecify.annotations..")
                 .check(LIBRARY);
     }
 

@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.Objects;
 import java.util.Set;
 import java.util.function.UnaryOperator;
+import org.jspecify.annotations.NullUnmarked;
 
 /** How an adapter is read: {@code LoRAAdapter.loader().strict(false).load(folder)}. */
 public sealed class AdapterLoader permits LoRAAdapter.Loader {
@@ -28,6 +29,7 @@ public sealed class AdapterLoader permits LoRAAdapter.Loader {
      * @param mapper from a module's name to a layer's
      * @return this loader
      */
+    @NullUnmarked // A mapper takes no null, but may give it: both kinds of type must fit.
     public AdapterLoader keyMapper(UnaryOperator<String> mapper) {
         keyMapper = Objects.requireNonNull(mapper, "keyMapper");
         return this;

@@ -9,6 +9,7 @@ import java.io.OutputStream;
 import java.nio.file.Path;
 import java.util.Objects;
 import java.util.function.UnaryOperator;
+import org.jspecify.annotations.NullUnmarked;
 
 /** How an adapter is written: {@code adapter.saver().keyMapper(modules::get).save(folder)}. */
 public final class AdapterSaver {
@@ -29,6 +30,7 @@ public final class AdapterSaver {
      *               {@link io.github.dl4jlora.conf.TorchNames} names keep that name
      * @return this saver
      */
+    @NullUnmarked // A mapper takes no null, but may give it: both kinds of type must fit.
     public AdapterSaver keyMapper(UnaryOperator<String> mapper) {
         keyMapper = Objects.requireNonNull(mapper, "keyMapper");
         return this;

@@ -12,6 +12,7 @@ import io.github.dl4jlora.internal.swap.Capture;
 import io.github.dl4jlora.internal.swap.FittingConfig;
 import io.github.dl4jlora.internal.swap.Swap;
 import org.deeplearning4j.nn.api.Model;
+import org.jspecify.annotations.NullUnmarked;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.IOException;
@@ -404,6 +405,7 @@ public final class LoRAAdapter {
         }
 
         @Override
+        @NullUnmarked // A mapper takes no null, but may give it: both kinds of type must fit.
         public Loader keyMapper(UnaryOperator<String> mapper) {
             return (Loader) super.keyMapper(mapper);
         }

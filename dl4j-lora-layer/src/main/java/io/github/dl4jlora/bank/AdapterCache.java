@@ -1,7 +1,7 @@
 package io.github.dl4jlora.bank;
 
-import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.internal.common.GuardedBy;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.ContentAccess;
 import io.github.dl4jlora.internal.serve.Lease;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.bank;
 
-import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.common.GuardedBy;
 import io.github.dl4jlora.internal.serve.Features;
 import io.github.dl4jlora.internal.serve.Lease;
 import io.github.dl4jlora.internal.serve.Passes;

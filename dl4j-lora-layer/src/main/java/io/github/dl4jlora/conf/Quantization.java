@@ -15,7 +15,7 @@ public enum Quantization {
 
     /**
      * Four bits: each value is one of the 16 values of NormalFloat times the largest magnitude of its block, 64 values of a
-     * line; that magnitude is itself kept in eight bits. About a seventh of FLOAT's bytes. Dettmers et al. 2023, "QLoRA:
+     * line; that magnitude is itself kept in eight bits. About an eighth of FLOAT's bytes. Dettmers et al. 2023, "QLoRA:
      * Efficient Finetuning of Quantized LLMs", arXiv:2305.14314, section 3 and appendix E.
      */
     NF4

@@ -3,7 +3,7 @@ package io.github.dl4jlora.layer;
 import io.github.dl4jlora.conf.Engine;
 import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.LoRASettings;
-import io.github.dl4jlora.internal.adapted.Named;
+import io.github.dl4jlora.internal.common.Named;
 
 /** Refuses settings of an adapted dense layer that do not fit it, or that its runtimes would ignore. */
 final class DenseSettings {

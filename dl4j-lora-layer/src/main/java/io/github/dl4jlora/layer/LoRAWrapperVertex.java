@@ -5,7 +5,7 @@ import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.adapted.FrozenState;
-import io.github.dl4jlora.internal.adapted.Named;
+import io.github.dl4jlora.internal.common.Named;
 import io.github.dl4jlora.internal.effective.EffectiveVertex;
 
 import java.util.Map;

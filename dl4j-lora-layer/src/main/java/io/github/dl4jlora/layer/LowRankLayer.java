@@ -3,12 +3,12 @@ package io.github.dl4jlora.layer;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.adapted.HeldSettings;
-import io.github.dl4jlora.internal.adapted.Named;
 
 import java.util.Random;
 
 import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.internal.common.Named;
 import io.github.dl4jlora.internal.engine.LowRankRuntime;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.conf.InputPreProcessor;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.machine;
 
-import com.google.errorprone.annotations.concurrent.GuardedBy;
+import io.github.dl4jlora.internal.common.GuardedBy;
 import io.github.dl4jlora.internal.processor.MemoryBound;
 import io.github.dl4jlora.internal.processor.NativeLibraries;
 import io.github.dl4jlora.internal.processor.ThreadConflict;

@@ -7,6 +7,7 @@ import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.exception.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.Replacement;
+import io.github.dl4jlora.internal.common.Named;
 import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;

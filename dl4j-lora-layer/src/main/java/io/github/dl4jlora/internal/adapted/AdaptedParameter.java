@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.adapted;
 
 import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.internal.common.Named;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.shade.jackson.annotation.JsonProperty;

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.adapted;
 
 import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.common.Named;
 import org.jspecify.annotations.Nullable;
 
 import java.io.Serializable;

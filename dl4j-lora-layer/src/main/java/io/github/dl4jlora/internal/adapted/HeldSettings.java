@@ -4,6 +4,7 @@ import io.github.dl4jlora.conf.Engine;
 import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.internal.common.Named;
 import io.github.dl4jlora.variant.Variant;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.jackson.annotation.JsonIgnoreProperties;

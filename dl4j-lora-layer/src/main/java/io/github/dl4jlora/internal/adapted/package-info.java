@@ -11,7 +11,6 @@
  *     |- AdapterLayout                    where each part of the adapter lies in the flat vector
  *     |    `- AdaptedParamInitializer       shows it to DL4J
  *     `- ScaledLearningRate               LoRA+: another updater's learning rate times a factor
- *   Named                               what messages call a layer
  * </pre>
  */
 @NullMarked

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.base;
 
-import com.google.errorprone.annotations.concurrent.GuardedBy;
+import io.github.dl4jlora.internal.common.GuardedBy;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import org.jspecify.annotations.Nullable;

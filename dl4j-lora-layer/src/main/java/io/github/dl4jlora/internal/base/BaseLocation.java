@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.base;
 
-import com.google.errorprone.annotations.concurrent.GuardedBy;
+import io.github.dl4jlora.internal.common.GuardedBy;
 import io.github.dl4jlora.internal.common.UriSecrets;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.base;
 
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.exception.FrozenWeightsMissingException;
+import io.github.dl4jlora.internal.common.Named;
 import io.github.dl4jlora.internal.common.UriSecrets;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -314,7 +315,7 @@ public final class FrozenReference implements Serializable {
 
     private static FrozenWeights requireLength(FrozenWeights found, @Nullable String layer, long length) {
         if (found.length() != length) {
-            throw new IllegalStateException("Layer \"" + layer + "\": its configuration asks for " + length + " frozen values, "
+            throw new IllegalStateException(Named.layer(layer) + ": its configuration asks for " + length + " frozen values, "
                     + "but refers to " + found.signature() + ". The configuration is damaged: restore it from its file, or adapt "
                     + "the base again");
         }

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.base;
 
 import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.internal.common.Named;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -292,7 +293,7 @@ public final class FrozenWeights {
      */
     public static void requireOpen(INDArray values, @Nullable String layer) {
         if (values.wasClosed()) {
-            throw new IllegalStateException("Layer \"" + layer + "\": the base network's weights were closed. A base may only be "
+            throw new IllegalStateException(Named.layer(layer) + ": the base network's weights were closed. A base may only be "
                     + "used for inference while adapted or frozen networks share it: keep it open, give this network another "
                     + "copy of it with LoRA.attach, or adapt with LoRAConfig.copyBase(true).");
         }
@@ -333,7 +334,7 @@ public final class FrozenWeights {
     }
 
     private static IllegalStateException moved(@Nullable String layer, String how) {
-        return new IllegalStateException("Layer \"" + layer + "\": the base's weights have changed since the adapter was "
+        return new IllegalStateException(Named.layer(layer) + ": the base's weights have changed since the adapter was "
                 + "attached (" + how + "). A base may only be used for inference while adapted or frozen networks share it: do "
                 + "not call fit or setParams on it. Attach a copy of the base as it was with LoRA.attach, or adapt with "
                 + "LoRAConfig.copyBase(true).");

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.blas;
 
-import com.google.errorprone.annotations.concurrent.GuardedBy;
+import io.github.dl4jlora.internal.common.GuardedBy;
 import org.bytedeco.javacpp.FloatPointer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataBuffer;

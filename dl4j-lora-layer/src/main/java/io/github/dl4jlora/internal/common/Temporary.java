@@ -1,6 +1,5 @@
 package io.github.dl4jlora.internal.common;
 
-import com.google.errorprone.annotations.concurrent.GuardedBy;
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;

@@ -5,9 +5,11 @@
  *   Temporary      files and folders that do not outlive the JVM, however it is ended
  *   FileIdentity   which file a path names at a moment, to notice that it was replaced
  *   Options        options that are given as a list
+ *   Named          what messages call a layer
  *   NamePattern    regular expressions that users give for names of layers
  *   UriSecrets     keeps credentials in a location from being shown
  *   Divergence     why training ends in NaN, and what to do
+ *   GuardedBy      which lock a field is read and written under
  * </pre>
  *
  * <p>Depends on no other package of the library.

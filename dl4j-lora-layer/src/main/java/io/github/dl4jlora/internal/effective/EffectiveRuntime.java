@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.effective;
 
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
-import io.github.dl4jlora.internal.adapted.Named;
+import io.github.dl4jlora.internal.common.Named;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.internal.stock.HiddenState;

@@ -1,8 +1,8 @@
 package io.github.dl4jlora.internal.engine;
 
-import io.github.dl4jlora.internal.adapted.Named;
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.common.Named;
 import io.github.dl4jlora.internal.run.Routing;
 import io.github.dl4jlora.variant.LowRankPath;
 import org.deeplearning4j.nn.workspace.ArrayType;

@@ -165,14 +165,14 @@ final class RebuiltNetworks {
 
         // All others end in one of these.
 
-        /** Nothing to lock: it only throws. */
         @Override
-        @SuppressWarnings("UnsynchronizedOverridesSynchronized")
         public void fit(DataSetIterator iterator) {
             throw nothingTrains();
         }
 
+        /** Nothing to lock: it only throws. */
         @Override
+        @SuppressWarnings("UnsynchronizedOverridesSynchronized")
         public void fit(INDArray features, INDArray labels, INDArray featuresMask, INDArray labelsMask) {
             throw nothingTrains();
         }

@@ -3,7 +3,7 @@ package io.github.dl4jlora.internal.run;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
-import io.github.dl4jlora.internal.adapted.Named;
+import io.github.dl4jlora.internal.common.Named;
 import io.github.dl4jlora.variant.Variant;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;

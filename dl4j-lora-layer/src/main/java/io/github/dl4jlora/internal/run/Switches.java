@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.run;
 
-import io.github.dl4jlora.internal.adapted.Named;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.common.Named;
 import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;

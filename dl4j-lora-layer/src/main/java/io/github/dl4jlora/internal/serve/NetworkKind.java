@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.serve;
 
-import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.github.dl4jlora.internal.build.Adaptation;
+import io.github.dl4jlora.internal.common.GuardedBy;
 import io.github.dl4jlora.internal.inspect.AdaptedView;
 import org.deeplearning4j.nn.api.Model;
 

@@ -1,10 +1,10 @@
 package io.github.dl4jlora.internal.serve;
 
-import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.build.Adaptation;
+import io.github.dl4jlora.internal.common.GuardedBy;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.inspect.AdaptedView;
 import io.github.dl4jlora.internal.network.BaseValues;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.serve;
 
-import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.common.GuardedBy;
 import io.github.dl4jlora.internal.inspect.AdaptedView.AdaptedMatrix;
 import io.github.dl4jlora.internal.run.Routing.RowsMismatchException;
 import org.nd4j.linalg.api.buffer.DataType;

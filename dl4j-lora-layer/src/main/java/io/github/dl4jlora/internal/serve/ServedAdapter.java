@@ -1,8 +1,8 @@
 package io.github.dl4jlora.internal.serve;
 
-import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.blas.SlimFactors;
+import io.github.dl4jlora.internal.common.GuardedBy;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.inspect.AdaptedView;

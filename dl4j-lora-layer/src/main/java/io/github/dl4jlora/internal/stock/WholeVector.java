@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.stock;
 
+import io.github.dl4jlora.internal.common.Named;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
@@ -36,7 +37,7 @@ public final class WholeVector {
                 .map(frame -> !frame.getClassName().startsWith("org.deeplearning4j.nn.transferlearning."))
                 .orElse(false));
         if (handedOut) {
-            throw new IllegalArgumentException("Layer \"" + layer + "\" was given a part of a vector whose length is not the "
+            throw new IllegalArgumentException(Named.layer(layer) + " was given a part of a vector whose length is not the "
                     + "network's number of parameters. Give setParams a vector of network.params().length() values: frozen "
                     + "values that are shared with the base are not part of it");
         }

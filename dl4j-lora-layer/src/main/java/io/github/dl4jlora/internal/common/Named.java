@@ -1,4 +1,4 @@
-package io.github.dl4jlora.internal.adapted;
+package io.github.dl4jlora.internal.common;
 
 import org.jspecify.annotations.Nullable;
 
