@@ -10,7 +10,6 @@ import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration.ListBuilder;
 import org.deeplearning4j.nn.conf.WorkspaceMode;
 import org.deeplearning4j.nn.conf.inputs.InputType;
-import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
@@ -220,16 +219,6 @@ class LayersGradientsTest {
         }
         adapted.fit(sequence, random(3, 2, 3, 4));
         assertThat(Networks.difference(LoRA.merge(adapted).output(sequence), adapted.output(sequence))).isLessThan(1e-12);
-    }
-
-    @Test
-    void gradientsThroughAFrozenBatchNormalisationEqualFiniteDifferences() {
-        MultiLayerNetwork base = initialized(list(InputType.feedForward(5), dense("fc1"),
-                new BatchNormalization.Builder().name("norm").build(), dense("fc2"), output("out")));
-        base.fit(random(1, 4, 5), labels());
-        MultiLayerNetwork adapted = adapted(LoRA.apply(base, FC));
-
-        Gradients.assertEqualFiniteDifferences(adapted, new MultiDataSet(random(2, 4, 5), labels()));
     }
 
     /** Notes whether a layer gives its input's gradient. */
