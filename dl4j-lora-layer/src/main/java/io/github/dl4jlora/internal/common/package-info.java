@@ -9,8 +9,6 @@
  *   UriSecrets     keeps credentials in a location from being shown
  *   Divergence     why training ends in NaN, and what to do
  * </pre>
- *
- * <p>Depends on no other package of the library.
  */
 @NullMarked
 package io.github.dl4jlora.internal.common;
