@@ -10,7 +10,7 @@ import java.nio.file.Path;
 import java.util.Objects;
 import java.util.function.UnaryOperator;
 
-/** How an adapter is written: {@code adapter.saver().keyMapper(modules::get).save(folder)}. */
+/** Writes an adapter as PEFT's files, with options: {@code adapter.saver().keyMapper(modules::get).save(folder)}. */
 public final class AdapterSaver {
 
     private final AdapterContent adapter;
