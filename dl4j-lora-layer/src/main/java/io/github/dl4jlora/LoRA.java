@@ -83,6 +83,7 @@ public final class LoRA {
      * @param base   trained; not changed
      * @param config which layers are adapted, and how
      * @return an adapted network
+     * @throws IllegalArgumentException as there
      */
     public static MultiLayerNetwork apply(MultiLayerNetwork base, LoRAConfig config) {
         return Adaptation.apply(base, config);
@@ -106,6 +107,7 @@ public final class LoRA {
      * @param base    trained; not changed
      * @param adapter taken from an adapted network, or read from files
      * @return an adapted network
+     * @throws IllegalArgumentException as there
      */
     public static MultiLayerNetwork apply(MultiLayerNetwork base, LoRAAdapter adapter) {
         return with(base, given(adapter));
@@ -147,6 +149,7 @@ public final class LoRA {
      * @param adapter taken from an adapted network, or read from files
      * @param config  how to train it further
      * @return an adapted network
+     * @throws IllegalArgumentException as there
      */
     public static MultiLayerNetwork apply(MultiLayerNetwork base, LoRAAdapter adapter, LoRAConfig config) {
         return trainedAs(base, given(adapter), config);
@@ -194,6 +197,7 @@ public final class LoRA {
      * @param data     of the task
      * @param progress gets a line after each batch: {@code EVA: 12 of 18 layers converged after 5 batches}
      * @return an adapted network
+     * @throws IllegalArgumentException as there
      */
     public static ComputationGraph apply(ComputationGraph base, LoRAConfig config, DataSetIterator data,
             Consumer<String> progress) {
@@ -207,6 +211,7 @@ public final class LoRA {
      * @param config with a start from data
      * @param data   of the task
      * @return an adapted network
+     * @throws IllegalArgumentException as there
      */
     public static ComputationGraph apply(ComputationGraph base, LoRAConfig config, MultiDataSetIterator data) {
         return StartSearch.apply(base, config, DataPass.over(data, null));
@@ -220,6 +225,7 @@ public final class LoRA {
      * @param data     of the task
      * @param progress gets a line after each batch
      * @return an adapted network
+     * @throws IllegalArgumentException as there
      */
     public static ComputationGraph apply(ComputationGraph base, LoRAConfig config, MultiDataSetIterator data,
             Consumer<String> progress) {
@@ -233,6 +239,7 @@ public final class LoRA {
      * @param config with a start from data
      * @param data   of the task
      * @return an adapted network
+     * @throws IllegalArgumentException as there
      */
     public static MultiLayerNetwork apply(MultiLayerNetwork base, LoRAConfig config, DataSetIterator data) {
         return StartSearch.apply(base, config, DataPass.over(data, null));
@@ -246,6 +253,7 @@ public final class LoRA {
      * @param data     of the task
      * @param progress gets a line after each batch
      * @return an adapted network
+     * @throws IllegalArgumentException as there
      */
     public static MultiLayerNetwork apply(MultiLayerNetwork base, LoRAConfig config, DataSetIterator data,
             Consumer<String> progress) {
@@ -272,6 +280,7 @@ public final class LoRA {
      *
      * @param network trained; not changed
      * @return a frozen network
+     * @throws IllegalArgumentException as there
      */
     public static MultiLayerNetwork freeze(MultiLayerNetwork network) {
         return Adaptation.freeze(network, null);
@@ -295,6 +304,7 @@ public final class LoRA {
      * @param network trained; not changed, and not needed afterwards
      * @param scheme  how they are kept
      * @return a frozen network
+     * @throws IllegalArgumentException as there
      */
     public static MultiLayerNetwork freeze(MultiLayerNetwork network, Quantization scheme) {
         return Adaptation.freeze(network, scheme);
@@ -432,6 +442,7 @@ public final class LoRA {
      *
      * @param adapted an adapted network
      * @return a stock network
+     * @throws IllegalStateException as there
      */
     public static MultiLayerNetwork merge(MultiLayerNetwork adapted) {
         return Unadaptation.merge(adapted);
@@ -468,6 +479,7 @@ public final class LoRA {
      *
      * @param adapted an adapted network
      * @return a stock network
+     * @throws IllegalStateException as there
      */
     public static MultiLayerNetwork unload(MultiLayerNetwork adapted) {
         return Unadaptation.unload(adapted);
@@ -494,6 +506,8 @@ public final class LoRA {
      *
      * @param adapted an adapted network
      * @param base    the network it was adapted from
+     * @throws IllegalArgumentException as there
+     * @throws IllegalStateException    as there
      */
     public static void attach(MultiLayerNetwork adapted, MultiLayerNetwork base) {
         BaseAttachment.attach(adapted, base);
@@ -520,7 +534,7 @@ public final class LoRA {
      * @param path        of the file
      * @param saveUpdater whether updater state goes into it
      * @param options     each at most once
-     * @throws IllegalStateException if the base has changed since it was adapted, or the adapters are disabled
+     * @throws IllegalStateException if the base has changed since it was adapted, or the adapters are disabled or scaled
      * @throws IOException           if the file cannot be written; a {@link java.nio.file.FileAlreadyExistsException} if it
      *                               exists and {@link SaveOption#NEW_ONLY} is given
      */

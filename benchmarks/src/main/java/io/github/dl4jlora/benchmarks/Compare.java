@@ -92,8 +92,8 @@ public final class Compare implements Callable<Integer> {
             return only;
         }
         return full ? Arrays.stream(Part.values()).filter(part -> part != Part.BUILDS).toList()
-                : List.of(Part.STEPS, Part.ARRAYS, Part.RESIDENT, Part.MEMORY, Part.ADAPTERS, Part.INFERENCE, Part.DISK, Part.ENCODER,
-                        Part.STORAGE, Part.SERVING, Part.PLAN);
+                : List.of(Part.STEPS, Part.ARRAYS, Part.RESIDENT, Part.MEMORY, Part.ADAPTERS, Part.INFERENCE, Part.DISK,
+                        Part.ENCODER, Part.STORAGE, Part.SERVING, Part.PLAN);
     }
 
     private void measure(Part part, Measurements measurements) throws IOException {

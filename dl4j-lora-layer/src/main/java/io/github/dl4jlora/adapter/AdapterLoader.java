@@ -13,7 +13,7 @@ import java.util.Set;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.NullUnmarked;
 
-/** How an adapter is read: {@code LoRAAdapter.loader().strict(false).load(folder)}. */
+/** Reads an adapter from PEFT's files, with options: {@code LoRAAdapter.loader().strict(false).load(folder)}. */
 public sealed class AdapterLoader permits LoRAAdapter.Loader {
 
     private UnaryOperator<String> keyMapper = UnaryOperator.identity();

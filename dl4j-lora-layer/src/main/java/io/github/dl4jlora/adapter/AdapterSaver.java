@@ -11,7 +11,7 @@ import java.util.Objects;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.NullUnmarked;
 
-/** How an adapter is written: {@code adapter.saver().keyMapper(modules::get).save(folder)}. */
+/** Writes an adapter as PEFT's files, with options: {@code adapter.saver().keyMapper(modules::get).save(folder)}. */
 public final class AdapterSaver {
 
     private final AdapterContent adapter;

@@ -287,7 +287,7 @@ public final class Combination {
                     + "but it is " + (density == null ? "not set" : density) + ": density(0.5), for example");
         }
         requireUse("density", density, Method::needsDensity, "");
-        requireUse("rank", rank, Method::takesRank, " The result of any method can be compressed afterwards");
+        requireUse("rank", rank, Method::takesRank, ". The result of any method can be compressed afterwards");
         requireUse("majoritySign", majoritySign, Method::electsSign, "");
         if (rank != null && rank < 1) {
             throw new IllegalArgumentException("The rank is " + rank + ", but must be at least 1");
@@ -297,7 +297,7 @@ public final class Combination {
     private void requireUse(String setting, @Nullable Object value, Predicate<Method> usedBy, String instead) {
         if (value != null && !usedBy.test(method)) {
             throw new IllegalArgumentException(method + " does not use " + setting + "(" + value + "); these methods do: "
-                    + Method.those(usedBy) + "." + instead);
+                    + Method.those(usedBy) + instead);
         }
     }
 

@@ -41,7 +41,7 @@ import java.util.stream.Stream;
 public final class Extraction {
 
     /**
-     * An adapter that was extracted, and what it lacks.
+     * The result of an extraction: the adapter, and what it lacks.
      *
      * @param adapter        for the base; it has the layers that changed
      * @param relativeErrors by adapted layer: ‖W' − W − ΔW‖ / ‖W' − W‖, Frobenius norms, with A and B as the adapter has them

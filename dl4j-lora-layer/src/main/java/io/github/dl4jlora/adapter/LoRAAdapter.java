@@ -254,7 +254,7 @@ public final class LoRAAdapter {
     }
 
     /**
-     * An adapter of smaller rank.
+     * The result of {@link #compress}: a smaller adapter, and what it lost by layer.
      *
      * @param adapter        layers above the rank have their ΔW replaced by the closest one of that rank, a truncated
      *                       singular value decomposition; the others are as they were
@@ -398,7 +398,7 @@ public final class LoRAAdapter {
         return new Loader();
     }
 
-    /** The name of {@link AdapterLoader} in version 0.1.0. It stays, since programs written for that use it. */
+    /** The {@link AdapterLoader} that {@link #loader} returns; the name is that of 0.1.0. */
     public static final class Loader extends AdapterLoader {
 
         private Loader() {

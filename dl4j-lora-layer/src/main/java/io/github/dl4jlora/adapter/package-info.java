@@ -11,8 +11,7 @@
  * </pre>
  *
  * The computations lie below: {@code internal.algebra} (of A and B), {@code internal.swap} (networks), {@code internal.peft}
- * (files). They know {@code internal.content}, what an adapter consists of, but no
- * {@link io.github.dl4jlora.adapter.LoRAAdapter}. Files are treated as hostile: a bad one is refused with an
+ * (files). Files are treated as hostile: a bad one is refused with an
  * {@link io.github.dl4jlora.exception.AdapterFormatException}.
  */
 @NullMarked

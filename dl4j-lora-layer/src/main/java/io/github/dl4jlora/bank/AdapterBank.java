@@ -184,7 +184,9 @@ public final class AdapterBank implements AutoCloseable {
      * @param name   of an adapter that was added, or {@link #BASE}
      * @param inputs one for each of the network's
      * @return what the network with this adapter would return
-     * @throws IllegalArgumentException if there is no adapter of that name, or the network has several outputs
+     * @throws UnknownAdapterException  if there is no adapter of that name
+     * @throws IllegalArgumentException if the network has several outputs, or no adapter may have that name:
+     *                                  {@link AdapterName}
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray output(String name, INDArray... inputs) {
@@ -197,7 +199,8 @@ public final class AdapterBank implements AutoCloseable {
      * @param name   of an adapter that was added, or {@link #BASE}
      * @param inputs one for each of the network's
      * @return one for each of the network's outputs
-     * @throws IllegalArgumentException if there is no adapter of that name
+     * @throws UnknownAdapterException  if there is no adapter of that name
+     * @throws IllegalArgumentException as there, but for several outputs
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray[] outputs(String name, INDArray... inputs) {
@@ -210,9 +213,9 @@ public final class AdapterBank implements AutoCloseable {
      * @param mix    of adapters that were added
      * @param inputs one for each of the network's
      * @return what a network with the sum of their changes would return
-     * @throws IllegalArgumentException if there is no adapter of some name, the network has several outputs, or one that does
-     *                                  more than to add (DoRA, trained biases, fully trained layers) is weighted or added to
-     *                                  others
+     * @throws UnknownAdapterException  if there is no adapter of some name
+     * @throws IllegalArgumentException if the network has several outputs, or an adapter that does more than to add (DoRA,
+     *                                  trained biases, fully trained layers) is weighted or added to others
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray output(AdapterMix mix, INDArray... inputs) {
@@ -240,8 +243,9 @@ public final class AdapterBank implements AutoCloseable {
      * @param names of the adapters, one for each example; {@link #BASE} for none
      * @param input whose first dimension is the batch's
      * @return examples in the order of the input's
-     * @throws IllegalArgumentException if there is no adapter of some name, names and examples differ in number, the network has
-     *                                  several outputs, or its output has several rows for an example in an order of its own
+     * @throws UnknownAdapterException  if there is no adapter of some name
+     * @throws IllegalArgumentException if names and examples differ in number, the network has several outputs, or its output has
+     *                                  several rows for an example in an order of its own
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray output(String[] names, INDArray input) {

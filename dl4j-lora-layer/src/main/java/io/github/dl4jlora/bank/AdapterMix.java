@@ -97,7 +97,7 @@ public final class AdapterMix {
 
     /**
      * Reads what {@link #toString} writes: {@code spam}, {@code spam:0.5}, {@code spam:0.7 + tone:0.3}, {@code __base__}. What
-     * stands behind a colon is a weight, a decimal number. {@link AdapterName} has the grammar. Blanks around names and weights
+     * stands after a colon is a weight, a decimal number. {@link AdapterName} has the grammar. Spaces around names and weights
      * are ignored.
      *
      * @param text names with or without weights, with {@code " + "} between them

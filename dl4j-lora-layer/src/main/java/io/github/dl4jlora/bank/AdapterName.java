@@ -13,7 +13,7 @@ import java.util.regex.Pattern;
  * The names that adapters may have: one grammar for banks, mixes, folders and services.
  *
  * <pre>
- *   name   first { letter | mark | digit | _ | - | . | @ | = | , | ( | ) | blank }
+ *   name   first { letter | mark | digit | _ | - | . | @ | = | , | ( | ) | space }
  *   first  letter | digit | _
  *   mix    __base__ | share { " + " share }
  *   share  name [ ":" weight ]
@@ -24,14 +24,14 @@ import java.util.regex.Pattern;
  * name of one folder, on Linux, macOS and Windows, and of nothing else:
  * <ul>
  * <li>It takes at most {@value #MAX_BYTES} bytes in UTF-8, so that file systems have room for what is written beside it.
- * <li>It does not end with a blank or a point, which Windows drops.
+ * <li>It does not end with a space or a dot, which Windows drops.
  * <li>It does not end with {@code .tmp}, in any case, as what is left of an interrupted save does.
  * <li>It is in Unicode's form NFC. Other forms of a name look the same, and are other folders.
  * <li>It is not {@code __base__}, in any case: that asks for the base without any adapter.
- * <li>What stands before its first point is no device of Windows: CON, PRN, AUX, NUL, COM0 to COM9, LPT0 to LPT9, in any case.
+ * <li>What stands before its first dot is no device of Windows: CON, PRN, AUX, NUL, COM0 to COM9, LPT0 to LPT9, in any case.
  * </ul>
  *
- * Upper and lower case differ. A name may look like a number ({@code 1}, {@code 0.5}, {@code 1e3}): a weight stands behind a
+ * Upper and lower case differ. A name may look like a number ({@code 1}, {@code 0.5}, {@code 1e3}): a weight stands after a
  * colon, and no name has a colon, so {@code 0.5:2} is the adapter "0.5" with the weight 2.
  */
 public final class AdapterName {

@@ -32,7 +32,7 @@ public interface AdapterSource {
 
     /**
      * A folder with a subfolder for each adapter, of the adapter's name, as {@link LoRAAdapter#save} and PEFT write it. Files and
-     * subfolders whose names begin with a point are ignored. A subfolder whose name breaks {@link AdapterName}, or that lacks one
+     * subfolders whose names begin with a dot are ignored. A subfolder whose name breaks {@link AdapterName}, or that lacks one
      * of an adapter's two files, is not listed; this is logged once for each name.
      *
      * @param folder need not be there yet

@@ -6,7 +6,7 @@ import java.time.Duration;
 import java.util.Objects;
 import java.util.Optional;
 
-/** How an {@link AdapterBank} works. Immutable. */
+/** Settings of an {@link AdapterBank}: networks, memory, batches, source of adapters. Immutable. */
 public final class BankConfig {
 
     private static final long MEBIBYTE = 1L << 20;
@@ -76,7 +76,7 @@ public final class BankConfig {
         return metrics;
     }
 
-    /** Collects settings. */
+    /** Builds a {@link BankConfig}; every setting has a default. */
     public static final class Builder {
 
         private int maxNetworks = Runtime.getRuntime().availableProcessors();

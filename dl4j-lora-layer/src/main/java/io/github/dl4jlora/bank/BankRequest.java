@@ -57,8 +57,9 @@ public final class BankRequest {
         Features features = new Features(inputs, null);
         for (INDArray input : inputs) {
             if (mixes.isEmpty() || input.size(0) != mixes.size()) {
-                throw new IllegalArgumentException("There are " + mixes.size() + " adapter names for an input of "
-                        + input.size(0) + " rows " + Arrays.toString(input.shape()) + ": give one for each row");
+                throw new IllegalArgumentException("The input has " + input.size(0) + (input.size(0) == 1 ? " row " : " rows ")
+                        + Arrays.toString(input.shape()) + ", but " + mixes.size()
+                        + (mixes.size() == 1 ? " adapter name was" : " adapter names were") + " given. Give one for each row");
             }
         }
         return new BankRequest(List.copyOf(mixes), features);

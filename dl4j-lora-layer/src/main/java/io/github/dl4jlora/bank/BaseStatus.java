@@ -4,10 +4,10 @@ import java.time.Instant;
 import java.util.Optional;
 
 /**
- * What is known of the base of an {@link AdapterBank}.
+ * Whether a bank's base is unchanged, and when that was last verified.
  *
- * @param verified when it was last found unchanged
- * @param defect   how it was found to have changed; requests are answered as long as this is empty
+ * @param verified when the base was last found unchanged
+ * @param defect   how the base was found to have changed; requests are answered as long as this is empty
  */
 public record BaseStatus(Instant verified, Optional<String> defect) {
 }

@@ -22,7 +22,7 @@
  *   internal.serve         what is computed, and by which networks
  * </pre>
  *
- * Arrows and branches point to what is known. Nothing else in the library knows of banks.
+ * Arrows and branches point to what is known.
  */
 @NullMarked
 package io.github.dl4jlora.bank;

@@ -1,8 +1,8 @@
 package io.github.dl4jlora.conf;
 
 /**
- * What computes an adapted layer. All engines give the same results from the same configuration, the same vector and the same
- * keys; each is tested against the others.
+ * Chooses the code that computes an adapted layer. All engines give the same results from the same configuration, the same
+ * vector and the same keys; each is tested against the others.
  */
 public enum Engine {
 

@@ -66,7 +66,7 @@ public final class LoRAConfig {
                     later.pissaIterations == null ? pissaIterations : later.pissaIterations);
         }
 
-        /** Collects the settings that differ. */
+        /** Sets what {@code override(…)} changes for the layers that its pattern matches. */
         public static final class Builder {
 
             private @Nullable Integer rank;
@@ -757,7 +757,8 @@ public final class LoRAConfig {
          * @throws IllegalArgumentException for a rank below 1, an alpha that is 0 or not finite, a loraDropout outside
          *                                  [0, 1), a start that rank, alpha or {@code quantize} do not allow, a loraPlusRatio
          *                                  that is not above 0 or whose updater has no learning rate, {@code quantize} with
-         *                                  {@link FrozenStorage#EMBEDDED}, or a {@code rankBudget} below 1
+         *                                  {@link FrozenStorage#EMBEDDED}, or a {@code rankBudget}, its rho
+         *                                  or a {@code startBatches} below 1
          */
         public LoRAConfig build() {
             Training training = new Training(bias, updater, regularization, seed, keepCounts);

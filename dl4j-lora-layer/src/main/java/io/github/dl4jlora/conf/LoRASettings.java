@@ -45,14 +45,14 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
      *
      * @param rank            at least 1
      * @param alpha           finite, not 0
-     * @param scaling         any
-     * @param loraInit        any
+     * @param scaling         see {@link LoRAOptions#scaling}
+     * @param loraInit        see {@link LoRAOptions#loraInit}
      * @param pissaIterations 0 or more
      * @param loraDropout     in [0, 1)
-     * @param variant         any
-     * @param trainBias       either
+     * @param variant         see {@link LoRAOptions#variant}
+     * @param trainBias       see {@link Builder#trainBias}
      * @param loraPlusRatio   above 0
-     * @param engine          any
+     * @param engine          see {@link LoRAOptions#engine}
      * @throws NullPointerException     for a setting that is null
      * @throws IllegalArgumentException for one out of its range
      */
@@ -155,7 +155,9 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
     /** Collects settings; nothing is checked before {@link #build}. */
     public static final class Builder implements LoRAOptions<Builder> {
 
-        private int rank;
+        private static final String NO_RANK = "rank is not set. Set it with rank(8), for example";
+
+        private @Nullable Integer rank;
         private double alpha = 1;
         private Scaling scaling = Scaling.ALPHA;
         private boolean scalingIsChosen;
@@ -253,9 +255,12 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
          * factor, once in a JVM for each alpha and rank.
          *
          * @return the settings
-         * @throws IllegalArgumentException for a setting out of its range
+         * @throws IllegalArgumentException if the rank is not set, or a setting is out of its range
          */
         public LoRASettings build() {
+            if (rank == null) {
+                throw new IllegalArgumentException(NO_RANK);
+            }
             LoRASettings settings = new LoRASettings(rank, alpha, scaling, loraInit, pissaIterations, loraDropout, variant,
                     trainBias, loraPlusRatio, engine);
             warnOfRawAlpha(alpha, rank);
@@ -267,10 +272,11 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
          *
          * @param of what the settings are for, to begin the message with: {@code Layer "fc"}
          * @return the settings
-         * @throws IllegalArgumentException for a setting out of its range
+         * @throws IllegalArgumentException if the rank is not set, or a setting is out of its range
          */
         public LoRASettings build(String of) {
-            String problem = problem(rank, alpha, scaling, loraInit, pissaIterations, loraDropout, loraPlusRatio);
+            String problem = rank == null ? NO_RANK
+                    : problem(rank, alpha, scaling, loraInit, pissaIterations, loraDropout, loraPlusRatio);
             if (problem != null) {
                 throw new IllegalArgumentException(of + ": " + problem);
             }

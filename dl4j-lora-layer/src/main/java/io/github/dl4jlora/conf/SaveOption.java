@@ -1,6 +1,6 @@
 package io.github.dl4jlora.conf;
 
-/** Options of saving. Without one, an existing file is replaced. */
+/** What a save does if the file exists. Without an option, the file is replaced. */
 public enum SaveOption {
 
     /**

@@ -16,6 +16,24 @@ import java.util.Arrays;
 public record TorchParameter(String layer, String key, String tensor, long[] shape, boolean transposed) {
 
     /**
+     * A parameter, checked.
+     *
+     * @param layer      the name of the layer that holds it
+     * @param key        of the parameter there
+     * @param tensor     PyTorch's name: the module's, a dot and the parameter's
+     * @param shape      PyTorch's
+     * @param transposed whether DL4J has the matrix the other way round
+     * @throws IllegalArgumentException if the tensor's name is not made so
+     */
+    public TorchParameter {
+        int dot = tensor.lastIndexOf('.');
+        if (dot < 1 || dot == tensor.length() - 1) {
+            throw new IllegalArgumentException("TorchParameter: tensor is \"" + tensor + "\", but must be a module's name, a dot "
+                    + "and a parameter's name, such as \"fc.weight\"");
+        }
+    }
+
+    /**
      * The array as PyTorch has it.
      *
      * @param parameter as DL4J has it
@@ -36,7 +54,7 @@ public record TorchParameter(String layer, String key, String tensor, long[] sha
      */
     public INDArray restored(INDArray value, INDArray like) {
         if (!Arrays.equals(shape, value.shape())) {
-            throw new IllegalArgumentException("has shape " + Arrays.toString(value.shape())
+            throw new IllegalArgumentException(tensor + " has shape " + Arrays.toString(value.shape())
                     + ", but the network's layer needs " + Arrays.toString(shape));
         }
         return transposed ? value.transpose() : value.reshape(like.shape());

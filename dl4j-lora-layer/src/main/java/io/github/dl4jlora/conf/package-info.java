@@ -16,8 +16,6 @@
  *   TorchNames               what PyTorch calls a network's parameters; TorchParameter: one of them
  * </pre>
  *
- * <p>Knows {@code variant} and no network.
- *
  * @serial exclude
  */
 @NullMarked

@@ -405,8 +405,11 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         }
 
         /**
-         * @throws IllegalArgumentException for a setting out of its range (see {@link LoRASettings}), trainBias without a bias,
-         *                                  weight noise with {@link Engine#SAMEDIFF}, or {@link Engine#EFFECTIVE_WEIGHTS}
+         * Makes the layer.
+         *
+         * @throws IllegalArgumentException without a rank, for a setting out of its range (see {@link LoRASettings}), trainBias
+         *                                  without a bias, weight noise with {@link Engine#SAMEDIFF}, or
+         *                                  {@link Engine#EFFECTIVE_WEIGHTS}
          */
         @Override
         @SuppressWarnings("unchecked")

@@ -327,8 +327,10 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
         }
 
         /**
-         * @throws IllegalArgumentException for a rank below 1, an alpha that is not finite, or a start that rank and alpha
-         *                                  do not allow
+         * Makes the layer.
+         *
+         * @throws IllegalArgumentException without a rank, for one below 1, an alpha that is not finite, or a start that rank and
+         *                                  alpha do not allow
          */
         @Override
         @SuppressWarnings("unchecked")
@@ -338,7 +340,7 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
             if (init.dependsOnW() || init.needsData()) {
                 throw new IllegalArgumentException(Named.layer(getLayerName()) + ": LoRAInit." + init
                         + " is taken from W or from data, and a LowRankLayer alone has neither. Use another start or a "
-                        + "LoRADenseLayer.");
+                        + "LoRADenseLayer");
             }
             return layer;
         }

@@ -19,7 +19,7 @@ public record LoRASummary(List<Row> rows, List<String> notes) {
     private static final int STORED_AS = HEADER.indexOf("stored as");
 
     /**
-     * One layer or vertex.
+     * A line of the table: a layer, a vertex, or one matrix of a layer.
      *
      * @param name      as in the network; for one of several matrices of a layer as in adapter files, {@code lstm.W}
      * @param type      of the layer in the base network

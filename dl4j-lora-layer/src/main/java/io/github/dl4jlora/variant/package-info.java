@@ -19,8 +19,6 @@
  *   GradientStart                                               that of LoRA-GA
  * </pre>
  *
- * <p>Networks, files and layers are not known here.
- *
  * @serial exclude
  */
 @NullMarked

@@ -131,9 +131,9 @@ class CombinationMethodsTest {
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.MAGNITUDE_PRUNE).add(adapter, 1)
                 .density(0.5).majoritySign(MajoritySign.TOTAL).build())
                 .withMessage("MAGNITUDE_PRUNE does not use majoritySign(TOTAL); these methods do: TIES, TIES_SVD, DARE_TIES, "
-                        + "DARE_TIES_SVD.");
+                        + "DARE_TIES_SVD");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.SVD).add(adapter, 1).density(1).build())
-                .withMessageContaining("MAGNITUDE_PRUNE_SVD.");
+                .withMessageEndingWith("MAGNITUDE_PRUNE_SVD");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.MAGNITUDE_PRUNE).add(adapter, 1).build())
                 .withMessageContaining("needs a density");
     }

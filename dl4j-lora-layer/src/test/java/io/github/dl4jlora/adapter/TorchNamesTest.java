@@ -22,6 +22,8 @@ import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -40,6 +42,7 @@ import java.util.List;
 import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** A network that says what PyTorch calls its parameters, and which way round it has them. */
@@ -155,7 +158,8 @@ class TorchNamesTest {
 
     @Test
     void nameOfAParameterThatTheLayerDoesNotHaveIsRefused() throws IOException {
-        MultiLayerNetwork misnamed = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().dataType(DataType.DOUBLE).list()
+        MultiLayerNetwork misnamed = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.DOUBLE)
+                .list()
                 .layer(new DenseLayer.Builder().name("odd").nIn(SIZE).nOut(SIZE).build())
                 .layer(new Naming())
                 .layer(new OutputLayer.Builder().name("out").nIn(SIZE).nOut(3).build()).build());
@@ -335,6 +339,24 @@ class TorchNamesTest {
             assertThat(read.layers()).containsExactly("square1");
             assertThat(LoRA.apply(base, read).output(input)).isNotEqualTo(base.output(input));
         }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"weight", ".weight", "fc.", ""})
+    void aTensorsNameWithoutAModuleAndAParameterIsRefused(String tensor) {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> new TorchParameter("fc", "W", tensor, new long[] {SIZE, SIZE}, false))
+                .withMessage("TorchParameter: tensor is \"" + tensor + "\", but must be a module's name, a dot and a parameter's "
+                        + "name, such as \"fc.weight\"");
+        assertThat(new TorchParameter("fc", "W", "block.fc.weight", new long[] {SIZE, SIZE}, false).module())
+                .isEqualTo("block.fc");
+    }
+
+    @Test
+    void aValueOfAnotherShapeIsRefusedByItsName() {
+        TorchParameter parameter = new TorchParameter("fc", "W", "fc.weight", new long[] {2, 3}, false);
+        assertThatIllegalArgumentException().isThrownBy(() -> parameter.restored(Nd4j.zeros(3, 2), Nd4j.zeros(2, 3)))
+                .withMessage("fc.weight has shape [3, 2], but the network's layer needs [2, 3]");
     }
 
     @Test

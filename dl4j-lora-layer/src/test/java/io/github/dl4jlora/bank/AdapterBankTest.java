@@ -272,7 +272,7 @@ class AdapterBankTest {
                 .withMessageContaining("\"fc2\"").withMessageContaining("base");
         assertThatIllegalArgumentException().isThrownBy(() -> bank.output("b", input)).withMessageContaining("[a]");
         assertThatIllegalArgumentException().isThrownBy(() -> bank.output(new String[] {"a"}, input))
-                .withMessageContaining("1 adapter names").withMessageContaining("6 rows");
+                .withMessageContaining("The input has 6 rows [6, ").withMessageContaining("], but 1 adapter name was given");
         assertThatIllegalArgumentException().isThrownBy(() -> bank.remove("c")).withMessageContaining("\"c\"");
         assertThatIllegalArgumentException().isThrownBy(() -> new AdapterBank(base, 0)).withMessageContaining("is 0");
         bank.close();

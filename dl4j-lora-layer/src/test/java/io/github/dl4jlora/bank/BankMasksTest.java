@@ -244,7 +244,8 @@ class BankMasksTest {
         INDArray[] inputs = {Networks.random(DataType.FLOAT, 1, EXAMPLES, 3, STEPS)};
         INDArray[] masks = {mask()};
         BankRequest request = BankRequest.of("one", inputs);
-        assertThatIllegalArgumentException().isThrownBy(() -> request.masks(mask(), mask())).withMessageContaining("2 masks");
+        assertThatIllegalArgumentException().isThrownBy(() -> request.masks(mask(), mask()))
+                .withMessage("1 input needs 1 mask, but 2 were given. Give null for an input without a mask");
         assertThatIllegalArgumentException().isThrownBy(() -> request.masks(row(mask(), 0)))
                 .withMessageContainingAll("6 examples", "has 1");
         try (AdapterBank bank = bank(networks, BankConfig.builder().maxBatch(EXAMPLES))) {

@@ -6,6 +6,7 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.Engine;
 import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -25,6 +26,7 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -60,8 +62,20 @@ class BadInputTest {
 
     @Test
     void aForgottenRankIsRefused() {
-        assertThatThrownBy(() -> new LoRADenseLayer.Builder().nIn(6).nOut(5).build())
-                .hasMessageContaining("(unnamed)").hasMessageContaining("rank is 0");
+        for (Supplier<?> build : List.<Supplier<?>>of(() -> new LoRADenseLayer.Builder().nIn(6).nOut(5).build(),
+                () -> new LowRankLayer.Builder().nIn(6).nOut(5).build())) {
+            assertThatThrownBy(build::get).isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("(unnamed)").hasMessageEndingWith("rank is not set. Set it with rank(8), for example");
+        }
+        assertThatThrownBy(() -> LoRASettings.builder().build()).hasMessage("rank is not set. Set it with rank(8), for example");
+    }
+
+    @Test
+    void aRankOfZeroIsToldFromAForgottenOne() {
+        assertThatThrownBy(() -> lora().rank(0).build()).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("\"fc1\": rank is 0, but must be at least 1");
+        assertThatThrownBy(() -> lowRank().rank(0).build()).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("\"fc1\": rank is 0, but must be at least 1");
     }
 
     @ParameterizedTest

@@ -64,7 +64,7 @@ public final class LayerCombination {
     }
 
     /**
-     * @param merge of several adapters' A, or B, as flat vectors, and the weights of these
+     * @param merge merges several adapters' A (or B), flat, by their weights
      */
     public Delta merged(BiFunction<List<double[]>, double[], double[]> merge) {
         double[] halves = Arrays.stream(factors).map(factor -> Math.sqrt(Math.abs(factor))).toArray();

@@ -14,7 +14,7 @@
  *   TaskVectors           the values of several adapters in one place: sum, sign, density
  * </pre>
  *
- * Arrows point to what is known. {@code adapter} is the only package that knows this one.
+ * Arrows point to what is known.
  */
 @NullMarked
 package io.github.dl4jlora.internal.algebra;

@@ -95,7 +95,8 @@ final class BaseFile {
         try {
             return new File(location);
         } catch (IllegalArgumentException e) {
-            throw new IOException("it is not a file on this machine: " + e.getMessage() + "; write file:///folder/base.zip", e);
+            throw new IOException("it is not a file on this machine: " + e.getMessage() + "; give the location as "
+                    + "file:///folder/base.zip", e);
         }
     }
 

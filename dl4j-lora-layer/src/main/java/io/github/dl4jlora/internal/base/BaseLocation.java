@@ -70,7 +70,7 @@ public final class BaseLocation {
     }
 
     /**
-     * @return the weights that the reference is to; null where this location has not been read yet or has none such
+     * @return the weights that the reference names; null if the location is not read yet or lacks them
      */
     static @Nullable FrozenWeights alreadyLoaded(URI location, FrozenReference to) {
         Map<String, FrozenWeights> layers = of(location, to).layers.get();

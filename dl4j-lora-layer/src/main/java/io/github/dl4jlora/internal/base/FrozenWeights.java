@@ -34,6 +34,8 @@ import java.util.TreeMap;
  */
 public final class FrozenWeights {
 
+    private static final int DIGITS_SHOWN = 12;
+
     private final String id;
     private final String signature;
     private final Storage storage;
@@ -248,7 +250,7 @@ public final class FrozenWeights {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             FrozenWeights copy = new FrozenWeights(values().dup(), signature, true);
             if (!copy.id.equals(id)) {
-                throw moved(layer, "id was " + id + ", is " + copy.id);
+                throw moved(layer, "id was " + abridged(id) + ", is " + abridged(copy.id));
             }
             return FrozenWeightsRegistry.register(copy);
         }
@@ -295,7 +297,7 @@ public final class FrozenWeights {
         if (values.wasClosed()) {
             throw new IllegalStateException(Named.layer(layer) + ": the base network's weights were closed. A base may only be "
                     + "used for inference while adapted or frozen networks share it: keep it open, give this network another "
-                    + "copy of it with LoRA.attach, or adapt with LoRAConfig.copyBase(true).");
+                    + "copy of it with LoRA.attach, or adapt with LoRAConfig.copyBase(true)");
         }
     }
 
@@ -316,7 +318,7 @@ public final class FrozenWeights {
         requireOpen(layer);
         String now = hash(signature, storage);
         if (!now.equals(id)) {
-            throw moved(layer, "id was " + id + ", is " + now);
+            throw moved(layer, "id was " + abridged(id) + ", is " + abridged(now));
         }
     }
 
@@ -329,15 +331,20 @@ public final class FrozenWeights {
     public void requireUnmoved(@Nullable String layer) {
         requireOpen(layer);
         if (!storage.isUnmoved()) {
-            throw moved(layer, "values differ from those that were hashed to " + id);
+            throw moved(layer, "values differ from those that were hashed to " + abridged(id));
         }
     }
 
     private static IllegalStateException moved(@Nullable String layer, String how) {
-        return new IllegalStateException(Named.layer(layer) + ": the base's weights have changed since the adapter was "
-                + "attached (" + how + "). A base may only be used for inference while adapted or frozen networks share it: do "
-                + "not call fit or setParams on it. Attach a copy of the base as it was with LoRA.attach, or adapt with "
-                + "LoRAConfig.copyBase(true).");
+        return new IllegalStateException(Named.layer(layer) + ": the base's weights have changed since the network was adapted "
+                + "or the base attached (" + how + "). A base may only be used for inference while adapted or frozen networks "
+                + "share it: do not call fit or setParams on it. Attach a copy of the base as it was with LoRA.attach, or adapt "
+                + "with LoRAConfig.copyBase(true)");
+    }
+
+    /** All 64 digits of two ids would hide the sentence that they are in. */
+    private static String abridged(String id) {
+        return id.substring(0, Math.min(DIGITS_SHOWN, id.length()));
     }
 
     /** Whether the values still hash to the id. */

@@ -27,10 +27,6 @@
  * <p>Weights are either lent by a base network, or own weights, which belong to no network; the registry gives own ones first.
  * {@code BaseFile} fetches what lies at a location, and {@code UriSecrets} keeps credentials in a location from being shown.
  * {@code MappedFile} gives weights that lie in a file.
- *
- * <p>Depends on {@code internal.stored} and {@code internal.untrusted}, whose readers a base location needs, on
- * {@code internal.quantized} and {@code internal.common}, and on the exceptions, the settings and the service interface that
- * users see. Nothing here depends on the library's networks, layers or adapters.
  */
 @NullMarked
 package io.github.dl4jlora.internal.base;

@@ -12,8 +12,6 @@
  *   KeptArrays                  whether what a forward pass kept is still there
  *   Scratch  GrowingScratch     arrays outside workspaces that each pass writes anew
  * </pre>
- *
- * <p>Depends on DL4J, ND4J and {@code internal.processor}.
  */
 @NullMarked
 package io.github.dl4jlora.internal.blas;

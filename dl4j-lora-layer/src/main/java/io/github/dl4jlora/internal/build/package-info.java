@@ -21,8 +21,7 @@
  *   BaseAttachment -&gt; Wiring, FirstSteps       gives an adapted network its base
  * </pre>
  *
- * <p>Each checks all before it changes anything. Knows {@code internal.plan} and {@code internal.network}, and the layers that
- * are put in place: {@code layer}, {@code frozen}, {@code internal.run} and {@code internal.frozen}.
+ * <p>Each checks all before it changes anything.
  */
 @NullMarked
 package io.github.dl4jlora.internal.build;

@@ -22,7 +22,6 @@ public final class Divergence {
 
     /** HALF has no number between 0 and 6e-8. This epsilon trained well with all updaters that use theirs. */
     private static final String SETTING = "updater(Adam.builder().learningRate(1e-3).epsilon(1e-4).build())";
-    private static final String USUAL = "ower the learning rate or alpha, or go back to an earlier checkpoint";
     /** What ND4J's AdaMax adds in place of its epsilon. */
     private static final double OF_ADA_MAX = 1e-32;
 
@@ -36,10 +35,10 @@ public final class Divergence {
      * @return a sentence without its full stop
      */
     public static String remedy(DataType type) {
-        return type != DataType.HALF ? "L" + USUAL : "In HALF the default epsilon of Adam and its relatives, 1e-8, is rounded to "
-                + "0, so a gradient of 0 becomes NaN: set a larger epsilon, for example with " + SETTING + ". If it is already "
-                + "larger, l"
-                + USUAL;
+        return type != DataType.HALF ? "Lower the learning rate or alpha, or go back to an earlier checkpoint"
+                : "In HALF the default epsilon of Adam and its relatives, 1e-8, is rounded to 0, so a gradient of 0 becomes NaN: "
+                + "set a larger epsilon, for example with " + SETTING + ". If it is already larger, "
+                + "lower the learning rate or alpha, or go back to an earlier checkpoint";
     }
 
     /**

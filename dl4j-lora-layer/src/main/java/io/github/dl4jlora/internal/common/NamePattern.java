@@ -26,7 +26,7 @@ public final class NamePattern {
             return Pattern.compile(pattern);
         } catch (PatternSyntaxException e) {
             throw new IllegalArgumentException(setting + "(\"" + pattern + "\") is not a regular expression: "
-                    + e.getDescription() + ". To match a name literally, quote it with Pattern.quote.", e);
+                    + e.getDescription() + ". To match a name literally, quote it with Pattern.quote", e);
         }
     }
 }

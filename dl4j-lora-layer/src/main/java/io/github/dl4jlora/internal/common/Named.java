@@ -28,7 +28,7 @@ public final class Named {
         if (from > 0 && from != to) {
             throw new IllegalStateException(layer(layer) + ": " + what + " cannot be changed from "
                     + from + " to " + to + ", because its frozen weights would have to be replaced by random ones. "
-                    + "Call LoRA.merge or LoRA.unload first, resize the stock network, then adapt it again.");
+                    + "Call LoRA.merge or LoRA.unload first, resize the stock network, then adapt it again");
         }
     }
 }

@@ -11,8 +11,6 @@
  *   Divergence     why training ends in NaN, and what to do
  *   GuardedBy      which lock a field is read and written under
  * </pre>
- *
- * <p>Depends on no other package of the library.
  */
 @NullMarked
 package io.github.dl4jlora.internal.common;

@@ -15,8 +15,7 @@
  *   TorchLayout          how PyTorch has a layer that was trained in full -> TensorLayout
  * </pre>
  *
- * Arrows point to what is known. {@code adapter}, {@code bank} and the internal packages that compute with adapters know this
- * one.
+ * Arrows point to what is known.
  */
 @NullMarked
 package io.github.dl4jlora.internal.content;

@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.engine;
 import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
+import io.github.dl4jlora.internal.common.Named;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.engine.KeptPass.Kept;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
@@ -384,7 +385,9 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
 
     @Override
     public void fit(INDArray examples, LayerWorkspaceMgr workspaces) {
-        throw new UnsupportedOperationException("Layer-wise pretraining is not supported " + layerId());
+        throw new UnsupportedOperationException(Named.layer(lora().getLayerName())
+                + ": pretrain trains a layer's own weights, which are frozen here. Pretrain the base before it is adapted, or "
+                + "merge first");
     }
 
     @Override

@@ -138,7 +138,7 @@ final class FolderLock implements AutoCloseable {
                 throw e;
             }
         } catch (AccessDeniedException e) {
-            // On Windows the file is just being deleted; elsewhere it is somebody else's, and may be left from long ago.
+            // On Windows the file is being deleted. Elsewhere it belongs to another user, and may be an old left-over.
             if (!Files.exists(folder.resolve(NAME), LinkOption.NOFOLLOW_LINKS) || ++denied[0] == MOST_TRIES_AGAINST_PERMISSIONS) {
                 throw e;
             }

@@ -160,8 +160,8 @@ final class FolderSave {
     }
 
     /**
-     * Replaces the folder in its turn. The end of the program waits for that, so that not even the lock's file is left; it does
-     * not wait for others who have the lock before.
+     * Replaces the folder when its turn comes. The program does not end during the replacement, so that no lock's file is left;
+     * it may end during the wait.
      */
     private boolean isReplaced(Path place, Prepared prepared) throws IOException {
         try {

@@ -23,8 +23,7 @@
  *       FrozenMatrices                                  their matrices, and those of products
  * </pre>
  *
- * <p>Depends on {@code internal.base}, {@code internal.kernel} and {@code internal.stock}; nothing here knows of adapted layers.
- * Public classes here are no API and may change without notice.
+ * <p>Public classes here are no API and may change without notice.
  */
 @NullMarked
 package io.github.dl4jlora.internal.frozen;

@@ -60,14 +60,14 @@ public final class BaseMatrices {
         BaseMatrix found = weights.get(name);
         if (found == null) {
             throw new NoSuchElementException("The network has no weights for the adapter's \"" + name + "\"; it has them for "
-                    + weights.keySet() + ". Give the network that the adapter was made for, or LoRA.unload(network) if it is "
+                    + weights.keySet() + ". Use the network that the adapter was made for, or LoRA.unload(network) if it is "
                     + "adapted");
         }
         INDArray values = values(found);
         if (values.size(0) != nIn || values.size(1) != nOut) {
             throw new IllegalArgumentException("Layer \"" + name + "\": the adapter is for [" + nIn + ", " + nOut
                     + "], but the network's weights are [" + values.size(0) + ", " + values.size(1)
-                    + "]. Give the network that the adapter was made for");
+                    + "]. Use the network that the adapter was made for");
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             if (baseId != null) {
@@ -82,7 +82,7 @@ public final class BaseMatrices {
         String id = Objects.requireNonNull(network.unregistered(node)).baseId();
         if (!id.equals(expected)) {
             throw new IllegalArgumentException("Layer \"" + name + "\": the adapter was made for the base weights " + expected
-                    + ", but the network has " + id + ". Give the network that the adapter was made for, as it was then");
+                    + ", but the network has " + id + ". Use the network that the adapter was made for, as it was then");
         }
     }
 }

@@ -22,8 +22,9 @@ public final class ChanceLoss {
 
     /** Empty unless the network's one output is such a classifier, without weights for classes. */
     public static OptionalDouble of(Model network) {
-        List<OutputLayer> outputs = ThawedNetwork.of(Networks.of(network)).nodes().stream().map(Node::unwrappedLayer)
-                .filter(OutputLayer.class::isInstance).map(OutputLayer.class::cast).toList();
+        List<OutputLayer> outputs = ThawedNetwork.of(Networks.of(network)).nodes().stream()
+                .filter(node -> node.layer() != null).map(Node::unwrappedLayer).filter(OutputLayer.class::isInstance)
+                .map(OutputLayer.class::cast).toList();
         if (outputs.size() != 1) {
             return OptionalDouble.empty();
         }

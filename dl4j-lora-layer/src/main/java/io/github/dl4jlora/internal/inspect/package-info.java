@@ -16,7 +16,7 @@
  *   ChanceLoss        the loss of a classifier that knows nothing
  * </pre>
  *
- * <p>Knows {@code internal.network}, and of {@code internal.plan} the roles. Builds nothing.
+ * <p>Builds nothing.
  */
 @NullMarked
 package io.github.dl4jlora.internal.inspect;

@@ -12,8 +12,7 @@
  * </pre>
  *
  * <p>Both artifacts are optional: {@code deeplearning4j-modelimport}, and {@code hdf5} with the native library of the platform.
- * Depends on {@code internal.stored} and {@code internal.untrusted}, but Keras files are not read with their mistrust: DL4J's
- * importer and HDF5 believe what a file says.
+ * Keras files are not checked: DL4J's importer and HDF5 believe what a file says.
  */
 @NullMarked
 package io.github.dl4jlora.internal.keras;

@@ -14,9 +14,6 @@
  *   MaskedSteps                                a layer that knows of masked steps and computes them all the same
  *   Disableable                                a layer that can compute what the base's own does, bit for bit
  * </pre>
- *
- * <p>Depends on {@code internal.blas}, which multiplies, and on {@code internal.quantized}; {@code internal.engine} and
- * {@code internal.frozen} depend on it.
  */
 @NullMarked
 package io.github.dl4jlora.internal.kernel;

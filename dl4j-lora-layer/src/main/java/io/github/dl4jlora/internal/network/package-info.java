@@ -23,7 +23,7 @@
  * </pre>
  *
  * <p>{@code Network} knows none of its kinds. Nothing here decides what becomes of a layer, or changes values:
- * {@code internal.plan}, {@code internal.build} and {@code internal.undo} do, and this package knows none of them.
+ * {@code internal.plan}, {@code internal.build} and {@code internal.undo} do.
  */
 @NullMarked
 package io.github.dl4jlora.internal.network;

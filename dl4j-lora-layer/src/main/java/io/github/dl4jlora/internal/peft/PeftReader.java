@@ -115,7 +115,7 @@ public final class PeftReader {
                 : WEIGHT_AND_BIAS.containsAll(module.getValue().keySet())).map(Map.Entry::getKey).collect(Collectors.toSet());
     }
 
-    /** Names of the tensors, without whole numbers in saved modules and masks called bias, which nobody trained. */
+    /** The tensors that count: without integers in saved modules, and without masks called bias, which nobody trained. */
     private static List<String> numbers(Safetensors tensors, PeftConfig config, Budget budget) throws AdapterFormatException {
         SavedModules saved = new SavedModules(config.modulesToSave());
         List<String> numbers = new ArrayList<>();
@@ -146,7 +146,7 @@ public final class PeftReader {
             throw new AdapterFormatException(folder.config() + " does not exist or is not a file");
         }
         PeftConfig config = PeftConfigJson.parse(files.bytes(file.get(), LONGEST_CONFIG));
-        // Of another save only where both say so: a file that somebody has edited or written anew counts.
+        // The file is of another save only if both name one. A file without a name was edited, and counts.
         if (saved != null && saved.isOurs() && config.isOurs() && !Objects.equals(saved.saveId(), config.saveId())) {
             return saved;
         }

@@ -35,7 +35,7 @@ public record Provenance(Map<String, String> metadata) {
     private static final String ALPHA = "dl4j_lora.alpha.";
     private static final String BASE_ID = "dl4j_lora.base.";
     private static final String STORED_AS = "dl4j_lora.stored.";
-    /** Says that modules in full have PyTorch's names and shapes, except those whose names follow {@link #OWN}. */
+    /** Says that modules trained in full have PyTorch's names and shapes, except those whose names follow {@link #OWN}. */
     private static final String NAMES = "dl4j_lora.names";
     private static final String TORCH = "torch";
     private static final String OWN = "dl4j_lora.own.";

@@ -15,8 +15,7 @@
  *   internal.file              AtomicFile
  * </pre>
  *
- * Arrows point to what is known. {@code adapter} reads and writes with this package, {@code bank} asks it which folders have an
- * adapter; no network is known here. What is read is hostile until it has been compared with what it can be, and is otherwise
+ * Arrows point to what is known. What is read is hostile until it has been compared with what it can be, and is otherwise
  * refused by an {@link io.github.dl4jlora.exception.AdapterFormatException}.
  */
 @NullMarked

@@ -14,7 +14,7 @@
  *   AdapterLayers       are all layers of an adapter in the network?
  * </pre>
  *
- * <p>Knows {@code internal.network}. {@code internal.build} makes what is decided here.
+ * <p>{@code internal.build} makes what is decided here.
  */
 @NullMarked
 package io.github.dl4jlora.internal.plan;

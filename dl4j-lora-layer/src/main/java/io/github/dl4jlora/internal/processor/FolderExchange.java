@@ -47,7 +47,7 @@ public final class FolderExchange {
         }
     }
 
-    /** The path's bytes as the system has them, and a 0; the path's text does not show them in every locale. */
+    /** The path's bytes for the system, ending in 0. The path's text is not exact in every locale. */
     private static byte[] bytes(Path path) {
         String encoded = path.toUri().getRawPath();
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();

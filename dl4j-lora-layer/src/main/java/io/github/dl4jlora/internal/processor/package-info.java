@@ -11,8 +11,7 @@
  *   AnotherJvm                           a JVM as this one was started, with one thing changed
  * </pre>
  *
- * <p>Knows ND4J, JavaCPP and, in one class, JNA, which ND4J brings. {@code internal.blas}, {@code internal.build},
- * {@code internal.file} and {@code machine} know it. Public classes here are no API and may change without notice.
+ * <p>Public classes here are no API and may change without notice.
  */
 @NullMarked
 package io.github.dl4jlora.internal.processor;

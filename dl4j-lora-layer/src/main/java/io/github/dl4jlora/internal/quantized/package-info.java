@@ -14,8 +14,6 @@
  *                                  |           |
  *                             SmallFloat  NormalFloatRow     magnitudes in eight bits each; one row times lines
  * </pre>
- *
- * <p>Knows no other package but {@code Quantization}, the names of the schemes.
  */
 @NullMarked
 package io.github.dl4jlora.internal.quantized;

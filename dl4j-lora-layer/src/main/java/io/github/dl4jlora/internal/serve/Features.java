@@ -46,8 +46,9 @@ public record Features(INDArray[] inputs, @Nullable INDArray @Nullable [] masks)
 
     private static void requireMasks(INDArray[] inputs, @Nullable INDArray[] masks) {
         if (masks.length != inputs.length) {
-            throw new IllegalArgumentException("There are " + masks.length + " masks for " + inputs.length
-                    + " inputs: give one for each input, null for an input without a mask");
+            throw new IllegalArgumentException(inputs.length + (inputs.length == 1 ? " input needs 1 mask" : " inputs need "
+                    + inputs.length + " masks") + ", but " + masks.length + (masks.length == 1 ? " was" : " were")
+                    + " given. Give null for an input without a mask");
         }
         for (int i = 0; i < masks.length; i++) {
             if (masks[i] != null && (masks[i].rank() == 0 || masks[i].size(0) != inputs[i].size(0))) {

@@ -44,8 +44,9 @@ final class RowOrders {
 
     /** The largest distance from what is expected, as a part of what another adapter changes. */
     private static final double SAME = 1e-3;
-    /** As parts of an output: what rounding may change, and what a change has to exceed to be none of rounding. */
+    /** Relative change that rounding may cause. */
     private static final double ROUNDING = 1e-6;
+    /** Relative change that rounding cannot cause. */
     private static final double DIFFERENT = 1e-5;
     private static final int MOST_DOUBLINGS = 10;
 

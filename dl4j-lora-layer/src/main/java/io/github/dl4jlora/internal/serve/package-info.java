@@ -19,9 +19,7 @@
  *   internal.swap          whether an adapter fits a network, and its values into it
  * </pre>
  *
- * <p>{@code bank} depends on it, and decides what adapters are called and which request is computed when; here names are in
- * messages only. It depends on {@code internal.build} and {@code internal.inspect} for adapted networks, on
- * {@code internal.content} for what adapters consist of, and on {@code internal.blas} for routes.
+ * <p>{@code bank} decides what adapters are called and which request is computed when; here names are in messages only.
  */
 @NullMarked
 package io.github.dl4jlora.internal.serve;

@@ -106,7 +106,7 @@ public final class InputComponents {
         return values[i] <= NOTHING * values[0];
     }
 
-    /** Whether the first components are what they were a batch ago; never before the inputs have varied. */
+    /** Whether the first components are the same as a batch ago. False as long as the inputs do not vary. */
     public boolean hasConverged(int rank) {
         return directions() > 0 && cosines.length >= Math.min(rank, most)
                 && Arrays.stream(cosines).limit(rank).allMatch(cosine -> cosine >= CONVERGED);

@@ -136,7 +136,7 @@ public final class StartSearch {
         return new StartSearch(from, starting, config).found(data);
     }
 
-    /** Dense layers of equal rank, so that as many components are kept; output layers may be masked by labels. */
+    /** Only dense layers of equal rank: they keep as many components, and labels mask none of them. */
     private boolean sharesInput(Starting matrix) {
         return matrix.isBy(LoRAInit.EVA) && matrix.node().unwrappedType() == DenseLayer.class && !matrix.node().hasPreprocessor()
                 && starting.stream().filter(other -> other.node().inputs().equals(matrix.node().inputs()))

@@ -37,9 +37,9 @@ public final class WholeVector {
                 .map(frame -> !frame.getClassName().startsWith("org.deeplearning4j.nn.transferlearning."))
                 .orElse(false));
         if (handedOut) {
-            throw new IllegalArgumentException(Named.layer(layer) + " was given a part of a vector whose length is not the "
-                    + "network's number of parameters. Give setParams a vector of network.params().length() values: frozen "
-                    + "values that are shared with the base are not part of it");
+            throw new IllegalArgumentException("setParams was given a vector whose length is not the network's number of "
+                    + "parameters (layer " + Named.quoted(layer) + "). Give it network.params().length() values. Frozen values "
+                    + "that are shared with the base are not part of them");
         }
     }
 }

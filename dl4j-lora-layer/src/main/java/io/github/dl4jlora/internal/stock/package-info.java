@@ -17,8 +17,6 @@
  *   SameDiffBackprop - SameDiffGradients     gradients of SameDiff layers, which DL4J doubles
  *   WholeVector                              a vector for a network that has the wrong length, which DL4J hands out unchecked
  * </pre>
- *
- * <p>Knows DL4J and the vocabulary of {@code io.github.dl4jlora}, but no adapters and nothing that runs here.
  */
 @NullMarked
 package io.github.dl4jlora.internal.stock;

@@ -24,7 +24,7 @@ final class ConfiguredLayers {
     /** Bytes that may be parsed again. */
     private static final long MOST_AGAIN = 64L << 20;
     private static final String DL4J = "org.deeplearning4j.";
-    /** Weight initialisations of the old format that need nothing else; one with a distribution may still go wrong. */
+    /** Initialisations of the old format that need no distribution. */
     private static final Set<String> STARTS = Arrays.stream(WeightInit.values()).filter(start -> start != WeightInit.DISTRIBUTION)
             .map(WeightInit::name).collect(Collectors.toUnmodifiableSet());
 

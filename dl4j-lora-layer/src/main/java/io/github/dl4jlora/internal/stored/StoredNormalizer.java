@@ -225,7 +225,7 @@ final class StoredNormalizer {
         INDArray first = StoredArray.read(in, in.available());
         INDArray second = StoredArray.read(in, in.available());
         if (first.length() != second.length()) {
-            throw new IOException("it has " + first.length() + " values of one kind, but " + second.length() + " of the other");
+            throw new IOException("its two statistics have different lengths, " + first.length() + " and " + second.length());
         }
         return new INDArray[] {first, second};
     }

@@ -188,7 +188,7 @@ public final class Swap {
         return strangers;
     }
 
-    /** As {@link #onBase}, of a layer of its layout, size and, unless any will do, base. */
+    /** As {@link #onBase}, with checks of layout, size and, unless {@code anyBase}, the base. */
     private Delta onFittingBase(String name, Delta loaded, AdaptedView.AdaptedMatrix matrix, Map<String, AdaptedView.Base> bases,
             boolean anyBase) {
         Delta delta = onBase(name, loaded, matrix, anyBase);
@@ -317,7 +317,7 @@ public final class Swap {
         if (!Arrays.equals(adapter, network)) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter is for weights of shape "
                     + Arrays.toString(adapter) + ", but the network's are " + Arrays.toString(network)
-                    + ". Give the network that the adapter was made for");
+                    + ". Use the network that the adapter was made for");
         }
     }
 }

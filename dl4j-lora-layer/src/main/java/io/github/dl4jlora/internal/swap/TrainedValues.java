@@ -131,7 +131,7 @@ final class TrainedValues {
                 without(values.keySet(), keys.keySet()));
         values.forEach((torchName, value) -> {
             INDArray parameter = Objects.requireNonNull(layer.table().get(keys.get(torchName)));
-            assign(name, torchName, shaped(name, torchName, () ->
+            assign(name, torchName, shaped(name, torchName + " ", () ->
                     TorchLayout.fromTorch(layer.conf(), keys, torchName, value, parameter)), parameter);
         });
     }
@@ -140,11 +140,12 @@ final class TrainedValues {
         INDArray value();
     }
 
-    private static INDArray shaped(String layer, String parameter, Shaping shaping) {
+    /** @param what the beginning of the shaping's message, where that begins with a verb */
+    private static INDArray shaped(String layer, String what, Shaping shaping) {
         try {
             return shaping.value();
         } catch (IllegalArgumentException e) {
-            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + parameter + " " + e.getMessage(), e);
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + what + e.getMessage(), e);
         }
     }
 
@@ -162,7 +163,7 @@ final class TrainedValues {
                     + first.getKey().tensor() + "\" is its parameter \"" + place.key()
                     + "\", which it does not have. Correct them");
         }
-        INDArray shaped = shaped(place.layer(), first.getKey().tensor(), () -> first.getKey().restored(first.getValue(), like));
+        INDArray shaped = shaped(place.layer(), "", () -> first.getKey().restored(first.getValue(), like));
         if (target == null) {
             requireBase(place, first.getKey(), shaped);
             return;
@@ -199,7 +200,7 @@ final class TrainedValues {
         return table == null ? null : table.get(place.key());
     }
 
-    /** A file may hold what its neighbours need in PyTorch, and what was saved there without being changed. */
+    /** A file may repeat values of the base: PyTorch needs them beside others. */
     private void requireBase(Place place, TorchParameter name, INDArray value) {
         if (!isBase(place, value)) {
             String first = view.torch().namesOf(place.layer(), place.key()).get(0).tensor();

@@ -10,9 +10,6 @@
  *     |- TrainedValues   what was trained without A and B, by PyTorch's names
  *     `- FitChecks       names, shapes and values
  * </pre>
- *
- * Known to {@code adapter} and {@code bank}; it knows both what adapters consist of, {@code internal.content}, and how to look
- * into adapted networks, {@code internal.inspect}.
  */
 @NullMarked
 package io.github.dl4jlora.internal.swap;

@@ -10,8 +10,7 @@
  *     MergedLayer         what merging makes of one layer, and what rounding takes of it
  * </pre>
  *
- * <p>Verifies the base and refuses before it builds anything. Knows {@code internal.inspect}, {@code internal.build} and
- * {@code internal.network}.
+ * <p>Verifies the base and refuses before it builds anything.
  */
 @NullMarked
 package io.github.dl4jlora.internal.undo;

@@ -12,8 +12,6 @@
  *   Budget             how much work the reading of one file may take
  *   Few                some of many names in a message
  * </pre>
- *
- * <p>Depends on no other packages of the library than {@code exception} and {@code internal.common}.
  */
 @NullMarked
 package io.github.dl4jlora.internal.untrusted;

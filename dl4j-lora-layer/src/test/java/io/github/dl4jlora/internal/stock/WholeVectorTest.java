@@ -33,7 +33,7 @@ class WholeVectorTest {
         INDArray wrong = Nd4j.ones(DataType.FLOAT, 1, network.numParams() + difference);
 
         assertThatIllegalArgumentException().isThrownBy(() -> network.setParams(wrong))
-                .withMessageContainingAll("Layer \"fc1\"", "network.params().length()");
+                .withMessageContainingAll("(layer \"fc1\")", "network.params().length()");
         assertThat(Models.params(network)).containsExactly(before);
         network.setParams(Nd4j.ones(DataType.FLOAT, 1, network.numParams()));
         assertThat(Models.params(network)).containsOnly(1);
@@ -51,7 +51,7 @@ class WholeVectorTest {
         double[] before = Models.params(network);
         INDArray wrong = Nd4j.ones(DataType.FLOAT, 1, network.numParams() + difference);
 
-        assertThatIllegalArgumentException().isThrownBy(() -> network.setParams(wrong)).withMessageContaining("Layer \"fc1\"");
+        assertThatIllegalArgumentException().isThrownBy(() -> network.setParams(wrong)).withMessageContaining("(layer \"fc1\")");
         assertThat(Models.params(network)).containsExactly(before);
     }
 

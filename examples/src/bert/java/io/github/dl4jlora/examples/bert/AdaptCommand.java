@@ -63,7 +63,7 @@ final class AdaptCommand implements Callable<Integer> {
             description = "Where the adapter is kept. Default: ${DEFAULT-VALUE}.")
     private Path output;
 
-    @Option(names = "--quantize", description = "Keep the base in fewer bits: ${COMPLETION-CANDIDATES}. Default: as it is.")
+    @Option(names = "--quantize", description = "Keep the base in fewer bits: ${COMPLETION-CANDIDATES}. Default: unquantised.")
     private Quantization quantization;
 
     @Option(names = "--passages", defaultValue = "" + MANY, description = "To learn from. Default: ${DEFAULT-VALUE}.")
@@ -78,7 +78,7 @@ final class AdaptCommand implements Callable<Integer> {
     @Option(names = "--seed", defaultValue = "7", description = "Seed of adapters, masks and batches. Default: ${DEFAULT-VALUE}.")
     private long seed;
 
-    @Option(names = "--short", description = "A few passages: does everything work?")
+    @Option(names = "--short", description = "A few passages, to check that everything works.")
     private boolean brief;
 
     @Option(names = {"-h", "--help"}, order = 99, usageHelp = true, description = "Shows this text.")
@@ -143,11 +143,11 @@ final class AdaptCommand implements Callable<Integer> {
                     + ", but must be a finite number above 0");
         }
         if (Files.exists(output) && !Files.isDirectory(output)) {
-            throw new ParameterException(spec.commandLine(), "--output " + output + " is there, but is no folder");
+            throw new ParameterException(spec.commandLine(), "--output " + output + " exists, but is not a folder");
         }
     }
 
-    /** Straight into fewer bits where that is asked for: never all of the base as it is in the files. */
+    /** Quantises while reading, if asked to: the unquantised base is never in memory as a whole. */
     private ComputationGraph adapted(BaseSource<ComputationGraph> base) throws IOException {
         LoRAConfig config = LoRAConfig.builder().rank(RANK).alpha(ALPHA).scaling(Scaling.ALPHA_OVER_RANK)
                 .targets(EncoderTargets.QUERY_VALUE).quantize(quantization).updater(new Adam(learningRate)).seed(seed).build();

@@ -29,17 +29,17 @@ public final class BertBase {
     private static final String PREFIX = "variables";
     private static final List<String> WANTED = List.of("assets/" + VOCABULARY, "variables/variables.index",
             "variables/variables.data-00000-of-00001");
-    /** What is there once all is there. */
+    /** The files of a complete folder. */
     private static final List<String> NEEDED = List.of("config.json", "tokenizer.json", "model.safetensors");
 
     private BertBase() {
     }
 
     /**
-     * Makes the folder, unless it is there. Takes half a minute, and 900 MB of disk, half of which it gives back.
+     * Makes the folder, unless it exists. Takes half a minute, and 900 MB of disk, half of which it gives back.
      *
-     * @param out where it says what it does
-     * @throws IOException naming the file, if the artifact is not on the classpath, or the folder is there without its files or
+     * @param out where progress is shown
+     * @throws IOException naming the file, if the artifact is not on the classpath, or the folder exists without its files or
      *                     cannot be written
      */
     public static void convert(Path folder, PrintWriter out) throws IOException {

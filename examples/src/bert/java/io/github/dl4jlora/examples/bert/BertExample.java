@@ -8,9 +8,9 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine;
 
-/** BERT-base from its artifact to what it says. */
+/** Converts BERT-base, adapts it, and has it fill in masked words. */
 @Command(name = "bert", subcommands = {ConvertCommand.class, FillCommand.class, AdaptCommand.class},
-        description = "BERT-base, or another masked language model: from its files to what it says.")
+        description = "BERT-base, or another masked language model: converts it, adapts it, fills in masked words.")
 public final class BertExample {
 
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")

@@ -14,7 +14,7 @@ import java.util.concurrent.Callable;
 
 /** The artifact's network, or a TensorFlow checkpoint of the user's, as a folder. */
 @Command(name = "convert", sortOptions = false,
-        description = "Makes a folder with config.json, model.safetensors and tokenizer.json of BERT-base, unless it is there.")
+        description = "Makes a folder with config.json, model.safetensors and tokenizer.json of BERT-base, unless it exists.")
 final class ConvertCommand implements Callable<Integer> {
 
     @Option(names = "--output", paramLabel = "<folder>", defaultValue = BertBase.FOLDER,

@@ -9,7 +9,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.function.IntFunction;
 
-/** Trains with other masks in each epoch, and tells how far it is. */
+/** Trains with other masks in each epoch, and shows its progress. */
 final class MaskedTraining {
 
     private final ComputationGraph network;

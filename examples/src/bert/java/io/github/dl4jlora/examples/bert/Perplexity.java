@@ -5,7 +5,7 @@ import org.nd4j.linalg.dataset.MultiDataSet;
 
 import java.util.List;
 
-/** {@code exp(mean of -log p)} over the masked tokens of a text: as if it were to be told which of so many words it is. */
+/** {@code exp(mean of -log p)} over the masked tokens of a text: the number of equally likely words that are as hard to guess. */
 final class Perplexity {
 
     private Perplexity() {

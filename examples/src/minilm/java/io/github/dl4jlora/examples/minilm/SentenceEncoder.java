@@ -28,7 +28,7 @@ public final class SentenceEncoder {
     private final int batch;
 
     /**
-     * @param tokenizer stays the caller's, to be closed when nobody embeds any more
+     * @param tokenizer stays the caller's, who closes it when the encoder is no longer used
      * @param network   from token ids {@code [texts, tokens]}, padded with 0, to embeddings {@code [texts, hidden]}
      * @param batch     how many texts go through it at a time
      * @throws IllegalArgumentException if that is less than 1

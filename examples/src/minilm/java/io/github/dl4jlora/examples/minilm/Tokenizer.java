@@ -24,7 +24,7 @@ import java.util.OptionalInt;
 public final class Tokenizer implements AutoCloseable {
 
     static {
-        // The native library in the jar will do: no look for one that suits a graphics card, no download.
+        // Uses the native library in the jar: looks for none that suits a graphics card, and downloads none.
         System.setProperty("RUST_FLAVOR", "cpu");
         System.setProperty("ai.djl.offline", "true");
     }
@@ -114,7 +114,7 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
-     * {@return a token's id, of one that is written as it is, such as {@code [MASK]}}
+     * {@return the id of a token, such as {@code [MASK]}}
      *
      * @throws IllegalArgumentException if the tokenizer has none of that name
      */

@@ -35,7 +35,7 @@ record Ranking(int[] ranks) {
         }
         int rank = 1;
         for (int i = 0; i < cosines.length; i++) {
-            // A tie is lost, and so is what is no number: who gives all texts one embedding, or none, finds nothing.
+            // Ties and NaN count as lost: an encoder that gives all texts the same embedding, or NaN, finds nothing.
             rank += !ofDocuments.get(i).equals(group) && !(cosines[i] < best) ? 1 : 0;
         }
         return rank;

@@ -72,7 +72,7 @@ public final class RetrievalExample implements Callable<Integer> {
     @Option(names = "--seed", defaultValue = "7", description = "Seed of adapters and batches. Default: ${DEFAULT-VALUE}.")
     private long seed;
 
-    @Option(names = "--short", description = "A few pairs, and a small test: does everything work?")
+    @Option(names = "--short", description = "A few pairs, and a small test, to check that everything works.")
     private boolean brief;
 
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Shows this text.")
@@ -107,7 +107,7 @@ public final class RetrievalExample implements Callable<Integer> {
                     + ", but must be a finite number above 0");
         }
         if (Files.exists(output) && !Files.isDirectory(output)) {
-            throw new ParameterException(spec.commandLine(), "--output " + output + " is there, but is no folder");
+            throw new ParameterException(spec.commandLine(), "--output " + output + " exists, but is not a folder");
         }
         for (Task task : only == null ? Task.values() : new Task[]{only}) {
             samples.put(task, task.samples(texts, brief ? Math.min(pairs, FEW) : pairs,

@@ -49,7 +49,7 @@ final class Training {
     }
 
     /**
-     * @param line where to tell how far it is
+     * @param line where progress is shown
      */
     Training(Tokenizer tokenizer, Settings settings, CommandLine line) throws IOException {
         this.tokenizer = tokenizer;

@@ -34,7 +34,7 @@ public final class WordNet {
      * A meaning.
      *
      * @param file       of the lexicographers', lexnames(5WN)
-     * @param words      that have it, parted by commas
+     * @param words      that have it, separated by commas
      * @param definition without the examples that follow it
      * @param kinds      the meanings of which it is a kind, in the same file
      */

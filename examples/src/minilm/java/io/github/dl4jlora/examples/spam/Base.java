@@ -37,9 +37,9 @@ interface Base {
     }
 
     /**
-     * {@return a network to put adapters on that are there already}
+     * {@return a network for adapters that exist}
      *
-     * @param quantization null: as it is
+     * @param quantization null: unquantised
      * @param seed         of the head
      */
     default ComputationGraph kept(Quantization quantization, long seed) throws IOException {
@@ -71,7 +71,7 @@ interface Base {
         }
     }
 
-    /** A folder of the user's: the head that its family has for classes. In fewer bits it is never all there as FLOAT. */
+    /** A folder of the user's: the head that its family has for classes. If quantised, FLOAT values are never all in memory. */
     record OfCheckpoint(Path folder, Checkpoint checkpoint) implements Base {
 
         @Override

@@ -37,7 +37,7 @@ final class ClassifyCommand implements Callable<Integer> {
             description = "Default: lora_query_value where train keeps what it has learned.")
     private Path adapter;
 
-    @Option(names = "--quantize", description = "Keep the base in fewer bits: ${COMPLETION-CANDIDATES}. Default: as it is.")
+    @Option(names = "--quantize", description = "Keep the base in fewer bits: ${COMPLETION-CANDIDATES}. Default: unquantised.")
     private Quantization quantization;
 
     @Option(names = "--merged", description = "Merge the adapter into a plain network first.")

@@ -26,7 +26,7 @@ final class DataOptions {
         @Option(names = "--full", description = "All e-mails, up to 256 tokens of each, 3 epochs. Takes hours.")
         private boolean full;
 
-        @Option(names = "--short", description = "A few e-mails, a few words of each: does everything work?")
+        @Option(names = "--short", description = "A few e-mails, a few words of each, to check that everything works.")
         private boolean brief;
     }
 

@@ -7,7 +7,7 @@ import java.util.Locale;
 import java.util.stream.Collectors;
 
 /**
- * An e-mail as it is learned from.
+ * An e-mail to train or to test on.
  *
  * @param text subject and text
  */

@@ -57,7 +57,7 @@ enum Method {
     private static final double ALPHA = 16;
 
     final String title;
-    /** Usual for the method: fewer trained parameters stand, and need, larger steps. */
+    /** Usual rate of the method: fewer parameters need larger steps, and bear them. */
     final double learningRate;
 
     Method(String title, double learningRate) {
@@ -78,7 +78,7 @@ enum Method {
         return this == LORA_QUERY_VALUE || this == LORA_LINEAR;
     }
 
-    /** Where it keeps what it has to keep of a training. */
+    /** Where the result of a training is kept. */
     final Path in(Path output, String ending) {
         return output.resolve(name().toLowerCase(Locale.ROOT) + ending);
     }

@@ -8,10 +8,10 @@ import java.nio.file.Path;
 import java.util.Properties;
 
 /**
- * What one method came to. F1, precision and recall are those of spam.
+ * The result of one method. F1, precision and recall are those of spam.
  *
  * @param seconds  of training
- * @param peakMib  the largest the process was while training; 0 where the system does not say
+ * @param peakMib  the process's peak memory during training; 0 if the system does not report it
  * @param bytes    of what has to be kept besides the base, or of the whole network
  */
 record Outcome(double f1, double precision, double recall, long trained, double seconds, long peakMib, long bytes) {

@@ -4,7 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** The largest this process was, as Linux counts it. */
+/** The process's peak memory, as Linux reports it. */
 public final class PeakMemory {
 
     private static final Path STATUS = Path.of("/proc/self/status");
@@ -13,7 +13,7 @@ public final class PeakMemory {
     private PeakMemory() {
     }
 
-    /** Begins anew, without what loading has left behind. */
+    /** Resets the peak, so that loading does not count. */
     public static void reset() throws IOException {
         System.gc();
         if (Files.isWritable(RESET)) {
@@ -21,7 +21,7 @@ public final class PeakMemory {
         }
     }
 
-    /** 0 on systems that do not say. */
+    /** 0 if the system does not report it. */
     public static long mebibytes() throws IOException {
         if (!Files.isReadable(STATUS)) {
             return 0;

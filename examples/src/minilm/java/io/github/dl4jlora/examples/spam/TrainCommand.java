@@ -24,7 +24,7 @@ import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 
-/** Trains in all four ways and prints a table of what they came to. */
+/** Trains in all four ways and prints a table of the results. */
 @Command(name = "train", sortOptions = false,
         description = "Trains all-MiniLM-L6-v2, or a BERT of yours, to tell spam in four ways and compares them. "
         + "Keeps what each has learned.")

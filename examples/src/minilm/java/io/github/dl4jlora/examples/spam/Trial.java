@@ -29,7 +29,7 @@ final class Trial {
     private final List<TrainingListener> watchers;
 
     /**
-     * @param line     where to tell how far it is
+     * @param line     where progress is shown
      * @param watchers what else follows the training
      */
     Trial(Method method, Base base, DataOptions data, TrialOptions start, CommandLine line, List<TrainingListener> watchers) {
@@ -70,7 +70,7 @@ final class Trial {
         scores.exportScores(method.in(output, ".tsv").toFile());
         Outcome outcome = new Outcome(evaluation.f1(Batches.SPAM), evaluation.precision(Batches.SPAM),
                 evaluation.recall(Batches.SPAM), LoRA.summary(tuned).trainableParams(), seconds, peak, Figures.size(kept));
-        // Whoever comes next, the page of the report for one, does not have to find room beside it.
+        // Frees their memory for what comes next, such as the report's page.
         Nd4j.getWorkspaceManager().destroyAllWorkspacesForCurrentThread();
         return outcome;
     }

@@ -13,7 +13,7 @@ import java.util.List;
 final class TrialOptions {
 
     @Option(names = "--quantize", description = "Keep the base under adapters in fewer bits: ${COMPLETION-CANDIDATES}. "
-            + "Default: as it is.")
+            + "Default: unquantised.")
     private Quantization quantization;
 
     @Option(names = "--seed", defaultValue = "" + DataOptions.SEED,
@@ -30,7 +30,7 @@ final class TrialOptions {
     @Spec(Spec.Target.MIXEE)
     private CommandSpec command;
 
-    /** Null: as it is. */
+    /** Null: unquantised. */
     Quantization quantization() {
         return quantization;
     }

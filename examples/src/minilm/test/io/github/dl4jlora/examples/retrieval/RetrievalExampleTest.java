@@ -98,7 +98,7 @@ class RetrievalExampleTest {
         refused("--learning-rate is NaN, but must be a finite number above 0", "--learning-rate", "NaN");
         refused("'poems'", "--only", "poems");
         Path file = Files.writeString(folder.resolve("file"), "");
-        refused("--output " + file + " is there, but is no folder", "--output", file.toString());
+        refused("--output " + file + " exists, but is not a folder", "--output", file.toString());
     }
 
     private void refused(String message, String... args) {

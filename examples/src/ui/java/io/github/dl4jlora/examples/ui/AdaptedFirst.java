@@ -57,7 +57,7 @@ public final class AdaptedFirst implements UIModule {
                 && Arrays.stream(report.getModelParamNames()).anyMatch(AdapterStatsListener::isOfAdapter);
     }
 
-    /** As the page's own selector does; there is no other way in. */
+    /** Selects the session as the page's own selector does; the server has no other interface for that. */
     private void open(String session) {
         if (VertxUIServer.getInstance().isMultiSession()) {
             return;

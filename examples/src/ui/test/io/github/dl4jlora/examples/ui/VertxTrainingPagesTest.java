@@ -136,7 +136,7 @@ class VertxTrainingPagesTest {
         network.fit(new DataSet(Nd4j.rand(6, 4), Nd4j.rand(6, 2)));
     }
 
-    /** The session that a browser which opens the pages now gets, once it is as expected. */
+    /** Waits until the pages show the expected session, and gives it. */
     private String current(Predicate<String> expected) throws IOException, InterruptedException {
         for (int tries = 0; tries < TRIES; tries++) {
             String session = text("sessions/current");

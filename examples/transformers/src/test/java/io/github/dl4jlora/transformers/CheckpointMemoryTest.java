@@ -82,7 +82,7 @@ class CheckpointMemoryTest {
         reporter.publishEntry("values", String.valueOf(values));
         reporter.publishEntry("growth of the peak in bytes", String.valueOf(growth));
         assertThat(values).isGreaterThan(57_000_000);
-        // A byte each, the largest layer as it was, and what the JVM and C's allocator want for it.
+        // One byte a value, the largest layer unquantised, and the overhead of JVM and allocator.
         assertThat(growth).as("MB %s", growth / MEGABYTE).isLessThan(values + (10 + HEAP) * MEGABYTE);
     }
 

@@ -206,7 +206,7 @@ class MasksTest {
                 .isGreaterThan(1e-3);
     }
 
-    /** Id 0 is a word of GPT-2's, and so is the end of a text unless the configuration makes it the padding. */
+    /** Without a padding token id 0 is a word of GPT-2, and so is the end of text. */
     @Test
     void everyIdIsATokenWhereThereIsNoTokenForPadding() {
         ComputationGraph graph = floats(new Tiny(Tiny.shape(Family.GPT2), Head.nextWord()));

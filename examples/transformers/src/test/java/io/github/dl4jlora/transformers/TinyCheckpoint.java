@@ -61,7 +61,10 @@ record TinyCheckpoint(Path folder, Map<String, INDArray> expected) {
         return models;
     }
 
-    /** The prefix that layers have is that of the class which the adapter was made for. */
+    /**
+     * Whether the adapter was made for the class of that output. If the file has logits, that is the class with a head, whose
+     * layers have a prefix that the bare model ("hidden") lacks.
+     */
     boolean isOfAdaptersClass(String output) {
         return !output.equals("hidden") || expected.keySet().stream().noneMatch("logits"::equals);
     }

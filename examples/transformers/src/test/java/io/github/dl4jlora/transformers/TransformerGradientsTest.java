@@ -73,8 +73,8 @@ class TransformerGradientsTest {
     }
 
     /**
-     * What finite differences show along one random direction in each parameter: a wrong gradient is none of them by chance, and
-     * element by element it would take minutes.
+     * Compares with finite differences along one random direction of each parameter: a wrong gradient would not match by chance,
+     * and every element would take minutes.
      */
     private static void check(Tiny tiny, ComputationGraph graph) {
         Map<String, INDArray> gradients = tiny.gradientTable(graph);

@@ -73,7 +73,7 @@ class HostileClientsTest {
         return new Limits(maxBody, 1 << 20, AN_HOUR, PATIENT, 4 * MANY);
     }
 
-    /** Until it is so; a service that does not get there lets the test run into its time limit. */
+    /** Waits for the condition; if it never holds, the test's time limit ends the test. */
     private static void await(Callable<Boolean> condition) throws Exception {
         while (!condition.call()) {
             Thread.sleep(5);

@@ -178,7 +178,7 @@ class ServiceGuideTest {
         return code.replaceAll("\\s+", " ").strip();
     }
 
-    /** What EmbeddingsTest says of such clients is about those that are made so. */
+    /** EmbeddingsTest tests the clients that these lines make. */
     @Test
     void javasLinesMakeModels(@TempDir Path adapters) throws IOException {
         AdapterBank bank = new AdapterBank(MiniLm.sentenceEncoder(),

@@ -18,7 +18,8 @@ public final class Placements implements Claim {
 
     private static final String PREFIX = "encoder\\.layer\\.\\d+\\.";
     // In a transformer layer of width h with a feed-forward part of 4h, a rank r takes 2hr values on each of the attention's four
-    // matrices and 5hr on each of the other two: 72h values are rank 36, 18, 9 and 4, and nearly 7.
+    // matrices and 5hr on each of the other two: with 72h values the ranks are 36, 18, 9 and 4; 7 for feed-forward alone comes
+    // close.
     private static final Method QUERY = on("query alone, rank 36", 36, "attention\\.self\\.query");
     private static final Method QUERY_VALUE = on("query and value, rank 18", 18, "attention\\.self\\.(query|value)");
     private static final Method ATTENTION = on("all four of attention, rank 9", 9,

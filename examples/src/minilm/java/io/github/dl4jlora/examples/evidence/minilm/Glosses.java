@@ -32,7 +32,7 @@ final class Glosses {
     private final List<Example> train;
     private final List<Example> test;
 
-    /** A definition, as it is or turned. */
+    /** A definition, turned or not. */
     record Example(String text, boolean isTurned) {
     }
 
@@ -47,7 +47,7 @@ final class Glosses {
         Set<String> learned = new HashSet<>();
         glosses.stream().filter(Glosses::isOfUse).forEach(gloss ->
                 (gloss.isForTest() ? tested : learned).add(gloss.definition()));
-        // Now and then two words are defined alike.
+        // Some words have the same definition.
         learned.removeAll(tested);
         return new Glosses(examples(learned), examples(tested));
     }
