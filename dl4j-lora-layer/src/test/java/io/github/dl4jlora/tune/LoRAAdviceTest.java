@@ -9,8 +9,10 @@ import io.github.dl4jlora.tune.LoRAAdvice.Kind;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -283,5 +285,22 @@ class LoRAAdviceTest {
                 .hasMessageContainingAll("fc1", "rank is 8", "rank 2", "leave start out");
         assertThatThrownBy(() -> LoRAAdvice.about(adapter).start(smaller).list()).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContainingAll("fc2", "only the layers [fc1]");
+    }
+
+    /** What is no layer has no loss to look at. */
+    @Test
+    void verticesOfAGraphAreNoHindrance() {
+        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(3).updater(new Adam(RATE))
+                .graphBuilder().addInputs("in")
+                .addLayer("a", new DenseLayer.Builder().nIn(IN).nOut(WIDTH).build(), "in")
+                .addLayer("b", new DenseLayer.Builder().nIn(IN).nOut(WIDTH).build(), "in")
+                .addVertex("sum", new ElementWiseVertex(ElementWiseVertex.Op.Add), "a", "b")
+                .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nIn(WIDTH).nOut(CLASSES)
+                        .activation(Activation.SOFTMAX).build(), "sum").setOutputs("out").build());
+        graph.init();
+        ComputationGraph tuned = LoRA.apply(graph, LoRAConfig.builder().rank(2).build());
+        batches(false).forEach(tuned::fit);
+
+        assertThat(LoRAAdvice.about(LoRAAdapter.of(tuned)).base(graph).list()).isNotNull();
     }
 }

@@ -66,7 +66,7 @@ public final class Temporary implements AutoCloseable {
         return new Temporary(List.of(path)).made(maker);
     }
 
-    /** No file yet, but a guard for those in a target's folder that {@link #add} will name. */
+    /** No file: only {@link #hold} counts. */
     public static Temporary none(Path target) throws IOException {
         return new Temporary(List.of(beside(target))).made(() -> { });
     }

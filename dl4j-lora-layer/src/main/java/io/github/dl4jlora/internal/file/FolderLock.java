@@ -1,7 +1,6 @@
 package io.github.dl4jlora.internal.file;
 
 import io.github.dl4jlora.internal.common.FileIdentity;
-import io.github.dl4jlora.internal.common.Temporary;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -54,8 +53,6 @@ final class FolderLock implements AutoCloseable {
     private final boolean isLocked;
     private final boolean wasPrepared;
     private Path folder;
-    /** Deletes the file if the program ends before the lock is closed; null if the caller sees to that. */
-    private @Nullable Temporary guard;
     private boolean isClosed;
 
     private FolderLock(Path folder, FileChannel channel, boolean isLocked, boolean wasPrepared) {
@@ -83,40 +80,12 @@ final class FolderLock implements AutoCloseable {
     }
 
     /**
-     * Waits for the lock. If the program ends before the lock is closed, its file is deleted too.
+     * Waits for the lock.
      *
      * @param folder its real path
+     * @param turn   what is to be done with the lock; called until it got the lock
      * @throws NoSuchFileException if the folder does not exist, or not any more
-     * @throws IOException         if the folder cannot be written to, if somebody has held it for a minute, or if the program is
-     *                             being ended
-     */
-    static FolderLock of(Path folder) throws IOException {
-        Temporary guard = Temporary.none(folder.resolve(NAME));
-        @Nullable FolderLock[] lock = new FolderLock[1];
-        try {
-            inTurn(folder, attempt -> {
-                guard.hold(() -> {
-                    FolderLock found = attempt.lock();
-                    if (found != null) {
-                        found.guard = guard;
-                        lock[0] = found;
-                        guard.add(folder.resolve(NAME), () -> { });
-                    }
-                });
-                return lock[0] != null;
-            });
-            return Objects.requireNonNull(lock[0]);
-        } finally {
-            if (lock[0] == null) {
-                guard.close();
-            }
-        }
-    }
-
-    /**
-     * As {@link #of}, for a caller that does something around each attempt.
-     *
-     * @throws IOException as there, and what the turn throws
+     * @throws IOException         if the folder cannot be written to, if somebody has held it for a minute, or as the turn throws
      */
     static void inTurn(Path folder, Turn turn) throws IOException {
         int[] denied = new int[1];
@@ -292,21 +261,6 @@ final class FolderLock implements AutoCloseable {
             return;
         }
         isClosed = true;
-        if (guard == null) {
-            release();
-            return;
-        }
-        try (Temporary ending = guard) {
-            ending.hold(() -> {
-                release();
-                ending.release();
-            });
-        } catch (IOException e) {
-            LOG.debug("The end of the program deletes {}", folder.resolve(NAME), e);
-        }
-    }
-
-    private void release() {
         try (channel) {
             Files.deleteIfExists(folder.resolve(NAME));
         } catch (IOException e) {

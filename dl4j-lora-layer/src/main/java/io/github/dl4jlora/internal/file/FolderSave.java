@@ -159,18 +159,28 @@ final class FolderSave {
         }
     }
 
-    /**
-     * Replaces the folder when its turn comes. The program does not end during the replacement, so that no lock's file is left;
-     * it may end during the wait.
-     */
     private boolean isReplaced(Path place, Prepared prepared) throws IOException {
+        return isDoneInTurn(place, prepared.folder, lock -> replace(place, prepared, lock));
+    }
+
+    /** Work for which the caller has the folder's lock. */
+    @FunctionalInterface
+    private interface LockedWork {
+        void run(FolderLock lock) throws IOException;
+    }
+
+    /**
+     * Works on the folder when its turn comes. The program does not end during the work, so that no lock's file is left; it may end
+     * during the wait for others who have the lock before.
+     */
+    private static boolean isDoneInTurn(Path place, Temporary holder, LockedWork work) throws IOException {
         try {
             FolderLock.inTurn(place, attempt -> {
                 boolean[] isDone = new boolean[1];
-                prepared.folder.hold(() -> {
+                holder.hold(() -> {
                     try (FolderLock lock = attempt.lock()) {
                         if (lock != null) {
-                            replace(place, prepared, lock);
+                            work.run(lock);
                             isDone[0] = true;
                         }
                     }
@@ -237,17 +247,16 @@ final class FolderSave {
     }
 
     private boolean isReplacedInPlace(Path place) throws IOException {
-        try (FolderLock lock = FolderLock.of(place)) {
-            requireNone(place);
-            try (InPlaceSave save = new InPlaceSave(place, files.keySet(), steps)) {
-                for (Map.Entry<String, AtomicFile.Content> file : files.entrySet()) {
-                    AtomicFile.fill(save.staged(file.getKey()), file.getValue());
+        try (Temporary holder = Temporary.none(place.resolve(FolderLock.NAME))) {
+            return isDoneInTurn(place, holder, lock -> {
+                requireNone(place);
+                try (InPlaceSave save = new InPlaceSave(place, files.keySet(), steps)) {
+                    for (Map.Entry<String, AtomicFile.Content> file : files.entrySet()) {
+                        AtomicFile.fill(save.staged(file.getKey()), file.getValue());
+                    }
+                    commit(save);
                 }
-                commit(save);
-            }
-            return true;
-        } catch (NoSuchFileException e) {
-            return isGone(place, e);
+            });
         }
     }
 

@@ -11,7 +11,6 @@ import org.nd4j.linalg.api.ops.impl.layers.ExternalErrorsFunction;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.PrintStream;
-import java.nio.charset.Charset;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -87,7 +86,7 @@ public final class SameDiffGradients {
         private final Thread silenced;
 
         DifferentiationFilter(PrintStream out, Thread silenced) {
-            super(out, true, Charset.defaultCharset());
+            super(out, true);
             this.silenced = silenced;
         }
 

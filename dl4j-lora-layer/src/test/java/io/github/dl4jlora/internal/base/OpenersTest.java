@@ -99,6 +99,14 @@ class OpenersTest {
         assertThat(Openers.of(LOCATION)).isEmpty();
     }
 
+    /** As ServiceLoader, which makes one at a time. */
+    @Test
+    void whatCannotBeUsedDoesNotDisableThoseBeforeIt() throws IOException {
+        register(Renamed.class.getName() + "\nno.such.Opener");
+
+        assertThat(Openers.of(LOCATION)).containsInstanceOf(Renamed.class);
+    }
+
     @Test
     void whatIsNoOpenerIsRefusedByName() throws IOException {
         for (String name : new String[] {"java.lang.String", "no.such.Opener"}) {

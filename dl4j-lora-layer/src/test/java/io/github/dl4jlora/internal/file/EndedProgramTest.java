@@ -64,13 +64,35 @@ class EndedProgramTest {
         assertThat(left("")).isEmpty();
     }
 
-    /** Where folders cannot change places, the lock is held while files are written. */
+    /** Where folders cannot change places, the lock is held while files are written: the end waits for that. */
     @Test
-    void lockOfASaveInPlaceIsNotLeftEither() throws Exception {
+    void saveInPlaceIsFinishedAndItsLockIsNotLeft() throws Exception {
         runToItsEnd("in-place");
         assertThat(left("held")).containsExactly(target.resolve("held"));
-        assertThat(Pairs.in(target.resolve("held"))).containsExactly("1", "1");
+        assertThat(Pairs.in(target.resolve("held"))).containsExactly("2", "2");
         assertThat(Pairs.names(target.resolve("held"))).containsExactly(Pairs.SECOND, Pairs.FIRST);
+    }
+
+    /** The JVM deletes at its end whatever was registered for that, whoever has it by then. */
+    @Test
+    void lockOfAnotherProgramIsNotDeleted() throws Exception {
+        Path held = target.toRealPath().resolve("held");
+        Process process = start("hooked");
+        try {
+            while (!Files.readString(log()).contains(EndedWriter.READY)) {
+                assertThat(process.isAlive()).as(Files.readString(log())).isTrue();
+                Thread.sleep(5);
+            }
+            try (FolderLock lock = FolderLock.ofLeftOver(held)) {
+                assertThat(lock).isNotNull();
+                Files.createFile(target.resolve("go-on"));
+                assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+                assertThat(held.resolve(FolderLock.NAME)).exists();
+            }
+        } finally {
+            process.destroyForcibly();
+        }
+        assertThat(Pairs.in(held)).containsExactly("2", "2");
     }
 
     /** Another program may hold the folder for as long as it likes. */
@@ -79,7 +101,7 @@ class EndedProgramTest {
         Path held = target.toRealPath().resolve("held");
         AtomicFile.writeFolder(held, Pairs.of(1));
         Process process;
-        try (FolderLock lock = FolderLock.of(held)) {
+        try (FolderLock lock = FolderLock.ofLeftOver(held)) {
             assertThat(lock).isNotNull();
             process = start("waiting");
             while (Pairs.names(target).size() == 1) {

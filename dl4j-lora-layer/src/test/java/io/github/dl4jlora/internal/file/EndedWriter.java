@@ -22,7 +22,6 @@ import java.nio.file.StandardOpenOption;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.locks.LockSupport;
 import java.util.stream.IntStream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
@@ -44,6 +43,7 @@ final class EndedWriter {
             case "plain" -> plain(folder);
             case "late" -> late();
             case "in-place" -> inPlace(folder.resolve("held"));
+            case "hooked" -> hooked(folder.resolve("held"));
             case "waiting" -> AtomicFile.writeFolder(folder.resolve("held"), Pairs.of(2));
             default -> networks(folder);
         }
@@ -71,26 +71,29 @@ final class EndedWriter {
         System.exit(0);
     }
 
-    /** Ends while it writes into a folder that it cannot exchange for another. */
-    private static void inPlace(Path folder) throws IOException, InterruptedException {
-        AtomicFile.writeFolder(folder, Pairs.of(1));
-        FolderSteps withoutExchange = new FolderSteps() {
+    private static void saveInPlace(Path folder, Map<String, AtomicFile.Content> files) throws IOException {
+        new FolderSave(folder, files, false, new FolderSteps() {
             @Override
             public boolean mayExchange(Path any) {
                 return false;
             }
-        };
+        }).run();
+    }
+
+    /** Ends while it writes into a folder that it cannot exchange for another. */
+    private static void inPlace(Path folder) throws IOException, InterruptedException {
+        AtomicFile.writeFolder(folder, Pairs.of(1));
         CountDownLatch ending = new CountDownLatch(1);
         Map<String, AtomicFile.Content> files = Pairs.of(2);
+        AtomicFile.Content whole = files.get(Pairs.FIRST);
         files.put(Pairs.FIRST, out -> {
             ending.countDown();
-            while (true) {
-                LockSupport.park();
-            }
+            pause(300);
+            whole.writeTo(out);
         });
         Thread writer = new Thread(() -> {
             try {
-                new FolderSave(folder, files, false, withoutExchange).run();
+                saveInPlace(folder, files);
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
             }
@@ -99,6 +102,31 @@ final class EndedWriter {
         writer.start();
         ending.await();
         System.exit(0);
+    }
+
+    /** Saves in place while it ends, and ends only when somebody lets it. */
+    private static void hooked(Path folder) throws IOException {
+        AtomicFile.writeFolder(folder, Pairs.of(1));
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+            try {
+                saveInPlace(folder, Pairs.of(2));
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+            ready(0);
+            while (!Files.exists(folder.resolveSibling("go-on"))) {
+                pause(5);
+            }
+        }));
+        System.exit(0);
+    }
+
+    private static void pause(long millis) {
+        try {
+            Thread.sleep(millis);
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     private static void plain(Path folder) throws IOException {
