@@ -15,6 +15,7 @@ public class FrozenWeightsMissingException extends IllegalStateException {
      */
     public FrozenWeightsMissingException(@Nullable String layer, String id) {
         super("Layer \"" + (layer == null ? "(unnamed)" : layer) + "\" has no frozen weights: nothing in this JVM has the id "
-                + id + ". Call LoRA.attach(network, base) with the base network it was adapted from, or load a file that LoRA.save wrote.");
+                + id + ". Call LoRA.attach(network, base) with the base network it was adapted from, or load a file "
+                + "that LoRA.save wrote");
     }
 }
