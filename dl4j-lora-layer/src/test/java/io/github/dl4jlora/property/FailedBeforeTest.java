@@ -146,7 +146,10 @@ class FailedBeforeTest {
                         List.of(layer(Kind.BIDIRECTIONAL, Role.FROZEN, 0, Wrap.LAST_TIME_STEP)), PLAIN.at(Place.MAPPED_INT8),
                         false, Path.SAVE_AND_LOAD),
                 failed("nothing of it can lie in a file", false, Input.IMAGE, List.of(), Head.LOSS, PLAIN.at(Place.MAPPED), false,
-                        Path.CLONE));
+                        Path.CLONE),
+                failed("an adapter comes back under another engine, whose layers are quantised", false, Input.SEQUENCE,
+                        List.of(layer(Kind.CONVOLUTION_1D, Role.ADAPTED, 0)), PLAIN.by(Engine.EFFECTIVE_WEIGHTS).at(Place.INT8),
+                        false, Path.FEATURE_EXTRACTOR_ADAPTER));
     }
 
     @AfterEach

@@ -170,11 +170,11 @@ final class Trial {
         return new DataSet(many, wanted, mask, labelsMask == null ? null : mask((int) labelsMask.size(1), START_EXAMPLES));
     }
 
-    /** A network with an adapter, on values that are kept as the settings say. */
+    /** A network with an adapter, on values that are kept as the settings say: the engine decides which are quantised. */
     Model with(LoRAAdapter adapter) {
         Quantization scheme = spec.settings().place().scheme;
         return scheme == null ? Models.with(source(), adapter)
-                : Models.with(source(), adapter, LoRAConfig.builder().quantize(scheme).build());
+                : Models.with(source(), adapter, LoRAConfig.builder().quantize(scheme).engine(config().engine()).build());
     }
 
     /** One whose adapters have other values than at the start. */
