@@ -146,7 +146,18 @@ class FailedBeforeTest {
                         List.of(layer(Kind.BIDIRECTIONAL, Role.FROZEN, 0, Wrap.LAST_TIME_STEP)), PLAIN.at(Place.MAPPED_INT8),
                         false, Path.SAVE_AND_LOAD),
                 failed("nothing of it can lie in a file", false, Input.IMAGE, List.of(), Head.LOSS, PLAIN.at(Place.MAPPED), false,
-                        Path.CLONE));
+                        Path.CLONE),
+                failed("an adapter comes back under another engine, whose layers are quantised", false, Input.SEQUENCE,
+                        List.of(layer(Kind.CONVOLUTION_1D, Role.ADAPTED, 0)), PLAIN.by(Engine.EFFECTIVE_WEIGHTS).at(Place.INT8),
+                        false, Path.FEATURE_EXTRACTOR_ADAPTER),
+                Named.of("DL4J clips the score of a cross-entropy, but not its gradient", new NetworkSpec(false, Input.SEQUENCE,
+                        List.of(layer(Kind.UPSAMPLING_1D, Role.FROZEN, 0), layer(Kind.RECURRENT_ATTENTION, Role.FROZEN, 0),
+                                new LayerSpec(Kind.LOCALLY_CONNECTED_1D, Role.FROZEN, 1, Activation.RELU, List.of(), false,
+                                        Join.ALONE), layer(Kind.SIMPLE_RNN, Role.ADAPTED, 0)),
+                        Head.RNN_OUTPUT_SIGMOID, Role.ADAPTED,
+                        new Settings(Which.PLAIN, LoRAInit.ORTHOGONAL, 2, BiasTraining.NONE, false, 1.0,
+                                Scaling.ALPHA_OVER_SQRT_RANK, 3, Engine.EFFECTIVE_WEIGHTS, Place.SHARED, false),
+                        2, false, false, DataType.DOUBLE, false, true, Path.SERIALIZER, 496)));
     }
 
     @AfterEach

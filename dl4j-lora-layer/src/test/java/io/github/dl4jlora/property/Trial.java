@@ -9,7 +9,9 @@ import io.github.dl4jlora.conf.Engine;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -17,6 +19,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.lossfunctions.impl.LossBinaryXENT;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -110,6 +113,20 @@ final class Trial {
         return (trainsInFull() ? config.trainable(Role.TRAINED.pattern()) : config).build();
     }
 
+    /**
+     * The same without the bounds within which DL4J's binary cross-entropy keeps probabilities: beyond them its score is
+     * constant, but its gradient is not zero.
+     */
+    Trial unclipped() {
+        Trial other = new Trial(spec);
+        Layer head = other.original instanceof ComputationGraph graph ? graph.getOutputLayer(0)
+                : ((MultiLayerNetwork) other.original).getOutputLayer();
+        if (head.conf().getLayer() instanceof BaseOutputLayer output && output.getLossFn() instanceof LossBinaryXENT loss) {
+            loss.setClipEps(0);
+        }
+        return other;
+    }
+
     /** The stock network that an adapted one stands on: of values that were quantised, as they are given back. */
     Model base() {
         if (spec.settings().place().scheme == null) {
@@ -170,11 +187,11 @@ final class Trial {
         return new DataSet(many, wanted, mask, labelsMask == null ? null : mask((int) labelsMask.size(1), START_EXAMPLES));
     }
 
-    /** A network with an adapter, on values that are kept as the settings say. */
+    /** A network with an adapter, on values that are kept as the settings say: the engine decides which are quantised. */
     Model with(LoRAAdapter adapter) {
         Quantization scheme = spec.settings().place().scheme;
         return scheme == null ? Models.with(source(), adapter)
-                : Models.with(source(), adapter, LoRAConfig.builder().quantize(scheme).build());
+                : Models.with(source(), adapter, LoRAConfig.builder().quantize(scheme).engine(config().engine()).build());
     }
 
     /** One whose adapters have other values than at the start. */
