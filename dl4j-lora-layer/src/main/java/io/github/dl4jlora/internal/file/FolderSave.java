@@ -170,8 +170,8 @@ final class FolderSave {
     }
 
     /**
-     * Works on the folder when its turn comes. The program does not end during the work, so that no lock's file is left; it may end
-     * during the wait for others who have the lock before.
+     * Works on the folder when its turn comes. The program does not end during the work, so that no lock's file is left; it may
+     * end during the wait for others who have the lock before.
      */
     private static boolean isDoneInTurn(Path place, Temporary holder, LockedWork work) throws IOException {
         try {
