@@ -76,6 +76,7 @@ final class RequestQueue {
     @SuppressWarnings("FutureReturnValueIgnored") // Both calls return, or depend on, what is returned here.
     CompletableFuture<INDArray[]> submit(BankRequest request, @Nullable Duration timeout) {
         Pending pending = new Pending(request, maxBatch > 1 && request.examples() < maxBatch
+                && passes.canBeJoined(request.features())
                 && Arrays.stream(request.features().inputs()).allMatch(input -> input.size(0) == request.examples()));
         if (!admits(pending)) {
             metrics.refused(request.mixes().get(0));

@@ -54,6 +54,12 @@ class FailedBeforeTest {
                 DataType.DOUBLE, false, false, path, 1));
     }
 
+    private static Named<NetworkSpec> masked(String defect, Head head, int examples) {
+        List<LayerSpec> layers = List.of(layer(Kind.DENSE, Role.FROZEN, 0, Wrap.TIME_DISTRIBUTED));
+        return Named.of(defect, new NetworkSpec(false, Input.SEQUENCE, layers, head, Role.FROZEN, PLAIN, examples, true, false,
+                DataType.DOUBLE, false, false, Path.CLONE, 1));
+    }
+
     static Stream<Named<NetworkSpec>> networks() {
         return Stream.of(
                 failed("a dropout layer hands its input on", false, Input.VOLUME, List.of(layer(Kind.NO_DROPOUT, Role.FROZEN, 0)),
@@ -145,6 +151,8 @@ class FailedBeforeTest {
                 failed("DL4J writes to a bidirectional layer in a wrapper, which lies in a file", true, Input.SEQUENCE,
                         List.of(layer(Kind.BIDIRECTIONAL, Role.FROZEN, 0, Wrap.LAST_TIME_STEP)), PLAIN.at(Place.MAPPED_INT8),
                         false, Path.SAVE_AND_LOAD),
+                masked("DL4J's TimeDistributed masks one adapter's examples by another's", Head.RNN_OUTPUT, 2),
+                masked("DL4J's TimeDistributed masks one caller's examples by another's", Head.OUTPUT, 1),
                 failed("nothing of it can lie in a file", false, Input.IMAGE, List.of(), Head.LOSS, PLAIN.at(Place.MAPPED), false,
                         Path.CLONE),
                 failed("an adapter comes back under another engine, whose layers are quantised", false, Input.SEQUENCE,

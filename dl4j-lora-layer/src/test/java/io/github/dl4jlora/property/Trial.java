@@ -19,6 +19,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.lossfunctions.impl.LossBinaryXENT;
 
 import java.io.IOException;
@@ -224,6 +225,17 @@ final class Trial {
         DataType type = network.params() == null ? spec.type() : network.params().dataType();
         // Some of DL4J's layers write to their input.
         return output(network, features.dup().castTo(type), featuresMask == null ? null : featuresMask.dup().castTo(type));
+    }
+
+    /** As {@link #output(Model)}, of one example alone. */
+    INDArray output(Model network, int example) {
+        DataType type = network.params() == null ? spec.type() : network.params().dataType();
+        return output(network, only(example, features).castTo(type),
+                featuresMask == null ? null : only(example, featuresMask).castTo(type));
+    }
+
+    private static INDArray only(int example, INDArray examples) {
+        return examples.get(NDArrayIndex.interval(example, example + 1)).dup();
     }
 
     private static INDArray output(Model network, INDArray features, INDArray mask) {

@@ -15,6 +15,9 @@ import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.RnnLossLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
+import org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed;
+import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -28,7 +31,8 @@ import java.util.Objects;
 
 /**
  * Checks the shapes of masks against the inputs of a network. DL4J's layers do not: some compute with a mask that is too long or
- * too short as if nothing were wrong.
+ * too short as if nothing were wrong. Also knows where a mask acts
+ * on other examples than its own.
  *
  * <pre>
  *   input                       mask
@@ -42,11 +46,35 @@ public final class Masks {
 
     /** Where the layer above each input expects the steps; null where it does not say. */
     private final List<@Nullable RNNFormat> formats;
+    private final boolean timeDistributed;
 
     /** @param network a ComputationGraph or MultiLayerNetwork */
     public Masks(Model network) {
         this.formats = network instanceof ComputationGraph graph ? formats(graph.getConfiguration())
                 : Arrays.asList(format(((MultiLayerNetwork) network).getLayerWiseConfigurations()));
+        this.timeDistributed = network instanceof ComputationGraph graph
+                ? graph.getConfiguration().getVertices().values().stream().anyMatch(vertex ->
+                        StockLayers.unwrap(vertex) instanceof LayerVertex layer
+                                && isTimeDistributed(layer.getLayerConf().getLayer()))
+                : ((MultiLayerNetwork) network).getLayerWiseConfigurations().getConfs().stream()
+                        .anyMatch(conf -> isTimeDistributed(conf.getLayer()));
+    }
+
+    private static boolean isTimeDistributed(Layer layer) {
+        Replacement replacement = StockLayers.replacement(layer);
+        Layer stock = replacement == null ? null : replacement.toStockLayer();
+        Layer inner = StockLayers.unwrap(stock == null ? layer : stock);
+        return inner instanceof TimeDistributed
+                || inner instanceof BaseWrapperLayer wrapper && isTimeDistributed(wrapper.getUnderlying())
+                || inner instanceof Bidirectional both && isTimeDistributed(both.getFwd());
+    }
+
+    /**
+     * Whether an example's output depends on the masks of the examples beside it. In DL4J's TimeDistributed rows lie example by
+     * example, but those of the mask step by step.
+     */
+    boolean tieExamples(Features features) {
+        return timeDistributed && features.masks() != null;
     }
 
     private static @Nullable RNNFormat format(MultiLayerConfiguration network) {

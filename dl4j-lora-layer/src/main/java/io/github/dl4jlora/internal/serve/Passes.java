@@ -78,6 +78,11 @@ public final class Passes {
                 || output.size(0) % examples == 0 && orders.areOutputsByExample());
     }
 
+    /** Whether examples like these can share a pass with others and keep their outputs. */
+    public boolean canBeJoined(Features features) {
+        return !masks.tieExamples(features);
+    }
+
     private INDArray[] compute(ServedMix mix, Features features) {
         return compute(mix, new Forward(features));
     }
@@ -100,7 +105,7 @@ public final class Passes {
     private INDArray[] sortedOutputs(MixedBatch batch, Features sorted) {
         NetworkKind kind = batch.first().kind();
         Map<String, List<Route>> routes = routes(kind, batch::routes);
-        if (batch.isOfOneNetwork() && orders.mayBeByExample(routes.keySet())) {
+        if (batch.isOfOneNetwork() && canBeJoined(sorted) && orders.mayBeByExample(routes.keySet())) {
             for (boolean again = true; again; ) {
                 try {
                     return pool.compute(kind, null, routes, batch.examples(), orders::isByExample, new Forward(sorted));
@@ -113,7 +118,9 @@ public final class Passes {
     }
 
     private boolean learn(NetworkKind kind, Features features) {
-        return orders.learn(kind, features, (routes, examples, inOrder, some) ->
+        // A mask that acts on another example's rows would look like another order of rows.
+        Features apart = canBeJoined(features) ? features : new Features(features.inputs(), null);
+        return orders.learn(kind, apart, (routes, examples, inOrder, some) ->
                 pool.compute(kind, null, routes, examples, inOrder, new Forward(some)));
     }
 
