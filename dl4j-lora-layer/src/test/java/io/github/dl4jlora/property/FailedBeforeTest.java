@@ -145,6 +145,12 @@ class FailedBeforeTest {
                 failed("DL4J writes to a bidirectional layer in a wrapper, which lies in a file", true, Input.SEQUENCE,
                         List.of(layer(Kind.BIDIRECTIONAL, Role.FROZEN, 0, Wrap.LAST_TIME_STEP)), PLAIN.at(Place.MAPPED_INT8),
                         false, Path.SAVE_AND_LOAD),
+                Named.of("a plan counts the updater of a layer that DL4J froze inside a wrapper", new NetworkSpec(false,
+                        Input.SEQUENCE, List.of(layer(Kind.LSTM, Role.FROZEN, 0, Wrap.FROZEN, Wrap.MASK_ZERO)), Head.OUTPUT,
+                        Role.FROZEN, PLAIN, 1, false, false, DataType.DOUBLE, true, false, Path.CLONE, 1)),
+                Named.of("DL4J tells gradients of locked gamma and beta in closed memory", new NetworkSpec(false, Input.FLAT,
+                        List.of(layer(Kind.BATCH_NORM, Role.TRAINED, 1)), Head.OUTPUT, Role.FROZEN, PLAIN.at(Place.INT8), 2,
+                        false, true, DataType.DOUBLE, false, false, Path.CLONE, 1)),
                 failed("nothing of it can lie in a file", false, Input.IMAGE, List.of(), Head.LOSS, PLAIN.at(Place.MAPPED), false,
                         Path.CLONE));
     }
