@@ -11,11 +11,14 @@ import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.params.BatchNormalizationParamInitializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.MultiDataSet;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.Predicate;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
@@ -32,12 +35,30 @@ public final class Gradients {
     /** One training pass: every gradient by DL4J's parameter name, as summed over the batch. */
     public static Map<String, INDArray> of(Model network, MultiDataSet data) {
         pass(network, data);
-        return copyOf(network.gradient());
+        Set<String> parameters = parameters(network).keySet();
+        return copyOf(network.gradient(), name -> !isLocked(name, parameters));
+    }
+
+    /**
+     * DL4J's BatchNormalization has no gamma and beta where they are locked, and tells gradients of them all the same: in memory
+     * of a workspace that is closed after the pass.
+     */
+    private static boolean isLocked(String name, Set<String> parameters) {
+        return !parameters.contains(name) && (name.endsWith("_" + BatchNormalizationParamInitializer.GAMMA)
+                || name.endsWith("_" + BatchNormalizationParamInitializer.BETA));
     }
 
     public static Map<String, INDArray> copyOf(Gradient gradient) {
+        return copyOf(gradient, name -> true);
+    }
+
+    private static Map<String, INDArray> copyOf(Gradient gradient, Predicate<String> wanted) {
         Map<String, INDArray> copy = new LinkedHashMap<>();
-        gradient.gradientForVariable().forEach((name, value) -> copy.put(name, value.dup()));
+        gradient.gradientForVariable().forEach((name, value) -> {
+            if (wanted.test(name)) {
+                copy.put(name, value.dup());
+            }
+        });
         return copy;
     }
 

@@ -20,6 +20,9 @@ import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
+import org.deeplearning4j.nn.conf.layers.util.MaskZeroLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -36,6 +39,7 @@ import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.util.List;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -134,6 +138,30 @@ class LoRAPlanTest {
         assertThat(plan.adapted().frozen()).isEqualTo(LoRA.summary(Models.apply(base, config)).frozenBytes())
                 .isLessThan(LoRA.plan(base, LoRAConfig.builder().rank(2).build(), BATCH).adapted().frozen());
         assertThat(plan.adapted().scratch()).isPositive();
+    }
+
+    static Stream<UnaryOperator<Layer>> freezing() {
+        return Stream.of(layer -> new MaskZeroLayer(new FrozenLayer(layer), 0),
+                layer -> new MaskZeroLayer(new FrozenLayerWithBackprop(layer), 0),
+                layer -> new FrozenLayerWithBackprop(new MaskZeroLayer(layer, 0)));
+    }
+
+    /** DL4J keeps state for a layer in FrozenLayerWithBackprop, too, as the layer's own updater asks for it. */
+    @ParameterizedTest
+    @MethodSource("freezing")
+    void aLayerThatDl4jFreezesInsideAWrapperDoesNotTrain(UnaryOperator<Layer> freezing) {
+        Layer frozen = freezing.apply(new LSTM.Builder().nIn(3).nOut(4).build());
+        MultiLayerNetwork base = network(InputType.recurrent(3, 5), frozen, new RnnOutputLayer.Builder(LossFunction.MSE)
+                .nOut(3).activation(Activation.IDENTITY).build());
+        long head = 4 * 3 + 3;
+
+        LoRAPlan.Memory full = LoRA.plan(base, LoRAConfig.builder().targets("layer1").updater(new Adam()).build(), BATCH,
+                InputType.recurrent(3, 5)).full();
+
+        assertThat(full.trained()).isEqualTo(Float.BYTES * head);
+        assertThat(full.frozen()).isEqualTo(Float.BYTES * (base.numParams() - head));
+        assertThat(full.updater()).isEqualTo(Float.BYTES * 2 * head);
+        assertThat(LoRA.summary(base).trainableParams()).isEqualTo(head);
     }
 
     @Test

@@ -71,7 +71,7 @@ public final class TrainingCost {
 
     private LoRAPlan.Memory full() {
         long vector = length(from);
-        long trained = from.nodes().stream().filter(node -> !node.isFrozen()).mapToLong(Node::numParams).sum();
+        long trained = from.nodes().stream().filter(node -> !node.isFrozenAtAnyDepth()).mapToLong(Node::numParams).sum();
         long state = from.nodes().stream().filter(node -> !node.isFrozenByDl4j() && node.numParams() > 0).mapToLong(node ->
                 state(node, inFull(node))).sum();
         return memory(width * (vector - trained), trained, vector, state, steps(from, this::stockFootprint), 0);
@@ -130,7 +130,7 @@ public final class TrainingCost {
 
     /** Updaters of full training. A layer in FrozenLayerWithBackprop has updater state too, that of its own updater. */
     private Function<String, IUpdater> inFull(Node node) {
-        if (config.updater() == null || node.isFrozen()) {
+        if (config.updater() == null || node.isFrozenAtAnyDepth()) {
             return updaters(node);
         }
         return node.layer() == null ? key -> config.updater()

@@ -132,7 +132,7 @@ public final class Summaries {
             return frozen(node, StockLayers.unwrap(frozen.getOrigin()).getClass(), frozen.isStopsGradient(),
                     frozen.getOrigin().numParams(true));
         }
-        if (node.isFrozen()) {
+        if (node.isFrozenAtAnyDepth()) {
             Class<?> type = node.layer() != null ? node.unwrappedLayer().getClass() : node.unwrappedVertex().getClass();
             return frozen(node, type, node.isFrozenByDl4j(), node.numParams());
         }

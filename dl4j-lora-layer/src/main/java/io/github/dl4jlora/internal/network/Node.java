@@ -174,6 +174,14 @@ public record Node(String name, String label, @Nullable Layer layer, @Nullable G
         return isFrozenByDl4j() || layer instanceof FrozenLayerWithBackprop || isOurs() && adapted() == null;
     }
 
+    /**
+     * As {@link #isFrozen}, and also where DL4J's freezing wrapper is inside another one. Adapters of declared networks keep the
+     * values of such a layer, as if it trained.
+     */
+    public boolean isFrozenAtAnyDepth() {
+        return isFrozen() || layer != null && StockLayers.isFrozen(layer);
+    }
+
     /** Whether DL4J's own wrapper freezes it and ends backpropagation. */
     public boolean isFrozenByDl4j() {
         return layer instanceof FrozenLayer || vertex instanceof FrozenVertex;

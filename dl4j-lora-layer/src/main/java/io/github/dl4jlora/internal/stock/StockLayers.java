@@ -57,6 +57,11 @@ public final class StockLayers {
                 : layer instanceof FrozenLayerWithBackprop frozen ? frozen.getUnderlying() : null;
     }
 
+    /** Whether one of DL4J's freezing wrappers is around the layer or, at any depth, inside its other wrappers. */
+    public static boolean isFrozen(Layer layer) {
+        return insideFreezing(layer) != null || layer instanceof BaseWrapperLayer wrapper && isFrozen(wrapper.getUnderlying());
+    }
+
     /** What this library put in a layer's place, inside DL4J's own freezing wrappers; null if it put nothing there. */
     public static @Nullable Replacement replacement(Layer layer) {
         Layer inside = insideFreezing(layer);
