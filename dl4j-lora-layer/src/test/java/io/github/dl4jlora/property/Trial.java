@@ -227,7 +227,12 @@ final class Trial {
         return output(network, features.dup().castTo(type), featuresMask == null ? null : featuresMask.dup().castTo(type));
     }
 
-    /** As {@link #output(Model)}, of one example alone. */
+    /** In a batch DL4J's TimeDistributed masks an example by another's mask. */
+    boolean mixesUpMasks() {
+        return featuresMask != null && spec.layers().stream().anyMatch(layer -> layer.wraps().contains(Wrap.TIME_DISTRIBUTED));
+    }
+
+    /** As {@link #output(Model)}, of one example alone, which not all of DL4J's graphs can compute. */
     INDArray output(Model network, int example) {
         DataType type = network.params() == null ? spec.type() : network.params().dataType();
         return output(network, only(example, features).castTo(type),
