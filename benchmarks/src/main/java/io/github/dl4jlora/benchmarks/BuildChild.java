@@ -1,8 +1,8 @@
 package io.github.dl4jlora.benchmarks;
 
 /**
- * A child process: prints the median milliseconds of a {@link BuildTask}'s step, and by how many bytes the process has grown at
- * most since before its network was made; -1 where that cannot be had.
+ * A child process: prints the median milliseconds of a {@link BuildTask}'s step, and the largest growth of the process in bytes
+ * since before its network was made, -1 if it cannot be measured.
  */
 final class BuildChild {
 
@@ -11,7 +11,7 @@ final class BuildChild {
 
     public static void main(String[] args) {
         BuildTask task = BuildTask.valueOf(args[0]);
-        // Native libraries and what ND4J makes once are loaded before memory is measured.
+        // Loads native libraries and what ND4J allocates once, so that they do not count.
         BuildTask.CHAIN_NARROW.step().run();
         long before = 0;
         if (Memory.isMeasurable()) {

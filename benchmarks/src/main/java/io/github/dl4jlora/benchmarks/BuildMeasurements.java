@@ -8,7 +8,7 @@ import java.util.Map;
 
 /**
  * Training steps on this build of the library and on others, such as one without an optimisation. Builds take turns, each time in
- * a process of its own, with threads settled.
+ * a separate process, with threads settled.
  */
 final class BuildMeasurements {
 
@@ -23,7 +23,7 @@ final class BuildMeasurements {
     record Cost(double millis, double bytes) {
     }
 
-    /** @param others folders of classes that go before this build's, by name */
+    /** @param others folders of classes that come before those of this build, by name */
     static void measure(Measurements measurements, Results results, List<BuildTask> tasks, Map<String, Path> others, int rounds) {
         for (BuildTask task : tasks) {
             Map<String, List<double[]>> found = new LinkedHashMap<>();

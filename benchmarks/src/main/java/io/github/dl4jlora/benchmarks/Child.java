@@ -37,8 +37,8 @@ final class Child {
     }
 
     /**
-     * @param jvmOptions beside those of the settings, which they override
-     * @param first      folders of classes that go before this process's
+     * @param jvmOptions in addition to those of the settings, which they override
+     * @param first      folders of classes that come before those of this process
      * @return what the child printed after {@link #RESULT}
      */
     static String java(Settings settings, List<String> jvmOptions, List<Path> first, Class<?> main, String... args) {
