@@ -29,19 +29,21 @@ public record Features(INDArray[] inputs, @Nullable INDArray @Nullable [] masks)
     public Features(INDArray[] inputs, @Nullable INDArray @Nullable [] masks) {
         // Callers may use their arrays of arrays for another request before this one is computed.
         this.inputs = inputs.clone();
-        this.masks = masks == null || Arrays.stream(masks).allMatch(mask -> mask == null) ? null : masks.clone();
-        if (inputs.length == 0) {
+        @Nullable INDArray @Nullable [] own = masks == null ? null : masks.clone();
+        if (this.inputs.length == 0) {
             throw new IllegalArgumentException("There is no input");
         }
-        for (int i = 0; i < inputs.length; i++) {
-            if (inputs[i] == null || inputs[i].isEmpty() || inputs[i].rank() == 0) {
-                throw new IllegalArgumentException("Input " + i + " is " + (inputs[i] == null ? "null"
-                        : "empty or a scalar: " + Arrays.toString(inputs[i].shape())));
+        for (int i = 0; i < this.inputs.length; i++) {
+            INDArray input = this.inputs[i];
+            if (input == null || input.isEmpty() || input.rank() == 0) {
+                throw new IllegalArgumentException("Input " + i + " is " + (input == null ? "null"
+                        : "empty or a scalar: " + Arrays.toString(input.shape())));
             }
         }
-        if (masks != null) {
-            requireMasks(inputs, masks);
+        if (own != null) {
+            requireMasks(this.inputs, own);
         }
+        this.masks = own == null || Arrays.stream(own).allMatch(mask -> mask == null) ? null : own;
     }
 
     private static void requireMasks(INDArray[] inputs, @Nullable INDArray[] masks) {
