@@ -102,7 +102,7 @@ public final class Scales {
     private static Map<MatrixName, Switches> adapted(Model model) {
         Network<?> network = Networks.of(model);
         for (Node node : network.nodes()) {
-            if (node.adapted() != null && AdaptedRuntime.of(network.runtime(node.name())) == null) {
+            if (node.adapted() != null && network.adaptedRuntime(node) == null) {
                 throw new IllegalStateException("Vertex \"" + node.name() + "\" cannot be scaled: it was frozen after it was "
                         + "adapted, and DL4J's FrozenVertex hides it. Apply the adapter to the base again with LoRA.apply");
             }
@@ -119,7 +119,7 @@ public final class Scales {
     private static Map<MatrixName, Switches> switches(Network<?> network, Predicate<Node> nodes) {
         Map<MatrixName, Switches> switches = new LinkedHashMap<>();
         for (Node node : network.nodes()) {
-            AdaptedRuntime running = AdaptedRuntime.of(network.runtime(node.name()));
+            AdaptedRuntime running = network.adaptedRuntime(node);
             if (running != null && nodes.test(node)) {
                 for (AdaptedParameter parameter : Objects.requireNonNull(node.adapted()).adapted()) {
                     switches.put(MatrixName.of(node, parameter.key()), running.adapter().switches());

@@ -1,6 +1,8 @@
 package io.github.dl4jlora.internal.serve;
 
 import io.github.dl4jlora.internal.base.Replacement;
+import io.github.dl4jlora.internal.network.Networks;
+import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
@@ -15,9 +17,7 @@ import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.RnnLossLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
-import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed;
-import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -31,8 +31,7 @@ import java.util.Objects;
 
 /**
  * Checks the shapes of masks against the inputs of a network. DL4J's layers do not: some compute with a mask that is too long or
- * too short as if nothing were wrong. Also knows where a mask acts
- * on other examples than its own.
+ * too short as if nothing were wrong. Also knows whether a network lets a mask act on other examples than its own.
  *
  * <pre>
  *   input                       mask
@@ -52,21 +51,8 @@ public final class Masks {
     public Masks(Model network) {
         this.formats = network instanceof ComputationGraph graph ? formats(graph.getConfiguration())
                 : Arrays.asList(format(((MultiLayerNetwork) network).getLayerWiseConfigurations()));
-        this.timeDistributed = network instanceof ComputationGraph graph
-                ? graph.getConfiguration().getVertices().values().stream().anyMatch(vertex ->
-                        StockLayers.unwrap(vertex) instanceof LayerVertex layer
-                                && isTimeDistributed(layer.getLayerConf().getLayer()))
-                : ((MultiLayerNetwork) network).getLayerWiseConfigurations().getConfs().stream()
-                        .anyMatch(conf -> isTimeDistributed(conf.getLayer()));
-    }
-
-    private static boolean isTimeDistributed(Layer layer) {
-        Replacement replacement = StockLayers.replacement(layer);
-        Layer stock = replacement == null ? null : replacement.toStockLayer();
-        Layer inner = StockLayers.unwrap(stock == null ? layer : stock);
-        return inner instanceof TimeDistributed
-                || inner instanceof BaseWrapperLayer wrapper && isTimeDistributed(wrapper.getUnderlying())
-                || inner instanceof Bidirectional both && isTimeDistributed(both.getFwd());
+        this.timeDistributed = Networks.of(network).nodes().stream().map(Node::stockLayer)
+                .anyMatch(layer -> layer != null && StockLayers.contains(layer, TimeDistributed.class));
     }
 
     /**

@@ -73,10 +73,20 @@ public final class StockLayers {
      * two.
      */
     public static Layer innermost(Layer layer) {
+        Layer inside = inside(layer);
+        return inside == null ? layer : innermost(inside);
+    }
+
+    /** Whether a layer, or one inside its wrappers as for {@link #innermost}, is of a type. */
+    public static boolean contains(Layer layer, Class<?> type) {
+        Layer inside = inside(layer);
+        return type.isInstance(layer) || inside != null && contains(inside, type);
+    }
+
+    private static @Nullable Layer inside(Layer layer) {
         Layer inside = insideFreezing(layer);
-        return inside != null ? innermost(inside)
-                : layer instanceof BaseWrapperLayer wrapper ? innermost(wrapper.getUnderlying())
-                : layer instanceof Bidirectional both ? innermost(both.getFwd()) : layer;
+        return inside != null ? inside : layer instanceof BaseWrapperLayer wrapper ? wrapper.getUnderlying()
+                : layer instanceof Bidirectional both ? both.getFwd() : null;
     }
 
     /**
