@@ -27,14 +27,15 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
 
     private enum Phase { NEXT, REQUEST, GONE }
 
-    /** Time to send the reason. */
-    private static final long FAREWELL_NANOS = Duration.ofSeconds(1).toNanos();
+    /** Time to send the reason, and to send a request that was on its way when the service began to stop. */
+    private static final Duration FAREWELL = Duration.ofSeconds(1);
 
     private final int most;
     private final Pace pace;
     private final long idleNanos;
     private final Intake intake;
     private final Map<EndPoint, Watched> open = new ConcurrentHashMap<>();
+    private volatile boolean draining;
 
     private static final class Watched {
 
@@ -84,8 +85,19 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
         return open.size();
     }
 
+    /**
+     * To be called before the server stops. Jetty then gives a second to each idle connection that it knows, and waits for all
+     * others; a connection that opens just then would keep it waiting.
+     */
+    void drain() {
+        draining = true;
+    }
+
     @Override
     public void onOpened(Connection connection) {
+        if (draining) {
+            connection.getEndPoint().setIdleTimeout(FAREWELL.toMillis());
+        }
         if (connection instanceof HttpConnection http) {
             Watched watched = new Watched(http);
             open.put(http.getEndPoint(), watched);
@@ -149,7 +161,7 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
                 if (now - watched.since > idleNanos || watched.begun != 0 && now - watched.begun > pace.nanos(0)) {
                     leave(watched, Problem.tooSlow());
                 }
-            } else if (watched.phase.get() == Phase.GONE && now - watched.since > FAREWELL_NANOS) {
+            } else if (watched.phase.get() == Phase.GONE && now - watched.since > FAREWELL.toNanos()) {
                 watched.connection.getEndPoint().close();
             }
         }

@@ -299,6 +299,7 @@ final class Service implements AutoCloseable {
     @Override
     public void close() {
         draining = true;
+        connections.drain();
         if (listening) {
             stop();
         }
