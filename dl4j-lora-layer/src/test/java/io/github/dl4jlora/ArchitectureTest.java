@@ -183,16 +183,23 @@ class ArchitectureTest {
     void theLibraryNeedsNothingButDl4jAndWhatItBrings() {
         classes().should().onlyDependOnClassesThat().resideInAnyPackage(HOME + "..", "java..", "", "org.deeplearning4j..",
                 "org.nd4j..", "org.slf4j..", "org.bytedeco.javacpp..", "org.apache.commons..", "org.bytedeco.openblas..",
-                "com.sun.jna..", "com.sun.management..", "org.jspecify.annotations..")
+                "org.bytedeco.dnnl..", "com.sun.jna..", "com.sun.management..", "org.jspecify.annotations..")
                 .check(LIBRARY);
     }
 
     /** It comes with ND4J's backend for the CPU, and is not there with others. */
     @Test
     void onlyWhatIsBehindBlasCallsThatOfTheCpu() {
-        noClasses().that(DescribedPredicate.describe("are not behind Blas", (JavaClass type) -> !Set.of("DirectBlas", "FewRows")
-                .contains(type.getSimpleName()))).should().dependOnClassesThat().resideInAPackage("org.bytedeco.openblas..")
-                .check(LIBRARY);
+        noClasses().that(DescribedPredicate.describe("are not behind Blas",
+                        (JavaClass type) -> !Set.of("DirectBlas", "FewRows", "Lie").contains(type.getSimpleName())))
+                .should().dependOnClassesThat().resideInAPackage("org.bytedeco.openblas..").check(LIBRARY);
+    }
+
+    /** Its jars are there for some. */
+    @Test
+    void onlyOnePackageCallsOneDnn() {
+        noClasses().that().resideOutsideOfPackage(INTERNAL + ".onednn").should().dependOnClassesThat()
+                .resideInAPackage("org.bytedeco.dnnl..").check(LIBRARY);
     }
 
     /** It comes with ND4J through OSHI, is left out by some, and has no code for some platforms. */

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.machine;
 
+import io.github.dl4jlora.internal.onednn.OneDnn;
 import io.github.dl4jlora.internal.processor.AnotherJvm;
 import io.github.dl4jlora.internal.processor.MemoryBound;
 import io.github.dl4jlora.internal.processor.Processor;
@@ -24,6 +25,8 @@ final class Diagnosis {
 
     private static final String PHYSICAL = "org.bytedeco.javacpp.maxphysicalbytes";
     private static final String NEWER = "org.bytedeco:openblas:0.3.31-1.5.13";
+    private static final String ONE_DNN = "org.bytedeco:dnnl:3.11-1.5.13";
+    private static final String OPEN_CL = "org.bytedeco:opencl:3.0-1.5.13";
     private static final int[] NEWER_VERSION = {0, 3, 31};
     private static final long LITTLE = 1L << 30;
     private static final int PATIENCE_SECONDS = 15;
@@ -56,6 +59,7 @@ final class Diagnosis {
         company(floors, onOneThread);
         physicalBytes();
         kernels();
+        oneDnn();
         bounds();
     }
 
@@ -130,6 +134,21 @@ final class Diagnosis {
         int[] version = Processor.openBlasVersion().map(words -> Arrays.stream(words.split("\\.")).mapToInt(Integer::parseInt)
                 .toArray()).orElse(NEWER_VERSION);
         return Arrays.compare(version, NEWER_VERSION) < 0;
+    }
+
+    private void oneDnn() {
+        if (OneDnn.isUsed()) {
+            return;
+        }
+        double convolution = StepProbe.convolutionGflops();
+        double product = StepProbe.gflops();
+        if (convolution < product) {
+            findings.add(new Doctor.Finding(OneDnn.isPresent() ? "oneDNN is not used." : "oneDNN is not on the class path.",
+                    String.format(Locale.ROOT, "a convolution of 64 channels runs at %.0f GFLOP/s, where a product of matrices "
+                            + "runs at %.0f; dense layers were not measured", convolution, product),
+                    OneDnn.isPresent() ? "remove -D" + OneDnn.PROPERTY + "=false" : "add " + ONE_DNN + " and " + OPEN_CL
+                            + " with their natives"));
+        }
     }
 
     private void bounds() {

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.machine;
 
+import io.github.dl4jlora.internal.onednn.OneDnn;
 import io.github.dl4jlora.internal.processor.MemoryBound;
 import io.github.dl4jlora.internal.processor.Processor;
 import io.github.dl4jlora.internal.processor.ThreadConflict;
@@ -89,6 +90,8 @@ public final class Doctor {
                 + " for this process (availableProcessors: " + allowed + ")");
         lines.put("BLAS", "OpenBLAS " + version + ", kernels " + kernel + " (" + ofKernel + ")"
                 + (forced == null ? "" : ", " + Diagnosis.CORE_TYPE + "=" + forced));
+        lines.put("oneDNN", OneDnn.description());
+        values.put("oneDnn", OneDnn.isUsed() ? OneDnn.description() : null);
         values.put("backend", "CPU");
         values.put("processor", processor.name());
         values.put("vectors", processor.vectors().toString());

@@ -23,6 +23,11 @@ record NetworkSpec(boolean graph, Input input, List<LayerSpec> layers, Head head
         return settings.loraDropout() || Stock.used(this).stream().anyMatch(layer -> layer.dropOut() || layer.kind().isRandom());
     }
 
+    /** By the seed, so that a network that failed is computed by the same library again. */
+    Library library() {
+        return Library.values()[(int) Math.floorMod(seed, (long) Library.values().length)];
+    }
+
     boolean hasBatchNorm() {
         return Stock.used(this).stream().anyMatch(layer -> layer.kind().isBatchNorm());
     }

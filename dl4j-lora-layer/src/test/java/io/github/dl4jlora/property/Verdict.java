@@ -43,6 +43,7 @@ record Verdict(Outcome outcome, Throwable problem, String kind) {
 
     static Verdict of(Law law, NetworkSpec spec) {
         note(law, spec);
+        spec.library().compute();
         try {
             NotApplicable.unless(law == Law.FRESH_IS_BASE || spec.type().width() > 2, "16 bits say too little");
             Trial trial = new Trial(spec);
@@ -67,6 +68,7 @@ record Verdict(Outcome outcome, Throwable problem, String kind) {
         } catch (StockFails e) {
             return new Verdict(Outcome.STOCK_FAILS, e, e.getMessage() + (e.getCause() == null ? "" : ": " + kind(e.getCause())));
         } finally {
+            Library.computeAsUsual();
             leaveWorkspaces();
         }
     }

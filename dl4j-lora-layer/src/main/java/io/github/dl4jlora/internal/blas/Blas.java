@@ -19,12 +19,19 @@ public final class Blas {
     private static final boolean HAS_DIRECT = NativeLibraries.has("org.bytedeco.openblas.global.openblas_nolapack")
             && Nd4j.getBackend().getEnvironment().isCPU();
 
+    private static volatile boolean direct = HAS_DIRECT;
+
     private Blas() {
     }
 
-    /** Whether the CPU's BLAS can be called. */
+    /** Whether the CPU's BLAS is called without ND4J. */
     public static boolean isDirect() {
-        return HAS_DIRECT;
+        return direct;
+    }
+
+    /** Whether to call the CPU's BLAS without ND4J from now on, if that can be; for tests. */
+    public static void use(boolean directly) {
+        direct = directly && HAS_DIRECT;
     }
 
     /**
@@ -35,7 +42,7 @@ public final class Blas {
      */
     public static INDArray gemm(INDArray a, INDArray b, INDArray c, boolean transposeA, boolean transposeB, double alpha,
             double beta) {
-        if (HAS_DIRECT && DirectBlas.gemm(a, b, c, transposeA, transposeB, alpha, beta)) {
+        if (direct && DirectBlas.gemm(a, b, c, transposeA, transposeB, alpha, beta)) {
             return c;
         }
         if (c.elementWiseStride() != 1 && c.rank() == 2) {
@@ -52,7 +59,7 @@ public final class Blas {
      * @return whether that could be done; if not, nothing has been written
      */
     public static boolean addLowRank(INDArray x, INDArray z, List<Route> routes) {
-        return HAS_DIRECT && DirectBlas.addLowRank(x, z, routes);
+        return direct && DirectBlas.addLowRank(x, z, routes);
     }
 
     /**
@@ -62,7 +69,7 @@ public final class Blas {
      * @param factors at least one for each row
      */
     public static void scaleRows(INDArray matrix, float[] factors) {
-        if (HAS_DIRECT) {
+        if (direct) {
             DirectBlas.scaleRows(matrix, factors);
         } else {
             float[] own = Arrays.copyOf(factors, (int) matrix.size(0));
@@ -76,7 +83,7 @@ public final class Blas {
      * @return the matrix
      */
     public static INDArray addRow(INDArray matrix, INDArray row) {
-        if (HAS_DIRECT && DirectBlas.addRow(matrix, row)) {
+        if (direct && DirectBlas.addRow(matrix, row)) {
             return matrix;
         }
         return matrix.addiRowVector(row);
@@ -89,7 +96,7 @@ public final class Blas {
      * @return the matrix as it is if it cannot be copied here
      */
     public static INDArray inOrder(INDArray matrix, char order, LayerWorkspaceMgr workspaces) {
-        if (!HAS_DIRECT || matrix.ordering() == order || !DirectBlas.canTranspose(matrix)) {
+        if (!direct || matrix.ordering() == order || !DirectBlas.canTranspose(matrix)) {
             return matrix;
         }
         INDArray copy = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, matrix.dataType(), matrix.shape(), order);

@@ -64,39 +64,6 @@ public final class DirectBlas {
         }
     }
 
-    /**
-     * How a matrix lies in memory.
-     *
-     * @param leading  distance from one column to the next, or from one row to the next; 0 if it lies in neither way
-     * @param byColumn whether columns are without gaps; otherwise rows are
-     */
-    private record Lie(int leading, boolean byColumn) {
-
-        static final Lie NEITHER = new Lie(0, false);
-
-        static Lie of(INDArray m) {
-            long rows = m.size(0);
-            long columns = m.size(1);
-            long down = m.stride(0);
-            long right = m.stride(1);
-            boolean byColumn = (rows == 1 || down == 1) && (columns == 1 || right >= rows);
-            if (byColumn) {
-                return of(columns == 1 ? rows : right, true);
-            }
-            boolean byRow = (columns == 1 || right == 1) && (rows == 1 || down >= columns);
-            return byRow ? of(rows == 1 ? columns : down, false) : NEITHER;
-        }
-
-        private static Lie of(long leading, boolean byColumn) {
-            return leading > Integer.MAX_VALUE ? NEITHER : new Lie((int) leading, byColumn);
-        }
-
-        /** BLAS's flag for this matrix, transposed or not, in a call where everything is column-major. */
-        int flag(boolean transposed) {
-            return transposed == byColumn ? CblasTrans : CblasNoTrans;
-        }
-    }
-
     private static boolean isOfType(DataType type, INDArray... matrices) {
         if (type != DataType.FLOAT && type != DataType.DOUBLE) {
             return false;
@@ -121,11 +88,11 @@ public final class DirectBlas {
         Lie lieA = Lie.of(a);
         Lie lieB = Lie.of(b);
         Lie lieC = Lie.of(c);
-        if (lieA.leading == 0 || lieB.leading == 0 || lieC.leading == 0 || k != b.size(transposeB ? 1 : 0) || m != c.size(0)
+        if (lieA.leading() == 0 || lieB.leading() == 0 || lieC.leading() == 0 || k != b.size(transposeB ? 1 : 0) || m != c.size(0)
                 || n != c.size(1)) {
             return false;
         }
-        if (lieC.byColumn) {
+        if (lieC.byColumn()) {
             gemm(lieA.flag(transposeA), lieB.flag(transposeB), m, n, k, alpha, a, lieA, b, lieB, beta, c, lieC);
         } else {
             // A c that lies by rows is a cᵀ that lies by columns: cᵀ = op(b)ᵀ · op(a)ᵀ.
@@ -143,11 +110,11 @@ public final class DirectBlas {
         Pointer pb = b.data().addressPointer();
         Pointer pc = c.data().addressPointer();
         if (c.dataType() == DataType.FLOAT) {
-            gemm(first, second, (int) m, (int) n, (int) k, (float) alpha, (FloatPointer) pa, lieA.leading,
-                    (FloatPointer) pb, lieB.leading, (float) beta, (FloatPointer) pc, lieC.leading);
+            gemm(first, second, (int) m, (int) n, (int) k, (float) alpha, (FloatPointer) pa, lieA.leading(),
+                    (FloatPointer) pb, lieB.leading(), (float) beta, (FloatPointer) pc, lieC.leading());
         } else {
-            cblas_dgemm(CblasColMajor, first, second, (int) m, (int) n, (int) k, alpha, (DoublePointer) pa, lieA.leading,
-                    (DoublePointer) pb, lieB.leading, beta, (DoublePointer) pc, lieC.leading);
+            cblas_dgemm(CblasColMajor, first, second, (int) m, (int) n, (int) k, alpha, (DoublePointer) pa, lieA.leading(),
+                    (DoublePointer) pb, lieB.leading(), beta, (DoublePointer) pc, lieC.leading());
         }
     }
 
@@ -184,7 +151,7 @@ public final class DirectBlas {
         }
         Lie lieX = Lie.of(x);
         Lie lieZ = Lie.of(z);
-        if (lieX.leading == 0 || lieZ.leading == 0 || x.size(0) != z.size(0)) {
+        if (lieX.leading() == 0 || lieZ.leading() == 0 || x.size(0) != z.size(0)) {
             return false;
         }
         for (Route route : routes) {
@@ -224,11 +191,11 @@ public final class DirectBlas {
             FloatPointer z, Lie lieZ) {
         FloatPointer a = slim.columnsOfA();
         FloatPointer b = slim.rowsOfB();
-        gemm(lieX.flag(false), CblasNoTrans, m, slim.rank(), slim.nIn(), 1, x, lieX.leading, a, slim.nIn(), 0, down, m);
-        if (lieZ.byColumn) {
-            gemm(CblasNoTrans, CblasTrans, m, slim.nOut(), slim.rank(), factor, down, m, b, slim.nOut(), 1, z, lieZ.leading);
+        gemm(lieX.flag(false), CblasNoTrans, m, slim.rank(), slim.nIn(), 1, x, lieX.leading(), a, slim.nIn(), 0, down, m);
+        if (lieZ.byColumn()) {
+            gemm(CblasNoTrans, CblasTrans, m, slim.nOut(), slim.rank(), factor, down, m, b, slim.nOut(), 1, z, lieZ.leading());
         } else {
-            gemm(CblasNoTrans, CblasTrans, slim.nOut(), m, slim.rank(), factor, b, slim.nOut(), down, m, 1, z, lieZ.leading);
+            gemm(CblasNoTrans, CblasTrans, slim.nOut(), m, slim.rank(), factor, b, slim.nOut(), down, m, 1, z, lieZ.leading());
         }
     }
 
@@ -263,22 +230,22 @@ public final class DirectBlas {
             return false;
         }
         Lie lie = Lie.of(matrix);
-        if (lie.leading == 0) {
+        if (lie.leading() == 0) {
             return false;
         }
         int rows = (int) matrix.size(0);
         int columns = (int) matrix.size(1);
         Ones one = Ones.of(rows);
-        boolean down = lie.byColumn;
+        boolean down = lie.byColumn();
         Pointer to = matrix.data().addressPointer();
         if (matrix.dataType() == DataType.FLOAT) {
             FloatPointer values = (FloatPointer) row.data().addressPointer();
             cblas_sger(CblasColMajor, down ? rows : columns, down ? columns : rows, 1, down ? one.floats : values, 1,
-                    down ? values : one.floats, 1, (FloatPointer) to, lie.leading);
+                    down ? values : one.floats, 1, (FloatPointer) to, lie.leading());
         } else {
             DoublePointer values = (DoublePointer) row.data().addressPointer();
             cblas_dger(CblasColMajor, down ? rows : columns, down ? columns : rows, 1, down ? one.doubles : values, 1,
-                    down ? values : one.doubles, 1, (DoublePointer) to, lie.leading);
+                    down ? values : one.doubles, 1, (DoublePointer) to, lie.leading());
         }
         Reference.reachabilityFence(matrix);
         Reference.reachabilityFence(row);

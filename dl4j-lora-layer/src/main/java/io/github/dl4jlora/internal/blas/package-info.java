@@ -3,7 +3,7 @@
  *
  * <pre>
  *   Blas                        the one seam behind which the CPU's BLAS is called without an operation of ND4J around it
- *     |- DirectBlas               the calls themselves; every other case is ND4J's
+ *     |- DirectBlas --- Lie       the calls themselves, for matrices that lie as BLAS can read them; all others are ND4J's
  *     |    |- FewRows               few rows with a large matrix, without packing that
  *     |    `- SlimRows              low-rank products of single rows
  *     `- Route --- SlimFactors    what stands in for a layer's own adapter, for some rows of its input; A and B of it

@@ -3,8 +3,8 @@ package io.github.dl4jlora.internal.engine;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.engine.KeptPass.Kept;
 import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
+import io.github.dl4jlora.internal.kernel.FrozenConvolution;
 import io.github.dl4jlora.internal.kernel.MaskedSteps;
-import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
 import io.github.dl4jlora.internal.kernel.Windows;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
@@ -26,7 +26,7 @@ import java.util.Objects;
 import java.util.stream.IntStream;
 
 /**
- * Runs an adapted convolution of one, two or three dimensions as an {@link UnfoldedConvolution}.
+ * Runs an adapted convolution of one, two or three dimensions as a {@link FrozenConvolution}.
  *
  * <p>Inside, channels come first. DL4J's one-dimensional layer gives its weights the shape {@code [nOut, nIn, kernel, 1]}, but
  * reads their values as {@code [kernel, nIn, nOut]}. So A's rows are in the order of these values there, and are reordered for
@@ -106,7 +106,7 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
         INDArray u = keep ? workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
                 windows.outputShape(x.size(0), adapted().rank(), x.rank()), 'c') : null;
         kept().put(Kept.U, u);
-        new UnfoldedConvolution(windows, kernelWeights()).forward(x, pathInput, paths, z, u, workspaces);
+        FrozenConvolution.of(windows, kernelWeights(), x.size(0)).forward(x, pathInput, paths, z, u, workspaces);
         outputs().scale(z, training, workspaces);
         INDArray bias = bias(training, workspaces);
         if (bias != null) {
@@ -132,8 +132,8 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
         INDArray target = layout().isSequence() ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType,
                 gradientA.shape(), 'f')
                 : gradientA;
-        new UnfoldedConvolution(Windows.of(stockConf(), x), kernelWeights()).backward(x, path, kept().get(Kept.U), dz, target,
-                gradientB, dx, share, workspaces);
+        FrozenConvolution.of(Windows.of(stockConf(), x), kernelWeights(), x.size(0)).backward(x, path, kept().get(Kept.U), dz,
+                target, gradientB, dx, share, workspaces);
         if (layout().isSequence()) {
             stepsFirst(gradientA).assign(target.reshape('f', kernelSteps(), stockConf().getNIn(), target.size(1)));
         }

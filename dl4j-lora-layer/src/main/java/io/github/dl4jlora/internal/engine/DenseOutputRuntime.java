@@ -57,7 +57,7 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
      * The labels' order, even if BLAS is faster with the other: if orders differ, a loss costs several times as much per value.
      */
     @Override
-    char resultOrder(long rows, long columns) {
+    char resultOrder(long rows) {
         return 'c';
     }
 

@@ -78,8 +78,8 @@ public class DenseRuntime extends KernelRuntime implements Host {
     }
 
     /** The order of x·W in memory. */
-    char resultOrder(long rows, long columns) {
-        return DenseArithmetic.resultOrder(rows, columns);
+    char resultOrder(long rows) {
+        return matrix().resultOrder(rows, false);
     }
 
     @Override
@@ -87,7 +87,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
         FrozenMatrix w = matrix();
         INDArray x = DenseArithmetic.checkedInput(input, w, dataType, layerId());
         long[] shape = {x.size(0), w.columns()};
-        INDArray result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, shape, resultOrder(shape[0], shape[1]));
+        INDArray result = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, shape, resultOrder(shape[0]));
         w.times(x, result);
         subtractStart(x, result, false, workspaces);
         path().forward(x, result, training, workspaces);
@@ -170,7 +170,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
         INDArray dx = null;
         if (inputGradients) {
             dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dz.dataType(), x.shape(),
-                    DenseArithmetic.resultOrder(x.size(0), x.size(1)));
+                    matrix().resultOrder(x.size(0), true));
             matrix().timesTransposed(dz, dx);
             subtractStart(dz, dx, true, workspaces);
         }

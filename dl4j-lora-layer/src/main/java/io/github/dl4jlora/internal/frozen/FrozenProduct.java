@@ -3,9 +3,9 @@ package io.github.dl4jlora.internal.frozen;
 import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.EmbeddingLayout;
+import io.github.dl4jlora.internal.kernel.FrozenConvolution;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.PassingOutput;
-import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
 import io.github.dl4jlora.internal.kernel.Windows;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
@@ -155,7 +155,7 @@ abstract sealed class FrozenProduct {
             INDArray x = input.castTo(type());
             long[] shape = {x.size(0), w().columns()};
             INDArray z = PassingOutput.create(place, true, workspaces, type(), shape,
-                    DenseArithmetic.resultOrder(shape[0], shape[1]));
+                    w().resultOrder(shape[0], false));
             w().times(x, z);
             if (bias() != null) {
                 DenseArithmetic.addBias(z, bias());
@@ -167,7 +167,7 @@ abstract sealed class FrozenProduct {
         INDArray backward(INDArray dz, INDArray input, LayerWorkspaceMgr workspaces) {
             long[] shape = {dz.size(0), w().rows()};
             INDArray dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, type(), shape,
-                    DenseArithmetic.resultOrder(shape[0], shape[1]));
+                    w().resultOrder(shape[0], true));
             w().timesTransposed(dz, dx);
             return dx;
         }
@@ -210,7 +210,7 @@ abstract sealed class FrozenProduct {
             long nOut = layout.conf().getNOut();
             INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, type(),
                     windows.outputShape(x.size(0), nOut, x.rank()), 'c');
-            new UnfoldedConvolution(windows, matrix()).forward(x, z, workspaces);
+            FrozenConvolution.of(windows, matrix(), x.size(0)).forward(x, z, workspaces);
             if (bias() != null) {
                 Broadcast.add(z, bias().reshape(nOut), z, 1);
             }
@@ -222,7 +222,7 @@ abstract sealed class FrozenProduct {
             INDArray dz = layout.channelsFirst(delta, ArrayType.BP_WORKING_MEM, workspaces);
             long[] shape = layout.channelsFirstShape(input);
             INDArray dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, type(), shape, 'c');
-            new UnfoldedConvolution(Windows.of(layout.conf(), dx), matrix()).backward(dz, dx, workspaces);
+            FrozenConvolution.of(Windows.of(layout.conf(), dx), matrix(), dx.size(0)).backward(dz, dx, workspaces);
             return layout.asInLayer(dx);
         }
 

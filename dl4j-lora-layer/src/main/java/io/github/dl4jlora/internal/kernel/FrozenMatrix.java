@@ -30,6 +30,16 @@ public interface FrozenMatrix {
     void timesTransposed(INDArray dz, INDArray dx);
 
     /**
+     * The order in memory of a result that is computed fastest.
+     *
+     * @param m          its rows
+     * @param transposed whether it is that of {@link #timesTransposed}, otherwise that of {@link #times}
+     */
+    default char resultOrder(long m, boolean transposed) {
+        return DenseArithmetic.resultOrder(m, transposed ? rows() : columns());
+    }
+
+    /**
      * Looks up rows of W.
      *
      * @param words indexes of rows, in range

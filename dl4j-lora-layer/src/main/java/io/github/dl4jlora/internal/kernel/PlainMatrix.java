@@ -1,6 +1,8 @@
 package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.internal.blas.Blas;
+import io.github.dl4jlora.internal.onednn.Products;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -22,13 +24,23 @@ public record PlainMatrix(INDArray w) implements FrozenMatrix {
     }
 
     @Override
+    public char resultOrder(long m, boolean transposed) {
+        return w.dataType() == DataType.FLOAT && Products.gains(m, rows(), columns()) ? 'c'
+                : FrozenMatrix.super.resultOrder(m, transposed);
+    }
+
+    @Override
     public void times(INDArray x, INDArray z) {
-        Blas.gemm(x, w, z, false, false, 1, 0);
+        if (!Products.multiply(x, w, false, z)) {
+            Blas.gemm(x, w, z, false, false, 1, 0);
+        }
     }
 
     @Override
     public void timesTransposed(INDArray dz, INDArray dx) {
-        Blas.gemm(dz, w, dx, false, true, 1, 0);
+        if (!Products.multiply(dz, w, true, dx)) {
+            Blas.gemm(dz, w, dx, false, true, 1, 0);
+        }
     }
 
     @Override

@@ -13,25 +13,12 @@ import java.util.List;
 import java.util.Objects;
 
 /**
- * A frozen convolution and a low-rank one beside it, as matrix products over the windows of the input, example by example:
- *
- * <pre>
- * forward    u = x·A         z = x·W + s·u·B
- * backward   v = dz·Bᵀ       dB = Σ s·uᵀ·dz      dA = Σ s·xᵀ·v      dx = dz·Wᵀ + s·v·Aᵀ
- *
- * x     windows of one example   [positions, nIn·kernel]
- * W     frozen weights           [nIn·kernel, nOut]        DL4J's [nOut, nIn, kernel…], read as a matrix
- * A                              [nIn·kernel, rank]        PyTorch's [rank, nIn, kernel…]
- * B                              [rank, nOut]              PyTorch's [nOut, rank, 1…]
- * u, v                           [positions, rank]
- * </pre>
- *
- * All are column-major, which makes a 'c' array {@code [channels, height, width]} of each {@code [positions, channels]}.
- * The windows of a convolution are many times its input, so only a few examples' windows are in memory at a time. They are made
- * once for both convolutions, and again in the backward pass. Where nothing has to be kept, one product with W + s·A·B serves
- * for both.
+ * A frozen convolution and a low-rank one beside it, as matrix products over the windows of the input, example by example. The
+ * windows of a convolution are many times its input, so only a few examples' windows are in memory at a time. They are made once
+ * for both convolutions, and again in the backward pass. Where nothing has to be kept, one product with W + s·A·B serves for
+ * both. The input may have any strides.
  */
-public final class UnfoldedConvolution {
+public final class UnfoldedConvolution implements FrozenConvolution {
 
     /** Windows in memory at a time, in bytes: enough to keep calls few, few enough to stay near the processor. */
     private static final long CHUNK_BYTES = 4 << 20;
@@ -40,7 +27,7 @@ public final class UnfoldedConvolution {
     private final INDArray w;
     private final long chunkBytes;
 
-    public UnfoldedConvolution(Windows windows, INDArray w) {
+    UnfoldedConvolution(Windows windows, INDArray w) {
         this(windows, w, CHUNK_BYTES);
     }
 
@@ -51,19 +38,13 @@ public final class UnfoldedConvolution {
         this.chunkBytes = chunkBytes;
     }
 
-    /**
-     * @param x       channels first, any strides
-     * @param dropped input of the low-rank convolution; x itself without dropout
-     * @param routes  low-rank convolutions, each for some examples
-     * @param z       {@code [minibatch, nOut, …]}, 'c' order, overwritten
-     * @param u       {@code [minibatch, rank, …]}, 'c' order, overwritten; null if nobody needs it
-     */
+    @Override
     public void forward(INDArray x, INDArray dropped, List<Route> routes, INDArray z, @Nullable INDArray u,
                         LayerWorkspaceMgr workspaces) {
         INDArray chunk = chunk(x, ArrayType.FF_WORKING_MEM, workspaces);
         INDArray[] columns = matrices(chunk);
         if (u == null && dropped == x && isWorthMerging(routes, x.size(0))) {
-            forward(x, merged(routes.get(0), workspaces), z, chunk, columns);
+            forward(x, merged(routes.get(0), ArrayType.FF_WORKING_MEM, workspaces), z, chunk, columns);
             return;
         }
         INDArray scratch = u != null ? null : workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, z.dataType(),
@@ -88,13 +69,14 @@ public final class UnfoldedConvolution {
     }
 
     /** Whether computing W + s·A·B once is less work than the low-rank convolution at every position. */
-    private boolean isWorthMerging(List<Route> routes, long examples) {
+    boolean isWorthMerging(List<Route> routes, long examples) {
         return routes.size() == 1 && routes.get(0).from() == 0 && routes.get(0).to() >= examples
                 && examples * windows.positions() >= w.size(1);
     }
 
-    private INDArray merged(Route route, LayerWorkspaceMgr workspaces) {
-        INDArray merged = workspaces.dup(ArrayType.FF_WORKING_MEM, w, 'f');
+    /** W + s·A·B, by column. */
+    INDArray merged(Route route, ArrayType place, LayerWorkspaceMgr workspaces) {
+        INDArray merged = workspaces.dup(place, w, 'f');
         return Blas.gemm(route.a(), route.b(), merged, false, false, route.factor(), 1);
     }
 
@@ -109,16 +91,7 @@ public final class UnfoldedConvolution {
         }
     }
 
-    /**
-     * @param dropped   input of the low-rank convolution in the forward pass
-     * @param route     the low-rank convolution
-     * @param u         as the forward pass wrote it
-     * @param dz        {@code [minibatch, nOut, …]}, 'c' order
-     * @param gradientA written to
-     * @param gradientB written to
-     * @param dx        shape of x, 'c' order, overwritten; null if nobody needs it
-     * @param dropDx    gets the low-rank convolution's share of dx; dx itself without dropout
-     */
+    @Override
     public void backward(INDArray dropped, Route route, INDArray u, INDArray dz, INDArray gradientA, INDArray gradientB,
                          @Nullable INDArray dx, @Nullable INDArray dropDx, LayerWorkspaceMgr workspaces) {
         INDArray a = route.a();
@@ -159,12 +132,7 @@ public final class UnfoldedConvolution {
         }
     }
 
-    /**
-     * The frozen convolution alone.
-     *
-     * @param x channels first, any strides
-     * @param z {@code [minibatch, nOut, …]}, 'c' order, overwritten
-     */
+    @Override
     public void forward(INDArray x, INDArray z, LayerWorkspaceMgr workspaces) {
         INDArray chunk = chunk(x, ArrayType.FF_WORKING_MEM, workspaces);
         forward(x, w, z, chunk, matrices(chunk));
@@ -180,12 +148,7 @@ public final class UnfoldedConvolution {
         }
     }
 
-    /**
-     * The backward pass of the frozen convolution alone; dW is not formed.
-     *
-     * @param dz {@code [minibatch, nOut, …]}, 'c' order
-     * @param dx shape of x, 'c' order, overwritten
-     */
+    @Override
     public void backward(INDArray dz, INDArray dx, LayerWorkspaceMgr workspaces) {
         INDArray chunk = chunk(dx, ArrayType.BP_WORKING_MEM, workspaces);
         INDArray[] columns = matrices(chunk);
@@ -236,7 +199,7 @@ public final class UnfoldedConvolution {
     }
 
     /** One example as a column-major matrix {@code [positions, channels]}; a view. */
-    private INDArray matrix(INDArray array, long example) {
+    INDArray matrix(INDArray array, long example) {
         return matrix(array, array.size(1), example);
     }
 

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.kernel;
 
+import io.github.dl4jlora.internal.onednn.ConvolutionShape;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
@@ -101,6 +102,22 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
                 conf.getDilation()) : conf.getPadding();
         return new Windows(new int[] {(int) input.size(1), size[0], size[1], size[2]}, out, conf.getKernelSize(),
                 conf.getStride(), padding, conf.getDilation(), same);
+    }
+
+    /** Whether the first window begins where the input does, or before. */
+    boolean skipsNothing() {
+        return Arrays.stream(padding).allMatch(p -> p >= 0);
+    }
+
+    /** The same in oneDNN's terms: without the depth of what has none. */
+    ConvolutionShape shape(long minibatch, long nOut) {
+        int first = in[DEPTH] == 1 && kernel[0] == 1 && out[0] == 1 ? 1 : 0;
+        return new ConvolutionShape(minibatch, in[CHANNELS], nOut, longs(in, first + 1), longs(out, first), longs(kernel, first),
+                longs(stride, first), longs(padding, first), longs(dilation, first));
+    }
+
+    private static long[] longs(int[] numbers, int from) {
+        return Arrays.stream(numbers, from, numbers.length).asLongStream().toArray();
     }
 
     /** Numbers in one window. */

@@ -2,7 +2,9 @@
  * The arithmetic of this library's layers, adapted or frozen. Public classes here are no API and may change without notice.
  *
  * <pre>
- *   UnfoldedConvolution --- Windows            a convolution as matrix products, forward and backward
+ *   FrozenConvolution                          a convolution with frozen weights, forward and backward, and a low-rank one:
+ *     |- DirectConvolution                       by oneDNN
+ *     `- UnfoldedConvolution --- Windows         as matrix products
  *   ConvolutionLayout  EmbeddingLayout         how a stock layer has its numbers: channels, words, weights, masks
  *   DenseArithmetic --- Rectifier              order of results, biases, activations and their gradients
  *   FrozenMatrix                               what is asked of frozen weights, however they are stored:

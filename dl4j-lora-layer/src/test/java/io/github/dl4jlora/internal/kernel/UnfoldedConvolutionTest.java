@@ -2,6 +2,8 @@ package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.onednn.Convolutions;
+import io.github.dl4jlora.internal.onednn.OneDnn;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
@@ -17,10 +19,13 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 /** A convolution with W and a low-rank one beside it is DL4J's convolution with W + s·A·B, whatever its geometry. */
@@ -66,6 +71,70 @@ class UnfoldedConvolutionTest {
         return arguments(new Convolution3D.Builder(kernel, kernel, kernel).stride(stride, stride, stride)
                 .padding(padding, padding, padding).dilation(dilation, dilation, dilation).convolutionMode(mode),
                 new long[] {5, IN, 5, 6, 4});
+    }
+
+    /** FLOAT, with any number of examples; negative padding, and what oneDNN has no fast code for, is left to windows. */
+    @ParameterizedTest
+    @MethodSource("geometries")
+    void oneDnnComputesTheSameConvolution(ConvolutionLayer.BaseConvBuilder<?> builder, long[] inputShape) {
+        assumeTrue(OneDnn.isPresent(), "oneDNN is not on the class path");
+        ConvolutionLayer conf = builder.nIn(IN).nOut(OUT).hasBias(false).build();
+        INDArray x = Networks.random(DataType.FLOAT, 4, inputShape);
+        Windows windows = Windows.of(conf, x);
+        INDArray w = Networks.random(DataType.FLOAT, 5, windows.size(), OUT).dup('f');
+        Route route = new Route(0, Long.MAX_VALUE, Networks.random(DataType.FLOAT, 2, windows.size(), RANK).dup('f'),
+                Networks.random(DataType.FLOAT, 3, RANK, OUT).dup('f'), FACTOR);
+        INDArray dropped = Networks.random(DataType.FLOAT, 6, inputShape);
+        OneDnn.use(OneDnn.Use.ALWAYS);
+        try {
+            FrozenConvolution direct = FrozenConvolution.of(windows, w, x.size(0));
+            assertThat(direct).isInstanceOf(windows.skipsNothing() ? DirectConvolution.class : UnfoldedConvolution.class);
+            INDArray z = Nd4j.create(DataType.FLOAT, windows.outputShape(x.size(0), OUT, x.rank()), 'c');
+            assertThat(!windows.skipsNothing() || Convolutions.forward(windows.shape(x.size(0), OUT), x, w, z)).isTrue();
+            UnfoldedConvolution unfolded = new UnfoldedConvolution(windows, w);
+
+            for (INDArray path : List.of(x, dropped)) {
+                assertThat(results(direct, windows, x, path, route)).zipSatisfy(results(unfolded, windows, x, path, route),
+                        (actual, expected) -> assertThat(Networks.difference(actual, expected))
+                                .isLessThan(2e-6 * expected.norm2Number().doubleValue()));
+            }
+        } finally {
+            OneDnn.use(OneDnn.Use.WHERE_IT_GAINS);
+        }
+    }
+
+    /** All that a convolution computes, forward and backward, alone and beside a low-rank one. */
+    private static List<INDArray> results(FrozenConvolution convolution, Windows windows, INDArray x, INDArray dropped,
+                                          Route route) {
+        List<INDArray> results = new ArrayList<>();
+        long[] shapeZ = windows.outputShape(x.size(0), OUT, x.rank());
+        for (boolean keeps : new boolean[] {true, false}) {
+            INDArray z = Nd4j.valueArrayOf(shapeZ, Float.NaN);
+            INDArray u = keeps ? Nd4j.valueArrayOf(windows.outputShape(x.size(0), RANK, x.rank()), Float.NaN) : null;
+            convolution.forward(x, dropped, List.of(route), z, u, NO_WORKSPACES);
+            results.add(z);
+            if (u != null) {
+                results.add(u);
+                INDArray dz = Networks.random(DataType.FLOAT, 7, shapeZ);
+                for (boolean needed : new boolean[] {true, false}) {
+                    INDArray gradientA = Nd4j.valueArrayOf(route.a().shape(), Float.NaN).dup('f');
+                    INDArray gradientB = Nd4j.valueArrayOf(route.b().shape(), Float.NaN).dup('f');
+                    INDArray dx = needed ? Nd4j.valueArrayOf(x.shape(), Float.NaN) : null;
+                    INDArray dropDx = dx == null || dropped == x ? dx : Nd4j.valueArrayOf(x.shape(), Float.NaN);
+                    convolution.backward(dropped, route, u, dz, gradientA, gradientB, dx, dropDx, NO_WORKSPACES);
+                    results.addAll(Stream.of(gradientA, gradientB, dx, dropDx).filter(Objects::nonNull).toList());
+                }
+                INDArray dx = Nd4j.valueArrayOf(x.shape(), Float.NaN);
+                convolution.backward(dz, dx, NO_WORKSPACES);
+                results.add(dx);
+            }
+        }
+        INDArray routed = Nd4j.valueArrayOf(shapeZ, Float.NaN);
+        convolution.forward(x, dropped, List.of(route.over(0, 2), route.over(3, 9)), routed, null, NO_WORKSPACES);
+        INDArray alone = Nd4j.valueArrayOf(shapeZ, Float.NaN);
+        convolution.forward(x, alone, NO_WORKSPACES);
+        results.addAll(List.of(routed, alone));
+        return results;
     }
 
     @ParameterizedTest

@@ -1,0 +1,39 @@
+package io.github.dl4jlora.internal.blas;
+
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import static org.bytedeco.openblas.global.openblas_nolapack.CblasNoTrans;
+import static org.bytedeco.openblas.global.openblas_nolapack.CblasTrans;
+
+/**
+ * How a matrix lies in memory.
+ *
+ * @param leading  distance from one column to the next, or from one row to the next; 0 if it lies in neither way
+ * @param byColumn whether columns are without gaps; otherwise rows are
+ */
+public record Lie(int leading, boolean byColumn) {
+
+    private static final Lie NEITHER = new Lie(0, false);
+
+    public static Lie of(INDArray m) {
+        long rows = m.size(0);
+        long columns = m.size(1);
+        long down = m.stride(0);
+        long right = m.stride(1);
+        boolean byColumn = (rows == 1 || down == 1) && (columns == 1 || right >= rows);
+        if (byColumn) {
+            return of(columns == 1 ? rows : right, true);
+        }
+        boolean byRow = (columns == 1 || right == 1) && (rows == 1 || down >= columns);
+        return byRow ? of(rows == 1 ? columns : down, false) : NEITHER;
+    }
+
+    private static Lie of(long leading, boolean byColumn) {
+        return leading > Integer.MAX_VALUE ? NEITHER : new Lie((int) leading, byColumn);
+    }
+
+    /** BLAS's flag for this matrix, transposed or not, in a call where everything is column-major. */
+    int flag(boolean transposed) {
+        return transposed == byColumn ? CblasTrans : CblasNoTrans;
+    }
+}

@@ -1,0 +1,79 @@
+package io.github.dl4jlora.internal.kernel;
+
+import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.onednn.Convolutions;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.List;
+
+/**
+ * A frozen convolution, and a low-rank one beside it:
+ *
+ * <pre>
+ * forward    u = x·A         z = x·W + s·u·B
+ * backward   v = dz·Bᵀ       dB = Σ s·uᵀ·dz      dA = Σ s·xᵀ·v      dx = dz·Wᵀ + s·v·Aᵀ
+ *
+ * x     windows of one example   [positions, nIn·kernel]
+ * W     frozen weights           [nIn·kernel, nOut]        DL4J's [nOut, nIn, kernel…], read as a matrix
+ * A                              [nIn·kernel, rank]        PyTorch's [rank, nIn, kernel…]
+ * B                              [rank, nOut]              PyTorch's [nOut, rank, 1…]
+ * u, v                           [positions, rank]
+ * </pre>
+ *
+ * All are column-major, which makes a 'c' array {@code [channels, height, width]} of each {@code [positions, channels]}.
+ */
+public interface FrozenConvolution {
+
+    /**
+     * The fastest way to compute it here: by oneDNN, or as products over windows.
+     *
+     * @param w         {@code [nIn·kernel, nOut]}
+     * @param minibatch examples in a pass
+     */
+    static FrozenConvolution of(Windows windows, INDArray w, long minibatch) {
+        UnfoldedConvolution unfolded = new UnfoldedConvolution(windows, w);
+        return windows.skipsNothing() && Convolutions.take(windows.shape(minibatch, w.size(1)), w.dataType())
+                ? new DirectConvolution(windows, w, unfolded) : unfolded;
+    }
+
+    /**
+     * @param x       channels first, 'c' order
+     * @param dropped input of the low-rank convolution; x itself without dropout
+     * @param routes  low-rank convolutions, each for some examples
+     * @param z       {@code [minibatch, nOut, …]}, 'c' order, overwritten
+     * @param u       {@code [minibatch, rank, …]}, 'c' order, overwritten; null if nobody needs it
+     */
+    void forward(INDArray x, INDArray dropped, List<Route> routes, INDArray z, @Nullable INDArray u,
+                 LayerWorkspaceMgr workspaces);
+
+    /**
+     * @param dropped   input of the low-rank convolution in the forward pass
+     * @param route     the low-rank convolution
+     * @param u         as the forward pass wrote it
+     * @param dz        {@code [minibatch, nOut, …]}, 'c' order
+     * @param gradientA written to
+     * @param gradientB written to
+     * @param dx        shape of x, 'c' order, overwritten; null if nobody needs it
+     * @param dropDx    gets the low-rank convolution's share of dx; dx itself without dropout
+     */
+    void backward(INDArray dropped, Route route, INDArray u, INDArray dz, INDArray gradientA, INDArray gradientB,
+                  @Nullable INDArray dx, @Nullable INDArray dropDx, LayerWorkspaceMgr workspaces);
+
+    /**
+     * The frozen convolution alone.
+     *
+     * @param x channels first, 'c' order
+     * @param z {@code [minibatch, nOut, …]}, 'c' order, overwritten
+     */
+    void forward(INDArray x, INDArray z, LayerWorkspaceMgr workspaces);
+
+    /**
+     * The backward pass of the frozen convolution alone; dW is not formed.
+     *
+     * @param dz {@code [minibatch, nOut, …]}, 'c' order
+     * @param dx shape of x, 'c' order, overwritten
+     */
+    void backward(INDArray dz, INDArray dx, LayerWorkspaceMgr workspaces);
+}

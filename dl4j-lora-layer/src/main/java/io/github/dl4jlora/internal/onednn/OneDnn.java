@@ -1,0 +1,161 @@
+package io.github.dl4jlora.internal.onednn;
+
+import io.github.dl4jlora.internal.processor.NativeLibraries;
+import org.bytedeco.dnnl.engine;
+import org.bytedeco.dnnl.global.dnnl;
+import org.bytedeco.dnnl.memory;
+import org.bytedeco.dnnl.primitive_attr;
+import org.bytedeco.dnnl.primitive_desc;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.nativeblas.NativeOps;
+import org.nd4j.nativeblas.NativeOpsHolder;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.util.function.BooleanSupplier;
+
+/**
+ * oneDNN, if its jars are on the class path and it works on this machine. It computes on as many threads as BLAS has, whatever
+ * ND4J's own loops have.
+ */
+public final class OneDnn {
+
+    /** The system property that says where oneDNN computes: {@code false} for nowhere, {@code always} for wherever it can. */
+    public static final String PROPERTY = "dl4jlora.onednn";
+
+    /** Where oneDNN computes, if it is there. */
+    public enum Use {
+
+        /** Nowhere. */
+        NEVER,
+        /** Where it is faster than others. */
+        WHERE_IT_GAINS,
+        /** Wherever it can. */
+        ALWAYS;
+
+        private static Use ofProperty() {
+            String value = System.getProperty(PROPERTY, "");
+            return switch (value) {
+                case "false" -> NEVER;
+                case "always" -> ALWAYS;
+                default -> WHERE_IT_GAINS;
+            };
+        }
+    }
+
+    private static final Logger LOG = LoggerFactory.getLogger(OneDnn.class);
+    /** Of the whole process. oneDNN's own bound is 1,024 compiled primitives, of up to some 100 KB each. */
+    private static final int MOST_PRIMITIVES = 256;
+    /** Older versions have another API. */
+    private static final int LEAST_VERSION = 3;
+
+    private static volatile Use use = Use.ofProperty();
+
+    private OneDnn() {
+    }
+
+    /** Looked for at the first product. */
+    private static final class Search {
+
+        static final boolean SUCCEEDED = search();
+
+        private static boolean search() {
+            if (!Nd4j.getBackend().getEnvironment().isCPU() || !NativeLibraries.has("org.bytedeco.dnnl.global.dnnl")) {
+                return false;
+            }
+            try {
+                return Cpu.works();
+            } catch (LinkageError | RuntimeException e) {
+                LOG.debug("oneDNN is on the class path, but does not load: OpenBLAS computes in its place", e);
+                return false;
+            }
+        }
+    }
+
+    /** What only exists where oneDNN does. */
+    static final class Cpu {
+
+        static final engine ENGINE = new engine(engine.kind.cpu, 0);
+
+        private Cpu() {
+        }
+
+        static boolean works() {
+            if (dnnl.dnnl_version().major() < LEAST_VERSION || ENGINE.isNull()) {
+                return false;
+            }
+            dnnl.set_primitive_cache_capacity(MOST_PRIMITIVES);
+            return true;
+        }
+
+        /** Attributes of a primitive whose working memory is the calling thread's. */
+        static primitive_attr attributes() {
+            primitive_attr attributes = new primitive_attr();
+            attributes.set_scratchpad_mode(dnnl.scratchpad_mode.user);
+            return attributes;
+        }
+
+        /** Whether oneDNN has an implementation for a primitive, and not only the one for reference, a thousand times slower. */
+        static boolean isFast(primitive_desc chosen) {
+            return chosen.asBoolean() && !chosen.impl_info_str().getString().startsWith("ref");
+        }
+
+        static memory.desc floats(long[] shape, long[] strides) {
+            return new memory.desc(shape, memory.data_type.f32, strides, false);
+        }
+
+        static memory.desc floatsInAnyLayout(long[] shape) {
+            return new memory.desc(shape, memory.data_type.f32, memory.format_tag.any, false);
+        }
+    }
+
+    /** Whether oneDNN is there. */
+    public static boolean isPresent() {
+        return Search.SUCCEEDED;
+    }
+
+    /** Says where oneDNN computes from now on; for tests and measurements. */
+    public static void use(Use now) {
+        use = now;
+    }
+
+    /** Whether oneDNN computes something of so many multiplications, where it gains from {@code least} on. */
+    static boolean takes(long multiplications, long least) {
+        Use now = use;
+        return now != Use.NEVER && (multiplications >= least || now == Use.ALWAYS) && isPresent();
+    }
+
+    /** Whether oneDNN is there and may compute. */
+    public static boolean isUsed() {
+        return use != Use.NEVER && isPresent();
+    }
+
+    /** The version and the widest instructions that it uses here; or that it is not used, and why. */
+    public static String description() {
+        return !isPresent() ? "not on the class path, or not for this machine" : use == Use.NEVER ? "switched off"
+                : dnnl.dnnl_version().major() + "." + dnnl.dnnl_version().minor() + ", " + dnnl.get_effective_cpu_isa().name();
+    }
+
+    /** The number of threads that oneDNN gets: BLAS's. */
+    static int threads() {
+        return Nd4j.factory().blas().getMaxThreads();
+    }
+
+    /**
+     * Runs something with OpenMP's number of threads set to BLAS's. oneDNN asks OpenMP when it compiles a primitive and when it
+     * runs one.
+     */
+    static boolean onThreads(int threads, BooleanSupplier work) {
+        NativeOps operations = NativeOpsHolder.getInstance().getDeviceNativeOps();
+        int before = operations.ompGetMaxThreads();
+        if (before == threads) {
+            return work.getAsBoolean();
+        }
+        operations.setOmpNumThreads(threads);
+        try {
+            return work.getAsBoolean();
+        } finally {
+            operations.setOmpNumThreads(before);
+        }
+    }
+}

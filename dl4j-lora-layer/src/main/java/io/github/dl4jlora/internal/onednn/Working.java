@@ -1,0 +1,26 @@
+package io.github.dl4jlora.internal.onednn;
+
+import org.bytedeco.javacpp.BytePointer;
+
+/** A thread's working memory: as large as the largest primitive needed so far, and freed with the thread. */
+final class Working {
+
+    /** What oneDNN's vectors like. */
+    private static final int ALIGNMENT = 64;
+
+    private BytePointer memory = new BytePointer();
+
+    static long aligned(long bytes) {
+        return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    }
+
+    /** Where at least so many bytes begin. */
+    BytePointer room(long bytes) {
+        if (memory.capacity() < bytes + ALIGNMENT) {
+            memory.close();
+            memory = new BytePointer(bytes + ALIGNMENT);
+        }
+        long behind = memory.address() % ALIGNMENT;
+        return memory.getPointer(behind == 0 ? 0 : ALIGNMENT - behind);
+    }
+}

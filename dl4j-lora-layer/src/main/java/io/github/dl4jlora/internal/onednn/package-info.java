@@ -1,0 +1,16 @@
+/**
+ * Products and convolutions with frozen weights by oneDNN, where its jars are on the class path. Public classes here are no API
+ * and may change without notice.
+ *
+ * <pre>
+ *   Products  Convolutions     what is computed, or left to others
+ *     `- Calls --- Key           a thread's compiled primitives, as many as are worth keeping
+ *          `- Call --- Working     one primitive with its operands; a thread's working memory
+ *   ConvolutionShape           sizes, strides and padding of a convolution
+ *   OneDnn                     whether oneDNN is here; on how many threads it runs
+ * </pre>
+ */
+@NullMarked
+package io.github.dl4jlora.internal.onednn;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,142 @@
+package io.github.dl4jlora.internal.onednn;
+
+import io.github.dl4jlora.internal.blas.BlasTest.Lies;
+import io.github.dl4jlora.internal.onednn.OneDnn.Use;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.constraints.IntRange;
+import net.jqwik.api.lifecycle.AfterProperty;
+import net.jqwik.api.lifecycle.BeforeProperty;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+import org.nd4j.nativeblas.NativeOps;
+import org.nd4j.nativeblas.NativeOpsHolder;
+
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.IntStream;
+
+import static io.github.dl4jlora.internal.blas.BlasTest.matrix;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+/** oneDNN's products are ND4J's, however the operands lie. */
+class ProductsTest {
+
+    @BeforeProperty
+    @BeforeEach
+    void computeWithOneDnnWhereverItCan() {
+        assumeTrue(OneDnn.isPresent(), "oneDNN is not on the class path");
+        OneDnn.use(Use.ALWAYS);
+        Nd4j.getRandom().setSeed(26);
+    }
+
+    @AfterProperty
+    @AfterEach
+    void computeAsUsual() {
+        OneDnn.use(Use.WHERE_IT_GAINS);
+    }
+
+    @Property(tries = 300, seed = "26")
+    void productsAreNd4js(@ForAll Lies x, @ForAll Lies w, @ForAll boolean transposed, @ForAll boolean block,
+            @ForAll @IntRange(min = 1, max = 64) int m, @ForAll @IntRange(min = 1, max = 70) int n,
+            @ForAll @IntRange(min = 1, max = 90) int k) {
+        INDArray left = matrix(DataType.FLOAT, x, m, k);
+        INDArray right = transposed ? matrix(DataType.FLOAT, w, n, k) : matrix(DataType.FLOAT, w, k, n);
+        INDArray around = Nd4j.valueArrayOf(new long[] {m, n + 2}, 7f);
+        INDArray z = block ? around.get(NDArrayIndex.all(), NDArrayIndex.interval(1, n + 1))
+                : Nd4j.valueArrayOf(new long[] {m, n}, Float.NaN);
+        INDArray expected = exact(left).mmul(exact(transposed ? right.transpose() : right));
+
+        boolean done = Products.multiply(left, right, transposed, z);
+
+        if (x != Lies.EVERY_SECOND && w != Lies.EVERY_SECOND) {
+            assertThat(done).isTrue();
+        }
+        if (done) {
+            assertThat(exact(z).sub(expected).norm2Number().doubleValue())
+                    .isLessThanOrEqualTo(1e-6 * expected.norm2Number().doubleValue());
+            assertThat(around.getColumn(0).eq(7).all()).isTrue();
+            assertThat(around.getColumn(n + 1).eq(7).all()).isTrue();
+        }
+    }
+
+    private static INDArray exact(INDArray array) {
+        return array.dup().castTo(DataType.DOUBLE);
+    }
+
+    @Test
+    void leavesToOthersWhatItHasNoFastCodeFor() {
+        INDArray x = Nd4j.randn(DataType.FLOAT, 3, 20);
+        INDArray w = Nd4j.randn(DataType.FLOAT, 20, 30);
+
+        assertThat(Products.multiply(x, w, false, Nd4j.create(DataType.FLOAT, new long[] {3, 30}, 'f'))).isFalse();
+        assertThat(Products.multiply(x.castTo(DataType.DOUBLE), w, false, Nd4j.create(DataType.FLOAT, 3, 30))).isFalse();
+        assertThat(Products.multiply(x, w, true, Nd4j.create(DataType.FLOAT, 3, 30))).as("shapes do not fit").isFalse();
+        assertThat(Products.multiply(Nd4j.randn(DataType.FLOAT, 65, 20), w, false, Nd4j.create(DataType.FLOAT, 65, 30)))
+                .as("many rows").isFalse();
+        OneDnn.use(Use.WHERE_IT_GAINS);
+        assertThat(Products.multiply(x, w, false, Nd4j.create(DataType.FLOAT, 3, 30))).as("little work").isFalse();
+        OneDnn.use(Use.NEVER);
+        assertThat(Products.gains(32, 4096, 4096)).isFalse();
+    }
+
+    @Test
+    void aThreadKeepsNoMorePrimitivesThanItsBound() {
+        for (int n = 1; n <= Calls.MOST + 20; n++) {
+            INDArray x = Nd4j.randn(DataType.FLOAT, 2, 3);
+            INDArray w = Nd4j.randn(DataType.FLOAT, 3, n);
+            INDArray z = Nd4j.create(DataType.FLOAT, 2, n);
+
+            assertThat(Products.multiply(x, w, false, z)).isTrue();
+            assertThat(exact(z).equalsWithEps(exact(x).mmul(exact(w)), 1e-5)).isTrue();
+        }
+
+        assertThat(Calls.kept()).isEqualTo(Calls.MOST);
+    }
+
+    @Test
+    void severalThreadsDoNotDisturbEachOther() throws Exception {
+        ExecutorService threads = Executors.newFixedThreadPool(4);
+        try {
+            INDArray w = Nd4j.randn(DataType.FLOAT, 200, 300).dup('f');
+            Callable<Boolean> product = () -> {
+                boolean right = true;
+                for (int i = 0; i < 50; i++) {
+                    INDArray x = Nd4j.valueArrayOf(new long[] {1 + i % 7, 200}, 1f + i);
+                    INDArray z = Nd4j.create(DataType.FLOAT, x.size(0), 300);
+                    right &= Products.multiply(x, w, false, z) && z.equalsWithEps(x.mmul(w), 0.05);
+                }
+                return right;
+            };
+
+            for (Future<Boolean> result : threads.invokeAll(IntStream.range(0, 4).mapToObj(i -> product).toList())) {
+                assertThat(result.get()).isTrue();
+            }
+        } finally {
+            threads.shutdown();
+        }
+    }
+
+    @Test
+    void theThreadsOfNd4jsLoopsStayAsTheyWere() {
+        NativeOps operations = NativeOpsHolder.getInstance().getDeviceNativeOps();
+        int loops = operations.ompGetMaxThreads();
+        int blas = Nd4j.factory().blas().getMaxThreads();
+        Nd4j.factory().blas().setMaxThreads(blas + 1);
+        try {
+            assertThat(OneDnn.onThreads(OneDnn.threads(), () -> operations.ompGetMaxThreads() == blas + 1)).isTrue();
+        } finally {
+            Nd4j.factory().blas().setMaxThreads(blas);
+        }
+
+        assertThat(operations.ompGetMaxThreads()).isEqualTo(loops);
+    }
+}
