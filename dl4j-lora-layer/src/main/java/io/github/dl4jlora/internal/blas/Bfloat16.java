@@ -20,12 +20,16 @@ public final class Bfloat16 {
 
     /** ND4J's number of the assignment among its operations between types. */
     private static final int ASSIGN = 0;
+    /** Where in a description of a vector its length is. */
+    private static final int LENGTH = 1;
     private static final Cleaner CLEANER = Cleaner.create();
     private static final ThreadLocal<Bfloat16> OF_THREAD = ThreadLocal.withInitial(Bfloat16::new);
 
     private final NativeOps operations = NativeOpsHolder.getInstance().getDeviceNativeOps();
     private final OpaqueDataBuffer from = OpaqueDataBuffer.externalizedDataBuffer(1, DataType.BFLOAT16, new BytePointer(), null);
     private final OpaqueDataBuffer to = OpaqueDataBuffer.externalizedDataBuffer(1, DataType.FLOAT, new FloatPointer(), null);
+    private final LongPointer fromShape = shape(DataType.BFLOAT16);
+    private final LongPointer toShape = shape(DataType.FLOAT);
 
     private Bfloat16() {
         OpaqueDataBuffer first = from;
@@ -50,20 +54,20 @@ public final class Bfloat16 {
     }
 
     private void widenPieces(BytePointer source, long begin, long end, FloatPointer target, long piece) {
-        if (begin == end) {
-            return;
-        }
-        LongPointer narrow = shape(piece, DataType.BFLOAT16);
-        LongPointer wide = shape(piece, DataType.FLOAT);
+        fromShape.put(LENGTH, piece);
+        toShape.put(LENGTH, piece);
         for (long at = begin; at < end; at += piece) {
             from.setPrimaryBuffer(source.getPointer(Short.BYTES * at), piece);
             to.setPrimaryBuffer(target.getPointer(at), piece);
-            operations.execTransformAny(null, ASSIGN, from, narrow, null, to, wide, null, null);
+            operations.execTransformAny(null, ASSIGN, from, fromShape, null, to, toShape, null, null);
+        }
+        if (operations.lastErrorCode() != 0) {
+            throw new IllegalStateException("ND4J cannot convert BFLOAT16 to FLOAT: " + operations.lastErrorMessage());
         }
     }
 
-    private static LongPointer shape(long length, DataType type) {
-        return (LongPointer) Nd4j.getShapeInfoProvider().createShapeInformation(new long[] {length}, 'c', type).getFirst()
-                .addressPointer();
+    /** ND4J's description of a vector, to be changed to other lengths. */
+    private static LongPointer shape(DataType type) {
+        return new LongPointer(Nd4j.getShapeInfoProvider().createShapeInformation(new long[] {2}, 'c', type).getSecond());
     }
 }
