@@ -7,7 +7,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Collectors;
 
-/** A child process: prints median milliseconds of a {@link StorageTask} on FLOAT, INT8 and NF4, which take turns. */
+/** A child process: prints median milliseconds of a {@link StorageTask} on FLOAT and each scheme, which take turns. */
 final class StorageChild {
 
     private static final double SECONDS = 12;

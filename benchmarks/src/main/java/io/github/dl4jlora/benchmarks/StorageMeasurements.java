@@ -16,10 +16,12 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /** Measures what a quantised base saves and costs. */
 final class StorageMeasurements {
@@ -164,7 +166,7 @@ final class StorageMeasurements {
         List<Target> targets = new ArrayList<>();
         for (Quantization scheme : Quantization.values()) {
             String form = scheme.name();
-            targets.add(new Target("bytes of the base's weights, " + form + " / FLOAT", scheme == Quantization.INT8 ? 0.26 : 0.15,
+            targets.add(new Target("bytes of the base's weights, " + form + " / FLOAT", mostBytes(scheme),
                     results.storedBytes.isEmpty() ? Double.NaN
                             : (double) results.storedBytes.get(form) / results.storedBytes.get("FLOAT")));
             for (StorageTask task : StorageTask.values()) {
@@ -185,10 +187,19 @@ final class StorageMeasurements {
         results.accuracy.forEach((name, by) -> {
             for (Quantization scheme : Quantization.values()) {
                 targets.add(new Target("accuracy lost, " + name + ", " + scheme + ", points",
-                        scheme == Quantization.INT8 ? 0.5 : 1, mean(by.get("FLOAT")) - mean(by.get(scheme.name()))));
+                        scheme == Quantization.NF4 ? 1 : 0.5, mean(by.get("FLOAT")) - mean(by.get(scheme.name()))));
             }
         });
         return targets;
+    }
+
+    /** As a share of FLOAT's. */
+    private static double mostBytes(Quantization scheme) {
+        return switch (scheme) {
+            case BF16 -> 0.51;
+            case INT8 -> 0.26;
+            case NF4 -> 0.15;
+        };
     }
 
     private static double ratio(Results results, StorageTask task, String form) {
@@ -203,11 +214,11 @@ final class StorageMeasurements {
     static List<Table> tables(Results results) {
         List<Table> tables = new ArrayList<>();
         if (!results.storage.isEmpty()) {
-            List<List<String>> rows = new ArrayList<>(List.of(List.of("ms", "FLOAT", "INT8 / FLOAT", "NF4 / FLOAT")));
-            results.storage.forEach((task, by) -> by.forEach((settings, millis) -> rows.add(List.of(task.title() + "; "
-                    + settings.title(), Table.number(millis.get("FLOAT")), Table.number(millis.get("INT8") / millis.get("FLOAT")),
-                    Table.number(millis.get("NF4") / millis.get("FLOAT"))))));
-            tables.add(new Table("A base in fewer bits: time", "Adapted networks, rank 8, Adam. Medians; the three take turns in "
+            List<List<String>> rows = new ArrayList<>(List.of(row("ms", "FLOAT", form -> form + " / FLOAT")));
+            results.storage.forEach((task, by) -> by.forEach((settings, millis) -> rows.add(row(task.title() + "; "
+                    + settings.title(), Table.number(millis.get("FLOAT")),
+                    form -> Table.number(millis.get(form) / millis.get("FLOAT"))))));
+            tables.add(new Table("A base in fewer bits: time", "Adapted networks, rank 8, Adam. Medians; the four take turns in "
                     + "one process.", rows));
         }
         if (!results.storedBytes.isEmpty()) {
@@ -230,13 +241,18 @@ final class StorageMeasurements {
                     + "summed over the processes); ND4J and Java were started before the clock.", rows));
         }
         if (!results.accuracy.isEmpty()) {
-            List<List<String>> rows = new ArrayList<>(List.of(List.of("percent right", "FLOAT", "INT8", "NF4")));
-            results.accuracy.forEach((name, by) -> rows.add(List.of(name + ", LoRA", cell(by.get("FLOAT")), cell(by.get("INT8")),
-                    cell(by.get("NF4")))));
+            List<List<String>> rows = new ArrayList<>(List.of(row("percent right", "FLOAT", form -> form)));
+            results.accuracy.forEach((name, by) ->
+                    rows.add(row(name + ", LoRA", cell(by.get("FLOAT")), form -> cell(by.get(form)))));
             tables.add(new Table("A base in fewer bits: accuracy", "The examples' own tables, means of " + SEEDS
                     + " seeds, each in brackets.", rows));
         }
         return tables;
+    }
+
+    /** A cell for each scheme behind that of FLOAT. */
+    private static List<String> row(String title, String ofFloat, UnaryOperator<String> ofForm) {
+        return Stream.concat(Stream.of(title, ofFloat), FORMS.stream().skip(1).map(ofForm)).toList();
     }
 
     private static String cell(List<Double> values) {

@@ -1,11 +1,19 @@
 package io.github.dl4jlora.conf;
 
 /**
- * How the frozen matrices of a base are kept in fewer bits. A matrix is cut into lines, each of which has scales of its own:
- * the weights of one output of a dense layer or convolution, the row of one word of an embedding. Biases, gains and all other
- * parameters that are not matrices stay as they are, and so do adapters, their gradients and their updater's state.
+ * How the frozen matrices of a base are kept in fewer bits. A matrix is cut into lines: the weights of one output of a dense
+ * layer or convolution, the row of one word of an embedding. In eight bits and four each line has scales of its own.
+ * Biases, gains and all other parameters that are not matrices stay as they are, and so do adapters, their gradients and their
+ * updater's state.
  */
 public enum Quantization {
+
+    /**
+     * Sixteen bits, bfloat16: FLOAT's sign and exponent, and 7 bits of its fraction, rounded to the nearest, of two equally near
+     * the even one. No value changes by more than 2<sup>-8</sup> of itself, unless it is below FLOAT's smallest normal number,
+     * and none becomes infinite. Half of FLOAT's bytes.
+     */
+    BF16,
 
     /**
      * Eight bits: a line's values, divided by 1/127 of its largest magnitude and rounded to the nearest. A quarter of FLOAT's

@@ -17,7 +17,7 @@ import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -74,7 +74,7 @@ class LoftQTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"INT8", "NF4"})
+    @EnumSource
     void isTheBestOfItsRank(Quantization scheme) {
         MultiLayerNetwork base = dense();
         MultiLayerNetwork adapted = LoRA.apply(base, config(scheme).build());

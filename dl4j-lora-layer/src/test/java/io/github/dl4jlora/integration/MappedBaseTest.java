@@ -50,8 +50,8 @@ class MappedBaseTest {
 
     /** Kinds of network and schemes; null is none. */
     static Stream<Arguments> all() {
-        return Stream.of(Models.Kind.GRAPH_SHARED, Models.Kind.LAYERS_SHARED).flatMap(kind -> Stream.of(
-                Arguments.of(kind, null), Arguments.of(kind, Quantization.INT8), Arguments.of(kind, Quantization.NF4)));
+        return Stream.of(Models.Kind.GRAPH_SHARED, Models.Kind.LAYERS_SHARED).flatMap(kind -> Stream.concat(
+                Stream.of(Arguments.of(kind, null)), Stream.of(Quantization.values()).map(scheme -> Arguments.of(kind, scheme))));
     }
 
     private static Model frozen(Model base, Quantization scheme) {

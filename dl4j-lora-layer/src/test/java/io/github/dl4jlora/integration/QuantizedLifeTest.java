@@ -225,7 +225,7 @@ class QuantizedLifeTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"HALF, INT8, 5e-3", "HALF, NF4, 5e-3", "DOUBLE, NF4, 1e-12"})
+    @CsvSource({"HALF, BF16, 5e-3", "HALF, INT8, 5e-3", "HALF, NF4, 5e-3", "DOUBLE, BF16, 1e-12", "DOUBLE, NF4, 1e-12"})
     void basesOfAnyTypeAreQuantised(DataType type, Quantization scheme, double tolerance) {
         MultiLayerNetwork base = Networks.trainedLayers(type, new Sgd(0.1));
         INDArray features = FEATURES.castTo(type);

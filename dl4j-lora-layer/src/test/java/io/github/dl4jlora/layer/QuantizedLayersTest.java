@@ -29,6 +29,7 @@ import org.deeplearning4j.nn.conf.layers.PoolingType;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -255,7 +256,7 @@ class QuantizedLayersTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"false, INT8", "true, INT8", "false, NF4", "true, NF4"})
+    @CsvSource({"false, BF16", "true, BF16", "false, INT8", "true, INT8", "false, NF4", "true, NF4"})
     void embeddingsLookUpWhatTheirArrayWould(boolean sequence, Quantization scheme) {
         Layer embedding = sequence
                 ? new EmbeddingSequenceLayer.Builder().nIn(WORDS).nOut(5).name("words").build()
@@ -280,10 +281,7 @@ class QuantizedLayersTest {
         }
     }
 
-    /** More lines than a block of any product has, and rows for both kinds of products. */
-    @ParameterizedTest
-    @CsvSource({"INT8, 3, fc1|fc2", "NF4, 3, fc1|fc2", "INT8, 90, .*", "NF4, 90, .*", "INT8, 90, fc1", "NF4, 3, fc1"})
-    void wideLayersComputeWhatTheirArrayWould(Quantization scheme, int rows, String targets) {
+    private static MultiLayerNetwork wide() {
         MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.FLOAT)
                 .updater(new Sgd(0.1)).activation(Activation.TANH).list()
                 .layer(new DenseLayer.Builder().nIn(130).nOut(1100).name("fc1").build())
@@ -291,14 +289,39 @@ class QuantizedLayersTest {
                 .layer(new OutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nOut(600).name("out").build())
                 .build());
         base.init();
-        MultiLayerNetwork quantized = tuned(base, config(targets).quantize(scheme).build());
+        return base;
+    }
+
+    private static MultiDataSet wideData(int rows) {
+        return new MultiDataSet(Networks.random(DataType.FLOAT, 6, rows, 130), Networks.random(DataType.FLOAT, 7, rows, 600));
+    }
+
+    /** More lines than a block of any product has, and rows for both kinds of products. */
+    @ParameterizedTest
+    @CsvSource({"BF16, 3, fc1|fc2", "INT8, 3, fc1|fc2", "NF4, 3, fc1|fc2", "BF16, 90, .*", "INT8, 90, .*", "NF4, 90, .*",
+        "BF16, 3, fc1", "INT8, 90, fc1", "NF4, 3, fc1"})
+    void wideLayersComputeWhatTheirArrayWould(Quantization scheme, int rows, String targets) {
+        MultiLayerNetwork quantized = tuned(wide(), config(targets).quantize(scheme).build());
         MultiLayerNetwork oracle = tuned(LoRA.unload(quantized), config(targets).build());
-        MultiDataSet data = new MultiDataSet(Networks.random(DataType.FLOAT, 6, rows, 130),
-                Networks.random(DataType.FLOAT, 7, rows, 600));
+        MultiDataSet data = wideData(rows);
 
         Map<String, INDArray> gradients = Gradients.of(quantized, data);
         Gradients.of(oracle, data).forEach((name, gradient) -> assertClose(name, gradients.get(name), gradient));
         assertClose("output", quantized.output(data.getFeatures(0)), oracle.output(data.getFeatures(0)));
+    }
+
+    @Test
+    void gradientsOfAdaptersOnBf16AreWithinAPercentOfThoseOnFloat() {
+        MultiLayerNetwork base = wide();
+        MultiLayerNetwork quantized = tuned(base, config(".*").quantize(Quantization.BF16).build());
+        MultiLayerNetwork plain = tuned(base, config(".*").build());
+        MultiDataSet data = wideData(32);
+
+        Map<String, INDArray> gradients = Gradients.of(quantized, data);
+        Gradients.of(plain, data).forEach((name, expected) -> assertThat(gradients.get(name).distance2(expected)).as(name)
+                .isBetween(1e-6 * expected.norm2Number().doubleValue(), 0.01 * expected.norm2Number().doubleValue()));
+        assertThat(quantized.output(data.getFeatures(0)).distance2(plain.output(data.getFeatures(0))))
+                .isLessThan(0.01 * plain.output(data.getFeatures(0)).norm2Number().doubleValue());
     }
 
     /** As far as sums of a thousand terms are rounded, three layers deep. */

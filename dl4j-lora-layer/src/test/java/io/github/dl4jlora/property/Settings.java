@@ -36,8 +36,9 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
 
     /** Where the frozen values are. */
     enum Place {
-        SHARED, COPIED, EMBEDDED, INT8(Quantization.INT8, false), NF4(Quantization.NF4, false), MAPPED(null, true),
-        MAPPED_INT8(Quantization.INT8, true), MAPPED_NF4(Quantization.NF4, true);
+        SHARED, COPIED, EMBEDDED, BF16(Quantization.BF16, false), INT8(Quantization.INT8, false), NF4(Quantization.NF4, false),
+        MAPPED(null, true), MAPPED_BF16(Quantization.BF16, true), MAPPED_INT8(Quantization.INT8, true),
+        MAPPED_NF4(Quantization.NF4, true);
 
         /** How matrices are kept in fewer bits; null: as they are. */
         final Quantization scheme;

@@ -98,7 +98,8 @@ final class Specs {
         Arbitrary<Settings.Place> places = Arbitraries.frequency(Tuple.of(4, Settings.Place.SHARED),
                 Tuple.of(1, Settings.Place.COPIED), Tuple.of(2, Settings.Place.EMBEDDED), Tuple.of(1, Settings.Place.INT8),
                 Tuple.of(2, Settings.Place.NF4), Tuple.of(3, Settings.Place.MAPPED), Tuple.of(1, Settings.Place.MAPPED_INT8),
-                Tuple.of(1, Settings.Place.MAPPED_NF4));
+                Tuple.of(1, Settings.Place.MAPPED_NF4), Tuple.of(2, Settings.Place.BF16),
+                Tuple.of(1, Settings.Place.MAPPED_BF16));
         return Combinators.combine(shared, engines, places, rarely()).as((settings, engine, place, everywhere) ->
                 (everywhere ? settings.everywhereAsked() : settings).by(engine).at(place));
     }

@@ -45,7 +45,12 @@ public final class HostMemory {
      * as long.
      */
     public static void widen(BytePointer from, long count, FloatPointer to) {
-        widen(from, count, to, NativeOpsHolder.getInstance().getDeviceNativeOps().ompGetMaxThreads() == 1 ? count : PIECE);
+        widen(from, count, to, piece(count));
+    }
+
+    /** How many of so many values ND4J is to convert at a time. */
+    static long piece(long count) {
+        return NativeOpsHolder.getInstance().getDeviceNativeOps().ompGetMaxThreads() == 1 ? count : PIECE;
     }
 
     /** @param piece how many at a time */

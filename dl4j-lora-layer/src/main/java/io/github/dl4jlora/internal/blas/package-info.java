@@ -9,6 +9,7 @@
  *     `- Route --- SlimFactors    what stands in for a layer's own adapter, for some rows of its input; A and B of it
  *   Decomposition               singular values and vectors, all or the strongest, by LAPACK
  *   HostMemory                  whether code of ours may read and write an array where it lies
+ *   Bfloat16                    FLOAT of 16 bits
  *   KeptArrays                  whether what a forward pass kept is still there
  *   Scratch  GrowingScratch     arrays outside workspaces that each pass writes anew
  * </pre>

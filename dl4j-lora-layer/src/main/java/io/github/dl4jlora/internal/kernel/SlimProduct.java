@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.internal.blas.Bfloat16;
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.DirectBlas;
 import io.github.dl4jlora.internal.blas.FewRows;
@@ -147,6 +148,10 @@ final class SlimProduct {
     /** Restores lines into the host's memory. */
     static void restore(QuantizedMatrix matrix, long from, int count, FloatPointer to, float[] room) {
         int length = (int) matrix.length();
+        if (matrix.scheme() == Quantization.BF16) {
+            Bfloat16.widen(matrix.codes(from), (long) count * length, to);
+            return;
+        }
         FloatPointer target = new FloatPointer(to);
         matrix.restore(from, count, room, (line, lines, values) ->
                 target.position((line - from) * length).put(values, 0, lines * length));

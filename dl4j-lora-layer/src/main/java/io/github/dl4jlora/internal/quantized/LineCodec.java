@@ -6,14 +6,16 @@ import org.jspecify.annotations.Nullable;
 import java.nio.ByteBuffer;
 
 /**
- * How one line of a matrix is stored: as codes of its values, and scales of its own. The arithmetic is Java's alone, so that
- * every machine stores and gives back the same bits. Buffers are little-endian, and read and written by absolute positions.
+ * How one line of a matrix is stored: as codes of its values, and scales of its own if it needs any. The arithmetic is Java's
+ * alone, so that every machine stores and gives back the same bits. Buffers are little-endian, and read and written by absolute
+ * positions.
  */
 interface LineCodec {
 
     /** The codec of a scheme. */
     static LineCodec of(Quantization scheme) {
         return switch (scheme) {
+            case BF16 -> new Bfloat16Codec();
             case INT8 -> new Int8Codec();
             case NF4 -> new NormalFloatCodec();
         };

@@ -25,6 +25,8 @@ public final class QuantizedMatrix {
 
     /** Values, or bytes, that go through Java's heap at a time. */
     private static final int CHUNK = 1 << 16;
+    /** Values, or bytes, of a line. */
+    private static final int MOST = Integer.MAX_VALUE - Long.BYTES;
 
     private static final ThreadLocal<Room> ROOM = ThreadLocal.withInitial(Room::new);
 
@@ -38,7 +40,9 @@ public final class QuantizedMatrix {
             codes = codes.length < codeBytes ? new byte[codeBytes] : codes;
             scales = scales.capacity() < scaleBytes ? littleEndian(scaleBytes) : scales;
             fromCodes.get(codes, 0, codeBytes);
-            fromScales.get(scales.array(), 0, scaleBytes);
+            if (scaleBytes > 0) {
+                fromScales.get(scales.array(), 0, scaleBytes);
+            }
         }
     }
 
@@ -80,11 +84,11 @@ public final class QuantizedMatrix {
 
     private QuantizedMatrix(Quantization scheme, long lines, long length, @Nullable ByteBuffer codes,
                             @Nullable ByteBuffer scales) {
-        if (lines < 1 || length < 1 || length > Integer.MAX_VALUE - Long.BYTES) {
-            throw new IllegalArgumentException("A matrix cannot have " + lines + " lines of " + length + " values each");
-        }
         this.scheme = scheme;
         form = LineCodec.of(scheme);
+        if (lines < 1 || length < 1 || length > MOST || form.codeBytes(length) > MOST) {
+            throw new IllegalArgumentException("A matrix cannot have " + lines + " lines of " + length + " values each");
+        }
         this.lines = lines;
         this.length = (int) length;
         codeBytes = (int) form.codeBytes(length);
@@ -96,15 +100,13 @@ public final class QuantizedMatrix {
     /** @param given null for new memory */
     private BytePointer memory(String name, @Nullable ByteBuffer given, int each) {
         long bytes = Math.multiplyExact(lines, (long) each);
-        if (given == null) {
-            return new BytePointer(bytes);
-        }
-        if (!given.isDirect() || given.remaining() != bytes) {
+        if (given != null && (!given.isDirect() || given.remaining() != bytes)) {
             throw new IllegalArgumentException("The " + name + " of " + lines + " " + scheme + " lines of " + length
                     + " values must be " + bytes + " bytes outside the heap, but are " + given.remaining() + (given.isDirect()
                     ? "" : " inside it"));
         }
-        return new BytePointer(given.slice());
+        // JavaCPP takes an empty buffer of a mapped file for none.
+        return given == null || bytes == 0 ? new BytePointer(bytes) : new BytePointer(given.slice());
     }
 
     /**
@@ -199,7 +201,9 @@ public final class QuantizedMatrix {
                 error += difference * difference;
             }
             at(codes, l * codeBytes).put(ownCodes, 0, codeBytes);
-            at(scales, l * scaleBytes).put(ownScales.array(), 0, scaleBytes);
+            if (scaleBytes > 0) {
+                at(scales, l * scaleBytes).put(ownScales.array(), 0, scaleBytes);
+            }
         }
         relativeError = norm == 0 ? 0 : Math.sqrt(error / norm);
     }
@@ -210,7 +214,7 @@ public final class QuantizedMatrix {
 
     private void checkScales() {
         ByteBuffer own = littleEndian(scaleBytes);
-        for (long l = 0; l < lines; l++) {
+        for (long l = 0; l < lines && scaleBytes > 0; l++) {
             at(scales, l * scaleBytes).get(own.array(), 0, scaleBytes);
             String fault = form.fault(own, 0, length);
             if (fault != null) {
@@ -279,7 +283,8 @@ public final class QuantizedMatrix {
     }
 
     /**
-     * The codes of INT8, a byte for each value, from a line on; codes times the line's {@link #factors} are W.
+     * The codes from a line on. Of BF16 they are W, two bytes for each value; of INT8 a byte for each value, and codes times the
+     * line's {@link #factors} are W.
      *
      * @return memory of this matrix, not to be written to; the matrix must be reachable as long as it is read
      */

@@ -10,9 +10,9 @@
  *                  QuantizedMatrix          codes and scales of every line, in memory or mapped
  *                          |
  *                      LineCodec            what one line is stored as
- *                     Int8Codec, NormalFloatCodec
- *                                  |           |
- *                             SmallFloat  NormalFloatRow     magnitudes in eight bits each; one row times lines
+ *         Bfloat16Codec, Int8Codec, NormalFloatCodec
+ *                                     |           |
+ *                                SmallFloat  NormalFloatRow  magnitudes in eight bits each; one row times lines
  * </pre>
  */
 @NullMarked

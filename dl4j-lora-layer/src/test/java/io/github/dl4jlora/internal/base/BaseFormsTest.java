@@ -43,7 +43,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 class BaseFormsTest {
 
     private enum Form {
-        PLAIN(null), INT8(Quantization.INT8), NF4(Quantization.NF4);
+        PLAIN(null), BF16(Quantization.BF16), INT8(Quantization.INT8), NF4(Quantization.NF4);
 
         private final Quantization scheme;
 
@@ -98,7 +98,7 @@ class BaseFormsTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"INT8 PLAIN", "PLAIN INT8", "NF4 PLAIN", "PLAIN NF4", "INT8 NF4 PLAIN", "PLAIN NF4 INT8",
-        "INT8 PLAIN NF4", "PLAIN PLAIN INT8 PLAIN"})
+        "INT8 PLAIN NF4", "PLAIN PLAIN INT8 PLAIN", "BF16 INT8 PLAIN BF16"})
     void eachIsFoundAfterTheOthers(String order) {
         List<Form> forms = Arrays.stream(order.split(" ")).map(Form::valueOf).toList();
         List<MultiLayerNetwork> kept = new ArrayList<>();

@@ -37,7 +37,7 @@ class MappedLocationTest {
     }
 
     @ParameterizedTest
-    @CsvSource({",", ",INT8", "NF4,"})
+    @CsvSource({",", ",INT8", "NF4,", ",BF16", "BF16,"})
     void servesLayersAsTheyAreOrAsAsked(Quantization scheme, Quantization asked) throws IOException {
         Path file = written(scheme);
         FrozenReference reference = reference(LoRA.apply(LoRA.openMultiLayerNetworkBase(file),

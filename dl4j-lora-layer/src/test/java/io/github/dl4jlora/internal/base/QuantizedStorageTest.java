@@ -50,7 +50,8 @@ class QuantizedStorageTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"INT8, false, 0.02", "INT8, true, 0.02", "NF4, false, 0.2", "NF4, true, 0.2"})
+    @CsvSource({"BF16, false, 0.002", "BF16, true, 0.002", "INT8, false, 0.02", "INT8, true, 0.02",
+        "NF4, false, 0.2", "NF4, true, 0.2"})
     void restoredValuesAreCloseAndWhatStaysIsExact(Quantization scheme, boolean interleaved, double error) {
         FrozenWeights stored = quantized(scheme, interleaved);
 

@@ -197,7 +197,7 @@ class HostileBaseTest {
 
     private void campaign(long seed, int mutations) throws IOException {
         for (Kind kind : new Kind[] {Kind.GRAPH_SHARED, Kind.LAYERS_SHARED}) {
-            for (Quantization scheme : new Quantization[] {null, Quantization.INT8, Quantization.NF4}) {
+            for (Quantization scheme : new Quantization[] {null, Quantization.BF16, Quantization.INT8, Quantization.NF4}) {
                 LoRA.writeBase(kind.base(), file, scheme);
                 byte[] whole = Files.readAllBytes(file);
                 Random random = new Random(seed);

@@ -109,7 +109,7 @@ class MappedLayersTest {
         base.init();
         fit(base, data);
         double[] before = base.params().toDoubleVector();
-        for (Quantization scheme : new Quantization[] {null, Quantization.INT8}) {
+        for (Quantization scheme : new Quantization[] {null, Quantization.BF16, Quantization.INT8}) {
             Path file = folder.resolve("base-" + scheme);
             LoRA.writeBase(base, file, scheme);
             MultiLayerNetwork opened = LoRA.openMultiLayerNetworkBase(file);

@@ -202,7 +202,11 @@ class QuantizedProductTest {
             try (OutputStream out = Files.newOutputStream(file)) {
                 matrix.write(out);
             }
-            long scales = scheme == Quantization.INT8 ? 4 : 2 * 4 + 2;
+            long scales = switch (scheme) {
+                case BF16 -> 0;
+                case INT8 -> 4;
+                case NF4 -> 2 * 4 + 2;
+            };
             QuantizedMatrix mapped;
             try (FileChannel channel = FileChannel.open(file)) {
                 long codes = channel.size() - 130 * scales;
@@ -240,9 +244,9 @@ class QuantizedProductTest {
         try {
             List<Callable<Void>> tasks = new ArrayList<>();
             for (int i = 0; i < 24; i++) {
-                QuantizedMatrix matrix = matrix(Quantization.values()[i % 2], 300 + i, 250);
-                QuantizedProduct product = new QuantizedProduct(matrix, DataType.FLOAT, i % 3 == 0);
-                INDArray w = w(matrix, i % 3 == 0);
+                QuantizedMatrix matrix = matrix(Quantization.values()[i % 3], 300 + i, 250);
+                QuantizedProduct product = new QuantizedProduct(matrix, DataType.FLOAT, i % 2 == 0);
+                INDArray w = w(matrix, i % 2 == 0);
                 int rows = 1 + 5 * i;
                 for (int k = 0; k < 3; k++) {
                     tasks.add(() -> {

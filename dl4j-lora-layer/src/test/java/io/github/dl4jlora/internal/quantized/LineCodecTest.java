@@ -34,6 +34,58 @@ class LineCodecTest {
     }
 
     @Test
+    void bf16IsTheNearestUpperHalfAndOfTwoTheEven() {
+        float[] line = floats(0x3f800000, 0x3f808000, 0x3f808001, 0x3f818000, 0x3f817fff, 0xbf808001, 0x3fffffff, 0x80000000,
+                0x00000001, 0x00008001, 0x00018000, 0x7f7fffff, 0xff7f8000, 0x7f7f7fff);
+
+        Stored stored = Stored.of(Quantization.BF16, line);
+
+        assertThat(stored.scales.capacity()).isZero();
+        assertThat(stored.codes).startsWith(0x80, 0x3f, 0x80, 0x3f, 0x81, 0x3f);
+        assertThat(bits(stored.restored(Quantization.BF16, line.length))).containsExactly(0x3f800000, 0x3f800000, 0x3f810000,
+                0x3f820000, 0x3f810000, 0xbf810000, 0x40000000, 0x80000000, 0, 0x00010000, 0x00020000, 0x7f7f0000, 0xff7f0000,
+                0x7f7f0000);
+    }
+
+    @Test
+    void bf16ChangesNormalNumbersByNoMoreThanThe256thPart() {
+        for (int bits = 0x00800000; bits < 0x7f800000 && bits > 0; bits += 77_777) {
+            float value = Float.intBitsToFloat(bits);
+
+            float given = Stored.of(Quantization.BF16, value).restored(Quantization.BF16, 1)[0];
+
+            assertThat(Math.abs((double) given - value)).as("%s", value).isLessThanOrEqualTo(value / 256.0);
+        }
+    }
+
+    @Test
+    void everyFiniteBf16IsGivenBackAsItIs() {
+        for (int code = 0; code < 1 << Short.SIZE; code++) {
+            float value = Float.intBitsToFloat(code << Short.SIZE);
+            if (Float.isFinite(value)) {
+                assertThat(bits(Stored.of(Quantization.BF16, value).restored(Quantization.BF16, 1)))
+                        .containsExactly(code << Short.SIZE);
+            }
+        }
+    }
+
+    private static float[] floats(int... bits) {
+        float[] values = new float[bits.length];
+        for (int i = 0; i < bits.length; i++) {
+            values[i] = Float.intBitsToFloat(bits[i]);
+        }
+        return values;
+    }
+
+    private static int[] bits(float... values) {
+        int[] bits = new int[values.length];
+        for (int i = 0; i < values.length; i++) {
+            bits[i] = Float.floatToRawIntBits(values[i]);
+        }
+        return bits;
+    }
+
+    @Test
     void int8IsTheNearestHundredTwentySeventhOfTheLargest() {
         Stored stored = Stored.of(Quantization.INT8, 0, 254, -254, 3.1f, -2.9f, 0.9f, -127);
 

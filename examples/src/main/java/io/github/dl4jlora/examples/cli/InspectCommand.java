@@ -28,11 +28,11 @@ import java.util.stream.Collectors;
 
 @Command(name = "inspect", header = "Shows what a saved network or an adapter contains.",
         description = {"For a network: its layers, which of them train, the number of trained values, and how the others are "
-                + "stored: data type, INT8 or NF4, bytes, and the relative error of quantised weights.",
-                "For an adapter: alpha, scaling, variant, and how its base was stored during training (FLOAT, INT8, NF4); for "
-                        + "each layer, rank and size of what it learned, the rank that would hold 99 %% of that, and the id of "
-                        + "its base weights; with --base, also the size relative to these weights. Finally, advice that follows "
-                        + "from these figures."},
+                + "stored: data type, BF16, INT8 or NF4, bytes, and the relative error of quantised weights.",
+                "For an adapter: alpha, scaling, variant, and how its base was stored during training (FLOAT, BF16, INT8, NF4); "
+                        + "for each layer, rank and size of what it learned, the rank that would hold 99 %% of that, and the id "
+                        + "of its base weights; with --base, also the size relative to these weights. Finally, advice that "
+                        + "follows from these figures."},
         footer = {"  dl4j-lora inspect base.zip", "  dl4j-lora inspect adapter --base base.zip",
                 "  dl4j-lora inspect adapter --json"})
 final class InspectCommand extends Work {

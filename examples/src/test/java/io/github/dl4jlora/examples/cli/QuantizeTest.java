@@ -75,6 +75,18 @@ class QuantizeTest {
     }
 
     @Test
+    void quantizeHalvesABase() throws IOException {
+        assertThat(shell.run("quantize", "--as", "bf16", "@base.zip", "-o", "@half.zip", "--json")).as(shell.err()).isZero();
+
+        assertThat(shell.json().get("storedAs").asText()).isEqualTo("BF16");
+        assertThat(shell.json().get("bytesAfter").asDouble() / shell.json().get("bytesBefore").asDouble())
+                .as("bytes, biases included").isBetween(0.5, 0.6);
+        assertThat(shell.json().get("largestError").asDouble()).isBetween(0.001, 1 / 256.0);
+        assertThat(LoRA.loadMultiLayerNetwork(file("half.zip")).output(input))
+                .isEqualTo(LoRA.freeze(base, Quantization.BF16).output(input));
+    }
+
+    @Test
     void quantizeReadsKerasFilesToo() throws IOException {
         Path keras = Path.of("../dl4j-lora-layer/src/test/resources/keras/characters.h5");
 

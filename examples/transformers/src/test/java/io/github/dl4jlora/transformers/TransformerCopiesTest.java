@@ -194,7 +194,7 @@ class TransformerCopiesTest {
     @ParameterizedTest
     @MethodSource("io.github.dl4jlora.transformers.Tiny#languageModels")
     void onAQuantisedBaseItLearns(Tiny tiny, @TempDir Path folder) throws Exception {
-        for (Quantization scheme : new Quantization[]{Quantization.INT8, Quantization.NF4}) {
+        for (Quantization scheme : Quantization.values()) {
             ComputationGraph adapted = LoRA.apply(network(tiny), config().quantize(scheme).build());
             INDArray fresh = tiny.output(adapted);
             double before = adapted.score(tiny.batch(DataType.FLOAT), false);
