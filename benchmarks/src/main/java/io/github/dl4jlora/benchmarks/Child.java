@@ -102,13 +102,18 @@ final class Child {
                 .findFirst().orElseThrow(() -> new IllegalStateException("No result in:\n" + output));
     }
 
+    /** Turns the environment of this process into that of a child. */
+    static void prepare(Settings settings, Map<String, String> environment) {
+        settings.prepare(environment);
+        environment.putAll(kernels.environment());
+    }
+
     private static String output(Settings settings, Map<String, String> environment, List<String> command) {
         Path log = null;
         try {
             log = Files.createTempFile("child", ".log");
             ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
-            settings.prepare(builder.environment());
-            builder.environment().putAll(kernels.environment());
+            prepare(settings, builder.environment());
             builder.environment().putAll(environment);
             Process process = builder.start();
             boolean ended = process.waitFor(MINUTES, TimeUnit.MINUTES);

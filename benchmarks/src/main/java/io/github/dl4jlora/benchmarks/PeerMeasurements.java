@@ -15,9 +15,6 @@ import java.util.stream.Stream;
 /** Convolutions and LSTMs here and in PyTorch: whether both compute the same, and how long it takes. */
 final class PeerMeasurements {
 
-    /** How far a loss or gradient of FLOAT may be from PyTorch's, relative to its size. */
-    private static final double TOLERANCE = 1e-3;
-
     private PeerMeasurements() {
     }
 
@@ -77,9 +74,9 @@ final class PeerMeasurements {
                     Stream.of(folder.toString())).toArray(String[]::new));
             double[] differences = Measurements.numbers(found.split(" "));
             // Not-a-number is no agreement either.
-            if (!(Math.max(differences[0], differences[1]) <= TOLERANCE)) {
+            if (!(Math.max(differences[0], differences[1]) <= side.tolerance())) {
                 throw new IllegalStateException("loss and gradients differ by " + found + " of their size, more than "
-                        + TOLERANCE);
+                        + side.tolerance());
             }
             return found;
         }, found -> results.differences.computeIfAbsent(task, key -> new HashMap<>())

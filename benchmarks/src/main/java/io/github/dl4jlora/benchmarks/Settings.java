@@ -51,7 +51,7 @@ enum Settings {
         };
     }
 
-    /** Turns the environment of this process into that of a child. */
+    /** Replaces what the environment of this process decides by these settings. */
     void prepare(Map<String, String> environment) {
         environment.keySet().removeIf(name -> DECISIVE.matcher(name).matches());
         environment.putAll(switch (this) {

@@ -56,6 +56,11 @@ enum Side {
         return setting.apply(of).build();
     }
 
+    /** How far the loss and a gradient may be from PyTorch's in FLOAT, relative to their size. */
+    double tolerance() {
+        return 1e-3;
+    }
+
     /** Whether dense layers are timed on it: they have nothing to tune in PyTorch. */
     boolean isOfDenseLayers() {
         return this != PYTORCH_TUNED;
