@@ -164,7 +164,7 @@ def main(kind, width, extent, batch, rank, alpha, way, threads, folder=None):
         return times
 
     def median(run):
-        timed(run, 1.5, 15)
+        timed(run, 1.5, 5)
         return statistics.median(timed(run, 3.0, 15))
 
     return f"{median(step)} {median(forward)}"

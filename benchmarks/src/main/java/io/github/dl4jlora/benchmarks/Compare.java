@@ -43,7 +43,7 @@ public final class Compare implements Callable<Integer> {
     @Option(names = "--sides", split = ",", description = "Only these sides: ${COMPLETION-CANDIDATES}.")
     private List<Side> sides = List.of(Side.values());
 
-    @Option(names = "--avx2", description = "Only kernels of AVX2, on all sides and in PyTorch, as on processors without AVX-512.")
+    @Option(names = "--avx2", description = "Only kernels of AVX2 on all sides, as on processors without AVX-512.")
     private boolean avx2;
 
     @Option(names = "--builds", split = ",", paramLabel = "NAME=FOLDER", description = "For the part BUILDS: other builds of the "

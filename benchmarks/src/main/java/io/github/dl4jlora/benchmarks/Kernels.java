@@ -30,8 +30,9 @@ enum Kernels {
 
     /** For the report. */
     String meaning() {
-        return this == OWN ? "those that each side chooses" : "told: " + Stream.concat(new TreeMap<>(environment).entrySet().stream()
-                .map(Object::toString), jvmOptions.stream()).collect(Collectors.joining(", "));
+        return this == OWN ? "those that each side chooses" : "told: " + Stream.concat(
+                new TreeMap<>(environment).entrySet().stream().map(Object::toString), jvmOptions.stream())
+                .collect(Collectors.joining(", "));
     }
 
     List<String> jvmOptions() {

@@ -97,7 +97,8 @@ final class Measurements {
     private List<Results.Run> runs(Shape shape) {
         List<Settings> all = shape.isCompared() ? List.of(Settings.values()) : List.of(Settings.ONE_THREAD);
         return all.stream().flatMap(settings -> sides.stream().filter(Side::isOfDenseLayers)
-                .filter(side -> side.isMeasuredUnder(settings)).filter(side -> !side.isPyTorch() || hasPyTorch()).map(side -> new Results.Run(side, settings))).toList();
+                .filter(side -> side.isMeasuredUnder(settings)).filter(side -> !side.isPyTorch() || hasPyTorch())
+                .map(side -> new Results.Run(side, settings))).toList();
     }
 
     private String step(Results.Run run, Shape shape) {

@@ -43,8 +43,9 @@ final class PeerMeasurements {
             for (int round = 0; round < rounds; round++) {
                 for (Results.Run run : runs(sides)) {
                     if (!run.side().isPyTorch() || measurements.hasPyTorch()) {
-                        measurements.attempt(run.title() + ", " + task.title(), () -> times(task, run, python), figures ->
-                                found.computeIfAbsent(run, key -> new ArrayList<>()).add(Measurements.numbers(figures.split(" "))));
+                        measurements.attempt(run.title() + ", " + task.title(), () -> times(task, run, python),
+                                figures -> found.computeIfAbsent(run, key -> new ArrayList<>())
+                                        .add(Measurements.numbers(figures.split(" "))));
                     }
                 }
             }
@@ -135,9 +136,9 @@ final class PeerMeasurements {
             rows.add(row);
         }));
         return rows.size() == 1 ? List.of() : List.of(new Table("Convolutions and LSTMs", "LoRA of rank 8 on these layers, a "
-                + "trained output layer of ten classes, Adam; the forward pass is the adapted network's. Medians of each process's "
-                + "median. Beside threads settled stands the faster of PyTorch's own default and one thread. Tuned is PyTorch with "
-                + "images in channels_last and LSTMs without oneDNN. The last column is the farthest gradient from PyTorch's, from "
-                + "the same parameters, relative to its size.", rows));
+                + "trained output layer of ten classes, Adam; the forward pass is the adapted network's. Medians of each "
+                + "process's median. Beside threads settled stands the faster of PyTorch's own default and one thread. Tuned is "
+                + "PyTorch with images in channels_last and LSTMs without oneDNN. The last column is how far the gradient that "
+                + "differs most is from PyTorch's, from the same parameters, relative to its size.", rows));
     }
 }
