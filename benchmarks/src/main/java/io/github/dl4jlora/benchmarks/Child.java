@@ -20,7 +20,14 @@ final class Child {
 
     private static final int MINUTES = 10;
 
+    private static volatile Kernels kernels = Kernels.OWN;
+
     private Child() {
+    }
+
+    /** Lets all children from now on have these vector instructions alone. */
+    static void allow(Kernels only) {
+        kernels = only;
     }
 
     /** @return what the child printed after {@link #RESULT} */
@@ -56,6 +63,7 @@ final class Child {
     private static List<String> jvm(Settings settings, List<String> options, List<Path> first, Class<?> main, String... args) {
         List<String> command = new ArrayList<>(List.of(ProcessHandle.current().info().command().orElse("java")));
         command.addAll(settings.jvmOptions());
+        command.addAll(kernels.jvmOptions());
         command.addAll(options);
         String path = System.getProperty("java.class.path");
         command.addAll(List.of("-cp", Stream.concat(first.stream().map(Path::toString), Stream.of(path))
@@ -94,12 +102,18 @@ final class Child {
                 .findFirst().orElseThrow(() -> new IllegalStateException("No result in:\n" + output));
     }
 
+    /** Turns the environment of this process into that of a child. */
+    static void prepare(Settings settings, Map<String, String> environment) {
+        settings.prepare(environment);
+        environment.putAll(kernels.environment());
+    }
+
     private static String output(Settings settings, Map<String, String> environment, List<String> command) {
         Path log = null;
         try {
             log = Files.createTempFile("child", ".log");
             ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
-            settings.prepare(builder.environment());
+            prepare(settings, builder.environment());
             builder.environment().putAll(environment);
             Process process = builder.start();
             boolean ended = process.waitFor(MINUTES, TimeUnit.MINUTES);

@@ -43,6 +43,9 @@ public final class Compare implements Callable<Integer> {
     @Option(names = "--sides", split = ",", description = "Only these sides: ${COMPLETION-CANDIDATES}.")
     private List<Side> sides = List.of(Side.values());
 
+    @Option(names = "--avx2", description = "Only kernels of AVX2 on all sides, as on processors without AVX-512.")
+    private boolean avx2;
+
     @Option(names = "--builds", split = ",", paramLabel = "NAME=FOLDER", description = "For the part BUILDS: other builds of the "
             + "library, or only the classes that differ.")
     private Map<String, Path> builds = Map.of();
@@ -52,8 +55,8 @@ public final class Compare implements Callable<Integer> {
 
     /** The parts that can be measured separately. */
     enum Part {
-        STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, ENCODER, BERT_BASE, STORAGE, SERVING, PLAN, ACCURACY,
-        LAYERS, VARIANTS, BUILDS
+        STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, CONVOLUTION, LSTM, ENCODER, BERT_BASE, STORAGE, SERVING, PLAN,
+        ACCURACY, LAYERS, VARIANTS, BUILDS
     }
 
     public static void main(String[] args) {
@@ -70,7 +73,9 @@ public final class Compare implements Callable<Integer> {
         Results results = new Results();
         Measurements measurements = new Measurements(results, rounds, sides, python);
         Files.createDirectories(output);
-        measurements.machine();
+        Kernels kernels = avx2 ? Kernels.AVX2 : Kernels.OWN;
+        Child.allow(kernels);
+        measurements.machine(kernels);
         for (Part part : parts()) {
             long begin = System.nanoTime();
             try {
@@ -93,7 +98,7 @@ public final class Compare implements Callable<Integer> {
         }
         return full ? Arrays.stream(Part.values()).filter(part -> part != Part.BUILDS).toList()
                 : List.of(Part.STEPS, Part.ARRAYS, Part.RESIDENT, Part.MEMORY, Part.ADAPTERS, Part.INFERENCE, Part.DISK,
-                        Part.ENCODER, Part.STORAGE, Part.SERVING, Part.PLAN);
+                        Part.CONVOLUTION, Part.LSTM, Part.ENCODER, Part.STORAGE, Part.SERVING, Part.PLAN);
     }
 
     private void measure(Part part, Measurements measurements) throws IOException {
@@ -106,6 +111,8 @@ public final class Compare implements Callable<Integer> {
             case ADAPTERS -> measurements.manyAdapters();
             case INFERENCE -> measurements.inference();
             case DISK -> measurements.disk(grid);
+            case CONVOLUTION -> measurements.peers(Arrays.stream(PeerTask.values()).filter(PeerTask::isConvolution).toList());
+            case LSTM -> measurements.peers(Arrays.stream(PeerTask.values()).filter(task -> !task.isConvolution()).toList());
             case ENCODER -> measurements.encoder();
             case BERT_BASE -> measurements.bertBase();
             case STORAGE -> measurements.storage();

@@ -19,7 +19,7 @@ final class Machine {
     }
 
     /** Facts by name, in order. */
-    static Map<String, String> facts() throws IOException {
+    static Map<String, String> facts(Kernels kernels) throws IOException {
         Map<String, String> facts = new LinkedHashMap<>();
         facts.put("processor", field("model name") + ", " + vectors() + ", " + Runtime.getRuntime().availableProcessors()
                 + " cores");
@@ -27,6 +27,7 @@ final class Machine {
         Map<String, String> kept = Settings.kept(System.getenv());
         facts.put("set in the environment, and kept from every child", kept.isEmpty() ? "nothing" : kept.entrySet().stream()
                 .map(variable -> variable.getKey() + "=" + variable.getValue()).collect(Collectors.joining(", ")));
+        facts.put("kernels", kernels.meaning());
         String output = Child.output(Settings.AS_FOUND, Map.of("OPENBLAS_VERBOSE", "2"), MachineChild.class);
         after(Child.RESULT, output).map(line -> line.split("\t")).forEach(fact -> facts.put(fact[0], fact[1]));
         facts.put("OpenBLAS's kernels", after("Core: ", output).distinct().collect(Collectors.joining(", ")));

@@ -56,9 +56,9 @@ final class Measurements {
         then.accept(found);
     }
 
-    void machine() throws IOException {
+    void machine(Kernels kernels) throws IOException {
         try {
-            results.machine.putAll(Machine.facts());
+            results.machine.putAll(Machine.facts(kernels));
         } catch (RuntimeException e) {
             results.failures.add("the machine's facts: " + e.getMessage());
         }
@@ -76,7 +76,7 @@ final class Measurements {
         results.machine.forEach((name, value) -> say(name + ": " + value));
     }
 
-    private boolean hasPyTorch() {
+    boolean hasPyTorch() {
         return results.pyTorch.endsWith(" ok");
     }
 
@@ -96,13 +96,14 @@ final class Measurements {
 
     private List<Results.Run> runs(Shape shape) {
         List<Settings> all = shape.isCompared() ? List.of(Settings.values()) : List.of(Settings.ONE_THREAD);
-        return all.stream().flatMap(settings -> sides.stream().filter(side -> side.isMeasuredUnder(settings))
-                .filter(side -> !side.isPyTorch() || hasPyTorch()).map(side -> new Results.Run(side, settings))).toList();
+        return all.stream().flatMap(settings -> sides.stream().filter(Side::isOfDenseLayers)
+                .filter(side -> side.isMeasuredUnder(settings)).filter(side -> !side.isPyTorch() || hasPyTorch())
+                .map(side -> new Results.Run(side, settings))).toList();
     }
 
     private String step(Results.Run run, Shape shape) {
         if (!run.side().isPyTorch()) {
-            return Child.java(run.settings(), StepChild.class, run.side().name(), shape.encode());
+            return Child.java(run.settings(), run.side().jvmOptions(), StepChild.class, run.side().name(), shape.encode());
         }
         return Child.python(run.settings(), python, "peer.py", run.side() == Side.PYTORCH_LORA ? "lora" : "full",
                 threads(run.settings()), String.valueOf(shape.rows()),
@@ -111,7 +112,7 @@ final class Measurements {
     }
 
     /** PyTorch's number of threads. */
-    private static String threads(Settings settings) {
+    static String threads(Settings settings) {
         return settings == Settings.ONE_THREAD ? "1" : "default";
     }
 
@@ -275,6 +276,10 @@ final class Measurements {
             results.bertBase.put(settings, costs);
             say("BERT-base, " + settings.title() + ": " + costs);
         }
+    }
+
+    void peers(List<PeerTask> tasks) throws IOException {
+        PeerMeasurements.measure(this, results, tasks, sides, rounds, python);
     }
 
     void storage() throws IOException {

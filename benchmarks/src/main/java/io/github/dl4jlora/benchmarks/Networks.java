@@ -1,8 +1,6 @@
 package io.github.dl4jlora.benchmarks;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.conf.Engine;
-import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -34,10 +32,7 @@ final class Networks {
         return switch (side) {
             case DL4J_FULL -> base(shape, false);
             case DL4J_FROZEN -> base(shape, true);
-            case LORA -> LoRA.apply(base(shape, false), config(shape).build());
-            case LORA_EMBEDDED -> LoRA.apply(base(shape, false), config(shape).storage(FrozenStorage.EMBEDDED).build());
-            case LORA_SAMEDIFF -> LoRA.apply(base(shape, false), config(shape).engine(Engine.SAMEDIFF).build());
-            default -> throw new IllegalArgumentException(side + " is not a DL4J network");
+            default -> LoRA.apply(base(shape, false), side.config(config(shape)));
         };
     }
 

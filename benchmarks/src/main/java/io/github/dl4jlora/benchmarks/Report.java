@@ -73,6 +73,7 @@ final class Report {
         if (!results.bertBase.isEmpty()) {
             tables.add(bertBase());
         }
+        tables.addAll(PeerMeasurements.tables(results));
         tables.addAll(StorageMeasurements.tables(results));
         tables.addAll(ServingMeasurements.tables(results));
         tables.addAll(PlanMeasurements.tables(results));
@@ -119,7 +120,7 @@ final class Report {
         Arrays.stream(Settings.values()).map(Settings::title).forEach(head::add);
         rows.add(head);
         for (Side side : Side.values()) {
-            if (side.isMeasuredUnder(Settings.AS_FOUND)) {
+            if (side.isOfDenseLayers() && side.isMeasuredUnder(Settings.AS_FOUND)) {
                 results.steps.keySet().stream().filter(Shape::isCompared).forEach(shape -> {
                     List<String> row = new ArrayList<>(List.of(side.title() + ", " + shape.name()));
                     for (Settings settings : Settings.values()) {
@@ -206,11 +207,11 @@ final class Report {
         List<String> head = new ArrayList<>(List.of("ms per step"));
         results.steps.keySet().forEach(shape -> head.add(shape.name()));
         rows.add(head);
-        for (Side side : Side.values()) {
+        Arrays.stream(Side.values()).filter(Side::isOfDenseLayers).forEach(side -> {
             List<String> row = new ArrayList<>(List.of(side.title()));
             results.steps.keySet().forEach(shape -> row.add(number(results.step(shape, side, Settings.ONE_THREAD))));
             rows.add(row);
-        }
+        });
         return new Table("Time per training step, one thread", "Medians of each process's median.", rows);
     }
 
@@ -219,8 +220,8 @@ final class Report {
         List<String> head = new ArrayList<>(List.of("ratio of steps"));
         results.steps.keySet().forEach(shape -> head.add(shape.name()));
         rows.add(head);
-        for (Side to : List.of(Side.PYTORCH_LORA, Side.FLOOR, Side.DL4J_FULL, Side.DL4J_FROZEN, Side.LORA_EMBEDDED,
-                Side.LORA_SAMEDIFF)) {
+        for (Side to : List.of(Side.PYTORCH_LORA, Side.FLOOR, Side.DL4J_FULL, Side.DL4J_FROZEN, Side.LORA_WITHOUT_ONEDNN,
+                Side.LORA_EMBEDDED, Side.LORA_SAMEDIFF)) {
             List<String> row = new ArrayList<>(List.of("LoRA / " + to.title()));
             results.steps.keySet().forEach(shape -> row.add(number(results.ratio(shape, Side.LORA, to))));
             rows.add(row);

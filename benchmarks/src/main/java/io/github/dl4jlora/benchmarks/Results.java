@@ -95,6 +95,10 @@ final class Results {
     /** Planned and measured bytes. */
     final Map<PlanTask, Map<Side, PlanMeasurements.Planned>> plans = new EnumMap<>(PlanTask.class);
 
+    final Map<PeerTask, Map<Run, PeerMeasurements.Cost>> peers = new EnumMap<>(PeerTask.class);
+    /** The farthest of a side's gradients from PyTorch's, relative to its size. */
+    final Map<PeerTask, Map<Side, Double>> differences = new EnumMap<>(PeerTask.class);
+
     /** Of builds of the library, by name. */
     final Map<BuildTask, Map<String, BuildMeasurements.Cost>> builds = new EnumMap<>(BuildTask.class);
     long adapterBytes;
@@ -102,6 +106,11 @@ final class Results {
 
     Map<Run, Double> stepsOf(Shape shape) {
         return steps.computeIfAbsent(shape, key -> new LinkedHashMap<>());
+    }
+
+    /** Whether oneDNN was among the classes that the Java sides run on. */
+    boolean hasOneDnn() {
+        return !machine.getOrDefault(MachineChild.ONEDNN, MachineChild.ABSENT).equals(MachineChild.ABSENT);
     }
 
     /** Milliseconds of a step; NaN where it was not measured. */

@@ -19,8 +19,8 @@ enum Settings {
             + "maxphysicalbytes=0, heap and off-heap as before");
 
     /** Variables that decide about threads, kernels, or a JVM's flags. */
-    private static final Pattern DECISIVE =
-            Pattern.compile("(OMP|GOMP|KMP|OPENBLAS|GOTO|MKL|BLIS)_.*|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_JAVA_OPTIONS");
+    private static final Pattern DECISIVE = Pattern.compile(
+            "(OMP|GOMP|KMP|OPENBLAS|GOTO|MKL|BLIS|ONEDNN|DNNL|ATEN)_.*|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|_JAVA_OPTIONS");
 
     private final String title;
     private final String meaning;
@@ -51,7 +51,7 @@ enum Settings {
         };
     }
 
-    /** Turns the environment of this process into that of a child. */
+    /** Replaces what the environment of this process decides by these settings. */
     void prepare(Map<String, String> environment) {
         environment.keySet().removeIf(name -> DECISIVE.matcher(name).matches());
         environment.putAll(switch (this) {

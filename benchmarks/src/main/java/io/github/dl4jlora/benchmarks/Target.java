@@ -34,10 +34,9 @@ record Target(String what, double limit, double value) {
 
     static List<Target> of(Results results) {
         List<Target> targets = new ArrayList<>();
-        for (int width : new int[] {2048, 1024, 256}) {
-            targets.add(new Target("LoRA / PyTorch LoRA, one thread, " + width + " wide", width == 256 ? 1.15 : 1,
-                    results.ratio(Shape.of(width), LORA, PYTORCH_LORA)));
-        }
+        targets.add(dense(results, 2048, 0.79));
+        targets.add(dense(results, 1024, 0.68));
+        targets.add(dense(results, 256, 0.78));
         targets.add(new Target("LoRA / PyTorch LoRA, one thread, transformer's shapes", 1,
                 results.ratio(Shape.transformer(), LORA, PYTORCH_LORA)));
         targets.add(new Target("nothing set, threads settled: LoRA / PyTorch LoRA at its own default, 2048 wide", 0.55,
@@ -74,6 +73,7 @@ record Target(String what, double limit, double value) {
                 ? results.resident.get(new Results.Run(LORA, SETTLED)) / 1e6 : Double.NaN));
         targets.add(new Target("arrays made in a LoRA step of three layers / those before fewer were made", 0.5,
                 results.made.containsKey(LORA) ? results.made.get(LORA).arrays() / ARRAYS_BEFORE : Double.NaN));
+        targets.addAll(PeerMeasurements.targets(results));
         targets.addAll(StorageMeasurements.targets(results));
         targets.addAll(ServingMeasurements.targets(results));
         targets.addAll(PlanMeasurements.targets(results));
@@ -85,6 +85,11 @@ record Target(String what, double limit, double value) {
         Results.BertBase cost = results.bertBase.getOrDefault(settings, Map.of()).get(task);
         return new Target("BERT-base / PyTorch, " + settings.title() + ", " + task.title() + of, limit,
                 cost == null ? Double.NaN : ratio.applyAsDouble(cost));
+    }
+
+    private static Target dense(Results results, int width, double limit) {
+        return new Target("LoRA / PyTorch LoRA, one thread, " + width + " wide", limit,
+                results.ratio(Shape.of(width), LORA, PYTORCH_LORA));
     }
 
     private static double settled(Results results, int width) {
