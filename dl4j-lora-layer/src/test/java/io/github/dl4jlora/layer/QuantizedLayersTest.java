@@ -7,6 +7,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.internal.onednn.OneDnn;
 import io.github.dl4jlora.internal.network.BaseValues;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
@@ -301,13 +302,29 @@ class QuantizedLayersTest {
     @CsvSource({"BF16, 3, fc1|fc2", "INT8, 3, fc1|fc2", "NF4, 3, fc1|fc2", "BF16, 90, .*", "INT8, 90, .*", "NF4, 90, .*",
         "BF16, 3, fc1", "INT8, 90, fc1", "NF4, 3, fc1"})
     void wideLayersComputeWhatTheirArrayWould(Quantization scheme, int rows, String targets) {
+        OneDnn.use(OneDnn.Use.NEVER);
+        try {
+            assertComputeWhatTheirArrayWould(scheme, rows, targets, 1e-5);
+        } finally {
+            OneDnn.use(OneDnn.Use.WHERE_IT_GAINS);
+        }
+    }
+
+    /** Inputs and gradients are rounded to bfloat16 where codes are multiplied as they are. */
+    @ParameterizedTest
+    @CsvSource({"BF16, 3, fc1|fc2", "INT8, 3, fc1|fc2", "BF16, 90, .*", "INT8, 90, .*"})
+    void oneDnnComputesNearlyWhatTheirArrayWould(Quantization scheme, int rows, String targets) {
+        assertComputeWhatTheirArrayWould(scheme, rows, targets, 0.01);
+    }
+
+    private static void assertComputeWhatTheirArrayWould(Quantization scheme, int rows, String targets, double tolerance) {
         MultiLayerNetwork quantized = tuned(wide(), config(targets).quantize(scheme).build());
         MultiLayerNetwork oracle = tuned(LoRA.unload(quantized), config(targets).build());
         MultiDataSet data = wideData(rows);
 
         Map<String, INDArray> gradients = Gradients.of(quantized, data);
-        Gradients.of(oracle, data).forEach((name, gradient) -> assertClose(name, gradients.get(name), gradient));
-        assertClose("output", quantized.output(data.getFeatures(0)), oracle.output(data.getFeatures(0)));
+        Gradients.of(oracle, data).forEach((name, gradient) -> assertClose(name, gradients.get(name), gradient, tolerance));
+        assertClose("output", quantized.output(data.getFeatures(0)), oracle.output(data.getFeatures(0)), tolerance);
     }
 
     @Test
@@ -325,8 +342,8 @@ class QuantizedLayersTest {
     }
 
     /** As far as sums of a thousand terms are rounded, three layers deep. */
-    private static void assertClose(String what, INDArray actual, INDArray expected) {
-        assertThat(Networks.difference(actual, expected) / expected.amaxNumber().doubleValue()).as(what).isLessThan(1e-5);
+    private static void assertClose(String what, INDArray actual, INDArray expected, double tolerance) {
+        assertThat(Networks.difference(actual, expected) / expected.amaxNumber().doubleValue()).as(what).isLessThan(tolerance);
     }
 
     @ParameterizedTest

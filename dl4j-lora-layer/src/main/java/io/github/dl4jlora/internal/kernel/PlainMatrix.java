@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.onednn.Products;
+import io.github.dl4jlora.internal.onednn.Weights;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -25,7 +26,7 @@ public record PlainMatrix(INDArray w) implements FrozenMatrix {
 
     @Override
     public char resultOrder(long m, boolean transposed) {
-        return w.dataType() == DataType.FLOAT && Products.gains(m, rows(), columns()) ? 'c'
+        return w.dataType() == DataType.FLOAT && Products.gains(Weights.Type.FLOAT, m, rows(), columns()) ? 'c'
                 : FrozenMatrix.super.resultOrder(m, transposed);
     }
 

@@ -5,6 +5,8 @@ import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.FewRows;
 import io.github.dl4jlora.internal.blas.GrowingScratch;
 import io.github.dl4jlora.internal.blas.HostMemory;
+import io.github.dl4jlora.internal.onednn.Products;
+import io.github.dl4jlora.internal.onednn.Weights;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import org.bytedeco.javacpp.FloatPointer;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -17,7 +19,9 @@ import java.lang.ref.Reference;
 import java.util.Arrays;
 
 /**
- * A matrix in fewer bits. One block of lines at a time is restored into the thread's memory and multiplied there.
+ * A matrix in fewer bits. Where the processor multiplies bfloat16, oneDNN multiplies the codes of BF16 and INT8 as they are, and
+ * rounds the other operand to bfloat16. Otherwise one block of lines at a time is restored into the thread's memory and multiplied
+ * there.
  *
  * <pre>
  * lines are W's columns   W [length, lines]   of a dense layer, a line for each output
@@ -92,6 +96,33 @@ public final class QuantizedProduct implements FrozenMatrix {
     }
 
     @Override
+    public char resultOrder(long m, boolean transposed) {
+        return type == DataType.FLOAT && multipliesCodes(m) ? 'c' : FrozenMatrix.super.resultOrder(m, transposed);
+    }
+
+    /** Whether codes are multiplied as they are, by oneDNN. */
+    private boolean multipliesCodes(long m) {
+        return switch (matrix.scheme()) {
+            case BF16 -> Products.gains(Weights.Type.BF16, m, matrix.lines(), matrix.length());
+            case INT8 -> Products.gains(Weights.Type.INT8, m, matrix.lines(), matrix.length());
+            case NF4 -> false;
+        };
+    }
+
+    private boolean multiplyCodes(INDArray operand, INDArray result, boolean toLines) {
+        if (!multipliesCodes(operand.size(0))) {
+            return false;
+        }
+        float[] factors = null;
+        if (matrix.scheme() == Quantization.INT8) {
+            factors = new float[(int) matrix.lines()];
+            matrix.factors(0, factors.length, factors);
+        }
+        return Products.multiply(operand, Weights.ofLines(matrix.codes(0), matrix.lines(), matrix.length(), factors, toLines),
+                result);
+    }
+
+    @Override
     public void times(INDArray x, INDArray z) {
         multiply(x, z, linesAreColumns);
     }
@@ -123,6 +154,9 @@ public final class QuantizedProduct implements FrozenMatrix {
     }
 
     private void multiplyWide(INDArray operand, INDArray result, boolean toLines) {
+        if (multiplyCodes(operand, result, toLines)) {
+            return;
+        }
         if (SlimProduct.takes(operand, result)) {
             SlimProduct.ofThread().multiply(matrix, operand, result, toLines);
             return;

@@ -8,7 +8,6 @@ import org.bytedeco.dnnl.primitive_desc;
 import org.bytedeco.dnnl.reorder;
 import org.bytedeco.dnnl.stream;
 import org.bytedeco.javacpp.BytePointer;
-import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.Pointer;
 import org.jspecify.annotations.Nullable;
 
@@ -86,7 +85,7 @@ final class Call implements AutoCloseable {
     }
 
     /** @param addresses of the operands, in the order in which they were added */
-    void run(stream on, Working working, FloatPointer... addresses) {
+    void run(stream on, Working working, Pointer... addresses) {
         BytePointer room = working.room(packedBytes + scratchBytes);
         scratchpad.set_data_handle(room.getPointer(packedBytes));
         for (int i = 0; i < addresses.length; i++) {

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.onednn;
 
 import org.bytedeco.dnnl.stream;
-import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.Pointer;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -41,7 +41,7 @@ final class Calls {
      * @param addresses of the operands
      * @return whether there is one; if not, nothing has been written
      */
-    static boolean run(Class<?> kind, long[] numbers, Supplier<Optional<Call>> compiler, FloatPointer... addresses) {
+    static boolean run(Class<?> kind, long[] numbers, Supplier<Optional<Call>> compiler, Pointer... addresses) {
         Calls own = OF_THREAD.get();
         int threads = OneDnn.threads();
         long[] all = new long[numbers.length + 1];
@@ -50,7 +50,7 @@ final class Calls {
         return OneDnn.onThreads(threads, () -> own.run(new Key(kind, all), compiler, addresses));
     }
 
-    private boolean run(Key key, Supplier<Optional<Call>> compiler, FloatPointer... addresses) {
+    private boolean run(Key key, Supplier<Optional<Call>> compiler, Pointer... addresses) {
         Optional<Call> call = latest.get(key);
         if (call == null) {
             call = compiler.get();

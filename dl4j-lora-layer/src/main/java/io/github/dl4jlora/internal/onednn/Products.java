@@ -7,6 +7,7 @@ import org.bytedeco.dnnl.matmul;
 import org.bytedeco.dnnl.memory;
 import org.bytedeco.dnnl.primitive_attr;
 import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.Pointer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -14,78 +15,147 @@ import java.lang.ref.Reference;
 import java.util.Optional;
 
 /**
- * Products of few rows with a frozen matrix of FLOAT, which stays where it lies. OpenBLAS copies the whole matrix for each
- * product; with many rows that no longer matters, and it is as fast.
+ * Products of rows of FLOAT with a frozen matrix, which stays where it lies. OpenBLAS copies a whole matrix of FLOAT for each
+ * product; with many rows that no longer matters, and it is as fast. Matrices of 16 and 8 bits are multiplied as they are, where
+ * the processor multiplies bfloat16.
  */
 public final class Products {
 
-    /** With more rows OpenBLAS is as fast, within a tenth; and each number of rows would be compiled for. */
+    /** With more rows OpenBLAS is as fast in FLOAT, within a tenth; and each number of rows would be compiled for. */
     private static final int MOST_ROWS = 64;
     /** Below this many multiplications, calling oneDNN takes longer than it saves. */
     private static final long LEAST = 1 << 19;
+
+    private static final ThreadLocal<Factors> FACTORS = ThreadLocal.withInitial(Factors::new);
+
+    /** A thread's memory for what is multiplied by factors. */
+    private static final class Factors {
+
+        private FloatPointer ofColumns = new FloatPointer();
+        private FloatPointer rows = new FloatPointer();
+        private float[] row = new float[0];
+
+        FloatPointer outside(float[] factors, long count) {
+            ofColumns = HostMemory.room(ofColumns, count);
+            return ofColumns.put(factors, 0, (int) count);
+        }
+
+        /** Each row multiplied by factors of its columns; without gaps. */
+        FloatPointer times(FloatPointer x, long leading, int m, int k, float[] factors) {
+            rows = HostMemory.room(rows, (long) m * k);
+            row = row.length < k ? new float[k] : row;
+            FloatPointer from = new FloatPointer(x);
+            FloatPointer to = new FloatPointer(rows);
+            for (int i = 0; i < m; i++) {
+                from.position(i * leading).get(row, 0, k);
+                for (int j = 0; j < k; j++) {
+                    row[j] *= factors[j];
+                }
+                to.position((long) i * k).put(row, 0, k);
+            }
+            return rows;
+        }
+    }
 
     private Products() {
     }
 
     /** Whether a product of m × k and k × n is faster here; its result then has to lie by rows. */
-    public static boolean gains(long m, long n, long k) {
-        return m <= MOST_ROWS && OneDnn.takes(m * n * k, LEAST);
+    public static boolean gains(Weights.Type type, long m, long n, long k) {
+        return OneDnn.takes(m * n * k, LEAST) && (type == Weights.Type.FLOAT ? m <= MOST_ROWS : OneDnn.Cpu.MULTIPLIES_BF16);
     }
 
     /**
-     * z = x·W or x·Wᵀ.
+     * z = x·W or x·Wᵀ, of FLOAT.
      *
      * @param z overwritten
      * @return whether that could be done; if not, nothing has been written
      */
     public static boolean multiply(INDArray x, INDArray w, boolean transposed, INDArray z) {
-        if (!gains(x.size(0), z.size(1), x.size(1)) || x.dataType() != DataType.FLOAT || w.dataType() != DataType.FLOAT
-                || z.dataType() != DataType.FLOAT || !HostMemory.holds(x, w, z)) {
+        if (!gains(Weights.Type.FLOAT, x.size(0), z.size(1), x.size(1))) {
             return false;
         }
-        Lie lieX = Lie.of(x);
-        Lie lieW = Lie.of(w);
-        Lie lieZ = Lie.of(z);
+        Weights weights = Weights.of(w, transposed);
+        boolean done = weights != null && multiply(x, weights, z);
+        Reference.reachabilityFence(w);
+        return done;
+    }
+
+    /**
+     * z = x·W, with x and z of FLOAT.
+     *
+     * @param z overwritten
+     * @return whether that could be done; if not, nothing has been written
+     */
+    public static boolean multiply(INDArray x, Weights w, INDArray z) {
         long m = x.size(0);
         long k = x.size(1);
         long n = z.size(1);
-        if (lieX.leading() == 0 || lieW.leading() == 0 || lieZ.leading() == 0 || lieZ.byColumn() && m > 1 && n > 1
-                || k != w.size(transposed ? 1 : 0) || n != w.size(transposed ? 0 : 1)) {
+        if (!gains(w.type(), m, n, k) || x.dataType() != DataType.FLOAT || z.dataType() != DataType.FLOAT
+                || !HostMemory.holds(x, z) || k != w.rows() || n != w.columns() || m != z.size(0)) {
             return false;
         }
-        long[] stridesX = strides(x.size(0), lieX, false);
-        long[] stridesW = strides(w.size(0), lieW, transposed);
-        long[] stridesZ = strides(z.size(0), lieZ, false);
-        long[] numbers = {m, k, n, stridesX[0], stridesX[1], stridesW[0], stridesW[1], stridesZ[0], stridesZ[1]};
-        boolean done = Calls.run(Products.class, numbers, () -> compile(new long[] {m, k, n}, stridesX, stridesW, stridesZ),
-                (FloatPointer) x.data().addressPointer(), (FloatPointer) w.data().addressPointer(),
-                (FloatPointer) z.data().addressPointer());
+        long[] stridesX = Weights.strides(x);
+        long[] stridesZ = Weights.strides(z);
+        if (Lie.of(x).leading() == 0 || Lie.of(z).leading() == 0 || stridesZ[1] != 1) {
+            return false;
+        }
+        FloatPointer px = (FloatPointer) x.data().addressPointer();
+        FloatPointer pz = (FloatPointer) z.data().addressPointer();
+        boolean scalesX = w.factors() != null && !w.ofColumns();
+        if (scalesX) {
+            if (stridesX[1] != 1) {
+                return false;
+            }
+            px = FACTORS.get().times(px, stridesX[0], (int) m, (int) k, w.factors());
+            stridesX = new long[] {k, 1};
+        }
+        boolean scalesZ = w.factors() != null && w.ofColumns();
+        long[][] strides = {stridesX, {w.rowStride(), w.stride()}, stridesZ};
+        Pointer[] operands = scalesZ ? new Pointer[] {px, w.values(), pz, FACTORS.get().outside(w.factors(), n)}
+                : new Pointer[] {px, w.values(), pz};
+        long[] numbers = {w.type().ordinal(), scalesZ ? 1 : 0, m, k, n, stridesX[0], stridesX[1], w.rowStride(), w.stride(),
+                stridesZ[0], stridesZ[1]};
+        boolean done = Calls.run(Products.class, numbers, () -> compile(w.type(), scalesZ, new long[] {m, k, n}, strides),
+                operands);
         Reference.reachabilityFence(x);
         Reference.reachabilityFence(w);
         Reference.reachabilityFence(z);
         return done;
     }
 
-    /** A single row counts as one that lies by rows. */
-    private static long[] strides(long rows, Lie lie, boolean transposed) {
-        boolean byColumn = lie.byColumn() && (rows > 1 || lie.leading() > 1);
-        return byColumn != transposed ? new long[] {1, lie.leading()} : new long[] {lie.leading(), 1};
-    }
-
-    private static Optional<Call> compile(long[] sizes, long[] stridesX, long[] stridesW, long[] stridesZ) {
+    private static Optional<Call> compile(Weights.Type type, boolean scales, long[] sizes, long[][] strides) {
         long m = sizes[0];
         long k = sizes[1];
         long n = sizes[2];
-        try (memory.desc x = OneDnn.Cpu.floats(new long[] {m, k}, stridesX);
-             memory.desc w = OneDnn.Cpu.floats(new long[] {k, n}, stridesW);
-             memory.desc z = OneDnn.Cpu.floats(new long[] {m, n}, stridesZ);
-             primitive_attr attributes = OneDnn.Cpu.attributes();
-             matmul.primitive_desc chosen = new matmul.primitive_desc(OneDnn.Cpu.ENGINE, x, w, z, attributes, true)) {
-            if (!OneDnn.Cpu.isFast(chosen)) {
-                return Optional.empty();
+        memory.data_type ofX = type == Weights.Type.FLOAT ? memory.data_type.f32 : memory.data_type.bf16;
+        memory.data_type ofW = switch (type) {
+            case FLOAT -> memory.data_type.f32;
+            case BF16 -> memory.data_type.bf16;
+            case INT8 -> memory.data_type.s8;
+        };
+        try (memory.desc given = OneDnn.Cpu.floats(new long[] {m, k}, strides[0]);
+             memory.desc x = new memory.desc(new long[] {m, k}, ofX, ofX == memory.data_type.f32 ? strides[0]
+                     : new long[] {k, 1}, false);
+             memory.desc w = new memory.desc(new long[] {k, n}, ofW, strides[1], false);
+             memory.desc z = OneDnn.Cpu.floats(new long[] {m, n}, strides[2]);
+             memory.desc factors = OneDnn.Cpu.floats(new long[] {n}, new long[] {1});
+             primitive_attr attributes = OneDnn.Cpu.attributes()) {
+            if (type == Weights.Type.INT8) {
+                attributes.set_fpmath_mode(dnnl.fpmath_mode.bf16, true);
             }
-            return Optional.of(new Call(new matmul(chosen), chosen).with(dnnl.DNNL_ARG_SRC, x, x, false)
-                    .with(dnnl.DNNL_ARG_WEIGHTS, w, w, false).with(dnnl.DNNL_ARG_DST, z, z, true));
+            if (scales) {
+                attributes.set_scales_mask(dnnl.DNNL_ARG_WEIGHTS, 1 << 1);
+            }
+            try (matmul.primitive_desc chosen = new matmul.primitive_desc(OneDnn.Cpu.ENGINE, x, w, z, attributes, true)) {
+                if (!OneDnn.Cpu.isFast(chosen)) {
+                    return Optional.empty();
+                }
+                Call call = new Call(new matmul(chosen), chosen).with(dnnl.DNNL_ARG_SRC, given, x, false)
+                        .with(dnnl.DNNL_ARG_WEIGHTS, w, w, false).with(dnnl.DNNL_ARG_DST, z, z, true);
+                return Optional.of(!scales ? call
+                        : call.with(dnnl.DNNL_ARG_ATTR_SCALES | dnnl.DNNL_ARG_WEIGHTS, factors, factors, false));
+            }
         }
     }
 }

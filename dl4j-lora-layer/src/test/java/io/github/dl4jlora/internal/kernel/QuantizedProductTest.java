@@ -2,11 +2,13 @@ package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.blas.BlasTest;
+import io.github.dl4jlora.internal.onednn.OneDnn;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
+import net.jqwik.api.lifecycle.AfterProperty;
 import net.jqwik.api.lifecycle.BeforeProperty;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -101,6 +103,17 @@ class QuantizedProductTest {
     @BeforeProperty
     void drawTheSameNumbersInEveryRun() {
         Nd4j.getRandom().setSeed(24);
+    }
+
+    /** Its products of codes are rounded to bfloat16: ProductsTest. */
+    @BeforeProperty
+    void computeWithoutOneDnn() {
+        OneDnn.use(OneDnn.Use.NEVER);
+    }
+
+    @AfterProperty
+    void computeAsUsual() {
+        OneDnn.use(OneDnn.Use.WHERE_IT_GAINS);
     }
 
     @Property(tries = 300, seed = "13254351929264")

@@ -1,7 +1,9 @@
 package io.github.dl4jlora.internal.onednn;
 
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.blas.BlasTest.Lies;
 import io.github.dl4jlora.internal.onednn.OneDnn.Use;
+import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
@@ -68,6 +70,36 @@ class ProductsTest {
         }
     }
 
+    /** W and the other operand in bfloat16, or W in bytes with factors: what is computed then is exact but for sums of FLOAT. */
+    @Property(tries = 200, seed = "26")
+    void codesAreMultipliedAsTheyAre(@ForAll boolean bytes, @ForAll boolean toLines, @ForAll @IntRange(min = 1, max = 100) int m,
+            @ForAll @IntRange(min = 1, max = 70) int lines, @ForAll @IntRange(min = 1, max = 90) int length) {
+        assumeTrue(Products.gains(Weights.Type.BF16, m, lines, length), "the processor does not multiply bfloat16");
+        Quantization scheme = bytes ? Quantization.INT8 : Quantization.BF16;
+        INDArray values = Nd4j.randn(DataType.FLOAT, lines, length);
+        QuantizedMatrix matrix = QuantizedMatrix.of(scheme, lines, length,
+                (line, to) -> System.arraycopy(values.getRow(line).toFloatVector(), 0, to, 0, length));
+        float[] factors = new float[lines];
+        if (bytes) {
+            matrix.factors(0, lines, factors);
+        }
+        INDArray restored = Nd4j.create(DataType.FLOAT, (long) lines * length);
+        matrix.restoreInto(restored, false);
+        INDArray w = exact(restored).reshape('c', lines, length);
+        INDArray x = Nd4j.randn(DataType.FLOAT, m, toLines ? length : lines);
+        INDArray z = Nd4j.valueArrayOf(new long[] {m, toLines ? lines : length}, Float.NaN);
+
+        assertThat(Products.multiply(x, Weights.ofLines(matrix.codes(0), lines, length, bytes ? factors : null, toLines), z))
+                .isTrue();
+
+        INDArray scale = bytes && !toLines ? Nd4j.createFromArray(factors) : Nd4j.ones(DataType.FLOAT, x.size(1));
+        INDArray scaled = x.mulRowVector(scale).castTo(DataType.BFLOAT16).castTo(DataType.DOUBLE)
+                .divRowVector(scale.castTo(DataType.DOUBLE));
+        INDArray expected = scaled.mmul(toLines ? w.transpose() : w);
+        assertThat(exact(z).sub(expected).norm2Number().doubleValue())
+                .isLessThanOrEqualTo(2e-6 * expected.norm2Number().doubleValue());
+    }
+
     private static INDArray exact(INDArray array) {
         return array.dup().castTo(DataType.DOUBLE);
     }
@@ -85,7 +117,7 @@ class ProductsTest {
         OneDnn.use(Use.WHERE_IT_GAINS);
         assertThat(Products.multiply(x, w, false, Nd4j.create(DataType.FLOAT, 3, 30))).as("little work").isFalse();
         OneDnn.use(Use.NEVER);
-        assertThat(Products.gains(32, 4096, 4096)).isFalse();
+        assertThat(Products.gains(Weights.Type.FLOAT, 32, 4096, 4096)).isFalse();
     }
 
     @Test
