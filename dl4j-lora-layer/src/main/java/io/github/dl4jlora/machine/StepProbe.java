@@ -4,6 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.kernel.FrozenConvolution;
+import io.github.dl4jlora.internal.kernel.PlainMatrix;
 import io.github.dl4jlora.internal.kernel.Windows;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
@@ -146,7 +147,7 @@ final class StepProbe {
         INDArray x = values(random, IMAGES * CHANNELS * SIDE * SIDE).reshape('c', IMAGES, CHANNELS, SIDE, SIDE);
         INDArray z = Nd4j.create(DataType.FLOAT, x.shape(), 'c');
         INDArray w = matrix(random, CHANNELS * KERNEL * KERNEL, CHANNELS);
-        FrozenConvolution convolution = FrozenConvolution.of(Windows.of(layer, x), w, IMAGES);
+        FrozenConvolution convolution = FrozenConvolution.of(Windows.of(layer, x), new PlainMatrix(w), DataType.FLOAT, IMAGES);
         LayerWorkspaceMgr workspaces = LayerWorkspaceMgr.noWorkspaces();
         double millis = median(PRODUCT_NANOS, () -> convolution.forward(x, z, workspaces));
         return 2e-6 * x.length() * w.size(0) / millis;

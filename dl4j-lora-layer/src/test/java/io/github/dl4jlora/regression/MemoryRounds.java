@@ -6,6 +6,8 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.internal.kernel.PlainMatrix;
+import io.github.dl4jlora.internal.onednn.OneDnn;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -14,10 +16,12 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.IntConsumer;
 
 /**
@@ -91,6 +95,21 @@ enum MemoryRounds {
                 bank.add("task", adapter);
                 bank.output("task", INPUT);
                 bank.remove("task");
+            };
+        }
+    },
+    /** Each is compiled for; some 50 KB of code each are kept of so many as a thread's, and the process's, caches hold. */
+    PRODUCTS_OF_EVER_NEW_SIZES {
+        @Override
+        IntConsumer action() {
+            OneDnn.use(OneDnn.Use.ALWAYS);
+            AtomicInteger size = new AtomicInteger(64);
+            return round -> {
+                for (int i = 0; i < 4; i++) {
+                    INDArray w = Networks.random(DataType.FLOAT, 1, size.incrementAndGet(), 64);
+                    new PlainMatrix(w).times(Networks.random(DataType.FLOAT, 2, 8, w.size(0)), Nd4j.create(DataType.FLOAT, 8, 64));
+                    w.close();
+                }
             };
         }
     };

@@ -6,6 +6,7 @@ import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.frozen.FrozenLayers;
 import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
+import io.github.dl4jlora.internal.onednn.Convolutions;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
@@ -58,18 +59,26 @@ public final class OwnFootprints {
         return new Footprint(results(stock, passage) + norm, 0, multiplies ? 0 : passage.out(), multiplies ? passage.in() : 0);
     }
 
-    /** A few megabytes of windows at a time. */
-    private static Footprint windows(ConvolutionLayer stock, Passage passage) {
-        long positions = passage.rows(stock.getNOut()) / passage.batch();
-        long window = StockFootprints.windowSize(stock) * positions;
-        long chunk = window * UnfoldedConvolution.examplesAtATime(passage.batch(), window * Float.BYTES);
+    /** A few megabytes of windows at a time; or by oneDNN, which has input and output in a layout of its own. */
+    private static Footprint convolution(ConvolutionLayer stock, Passage passage) {
+        long positions = passage.rows(stock.getNOut());
+        long window = StockFootprints.windowSize(stock);
+        long chunk = isDirect(stock, passage) ? passage.in() + passage.out() : window * (positions / passage.batch())
+                * UnfoldedConvolution.examplesAtATime(passage.batch(), window * (positions / passage.batch()) * Float.BYTES);
         return new Footprint(results(stock, passage), chunk, chunk, passage.in());
     }
 
+    private static boolean isDirect(ConvolutionLayer stock, Passage passage) {
+        return Convolutions.take(passage.out() * StockFootprints.windowSize(stock));
+    }
+
+    /** By oneDNN, dz·Bᵀ of the whole batch and W + s·A·B. */
     private static Footprint convolution(ConvolutionLayer stock, AdaptedConfiguration lora, Passage passage) {
         long positions = passage.rows(stock.getNOut());
         int rank = lora.adapted().get(0).rank();
-        return windows(stock, passage).plus(new Footprint(positions * rank, 0, positions / passage.batch() * rank, 0));
+        long back = isDirect(stock, passage) ? positions * rank + StockFootprints.windowSize(stock) * stock.getNOut()
+                : positions / passage.batch() * rank;
+        return convolution(stock, passage).plus(new Footprint(positions * rank, 0, back, 0));
     }
 
     /** x·A and dz·Bᵀ, and what variants and dropout need beside them. */
@@ -104,7 +113,7 @@ public final class OwnFootprints {
         if (stock instanceof BaseOutputLayer || !FrozenLayers.takesQuantized(stock)) {
             return alone.plus(new Footprint(0, 0, StockLayers.numParams(stock), 0));
         }
-        return stock instanceof ConvolutionLayer convolution ? windows(convolution, passage)
+        return stock instanceof ConvolutionLayer convolution ? convolution(convolution, passage)
                 : stock == StockLayers.innermost(stock) ? lookedUpOrMultiplied(stock, passage) : alone;
     }
 }

@@ -4,7 +4,9 @@ import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.engine.KeptPass.Kept;
 import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
 import io.github.dl4jlora.internal.kernel.FrozenConvolution;
+import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.MaskedSteps;
+import io.github.dl4jlora.internal.kernel.PlainMatrix;
 import io.github.dl4jlora.internal.kernel.Windows;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
@@ -34,7 +36,7 @@ import java.util.stream.IntStream;
  */
 final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
 
-    private @Nullable INDArray w;
+    private @Nullable FrozenMatrix ordered;
     private final @Nullable Dropout dropout;
     private @Nullable INDArray stepMask;
 
@@ -64,15 +66,25 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
 
     @Override
     void rebuild() {
-        w = null;
+        ordered = null;
     }
 
-    /** {@code [nIn·kernel, nOut]}; for sequences a copy, which is kept if the weights are an array that nobody may write to. */
-    private INDArray kernelWeights() {
-        if (w == null || !layout().isSequence() || !hasFixedWeights() || adapter().stock().isQuantized()) {
-            w = layout().inWindowOrder(weights());
+    /**
+     * {@code [nIn·kernel, nOut]}, in the order of windows; for sequences a copy, which is kept if the weights are an array that
+     * nobody may write to.
+     */
+    private FrozenMatrix kernelWeights() {
+        if (!layout().isSequence()) {
+            return matrix();
         }
-        return w;
+        if (ordered == null || !hasFixedWeights() || adapter().stock().isQuantized()) {
+            ordered = new PlainMatrix(layout().inWindowOrder(weights()));
+        }
+        return ordered;
+    }
+
+    private FrozenConvolution convolution(INDArray x) {
+        return FrozenConvolution.of(Windows.of(stockConf(), x), kernelWeights(), dataType, x.size(0));
     }
 
     private long kernelSteps() {
@@ -106,7 +118,7 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
         INDArray u = keep ? workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
                 windows.outputShape(x.size(0), adapted().rank(), x.rank()), 'c') : null;
         kept().put(Kept.U, u);
-        FrozenConvolution.of(windows, kernelWeights(), x.size(0)).forward(x, pathInput, paths, z, u, workspaces);
+        convolution(x).forward(x, pathInput, paths, z, u, workspaces);
         outputs().scale(z, training, workspaces);
         INDArray bias = bias(training, workspaces);
         if (bias != null) {
@@ -132,8 +144,7 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
         INDArray target = layout().isSequence() ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType,
                 gradientA.shape(), 'f')
                 : gradientA;
-        FrozenConvolution.of(Windows.of(stockConf(), x), kernelWeights(), x.size(0)).backward(x, path, kept().get(Kept.U), dz,
-                target, gradientB, dx, share, workspaces);
+        convolution(x).backward(x, path, kept().get(Kept.U), dz, target, gradientB, dx, share, workspaces);
         if (layout().isSequence()) {
             stepsFirst(gradientA).assign(target.reshape('f', kernelSteps(), stockConf().getNIn(), target.size(1)));
         }

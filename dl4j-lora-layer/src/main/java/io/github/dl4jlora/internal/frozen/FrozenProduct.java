@@ -6,6 +6,7 @@ import io.github.dl4jlora.internal.kernel.EmbeddingLayout;
 import io.github.dl4jlora.internal.kernel.FrozenConvolution;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.PassingOutput;
+import io.github.dl4jlora.internal.kernel.PlainMatrix;
 import io.github.dl4jlora.internal.kernel.Windows;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
@@ -182,7 +183,7 @@ abstract sealed class FrozenProduct {
 
         private final ConvolutionLayer stock;
         private final ConvolutionLayout layout;
-        private @Nullable INDArray matrix;
+        private @Nullable FrozenMatrix ordered;
 
         Convolution(ConvolutionLayer stock, FrozenMatrices weights) {
             super(weights);
@@ -195,12 +196,18 @@ abstract sealed class FrozenProduct {
             return layout.accepts(input);
         }
 
-        /** {@code [nIn·kernel, nOut]}; if that is a copy, it is kept as long as nobody may write to the weights. */
-        private INDArray matrix() {
-            if (matrix == null || !layout.isSequence() || !areKept()) {
-                matrix = layout.inWindowOrder(w().lent());
+        /**
+         * {@code [nIn·kernel, nOut]}, in the order of windows; if that is a copy, it is kept as long as nobody may write to the
+         * weights.
+         */
+        private FrozenMatrix matrix() {
+            if (!layout.isSequence()) {
+                return w();
             }
-            return matrix;
+            if (ordered == null || !areKept()) {
+                ordered = new PlainMatrix(layout.inWindowOrder(w().lent()));
+            }
+            return ordered;
         }
 
         @Override
@@ -210,7 +217,7 @@ abstract sealed class FrozenProduct {
             long nOut = layout.conf().getNOut();
             INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, type(),
                     windows.outputShape(x.size(0), nOut, x.rank()), 'c');
-            FrozenConvolution.of(windows, matrix(), x.size(0)).forward(x, z, workspaces);
+            FrozenConvolution.of(windows, matrix(), type(), x.size(0)).forward(x, z, workspaces);
             if (bias() != null) {
                 Broadcast.add(z, bias().reshape(nOut), z, 1);
             }
@@ -222,7 +229,7 @@ abstract sealed class FrozenProduct {
             INDArray dz = layout.channelsFirst(delta, ArrayType.BP_WORKING_MEM, workspaces);
             long[] shape = layout.channelsFirstShape(input);
             INDArray dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, type(), shape, 'c');
-            FrozenConvolution.of(Windows.of(layout.conf(), dx), matrix(), dx.size(0)).backward(dz, dx, workspaces);
+            FrozenConvolution.of(Windows.of(layout.conf(), dx), matrix(), type(), dx.size(0)).backward(dz, dx, workspaces);
             return layout.asInLayer(dx);
         }
 

@@ -4,57 +4,73 @@ import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.onednn.ConvolutionShape;
 import io.github.dl4jlora.internal.onednn.Convolutions;
+import io.github.dl4jlora.internal.onednn.Weights;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.lang.ref.Reference;
 import java.util.List;
 import java.util.Objects;
 
 /**
- * A frozen convolution and a low-rank one by oneDNN, without windows. The products with B, at each position, are BLAS's. What
- * flows back to the input goes through W + s·A·B in one pass: to form that takes less than a second pass.
+ * A frozen convolution and a low-rank one by oneDNN, without windows. The products with B, at each position, are BLAS's. If W is
+ * an array, what flows back to the input goes through W + s·A·B in one pass: to form that takes less than a second pass.
  */
 final class DirectConvolution implements FrozenConvolution {
 
     private final Windows windows;
-    private final INDArray w;
-    private final UnfoldedConvolution unfolded;
+    private final FrozenMatrix w;
 
-    /** @param unfolded computes what oneDNN turns out not to */
-    DirectConvolution(Windows windows, INDArray w, UnfoldedConvolution unfolded) {
+    DirectConvolution(Windows windows, FrozenMatrix w) {
         this.windows = windows;
         this.w = w;
-        this.unfolded = unfolded;
+    }
+
+    /** Computes what oneDNN turns out not to. */
+    private UnfoldedConvolution unfolded() {
+        return new UnfoldedConvolution(windows, w.lent());
+    }
+
+    private @Nullable Weights frozen() {
+        Weights asItIs = w.forConvolution();
+        return asItIs != null ? asItIs : Weights.of(w.lent(), false);
     }
 
     @Override
     public void forward(INDArray x, INDArray z, LayerWorkspaceMgr workspaces) {
-        if (!Convolutions.forward(windows.shape(x.size(0), w.size(1)), x, w, z)) {
-            unfolded.forward(x, z, workspaces);
+        if (!Convolutions.forward(windows.shape(x.size(0), w.columns()), x, frozen(), z)) {
+            unfolded().forward(x, z, workspaces);
         }
+        Reference.reachabilityFence(w);
     }
 
     @Override
     public void backward(INDArray dz, INDArray dx, LayerWorkspaceMgr workspaces) {
-        if (!Convolutions.backToData(windows.shape(dx.size(0), w.size(1)), dx, w, dz)) {
-            unfolded.backward(dz, dx, workspaces);
+        if (!Convolutions.backToData(windows.shape(dx.size(0), w.columns()), dx, frozen(), dz)) {
+            unfolded().backward(dz, dx, workspaces);
         }
+        Reference.reachabilityFence(w);
     }
 
     @Override
     public void forward(INDArray x, INDArray dropped, List<Route> routes, INDArray z, @Nullable INDArray u,
                         LayerWorkspaceMgr workspaces) {
-        boolean merges = u == null && dropped == x && unfolded.isWorthMerging(routes, x.size(0));
-        INDArray weights = merges ? unfolded.merged(routes.get(0), ArrayType.FF_WORKING_MEM, workspaces) : w;
-        if (!Convolutions.forward(windows.shape(x.size(0), w.size(1)), x, weights, z)) {
-            unfolded.forward(x, dropped, routes, z, u, workspaces);
-        } else if (!merges) {
+        boolean merges = u == null && dropped == x && w.forConvolution() == null
+                && UnfoldedConvolution.isWorthMerging(routes, x.size(0), windows.positions(), w.columns());
+        INDArray merged = !merges ? null
+                : UnfoldedConvolution.merged(w.lent(), routes.get(0), ArrayType.FF_WORKING_MEM, workspaces);
+        Weights weights = merged == null ? frozen() : Weights.of(merged, false);
+        if (!Convolutions.forward(windows.shape(x.size(0), w.columns()), x, weights, z)) {
+            unfolded().forward(x, dropped, routes, z, u, workspaces);
+        } else if (merged == null) {
             for (Route route : routes) {
                 addLowRank(dropped, route, z, u, workspaces);
             }
         }
+        Reference.reachabilityFence(w);
+        Reference.reachabilityFence(merged);
     }
 
     /** A route for part of the batch takes one example at a time: oneDNN compiles for each size of a batch. */
@@ -64,11 +80,11 @@ final class DirectConvolution implements FrozenConvolution {
         long step = isWhole ? to : 1;
         INDArray down = u != null ? u : workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, z.dataType(),
                 windows.outputShape(step, route.a().size(1), z.rank()), 'c');
-        FrozenConvolution a = FrozenConvolution.of(windows, route.a(), step);
+        FrozenConvolution a = FrozenConvolution.of(windows, new PlainMatrix(route.a()), z.dataType(), step);
         for (long first = route.from(); first < to; first += step) {
             a.forward(isWhole ? x : Route.rows(x, first, first + 1), down, workspaces);
             for (long i = 0; i < step; i++) {
-                Blas.gemm(unfolded.matrix(down, i), route.b(), unfolded.matrix(z, first + i), false, false, route.factor(), 1);
+                Blas.gemm(windows.matrix(down, i), route.b(), windows.matrix(z, first + i), false, false, route.factor(), 1);
             }
         }
     }
@@ -79,21 +95,38 @@ final class DirectConvolution implements FrozenConvolution {
         long examples = dz.size(0);
         INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, u.dataType(), u.shape(), 'c');
         for (long i = 0; i < examples; i++) {
-            INDArray delta = unfolded.matrix(dz, i);
-            Blas.gemm(unfolded.matrix(u, i), delta, gradientB, true, false, route.factor(), i == 0 ? 0 : 1);
-            Blas.gemm(delta, route.b(), unfolded.matrix(v, i), false, true, route.factor(), 0);
+            INDArray delta = windows.matrix(dz, i);
+            Blas.gemm(windows.matrix(u, i), delta, gradientB, true, false, route.factor(), i == 0 ? 0 : 1);
+            Blas.gemm(delta, route.b(), windows.matrix(v, i), false, true, route.factor(), 0);
         }
-        ConvolutionShape frozen = windows.shape(examples, w.size(1));
-        ConvolutionShape slim = windows.shape(examples, route.a().size(1));
-        boolean done = Convolutions.backToWeights(slim, dropped, gradientA, v);
+        boolean done = Convolutions.backToWeights(windows.shape(examples, route.a().size(1)), dropped,
+                Weights.of(gradientA, false), v);
         if (done && dx != null) {
-            done = dropDx == dx
-                    ? Convolutions.backToData(frozen, dx, unfolded.merged(route, ArrayType.BP_WORKING_MEM, workspaces), dz)
-                    : Convolutions.backToData(frozen, dx, w, dz)
-                            && Convolutions.backToData(slim, Objects.requireNonNull(dropDx), route.a(), v);
+            done = dropDx == dx && w.forConvolution() == null ? mergedToData(route, dz, dx, workspaces)
+                    : eachToData(route, v, dz, dx, Objects.requireNonNull(dropDx), workspaces);
         }
         if (!done) {
-            unfolded.backward(dropped, route, u, dz, gradientA, gradientB, dx, dropDx, workspaces);
+            unfolded().backward(dropped, route, u, dz, gradientA, gradientB, dx, dropDx, workspaces);
         }
+        Reference.reachabilityFence(w);
+    }
+
+    private boolean mergedToData(Route route, INDArray dz, INDArray dx, LayerWorkspaceMgr workspaces) {
+        INDArray merged = UnfoldedConvolution.merged(w.lent(), route, ArrayType.BP_WORKING_MEM, workspaces);
+        boolean done = Convolutions.backToData(windows.shape(dz.size(0), w.columns()), dx, Weights.of(merged, false), dz);
+        Reference.reachabilityFence(merged);
+        return done;
+    }
+
+    private boolean eachToData(Route route, INDArray v, INDArray dz, INDArray dx, INDArray dropDx, LayerWorkspaceMgr workspaces) {
+        ConvolutionShape slim = windows.shape(dz.size(0), route.a().size(1));
+        INDArray share = dropDx != dx ? dropDx
+                : workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dx.dataType(), dx.shape(), 'c');
+        boolean done = Convolutions.backToData(windows.shape(dz.size(0), w.columns()), dx, frozen(), dz)
+                && Convolutions.backToData(slim, share, Weights.of(route.a(), false), v);
+        if (done && share != dropDx) {
+            dx.addi(share);
+        }
+        return done;
     }
 }

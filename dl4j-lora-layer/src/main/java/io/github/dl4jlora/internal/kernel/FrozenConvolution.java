@@ -4,6 +4,7 @@ import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.onednn.Convolutions;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.jspecify.annotations.Nullable;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.List;
@@ -29,13 +30,13 @@ public interface FrozenConvolution {
     /**
      * The fastest way to compute it here: by oneDNN, or as products over windows.
      *
-     * @param w         {@code [nIn·kernel, nOut]}
+     * @param w         {@code [nIn·kernel, nOut]}, in the order of the windows' values
+     * @param type      of the network
      * @param minibatch examples in a pass
      */
-    static FrozenConvolution of(Windows windows, INDArray w, long minibatch) {
-        UnfoldedConvolution unfolded = new UnfoldedConvolution(windows, w);
-        return windows.skipsNothing() && Convolutions.take(windows.shape(minibatch, w.size(1)), w.dataType())
-                ? new DirectConvolution(windows, w, unfolded) : unfolded;
+    static FrozenConvolution of(Windows windows, FrozenMatrix w, DataType type, long minibatch) {
+        return windows.skipsNothing() && Convolutions.take(windows.shape(minibatch, w.columns()), type)
+                ? new DirectConvolution(windows, w) : new UnfoldedConvolution(windows, w.lent());
     }
 
     /**

@@ -1,5 +1,7 @@
 package io.github.dl4jlora.internal.kernel;
 
+import io.github.dl4jlora.internal.onednn.Weights;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
@@ -46,6 +48,14 @@ public interface FrozenMatrix {
      * @param to    {@code [words.length, nOut]}, 'c' order, overwritten: to's row i is W's row {@code words[i]}
      */
     void pull(int[] words, INDArray to);
+
+    /**
+     * W where it lies, as convolutions by oneDNN take it; null if they need W as an array, or are not there. Whoever uses it
+     * keeps this matrix reachable.
+     */
+    default @Nullable Weights forConvolution() {
+        return null;
+    }
 
     /**
      * W as an array, lent to the calling thread until that thread's next call to any matrix; not to be written to.

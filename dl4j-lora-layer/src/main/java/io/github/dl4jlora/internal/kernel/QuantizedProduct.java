@@ -5,10 +5,13 @@ import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.FewRows;
 import io.github.dl4jlora.internal.blas.GrowingScratch;
 import io.github.dl4jlora.internal.blas.HostMemory;
+import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.onednn.OneDnn;
 import io.github.dl4jlora.internal.onednn.Products;
 import io.github.dl4jlora.internal.onednn.Weights;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import org.bytedeco.javacpp.FloatPointer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -20,8 +23,8 @@ import java.util.Arrays;
 
 /**
  * A matrix in fewer bits. Where the processor multiplies bfloat16, oneDNN multiplies the codes of BF16 and INT8 as they are, and
- * rounds the other operand to bfloat16. Otherwise one block of lines at a time is restored into the thread's memory and multiplied
- * there.
+ * rounds the other operand to bfloat16. Otherwise one block of lines at a time is restored into the thread's memory and
+ * multiplied there.
  *
  * <pre>
  * lines are W's columns   W [length, lines]   of a dense layer, a line for each output
@@ -107,6 +110,12 @@ public final class QuantizedProduct implements FrozenMatrix {
             case INT8 -> Products.gains(Weights.Type.INT8, m, matrix.lines(), matrix.length());
             case NF4 -> false;
         };
+    }
+
+    @Override
+    public @Nullable Weights forConvolution() {
+        return matrix.scheme() == Quantization.BF16 && linesAreColumns && type == DataType.FLOAT && OneDnn.multipliesBf16()
+                ? Weights.ofLines(matrix.codes(0), matrix.lines(), matrix.length(), null, true) : null;
     }
 
     private boolean multiplyCodes(INDArray operand, INDArray result, boolean toLines) {
@@ -249,7 +258,14 @@ public final class QuantizedProduct implements FrozenMatrix {
     @SuppressWarnings("ArgumentSelectionDefectChecker")
     public INDArray lent() {
         INDArray turned = MEMORY.get().lent.of(type, columns(), rows());
-        matrix.restoreInto(turned.reshape('c', new long[] {turned.length()}), !linesAreColumns);
+        if (linesAreColumns) {
+            for (long from = 0; from < matrix.lines(); from += LINES) {
+                int count = (int) Math.min(LINES, matrix.lines() - from);
+                fill(Route.rows(turned, from, from + count), from, MEMORY.get());
+            }
+        } else {
+            matrix.restoreInto(turned.reshape('c', new long[] {turned.length()}), true);
+        }
         Reference.reachabilityFence(matrix);
         return turned.transpose();
     }

@@ -43,8 +43,8 @@ public final class UnfoldedConvolution implements FrozenConvolution {
                         LayerWorkspaceMgr workspaces) {
         INDArray chunk = chunk(x, ArrayType.FF_WORKING_MEM, workspaces);
         INDArray[] columns = matrices(chunk);
-        if (u == null && dropped == x && isWorthMerging(routes, x.size(0))) {
-            forward(x, merged(routes.get(0), ArrayType.FF_WORKING_MEM, workspaces), z, chunk, columns);
+        if (u == null && dropped == x && isWorthMerging(routes, x.size(0), windows.positions(), w.size(1))) {
+            forward(x, merged(w, routes.get(0), ArrayType.FF_WORKING_MEM, workspaces), z, chunk, columns);
             return;
         }
         INDArray scratch = u != null ? null : workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, z.dataType(),
@@ -53,7 +53,7 @@ public final class UnfoldedConvolution implements FrozenConvolution {
             int examples = (int) Math.min(columns.length, x.size(0) - from);
             windows.unfold(x, from, part(chunk, examples));
             for (int i = 0; i < examples; i++) {
-                INDArray output = matrix(z, from + i);
+                INDArray output = windows.matrix(z, from + i);
                 Blas.gemm(columns[i], w, output, false, false, 1, 0);
                 if (dropped == x) {
                     addLowRank(routes, from + i, columns[i], u, scratch, output);
@@ -62,20 +62,20 @@ public final class UnfoldedConvolution implements FrozenConvolution {
             if (dropped != x) {
                 windows.unfold(dropped, from, part(chunk, examples));
                 for (int i = 0; i < examples; i++) {
-                    addLowRank(routes, from + i, columns[i], u, scratch, matrix(z, from + i));
+                    addLowRank(routes, from + i, columns[i], u, scratch, windows.matrix(z, from + i));
                 }
             }
         }
     }
 
     /** Whether computing W + s·A·B once is less work than the low-rank convolution at every position. */
-    boolean isWorthMerging(List<Route> routes, long examples) {
+    static boolean isWorthMerging(List<Route> routes, long examples, long positions, long nOut) {
         return routes.size() == 1 && routes.get(0).from() == 0 && routes.get(0).to() >= examples
-                && examples * windows.positions() >= w.size(1);
+                && examples * positions >= nOut;
     }
 
     /** W + s·A·B, by column. */
-    INDArray merged(Route route, ArrayType place, LayerWorkspaceMgr workspaces) {
+    static INDArray merged(INDArray w, Route route, ArrayType place, LayerWorkspaceMgr workspaces) {
         INDArray merged = workspaces.dup(place, w, 'f');
         return Blas.gemm(route.a(), route.b(), merged, false, false, route.factor(), 1);
     }
@@ -84,7 +84,8 @@ public final class UnfoldedConvolution implements FrozenConvolution {
                             @Nullable INDArray scratch, INDArray z) {
         for (Route route : routes) {
             if (route.from() <= example && example < route.to()) {
-                INDArray down = u != null ? matrix(u, example) : matrix(Objects.requireNonNull(scratch), route.a().size(1), 0);
+                INDArray down = u != null ? windows.matrix(u, example)
+                        : windows.matrix(Objects.requireNonNull(scratch), route.a().size(1), 0);
                 Blas.gemm(x, route.a(), down, false, false, 1, 0);
                 Blas.gemm(down, route.b(), z, false, false, route.factor(), 1);
             }
@@ -99,16 +100,16 @@ public final class UnfoldedConvolution implements FrozenConvolution {
         double factor = route.factor();
         INDArray chunk = chunk(dropped, ArrayType.BP_WORKING_MEM, workspaces);
         INDArray[] columns = matrices(chunk);
-        INDArray v = matrix(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, u.dataType(),
+        INDArray v = windows.matrix(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, u.dataType(),
                 u.size(1) * windows.positions()), u.size(1), 0);
         for (long from = 0; from < dropped.size(0); from += columns.length) {
             int examples = (int) Math.min(columns.length, dropped.size(0) - from);
             windows.unfold(dropped, from, part(chunk, examples));
             for (int i = 0; i < examples; i++) {
                 INDArray x = columns[i];
-                INDArray delta = matrix(dz, from + i);
+                INDArray delta = windows.matrix(dz, from + i);
                 int accumulate = from + i == 0 ? 0 : 1;
-                Blas.gemm(matrix(u, from + i), delta, gradientB, true, false, factor, accumulate);
+                Blas.gemm(windows.matrix(u, from + i), delta, gradientB, true, false, factor, accumulate);
                 Blas.gemm(delta, b, v, false, true, 1, 0);
                 Blas.gemm(x, v, gradientA, true, false, factor, accumulate);
                 if (dx != null) {
@@ -125,7 +126,7 @@ public final class UnfoldedConvolution implements FrozenConvolution {
             windows.fold(part(chunk, examples), Objects.requireNonNull(dropDx), from, workspaces);
             if (dropDx != dx) {
                 for (int i = 0; i < examples; i++) {
-                    Blas.gemm(matrix(dz, from + i), w, columns[i], false, true, 1, 0);
+                    Blas.gemm(windows.matrix(dz, from + i), w, columns[i], false, true, 1, 0);
                 }
                 windows.fold(part(chunk, examples), dx, from, workspaces);
             }
@@ -143,7 +144,7 @@ public final class UnfoldedConvolution implements FrozenConvolution {
             int examples = (int) Math.min(columns.length, x.size(0) - from);
             windows.unfold(x, from, part(chunk, examples));
             for (int i = 0; i < examples; i++) {
-                Blas.gemm(columns[i], weights, matrix(z, from + i), false, false, 1, 0);
+                Blas.gemm(columns[i], weights, windows.matrix(z, from + i), false, false, 1, 0);
             }
         }
     }
@@ -155,7 +156,7 @@ public final class UnfoldedConvolution implements FrozenConvolution {
         for (long from = 0; from < dx.size(0); from += columns.length) {
             int examples = (int) Math.min(columns.length, dx.size(0) - from);
             for (int i = 0; i < examples; i++) {
-                Blas.gemm(matrix(dz, from + i), w, columns[i], false, true, 1, 0);
+                Blas.gemm(windows.matrix(dz, from + i), w, columns[i], false, true, 1, 0);
             }
             windows.fold(part(chunk, examples), dx, from, workspaces);
         }
@@ -194,18 +195,7 @@ public final class UnfoldedConvolution implements FrozenConvolution {
     /** Every example as a {@link #matrix}. */
     private INDArray[] matrices(INDArray array) {
         INDArray[] matrices = new INDArray[(int) array.size(0)];
-        Arrays.setAll(matrices, example -> matrix(array, example));
+        Arrays.setAll(matrices, example -> windows.matrix(array, example));
         return matrices;
-    }
-
-    /** One example as a column-major matrix {@code [positions, channels]}; a view. */
-    INDArray matrix(INDArray array, long example) {
-        return matrix(array, array.size(1), example);
-    }
-
-    private INDArray matrix(INDArray array, long channels, long example) {
-        long positions = windows.positions();
-        return Nd4j.create(array.data(), new long[] {positions, channels}, new long[] {1, positions},
-                array.offset() + example * channels * positions, 'f');
     }
 }

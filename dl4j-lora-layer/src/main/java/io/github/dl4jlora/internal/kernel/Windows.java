@@ -130,6 +130,17 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
         return (long) out[0] * out[1] * out[2];
     }
 
+    /** One example as a column-major matrix {@code [positions, channels]}; a view. */
+    INDArray matrix(INDArray array, long example) {
+        return matrix(array, array.size(1), example);
+    }
+
+    INDArray matrix(INDArray array, long channels, long example) {
+        long positions = positions();
+        return Nd4j.create(array.data(), new long[] {positions, channels}, new long[] {1, positions},
+                array.offset() + example * channels * positions, 'f');
+    }
+
     /**
      * DL4J's shape, channels first, of an array of {@code channels} numbers per position, for an input of this rank.
      */

@@ -7,7 +7,7 @@ import org.bytedeco.dnnl.convolution_forward;
 import org.bytedeco.dnnl.global.dnnl;
 import org.bytedeco.dnnl.memory;
 import org.bytedeco.dnnl.primitive_attr;
-import org.bytedeco.javacpp.FloatPointer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.api.shape.Shape;
@@ -15,10 +15,11 @@ import org.nd4j.linalg.api.shape.Shape;
 import java.lang.ref.Reference;
 import java.util.Arrays;
 import java.util.Optional;
+import java.util.stream.LongStream;
 
 /**
- * Convolutions of FLOAT, in the layouts that {@link ConvolutionShape} names. Weights are brought into oneDNN's layout for each
- * call, in the thread's working memory: they are small beside the numbers that they are multiplied with.
+ * Convolutions of FLOAT with weights of FLOAT or BF16, in the layouts that {@link ConvolutionShape} names. Weights are brought into
+ * oneDNN's layout for each call, in the thread's working memory: they are small beside the numbers that they are multiplied with.
  */
 public final class Convolutions {
 
@@ -40,17 +41,22 @@ public final class Convolutions {
 
     /** Whether oneDNN computes a convolution, forward and backward, as far as is known before it is asked. */
     public static boolean take(ConvolutionShape shape, DataType type) {
-        return type == DataType.FLOAT && OneDnn.takes(shape.multiplications(), LEAST);
+        return type == DataType.FLOAT && take(shape.multiplications());
+    }
+
+    /** As {@link #take(ConvolutionShape, DataType)}, for a convolution of FLOAT with so many multiplications. */
+    public static boolean take(long multiplications) {
+        return OneDnn.takes(multiplications, LEAST);
     }
 
     /**
      * z = x ∗ W.
      *
-     * @param w {@code [nIn·kernel, nOut]}, by column, without gaps
+     * @param w of FLOAT or BF16, {@code [nIn·kernel, nOut]}, by column, without gaps
      * @param z overwritten
      * @return whether that could be done; if not, nothing has been written
      */
-    public static boolean forward(ConvolutionShape shape, INDArray x, INDArray w, INDArray z) {
+    public static boolean forward(ConvolutionShape shape, INDArray x, @Nullable Weights w, INDArray z) {
         return run(Forward.class, shape, x, w, z);
     }
 
@@ -60,30 +66,30 @@ public final class Convolutions {
      * @param dx overwritten
      * @return as {@link #forward}
      */
-    public static boolean backToData(ConvolutionShape shape, INDArray dx, INDArray w, INDArray dz) {
+    public static boolean backToData(ConvolutionShape shape, INDArray dx, @Nullable Weights w, INDArray dz) {
         return run(BackToData.class, shape, dx, w, dz);
     }
 
     /**
      * dW = dL/dW, from x and dL/dz.
      *
-     * @param dw overwritten
+     * @param dw of FLOAT, overwritten
      * @return as {@link #forward}
      */
-    public static boolean backToWeights(ConvolutionShape shape, INDArray x, INDArray dw, INDArray dz) {
+    public static boolean backToWeights(ConvolutionShape shape, INDArray x, @Nullable Weights dw, INDArray dz) {
         return run(BackToWeights.class, shape, x, dw, dz);
     }
 
-    private static boolean run(Class<?> kind, ConvolutionShape shape, INDArray x, INDArray w, INDArray z) {
-        if (!HostMemory.holds(x, w, z) || !isPlain(x) || !isPlain(z) || !liesByColumn(w) || x.dataType() != DataType.FLOAT
-                || w.dataType() != DataType.FLOAT || z.dataType() != DataType.FLOAT) {
+    private static boolean run(Class<?> kind, ConvolutionShape shape, INDArray x, @Nullable Weights w, INDArray z) {
+        if (w == null || !HostMemory.holds(x, z) || !isPlain(x) || !isPlain(z) || w.rowStride() != 1 && w.rows() > 1
+                || w.stride() != w.rows() && w.columns() > 1 || x.dataType() != DataType.FLOAT
+                || z.dataType() != DataType.FLOAT) {
             return false;
         }
-        boolean done = Calls.run(kind, shape.numbers(), () -> compile(kind, shape),
-                (FloatPointer) x.data().addressPointer(), (FloatPointer) w.data().addressPointer(),
-                (FloatPointer) z.data().addressPointer());
+        long[] numbers = LongStream.concat(LongStream.of(w.type().ordinal()), LongStream.of(shape.numbers())).toArray();
+        boolean done = Calls.run(kind, numbers, () -> compile(kind, shape, w.type()), x.data().addressPointer(), w.values(),
+                z.data().addressPointer());
         Reference.reachabilityFence(x);
-        Reference.reachabilityFence(w);
         Reference.reachabilityFence(z);
         return done;
     }
@@ -92,62 +98,95 @@ public final class Convolutions {
         return array.ordering() == 'c' && Shape.hasDefaultStridesForShape(array);
     }
 
-    private static boolean liesByColumn(INDArray matrix) {
-        return (matrix.size(0) == 1 || matrix.stride(0) == 1) && (matrix.size(1) == 1 || matrix.stride(1) == matrix.size(0));
-    }
-
-    private static Optional<Call> compile(Class<?> kind, ConvolutionShape shape) {
-        try (memory.desc x = plain(shape.x());
-             memory.desc w = plain(shape.w());
-             memory.desc anyW = OneDnn.Cpu.floatsInAnyLayout(shape.w());
-             memory.desc z = plain(shape.z());
+    private static Optional<Call> compile(Class<?> kind, ConvolutionShape shape, Weights.Type type) {
+        boolean narrow = type == Weights.Type.BF16;
+        try (Tensor x = Tensor.ofNumbers(shape.x(), narrow, kind != BackToData.class);
+             Tensor w = Tensor.ofWeights(shape.w(), narrow);
+             Tensor z = Tensor.ofNumbers(shape.z(), narrow, kind != Forward.class);
              primitive_attr attributes = OneDnn.Cpu.attributes();
              convolution_forward.primitive_desc forward = new convolution_forward.primitive_desc(OneDnn.Cpu.ENGINE,
-                     dnnl.prop_kind.forward_training, dnnl.algorithm.convolution_direct, x, anyW, z, shape.stride(), shape.gaps(),
-                     shape.padding(), shape.paddingAfter(), attributes, true)) {
+                     dnnl.prop_kind.forward_training, dnnl.algorithm.convolution_direct, x.wanted, w.wanted, z.wanted,
+                     shape.stride(), shape.gaps(), shape.padding(), shape.paddingAfter(), attributes, true)) {
             if (!forward.asBoolean()) {
                 return Optional.empty();
             }
             if (kind == Forward.class) {
                 return OneDnn.Cpu.isFast(forward) ? Optional.of(new Call(new convolution_forward(forward), forward)
-                        .with(dnnl.DNNL_ARG_SRC, x, x, false).with(dnnl.DNNL_ARG_WEIGHTS, w, forward.weights_desc(), false)
-                        .with(dnnl.DNNL_ARG_DST, z, z, true)) : Optional.empty();
+                        .with(dnnl.DNNL_ARG_SRC, x.given, forward.src_desc(), false)
+                        .with(dnnl.DNNL_ARG_WEIGHTS, w.given, forward.weights_desc(), false)
+                        .with(dnnl.DNNL_ARG_DST, z.given, forward.dst_desc(), true)) : Optional.empty();
             }
-            return kind == BackToData.class ? backToData(shape, x, w, anyW, z, forward, attributes)
-                    : backToWeights(shape, x, w, anyW, z, forward, attributes);
+            return kind == BackToData.class ? backToData(shape, x, w, z, forward, attributes)
+                    : backToWeights(shape, x, w, z, forward, attributes);
         }
     }
 
-    private static Optional<Call> backToData(ConvolutionShape shape, memory.desc x, memory.desc w, memory.desc anyW,
-                                             memory.desc z, convolution_forward.primitive_desc forward,
-                                             primitive_attr attributes) {
+    private static Optional<Call> backToData(ConvolutionShape shape, Tensor x, Tensor w, Tensor z,
+                                             convolution_forward.primitive_desc forward, primitive_attr attributes) {
         try (convolution_backward_data.primitive_desc chosen = new convolution_backward_data.primitive_desc(OneDnn.Cpu.ENGINE,
-                dnnl.algorithm.convolution_direct, x, anyW, z, shape.stride(), shape.gaps(), shape.padding(),
+                dnnl.algorithm.convolution_direct, x.wanted, w.wanted, z.wanted, shape.stride(), shape.gaps(), shape.padding(),
                 shape.paddingAfter(), forward, attributes, true)) {
             return OneDnn.Cpu.isFast(chosen) ? Optional.of(new Call(new convolution_backward_data(chosen), chosen)
-                    .with(dnnl.DNNL_ARG_DIFF_SRC, x, x, true).with(dnnl.DNNL_ARG_WEIGHTS, w, chosen.weights_desc(), false)
-                    .with(dnnl.DNNL_ARG_DIFF_DST, z, z, false)) : Optional.empty();
+                    .with(dnnl.DNNL_ARG_DIFF_SRC, x.given, chosen.diff_src_desc(), true)
+                    .with(dnnl.DNNL_ARG_WEIGHTS, w.given, chosen.weights_desc(), false)
+                    .with(dnnl.DNNL_ARG_DIFF_DST, z.given, chosen.diff_dst_desc(), false)) : Optional.empty();
         }
     }
 
-    private static Optional<Call> backToWeights(ConvolutionShape shape, memory.desc x, memory.desc w, memory.desc anyW,
-                                                memory.desc z, convolution_forward.primitive_desc forward,
-                                                primitive_attr attributes) {
+    private static Optional<Call> backToWeights(ConvolutionShape shape, Tensor x, Tensor w, Tensor z,
+                                                convolution_forward.primitive_desc forward, primitive_attr attributes) {
         try (convolution_backward_weights.primitive_desc chosen = new convolution_backward_weights.primitive_desc(
-                OneDnn.Cpu.ENGINE, dnnl.algorithm.convolution_direct, x, anyW, z, shape.stride(), shape.gaps(), shape.padding(),
-                shape.paddingAfter(), forward, attributes, true)) {
+                OneDnn.Cpu.ENGINE, dnnl.algorithm.convolution_direct, x.wanted, w.wanted, z.wanted, shape.stride(), shape.gaps(),
+                shape.padding(), shape.paddingAfter(), forward, attributes, true)) {
             return OneDnn.Cpu.isFast(chosen) ? Optional.of(new Call(new convolution_backward_weights(chosen), chosen)
-                    .with(dnnl.DNNL_ARG_SRC, x, x, false).with(dnnl.DNNL_ARG_DIFF_WEIGHTS, w, chosen.diff_weights_desc(), true)
-                    .with(dnnl.DNNL_ARG_DIFF_DST, z, z, false)) : Optional.empty();
+                    .with(dnnl.DNNL_ARG_SRC, x.given, chosen.src_desc(), false)
+                    .with(dnnl.DNNL_ARG_DIFF_WEIGHTS, w.given, chosen.diff_weights_desc(), true)
+                    .with(dnnl.DNNL_ARG_DIFF_DST, z.given, chosen.diff_dst_desc(), false)) : Optional.empty();
         }
     }
 
-    private static memory.desc plain(long[] shape) {
+    /** How the caller has an operand, and how oneDNN may have it. */
+    private static final class Tensor implements AutoCloseable {
+
+        private final memory.desc given;
+        private final memory.desc wanted;
+
+        private Tensor(memory.desc given, memory.desc wanted) {
+            this.given = given;
+            this.wanted = wanted;
+        }
+
+        /** oneDNN chooses the layout of weights. */
+        static Tensor ofWeights(long[] shape, boolean narrow) {
+            memory.data_type type = narrow ? memory.data_type.bf16 : memory.data_type.f32;
+            return new Tensor(new memory.desc(shape, type, plain(shape), false),
+                    new memory.desc(shape, type, memory.format_tag.any, false));
+        }
+
+        /**
+         * What the caller has in FLOAT. For convolutions of bfloat16 oneDNN chooses the layout, without which it gains nothing.
+         *
+         * @param isRead whether it is an operand; a result stays FLOAT
+         */
+        static Tensor ofNumbers(long[] shape, boolean narrow, boolean isRead) {
+            memory.desc given = OneDnn.Cpu.floats(shape, plain(shape));
+            return new Tensor(given, !narrow ? new memory.desc(given) : new memory.desc(shape,
+                    isRead ? memory.data_type.bf16 : memory.data_type.f32, memory.format_tag.any, false));
+        }
+
+        @Override
+        public void close() {
+            wanted.close();
+            given.close();
+        }
+    }
+
+    private static long[] plain(long[] shape) {
         long[] strides = new long[shape.length];
         Arrays.fill(strides, 1);
         for (int i = shape.length - 2; i >= 0; i--) {
             strides[i] = strides[i + 1] * shape[i + 1];
         }
-        return OneDnn.Cpu.floats(shape, strides);
+        return strides;
     }
 }

@@ -107,10 +107,6 @@ public final class OneDnn {
         static memory.desc floats(long[] shape, long[] strides) {
             return new memory.desc(shape, memory.data_type.f32, strides, false);
         }
-
-        static memory.desc floatsInAnyLayout(long[] shape) {
-            return new memory.desc(shape, memory.data_type.f32, memory.format_tag.any, false);
-        }
     }
 
     /** Whether oneDNN is there. */
@@ -132,6 +128,11 @@ public final class OneDnn {
     /** Whether oneDNN is there and may compute. */
     public static boolean isUsed() {
         return use != Use.NEVER && isPresent();
+    }
+
+    /** Whether oneDNN may compute, and the processor multiplies bfloat16. */
+    public static boolean multipliesBf16() {
+        return isUsed() && Cpu.MULTIPLIES_BF16;
     }
 
     /** The version and the widest instructions that it uses here; or that it is not used, and why. */

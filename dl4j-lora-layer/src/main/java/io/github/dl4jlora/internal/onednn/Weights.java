@@ -32,7 +32,7 @@ public record Weights(Type type, Pointer values, long rows, long columns, long r
     }
 
     /** A matrix of FLOAT, or its transpose; null if it lies in a way that cannot be read. */
-    static @Nullable Weights of(INDArray w, boolean transposed) {
+    public static @Nullable Weights of(INDArray w, boolean transposed) {
         if (w.dataType() != DataType.FLOAT || !HostMemory.holds(w)) {
             return null;
         }

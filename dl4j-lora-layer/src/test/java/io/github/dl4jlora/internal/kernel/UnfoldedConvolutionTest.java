@@ -1,9 +1,12 @@
 package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.onednn.Convolutions;
 import io.github.dl4jlora.internal.onednn.OneDnn;
+import io.github.dl4jlora.internal.onednn.Weights;
+import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
@@ -73,7 +76,7 @@ class UnfoldedConvolutionTest {
                 new long[] {5, IN, 5, 6, 4});
     }
 
-    /** FLOAT, with any number of examples; negative padding, and what oneDNN has no fast code for, is left to windows. */
+    /** Negative padding is left to windows. */
     @ParameterizedTest
     @MethodSource("geometries")
     void oneDnnComputesTheSameConvolution(ConvolutionLayer.BaseConvBuilder<?> builder, long[] inputShape) {
@@ -87,19 +90,32 @@ class UnfoldedConvolutionTest {
         INDArray dropped = Networks.random(DataType.FLOAT, 6, inputShape);
         OneDnn.use(OneDnn.Use.ALWAYS);
         try {
-            FrozenConvolution direct = FrozenConvolution.of(windows, w, x.size(0));
-            assertThat(direct).isInstanceOf(windows.skipsNothing() ? DirectConvolution.class : UnfoldedConvolution.class);
-            INDArray z = Nd4j.create(DataType.FLOAT, windows.outputShape(x.size(0), OUT, x.rank()), 'c');
-            assertThat(!windows.skipsNothing() || Convolutions.forward(windows.shape(x.size(0), OUT), x, w, z)).isTrue();
-            UnfoldedConvolution unfolded = new UnfoldedConvolution(windows, w);
-
-            for (INDArray path : List.of(x, dropped)) {
-                assertThat(results(direct, windows, x, path, route)).zipSatisfy(results(unfolded, windows, x, path, route),
-                        (actual, expected) -> assertThat(Networks.difference(actual, expected))
-                                .isLessThan(2e-6 * expected.norm2Number().doubleValue()));
+            assertSameResults(windows, new PlainMatrix(w), w, x, dropped, route, 2e-6);
+            if (OneDnn.multipliesBf16()) {
+                QuantizedMatrix codes = QuantizedMatrix.of(Quantization.BF16, OUT, windows.size(),
+                        (line, to) -> System.arraycopy(w.getColumn(line).toFloatVector(), 0, to, 0, to.length));
+                // W in bfloat16 is exact here; inputs and gradients are rounded to it.
+                INDArray restored = w.castTo(DataType.BFLOAT16).castTo(DataType.FLOAT).dup('f');
+                assertSameResults(windows, new QuantizedProduct(codes, DataType.FLOAT, true), restored, x, dropped, route, 6e-3);
             }
         } finally {
             OneDnn.use(OneDnn.Use.WHERE_IT_GAINS);
+        }
+    }
+
+    private static void assertSameResults(Windows windows, FrozenMatrix w, INDArray array, INDArray x, INDArray dropped,
+                                          Route route, double tolerance) {
+        FrozenConvolution direct = FrozenConvolution.of(windows, w, DataType.FLOAT, x.size(0));
+        assertThat(direct).isInstanceOf(windows.skipsNothing() ? DirectConvolution.class : UnfoldedConvolution.class);
+        INDArray z = Nd4j.create(DataType.FLOAT, windows.outputShape(x.size(0), OUT, x.rank()), 'c');
+        Weights asItIs = w.forConvolution() == null ? Weights.of(array, false) : w.forConvolution();
+        assertThat(!windows.skipsNothing() || Convolutions.forward(windows.shape(x.size(0), OUT), x, asItIs, z)).isTrue();
+        UnfoldedConvolution unfolded = new UnfoldedConvolution(windows, array);
+
+        for (INDArray path : List.of(x, dropped)) {
+            assertThat(results(direct, windows, x, path, route)).zipSatisfy(results(unfolded, windows, x, path, route),
+                    (actual, expected) -> assertThat(actual.distance2(expected))
+                            .isLessThan(tolerance * expected.norm2Number().doubleValue()));
         }
     }
 
