@@ -59,11 +59,11 @@ public final class OwnFootprints {
         return new Footprint(results(stock, passage) + norm, 0, multiplies ? 0 : passage.out(), multiplies ? passage.in() : 0);
     }
 
-    /** A few megabytes of windows at a time; or by oneDNN, which has input and output in a layout of its own. */
+    /** A few megabytes of windows at a time; none by oneDNN, whose working memory is the thread's, not the network's. */
     private static Footprint convolution(ConvolutionLayer stock, Passage passage) {
         long positions = passage.rows(stock.getNOut());
         long window = StockFootprints.windowSize(stock);
-        long chunk = isDirect(stock, passage) ? passage.in() + passage.out() : window * (positions / passage.batch())
+        long chunk = isDirect(stock, passage) ? 0 : window * (positions / passage.batch())
                 * UnfoldedConvolution.examplesAtATime(passage.batch(), window * (positions / passage.batch()) * Float.BYTES);
         return new Footprint(results(stock, passage), chunk, chunk, passage.in());
     }

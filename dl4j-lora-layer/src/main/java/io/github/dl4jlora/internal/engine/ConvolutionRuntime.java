@@ -20,7 +20,6 @@ import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Broadcast;
 
 import java.util.Arrays;
 import java.util.List;
@@ -122,7 +121,7 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
         outputs().scale(z, training, workspaces);
         INDArray bias = bias(training, workspaces);
         if (bias != null) {
-            Broadcast.add(z, bias.reshape(bias.length()), z, 1);
+            windows.addBias(z, bias);
         }
         outputs().replaceBias(z, bias);
         return layout().isChannelsLast() ? workspaces.dup(ArrayType.ACTIVATIONS, layout().asInLayer(z), 'c') : z;

@@ -25,7 +25,6 @@ import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Broadcast;
 
 import java.util.Set;
 import java.util.function.Supplier;
@@ -219,7 +218,7 @@ abstract sealed class FrozenProduct {
                     windows.outputShape(x.size(0), nOut, x.rank()), 'c');
             FrozenConvolution.of(windows, matrix(), type(), x.size(0)).forward(x, z, workspaces);
             if (bias() != null) {
-                Broadcast.add(z, bias().reshape(nOut), z, 1);
+                windows.addBias(z, bias());
             }
             return layout.isChannelsLast() ? workspaces.dup(ArrayType.ACTIVATIONS, layout.asInLayer(z), 'c') : z;
         }

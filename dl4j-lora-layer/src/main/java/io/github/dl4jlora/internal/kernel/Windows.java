@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.kernel;
 
+import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.onednn.ConvolutionShape;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
@@ -133,6 +134,17 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
     /** One example as a column-major matrix {@code [positions, channels]}; a view. */
     INDArray matrix(INDArray array, long example) {
         return matrix(array, array.size(1), example);
+    }
+
+    /**
+     * Adds a number to each channel, in place. ND4J's broadcast of a vector takes as long as a convolution for some shapes.
+     *
+     * @param array {@code [minibatch, channels, …]}, 'c' order, of this output's size
+     */
+    public void addBias(INDArray array, INDArray bias) {
+        for (long example = 0; example < array.size(0); example++) {
+            Blas.addRow(matrix(array, example), bias);
+        }
     }
 
     INDArray matrix(INDArray array, long channels, long example) {

@@ -100,7 +100,8 @@ public final class Convolutions {
 
     private static Optional<Call> compile(Class<?> kind, ConvolutionShape shape, Weights.Type type) {
         boolean narrow = type == Weights.Type.BF16;
-        try (Tensor x = Tensor.ofNumbers(shape.x(), narrow, kind != BackToData.class);
+        // What backward passes are told of the forward pass has operands alone: a result of FLOAT would misguide their choice.
+        try (Tensor x = Tensor.ofNumbers(shape.x(), narrow, true);
              Tensor w = Tensor.ofWeights(shape.w(), narrow);
              Tensor z = Tensor.ofNumbers(shape.z(), narrow, kind != Forward.class);
              primitive_attr attributes = OneDnn.Cpu.attributes();
@@ -116,8 +117,12 @@ public final class Convolutions {
                         .with(dnnl.DNNL_ARG_WEIGHTS, w.given, forward.weights_desc(), false)
                         .with(dnnl.DNNL_ARG_DST, z.given, forward.dst_desc(), true)) : Optional.empty();
             }
-            return kind == BackToData.class ? backToData(shape, x, w, z, forward, attributes)
-                    : backToWeights(shape, x, w, z, forward, attributes);
+            if (kind == BackToWeights.class) {
+                return backToWeights(shape, x, w, z, forward, attributes);
+            }
+            try (Tensor dx = Tensor.ofNumbers(shape.x(), narrow, false)) {
+                return backToData(shape, dx, w, z, forward, attributes);
+            }
         }
     }
 
