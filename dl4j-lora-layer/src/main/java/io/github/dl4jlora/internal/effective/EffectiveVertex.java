@@ -42,8 +42,8 @@ public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedR
                 ? conf.stockTable(AdapterLayout.interval(view, 0, conf.frozenParams()), initialize) : Map.of();
         INDArray values = EffectiveWeights.room(conf, type);
         GraphVertex stock = Objects.requireNonNull(conf.stockVertex()).instantiate(graph, name, index, values, false, type);
-        return new EffectiveVertex(new EffectivePart<>(() -> conf, stock, values, view, conf.layout().table(conf, embedded, view),
-                initialize, type), stock);
+        return new EffectiveVertex(new EffectivePart<>(() -> conf, stock, view, conf.layout().table(conf, embedded, view),
+                initialize, type, adapter -> new EffectiveWeights(adapter, view, values, stock.paramTable(false))), stock);
     }
 
     @Override
