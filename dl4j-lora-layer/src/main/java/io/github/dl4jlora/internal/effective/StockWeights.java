@@ -26,6 +26,11 @@ public interface StockWeights {
         // Stock layers always compute it.
     }
 
+    /** Whether different examples of a batch can have the paths of different adapters. */
+    default boolean tellsExamplesApart() {
+        return false;
+    }
+
     /** Number of values of the gradient that the stock part computes of its own weights; 0 if it computes none. */
     long gradientLength();
 

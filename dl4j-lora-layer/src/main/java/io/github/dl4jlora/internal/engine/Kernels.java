@@ -2,7 +2,7 @@ package io.github.dl4jlora.internal.engine;
 
 import io.github.dl4jlora.conf.Engine;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
-import io.github.dl4jlora.internal.effective.EffectiveRuntime;
+import io.github.dl4jlora.internal.effective.StockRuntime;
 import io.github.dl4jlora.internal.recurrent.RecurrentKernels;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Convolution1D;
@@ -48,12 +48,17 @@ public final class Kernels {
 
     /** As {@link #run(AdaptedConfiguration)}, in a network of a data type. */
     public static boolean run(AdaptedConfiguration lora, DataType type) {
-        return run(lora) && (hasPath(Objects.requireNonNull(lora.stockLayer())) || RecurrentKernels.compute(type));
+        return run(lora) && exists(Objects.requireNonNull(lora.stockLayer()), type);
     }
 
     /** Whether there is a kernel for a stock layer, which must be without DL4J's freezing wrappers. */
     public static boolean exists(Layer stock) {
         return hasPath(stock) || RecurrentKernels.exist(stock);
+    }
+
+    /** As {@link #exists(Layer)}, in a network of a data type. */
+    public static boolean exists(Layer stock, DataType type) {
+        return hasPath(stock) || RecurrentKernels.exist(stock) && RecurrentKernels.compute(type);
     }
 
     /** Whether the stock layer's kernel has one low-rank path, to whose input dropout applies and to whose product a variant. */
@@ -71,7 +76,7 @@ public final class Kernels {
                                                               int index, INDArray view, boolean initialize, DataType type) {
         AdaptedConfiguration lora = (AdaptedConfiguration) conf.getLayer();
         if (!run(lora, type)) {
-            return EffectiveRuntime.of(conf, listeners, index, view, initialize, type);
+            return StockRuntime.of(conf, listeners, index, view, initialize, type);
         }
         Layer stock = Objects.requireNonNull(lora.stockLayer());
         if (!hasPath(stock)) {

@@ -24,7 +24,10 @@ final class AdaptedProduct {
     private final List<Route> paths;
     private final GrowingScratch slim;
 
-    /** @param slim for products with A, or with Bᵀ */
+    /**
+     * @param paths each for some rows of x
+     * @param slim  for products with A, or with Bᵀ
+     */
     AdaptedProduct(FrozenMatrix matrix, List<Route> paths, GrowingScratch slim) {
         this.matrix = matrix;
         this.paths = paths;
@@ -38,14 +41,22 @@ final class AdaptedProduct {
     /** @param z overwritten */
     void times(INDArray x, INDArray z) {
         matrix.times(x, z);
+        if (paths.size() > 1 && Blas.addLowRank(x, z, paths)) {
+            return;
+        }
         for (Route path : paths) {
-            INDArray u = slim.of(x.dataType(), x.size(0), path.a().size(1));
-            Blas.gemm(x, path.a(), u, false, false, 1, 0);
-            Blas.gemm(u, path.b(), z, false, false, path.factor(), 1);
+            INDArray own = TimeMajor.interval(x, path.from(), path.to());
+            INDArray u = slim.of(x.dataType(), own.size(0), path.a().size(1));
+            Blas.gemm(own, path.a(), u, false, false, 1, 0);
+            Blas.gemm(u, path.b(), TimeMajor.interval(z, path.from(), path.to()), false, false, path.factor(), 1);
         }
     }
 
-    /** @param dx overwritten */
+    /**
+     * For paths of all rows.
+     *
+     * @param dx overwritten
+     */
     void timesTransposed(INDArray dz, INDArray dx) {
         matrix.timesTransposed(dz, dx);
         for (Route path : paths) {
@@ -89,13 +100,33 @@ final class AdaptedProduct {
         }
     }
 
-    /** Columns of M = W + s·A·B that are no product's: copies, one array each. */
-    double[][] special(long from) {
-        INDArray columns = columns(matrix.lent(), from, matrix.columns()).dup('f');
-        for (Route path : paths) {
-            Blas.gemm(path.a(), columns(path.b(), from, path.b().size(1)), columns, false, false, path.factor(), 1);
+    /**
+     * Columns of M = W + s·A·B that are no product's, one array each.
+     *
+     * @param from the first of them
+     * @param rows that paths may be for
+     * @return {@code [columns][rows · nIn]}
+     */
+    double[][] special(long from, int rows) {
+        INDArray frozen = columns(matrix.lent(), from, matrix.columns()).dup('f');
+        double[][] special = new double[(int) frozen.size(1)][];
+        for (int column = 0; column < special.length; column++) {
+            double[] one = frozen.getColumn(column).toDoubleVector();
+            special[column] = new double[rows * one.length];
+            for (int row = 0; row < rows; row++) {
+                System.arraycopy(one, 0, special[column], row * one.length, one.length);
+            }
         }
-        return columns.transpose().toDoubleMatrix();
+        for (Route path : paths) {
+            INDArray share = Blas.gemm(path.a(), columns(path.b(), from, path.b().size(1)), frozen, false, false, path.factor(), 0);
+            for (int column = 0; column < special.length; column++) {
+                double[] one = share.getColumn(column).toDoubleVector();
+                for (int at = (int) path.from() * one.length; at < path.to() * one.length; at++) {
+                    special[column][at] += one[at % one.length];
+                }
+            }
+        }
+        return special;
     }
 
     private static INDArray columns(INDArray whole, long from, long to) {

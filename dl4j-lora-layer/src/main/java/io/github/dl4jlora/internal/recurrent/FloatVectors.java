@@ -10,8 +10,8 @@ import java.util.List;
 
 /**
  * Arithmetic of FLOAT, in loops that HotSpot makes vector instructions of: all arrays are read at the same index, and tanh is
- * the rational function that Eigen has, of degree 13 over degree 6. The relative error of tanh is at most 4e-7, the absolute one of
- * the sigmoid 2e-7; {@code Math.tanh} and {@code Math.exp} take twenty times as long.
+ * the rational function that Eigen has, of degree 13 over degree 6. The relative error of tanh is at most 4e-7, the absolute
+ * one of the sigmoid 2e-7; {@code Math.tanh} and {@code Math.exp} take twenty times as long.
  */
 final class FloatVectors implements Vectors<float[]> {
 

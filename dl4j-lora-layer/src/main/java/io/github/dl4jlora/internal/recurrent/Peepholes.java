@@ -24,7 +24,7 @@ final class Peepholes<V> {
         this.gradients = List.of(vectors.zeros(length), vectors.zeros(length), vectors.zeros(length));
     }
 
-    /** @param columns to the forget gate, the output gate, the input gate */
+    /** @param columns to the forget gate, the output gate, the input gate; one for all examples, or one after the other */
     void set(double[][] columns) {
         for (int k = 0; k < COLUMNS; k++) {
             vectors.repeat(columns[k], weights.get(k));

@@ -37,6 +37,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.function.Function;
 import java.util.function.UnaryOperator;
+import java.util.stream.LongStream;
 
 /**
  * Runs an LSTM, a GravesLSTM or a SimpleRnn in the place of DL4J's runtime, on frozen weights with low-rank paths beside them.
@@ -71,12 +72,11 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
     /**
      * What a pass in training keeps. It is for the same input, mask and first state only.
      *
-     * @param x     {@link TimeMajor}
      * @param z     values of gates
      * @param kept  of all steps, and before the first
      * @param state before the first step; null for none
      */
-    private record Pass(INDArray x, INDArray z, State kept, @Nullable State state, double @Nullable [][] masks) {
+    private record Pass(INDArray z, State kept, @Nullable State state, double @Nullable [][] masks) {
 
         @SuppressWarnings("ReferenceEquality")
         boolean startsFrom(@Nullable State other) {
@@ -84,7 +84,7 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         }
 
         boolean isUsable() {
-            return KeptArrays.isUsable(x) && KeptArrays.isUsable(z) && KeptArrays.isUsable(kept.h())
+            return KeptArrays.isUsable(z) && KeptArrays.isUsable(kept.h())
                     && (kept.c() == null || KeptArrays.isUsable(kept.c()));
         }
     }
@@ -231,20 +231,22 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         applyDropOutIfNecessary(training, workspaces);
         int examples = (int) input.size(0);
         ArrayType lifetime = training ? ArrayType.ACTIVATIONS : ArrayType.FF_WORKING_MEM;
-        INDArray x = TimeMajor.rows(permuteIfNWC(input), dataType, workspaces, lifetime);
+        INDArray x = TimeMajor.rows(permuteIfNWC(input), dataType, workspaces, ArrayType.FF_WORKING_MEM);
         INDArray z = workspaces.createUninitialized(lifetime, dataType, new long[] {x.size(0), gateColumns()}, 'c');
-        inputProduct().times(x, z);
+        long count = x.size(0) / examples;
+        inputProduct(examples, count).times(x, z);
         State kept = training ? room(lifetime, x.size(0) + examples, workspaces) : null;
         INDArray output = ofUnits(ArrayType.ACTIVATIONS, x.size(0), workspaces);
         double[][] masks = masks();
         Recurrence<?> steps = recurrence(examples);
-        steps.forward(z, bias(), recurrentProduct(x.size(0) / examples), kept, state == null ? null : dense(state), masks, output);
+        steps.forward(z, bias(examples), recurrentProduct(examples, count), kept, state == null ? null : dense(state), masks,
+                output);
         if (last != null) {
             State end = room(ArrayType.FF_WORKING_MEM, examples, workspaces);
             steps.writeState(end);
             putState(last, INDArray::dup, end);
         }
-        pass = kept == null ? null : new Pass(x, z, kept, state, masks);
+        pass = kept == null ? null : new Pass(z, kept, state, masks);
         return permuteIfNWC(TimeMajor.sequence(output, examples));
     }
 
@@ -307,18 +309,24 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         return maskArray == null ? null : maskArray.castTo(DataType.DOUBLE).transpose().toDoubleMatrix();
     }
 
-    private double[] bias() {
-        for (TrainedBias bias : lora().biases()) {
-            if (bias.key().equals(prefix + BIAS)) {
-                return Objects.requireNonNull(adapter().value(bias.key())).toDoubleVector();
+    /** For each column of W; once for all examples, or for each of them where a bank's adapters have their own. */
+    private double[] bias(int examples) {
+        double[] bias = lora().biases().stream().filter(own -> own.key().equals(prefix + BIAS)).findFirst()
+                .map(own -> Objects.requireNonNull(adapter().value(own.key())))
+                .orElseGet(() -> Objects.requireNonNull(adapter().stock().arrays().get(prefix + BIAS))).toDoubleVector();
+        List<Route> replacing = paths(W, examples).stream().filter(route -> route.bias() != null).toList();
+        if (replacing.isEmpty()) {
+            return bias;
+        }
+        double[] all = new double[examples * bias.length];
+        Arrays.setAll(all, i -> bias[i % bias.length]);
+        for (Route route : replacing) {
+            double[] own = route.bias().toDoubleVector();
+            for (int example = (int) route.from(); example < route.to(); example++) {
+                System.arraycopy(own, 0, all, example * own.length, own.length);
             }
         }
-        for (Route route : paths(W)) {
-            if (route.bias() != null) {
-                return route.bias().toDoubleVector();
-            }
-        }
-        return Objects.requireNonNull(adapter().stock().arrays().get(prefix + BIAS)).toDoubleVector();
+        return all;
     }
 
     private AdaptedConfiguration lora() {
@@ -329,26 +337,33 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         return lora().adapted().stream().filter(parameter -> parameter.key().equals(prefix + key)).findFirst().orElse(null);
     }
 
-    private List<Route> paths(String key) {
+    /** @param rows of the layer's input */
+    private List<Route> paths(String key, long rows) {
         AdaptedParameter parameter = adapted(key);
         if (parameter == null) {
             return List.of();
         }
         Routing routing = adapter().switches().routing(parameter.key());
-        return routing != null ? routing.forAll() : List.of(new Route(0, Long.MAX_VALUE,
+        return routing != null ? routing.forRows(rows) : List.of(new Route(0, rows,
                 Objects.requireNonNull(adapter().value(lora().key(parameter, Variant.A))),
                 Objects.requireNonNull(adapter().value(lora().key(parameter, Variant.B))), adapter().factor(parameter)));
     }
 
-    private AdaptedProduct inputProduct() {
-        return new AdaptedProduct(adapter().stock().matrix(prefix + W), paths(W), slimOfInput);
+    /** For all steps at once. */
+    private AdaptedProduct inputProduct(long examples, long steps) {
+        List<Route> ofStep = paths(W, examples);
+        boolean isForAll = ofStep.stream().allMatch(path -> path.from() == 0 && path.to() == examples);
+        List<Route> paths = isForAll ? ofStep.stream().map(path -> path.over(0, examples * steps)).toList()
+                : LongStream.range(0, steps).map(step -> step * examples).boxed().flatMap(row -> ofStep.stream()
+                        .map(path -> path.over(row + path.from(), row + path.to()))).toList();
+        return new AdaptedProduct(adapter().stock().matrix(prefix + W), paths, slimOfInput);
     }
 
-    /** With a quantised RW restored once for all steps, in memory of the thread, and not in each of them. */
-    private AdaptedProduct recurrentProduct(long steps) {
+    /** For one step; with a quantised RW restored once for all steps, in memory of the thread, and not in each of them. */
+    private AdaptedProduct recurrentProduct(long examples, long steps) {
         FrozenMatrix matrix = adapter().stock().matrix(prefix + RW);
         boolean restored = steps > 1 && !(matrix instanceof PlainMatrix);
-        return new AdaptedProduct(restored ? new PlainMatrix(matrix.lent()) : matrix, paths(RW), slimOfState);
+        return new AdaptedProduct(restored ? new PlainMatrix(matrix.lent()) : matrix, paths(RW, examples), slimOfState);
     }
 
     @Override
@@ -380,23 +395,24 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
     /** @param length how many steps back gradients go, from the last one */
     private Pair<Gradient, INDArray> backward(Pass kept, INDArray epsilon, int length, LayerWorkspaceMgr workspaces) {
         long examples = input.size(0);
-        long steps = kept.x().size(0) / examples;
+        long steps = kept.z().size(0) / examples;
         long first = Math.max(0, steps - length);
         INDArray eps = TimeMajor.rows(permuteIfNWC(epsilon), dataType, workspaces, ArrayType.BP_WORKING_MEM);
-        double[][] peepholes = recurrence((int) examples).backward(kept.z(), recurrentProduct(steps), kept.kept(), kept.masks(),
+        double[][] peepholes = recurrence((int) examples).backward(kept.z(), recurrentProduct(examples, steps), kept.kept(), kept.masks(),
                 first, eps);
         long from = first * examples;
         INDArray dz = TimeMajor.interval(kept.z(), from, kept.z().size(0));
-        gradients(W, inputProduct(), TimeMajor.interval(kept.x(), from, kept.x().size(0)), dz, null);
+        INDArray x = TimeMajor.rows(permuteIfNWC(input), dataType, workspaces, ArrayType.BP_WORKING_MEM);
+        gradients(W, inputProduct(examples, steps), TimeMajor.interval(x, from, x.size(0)), dz, null);
         // DL4J's SimpleRnn leaves out the state before the first step that backpropagation reaches.
         long omitted = form.isSimple() ? examples : 0;
-        gradients(RW, recurrentProduct(1), TimeMajor.interval(kept.kept().h(), from + omitted, kept.z().size(0)),
+        gradients(RW, recurrentProduct(examples, 1), TimeMajor.interval(kept.kept().h(), from + omitted, kept.z().size(0)),
                 TimeMajor.interval(dz, omitted, dz.size(0)), peepholes);
         INDArray bias = gradients.get(prefix + BIAS);
         if (bias != null) {
             bias.assign(dz.sum(0).reshape(bias.shape()));
         }
-        INDArray dx = inputGradient.isNeeded() ? inputGradient(dz, from, kept, workspaces) : null;
+        INDArray dx = inputGradient.isNeeded() ? inputGradient(dz, from, workspaces) : null;
         pass = null;
         Gradient gradient = new DefaultGradient();
         gradients.forEach(gradient::setGradientFor);
@@ -414,12 +430,13 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         }
     }
 
-    private INDArray inputGradient(INDArray dz, long from, Pass kept, LayerWorkspaceMgr workspaces) {
-        INDArray rows = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, kept.x().shape(), 'c');
+    private INDArray inputGradient(INDArray dz, long from, LayerWorkspaceMgr workspaces) {
+        INDArray rows = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType,
+                new long[] {from + dz.size(0), layerConf().getNIn()}, 'c');
         if (from > 0) {
             TimeMajor.interval(rows, 0, from).assign(0);
         }
-        inputProduct().timesTransposed(dz, TimeMajor.interval(rows, from, rows.size(0)));
+        inputProduct(input.size(0), dz.size(0) / input.size(0)).timesTransposed(dz, TimeMajor.interval(rows, from, rows.size(0)));
         return backpropDropOutIfPresent(permuteIfNWC(TimeMajor.sequence(rows, input.size(0))));
     }
 }

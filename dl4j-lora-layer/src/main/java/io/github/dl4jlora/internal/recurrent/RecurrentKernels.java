@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.recurrent;
 
-import io.github.dl4jlora.internal.effective.EffectiveRuntime;
+import io.github.dl4jlora.internal.effective.StockRuntime;
 import io.github.dl4jlora.internal.effective.StockWeights;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
 import io.github.dl4jlora.internal.run.Adapter;
@@ -65,13 +65,13 @@ public final class RecurrentKernels implements StockWeights {
      * @param conf the layer's configuration, with an adapted layer in it for whose stock layer kernels {@link #exist}
      * @param view the layer's part of the network's vector
      */
-    public static EffectiveRuntime instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index,
+    public static StockRuntime instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index,
                                                INDArray view, boolean initialize, DataType type) {
         List<RecurrentKernel> kernels = new ArrayList<>();
-        org.deeplearning4j.nn.api.Layer stock = running(EffectiveRuntime.stockConf(conf), type, "", 0, view, kernels);
+        org.deeplearning4j.nn.api.Layer stock = running(StockRuntime.stockConf(conf), type, "", 0, view, kernels);
         stock.setListeners(listeners);
         stock.setIndex(index);
-        return EffectiveRuntime.on(conf, stock, view, initialize, type, new RecurrentKernels(kernels)::attached);
+        return StockRuntime.on(conf, stock, view, initialize, type, new RecurrentKernels(kernels)::attached);
     }
 
     /** The wrappers as DL4J makes them, around kernels, which are added to the list. */
@@ -124,6 +124,11 @@ public final class RecurrentKernels implements StockWeights {
         if (!isBidirectional) {
             kernels.forEach(kernel -> kernel.setInputGradient(use));
         }
+    }
+
+    @Override
+    public boolean tellsExamplesApart() {
+        return true;
     }
 
     @Override

@@ -31,23 +31,23 @@ import java.util.Objects;
 import java.util.function.Function;
 
 /**
- * Runs a LoRAWrapperLayer as the stock layer on {@link EffectiveWeights}.
+ * Runs a LoRAWrapperLayer as a stock layer on its {@link StockWeights}.
  */
-public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
+public class StockRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     private NeuralNetConfiguration conf;
-    private final EffectivePart<Layer> part;
+    private final StockPart<Layer> part;
 
-    EffectiveRuntime(NeuralNetConfiguration conf, Layer stock, INDArray view, boolean initialize, DataType type,
+    StockRuntime(NeuralNetConfiguration conf, Layer stock, INDArray view, boolean initialize, DataType type,
                      Function<Adapter, StockWeights> weights) {
         super(stock);
         this.conf = conf;
-        this.part = new EffectivePart<>(this::lora, stock, view, conf.getLayer().initializer().init(conf, view, initialize),
+        this.part = new StockPart<>(this::lora, stock, view, conf.getLayer().initializer().init(conf, view, initialize),
                 initialize, type, weights);
     }
 
     /** The running layer on effective weights. */
-    public static EffectiveRuntime of(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index,
+    public static StockRuntime of(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index,
                                       INDArray view, boolean initialize, DataType type) {
         AdaptedConfiguration lora = (AdaptedConfiguration) conf.getLayer();
         INDArray values = EffectiveWeights.room(lora, type);
@@ -62,12 +62,12 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
      * @param stock   runs on them
      * @param weights made for the layer's adapter
      */
-    public static EffectiveRuntime on(NeuralNetConfiguration conf, Layer stock, INDArray view, boolean initialize, DataType type,
+    public static StockRuntime on(NeuralNetConfiguration conf, Layer stock, INDArray view, boolean initialize, DataType type,
                                       Function<Adapter, StockWeights> weights) {
         Layer shown = HiddenState.asInBase(stock, ((AdaptedConfiguration) conf.getLayer()).showsState());
-        return shown instanceof IOutputLayer ? new EffectiveOutputRuntime(conf, shown, view, initialize, type, weights)
-                : shown instanceof RecurrentLayer ? new EffectiveRecurrentRuntime(conf, shown, view, initialize, type, weights)
-                : new EffectiveRuntime(conf, shown, view, initialize, type, weights);
+        return shown instanceof IOutputLayer ? new StockOutputRuntime(conf, shown, view, initialize, type, weights)
+                : shown instanceof RecurrentLayer ? new StockRecurrentRuntime(conf, shown, view, initialize, type, weights)
+                : new StockRuntime(conf, shown, view, initialize, type, weights);
     }
 
     /** The configuration of the stock layer inside an adapted one's. */
@@ -128,7 +128,7 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
 
     @Override
     public boolean tellsExamplesApart() {
-        return false;
+        return part.tellsExamplesApart();
     }
 
     @Override

@@ -14,9 +14,9 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.function.Function;
 
 /** Runs an adapted recurrent layer, which keeps the stock layer's state. */
-final class EffectiveRecurrentRuntime extends EffectiveRuntime implements RecurrentDelegate {
+final class StockRecurrentRuntime extends StockRuntime implements RecurrentDelegate {
 
-    EffectiveRecurrentRuntime(NeuralNetConfiguration conf, Layer stock, INDArray view, boolean initialize, DataType type,
+    StockRecurrentRuntime(NeuralNetConfiguration conf, Layer stock, INDArray view, boolean initialize, DataType type,
                               Function<Adapter, StockWeights> weights) {
         super(conf, stock, view, initialize, type, weights);
     }

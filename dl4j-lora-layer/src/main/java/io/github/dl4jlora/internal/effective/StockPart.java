@@ -25,7 +25,7 @@ import java.util.function.Supplier;
  *
  * @param <T> DL4J's Layer or GraphVertex
  */
-final class EffectivePart<T extends Trainable> {
+final class StockPart<T extends Trainable> {
 
     private final Supplier<AdaptedConfiguration> conf;
     private final T stock;
@@ -47,7 +47,7 @@ final class EffectivePart<T extends Trainable> {
      * @param type       the network's data type
      * @param weights    made for the part's adapter
      */
-    EffectivePart(Supplier<AdaptedConfiguration> conf, T stock, INDArray view, Map<String, INDArray> table, boolean initialize,
+    StockPart(Supplier<AdaptedConfiguration> conf, T stock, INDArray view, Map<String, INDArray> table, boolean initialize,
                   DataType type, Function<Adapter, ? extends StockWeights> weights) {
         this.conf = conf;
         this.stock = stock;
@@ -120,6 +120,10 @@ final class EffectivePart<T extends Trainable> {
 
     void setInputGradient(InputGradient use) {
         weights.setInputGradient(use);
+    }
+
+    boolean tellsExamplesApart() {
+        return weights.tellsExamplesApart();
     }
 
     boolean trains(String key) {

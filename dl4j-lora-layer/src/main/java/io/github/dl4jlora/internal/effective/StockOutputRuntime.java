@@ -11,9 +11,9 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.function.Function;
 
 /** Runs an adapted output layer. */
-final class EffectiveOutputRuntime extends EffectiveRuntime implements OutputDelegate {
+final class StockOutputRuntime extends StockRuntime implements OutputDelegate {
 
-    EffectiveOutputRuntime(NeuralNetConfiguration conf, Layer stock, INDArray view, boolean initialize, DataType type,
+    StockOutputRuntime(NeuralNetConfiguration conf, Layer stock, INDArray view, boolean initialize, DataType type,
                            Function<Adapter, StockWeights> weights) {
         super(conf, stock, view, initialize, type, weights);
     }
