@@ -41,7 +41,8 @@ public final class OwnFootprints {
         }
         if (StockLayers.innermost(stock) instanceof BaseRecurrentLayer) {
             Footprint recurrent = recurrent(stock, lora, passage);
-            return inputGradient || StockLayers.contains(stock, Bidirectional.class) ? recurrent : recurrent.withoutInputGradient();
+            return inputGradient || StockLayers.contains(stock, Bidirectional.class) ? recurrent
+                    : recurrent.withoutInputGradient();
         }
         Footprint kernel = stock instanceof ConvolutionLayer convolution ? convolution(convolution, lora, passage)
                 : stock instanceof BaseOutputLayer ? StockFootprints.output(stock, passage)
@@ -70,8 +71,8 @@ public final class OwnFootprints {
         int states = simple ? 1 : 2;
         long state = passage.batch() * ((BaseRecurrentLayer) layer).getNOut();
         long sequence = state * StockFootprints.steps(passage);
-        return new Footprint((gates + states + 1) * sequence + states * state, passage.in(), passage.in() + sequence, passage.in())
-                .standing(state * (4 * gates + 8));
+        return new Footprint((gates + states + 1) * sequence + states * state, passage.in(), passage.in() + sequence,
+                passage.in()).standing(state * (4 * gates + 8));
     }
 
     /** z is kept, and the activation beside it. */

@@ -118,7 +118,8 @@ final class AdaptedProduct {
             }
         }
         for (Route path : paths) {
-            INDArray share = Blas.gemm(path.a(), columns(path.b(), from, path.b().size(1)), frozen, false, false, path.factor(), 0);
+            INDArray share = Blas.gemm(path.a(), columns(path.b(), from, path.b().size(1)), frozen, false, false,
+                    path.factor(), 0);
             for (int column = 0; column < special.length; column++) {
                 double[] one = share.getColumn(column).toDoubleVector();
                 for (int at = (int) path.from() * one.length; at < path.to() * one.length; at++) {

@@ -38,6 +38,7 @@ import java.util.Objects;
 import java.util.function.Function;
 import java.util.function.UnaryOperator;
 import java.util.stream.LongStream;
+import java.util.stream.Stream;
 
 /**
  * Runs an LSTM, a GravesLSTM or a SimpleRnn in the place of DL4J's runtime, on frozen weights with low-rank paths beside them.
@@ -398,16 +399,20 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         long steps = kept.z().size(0) / examples;
         long first = Math.max(0, steps - length);
         INDArray eps = TimeMajor.rows(permuteIfNWC(epsilon), dataType, workspaces, ArrayType.BP_WORKING_MEM);
-        double[][] peepholes = recurrence((int) examples).backward(kept.z(), recurrentProduct(examples, steps), kept.kept(), kept.masks(),
-                first, eps);
+        double[][] peepholes = recurrence((int) examples).backward(kept.z(), recurrentProduct(examples, steps), kept.kept(),
+                kept.masks(), first, eps);
         long from = first * examples;
         INDArray dz = TimeMajor.interval(kept.z(), from, kept.z().size(0));
         INDArray x = TimeMajor.rows(permuteIfNWC(input), dataType, workspaces, ArrayType.BP_WORKING_MEM);
         gradients(W, inputProduct(examples, steps), TimeMajor.interval(x, from, x.size(0)), dz, null);
         // DL4J's SimpleRnn leaves out the state before the first step that backpropagation reaches.
         long omitted = form.isSimple() ? examples : 0;
-        gradients(RW, recurrentProduct(examples, 1), TimeMajor.interval(kept.kept().h(), from + omitted, kept.z().size(0)),
-                TimeMajor.interval(dz, omitted, dz.size(0)), peepholes);
+        if (omitted < dz.size(0)) {
+            gradients(RW, recurrentProduct(examples, 1), TimeMajor.interval(kept.kept().h(), from + omitted, kept.z().size(0)),
+                    TimeMajor.interval(dz, omitted, dz.size(0)), peepholes);
+        } else {
+            views(RW).forEach(view -> view.assign(0));
+        }
         INDArray bias = gradients.get(prefix + BIAS);
         if (bias != null) {
             bias.assign(dz.sum(0).reshape(bias.shape()));
@@ -428,6 +433,13 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
                     : Nd4j.createFromArray(peepholes).castTo(dataType).transpose();
             product.gradients(x, dz, special, dA, dB);
         }
+    }
+
+    /** Where the gradients of a matrix's A and B go, as far as these train. */
+    private List<INDArray> views(String key) {
+        AdaptedParameter parameter = adapted(key);
+        return parameter == null ? List.of() : Stream.of(Variant.A, Variant.B)
+                .map(part -> gradients.get(lora().key(parameter, part))).filter(Objects::nonNull).toList();
     }
 
     private INDArray inputGradient(INDArray dz, long from, LayerWorkspaceMgr workspaces) {

@@ -12,7 +12,7 @@
  *               |- State                      memory and outputs
  *               `- Cell                       one time step
  *                    |- LstmCell  SimpleCell
- *                    |- Peepholes               what GravesLSTM has beside
+ *                    |- Peepholes               what one LSTM has beside
  *                    |- Curve                   activations
  *                    `- Vectors                 arithmetic on Java's heap
  *                         `- FloatVectors  DoubleVectors
