@@ -5,6 +5,7 @@ import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -77,7 +78,7 @@ final class Recurrence<V> {
 
     /**
      * @param all    x·W of all steps, without bias; becomes the gates' values if memory and outputs are kept
-     * @param bias   for each column of {@code all}; one row of them, or one for each example
+     * @param bias   for each column of {@code all}
      * @param kept   c and h, to be written; null if there will be no backward pass
      * @param state  c and h before the first step; null for none
      * @param masks  for each step a factor for each example; null for none
@@ -86,7 +87,7 @@ final class Recurrence<V> {
     void forward(INDArray all, double[] bias, AdaptedProduct recurrent, @Nullable State kept, @Nullable State state,
                  double @Nullable [][] masks, INDArray output) {
         for (int gate = 0; gate < biases.size(); gate++) {
-            vectors.repeat(ofGate(bias, gate), biases.get(gate));
+            vectors.repeat(Arrays.copyOfRange(bias, gate * units, (gate + 1) * units), biases.get(gate));
         }
         preparePeepholes(recurrent);
         start(state);
@@ -122,15 +123,6 @@ final class Recurrence<V> {
             }
             vectors.write(List.of(h), output, row, units);
         }
-    }
-
-    private double[] ofGate(double[] bias, int gate) {
-        int width = units * cell.gates();
-        double[] own = new double[bias.length / cell.gates()];
-        for (int row = 0; row < bias.length / width; row++) {
-            System.arraycopy(bias, row * width + gate * units, own, row * units, units);
-        }
-        return own;
     }
 
     private void start(@Nullable State state) {

@@ -3,7 +3,6 @@ package io.github.dl4jlora.internal.recurrent;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.adapted.AdapterLayout;
-import io.github.dl4jlora.internal.adapted.TrainedBias;
 import io.github.dl4jlora.internal.blas.GrowingScratch;
 import io.github.dl4jlora.internal.blas.KeptArrays;
 import io.github.dl4jlora.internal.blas.Route;
@@ -240,7 +239,7 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         INDArray output = ofUnits(ArrayType.ACTIVATIONS, x.size(0), workspaces);
         double[][] masks = masks();
         Recurrence<?> steps = recurrence(examples);
-        steps.forward(z, bias(examples), recurrentProduct(examples, count), kept, state == null ? null : dense(state), masks,
+        steps.forward(z, bias(), recurrentProduct(examples, count), kept, state == null ? null : dense(state), masks,
                 output);
         if (last != null) {
             State end = room(ArrayType.FF_WORKING_MEM, examples, workspaces);
@@ -310,24 +309,11 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         return maskArray == null ? null : maskArray.castTo(DataType.DOUBLE).transpose().toDoubleMatrix();
     }
 
-    /** For each column of W; once for all examples, or for each of them where a bank's adapters have their own. */
-    private double[] bias(int examples) {
-        double[] bias = lora().biases().stream().filter(own -> own.key().equals(prefix + BIAS)).findFirst()
+    /** For each column of W. A bank's routes have none for a layer with several matrices. */
+    private double[] bias() {
+        return lora().biases().stream().filter(own -> own.key().equals(prefix + BIAS)).findFirst()
                 .map(own -> Objects.requireNonNull(adapter().value(own.key())))
                 .orElseGet(() -> Objects.requireNonNull(adapter().stock().arrays().get(prefix + BIAS))).toDoubleVector();
-        List<Route> replacing = paths(W, examples).stream().filter(route -> route.bias() != null).toList();
-        if (replacing.isEmpty()) {
-            return bias;
-        }
-        double[] all = new double[examples * bias.length];
-        Arrays.setAll(all, i -> bias[i % bias.length]);
-        for (Route route : replacing) {
-            double[] own = route.bias().toDoubleVector();
-            for (int example = (int) route.from(); example < route.to(); example++) {
-                System.arraycopy(own, 0, all, example * own.length, own.length);
-            }
-        }
-        return all;
     }
 
     private AdaptedConfiguration lora() {
