@@ -4,6 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.Combination;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.LayerType;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.Quantization;
@@ -363,7 +364,7 @@ class AdapterBankKindsTest {
         sequences.init();
         INDArray x = Networks.random(DataType.FLOAT, 1, 5, 3, 6);
         try (AdapterBank bank = new AdapterBank(sequences, 1)) {
-            MultiLayerNetwork one = tuned(sequences, config(".*").build(), 1);
+            MultiLayerNetwork one = tuned(sequences, LoRAConfig.builder().rank(2).targets(LayerType.RECURRENT).build(), 1);
             MultiLayerNetwork two = tuned(sequences, config("graves").rank(3).build(), 2);
             bank.add("one", LoRAAdapter.of(one));
             bank.add("two", LoRAAdapter.of(two));
