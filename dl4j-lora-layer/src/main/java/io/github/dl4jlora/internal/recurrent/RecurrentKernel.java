@@ -8,6 +8,7 @@ import io.github.dl4jlora.internal.blas.KeptArrays;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.PlainMatrix;
+import io.github.dl4jlora.internal.kernel.QuantizedProduct;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
 import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.internal.run.Routing;
@@ -237,7 +238,7 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         inputProduct(examples, count).times(x, z);
         State kept = training ? room(lifetime, x.size(0) + examples, workspaces) : null;
         INDArray output = ofUnits(ArrayType.ACTIVATIONS, x.size(0), workspaces);
-        double[][] masks = masks();
+        double[][] masks = masks(count);
         Recurrence<?> steps = recurrence(examples);
         steps.forward(z, bias(), recurrentProduct(examples, count), kept, state == null ? null : dense(state), masks,
                 output);
@@ -270,7 +271,12 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
     }
 
     private State dense(State state) {
-        return new State(state.c() == null ? null : state.c().castTo(dataType).dup('c'), state.h().castTo(dataType).dup('c'));
+        return new State(state.c() == null ? null : dense(state.c()), dense(state.h()));
+    }
+
+    private INDArray dense(INDArray array) {
+        INDArray own = array.castTo(dataType);
+        return own.ordering() == 'c' && own.elementWiseStride() == 1 ? own : own.dup('c');
     }
 
     /** @param taken an array of its own from each of the state's arrays */
@@ -305,8 +311,16 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
     }
 
     /** For each step a factor for each example; null for no mask. */
-    private double @Nullable [][] masks() {
-        return maskArray == null ? null : maskArray.castTo(DataType.DOUBLE).transpose().toDoubleMatrix();
+    private double @Nullable [][] masks(long steps) {
+        if (maskArray == null) {
+            return null;
+        }
+        if (maskArray.rank() != 2 || maskArray.size(0) != input.size(0) || maskArray.size(1) < steps) {
+            throw new DL4JInvalidInputException("A mask of shape " + Arrays.toString(maskArray.shape())
+                    + " does not fit the input, which has " + input.size(0) + " examples and " + steps + " steps. Give a mask "
+                    + "[examples, steps] " + layerId());
+        }
+        return maskArray.castTo(DataType.DOUBLE).transpose().toDoubleMatrix();
     }
 
     /** For each column of W. A bank's routes have none for a layer with several matrices. */
@@ -349,7 +363,7 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
     /** For one step; with a quantised RW restored once for all steps, in memory of the thread, and not in each of them. */
     private AdaptedProduct recurrentProduct(long examples, long steps) {
         FrozenMatrix matrix = adapter().stock().matrix(prefix + RW);
-        boolean restored = steps > 1 && !(matrix instanceof PlainMatrix);
+        boolean restored = steps > 1 && matrix instanceof QuantizedProduct;
         return new AdaptedProduct(restored ? new PlainMatrix(matrix.lent()) : matrix, paths(RW, examples), slimOfState);
     }
 

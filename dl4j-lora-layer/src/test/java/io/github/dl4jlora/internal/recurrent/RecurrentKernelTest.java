@@ -9,6 +9,7 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.layer.LoRAWrapperLayer;
+import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.conf.BackpropType;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -50,6 +51,7 @@ import java.util.function.Supplier;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Recurrent layers on kernels compute what they compute on effective weights. */
 @SuppressWarnings("deprecation")
@@ -408,6 +410,23 @@ class RecurrentKernelTest {
         assertThat(dx.shape()).containsExactly(x.shape());
         assertThat(dx.mul(dropped.eq(0).castTo(DataType.DOUBLE)).norm2Number().doubleValue()).isLessThan(1e-12)
                 .isLessThan(dx.norm2Number().doubleValue());
+    }
+
+    @Test
+    void masksAndStatesOfOtherExamplesAreRefused() {
+        MultiLayerNetwork network = LoRA.apply(Kind.LSTM.base(DataType.DOUBLE), config().build());
+        INDArray x = Networks.random(DataType.DOUBLE, 6, EXAMPLES, IN, STEPS);
+        LayerWorkspaceMgr none = LayerWorkspaceMgr.noWorkspaces();
+        network.getLayer(1).setMaskArray(Nd4j.ones(DataType.DOUBLE, 2 * EXAMPLES, STEPS));
+        assertThatThrownBy(() -> network.getLayer(1).activate(x, false, none)).isInstanceOf(DL4JInvalidInputException.class)
+                .hasMessageContaining("A mask of shape [6, 7] does not fit the input, which has 3 examples and 7 steps");
+        network.getLayer(1).setMaskArray(null);
+
+        network.rnnTimeStep(x);
+        assertThatThrownBy(() -> network.rnnTimeStep(Networks.random(DataType.DOUBLE, 6, 1, IN, 1)))
+                .hasMessageContaining("rnnClearPreviousState");
+        assertThatThrownBy(() -> network.getLayer(1).activate(Networks.random(DataType.DOUBLE, 6, 1, IN + 1, 1), false, none))
+                .isInstanceOf(DL4JInvalidInputException.class).hasMessageContaining("must match layer nIn size (nIn = 5)");
     }
 
     @Test
