@@ -25,17 +25,13 @@ enum LayerSide {
         return title;
     }
 
-    boolean suits(LayerTask task) {
-        return this != KERNEL || task.hasKernel();
-    }
-
     MultiLayerNetwork network(LayerTask task) {
         MultiLayerNetwork base = task.base();
         if (this == FULL) {
             return base;
         }
         MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(RANK).targets(task.adapted()).build());
-        return this == KERNEL || !task.hasKernel() ? adapted : onEffectiveWeights(adapted);
+        return this == KERNEL ? adapted : onEffectiveWeights(adapted);
     }
 
     private static MultiLayerNetwork onEffectiveWeights(MultiLayerNetwork adapted) {

@@ -57,11 +57,6 @@ enum LayerTask {
         return adapted;
     }
 
-    /** Whether a special kernel can compute the adapted layers, as well as effective weights. */
-    boolean hasKernel() {
-        return this != LSTM;
-    }
-
     MultiLayerNetwork base() {
         NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().seed(1).updater(new Adam(1e-3))
                 .weightInit(WeightInit.RELU).activation(Activation.RELU).convolutionMode(ConvolutionMode.Same).list();

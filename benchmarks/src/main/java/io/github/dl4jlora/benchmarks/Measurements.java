@@ -313,12 +313,10 @@ final class Measurements {
             Map<LayerSide, List<double[]>> figures = new EnumMap<>(LayerSide.class);
             for (int round = 0; round < rounds; round++) {
                 for (LayerSide side : LayerSide.values()) {
-                    if (side.suits(task)) {
-                        // The heap is small, so that peaks show what training needs.
-                        attempt(task.title() + ", " + side.title(), () -> Child.java(Settings.ONE_THREAD,
-                                List.of("-Xms150m", "-Xmx150m"), LayerChild.class, task.name(), side.name()),
-                                found -> figures.computeIfAbsent(side, key -> new ArrayList<>()).add(numbers(found.split(" "))));
-                    }
+                    // The heap is small, so that peaks show what training needs.
+                    attempt(task.title() + ", " + side.title(), () -> Child.java(Settings.ONE_THREAD,
+                            List.of("-Xms150m", "-Xmx150m"), LayerChild.class, task.name(), side.name()),
+                            found -> figures.computeIfAbsent(side, key -> new ArrayList<>()).add(numbers(found.split(" "))));
                 }
             }
             Map<LayerSide, Results.LayerCost> costs = new EnumMap<>(LayerSide.class);

@@ -693,10 +693,10 @@ public final class LoRAConfig {
 
         /**
          * Keeps the frozen matrices of the base in fewer bits: a copy, so that the base network need not stay in memory.
-         * Default: none. Dense and output layers, convolutions and embeddings are quantised; layers that train, layers that run
-         * on W + s·A·B, and parameters that are not matrices stay as they are ({@link io.github.dl4jlora.LoRA#summary} shows
-         * which). Adapters, gradients and updater state keep the network's type. A base that is quantised already must have
-         * this scheme.
+         * Default: none. Dense and output layers, convolutions, embeddings and adapted recurrent layers are quantised; layers
+         * that train, layers that run on W + s·A·B, and parameters that are not matrices stay as they are
+         * ({@link io.github.dl4jlora.LoRA#summary} shows which). Adapters, gradients and updater state keep the network's type. A
+         * base that is quantised already must have this scheme.
          *
          * @param scheme null: none
          * @return this

@@ -141,11 +141,12 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         for (AdaptedParameter parameter : conf.adapted()) {
             conf.settings(parameter).checkFit(name + ", " + parameter.key(), parameter.nIn(), parameter.nOut(), updater);
         }
-        if (conf.getLoraDropout() > 0 && !conf.adapted().isEmpty() && !Kernels.run(conf)) {
+        if (conf.getLoraDropout() > 0 && !conf.adapted().isEmpty()
+                && !(Kernels.run(conf) && Kernels.hasPath(conf.stockLayer()))) {
             throw new IllegalArgumentException(name + ": loraDropout is " + conf.getLoraDropout() + ", but an adapted "
                     + stock.getClass().getSimpleName()
-                    + " has no separate low-rank path whose input could be dropped: it runs on W + s·A·B. Set loraDropout(0), "
-                    + "or give the layer itself dropout before it is adapted");
+                    + " has no separate low-rank path whose input could be dropped: it computes step by step, or on W + s·A·B. "
+                    + "Set loraDropout(0), or give the layer itself dropout before it is adapted");
         }
     }
 

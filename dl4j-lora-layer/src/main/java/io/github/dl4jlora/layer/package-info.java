@@ -11,7 +11,7 @@
  *   LowRankLayer                  the low-rank path alone, in SameDiff
  *        |
  *        v  instantiate
- *   internal.engine, internal.effective      what runs them
+ *   internal.engine, internal.recurrent, internal.effective      what runs them
  * </pre>
  *
  * <p>Frozen layers without a low-rank path are in {@code frozen}. This package itself computes nothing.

@@ -4,6 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.Combination;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.LayerType;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.Quantization;
@@ -14,12 +15,16 @@ import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.graph.MergeVertex;
 import org.deeplearning4j.nn.conf.graph.ReshapeVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.ActivationLayer;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
+import org.deeplearning4j.nn.conf.layers.GravesLSTM;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
+import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
@@ -341,6 +346,37 @@ class AdapterBankKindsTest {
             for (int row = 0; row < 4; row++) {
                 INDArray expected = (row % 2 == 0 ? two : one).output(x).slice(row);
                 assertThat(output.slice(row).distance2(expected)).isLessThan(CLOSE);
+            }
+        }
+    }
+
+    @Test
+    @SuppressWarnings("deprecation")
+    void recurrentLayersOfSeveralAdaptersAreComputedInOnePass() {
+        MultiLayerNetwork sequences = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
+                .activation(Activation.TANH).list()
+                .layer(new LSTM.Builder().name("lstm").nOut(4).build())
+                .layer(new GravesLSTM.Builder().name("graves").nOut(4).build())
+                .layer(new Bidirectional(Bidirectional.Mode.ADD, new SimpleRnn.Builder().name("both").nOut(4).build()))
+                .layer(new ActivationLayer(new CountedTanh()))
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build())
+                .setInputType(InputType.recurrent(3)).build());
+        sequences.init();
+        INDArray x = Networks.random(DataType.FLOAT, 1, 5, 3, 6);
+        try (AdapterBank bank = new AdapterBank(sequences, 1)) {
+            MultiLayerNetwork one = tuned(sequences, LoRAConfig.builder().rank(2).targets(LayerType.RECURRENT).build(), 1);
+            MultiLayerNetwork two = tuned(sequences, config("graves").rank(3).build(), 2);
+            bank.add("one", LoRAAdapter.of(one));
+            bank.add("two", LoRAAdapter.of(two));
+            String[] asked = {"two", "one", AdapterBank.BASE, "one", "two"};
+            CountedTanh.reset();
+
+            INDArray output = bank.output(asked, x);
+
+            assertThat(CountedTanh.calls()).as("passes").isEqualTo(1);
+            MultiLayerNetwork[] networks = {two, one, sequences, one, two};
+            for (int row = 0; row < 5; row++) {
+                assertThat(output.slice(row).distance2(networks[row].output(x).slice(row))).as(asked[row]).isLessThan(CLOSE);
             }
         }
     }

@@ -59,6 +59,8 @@ class OldFilesTest {
             "ALPHA_OVER_SQRT_RANK", "KAIMING_UNIFORM", "KAIMING_UNIFORM_RANK", "GAUSSIAN", "ORTHOGONAL", "PISSA", "OLORA",
             "LOFTQ", "EVA", "LORA_GA", "FUSED", "SAMEDIFF", "EFFECTIVE_WEIGHTS", "SHARED", "EMBEDDED", "INT8", "NF4");
 
+    private static final double SAME = 2e-6;
+
     @TempDir
     private Path temporary;
 
@@ -183,7 +185,9 @@ class OldFilesTest {
         Model network = folder.has(OldFolder.MAPPED) ? Models.with(base, adapter)
                 : Models.with(base, adapter, LoRAConfig.builder().quantize(scheme(folder)).build());
 
-        assertComputesWhatItDid(network, folder);
+        // Before 0.3.0, matrices of recurrent layers stayed as they were.
+        boolean isOfMoreBits = folder.is("sequences") && scheme(folder) != null;
+        assertComputes(folder, network, OldFolder.OUTPUT, isOfMoreBits ? 0.05 : SAME);
     }
 
     @ParameterizedTest
@@ -238,7 +242,7 @@ class OldFilesTest {
     }
 
     private static void assertComputesWhatItDid(Model network, OldFolder folder) throws IOException {
-        assertComputes(folder, network, OldFolder.OUTPUT, 2e-6);
+        assertComputes(folder, network, OldFolder.OUTPUT, SAME);
     }
 
     private static void assertComputes(OldFolder folder, Model network, String file, double closeness) throws IOException {

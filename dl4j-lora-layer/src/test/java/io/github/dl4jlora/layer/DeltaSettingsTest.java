@@ -2,6 +2,7 @@ package io.github.dl4jlora.layer;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.conf.Engine;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
@@ -338,10 +339,14 @@ class DeltaSettingsTest {
         MultiLayerNetwork adapted = adapted();
         assertThat(adapted.layerSize(0)).isEqualTo(4);
         assertThat(adapted.layerInputSize(0)).isEqualTo(3);
-        assertThat(adapted.summary(InputType.recurrent(3))).contains("EffectiveRecurrentRuntime", "RW.A:{4,2}");
+        assertThat(adapted.summary(InputType.recurrent(3))).contains("StockRecurrentRuntime", "RW.A:{4,2}");
         LayerMemoryReport memory = conf(adapted).getMemoryReport(InputType.recurrent(3, 5));
         assertThat(memory.getParameterSize()).isEqualTo(78);
-        assertThat(memory.getWorkingMemoryFixedInference()).as("W + s·A·B").isGreaterThanOrEqualTo(base.getLayer(0).numParams());
+        assertThat(memory.getWorkingMemoryFixedInference()).isZero();
+        LoRAWrapperLayer effective = conf(adapted).clone();
+        effective.setEngine(Engine.EFFECTIVE_WEIGHTS);
+        assertThat(effective.getMemoryReport(InputType.recurrent(3, 5)).getWorkingMemoryFixedInference()).as("W + s·A·B")
+                .isGreaterThanOrEqualTo(base.getLayer(0).numParams());
         MultiLayerNetwork both = base(DataType.FLOAT, new Bidirectional(Bidirectional.Mode.ADD, new LSTM.Builder().nIn(3)
                 .nOut(4).build()));
         both.getLayer(0).conf().getLayer().setLayerName("lstm");

@@ -49,7 +49,8 @@ final class AdaptationWarnings {
     }
 
     private static void ofRounding(Node node, AdaptedConfiguration lora, Network<?> adapted) {
-        if (adapted.dataType().width() == 2 && !lora.adapted().isEmpty() && !lora.single() && !Kernels.run(lora)) {
+        if (adapted.dataType().width() == 2 && !lora.adapted().isEmpty() && !lora.single()
+                && !Kernels.run(lora, adapted.dataType())) {
             LOG.warn(
                     "Layer \"{}\" ({}) runs on W + s·A·B in {}: a change has no effect until it exceeds half a unit in the last "
                             + "place of the weight. Convert the network to FLOAT with convertDataType to train it", node.name(),

@@ -119,7 +119,7 @@ public final class AdaptedLayers {
      */
     private static void requireVariant(Node node, LoRASettings settings) {
         Variant variant = settings.variant();
-        boolean isKernel = node.layer() != null && Kernels.exists(node.unwrappedLayer());
+        boolean isKernel = node.layer() != null && Kernels.hasPath(node.unwrappedLayer());
         boolean fits = variant.equals(new PlainLoRA()) || isKernel && variant.isForConvolutionsAndEmbeddings();
         if (fits && !settings.loraInit().dependsOnW()) {
             return;

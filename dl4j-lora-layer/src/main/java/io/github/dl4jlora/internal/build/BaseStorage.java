@@ -20,6 +20,7 @@ import io.github.dl4jlora.internal.stock.StockMatrices;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Trainable;
 import org.jspecify.annotations.Nullable;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -85,8 +86,8 @@ final class BaseStorage {
             throw new IllegalArgumentException("Layer \"" + node.name() + "\": quantize(" + wanted + ") was asked for, but the "
                     + "base keeps it as " + scheme + ". Leave quantize out, or quantise the original base");
         }
-        List<StoredForm.Part> parts = wanted != null && scheme == null && runsQuantized(node, decision, config.engine())
-                ? parts(node) : null;
+        List<StoredForm.Part> parts = wanted != null && scheme == null
+                && runsQuantized(node, decision, config.engine(), from.dataType()) ? parts(node) : null;
         Map<String, LoRASettings> fromLoss = startsFromLoss(node, decision);
         if (parts == null) {
             // A layer of a streamed base comes here twice, the second time quantised already.
@@ -113,13 +114,13 @@ final class BaseStorage {
     }
 
     /** Whether a node runs without its matrices as arrays. */
-    static boolean runsQuantized(Node node, Plan.Decision decision, Engine engine) {
+    static boolean runsQuantized(Node node, Plan.Decision decision, Engine engine, DataType type) {
         if (node.layer() == null || node.numParams() == 0) {
             return false;
         }
         return switch (decision.role()) {
             case ADAPT -> Plan.DENSE.contains(node.unwrappedType())
-                    || engine == Engine.FUSED && Kernels.exists(node.unwrappedLayer());
+                    || engine == Engine.FUSED && Kernels.exists(node.unwrappedLayer(), type);
             case FREEZE_PASS, FREEZE_STOP -> FrozenLayers.takesQuantized(node.unwrappedLayer());
             case TRAIN, TRAIN_BIAS, KEEP -> false;
         };

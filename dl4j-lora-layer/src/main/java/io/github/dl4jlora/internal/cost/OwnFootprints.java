@@ -9,10 +9,14 @@ import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
 import io.github.dl4jlora.internal.onednn.Convolutions;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
+import org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
+import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
+import org.nd4j.linalg.api.buffer.DataType;
 
 import java.util.Objects;
 
@@ -26,14 +30,20 @@ public final class OwnFootprints {
      * The footprint of an adapted layer or vertex.
      *
      * @param inputGradient whether the gradient of its input is used
+     * @param type          the network's data type
      */
-    public static Footprint ofAdapted(AdaptedConfiguration lora, Passage passage, boolean inputGradient) {
+    public static Footprint ofAdapted(AdaptedConfiguration lora, Passage passage, boolean inputGradient, DataType type) {
         Layer stock = lora.stockLayer();
         if (stock == null) {
             return effective(lora, StockFootprints.of(Objects.requireNonNull(lora.stockVertex()), passage));
         }
-        if (!lora.single() && !Kernels.run(lora)) {
+        if (!lora.single() && !Kernels.run(lora, type)) {
             return effective(lora, StockFootprints.of(stock, passage));
+        }
+        if (StockLayers.innermost(stock) instanceof BaseRecurrentLayer) {
+            Footprint recurrent = recurrent(stock, lora, passage);
+            return inputGradient || StockLayers.contains(stock, Bidirectional.class) ? recurrent
+                    : recurrent.withoutInputGradient();
         }
         Footprint kernel = stock instanceof ConvolutionLayer convolution ? convolution(convolution, lora, passage)
                 : stock instanceof BaseOutputLayer ? StockFootprints.output(stock, passage)
@@ -46,6 +56,24 @@ public final class OwnFootprints {
     private static Footprint effective(AdaptedConfiguration lora, Footprint stock) {
         long weights = lora.frozenParams();
         return stock.plus(new Footprint(0, 0, weights, 0).standing(weights + lora.layout().length(lora)));
+    }
+
+    /** Beside what each layer inside keeps, slim products and one step's arrays stand. */
+    private static Footprint recurrent(Layer stock, AdaptedConfiguration lora, Passage passage) {
+        long rows = passage.batch() * StockFootprints.steps(passage);
+        long slim = lora.adapted().stream().mapToLong(matrix -> matrix.rank() * rows).sum();
+        return StockFootprints.of(stock, passage, OwnFootprints::steps).plus(Footprint.NONE.standing(slim));
+    }
+
+    /** Gates, memory and outputs are kept, and the output that is passed on beside them; x is turned on both ways. */
+    private static Footprint steps(Layer layer, Passage passage) {
+        boolean simple = layer instanceof SimpleRnn;
+        int gates = simple ? 1 : 4;
+        int states = simple ? 1 : 2;
+        long state = passage.batch() * ((BaseRecurrentLayer) layer).getNOut();
+        long sequence = state * StockFootprints.steps(passage);
+        return new Footprint((gates + states + 1) * sequence + states * state, passage.in(), passage.in() + sequence,
+                passage.in()).standing(state * (4 * gates + 8));
     }
 
     /** z is kept, and the activation beside it. */

@@ -3,6 +3,8 @@ package io.github.dl4jlora.internal.cost;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.base.StoredForm;
 import io.github.dl4jlora.internal.kernel.QuantizedProduct;
+import io.github.dl4jlora.internal.stock.StockLayers;
+import org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.jspecify.annotations.Nullable;
@@ -24,7 +26,8 @@ public final class QuantizedScratch {
      * @param lora  null for a frozen layer
      */
     public void add(StoredForm form, Layer stock, @Nullable AdaptedConfiguration lora, Passage passage) {
-        boolean whole = stock instanceof ConvolutionLayer || lora != null && !lora.settings().variant().isAdditive();
+        boolean whole = stock instanceof ConvolutionLayer || StockLayers.innermost(stock) instanceof BaseRecurrentLayer
+                || lora != null && !lora.settings().variant().isAdditive();
         for (StoredForm.Part part : form.parts()) {
             if (part.isQuantized()) {
                 block = Math.max(block, QuantizedProduct.blockValues(passage.positions(), part.lines(), part.length()));

@@ -39,6 +39,7 @@ import org.nd4j.linalg.activations.impl.ActivationReLU;
 import org.nd4j.linalg.activations.impl.ActivationSwish;
 
 import java.util.Set;
+import java.util.function.BiFunction;
 
 /**
  * What DL4J's own layers hold, as read in the sources of 1.0.0-M2.1 and compared with the sizes of its workspaces
@@ -58,25 +59,38 @@ public final class StockFootprints {
 
     /** The footprint of a layer, in any wrappers. */
     public static Footprint of(Layer layer, Passage passage) {
-        Layer stock = StockLayers.unwrap(layer);
-        long dropped = stock.getIDropout() == null ? 0 : passage.in();
-        return inner(stock, passage).plus(new Footprint(dropped, 0, 0, 0));
+        return of(layer, passage, StockFootprints::alone);
     }
 
-    private static Footprint inner(Layer layer, Passage passage) {
+    /**
+     * The footprint of a layer in any wrappers of DL4J.
+     *
+     * @param alone of the layer inside, which has no wrapper any more
+     */
+    static Footprint of(Layer layer, Passage passage, BiFunction<Layer, Passage, Footprint> alone) {
+        Layer stock = StockLayers.unwrap(layer);
+        long dropped = stock.getIDropout() == null ? 0 : passage.in();
+        return inner(stock, passage, alone).plus(new Footprint(dropped, 0, 0, 0));
+    }
+
+    private static Footprint inner(Layer layer, Passage passage, BiFunction<Layer, Passage, Footprint> alone) {
         if (layer instanceof Bidirectional both) {
-            Footprint one = within(both.getFwd(), passage);
+            Footprint one = within(both.getFwd(), passage, alone);
             return one.plus(one).plus(new Footprint(passage.out(), 0, passage.out(), passage.in()));
         }
         if (layer instanceof TimeDistributed steps && passage.input() instanceof InputType.InputTypeRecurrent sequence) {
             Passage rows = new Passage(passage.batch() * sequence.getTimeSeriesLength(),
                     InputType.feedForward(sequence.getSize()), passage.output());
-            return within(steps.getUnderlying(), rows).plus(new Footprint(passage.in() + passage.out(), 0, passage.out(),
+            return within(steps.getUnderlying(), rows, alone).plus(new Footprint(passage.in() + passage.out(), 0, passage.out(),
                     passage.in()));
         }
         if (layer instanceof BaseWrapperLayer wrapper) {
-            return within(wrapper.getUnderlying(), passage).plus(new Footprint(passage.out(), 0, passage.in(), 0));
+            return within(wrapper.getUnderlying(), passage, alone).plus(new Footprint(passage.out(), 0, passage.in(), 0));
         }
+        return alone.apply(layer, passage);
+    }
+
+    private static Footprint alone(Layer layer, Passage passage) {
         if (layer instanceof BaseOutputLayer) {
             return output(layer, passage);
         }
@@ -125,14 +139,14 @@ public final class StockFootprints {
     }
 
     /** The footprint of a layer in a wrapper, which turns the layer's output into another one. */
-    private static Footprint within(Layer layer, Passage passage) {
+    private static Footprint within(Layer layer, Passage passage, BiFunction<Layer, Passage, Footprint> alone) {
         InputType output = layer.clone().getOutputType(0, passage.input());
         if (output instanceof InputType.InputTypeRecurrent sequence && sequence.getTimeSeriesLength() < 1
                 && passage.input() instanceof InputType.InputTypeRecurrent before) {
             // DL4J forgets the length.
             output = InputType.recurrent(sequence.getSize(), before.getTimeSeriesLength(), sequence.getFormat());
         }
-        return inner(layer, new Passage(passage.batch(), passage.input(), output));
+        return inner(layer, new Passage(passage.batch(), passage.input(), output), alone);
     }
 
     /** Arrays of z's size that a gradient dL/dz takes. */
@@ -151,9 +165,14 @@ public final class StockFootprints {
                 passage.in() + turned + passage.out());
     }
 
+    /** Of the sequence that comes in. */
+    static long steps(Passage passage) {
+        return Math.max(1, ((InputType.InputTypeRecurrent) passage.input()).getTimeSeriesLength());
+    }
+
     private static Footprint lstm(AbstractLSTM lstm, Passage passage) {
         long state = passage.batch() * lstm.getNOut();
-        long sequence = state * Math.max(1, ((InputType.InputTypeRecurrent) passage.input()).getTimeSeriesLength());
+        long sequence = state * steps(passage);
         long gates = 4 * lstm.getNOut() * lstm.getNOut();
         return new Footprint(passage.out(), 3 * sequence + gates, LSTM_KEEPS * sequence + 6 * state + gates, passage.in())
                 .looping(LSTM_KEEPS * state);

@@ -162,7 +162,7 @@ public final class TrainingCost {
     private Footprint footprint(Node node, boolean inputGradient) {
         Passage passage = sizes.passage(node);
         if (node.adapted() != null) {
-            return OwnFootprints.ofAdapted(node.adapted(), passage, inputGradient);
+            return OwnFootprints.ofAdapted(node.adapted(), passage, inputGradient, from.dataType());
         }
         Layer origin = stock(node).layer();
         return node.isOurs() && origin != null ? OwnFootprints.ofFrozen(origin, passage)

@@ -20,12 +20,12 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.Map;
 import java.util.Objects;
 
-/** Runs a LoRAWrapperVertex; see {@link EffectiveRuntime}. */
+/** Runs a LoRAWrapperVertex; see {@link StockRuntime}. */
 public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedRuntime {
 
-    private final EffectivePart<GraphVertex> part;
+    private final StockPart<GraphVertex> part;
 
-    private EffectiveVertex(EffectivePart<GraphVertex> part, GraphVertex stock) {
+    private EffectiveVertex(StockPart<GraphVertex> part, GraphVertex stock) {
         super(stock);
         this.part = part;
     }
@@ -42,8 +42,8 @@ public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedR
                 ? conf.stockTable(AdapterLayout.interval(view, 0, conf.frozenParams()), initialize) : Map.of();
         INDArray values = EffectiveWeights.room(conf, type);
         GraphVertex stock = Objects.requireNonNull(conf.stockVertex()).instantiate(graph, name, index, values, false, type);
-        return new EffectiveVertex(new EffectivePart<>(() -> conf, stock, values, view, conf.layout().table(conf, embedded, view),
-                initialize, type), stock);
+        return new EffectiveVertex(new StockPart<>(() -> conf, stock, view, conf.layout().table(conf, embedded, view),
+                initialize, type, adapter -> new EffectiveWeights(adapter, view, values, stock.paramTable(false))), stock);
     }
 
     @Override

@@ -38,7 +38,7 @@ import java.util.Objects;
  * M is computed into an array of its own if A, B, b, the factor or a base in the vector has changed since, not in each call.
  * A {@link Snapshot} of the layer's part of the vector tells whether it has.
  */
-public final class EffectiveWeights {
+public final class EffectiveWeights implements StockWeights {
 
     private final Adapter adapter;
     private final StockMatrices matrices;
@@ -73,18 +73,18 @@ public final class EffectiveWeights {
         }
     }
 
-    /** Says where the gradients of A, B and biases go, by key. */
-    void setGradients(Map<String, INDArray> views) {
+    @Override
+    public void setGradients(Map<String, INDArray> views) {
         gradients = views;
     }
 
-    /** To be called when M is out of date. */
-    void changed() {
+    @Override
+    public void changed() {
         stale = true;
     }
 
-    /** Brings M up to date. Cheap when nothing has changed. */
-    void refresh(boolean training) {
+    @Override
+    public void refresh(boolean training) {
         adapter.beginPass(training);
         if (!stale && sameRoutes() && (isRoutedWhole() || snapshot.isOf(watched))) {
             return;
@@ -141,13 +141,13 @@ public final class EffectiveWeights {
                 && now.entrySet().stream().allMatch(entry -> entry.getValue().isSameAs(applied.get(entry.getKey())));
     }
 
-    /**
-     * Turns the stock layer's gradients into those of A, B and biases.
-     *
-     * @param stock  as the stock layer returned them
-     * @return views of the network's gradient vector
-     */
-    Gradient project(Gradient stock) {
+    @Override
+    public long gradientLength() {
+        return values.length();
+    }
+
+    @Override
+    public Gradient project(Gradient stock) {
         AdaptedConfiguration lora = adapter.configuration();
         Gradient result = new DefaultGradient();
         for (AdaptedParameter parameter : lora.adapted()) {

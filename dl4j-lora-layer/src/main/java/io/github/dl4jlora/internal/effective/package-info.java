@@ -1,13 +1,15 @@
 /**
- * Runs any stock layer or vertex on W + s·A·B. Public classes here are no API and may change without notice.
+ * Runs any stock layer or vertex on W + s·A·B, and shows DL4J the adapted layer around a stock one, whatever that runs on. Public
+ * classes here are no API and may change without notice.
  *
  * <pre>
- *   EffectiveRuntime                    a layer
- *     |- EffectiveOutputRuntime           with the face of an output layer
- *     `- EffectiveRecurrentRuntime        with the face of a recurrent layer
+ *   StockRuntime                        a layer
+ *     |- StockOutputRuntime               with the face of an output layer
+ *     `- StockRecurrentRuntime            with the face of a recurrent layer
  *   EffectiveVertex                     a vertex
- *   EffectivePart                       what both are: adapter, backward pass, what DL4J sees of their parameters
- *   EffectiveWeights                    W + s·A·B itself, and the gradients of A and B in that of it
+ *   StockPart                           what both are: adapter, backward pass, what DL4J sees of their parameters
+ *   StockWeights                        what the stock layer or vertex runs on
+ *     `- EffectiveWeights                 W + s·A·B, and the gradients of A and B in that of it
  * </pre>
  */
 @NullMarked

@@ -2,7 +2,8 @@ package io.github.dl4jlora.internal.engine;
 
 import io.github.dl4jlora.conf.Engine;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
-import io.github.dl4jlora.internal.effective.EffectiveRuntime;
+import io.github.dl4jlora.internal.effective.StockRuntime;
+import io.github.dl4jlora.internal.recurrent.RecurrentKernels;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Convolution1D;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
@@ -38,15 +39,30 @@ public final class Kernels {
 
     /**
      * Whether a kernel runs the layer, which must be without DL4J's freezing wrappers; otherwise it runs on effective weights.
-     * Only a kernel has a low-rank path with an input of its own, to which dropout applies.
+     * Kernels of recurrent layers do so in FLOAT and DOUBLE.
      */
     public static boolean run(AdaptedConfiguration lora) {
         return !lora.adapted().isEmpty() && lora.settings().engine() == Engine.FUSED && lora.stockLayer() != null
                 && exists(lora.stockLayer());
     }
 
+    /** As {@link #run(AdaptedConfiguration)}, in a network of a data type. */
+    public static boolean run(AdaptedConfiguration lora, DataType type) {
+        return run(lora) && exists(Objects.requireNonNull(lora.stockLayer()), type);
+    }
+
     /** Whether there is a kernel for a stock layer, which must be without DL4J's freezing wrappers. */
     public static boolean exists(Layer stock) {
+        return hasPath(stock) || RecurrentKernels.exist(stock);
+    }
+
+    /** As {@link #exists(Layer)}, in a network of a data type. */
+    public static boolean exists(Layer stock, DataType type) {
+        return hasPath(stock) || RecurrentKernels.exist(stock) && RecurrentKernels.compute(type);
+    }
+
+    /** Whether the stock layer's kernel has one low-rank path, to whose input dropout applies and to whose product a variant. */
+    public static boolean hasPath(Layer stock) {
         return BY_LAYER.containsKey(stock.getClass());
     }
 
@@ -59,10 +75,13 @@ public final class Kernels {
     public static org.deeplearning4j.nn.api.Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners,
                                                               int index, INDArray view, boolean initialize, DataType type) {
         AdaptedConfiguration lora = (AdaptedConfiguration) conf.getLayer();
-        if (!run(lora)) {
-            return EffectiveRuntime.of(conf, listeners, index, view, initialize, type);
+        if (!run(lora, type)) {
+            return StockRuntime.of(conf, listeners, index, view, initialize, type);
         }
         Layer stock = Objects.requireNonNull(lora.stockLayer());
+        if (!hasPath(stock)) {
+            return RecurrentKernels.instantiate(conf, listeners, index, view, initialize, type);
+        }
         return Objects.requireNonNull(BY_LAYER.get(stock.getClass())).apply(conf, type).on(listeners, index, view, initialize);
     }
 }

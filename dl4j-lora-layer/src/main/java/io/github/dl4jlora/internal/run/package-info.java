@@ -14,8 +14,8 @@
  *     `- BackpropCaller         whether the caller wants the gradient of the input
  * </pre>
  *
- * <p>The running layers are in {@code internal.engine} and {@code internal.effective}. {@code internal.frozen} runs frozen
- * layers; {@code variant} says what is computed with A and B.
+ * <p>The running layers are in {@code internal.engine}, {@code internal.recurrent} and {@code internal.effective}.
+ * {@code internal.frozen} runs frozen layers; {@code variant} says what is computed with A and B.
  */
 @NullMarked
 package io.github.dl4jlora.internal.run;

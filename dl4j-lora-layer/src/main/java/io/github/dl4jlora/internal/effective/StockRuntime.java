@@ -31,32 +31,49 @@ import java.util.Objects;
 import java.util.function.Function;
 
 /**
- * Runs a LoRAWrapperLayer as the stock layer on {@link EffectiveWeights}.
+ * Runs a LoRAWrapperLayer as a stock layer on its {@link StockWeights}.
  */
-public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime {
+public class StockRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     private NeuralNetConfiguration conf;
-    private final EffectivePart<Layer> part;
+    private final StockPart<Layer> part;
 
-    EffectiveRuntime(NeuralNetConfiguration conf, Layer stock, INDArray values, INDArray view, boolean initialize,
-            DataType type) {
+    StockRuntime(NeuralNetConfiguration conf, Layer stock, INDArray view, boolean initialize, DataType type,
+                     Function<Adapter, StockWeights> weights) {
         super(stock);
         this.conf = conf;
-        this.part = new EffectivePart<>(this::lora, stock, values, view,
-                conf.getLayer().initializer().init(conf, view, initialize), initialize, type);
+        this.part = new StockPart<>(this::lora, stock, view, conf.getLayer().initializer().init(conf, view, initialize),
+                initialize, type, weights);
     }
 
-    public static EffectiveRuntime of(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index,
+    /** The running layer on effective weights. */
+    public static StockRuntime of(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index,
                                       INDArray view, boolean initialize, DataType type) {
         AdaptedConfiguration lora = (AdaptedConfiguration) conf.getLayer();
-        NeuralNetConfiguration stockConf = StockLayers.confOf(StockLayers.withoutWeightRules(
-                Objects.requireNonNull(lora.stockLayer())), conf);
         INDArray values = EffectiveWeights.room(lora, type);
-        Layer stock = HiddenState.asInBase(
-                StockLayers.running(stockConf, listeners, index, values, false, type), lora.showsState());
-        return stock instanceof IOutputLayer ? new EffectiveOutputRuntime(conf, stock, values, view, initialize, type)
-                : stock instanceof RecurrentLayer ? new EffectiveRecurrentRuntime(conf, stock, values, view, initialize, type)
-                : new EffectiveRuntime(conf, stock, values, view, initialize, type);
+        Layer stock = StockLayers.running(stockConf(conf), listeners, index, values, false, type);
+        return on(conf, stock, view, initialize, type,
+                adapter -> new EffectiveWeights(adapter, view, values, stock.paramTable(false)));
+    }
+
+    /**
+     * The running layer on other weights.
+     *
+     * @param stock   runs on them
+     * @param weights made for the layer's adapter
+     */
+    public static StockRuntime on(NeuralNetConfiguration conf, Layer stock, INDArray view, boolean initialize, DataType type,
+                                      Function<Adapter, StockWeights> weights) {
+        Layer shown = HiddenState.asInBase(stock, ((AdaptedConfiguration) conf.getLayer()).showsState());
+        return shown instanceof IOutputLayer ? new StockOutputRuntime(conf, shown, view, initialize, type, weights)
+                : shown instanceof RecurrentLayer ? new StockRecurrentRuntime(conf, shown, view, initialize, type, weights)
+                : new StockRuntime(conf, shown, view, initialize, type, weights);
+    }
+
+    /** The configuration of the stock layer inside an adapted one's. */
+    public static NeuralNetConfiguration stockConf(NeuralNetConfiguration conf) {
+        AdaptedConfiguration lora = (AdaptedConfiguration) conf.getLayer();
+        return StockLayers.confOf(StockLayers.withoutWeightRules(Objects.requireNonNull(lora.stockLayer())), conf);
     }
 
     private AdaptedConfiguration lora() {
@@ -106,12 +123,12 @@ public class EffectiveRuntime extends BaseWrapperLayer implements AdaptedRuntime
 
     @Override
     public void setInputGradient(InputGradient use) {
-        // The stock layer always computes it.
+        part.setInputGradient(use);
     }
 
     @Override
     public boolean tellsExamplesApart() {
-        return false;
+        return part.tellsExamplesApart();
     }
 
     @Override

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.effective;
 
+import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.internal.stock.RecurrentDelegate;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.layers.RecurrentLayer;
@@ -10,12 +11,14 @@ import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** Runs an adapted recurrent layer, which keeps the stock layer's state. */
-final class EffectiveRecurrentRuntime extends EffectiveRuntime implements RecurrentDelegate {
+import java.util.function.Function;
 
-    EffectiveRecurrentRuntime(NeuralNetConfiguration conf, Layer stock, INDArray values, INDArray view, boolean initialize,
-                          DataType type) {
-        super(conf, stock, values, view, initialize, type);
+/** Runs an adapted recurrent layer, which keeps the stock layer's state. */
+final class StockRecurrentRuntime extends StockRuntime implements RecurrentDelegate {
+
+    StockRecurrentRuntime(NeuralNetConfiguration conf, Layer stock, INDArray view, boolean initialize, DataType type,
+                              Function<Adapter, StockWeights> weights) {
+        super(conf, stock, view, initialize, type, weights);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.effective;
 
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
 import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.internal.run.AdapterInitializer;
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
@@ -19,44 +20,42 @@ import java.util.function.Function;
 import java.util.function.Supplier;
 
 /**
- * A stock layer or vertex on {@link EffectiveWeights}: its adapter, what DL4J sees of its parameters, and its backward pass. That
- * pass is the stock one's, into working memory. M's gradient becomes the gradients of A and B; a trained bias's is taken over.
+ * A stock layer or vertex on its {@link StockWeights}: its adapter, what DL4J sees of its parameters, and its backward pass. That
+ * pass is the stock one's; gradients of its own weights go into working memory, and become the adapter's.
  *
  * @param <T> DL4J's Layer or GraphVertex
  */
-final class EffectivePart<T extends Trainable> {
+final class StockPart<T extends Trainable> {
 
     private final Supplier<AdaptedConfiguration> conf;
     private final T stock;
     private final INDArray view;
     private final Map<String, INDArray> table;
-    private final long stockLength;
     private final DataType type;
     private final Adapter adapter;
-    private final EffectiveWeights weights;
+    private final StockWeights weights;
     private final SameDiffBackprop sameDiff = new SameDiffBackprop();
     private @Nullable INDArray gradientsView;
     private Map<String, INDArray> gradientViews = Map.of();
 
     /**
      * @param conf       as it is now
-     * @param stock      built on {@code values}
-     * @param values     flat, all zero
+     * @param stock      runs on the weights
      * @param view       the layer's or vertex's part of the network's vector
      * @param table      views of it, by key
      * @param initialize whether to give the adapter a fresh start
      * @param type       the network's data type
+     * @param weights    made for the part's adapter
      */
-    EffectivePart(Supplier<AdaptedConfiguration> conf, T stock, INDArray values, INDArray view, Map<String, INDArray> table,
-                  boolean initialize, DataType type) {
+    StockPart(Supplier<AdaptedConfiguration> conf, T stock, INDArray view, Map<String, INDArray> table, boolean initialize,
+                  DataType type, Function<Adapter, ? extends StockWeights> weights) {
         this.conf = conf;
         this.stock = stock;
         this.view = view;
         this.table = table;
-        this.stockLength = values.length();
         this.type = type;
         this.adapter = new Adapter(conf, () -> table, () -> view, type, this::changed);
-        this.weights = new EffectiveWeights(adapter, view, values, stock.paramTable(false));
+        this.weights = weights.apply(adapter);
         if (initialize) {
             new AdapterInitializer(adapter).initialize();
         }
@@ -97,7 +96,9 @@ final class EffectivePart<T extends Trainable> {
     <E> Pair<Gradient, E> backward(@Nullable INDArray epsilon, LayerWorkspaceMgr workspaces, Consumer<INDArray> setGradients,
                                    Function<INDArray, Pair<Gradient, E>> backprop) {
         adapter.switches().requireTrainable();
-        setGradients.accept(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, type, stockLength));
+        if (weights.gradientLength() > 0) {
+            setGradients.accept(workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, type, weights.gradientLength()));
+        }
         Pair<Gradient, E> result = sameDiff.of(stock, epsilon, backprop);
         return new Pair<>(weights.project(result.getFirst()), result.getSecond());
     }
@@ -115,6 +116,14 @@ final class EffectivePart<T extends Trainable> {
         gradientsView = gradients;
         gradientViews = conf.get().layout().trainedViews(conf.get(), gradients);
         weights.setGradients(gradientViews);
+    }
+
+    void setInputGradient(InputGradient use) {
+        weights.setInputGradient(use);
+    }
+
+    boolean tellsExamplesApart() {
+        return weights.tellsExamplesApart();
     }
 
     boolean trains(String key) {

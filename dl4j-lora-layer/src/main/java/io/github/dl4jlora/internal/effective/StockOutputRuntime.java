@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.effective;
 
+import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.internal.stock.OutputDelegate;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.layers.IOutputLayer;
@@ -7,12 +8,14 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** Runs an adapted output layer. */
-final class EffectiveOutputRuntime extends EffectiveRuntime implements OutputDelegate {
+import java.util.function.Function;
 
-    EffectiveOutputRuntime(NeuralNetConfiguration conf, Layer stock, INDArray values, INDArray view, boolean initialize,
-                       DataType type) {
-        super(conf, stock, values, view, initialize, type);
+/** Runs an adapted output layer. */
+final class StockOutputRuntime extends StockRuntime implements OutputDelegate {
+
+    StockOutputRuntime(NeuralNetConfiguration conf, Layer stock, INDArray view, boolean initialize, DataType type,
+                           Function<Adapter, StockWeights> weights) {
+        super(conf, stock, view, initialize, type, weights);
     }
 
     @Override

@@ -1,0 +1,137 @@
+package io.github.dl4jlora.internal.recurrent;
+
+import io.github.dl4jlora.internal.blas.Blas;
+import io.github.dl4jlora.internal.blas.GrowingScratch;
+import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.kernel.FrozenMatrix;
+import org.jspecify.annotations.Nullable;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.List;
+
+/**
+ * A frozen matrix with low-rank paths beside it:
+ *
+ * <pre>
+ * z  = x·W + s·x·A·B
+ * dx = dz·Wᵀ + s·dz·Bᵀ·Aᵀ        dA = s·xᵀ·dz·Bᵀ        dB = s·(x·A)ᵀ·dz
+ * </pre>
+ */
+final class AdaptedProduct {
+
+    private final FrozenMatrix matrix;
+    private final List<Route> paths;
+    private final GrowingScratch slim;
+
+    /**
+     * @param paths each for some rows of x
+     * @param slim  for products with A, or with Bᵀ
+     */
+    AdaptedProduct(FrozenMatrix matrix, List<Route> paths, GrowingScratch slim) {
+        this.matrix = matrix;
+        this.paths = paths;
+        this.slim = slim;
+    }
+
+    long columns() {
+        return matrix.columns();
+    }
+
+    /** @param z overwritten */
+    void times(INDArray x, INDArray z) {
+        matrix.times(x, z);
+        if (paths.size() > 1 && Blas.addLowRank(x, z, paths)) {
+            return;
+        }
+        for (Route path : paths) {
+            INDArray own = TimeMajor.interval(x, path.from(), path.to());
+            INDArray u = slim.of(x.dataType(), own.size(0), path.a().size(1));
+            Blas.gemm(own, path.a(), u, false, false, 1, 0);
+            Blas.gemm(u, path.b(), TimeMajor.interval(z, path.from(), path.to()), false, false, path.factor(), 1);
+        }
+    }
+
+    /**
+     * For paths of all rows.
+     *
+     * @param dx overwritten
+     */
+    void timesTransposed(INDArray dz, INDArray dx) {
+        matrix.timesTransposed(dz, dx);
+        for (Route path : paths) {
+            INDArray v = slim.of(dz.dataType(), dz.size(0), path.a().size(1));
+            Blas.gemm(dz, path.b(), v, false, true, 1, 0);
+            Blas.gemm(v, path.a(), dx, false, true, path.factor(), 1);
+        }
+    }
+
+    /**
+     * The gradients of the one path's A and B.
+     *
+     * @param dz      of the first columns
+     * @param special dL/dM of the columns that are no product's, {@code [nIn, columns() - dz.columns()]}; null for none
+     * @param dA      overwritten; null if A does not train
+     * @param dB      overwritten; null if B does not train
+     */
+    void gradients(INDArray x, INDArray dz, @Nullable INDArray special, @Nullable INDArray dA, @Nullable INDArray dB) {
+        Route path = paths.get(0);
+        INDArray b = columns(path.b(), 0, dz.size(1));
+        INDArray slimmed = slim.of(x.dataType(), x.size(0), path.a().size(1));
+        if (dB != null) {
+            Blas.gemm(x, path.a(), slimmed, false, false, 1, 0);
+            Blas.gemm(slimmed, dz, columns(dB, 0, dz.size(1)), true, false, path.factor(), 0);
+        }
+        if (dA != null) {
+            Blas.gemm(dz, b, slimmed, false, true, 1, 0);
+            Blas.gemm(x, slimmed, dA, true, false, path.factor(), 0);
+        }
+        if (special != null) {
+            addSpecial(path, special, dz.size(1), dA, dB);
+        }
+    }
+
+    private static void addSpecial(Route path, INDArray special, long from, @Nullable INDArray dA, @Nullable INDArray dB) {
+        if (dB != null) {
+            Blas.gemm(path.a(), special, columns(dB, from, dB.size(1)), true, false, path.factor(), 0);
+        }
+        if (dA != null) {
+            Blas.gemm(special, columns(path.b(), from, path.b().size(1)), dA, false, true, path.factor(), 1);
+        }
+    }
+
+    /**
+     * Columns of M = W + s·A·B that are no product's, one array each.
+     *
+     * @param from the first of them
+     * @param rows that paths may be for
+     * @return {@code [columns][rows · nIn]}
+     */
+    double[][] special(long from, int rows) {
+        INDArray frozen = columns(matrix.lent(), from, matrix.columns()).dup('f');
+        double[][] special = new double[(int) frozen.size(1)][];
+        for (int column = 0; column < special.length; column++) {
+            double[] one = frozen.getColumn(column).toDoubleVector();
+            special[column] = new double[rows * one.length];
+            for (int row = 0; row < rows; row++) {
+                System.arraycopy(one, 0, special[column], row * one.length, one.length);
+            }
+        }
+        for (Route path : paths) {
+            INDArray share = Blas.gemm(path.a(), columns(path.b(), from, path.b().size(1)), frozen, false, false,
+                    path.factor(), 0);
+            for (int column = 0; column < special.length; column++) {
+                double[] one = share.getColumn(column).toDoubleVector();
+                for (int at = (int) path.from() * one.length; at < path.to() * one.length; at++) {
+                    special[column][at] += one[at % one.length];
+                }
+            }
+        }
+        return special;
+    }
+
+    private static INDArray columns(INDArray whole, long from, long to) {
+        return from == 0 && to == whole.size(1) ? whole : Nd4j.create(whole.data(), new long[] {whole.size(0), to - from},
+                whole.stride(), whole.offset() + from * whole.stride(1), whole.ordering());
+    }
+}

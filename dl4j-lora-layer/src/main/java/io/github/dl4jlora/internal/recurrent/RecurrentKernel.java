@@ -1,0 +1,454 @@
+package io.github.dl4jlora.internal.recurrent;
+
+import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.AdaptedParameter;
+import io.github.dl4jlora.internal.adapted.AdapterLayout;
+import io.github.dl4jlora.internal.blas.GrowingScratch;
+import io.github.dl4jlora.internal.blas.KeptArrays;
+import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.kernel.FrozenMatrix;
+import io.github.dl4jlora.internal.kernel.PlainMatrix;
+import io.github.dl4jlora.internal.kernel.QuantizedProduct;
+import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
+import io.github.dl4jlora.internal.run.Adapter;
+import io.github.dl4jlora.internal.run.Routing;
+import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.variant.Variant;
+import org.deeplearning4j.exception.DL4JInvalidInputException;
+import org.deeplearning4j.nn.api.MaskState;
+import org.deeplearning4j.nn.api.layers.RecurrentLayer;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.gradient.DefaultGradient;
+import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.layers.recurrent.BaseRecurrentLayer;
+import org.deeplearning4j.nn.params.SimpleRnnParamInitializer;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
+import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.function.Function;
+import java.util.function.UnaryOperator;
+import java.util.stream.LongStream;
+import java.util.stream.Stream;
+
+/**
+ * Runs an LSTM, a GravesLSTM or a SimpleRnn in the place of DL4J's runtime, on frozen weights with low-rank paths beside them.
+ * States, masks and truncated backpropagation follow that runtime. Other than there, the backward pass does not compute the
+ * forward pass again, and no gradient of W or RW is formed.
+ *
+ * <pre>
+ * input   [minibatch, nIn, steps]      or, with NWC, [minibatch, steps, nIn]
+ * output  [minibatch, units, steps]    or, with NWC, [minibatch, steps, units]
+ * </pre>
+ */
+final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer> {
+
+    private static final String W = SimpleRnnParamInitializer.WEIGHT_KEY;
+    private static final String RW = SimpleRnnParamInitializer.RECURRENT_WEIGHT_KEY;
+    private static final String BIAS = SimpleRnnParamInitializer.BIAS_KEY;
+    private static final String OUTPUT = "prevAct";
+    private static final String MEMORY = "prevMem";
+
+    private final RecurrentForm form;
+    private final String prefix;
+    private final long offset;
+    private @Nullable Adapter adapter;
+    private Map<String, INDArray> gradients = Map.of();
+    private InputGradient inputGradient = InputGradient.NEEDED;
+    private @Nullable Recurrence<?> recurrence;
+    private @Nullable Pass pass;
+    private @Nullable RecurrentLayer base;
+    private final GrowingScratch slimOfInput = new GrowingScratch();
+    private final GrowingScratch slimOfState = new GrowingScratch();
+
+    /**
+     * What a pass in training keeps. It is for the same input, mask and first state only.
+     *
+     * @param z     values of gates
+     * @param kept  of all steps, and before the first
+     * @param state before the first step; null for none
+     */
+    private record Pass(INDArray z, State kept, @Nullable State state, double @Nullable [][] masks) {
+
+        @SuppressWarnings("ReferenceEquality")
+        boolean startsFrom(@Nullable State other) {
+            return state == other || state != null && other != null && state.h() == other.h() && state.c() == other.c();
+        }
+
+        boolean isUsable() {
+            return KeptArrays.isUsable(z) && KeptArrays.isUsable(kept.h())
+                    && (kept.c() == null || KeptArrays.isUsable(kept.c()));
+        }
+    }
+
+    /**
+     * @param conf   with the stock layer
+     * @param prefix of the layer's keys in its wrapper
+     * @param offset of the layer's parameters among those of its wrapper
+     */
+    RecurrentKernel(NeuralNetConfiguration conf, DataType type, RecurrentForm form, String prefix, long offset) {
+        super(conf, type);
+        this.form = form;
+        this.prefix = prefix;
+        this.offset = offset;
+        this.params = Map.of();
+    }
+
+    /** To be called once, before the layer runs. */
+    void attach(Adapter own) {
+        adapter = own;
+    }
+
+    private Adapter adapter() {
+        return Objects.requireNonNull(adapter);
+    }
+
+    void setGradients(Map<String, INDArray> views) {
+        gradients = views;
+    }
+
+    void setInputGradient(InputGradient use) {
+        inputGradient = use;
+    }
+
+    /** To be called when what the layer computes has changed. */
+    void changed() {
+        pass = null;
+        base = null;
+    }
+
+    @Override
+    public Type type() {
+        return form.isSimple() ? super.type() : Type.RECURRENT;
+    }
+
+    @Override
+    public boolean isPretrainLayer() {
+        return false;
+    }
+
+    /** As in DL4J: an LSTM gets masks from wrappers only. */
+    @Override
+    public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatch) {
+        return form.isSimple() ? super.feedForwardMaskArray(mask, state, minibatch) : new Pair<>(mask, MaskState.Passthrough);
+    }
+
+    @Override
+    public void setInput(INDArray newInput, LayerWorkspaceMgr workspaces) {
+        pass = null;
+        super.setInput(newInput, workspaces);
+    }
+
+    @Override
+    public void setMaskArray(@Nullable INDArray mask) {
+        pass = null;
+        super.setMaskArray(mask);
+    }
+
+    @Override
+    public void clear() {
+        pass = null;
+        base = null;
+        super.clear();
+    }
+
+    @Override
+    public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
+        return isDisabled() ? ofBase(layer -> ((org.deeplearning4j.nn.api.Layer) layer).activate(training, workspaces))
+                : forward(null, training, null, workspaces);
+    }
+
+    @Override
+    public INDArray activate(INDArray newInput, boolean training, LayerWorkspaceMgr workspaces) {
+        setInput(newInput, workspaces);
+        return activate(training, workspaces);
+    }
+
+    @Override
+    public INDArray rnnTimeStep(INDArray newInput, LayerWorkspaceMgr workspaces) {
+        setInput(newInput, workspaces);
+        return isDisabled() ? ofBase(layer -> layer.rnnTimeStep(newInput, workspaces))
+                : forward(state(stateMap), false, stateMap, workspaces);
+    }
+
+    @Override
+    public INDArray rnnActivateUsingStoredState(INDArray newInput, boolean training, boolean storeLast,
+                                                LayerWorkspaceMgr workspaces) {
+        setInput(newInput, workspaces);
+        if (isDisabled()) {
+            return ofBase(layer -> layer.rnnActivateUsingStoredState(newInput, training, storeLast, workspaces));
+        }
+        return forward(state(form.hasPeepholes() ? stateMap : tBpttStateMap), training, storeLast ? tBpttStateMap : null,
+                workspaces);
+    }
+
+    private boolean isDisabled() {
+        return adapter().switches().isDisabled();
+    }
+
+    /** What the base's layer computes, bit for bit: by DL4J's own runtime, from and to this layer's states. */
+    private INDArray ofBase(Function<RecurrentLayer, INDArray> action) {
+        if (base == null) {
+            long length = StockLayers.numParams(conf.getLayer());
+            try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+                INDArray values = AdapterLayout.interval(adapter().stock().flat(), offset, offset + length);
+                base = (RecurrentLayer) StockLayers.running(StockLayers.confOf(conf.getLayer(), conf), trainingListeners, index,
+                        values, false, dataType);
+            }
+        }
+        base.setInput(input, LayerWorkspaceMgr.noWorkspaces());
+        base.setMaskArray(maskArray);
+        base.rnnSetPreviousState(stateMap);
+        base.rnnSetTBPTTState(tBpttStateMap);
+        INDArray output = action.apply(base);
+        rnnSetPreviousState(base.rnnGetPreviousState());
+        rnnSetTBPTTState(base.rnnGetTBPTTState());
+        return output;
+    }
+
+    private @Nullable State state(Map<String, INDArray> map) {
+        INDArray h = map.get(OUTPUT);
+        return h == null ? null : new State(form.isSimple() ? null : Objects.requireNonNull(map.get(MEMORY)), h);
+    }
+
+    /**
+     * @param state before the first step; null for none
+     * @param last  where the state after the last step goes; null for nowhere
+     */
+    private INDArray forward(@Nullable State state, boolean training, @Nullable Map<String, INDArray> last,
+                             LayerWorkspaceMgr workspaces) {
+        pass = null;
+        assertInputSet(false);
+        requireSequence(state);
+        applyDropOutIfNecessary(training, workspaces);
+        int examples = (int) input.size(0);
+        ArrayType lifetime = training ? ArrayType.ACTIVATIONS : ArrayType.FF_WORKING_MEM;
+        INDArray x = TimeMajor.rows(permuteIfNWC(input), dataType, workspaces, ArrayType.FF_WORKING_MEM);
+        INDArray z = workspaces.createUninitialized(lifetime, dataType, new long[] {x.size(0), gateColumns()}, 'c');
+        long count = x.size(0) / examples;
+        inputProduct(examples, count).times(x, z);
+        State kept = training ? room(lifetime, x.size(0) + examples, workspaces) : null;
+        INDArray output = ofUnits(ArrayType.ACTIVATIONS, x.size(0), workspaces);
+        double[][] masks = masks(count);
+        Recurrence<?> steps = recurrence(examples);
+        steps.forward(z, bias(), recurrentProduct(examples, count), kept, state == null ? null : dense(state), masks,
+                output);
+        if (last != null) {
+            State end = room(ArrayType.FF_WORKING_MEM, examples, workspaces);
+            steps.writeState(end);
+            putState(last, INDArray::dup, end);
+        }
+        pass = kept == null ? null : new Pass(z, kept, state, masks);
+        return permuteIfNWC(TimeMajor.sequence(output, examples));
+    }
+
+    private State room(ArrayType lifetime, long rows, LayerWorkspaceMgr workspaces) {
+        return new State(form.isSimple() ? null : ofUnits(lifetime, rows, workspaces), ofUnits(lifetime, rows, workspaces));
+    }
+
+    private INDArray ofUnits(ArrayType lifetime, long rows, LayerWorkspaceMgr workspaces) {
+        return workspaces.createUninitialized(lifetime, dataType, new long[] {rows, form.units()}, 'c');
+    }
+
+    private long gateColumns() {
+        return form.isSimple() ? form.units() : 4L * form.units();
+    }
+
+    private Recurrence<?> recurrence(int examples) {
+        if (recurrence == null || !recurrence.isFor(examples)) {
+            recurrence = Recurrence.of(form, examples, dataType);
+        }
+        return recurrence;
+    }
+
+    private State dense(State state) {
+        return new State(state.c() == null ? null : dense(state.c()), dense(state.h()));
+    }
+
+    private INDArray dense(INDArray array) {
+        INDArray own = array.castTo(dataType);
+        return own.ordering() == 'c' && own.elementWiseStride() == 1 ? own : own.dup('c');
+    }
+
+    /** @param taken an array of its own from each of the state's arrays */
+    private static void putState(Map<String, INDArray> to, UnaryOperator<INDArray> taken, State from) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            to.put(OUTPUT, taken.apply(from.h()));
+            if (from.c() != null) {
+                to.put(MEMORY, taken.apply(from.c()));
+            }
+        }
+    }
+
+    private void requireSequence(@Nullable State state) {
+        if (input.rank() != 3) {
+            throw new IllegalStateException("3D input expected to RNN layer expected, got " + input.rank() + " " + layerId());
+        }
+        long nIn = permuteIfNWC(input).size(1);
+        if (nIn != layerConf().getNIn()) {
+            throw new DL4JInvalidInputException("Received input with size(1) = " + nIn + " (input array shape = "
+                    + Arrays.toString(input.shape()) + "); input.size(1) must match layer nIn size (nIn = "
+                    + layerConf().getNIn() + ") " + layerId());
+        }
+        if (input.isEmpty() || input.length() == 0) {
+            throw new IllegalArgumentException("Invalid input: not set or 0 length " + layerId());
+        }
+        if (state != null && state.h().size(0) != input.size(0)) {
+            throw new IllegalStateException("Invalid RNN previous state (last time step activations/initialization): rnnTimeStep "
+                    + "with different minibatch size, or forgot to call rnnClearPreviousState between batches? Previous step "
+                    + "output = " + Arrays.toString(state.h().shape()) + ", current input = " + Arrays.toString(input.shape())
+                    + " " + layerId());
+        }
+    }
+
+    /** For each step a factor for each example; null for no mask. */
+    private double @Nullable [][] masks(long steps) {
+        if (maskArray == null) {
+            return null;
+        }
+        if (maskArray.rank() != 2 || maskArray.size(0) != input.size(0) || maskArray.size(1) < steps) {
+            throw new DL4JInvalidInputException("A mask of shape " + Arrays.toString(maskArray.shape())
+                    + " does not fit the input, which has " + input.size(0) + " examples and " + steps + " steps. Give a mask "
+                    + "[examples, steps] " + layerId());
+        }
+        return maskArray.castTo(DataType.DOUBLE).transpose().toDoubleMatrix();
+    }
+
+    /** For each column of W. A bank's routes have none for a layer with several matrices. */
+    private double[] bias() {
+        return lora().biases().stream().filter(own -> own.key().equals(prefix + BIAS)).findFirst()
+                .map(own -> Objects.requireNonNull(adapter().value(own.key())))
+                .orElseGet(() -> Objects.requireNonNull(adapter().stock().arrays().get(prefix + BIAS))).toDoubleVector();
+    }
+
+    private AdaptedConfiguration lora() {
+        return adapter().configuration();
+    }
+
+    private @Nullable AdaptedParameter adapted(String key) {
+        return lora().adapted().stream().filter(parameter -> parameter.key().equals(prefix + key)).findFirst().orElse(null);
+    }
+
+    /** @param rows of the layer's input */
+    private List<Route> paths(String key, long rows) {
+        AdaptedParameter parameter = adapted(key);
+        if (parameter == null) {
+            return List.of();
+        }
+        Routing routing = adapter().switches().routing(parameter.key());
+        return routing != null ? routing.forRows(rows) : List.of(new Route(0, rows,
+                Objects.requireNonNull(adapter().value(lora().key(parameter, Variant.A))),
+                Objects.requireNonNull(adapter().value(lora().key(parameter, Variant.B))), adapter().factor(parameter)));
+    }
+
+    /** For all steps at once. */
+    private AdaptedProduct inputProduct(long examples, long steps) {
+        List<Route> ofStep = paths(W, examples);
+        boolean isForAll = ofStep.stream().allMatch(path -> path.from() == 0 && path.to() == examples);
+        List<Route> paths = isForAll ? ofStep.stream().map(path -> path.over(0, examples * steps)).toList()
+                : LongStream.range(0, steps).map(step -> step * examples).boxed().flatMap(row -> ofStep.stream()
+                        .map(path -> path.over(row + path.from(), row + path.to()))).toList();
+        return new AdaptedProduct(adapter().stock().matrix(prefix + W), paths, slimOfInput);
+    }
+
+    /** For one step; with a quantised RW restored once for all steps, in memory of the thread, and not in each of them. */
+    private AdaptedProduct recurrentProduct(long examples, long steps) {
+        FrozenMatrix matrix = adapter().stock().matrix(prefix + RW);
+        boolean restored = steps > 1 && matrix instanceof QuantizedProduct;
+        return new AdaptedProduct(restored ? new PlainMatrix(matrix.lent()) : matrix, paths(RW, examples), slimOfState);
+    }
+
+    @Override
+    public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
+        return backward(passFrom(null, workspaces), epsilon, Integer.MAX_VALUE, workspaces);
+    }
+
+    /** As in DL4J, an LSTM starts from the stored state, and a SimpleRnn from zeros. */
+    @Override
+    public Pair<Gradient, INDArray> tbpttBackpropGradient(INDArray epsilon, int length, LayerWorkspaceMgr workspaces) {
+        if (form.isSimple()) {
+            return backward(passFrom(null, workspaces), epsilon, length > 0 ? length : Integer.MAX_VALUE, workspaces);
+        }
+        Pass kept = passFrom(state(stateMap), workspaces);
+        long rows = kept.z().size(0);
+        putState(tBpttStateMap, state -> TimeMajor.interval(state, rows, rows + input.size(0)).dup('c'), kept.kept());
+        return backward(kept, epsilon, length, workspaces);
+    }
+
+    /** The pass of the present input from a state; computed unless it is there. */
+    private Pass passFrom(@Nullable State state, LayerWorkspaceMgr workspaces) {
+        assertInputSet(true);
+        if (pass == null || !pass.isUsable() || !pass.startsFrom(state)) {
+            forward(state, true, null, workspaces);
+        }
+        return Objects.requireNonNull(pass);
+    }
+
+    /** @param length how many steps back gradients go, from the last one */
+    private Pair<Gradient, INDArray> backward(Pass kept, INDArray epsilon, int length, LayerWorkspaceMgr workspaces) {
+        long examples = input.size(0);
+        long steps = kept.z().size(0) / examples;
+        long first = Math.max(0, steps - length);
+        INDArray eps = TimeMajor.rows(permuteIfNWC(epsilon), dataType, workspaces, ArrayType.BP_WORKING_MEM);
+        double[][] peepholes = recurrence((int) examples).backward(kept.z(), recurrentProduct(examples, steps), kept.kept(),
+                kept.masks(), first, eps);
+        long from = first * examples;
+        INDArray dz = TimeMajor.interval(kept.z(), from, kept.z().size(0));
+        INDArray x = TimeMajor.rows(permuteIfNWC(input), dataType, workspaces, ArrayType.BP_WORKING_MEM);
+        gradients(W, inputProduct(examples, steps), TimeMajor.interval(x, from, x.size(0)), dz, null);
+        // DL4J's SimpleRnn leaves out the state before the first step that backpropagation reaches.
+        long omitted = form.isSimple() ? examples : 0;
+        if (omitted < dz.size(0)) {
+            gradients(RW, recurrentProduct(examples, 1), TimeMajor.interval(kept.kept().h(), from + omitted, kept.z().size(0)),
+                    TimeMajor.interval(dz, omitted, dz.size(0)), peepholes);
+        } else {
+            views(RW).forEach(view -> view.assign(0));
+        }
+        INDArray bias = gradients.get(prefix + BIAS);
+        if (bias != null) {
+            bias.assign(dz.sum(0).reshape(bias.shape()));
+        }
+        INDArray dx = inputGradient.isNeeded() ? inputGradient(dz, from, workspaces) : null;
+        pass = null;
+        Gradient gradient = new DefaultGradient();
+        gradients.forEach(gradient::setGradientFor);
+        return new Pair<>(gradient, dx);
+    }
+
+    private void gradients(String key, AdaptedProduct product, INDArray x, INDArray dz, double @Nullable [][] peepholes) {
+        AdaptedParameter parameter = adapted(key);
+        if (parameter != null) {
+            INDArray dA = gradients.get(lora().key(parameter, Variant.A));
+            INDArray dB = gradients.get(lora().key(parameter, Variant.B));
+            INDArray special = peepholes == null ? null
+                    : Nd4j.createFromArray(peepholes).castTo(dataType).transpose();
+            product.gradients(x, dz, special, dA, dB);
+        }
+    }
+
+    /** Where the gradients of a matrix's A and B go, as far as these train. */
+    private List<INDArray> views(String key) {
+        AdaptedParameter parameter = adapted(key);
+        return parameter == null ? List.of() : Stream.of(Variant.A, Variant.B)
+                .map(part -> gradients.get(lora().key(parameter, part))).filter(Objects::nonNull).toList();
+    }
+
+    private INDArray inputGradient(INDArray dz, long from, LayerWorkspaceMgr workspaces) {
+        INDArray rows = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType,
+                new long[] {from + dz.size(0), layerConf().getNIn()}, 'c');
+        if (from > 0) {
+            TimeMajor.interval(rows, 0, from).assign(0);
+        }
+        inputProduct(input.size(0), dz.size(0) / input.size(0)).timesTransposed(dz, TimeMajor.interval(rows, from, rows.size(0)));
+        return backpropDropOutIfPresent(permuteIfNWC(TimeMajor.sequence(rows, input.size(0))));
+    }
+}

@@ -1,0 +1,51 @@
+package io.github.dl4jlora.internal.recurrent;
+
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+/**
+ * Sequences as matrices: row {@code step · minibatch + example}, 'c' order. A time step's rows are adjacent, so that a product
+ * with a weight matrix can be one for all steps, or that of a step without a copy.
+ */
+final class TimeMajor {
+
+    private TimeMajor() {
+    }
+
+    /**
+     * {@code [steps · minibatch, size]}: a view where the sequence lies in memory like that, as what {@link #sequence} returns
+     * does; else a copy.
+     *
+     * @param sequence   {@code [minibatch, size, steps]}
+     * @param type       of the result
+     * @param workspaces for a copy
+     * @param lifetime   of a copy
+     */
+    static INDArray rows(INDArray sequence, DataType type, LayerWorkspaceMgr workspaces, ArrayType lifetime) {
+        long examples = sequence.size(0);
+        long size = sequence.size(1);
+        long steps = sequence.size(2);
+        INDArray stepsFirst = sequence.permute(2, 0, 1);
+        if (sequence.dataType() == type && stepsFirst.stride(2) == 1 && stepsFirst.stride(1) == size
+                && stepsFirst.stride(0) == size * examples) {
+            return Nd4j.create(sequence.data(), new long[] {steps * examples, size}, new long[] {size, 1},
+                    sequence.offset(), 'c');
+        }
+        INDArray rows = workspaces.createUninitialized(lifetime, type, new long[] {steps, examples, size}, 'c');
+        return rows.assign(stepsFirst).reshape('c', steps * examples, size);
+    }
+
+    /** {@code [minibatch, size, steps]}: a view of rows. */
+    static INDArray sequence(INDArray rows, long examples) {
+        return rows.reshape('c', rows.size(0) / examples, examples, rows.size(1)).permute(1, 2, 0);
+    }
+
+    /** A view of adjacent rows. */
+    static INDArray interval(INDArray rows, long from, long to) {
+        return from == 0 && to == rows.size(0) ? rows : Nd4j.create(rows.data(), new long[] {to - from, rows.size(1)},
+                rows.stride(), rows.offset() + from * rows.stride(0), 'c');
+    }
+}
