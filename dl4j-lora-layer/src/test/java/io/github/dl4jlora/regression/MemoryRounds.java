@@ -5,6 +5,7 @@ import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.bank.AdapterBank;
+import io.github.dl4jlora.conf.Engine;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.kernel.PlainMatrix;
 import io.github.dl4jlora.internal.onednn.OneDnn;
@@ -66,7 +67,8 @@ enum MemoryRounds {
         IntConsumer action() {
             Model recurrent = Stacks.of(false, DataType.FLOAT, InputType.recurrent(64),
                     new LSTM.Builder().nOut(256).name("lstm").build(), Stacks.sequenceHead());
-            Model tuned = Models.apply(recurrent, config(2, "lstm"));
+            Model tuned = Models.apply(recurrent, LoRAConfig.builder().rank(2).targets("lstm").engine(Engine.EFFECTIVE_WEIGHTS)
+                    .updater(new Adam(1e-3)).build());
             INDArray sequence = Networks.random(DataType.FLOAT, 1, 1, 64, 2);
             return round -> {
                 tuned.params().addi(1e-3);

@@ -213,9 +213,8 @@ abstract sealed class FrozenProduct {
         INDArray forward(INDArray input, @Nullable PassingOutput place, LayerWorkspaceMgr workspaces) {
             INDArray x = layout.channelsFirst(input.castTo(type()), ArrayType.FF_WORKING_MEM, workspaces);
             Windows windows = Windows.of(layout.conf(), x);
-            long nOut = layout.conf().getNOut();
             INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, type(),
-                    windows.outputShape(x.size(0), nOut, x.rank()), 'c');
+                    windows.outputShape(x.size(0), layout.conf().getNOut(), x.rank()), 'c');
             FrozenConvolution.of(windows, matrix(), type(), x.size(0)).forward(x, z, workspaces);
             if (bias() != null) {
                 windows.addBias(z, bias());
