@@ -41,7 +41,7 @@ public final class FewRows {
     }
 
     /** Whether a product of m × k and k × n is faster here. */
-    static boolean gains(long m, long n, long k) {
+    public static boolean gains(long m, long n, long k) {
         long multiplications = m * n * k;
         return m <= MOST_ROWS && multiplications > SMALL && Kernels.ARE_SMALL
                 && (multiplications <= WORTH_THREADS || blas_get_num_threads() == 1);

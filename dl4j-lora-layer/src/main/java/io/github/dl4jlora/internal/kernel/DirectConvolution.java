@@ -15,8 +15,8 @@ import java.util.List;
 import java.util.Objects;
 
 /**
- * A frozen convolution and a low-rank one by oneDNN, without windows. The products with B, at each position, are BLAS's. If W is
- * an array, what flows back to the input goes through W + s·A·B in one pass: to form that takes less than a second pass.
+ * A frozen convolution and a low-rank one by oneDNN, without windows. B is a convolution with a kernel of one. If W is an array,
+ * what flows back to the input goes through W + s·A·B in one pass: to form that takes less than a second pass.
  */
 final class DirectConvolution implements FrozenConvolution {
 
@@ -80,13 +80,23 @@ final class DirectConvolution implements FrozenConvolution {
         long step = isWhole ? to : 1;
         INDArray down = u != null ? u : workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, z.dataType(),
                 windows.outputShape(step, route.a().size(1), z.rank()), 'c');
+        INDArray b = scaledB(route, ArrayType.FF_WORKING_MEM, workspaces);
         FrozenConvolution a = FrozenConvolution.of(windows, new PlainMatrix(route.a()), z.dataType(), step);
         for (long first = route.from(); first < to; first += step) {
             a.forward(isWhole ? x : Route.rows(x, first, first + 1), down, workspaces);
-            for (long i = 0; i < step; i++) {
-                Blas.gemm(windows.matrix(down, i), route.b(), windows.matrix(z, first + i), false, false, route.factor(), 1);
+            INDArray sum = isWhole ? z : Route.rows(z, first, first + 1);
+            ConvolutionShape pointwise = windows.pointwise(step, route.a().size(1), w.columns());
+            if (!Convolutions.addForward(pointwise, down, Weights.of(b, false), sum)) {
+                for (long i = 0; i < step; i++) {
+                    Blas.gemm(windows.matrix(down, i), b, windows.matrix(sum, i), false, false, 1, 1);
+                }
             }
         }
+    }
+
+    /** s·B, by column. */
+    private static INDArray scaledB(Route route, ArrayType place, LayerWorkspaceMgr workspaces) {
+        return workspaces.dup(place, route.b(), 'f').muli(route.factor());
     }
 
     @Override
@@ -94,13 +104,15 @@ final class DirectConvolution implements FrozenConvolution {
                          @Nullable INDArray dx, @Nullable INDArray dropDx, LayerWorkspaceMgr workspaces) {
         long examples = dz.size(0);
         INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, u.dataType(), u.shape(), 'c');
-        for (long i = 0; i < examples; i++) {
-            INDArray delta = windows.matrix(dz, i);
-            Blas.gemm(windows.matrix(u, i), delta, gradientB, true, false, route.factor(), i == 0 ? 0 : 1);
-            Blas.gemm(delta, route.b(), windows.matrix(v, i), false, true, route.factor(), 0);
+        INDArray b = scaledB(route, ArrayType.BP_WORKING_MEM, workspaces);
+        ConvolutionShape pointwise = windows.pointwise(examples, u.size(1), w.columns());
+        boolean done = Convolutions.backToWeights(pointwise, u, Weights.of(gradientB, false), dz)
+                && Convolutions.backToData(pointwise, v, Weights.of(b, false), dz)
+                && Convolutions.backToWeights(windows.shape(examples, u.size(1)), dropped, Weights.of(gradientA, false), v);
+        if (done) {
+            gradientB.muli(route.factor());
         }
-        boolean done = Convolutions.backToWeights(windows.shape(examples, route.a().size(1)), dropped,
-                Weights.of(gradientA, false), v);
+        Reference.reachabilityFence(b);
         if (done && dx != null) {
             done = dropDx == dx && w.forConvolution() == null ? mergedToData(route, dz, dx, workspaces)
                     : eachToData(route, v, dz, dx, Objects.requireNonNull(dropDx), workspaces);

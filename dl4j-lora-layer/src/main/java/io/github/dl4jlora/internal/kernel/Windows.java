@@ -117,6 +117,13 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
                 longs(stride, first), longs(padding, first), longs(dilation, first));
     }
 
+    /** A convolution with a kernel of one at each position of this output, as B is, in oneDNN's terms. */
+    ConvolutionShape pointwise(long minibatch, long rank, long nOut) {
+        long[] all = {1, positions()};
+        long[] ones = {1, 1};
+        return new ConvolutionShape(minibatch, rank, nOut, all, all, ones, ones, new long[] {0, 0}, ones);
+    }
+
     private static long[] longs(int[] numbers, int from) {
         return Arrays.stream(numbers, from, numbers.length).asLongStream().toArray();
     }

@@ -30,6 +30,9 @@ public final class Convolutions {
     private static final class Forward {
     }
 
+    private static final class AddForward {
+    }
+
     private static final class BackToData {
     }
 
@@ -58,6 +61,16 @@ public final class Convolutions {
      */
     public static boolean forward(ConvolutionShape shape, INDArray x, @Nullable Weights w, INDArray z) {
         return run(Forward.class, shape, x, w, z);
+    }
+
+    /**
+     * z += x ∗ W.
+     *
+     * @param z added to
+     * @return as {@link #forward}
+     */
+    public static boolean addForward(ConvolutionShape shape, INDArray x, @Nullable Weights w, INDArray z) {
+        return run(AddForward.class, shape, x, w, z);
     }
 
     /**
@@ -100,18 +113,19 @@ public final class Convolutions {
 
     private static Optional<Call> compile(Class<?> kind, ConvolutionShape shape, Weights.Type type) {
         boolean narrow = type == Weights.Type.BF16;
+        boolean isForward = kind == Forward.class || kind == AddForward.class;
         // What backward passes are told of the forward pass has operands alone: a result of FLOAT would misguide their choice.
         try (Tensor x = Tensor.ofNumbers(shape.x(), narrow, true);
              Tensor w = Tensor.ofWeights(shape.w(), narrow);
-             Tensor z = Tensor.ofNumbers(shape.z(), narrow, kind != Forward.class);
-             primitive_attr attributes = OneDnn.Cpu.attributes();
+             Tensor z = Tensor.ofNumbers(shape.z(), narrow, !isForward);
+             primitive_attr attributes = OneDnn.Cpu.attributes(kind == AddForward.class);
              convolution_forward.primitive_desc forward = new convolution_forward.primitive_desc(OneDnn.Cpu.ENGINE,
                      dnnl.prop_kind.forward_training, dnnl.algorithm.convolution_direct, x.wanted, w.wanted, z.wanted,
                      shape.stride(), shape.gaps(), shape.padding(), shape.paddingAfter(), attributes, true)) {
             if (!forward.asBoolean()) {
                 return Optional.empty();
             }
-            if (kind == Forward.class) {
+            if (isForward) {
                 return OneDnn.Cpu.isFast(forward) ? Optional.of(new Call(new convolution_forward(forward), forward)
                         .with(dnnl.DNNL_ARG_SRC, x.given, forward.src_desc(), false)
                         .with(dnnl.DNNL_ARG_WEIGHTS, w.given, forward.weights_desc(), false)

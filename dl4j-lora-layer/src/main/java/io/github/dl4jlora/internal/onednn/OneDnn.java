@@ -4,6 +4,7 @@ import io.github.dl4jlora.internal.processor.NativeLibraries;
 import org.bytedeco.dnnl.engine;
 import org.bytedeco.dnnl.global.dnnl;
 import org.bytedeco.dnnl.memory;
+import org.bytedeco.dnnl.post_ops;
 import org.bytedeco.dnnl.primitive_attr;
 import org.bytedeco.dnnl.primitive_desc;
 import org.nd4j.linalg.factory.Nd4j;
@@ -92,10 +93,20 @@ public final class OneDnn {
             return true;
         }
 
-        /** Attributes of a primitive whose working memory is the calling thread's. */
-        static primitive_attr attributes() {
+        /**
+         * Attributes of a primitive whose working memory is the calling thread's.
+         *
+         * @param adds whether its result is added to what is there
+         */
+        static primitive_attr attributes(boolean adds) {
             primitive_attr attributes = new primitive_attr();
             attributes.set_scratchpad_mode(dnnl.scratchpad_mode.user);
+            if (adds) {
+                try (post_ops after = new post_ops()) {
+                    after.append_sum();
+                    attributes.set_post_ops(after);
+                }
+            }
             return attributes;
         }
 
@@ -133,6 +144,11 @@ public final class OneDnn {
     /** Whether oneDNN may compute, and the processor multiplies bfloat16. */
     public static boolean multipliesBf16() {
         return isUsed() && Cpu.MULTIPLIES_BF16;
+    }
+
+    /** Whether oneDNN computes what others compute faster, too. */
+    static boolean takesAll() {
+        return use == Use.ALWAYS && isPresent();
     }
 
     /** The version and the widest instructions that it uses here; or that it is not used, and why. */

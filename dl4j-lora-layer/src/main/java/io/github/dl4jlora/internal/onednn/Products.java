@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.onednn;
 
+import io.github.dl4jlora.internal.blas.FewRows;
 import io.github.dl4jlora.internal.blas.HostMemory;
 import io.github.dl4jlora.internal.blas.Lie;
 import org.bytedeco.dnnl.global.dnnl;
@@ -16,8 +17,8 @@ import java.util.Optional;
 
 /**
  * Products of rows of FLOAT with a frozen matrix, which stays where it lies. OpenBLAS copies a whole matrix of FLOAT for each
- * product; with many rows that no longer matters, and it is as fast. Matrices of 16 and 8 bits are multiplied as they are, where
- * the processor multiplies bfloat16.
+ * product; with many rows that no longer matters, and it is as fast. With few rows its kernels for small products on AVX-512 are
+ * faster still ({@link FewRows}). Matrices of 16 and 8 bits are multiplied as they are, where the processor multiplies bfloat16.
  */
 public final class Products {
 
@@ -62,7 +63,12 @@ public final class Products {
 
     /** Whether a product of m × k and k × n is faster here; its result then has to lie by rows. */
     public static boolean gains(Weights.Type type, long m, long n, long k) {
-        return OneDnn.takes(m * n * k, LEAST) && (type == Weights.Type.FLOAT ? m <= MOST_ROWS : OneDnn.Cpu.MULTIPLIES_BF16);
+        return OneDnn.takes(m * n * k, LEAST)
+                && (type == Weights.Type.FLOAT ? gainsInFloat(m, n, k) : OneDnn.Cpu.MULTIPLIES_BF16);
+    }
+
+    private static boolean gainsInFloat(long m, long n, long k) {
+        return m <= MOST_ROWS && (OneDnn.takesAll() || !FewRows.gains(m, n, k));
     }
 
     /**
@@ -140,7 +146,7 @@ public final class Products {
              memory.desc w = new memory.desc(new long[] {k, n}, ofW, strides[1], false);
              memory.desc z = OneDnn.Cpu.floats(new long[] {m, n}, strides[2]);
              memory.desc factors = OneDnn.Cpu.floats(new long[] {n}, new long[] {1});
-             primitive_attr attributes = OneDnn.Cpu.attributes()) {
+             primitive_attr attributes = OneDnn.Cpu.attributes(false)) {
             if (type == Weights.Type.INT8) {
                 attributes.set_fpmath_mode(dnnl.fpmath_mode.bf16, true);
             }
