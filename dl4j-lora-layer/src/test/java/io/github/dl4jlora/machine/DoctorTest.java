@@ -60,8 +60,8 @@ public class DoctorTest {
         assertThat(said.contains("Nothing to change.")).isEqualTo(findings.isEmpty());
         assertThat(json.get("settled").asBoolean()).isTrue();
         assertThat(json.get("maxPhysicalBytes").asLong()).isZero();
-        assertThat(said).anyMatch(line -> line.matches("oneDNN +\\d+\\.\\d+, .*"));
-        assertThat(json.get("oneDnn").asText()).matches("\\d+\\.\\d+, .*");
+        assertThat(said).anyMatch(line -> line.matches("oneDNN +\\d+\\.\\d+, (?!null)\\w+"));
+        assertThat(json.get("oneDnn").asText()).matches("\\d+\\.\\d+, (?!null)\\w+");
     }
 
     @Test

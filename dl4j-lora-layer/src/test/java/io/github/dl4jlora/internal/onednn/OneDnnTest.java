@@ -63,17 +63,22 @@ class OneDnnTest {
         assumeTrue(OneDnn.isPresent(), "oneDNN is not on the class path");
     }
 
+    private List<String> printed(List<String> classpath) throws IOException, InterruptedException {
+        return ChildJvm.runIn(Map.of(), classpath, List.of("-D" + OneDnn.PROPERTY + "=always"), folder.resolve("log"),
+                Program.class);
+    }
+
     private List<String> printedWithout(Predicate<String> jar) throws IOException, InterruptedException {
         List<String> others = ChildJvm.classpath().stream().filter(entry -> !jar.test(Path.of(entry).getFileName().toString()))
                 .toList();
         assertThat(others).hasSizeLessThan(ChildJvm.classpath().size());
-        return ChildJvm.runIn(Map.of(), others, List.of("-D" + OneDnn.PROPERTY + "=always"), folder.resolve("log"), Program.class);
+        return printed(others);
     }
 
     @Test
     void itIsUsedWhereAllOfItIsOnTheClassPath() throws Exception {
-        assertThat(ChildJvm.runIn(Map.of(), ChildJvm.classpath(), List.of("-D" + OneDnn.PROPERTY + "=always"),
-                folder.resolve("log"), Program.class)).containsExactly(present(true), RIGHT);
+        assertThat(printed(ChildJvm.classpath())).containsExactly(present(true), RIGHT);
+        assertThat(OneDnn.description()).as("version and instructions").matches("\\d+\\.\\d+, (?!null)\\w+");
     }
 
     @Test
