@@ -3,6 +3,8 @@ package io.github.dl4jlora.internal.onednn;
 import io.github.dl4jlora.ChildJvm;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Quantization;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
@@ -14,6 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.io.IOException;
@@ -40,16 +43,24 @@ class OneDnnTest {
         }
 
         public static void main(String[] args) {
-            MultiLayerNetwork stock = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(12).list()
-                    .layer(new ConvolutionLayer.Builder(3, 3).nOut(4).build())
+            MultiLayerNetwork stock = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(12).updater(new Sgd(1))
+                    .list().layer(new ConvolutionLayer.Builder(3, 3).nOut(4).build())
                     .layer(new DenseLayer.Builder().nOut(5).build())
                     .layer(new OutputLayer.Builder(LossFunction.MSE).nOut(Networks.OUT).build())
                     .setInputType(InputType.convolutional(8, 8, 2)).build());
             stock.init();
             INDArray x = Networks.random(DataType.FLOAT, 5, 3, 2, 8, 8);
-            INDArray z = LoRA.freeze(stock).output(x);
+            INDArray expected = stock.output(x);
+            MultiLayerNetwork tuned = LoRA.apply(stock, LoRAConfig.builder().allTargets().rank(2).seed(1).build());
+            boolean right = Networks.difference(LoRA.freeze(stock).output(x), expected) < 1e-5
+                    && Networks.difference(tuned.output(x), expected) < 1e-5;
+            for (Quantization scheme : Quantization.values()) {
+                right &= Networks.difference(LoRA.freeze(stock, scheme).output(x), expected) < 0.2;
+            }
+            tuned.fit(x, Networks.random(DataType.FLOAT, 6, 3, Networks.OUT));
+            right &= Networks.difference(tuned.output(x), expected) > 1e-6;
             System.out.println(present(OneDnn.isUsed()));
-            System.out.println("right: " + (Networks.difference(z, stock.output(x)) < 1e-5));
+            System.out.println("right: " + right);
             System.exit(0);
         }
     }

@@ -46,6 +46,15 @@ class ProductsTest {
         }
     }
 
+    private static final class Bfloat16IsHere implements SkipExecutionHook {
+
+        @Override
+        public SkipResult shouldBeSkipped(LifecycleContext context) {
+            return OneDnn.isPresent() && OneDnn.Cpu.MULTIPLIES_BF16 ? SkipResult.doNotSkip()
+                    : SkipResult.skip("oneDNN is not on the class path, or the processor does not multiply bfloat16");
+        }
+    }
+
     @BeforeEach
     void oneDnnIsHere() {
         assumeTrue(OneDnn.isPresent(), MISSING);
@@ -91,9 +100,9 @@ class ProductsTest {
 
     /** W and the other operand in bfloat16, or W in bytes with factors: what is computed then is exact but for sums of FLOAT. */
     @Property(tries = 200, seed = "26")
+    @AddLifecycleHook(Bfloat16IsHere.class)
     void codesAreMultipliedAsTheyAre(@ForAll boolean bytes, @ForAll boolean toLines, @ForAll @IntRange(min = 1, max = 100) int m,
             @ForAll @IntRange(min = 1, max = 70) int lines, @ForAll @IntRange(min = 1, max = 90) int length) {
-        assumeTrue(Products.gains(Weights.Type.BF16, m, lines, length), "the processor does not multiply bfloat16");
         Quantization scheme = bytes ? Quantization.INT8 : Quantization.BF16;
         INDArray values = Nd4j.randn(DataType.FLOAT, lines, length);
         QuantizedMatrix matrix = QuantizedMatrix.of(scheme, lines, length,
