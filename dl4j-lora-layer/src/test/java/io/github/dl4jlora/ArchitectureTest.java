@@ -195,11 +195,12 @@ class ArchitectureTest {
                 .should().dependOnClassesThat().resideInAPackage("org.bytedeco.openblas..").check(LIBRARY);
     }
 
-    /** Its jars are there for some. */
+    /** Its jars are there for some; without them a class that names theirs may fail to load. */
     @Test
     void onlyOnePackageCallsOneDnn() {
         noClasses().that().resideOutsideOfPackage(INTERNAL + ".onednn").should().dependOnClassesThat()
                 .resideInAPackage("org.bytedeco.dnnl..").check(LIBRARY);
+        noClasses().that().arePublic().should().dependOnClassesThat().resideInAPackage("org.bytedeco.dnnl..").check(LIBRARY);
     }
 
     /** It comes with ND4J through OSHI, is left out by some, and has no code for some platforms. */

@@ -142,12 +142,12 @@ final class Diagnosis {
         }
         double convolution = StepProbe.convolutionGflops();
         double product = StepProbe.gflops();
-        if (convolution < product) {
+        if (OneDnn.isPresent() || convolution < product) {
             findings.add(new Doctor.Finding(OneDnn.isPresent() ? "oneDNN is not used." : "oneDNN is not on the class path.",
                     String.format(Locale.ROOT, "a convolution of 64 channels runs at %.0f GFLOP/s, where a product of matrices "
                             + "runs at %.0f; dense layers were not measured", convolution, product),
                     OneDnn.isPresent() ? "remove -D" + OneDnn.PROPERTY + "=false" : "add " + ONE_DNN + " and " + OPEN_CL
-                            + " with their natives"));
+                            + " with their natives" + (isOld() ? ", and a newer OpenBLAS, " + NEWER : "")));
         }
     }
 

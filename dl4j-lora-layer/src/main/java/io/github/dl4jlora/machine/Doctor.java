@@ -91,7 +91,6 @@ public final class Doctor {
         lines.put("BLAS", "OpenBLAS " + version + ", kernels " + kernel + " (" + ofKernel + ")"
                 + (forced == null ? "" : ", " + Diagnosis.CORE_TYPE + "=" + forced));
         lines.put("oneDNN", OneDnn.description());
-        values.put("oneDnn", OneDnn.isUsed() ? OneDnn.description() : null);
         values.put("backend", "CPU");
         values.put("processor", processor.name());
         values.put("vectors", processor.vectors().toString());
@@ -101,6 +100,7 @@ public final class Doctor {
         values.put("kernel", kernel);
         values.put("kernelVectors", ofKernel.toString());
         values.put("coreType", forced);
+        values.put("oneDnn", OneDnn.isUsed() ? OneDnn.description() : null);
     }
 
     private void tellOfThreads(ThreadCounts counts) {

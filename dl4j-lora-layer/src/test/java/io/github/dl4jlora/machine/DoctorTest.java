@@ -60,6 +60,8 @@ public class DoctorTest {
         assertThat(said.contains("Nothing to change.")).isEqualTo(findings.isEmpty());
         assertThat(json.get("settled").asBoolean()).isTrue();
         assertThat(json.get("maxPhysicalBytes").asLong()).isZero();
+        assertThat(said).anyMatch(line -> line.matches("oneDNN +\\d+\\.\\d+, (?!null)\\w+"));
+        assertThat(json.get("oneDnn").asText()).matches("\\d+\\.\\d+, (?!null)\\w+");
     }
 
     @Test
@@ -75,5 +77,17 @@ public class DoctorTest {
             assertThat(json.get("findings").findValuesAsText("remedy"))
                     .anyMatch(remedy -> remedy.contains("remove OPENBLAS_CORETYPE=NEHALEM"));
         }
+    }
+
+    @Test
+    void aSwitchThatKeepsOneDnnFromComputingIsFound() throws Exception {
+        List<String> findings = findings(Map.of(), List.of("-Ddl4jlora.onednn=false"), "settle");
+
+        int found = findings.indexOf("oneDNN is not used.");
+        assertThat(found).isNotNegative();
+        assertThat(json.get("findings").get(found).get("costs").asText()).contains("a convolution of 64 channels", "GFLOP/s");
+        assertThat(json.get("findings").get(found).get("remedy").asText()).isEqualTo("remove -Ddl4jlora.onednn=false");
+        assertThat(json.get("oneDnn").isNull()).isTrue();
+        assertThat(said).anyMatch(line -> line.matches("oneDNN +switched off"));
     }
 }

@@ -81,11 +81,14 @@ final class DirectConvolution implements FrozenConvolution {
         INDArray down = u != null ? u : workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, z.dataType(),
                 windows.outputShape(step, route.a().size(1), z.rank()), 'c');
         INDArray b = scaledB(route, ArrayType.FF_WORKING_MEM, workspaces);
-        FrozenConvolution a = FrozenConvolution.of(windows, new PlainMatrix(route.a()), z.dataType(), step);
+        ConvolutionShape slim = windows.shape(step, route.a().size(1));
+        ConvolutionShape pointwise = windows.pointwise(step, route.a().size(1), w.columns());
         for (long first = route.from(); first < to; first += step) {
-            a.forward(isWhole ? x : Route.rows(x, first, first + 1), down, workspaces);
+            INDArray part = isWhole ? x : Route.rows(x, first, first + 1);
+            if (!Convolutions.forward(slim, part, Weights.of(route.a(), false), down)) {
+                new UnfoldedConvolution(windows, route.a()).forward(part, down, workspaces);
+            }
             INDArray sum = isWhole ? z : Route.rows(z, first, first + 1);
-            ConvolutionShape pointwise = windows.pointwise(step, route.a().size(1), w.columns());
             if (!Convolutions.addForward(pointwise, down, Weights.of(b, false), sum)) {
                 for (long i = 0; i < step; i++) {
                     Blas.gemm(windows.matrix(down, i), b, windows.matrix(sum, i), false, false, 1, 1);

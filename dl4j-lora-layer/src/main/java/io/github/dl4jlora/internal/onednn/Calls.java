@@ -16,7 +16,7 @@ final class Calls {
 
     private static final ThreadLocal<Calls> OF_THREAD = ThreadLocal.withInitial(Calls::new);
 
-    private final stream stream = new stream(OneDnn.Cpu.ENGINE);
+    private final stream cpuStream = new stream(OneDnn.Cpu.ENGINE);
     private final Working working = new Working();
     /** Empty for what oneDNN has no fast implementation of. */
     private final Map<Key, Optional<Call>> latest = new LinkedHashMap<>(16, 0.75f, true) {
@@ -56,7 +56,7 @@ final class Calls {
             call = compiler.get();
             latest.put(key, call);
         }
-        call.ifPresent(ready -> ready.run(stream, working, addresses));
+        call.ifPresent(ready -> ready.run(cpuStream, working, addresses));
         return call.isPresent();
     }
 

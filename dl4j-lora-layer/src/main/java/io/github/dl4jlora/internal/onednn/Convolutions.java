@@ -18,8 +18,9 @@ import java.util.Optional;
 import java.util.stream.LongStream;
 
 /**
- * Convolutions of FLOAT with weights of FLOAT or BF16, in the layouts that {@link ConvolutionShape} names. Weights are brought into
- * oneDNN's layout for each call, in the thread's working memory: they are small beside the numbers that they are multiplied with.
+ * Convolutions of FLOAT with weights of FLOAT or BF16, in the layouts that {@link ConvolutionShape} names. Weights are brought
+ * into oneDNN's layout for each call, in the thread's working memory: they are small beside the numbers that they are multiplied
+ * with.
  */
 public final class Convolutions {
 
@@ -100,8 +101,8 @@ public final class Convolutions {
             return false;
         }
         long[] numbers = LongStream.concat(LongStream.of(w.type().ordinal()), LongStream.of(shape.numbers())).toArray();
-        boolean done = Calls.run(kind, numbers, () -> compile(kind, shape, w.type()), x.data().addressPointer(), w.values(),
-                z.data().addressPointer());
+        boolean done = Calls.run(kind, numbers, () -> Compiler.compile(kind, shape, w.type()), x.data().addressPointer(),
+                w.values(), z.data().addressPointer());
         Reference.reachabilityFence(x);
         Reference.reachabilityFence(z);
         return done;
@@ -111,56 +112,67 @@ public final class Convolutions {
         return array.ordering() == 'c' && Shape.hasDefaultStridesForShape(array);
     }
 
-    private static Optional<Call> compile(Class<?> kind, ConvolutionShape shape, Weights.Type type) {
-        boolean narrow = type == Weights.Type.BF16;
-        boolean isForward = kind == Forward.class || kind == AddForward.class;
-        // What backward passes are told of the forward pass has operands alone: a result of FLOAT would misguide their choice.
-        try (Tensor x = Tensor.ofNumbers(shape.x(), narrow, true);
-             Tensor w = Tensor.ofWeights(shape.w(), narrow);
-             Tensor z = Tensor.ofNumbers(shape.z(), narrow, !isForward);
-             primitive_attr attributes = OneDnn.Cpu.attributes(kind == AddForward.class);
-             convolution_forward.primitive_desc forward = new convolution_forward.primitive_desc(OneDnn.Cpu.ENGINE,
-                     dnnl.prop_kind.forward_training, dnnl.algorithm.convolution_direct, x.wanted, w.wanted, z.wanted,
-                     shape.stride(), shape.gaps(), shape.padding(), shape.paddingAfter(), attributes, true)) {
-            if (!forward.asBoolean()) {
-                return Optional.empty();
-            }
-            if (isForward) {
-                return OneDnn.Cpu.isFast(forward) ? Optional.of(new Call(new convolution_forward(forward), forward)
-                        .with(dnnl.DNNL_ARG_SRC, x.given, forward.src_desc(), false)
-                        .with(dnnl.DNNL_ARG_WEIGHTS, w.given, forward.weights_desc(), false)
-                        .with(dnnl.DNNL_ARG_DST, z.given, forward.dst_desc(), true)) : Optional.empty();
-            }
-            if (kind == BackToWeights.class) {
-                return backToWeights(shape, x, w, z, forward, attributes);
-            }
-            try (Tensor dx = Tensor.ofNumbers(shape.x(), narrow, false)) {
-                return backToData(shape, dx, w, z, forward, attributes);
+    /**
+     * Apart, since classes are verified as a whole: to see that an object may be passed as a supertype's, the JVM loads its
+     * class, and the class around this one must do without oneDNN.
+     */
+    private static final class Compiler {
+
+        private Compiler() {
+        }
+
+        static Optional<Call> compile(Class<?> kind, ConvolutionShape shape, Weights.Type type) {
+            boolean narrow = type == Weights.Type.BF16;
+            boolean isForward = kind == Forward.class || kind == AddForward.class;
+            // What backward passes are told of the forward pass has operands alone: a result of FLOAT would misguide their
+            // choice.
+            try (Tensor x = Tensor.ofNumbers(shape.x(), narrow, true);
+                 Tensor w = Tensor.ofWeights(shape.w(), narrow);
+                 Tensor z = Tensor.ofNumbers(shape.z(), narrow, !isForward);
+                 primitive_attr attributes = OneDnn.Cpu.attributes(kind == AddForward.class);
+                 convolution_forward.primitive_desc forward = new convolution_forward.primitive_desc(OneDnn.Cpu.ENGINE,
+                         dnnl.prop_kind.forward_training, dnnl.algorithm.convolution_direct, x.wanted, w.wanted, z.wanted,
+                         shape.stride(), shape.gaps(), shape.padding(), shape.paddingAfter(), attributes, true)) {
+                if (!forward.asBoolean()) {
+                    return Optional.empty();
+                }
+                if (isForward) {
+                    return OneDnn.Cpu.isFast(forward) ? Optional.of(new Call(new convolution_forward(forward), forward)
+                            .with(dnnl.DNNL_ARG_SRC, x.given, forward.src_desc(), false)
+                            .with(dnnl.DNNL_ARG_WEIGHTS, w.given, forward.weights_desc(), false)
+                            .with(dnnl.DNNL_ARG_DST, z.given, forward.dst_desc(), true)) : Optional.empty();
+                }
+                if (kind == BackToWeights.class) {
+                    return backToWeights(shape, x, w, z, forward, attributes);
+                }
+                try (Tensor dx = Tensor.ofNumbers(shape.x(), narrow, false)) {
+                    return backToData(shape, dx, w, z, forward, attributes);
+                }
             }
         }
-    }
 
-    private static Optional<Call> backToData(ConvolutionShape shape, Tensor x, Tensor w, Tensor z,
-                                             convolution_forward.primitive_desc forward, primitive_attr attributes) {
-        try (convolution_backward_data.primitive_desc chosen = new convolution_backward_data.primitive_desc(OneDnn.Cpu.ENGINE,
-                dnnl.algorithm.convolution_direct, x.wanted, w.wanted, z.wanted, shape.stride(), shape.gaps(), shape.padding(),
-                shape.paddingAfter(), forward, attributes, true)) {
-            return OneDnn.Cpu.isFast(chosen) ? Optional.of(new Call(new convolution_backward_data(chosen), chosen)
-                    .with(dnnl.DNNL_ARG_DIFF_SRC, x.given, chosen.diff_src_desc(), true)
-                    .with(dnnl.DNNL_ARG_WEIGHTS, w.given, chosen.weights_desc(), false)
-                    .with(dnnl.DNNL_ARG_DIFF_DST, z.given, chosen.diff_dst_desc(), false)) : Optional.empty();
+        private static Optional<Call> backToData(ConvolutionShape shape, Tensor x, Tensor w, Tensor z,
+                                                 convolution_forward.primitive_desc forward, primitive_attr attributes) {
+            try (convolution_backward_data.primitive_desc chosen = new convolution_backward_data.primitive_desc(OneDnn.Cpu.ENGINE,
+                    dnnl.algorithm.convolution_direct, x.wanted, w.wanted, z.wanted, shape.stride(), shape.gaps(),
+                    shape.padding(), shape.paddingAfter(), forward, attributes, true)) {
+                return OneDnn.Cpu.isFast(chosen) ? Optional.of(new Call(new convolution_backward_data(chosen), chosen)
+                        .with(dnnl.DNNL_ARG_DIFF_SRC, x.given, chosen.diff_src_desc(), true)
+                        .with(dnnl.DNNL_ARG_WEIGHTS, w.given, chosen.weights_desc(), false)
+                        .with(dnnl.DNNL_ARG_DIFF_DST, z.given, chosen.diff_dst_desc(), false)) : Optional.empty();
+            }
         }
-    }
 
-    private static Optional<Call> backToWeights(ConvolutionShape shape, Tensor x, Tensor w, Tensor z,
-                                                convolution_forward.primitive_desc forward, primitive_attr attributes) {
-        try (convolution_backward_weights.primitive_desc chosen = new convolution_backward_weights.primitive_desc(
-                OneDnn.Cpu.ENGINE, dnnl.algorithm.convolution_direct, x.wanted, w.wanted, z.wanted, shape.stride(), shape.gaps(),
-                shape.padding(), shape.paddingAfter(), forward, attributes, true)) {
-            return OneDnn.Cpu.isFast(chosen) ? Optional.of(new Call(new convolution_backward_weights(chosen), chosen)
-                    .with(dnnl.DNNL_ARG_SRC, x.given, chosen.src_desc(), false)
-                    .with(dnnl.DNNL_ARG_DIFF_WEIGHTS, w.given, chosen.diff_weights_desc(), true)
-                    .with(dnnl.DNNL_ARG_DIFF_DST, z.given, chosen.diff_dst_desc(), false)) : Optional.empty();
+        private static Optional<Call> backToWeights(ConvolutionShape shape, Tensor x, Tensor w, Tensor z,
+                                                    convolution_forward.primitive_desc forward, primitive_attr attributes) {
+            try (convolution_backward_weights.primitive_desc chosen = new convolution_backward_weights.primitive_desc(
+                    OneDnn.Cpu.ENGINE, dnnl.algorithm.convolution_direct, x.wanted, w.wanted, z.wanted, shape.stride(),
+                    shape.gaps(), shape.padding(), shape.paddingAfter(), forward, attributes, true)) {
+                return OneDnn.Cpu.isFast(chosen) ? Optional.of(new Call(new convolution_backward_weights(chosen), chosen)
+                        .with(dnnl.DNNL_ARG_SRC, x.given, chosen.src_desc(), false)
+                        .with(dnnl.DNNL_ARG_DIFF_WEIGHTS, w.given, chosen.diff_weights_desc(), true)
+                        .with(dnnl.DNNL_ARG_DIFF_DST, z.given, chosen.diff_dst_desc(), false)) : Optional.empty();
+            }
         }
     }
 

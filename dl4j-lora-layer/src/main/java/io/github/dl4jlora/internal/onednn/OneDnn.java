@@ -93,6 +93,12 @@ public final class OneDnn {
             return true;
         }
 
+        static String description() {
+            // What native code returns is another object than the constant, and without its name.
+            return dnnl.dnnl_version().major() + "." + dnnl.dnnl_version().minor() + ", "
+                    + dnnl.get_effective_cpu_isa().intern().name();
+        }
+
         /**
          * Attributes of a primitive whose working memory is the calling thread's.
          *
@@ -154,7 +160,7 @@ public final class OneDnn {
     /** The version and the widest instructions that it uses here; or that it is not used, and why. */
     public static String description() {
         return !isPresent() ? "not on the class path, or not for this machine" : use == Use.NEVER ? "switched off"
-                : dnnl.dnnl_version().major() + "." + dnnl.dnnl_version().minor() + ", " + dnnl.get_effective_cpu_isa().name();
+                : Cpu.description();
     }
 
     /** The number of threads that oneDNN gets: BLAS's. */

@@ -122,45 +122,55 @@ public final class Products {
                 : new Pointer[] {px, w.values(), pz};
         long[] numbers = {w.type().ordinal(), scalesZ ? 1 : 0, m, k, n, stridesX[0], stridesX[1], w.rowStride(), w.stride(),
                 stridesZ[0], stridesZ[1]};
-        boolean done = Calls.run(Products.class, numbers, () -> compile(w.type(), scalesZ, new long[] {m, k, n}, strides),
-                operands);
+        boolean done = Calls.run(Products.class, numbers,
+                () -> Compiler.compile(w.type(), scalesZ, new long[] {m, k, n}, strides), operands);
         Reference.reachabilityFence(x);
         Reference.reachabilityFence(w);
         Reference.reachabilityFence(z);
         return done;
     }
 
-    private static Optional<Call> compile(Weights.Type type, boolean scales, long[] sizes, long[][] strides) {
-        long m = sizes[0];
-        long k = sizes[1];
-        long n = sizes[2];
-        memory.data_type ofX = type == Weights.Type.FLOAT ? memory.data_type.f32 : memory.data_type.bf16;
-        memory.data_type ofW = switch (type) {
-            case FLOAT -> memory.data_type.f32;
-            case BF16 -> memory.data_type.bf16;
-            case INT8 -> memory.data_type.s8;
-        };
-        try (memory.desc given = OneDnn.Cpu.floats(new long[] {m, k}, strides[0]);
-             memory.desc x = new memory.desc(new long[] {m, k}, ofX, ofX == memory.data_type.f32 ? strides[0]
-                     : new long[] {k, 1}, false);
-             memory.desc w = new memory.desc(new long[] {k, n}, ofW, strides[1], false);
-             memory.desc z = OneDnn.Cpu.floats(new long[] {m, n}, strides[2]);
-             memory.desc factors = OneDnn.Cpu.floats(new long[] {n}, new long[] {1});
-             primitive_attr attributes = OneDnn.Cpu.attributes(false)) {
-            if (type == Weights.Type.INT8) {
-                attributes.set_fpmath_mode(dnnl.fpmath_mode.bf16, true);
-            }
-            if (scales) {
-                attributes.set_scales_mask(dnnl.DNNL_ARG_WEIGHTS, 1 << 1);
-            }
-            try (matmul.primitive_desc chosen = new matmul.primitive_desc(OneDnn.Cpu.ENGINE, x, w, z, attributes, true)) {
-                if (!OneDnn.Cpu.isFast(chosen)) {
-                    return Optional.empty();
+    /**
+     * Apart, since classes are verified as a whole: to see that an object may be passed as a supertype's, the JVM loads its
+     * class, and the class around this one must do without oneDNN.
+     */
+    private static final class Compiler {
+
+        private Compiler() {
+        }
+
+        static Optional<Call> compile(Weights.Type type, boolean scales, long[] sizes, long[][] strides) {
+            long m = sizes[0];
+            long k = sizes[1];
+            long n = sizes[2];
+            memory.data_type ofX = type == Weights.Type.FLOAT ? memory.data_type.f32 : memory.data_type.bf16;
+            memory.data_type ofW = switch (type) {
+                case FLOAT -> memory.data_type.f32;
+                case BF16 -> memory.data_type.bf16;
+                case INT8 -> memory.data_type.s8;
+            };
+            try (memory.desc given = OneDnn.Cpu.floats(new long[] {m, k}, strides[0]);
+                 memory.desc x = new memory.desc(new long[] {m, k}, ofX, ofX == memory.data_type.f32 ? strides[0]
+                         : new long[] {k, 1}, false);
+                 memory.desc w = new memory.desc(new long[] {k, n}, ofW, strides[1], false);
+                 memory.desc z = OneDnn.Cpu.floats(new long[] {m, n}, strides[2]);
+                 memory.desc factors = OneDnn.Cpu.floats(new long[] {n}, new long[] {1});
+                 primitive_attr attributes = OneDnn.Cpu.attributes(false)) {
+                if (type == Weights.Type.INT8) {
+                    attributes.set_fpmath_mode(dnnl.fpmath_mode.bf16, true);
                 }
-                Call call = new Call(new matmul(chosen), chosen).with(dnnl.DNNL_ARG_SRC, given, x, false)
-                        .with(dnnl.DNNL_ARG_WEIGHTS, w, w, false).with(dnnl.DNNL_ARG_DST, z, z, true);
-                return Optional.of(!scales ? call
-                        : call.with(dnnl.DNNL_ARG_ATTR_SCALES | dnnl.DNNL_ARG_WEIGHTS, factors, factors, false));
+                if (scales) {
+                    attributes.set_scales_mask(dnnl.DNNL_ARG_WEIGHTS, 1 << 1);
+                }
+                try (matmul.primitive_desc chosen = new matmul.primitive_desc(OneDnn.Cpu.ENGINE, x, w, z, attributes, true)) {
+                    if (!OneDnn.Cpu.isFast(chosen)) {
+                        return Optional.empty();
+                    }
+                    Call call = new Call(new matmul(chosen), chosen).with(dnnl.DNNL_ARG_SRC, given, x, false)
+                            .with(dnnl.DNNL_ARG_WEIGHTS, w, w, false).with(dnnl.DNNL_ARG_DST, z, z, true);
+                    return Optional.of(!scales ? call
+                            : call.with(dnnl.DNNL_ARG_ATTR_SCALES | dnnl.DNNL_ARG_WEIGHTS, factors, factors, false));
+                }
             }
         }
     }

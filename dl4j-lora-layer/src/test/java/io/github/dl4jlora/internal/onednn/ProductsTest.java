@@ -7,8 +7,11 @@ import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
+import net.jqwik.api.lifecycle.AddLifecycleHook;
 import net.jqwik.api.lifecycle.AfterProperty;
 import net.jqwik.api.lifecycle.BeforeProperty;
+import net.jqwik.api.lifecycle.LifecycleContext;
+import net.jqwik.api.lifecycle.SkipExecutionHook;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -32,10 +35,34 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 /** oneDNN's products are ND4J's, however the operands lie. */
 class ProductsTest {
 
+    private static final String MISSING = "oneDNN is not on the class path";
+
+    /** What an assumption is to JUnit. */
+    private static final class OneDnnIsHere implements SkipExecutionHook {
+
+        @Override
+        public SkipResult shouldBeSkipped(LifecycleContext context) {
+            return OneDnn.isPresent() ? SkipResult.doNotSkip() : SkipResult.skip(MISSING);
+        }
+    }
+
+    private static final class Bfloat16IsHere implements SkipExecutionHook {
+
+        @Override
+        public SkipResult shouldBeSkipped(LifecycleContext context) {
+            return OneDnn.isPresent() && OneDnn.Cpu.MULTIPLIES_BF16 ? SkipResult.doNotSkip()
+                    : SkipResult.skip("oneDNN is not on the class path, or the processor does not multiply bfloat16");
+        }
+    }
+
+    @BeforeEach
+    void oneDnnIsHere() {
+        assumeTrue(OneDnn.isPresent(), MISSING);
+    }
+
     @BeforeProperty
     @BeforeEach
     void computeWithOneDnnWhereverItCan() {
-        assumeTrue(OneDnn.isPresent(), "oneDNN is not on the class path");
         OneDnn.use(Use.ALWAYS);
         Nd4j.getRandom().setSeed(26);
     }
@@ -47,6 +74,7 @@ class ProductsTest {
     }
 
     @Property(tries = 300, seed = "26")
+    @AddLifecycleHook(OneDnnIsHere.class)
     void productsAreNd4js(@ForAll Lies x, @ForAll Lies w, @ForAll boolean transposed, @ForAll boolean block,
             @ForAll @IntRange(min = 1, max = 64) int m, @ForAll @IntRange(min = 1, max = 70) int n,
             @ForAll @IntRange(min = 1, max = 90) int k) {
@@ -72,9 +100,9 @@ class ProductsTest {
 
     /** W and the other operand in bfloat16, or W in bytes with factors: what is computed then is exact but for sums of FLOAT. */
     @Property(tries = 200, seed = "26")
+    @AddLifecycleHook(Bfloat16IsHere.class)
     void codesAreMultipliedAsTheyAre(@ForAll boolean bytes, @ForAll boolean toLines, @ForAll @IntRange(min = 1, max = 100) int m,
             @ForAll @IntRange(min = 1, max = 70) int lines, @ForAll @IntRange(min = 1, max = 90) int length) {
-        assumeTrue(Products.gains(Weights.Type.BF16, m, lines, length), "the processor does not multiply bfloat16");
         Quantization scheme = bytes ? Quantization.INT8 : Quantization.BF16;
         INDArray values = Nd4j.randn(DataType.FLOAT, lines, length);
         QuantizedMatrix matrix = QuantizedMatrix.of(scheme, lines, length,
