@@ -5,6 +5,7 @@ import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.frozen.FrozenLayers;
+import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
 import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
 import io.github.dl4jlora.internal.onednn.Convolutions;
 import io.github.dl4jlora.internal.stock.StockLayers;
@@ -45,7 +46,7 @@ public final class OwnFootprints {
             return inputGradient || StockLayers.contains(stock, Bidirectional.class) ? recurrent
                     : recurrent.withoutInputGradient();
         }
-        Footprint kernel = stock instanceof ConvolutionLayer convolution ? convolution(convolution, lora, passage)
+        Footprint kernel = stock instanceof ConvolutionLayer convolution ? convolution(convolution, lora, passage, inputGradient)
                 : stock instanceof BaseOutputLayer ? StockFootprints.output(stock, passage)
                 : lookedUpOrMultiplied(stock, passage);
         Footprint all = kernel.plus(path(stock, lora, passage));
@@ -87,12 +88,14 @@ public final class OwnFootprints {
         return new Footprint(results(stock, passage) + norm, 0, multiplies ? 0 : passage.out(), multiplies ? passage.in() : 0);
     }
 
-    /** A few megabytes of windows at a time; none by oneDNN, whose working memory is the thread's, not the network's. */
+    /** A few megabytes of windows at a time; or, by oneDNN, what it has of input and output in a layout of its own. */
     private static Footprint convolution(ConvolutionLayer stock, Passage passage) {
-        long positions = passage.rows(stock.getNOut());
-        long window = StockFootprints.windowSize(stock);
-        long chunk = isDirect(stock, passage) ? 0 : window * (positions / passage.batch())
-                * UnfoldedConvolution.examplesAtATime(passage.batch(), window * (positions / passage.batch()) * Float.BYTES);
+        if (isDirect(stock, passage)) {
+            return new Footprint(results(stock, passage), 0, 0, passage.in()).beside(passage.in() + passage.out());
+        }
+        long positions = passage.rows(stock.getNOut()) / passage.batch();
+        long window = StockFootprints.windowSize(stock) * positions;
+        long chunk = window * UnfoldedConvolution.examplesAtATime(passage.batch(), window * Float.BYTES);
         return new Footprint(results(stock, passage), chunk, chunk, passage.in());
     }
 
@@ -100,13 +103,18 @@ public final class OwnFootprints {
         return Convolutions.take(passage.out() * StockFootprints.windowSize(stock));
     }
 
-    /** By oneDNN, dz·Bᵀ of the whole batch and W + s·A·B. */
-    private static Footprint convolution(ConvolutionLayer stock, AdaptedConfiguration lora, Passage passage) {
+    private static Footprint convolution(ConvolutionLayer stock, AdaptedConfiguration lora, Passage passage,
+                                         boolean inputGradient) {
         long positions = passage.rows(stock.getNOut());
         int rank = lora.adapted().get(0).rank();
-        long back = isDirect(stock, passage) ? positions * rank + StockFootprints.windowSize(stock) * stock.getNOut()
-                : positions / passage.batch() * rank;
-        return convolution(stock, passage).plus(new Footprint(positions * rank, 0, back, 0));
+        long window = StockFootprints.windowSize(stock);
+        long b = rank * stock.getNOut();
+        long ordered = new ConvolutionLayout(stock).isSequence() ? window * rank : 0;
+        // dz·Bᵀ of the whole batch, s·B and W + s·A·B; with windows that of one example.
+        Footprint path = isDirect(stock, passage)
+                ? new Footprint(positions * rank, b, positions * rank + b + (inputGradient ? window * stock.getNOut() : 0), 0)
+                : new Footprint(positions * rank, 0, positions / passage.batch() * rank, 0);
+        return convolution(stock, passage).plus(path).plus(new Footprint(0, 0, ordered, 0));
     }
 
     /** x·A and dz·Bᵀ, and what variants and dropout need beside them. */

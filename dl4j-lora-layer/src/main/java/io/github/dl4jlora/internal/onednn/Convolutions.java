@@ -10,7 +10,6 @@ import org.bytedeco.dnnl.primitive_attr;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.api.shape.Shape;
 
 import java.lang.ref.Reference;
 import java.util.Arrays;
@@ -108,8 +107,16 @@ public final class Convolutions {
         return done;
     }
 
+    /** Whether the values lie in 'c' order without gaps. ND4J gives dimensions of one number any stride. */
     private static boolean isPlain(INDArray array) {
-        return array.ordering() == 'c' && Shape.hasDefaultStridesForShape(array);
+        long stride = 1;
+        for (int dimension = array.rank() - 1; dimension >= 0; dimension--) {
+            if (array.size(dimension) > 1 && array.stride(dimension) != stride) {
+                return false;
+            }
+            stride *= array.size(dimension);
+        }
+        return true;
     }
 
     /**

@@ -89,6 +89,14 @@ class WorkspacesTest {
             this.layers = List.of(layers);
         }
 
+        /**
+         * By oneDNN convolutions need no windows. What is left depends on the order in which the layer above gives its gradient,
+         * which may be copied: a plan does not know that.
+         */
+        double toleranceOfOthers() {
+            return this == ATTENTION ? 0.25 : layers.stream().anyMatch(ConvolutionLayer.class::isInstance) ? 0.35 : 0.15;
+        }
+
         MultiLayerNetwork network() {
             NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(1e-4))
                     .convolutionMode(ConvolutionMode.Same).activation(Activation.TANH).list();
@@ -156,7 +164,7 @@ class WorkspacesTest {
     @EnumSource(Chain.class)
     void theWorkspacesOfAChainGrowToWhatWasPlanned(Chain chain) throws InterruptedException {
         MultiLayerNetwork base = chain.network();
-        assertAsPlanned(base, chain.data(base), 0.12, chain == Chain.ATTENTION ? 0.25 : 0.15, chain.input);
+        assertAsPlanned(base, chain.data(base), 0.12, chain.toleranceOfOthers(), chain.input);
     }
 
     @ParameterizedTest
