@@ -141,8 +141,9 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         for (AdaptedParameter parameter : conf.adapted()) {
             conf.settings(parameter).checkFit(name + ", " + parameter.key(), parameter.nIn(), parameter.nOut(), updater);
         }
-        if (conf.getLoraDropout() > 0 && !conf.adapted().isEmpty()
-                && !(Kernels.run(conf) && Kernels.hasPath(conf.stockLayer()))) {
+        Layer layer = conf.stockLayer();
+        boolean hasPath = layer != null && Kernels.run(conf) && Kernels.hasPath(layer);
+        if (conf.getLoraDropout() > 0 && !conf.adapted().isEmpty() && !hasPath) {
             throw new IllegalArgumentException(name + ": loraDropout is " + conf.getLoraDropout() + ", but an adapted "
                     + stock.getClass().getSimpleName()
                     + " has no separate low-rank path whose input could be dropped: it computes step by step, or on W + s·A·B. "

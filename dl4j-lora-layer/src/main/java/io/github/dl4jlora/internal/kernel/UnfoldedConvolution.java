@@ -192,7 +192,7 @@ public final class UnfoldedConvolution implements FrozenConvolution {
         return Nd4j.create(chunk.data(), shape, chunk.stride(), chunk.offset(), 'c');
     }
 
-    /** Every example as a {@link #matrix}. */
+    /** Every example as a {@link Windows#matrix}. */
     private INDArray[] matrices(INDArray array) {
         INDArray[] matrices = new INDArray[(int) array.size(0)];
         Arrays.setAll(matrices, example -> windows.matrix(array, example));

@@ -108,18 +108,18 @@ public final class Products {
         }
         FloatPointer px = (FloatPointer) x.data().addressPointer();
         FloatPointer pz = (FloatPointer) z.data().addressPointer();
-        boolean scalesX = w.factors() != null && !w.ofColumns();
-        if (scalesX) {
+        float[] factors = w.factors();
+        boolean scalesZ = factors != null && w.ofColumns();
+        if (factors != null && !scalesZ) {
             if (stridesX[1] != 1) {
                 return false;
             }
-            px = FACTORS.get().times(px, stridesX[0], (int) m, (int) k, w.factors());
+            px = FACTORS.get().times(px, stridesX[0], (int) m, (int) k, factors);
             stridesX = new long[] {k, 1};
         }
-        boolean scalesZ = w.factors() != null && w.ofColumns();
         long[][] strides = {stridesX, {w.rowStride(), w.stride()}, stridesZ};
-        Pointer[] operands = scalesZ ? new Pointer[] {px, w.values(), pz, FACTORS.get().outside(w.factors(), n)}
-                : new Pointer[] {px, w.values(), pz};
+        Pointer[] operands = factors != null && scalesZ
+                ? new Pointer[] {px, w.values(), pz, FACTORS.get().outside(factors, n)} : new Pointer[] {px, w.values(), pz};
         long[] numbers = {w.type().ordinal(), scalesZ ? 1 : 0, m, k, n, stridesX[0], stridesX[1], w.rowStride(), w.stride(),
                 stridesZ[0], stridesZ[1]};
         boolean done = Calls.run(Products.class, numbers,
