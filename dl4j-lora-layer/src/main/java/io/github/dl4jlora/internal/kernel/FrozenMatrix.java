@@ -50,6 +50,14 @@ public interface FrozenMatrix {
     void pull(int[] words, INDArray to);
 
     /**
+     * The same for many products of so many rows one after the other: W restored, if each of them would restore it. Then it is
+     * lent as {@link #lent()} is.
+     */
+    default FrozenMatrix forManyProducts(long m) {
+        return this;
+    }
+
+    /**
      * W where it lies, as convolutions by oneDNN take it; null if they need W as an array, or are not there. Whoever uses it
      * keeps this matrix reachable.
      */

@@ -113,6 +113,11 @@ public final class QuantizedProduct implements FrozenMatrix {
     }
 
     @Override
+    public FrozenMatrix forManyProducts(long m) {
+        return type == DataType.FLOAT && multipliesCodes(m) ? this : new PlainMatrix(lent());
+    }
+
+    @Override
     public @Nullable Weights forConvolution() {
         return matrix.scheme() == Quantization.BF16 && linesAreColumns && type == DataType.FLOAT && OneDnn.multipliesBf16()
                 ? Weights.ofLines(matrix.codes(0), matrix.lines(), matrix.length(), null, true) : null;

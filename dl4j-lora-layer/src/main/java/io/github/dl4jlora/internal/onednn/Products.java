@@ -61,14 +61,14 @@ public final class Products {
     private Products() {
     }
 
-    /** Whether a product of m × k and k × n is faster here; its result then has to lie by rows. */
+    /** Whether a product of m × k and k × n is fastest here, if its result lies by rows. */
     public static boolean gains(Weights.Type type, long m, long n, long k) {
-        return OneDnn.takes(m * n * k, LEAST)
-                && (type == Weights.Type.FLOAT ? gainsInFloat(m, n, k) : OneDnn.Cpu.MULTIPLIES_BF16);
+        return take(type, m, n, k) && (type != Weights.Type.FLOAT || OneDnn.takesAll() || !FewRows.gains(m, n, k));
     }
 
-    private static boolean gainsInFloat(long m, long n, long k) {
-        return m <= MOST_ROWS && (OneDnn.takesAll() || !FewRows.gains(m, n, k));
+    /** Whether it is faster here than elsewhere where the result has to lie by rows. */
+    private static boolean take(Weights.Type type, long m, long n, long k) {
+        return OneDnn.takes(m * n * k, LEAST) && (type == Weights.Type.FLOAT ? m <= MOST_ROWS : OneDnn.Cpu.MULTIPLIES_BF16);
     }
 
     /**
@@ -78,7 +78,7 @@ public final class Products {
      * @return whether that could be done; if not, nothing has been written
      */
     public static boolean multiply(INDArray x, INDArray w, boolean transposed, INDArray z) {
-        if (!gains(Weights.Type.FLOAT, x.size(0), z.size(1), x.size(1))) {
+        if (!take(Weights.Type.FLOAT, x.size(0), z.size(1), x.size(1))) {
             return false;
         }
         Weights weights = Weights.of(w, transposed);
@@ -97,7 +97,7 @@ public final class Products {
         long m = x.size(0);
         long k = x.size(1);
         long n = z.size(1);
-        if (!gains(w.type(), m, n, k) || x.dataType() != DataType.FLOAT || z.dataType() != DataType.FLOAT
+        if (!take(w.type(), m, n, k) || x.dataType() != DataType.FLOAT || z.dataType() != DataType.FLOAT
                 || !HostMemory.holds(x, z) || k != w.rows() || n != w.columns() || m != z.size(0)) {
             return false;
         }

@@ -7,8 +7,6 @@ import io.github.dl4jlora.internal.blas.GrowingScratch;
 import io.github.dl4jlora.internal.blas.KeptArrays;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
-import io.github.dl4jlora.internal.kernel.PlainMatrix;
-import io.github.dl4jlora.internal.kernel.QuantizedProduct;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
 import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.internal.run.Routing;
@@ -360,11 +358,10 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         return new AdaptedProduct(adapter().stock().matrix(prefix + W), paths, slimOfInput);
     }
 
-    /** For one step; with a quantised RW restored once for all steps, in memory of the thread, and not in each of them. */
+    /** For one step. */
     private AdaptedProduct recurrentProduct(long examples, long steps) {
         FrozenMatrix matrix = adapter().stock().matrix(prefix + RW);
-        boolean restored = steps > 1 && matrix instanceof QuantizedProduct;
-        return new AdaptedProduct(restored ? new PlainMatrix(matrix.lent()) : matrix, paths(RW, examples), slimOfState);
+        return new AdaptedProduct(steps > 1 ? matrix.forManyProducts(examples) : matrix, paths(RW, examples), slimOfState);
     }
 
     @Override
