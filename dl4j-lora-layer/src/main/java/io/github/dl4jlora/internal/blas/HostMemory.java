@@ -65,7 +65,8 @@ public final class HostMemory {
 
     /** The present memory if it is large enough; otherwise that is freed, and new memory is returned. */
     public static FloatPointer room(FloatPointer present, long values) {
-        if (present.capacity() >= values) {
+        // Where new memory could not be had, the present one is closed, and still tells its capacity.
+        if (!present.isNull() && present.capacity() >= values) {
             return present;
         }
         present.close();

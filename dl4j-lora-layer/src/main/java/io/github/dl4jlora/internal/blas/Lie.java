@@ -28,6 +28,18 @@ public record Lie(int leading, boolean byColumn) {
         return byRow ? of(rows == 1 ? columns : down, false) : NEITHER;
     }
 
+    /** Whether the values of an array lie in 'c' order without gaps. ND4J gives dimensions of one number any stride. */
+    public static boolean isPlain(INDArray array) {
+        long stride = 1;
+        for (int dimension = array.rank() - 1; dimension >= 0; dimension--) {
+            if (array.size(dimension) > 1 && array.stride(dimension) != stride) {
+                return false;
+            }
+            stride *= array.size(dimension);
+        }
+        return true;
+    }
+
     private static Lie of(long leading, boolean byColumn) {
         return leading > Integer.MAX_VALUE ? NEITHER : new Lie((int) leading, byColumn);
     }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.kernel;
 
+import io.github.dl4jlora.internal.blas.Lie;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
@@ -9,7 +10,6 @@ import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.api.shape.Shape;
 import org.nd4j.linalg.factory.Broadcast;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -85,7 +85,7 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
     /** The array with channels first, in the memory order for which ND4J's im2col is fast; itself if it is so already. */
     public INDArray channelsFirst(INDArray array, ArrayType type, LayerWorkspaceMgr workspaces) {
         INDArray first = viewWithChannelsFirst(array);
-        return first.ordering() == 'c' && Shape.hasDefaultStridesForShape(first) ? first : workspaces.dup(type, first, 'c');
+        return first.ordering() == 'c' && Lie.isPlain(first) ? first : workspaces.dup(type, first, 'c');
     }
 
     private INDArray viewWithChannelsFirst(INDArray array) {

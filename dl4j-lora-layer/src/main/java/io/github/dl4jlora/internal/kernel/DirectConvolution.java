@@ -22,10 +22,13 @@ final class DirectConvolution implements FrozenConvolution {
 
     private final Windows windows;
     private final FrozenMatrix w;
+    private final boolean asItIs;
 
-    DirectConvolution(Windows windows, FrozenMatrix w) {
+    /** @param asItIs whether to multiply by W as it is kept, otherwise by W as an array */
+    DirectConvolution(Windows windows, FrozenMatrix w, boolean asItIs) {
         this.windows = windows;
         this.w = w;
+        this.asItIs = asItIs;
     }
 
     /** Computes what oneDNN turns out not to. */
@@ -34,8 +37,7 @@ final class DirectConvolution implements FrozenConvolution {
     }
 
     private @Nullable Weights frozen() {
-        Weights asItIs = w.forConvolution();
-        return asItIs != null ? asItIs : Weights.of(w.lent(), false);
+        return asItIs ? w.forConvolution() : Weights.of(w.lent(), false);
     }
 
     @Override
@@ -57,7 +59,7 @@ final class DirectConvolution implements FrozenConvolution {
     @Override
     public void forward(INDArray x, INDArray dropped, List<Route> routes, INDArray z, @Nullable INDArray u,
                         LayerWorkspaceMgr workspaces) {
-        boolean merges = u == null && dropped == x && w.forConvolution() == null
+        boolean merges = u == null && dropped == x && !asItIs
                 && UnfoldedConvolution.isWorthMerging(routes, x.size(0), windows.positions(), w.columns());
         INDArray merged = !merges ? null
                 : UnfoldedConvolution.merged(w.lent(), routes.get(0), ArrayType.FF_WORKING_MEM, workspaces);
@@ -117,7 +119,7 @@ final class DirectConvolution implements FrozenConvolution {
         }
         Reference.reachabilityFence(b);
         if (done && dx != null) {
-            done = dropDx == dx && w.forConvolution() == null ? mergedToData(route, dz, dx, workspaces)
+            done = dropDx == dx && !asItIs ? mergedToData(route, dz, dx, workspaces)
                     : eachToData(route, v, dz, dx, Objects.requireNonNull(dropDx), workspaces);
         }
         if (!done) {

@@ -35,8 +35,13 @@ public interface FrozenConvolution {
      * @param minibatch examples in a pass
      */
     static FrozenConvolution of(Windows windows, FrozenMatrix w, DataType type, long minibatch) {
-        return windows.skipsNothing() && Convolutions.take(windows.shape(minibatch, w.columns()), type)
-                ? new DirectConvolution(windows, w) : new UnfoldedConvolution(windows, w.lent());
+        if (windows.skipsNothing()) {
+            boolean asItIs = w.forConvolution() != null && Convolutions.takeBf16(windows.shape(1, w.columns()));
+            if (asItIs || Convolutions.take(windows.shape(minibatch, w.columns()), type)) {
+                return new DirectConvolution(windows, w, asItIs);
+            }
+        }
+        return new UnfoldedConvolution(windows, w.lent());
     }
 
     /**

@@ -112,9 +112,14 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
 
     /** The same in oneDNN's terms: without the depth of what has none. */
     ConvolutionShape shape(long minibatch, long nOut) {
-        int first = in[DEPTH] == 1 && kernel[0] == 1 && out[0] == 1 ? 1 : 0;
+        int first = isFlat() ? 1 : 0;
         return new ConvolutionShape(minibatch, in[CHANNELS], nOut, longs(in, first + 1), longs(out, first), longs(kernel, first),
                 longs(stride, first), longs(padding, first), longs(dilation, first));
+    }
+
+    /** Whether there is but one plane, and the windows are in it. */
+    private boolean isFlat() {
+        return in[DEPTH] == 1 && kernel[0] == 1 && out[0] == 1 && padding[0] == 0;
     }
 
     /** A convolution with a kernel of one at each position of this output, as B is, in oneDNN's terms. */
@@ -211,7 +216,7 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
      * @param input written to
      */
     void fold(INDArray windows, INDArray input, long from, LayerWorkspaceMgr workspaces) {
-        if (in[DEPTH] == 1 && kernel[0] == 1 && out[0] == 1 && skipped(1) == 0 && skipped(2) == 0) {
+        if (isFlat() && skipped(1) == 0 && skipped(2) == 0) {
             fold(slice(windows, 0, 0), layer(input, from, windows.size(0), 0));
             return;
         }

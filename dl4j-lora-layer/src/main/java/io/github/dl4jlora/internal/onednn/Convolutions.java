@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.onednn;
 
 import io.github.dl4jlora.internal.blas.HostMemory;
+import io.github.dl4jlora.internal.blas.Lie;
 import org.bytedeco.dnnl.convolution_backward_data;
 import org.bytedeco.dnnl.convolution_backward_weights;
 import org.bytedeco.dnnl.convolution_forward;
@@ -25,6 +26,8 @@ public final class Convolutions {
 
     /** Below this many multiplications, a size that was not seen before takes much longer to compile than to compute. */
     private static final long LEAST = 1 << 20;
+    /** The same of one example: what is rounded to bfloat16 must not depend on the examples beside it. */
+    private static final long LEAST_OF_BF16 = 1 << 18;
 
     /** Kinds of primitives. */
     private static final class Forward {
@@ -45,6 +48,11 @@ public final class Convolutions {
     /** Whether oneDNN computes a convolution, forward and backward, as far as is known before it is asked. */
     public static boolean take(ConvolutionShape shape, DataType type) {
         return type == DataType.FLOAT && take(shape.multiplications());
+    }
+
+    /** Whether W in bfloat16 is multiplied as it is, by its convolution of one example. */
+    public static boolean takeBf16(ConvolutionShape ofOne) {
+        return OneDnn.takes(ofOne.multiplications(), LEAST_OF_BF16);
     }
 
     /** As {@link #take(ConvolutionShape, DataType)}, for a convolution of FLOAT with so many multiplications. */
@@ -94,7 +102,7 @@ public final class Convolutions {
     }
 
     private static boolean run(Class<?> kind, ConvolutionShape shape, INDArray x, @Nullable Weights w, INDArray z) {
-        if (w == null || !HostMemory.holds(x, z) || !isPlain(x) || !isPlain(z) || w.rowStride() != 1 && w.rows() > 1
+        if (w == null || !HostMemory.holds(x, z) || !Lie.isPlain(x) || !Lie.isPlain(z) || w.rowStride() != 1 && w.rows() > 1
                 || w.stride() != w.rows() && w.columns() > 1 || x.dataType() != DataType.FLOAT
                 || z.dataType() != DataType.FLOAT) {
             return false;
@@ -105,18 +113,6 @@ public final class Convolutions {
         Reference.reachabilityFence(x);
         Reference.reachabilityFence(z);
         return done;
-    }
-
-    /** Whether the values lie in 'c' order without gaps. ND4J gives dimensions of one number any stride. */
-    private static boolean isPlain(INDArray array) {
-        long stride = 1;
-        for (int dimension = array.rank() - 1; dimension >= 0; dimension--) {
-            if (array.size(dimension) > 1 && array.stride(dimension) != stride) {
-                return false;
-            }
-            stride *= array.size(dimension);
-        }
-        return true;
     }
 
     /**

@@ -26,6 +26,8 @@ public final class Products {
     private static final int MOST_ROWS = 64;
     /** Below this many multiplications, calling oneDNN takes longer than it saves. */
     private static final long LEAST = 1 << 19;
+    /** The same of a matrix of codes: what is rounded to bfloat16 must not depend on the rows beside it. */
+    private static final long LEAST_OF_CODES = 1 << 16;
 
     private static final ThreadLocal<Factors> FACTORS = ThreadLocal.withInitial(Factors::new);
 
@@ -68,7 +70,8 @@ public final class Products {
 
     /** Whether it is faster here than elsewhere where the result has to lie by rows. */
     private static boolean take(Weights.Type type, long m, long n, long k) {
-        return OneDnn.takes(m * n * k, LEAST) && (type == Weights.Type.FLOAT ? m <= MOST_ROWS : OneDnn.Cpu.MULTIPLIES_BF16);
+        return type == Weights.Type.FLOAT ? m <= MOST_ROWS && OneDnn.takes(m * n * k, LEAST)
+                : OneDnn.takes(n * k, LEAST_OF_CODES) && OneDnn.Cpu.MULTIPLIES_BF16;
     }
 
     /**

@@ -16,7 +16,8 @@ final class Working {
 
     /** Where at least so many bytes begin. */
     BytePointer room(long bytes) {
-        if (memory.capacity() < bytes + ALIGNMENT) {
+        // Where new memory could not be had, the present one is closed, and still tells its capacity.
+        if (memory.isNull() || memory.capacity() < bytes + ALIGNMENT) {
             memory.close();
             memory = new BytePointer(bytes + ALIGNMENT);
         }

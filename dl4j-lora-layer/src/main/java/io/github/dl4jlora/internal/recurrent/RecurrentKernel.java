@@ -215,7 +215,19 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
 
     private @Nullable State state(Map<String, INDArray> map) {
         INDArray h = map.get(OUTPUT);
-        return h == null ? null : new State(form.isSimple() ? null : Objects.requireNonNull(map.get(MEMORY)), h);
+        INDArray c = form.isSimple() ? null : map.get(MEMORY);
+        if (h == null && c == null) {
+            return null;
+        }
+        // As in DL4J, what is missing is zero.
+        INDArray given = Objects.requireNonNull(h != null ? h : c);
+        return new State(form.isSimple() || c != null ? c : zerosLike(given), h != null ? h : zerosLike(given));
+    }
+
+    private static INDArray zerosLike(INDArray given) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            return Nd4j.zeros(given.dataType(), given.shape());
+        }
     }
 
     /**
@@ -300,11 +312,14 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         if (input.isEmpty() || input.length() == 0) {
             throw new IllegalArgumentException("Invalid input: not set or 0 length " + layerId());
         }
-        if (state != null && state.h().size(0) != input.size(0)) {
+        long[] shape = {input.size(0), form.units()};
+        if (state != null && (!Arrays.equals(state.h().shape(), shape)
+                || state.c() != null && !Arrays.equals(state.c().shape(), shape))) {
             throw new IllegalStateException("Invalid RNN previous state (last time step activations/initialization): rnnTimeStep "
                     + "with different minibatch size, or forgot to call rnnClearPreviousState between batches? Previous step "
-                    + "output = " + Arrays.toString(state.h().shape()) + ", current input = " + Arrays.toString(input.shape())
-                    + " " + layerId());
+                    + "output = " + Arrays.toString(state.h().shape())
+                    + (state.c() == null ? "" : ", memory = " + Arrays.toString(state.c().shape())) + ", which must be "
+                    + Arrays.toString(shape) + "; current input = " + Arrays.toString(input.shape()) + " " + layerId());
         }
     }
 

@@ -14,8 +14,10 @@ import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.weights.WeightInit;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -77,6 +79,40 @@ class UnfoldedConvolutionTest {
     }
 
     /** Negative padding is left to windows. */
+    /** ND4J tells other strides than those of 'c' order for some arrays with a dimension of one number. */
+    @ParameterizedTest
+    @CsvSource({"1, 3, 6, 6", "3, 1, 6, 6", "2, 2, 6, 1", "2, 2, 1, 6", "1, 1, 1, 1"})
+    void oneDnnComputesConvolutionsWithADimensionOfOneNumber(int nIn, int nOut, int height, int width) {
+        assumeTrue(OneDnn.isPresent(), "oneDNN is not on the class path");
+        ConvolutionLayer conf = new ConvolutionLayer.Builder(3, 3).convolutionMode(ConvolutionMode.Same).nIn(nIn).nOut(nOut)
+                .build();
+        INDArray x = Networks.random(DataType.FLOAT, 4, 5, nIn, height, width);
+        Windows windows = Windows.of(conf, x);
+        INDArray w = Networks.random(DataType.FLOAT, 5, windows.size(), nOut).dup('f');
+        INDArray z = Nd4j.create(DataType.FLOAT, windows.outputShape(5, nOut, 4), 'c');
+        INDArray expected = z.dup('c');
+        new UnfoldedConvolution(windows, w).forward(x, expected, NO_WORKSPACES);
+
+        assertThat(Convolutions.forward(windows.shape(5, nOut), x, Weights.of(w, false), z)).isTrue();
+
+        assertThat(Networks.difference(z, expected)).isLessThan(1e-5);
+    }
+
+    /** Its one window lies in the padding, so nothing of dz belongs to the input; for that a plane was taken for all there is. */
+    @Test
+    void nothingFlowsBackThroughAWindowInThePadding() {
+        Convolution3D conf = new Convolution3D.Builder(1, 3, 3).stride(3, 1, 1).padding(1, 1, 1).nIn(2).nOut(3).build();
+        INDArray x = Networks.random(DataType.DOUBLE, 4, 2, 2, 1, 5, 5);
+        Windows windows = Windows.of(conf, x);
+        INDArray w = Networks.random(DataType.DOUBLE, 5, windows.size(), 3).dup('f');
+        INDArray dz = Networks.random(DataType.DOUBLE, 6, windows.outputShape(2, 3, 5));
+        INDArray dx = Nd4j.valueArrayOf(x.shape(), 7.0, DataType.DOUBLE);
+
+        FrozenConvolution.of(windows, new PlainMatrix(w), DataType.DOUBLE, 2).backward(dz, dx, NO_WORKSPACES);
+
+        assertThat(dx.norm2Number().doubleValue()).isZero();
+    }
+
     @ParameterizedTest
     @MethodSource("geometries")
     void oneDnnComputesTheSameConvolution(ConvolutionLayer.BaseConvBuilder<?> builder, long[] inputShape) {

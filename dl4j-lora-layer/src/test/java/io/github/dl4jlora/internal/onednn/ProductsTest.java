@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.onednn;
 
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.blas.BlasTest.Lies;
+import io.github.dl4jlora.internal.blas.HostMemory;
 import io.github.dl4jlora.internal.onednn.OneDnn.Use;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import net.jqwik.api.ForAll;
@@ -12,6 +13,7 @@ import net.jqwik.api.lifecycle.AfterProperty;
 import net.jqwik.api.lifecycle.BeforeProperty;
 import net.jqwik.api.lifecycle.LifecycleContext;
 import net.jqwik.api.lifecycle.SkipExecutionHook;
+import org.bytedeco.javacpp.FloatPointer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -146,6 +148,24 @@ class ProductsTest {
         assertThat(Products.multiply(x, w, false, Nd4j.create(DataType.FLOAT, 3, 30))).as("little work").isFalse();
         OneDnn.use(Use.NEVER);
         assertThat(Products.gains(Weights.Type.FLOAT, 32, 4096, 4096)).isFalse();
+    }
+
+    /** A pointer tells its old capacity when it is closed: where new memory could not be had, native code wrote to address 0. */
+    @Test
+    void memoryThatWasClosedIsNotUsedAgain() {
+        FloatPointer closed = new FloatPointer(1000);
+        closed.close();
+
+        assertThat(HostMemory.room(closed, 10).isNull()).isFalse();
+    }
+
+    @Test
+    void whetherCodesAreMultipliedDoesNotDependOnTheRowsBesideThem() {
+        OneDnn.use(Use.WHERE_IT_GAINS);
+
+        assertThat(Products.gains(Weights.Type.BF16, 1, 256, 256)).isEqualTo(Products.gains(Weights.Type.BF16, 500, 256, 256));
+        assertThat(Products.gains(Weights.Type.INT8, 1, 16, 16)).isFalse();
+        assertThat(Products.gains(Weights.Type.INT8, 5000, 16, 16)).isFalse();
     }
 
     @Test

@@ -334,6 +334,29 @@ class RecurrentKernelTest {
         assertThat(twins.kernels().rnnGetPreviousState(1)).isEmpty();
     }
 
+    /** Rows that were not there were read from behind the array. */
+    @ParameterizedTest
+    @EnumSource(names = {"LSTM", "GRAVES"})
+    void aPartOfAStateThatIsMissingIsZeroAndOneOfAnotherShapeIsRefused(Kind kind) {
+        Twins twins = Twins.of(kind.base(DataType.DOUBLE), config().build());
+        INDArray now = Networks.random(DataType.DOUBLE, 1, EXAMPLES, IN, 1);
+        INDArray part = Networks.random(DataType.DOUBLE, 2, EXAMPLES, UNITS);
+        for (String key : List.of("prevMem", "prevAct")) {
+            twins.kernels().rnnSetPreviousState(1, Map.of(key, part));
+            String other = key.equals("prevMem") ? "prevAct" : "prevMem";
+            twins.effective().rnnSetPreviousState(1, Map.of(key, part, other, Nd4j.zeros(DataType.DOUBLE, EXAMPLES, UNITS)));
+            assertClose(key, twins.kernels().rnnTimeStep(now), twins.effective().rnnTimeStep(now), DOUBLE_ERROR);
+            twins.kernels().rnnClearPreviousState();
+            twins.effective().rnnClearPreviousState();
+        }
+        for (long[] shape : new long[][] {{1, UNITS}, {EXAMPLES, UNITS + 5}, {EXAMPLES, UNITS, 1}}) {
+            twins.kernels().rnnSetPreviousState(1, Map.of("prevMem", Nd4j.zeros(DataType.DOUBLE, shape), "prevAct", part));
+            assertThatThrownBy(() -> twins.kernels().rnnTimeStep(now)).isInstanceOf(IllegalStateException.class)
+                    .hasMessageContaining("must be [3, 8]");
+            twins.kernels().rnnClearPreviousState();
+        }
+    }
+
     @Test
     void stepsOfASimpleLayerWithChannelsLastAreThoseOfTheWholeSequence() {
         MultiLayerNetwork adapted = Twins.of(Kind.SIMPLE_CHANNELS_LAST.base(DataType.DOUBLE), config().build()).kernels();
