@@ -90,6 +90,16 @@ public final class Blas {
     }
 
     /**
+     * Adds a number to each column of a column-major matrix, in place, on the caller's thread. BLAS would share the work among
+     * its threads, and these spin on for a while on cores that others need.
+     */
+    public static void addToColumns(INDArray matrix, INDArray row) {
+        if (!direct || !DirectBlas.addToColumns(matrix, row)) {
+            matrix.addiRowVector(row.reshape(1, row.length()));
+        }
+    }
+
+    /**
      * A matrix with its values in the given order: itself, or a copy for a backward pass. Where two orders meet, ND4J takes 8 ns
      * for each value, BLAS a tenth of that.
      *

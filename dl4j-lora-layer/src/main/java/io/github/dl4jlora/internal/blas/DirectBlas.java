@@ -32,6 +32,9 @@ public final class DirectBlas {
     /** From this many values of a matrix on, OpenBLAS multiplies it by one row on several threads. */
     private static final long ROW_WORTH_THREADS = 9216;
 
+    /** OpenBLAS adds vectors of more than 10,000 values on several threads. */
+    private static final int VECTOR_OF_ONE_THREAD = 8192;
+
     private static volatile Ones ones = new Ones(0);
 
     private DirectBlas() {
@@ -246,6 +249,32 @@ public final class DirectBlas {
             DoublePointer values = (DoublePointer) row.data().addressPointer();
             cblas_dger(CblasColMajor, down ? rows : columns, down ? columns : rows, 1, down ? one.doubles : values, 1,
                     down ? values : one.doubles, 1, (DoublePointer) to, lie.leading());
+        }
+        Reference.reachabilityFence(matrix);
+        Reference.reachabilityFence(row);
+        return true;
+    }
+
+    static boolean addToColumns(INDArray matrix, INDArray row) {
+        int rows = (int) matrix.size(0);
+        int columns = (int) matrix.size(1);
+        if (isOfOneThread(rows, columns) || matrix.dataType() != DataType.FLOAT) {
+            return addRow(matrix, row);
+        }
+        Lie lie = Lie.of(matrix);
+        if (row.dataType() != DataType.FLOAT || row.length() != columns || row.elementWiseStride() != 1 || !lie.byColumn()
+                || lie.leading() == 0 || !HostMemory.holds(matrix, row)) {
+            return false;
+        }
+        FloatPointer ones = Ones.of(rows).floats;
+        FloatPointer values = (FloatPointer) row.data().addressPointer();
+        FloatPointer to = new FloatPointer((FloatPointer) matrix.data().addressPointer());
+        for (int column = 0; column < columns; column++) {
+            float value = values.get(column);
+            for (int from = 0; from < rows; from += VECTOR_OF_ONE_THREAD) {
+                cblas_saxpy(Math.min(VECTOR_OF_ONE_THREAD, rows - from), value, ones, 1,
+                        to.position((long) column * lie.leading() + from), 1);
+            }
         }
         Reference.reachabilityFence(matrix);
         Reference.reachabilityFence(row);

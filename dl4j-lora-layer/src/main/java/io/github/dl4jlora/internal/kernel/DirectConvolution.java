@@ -4,6 +4,7 @@ import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.onednn.ConvolutionShape;
 import io.github.dl4jlora.internal.onednn.Convolutions;
+import io.github.dl4jlora.internal.onednn.Products;
 import io.github.dl4jlora.internal.onednn.Weights;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -61,8 +62,7 @@ final class DirectConvolution implements FrozenConvolution {
                         LayerWorkspaceMgr workspaces) {
         boolean merges = u == null && dropped == x && !asItIs
                 && UnfoldedConvolution.isWorthMerging(routes, x.size(0), windows.positions(), w.columns());
-        INDArray merged = !merges ? null
-                : UnfoldedConvolution.merged(w.lent(), routes.get(0), ArrayType.FF_WORKING_MEM, workspaces);
+        INDArray merged = merges ? merged(routes.get(0), ArrayType.FF_WORKING_MEM, workspaces) : null;
         Weights weights = merged == null ? frozen() : Weights.of(merged, false);
         if (!Convolutions.forward(windows.shape(x.size(0), w.columns()), x, weights, z)) {
             unfolded().forward(x, dropped, routes, z, u, workspaces);
@@ -99,6 +99,16 @@ final class DirectConvolution implements FrozenConvolution {
         }
     }
 
+    /** W + s·A·B, by column. OpenBLAS's threads would spin on after it, on cores that oneDNN's need. */
+    private INDArray merged(Route route, ArrayType place, LayerWorkspaceMgr workspaces) {
+        INDArray sum = workspaces.dup(place, w.lent(), 'f');
+        INDArray b = scaledB(route, place, workspaces);
+        if (!Products.add(b.transpose(), route.a().transpose(), sum.transpose())) {
+            Blas.gemm(route.a(), b, sum, false, false, 1, 1);
+        }
+        return sum;
+    }
+
     /** s·B, by column. */
     private static INDArray scaledB(Route route, ArrayType place, LayerWorkspaceMgr workspaces) {
         return workspaces.dup(place, route.b(), 'f').muli(route.factor());
@@ -129,7 +139,7 @@ final class DirectConvolution implements FrozenConvolution {
     }
 
     private boolean mergedToData(Route route, INDArray dz, INDArray dx, LayerWorkspaceMgr workspaces) {
-        INDArray merged = UnfoldedConvolution.merged(w.lent(), route, ArrayType.BP_WORKING_MEM, workspaces);
+        INDArray merged = merged(route, ArrayType.BP_WORKING_MEM, workspaces);
         boolean done = Convolutions.backToData(windows.shape(dz.size(0), w.columns()), dx, Weights.of(merged, false), dz);
         Reference.reachabilityFence(merged);
         return done;

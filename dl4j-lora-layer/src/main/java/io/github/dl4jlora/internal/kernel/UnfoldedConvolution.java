@@ -75,7 +75,7 @@ public final class UnfoldedConvolution implements FrozenConvolution {
     }
 
     /** W + s·A·B, by column. */
-    static INDArray merged(INDArray w, Route route, ArrayType place, LayerWorkspaceMgr workspaces) {
+    private static INDArray merged(INDArray w, Route route, ArrayType place, LayerWorkspaceMgr workspaces) {
         INDArray merged = workspaces.dup(place, w, 'f');
         return Blas.gemm(route.a(), route.b(), merged, false, false, route.factor(), 1);
     }

@@ -155,7 +155,7 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
      */
     public void addBias(INDArray array, INDArray bias) {
         for (long example = 0; example < array.size(0); example++) {
-            Blas.addRow(matrix(array, example), bias);
+            Blas.addToColumns(matrix(array, example), bias);
         }
     }
 

@@ -97,11 +97,27 @@ public final class Products {
      * @return whether that could be done; if not, nothing has been written
      */
     public static boolean multiply(INDArray x, Weights w, INDArray z) {
+        return take(w.type(), x.size(0), z.size(1), x.size(1)) && compute(x, w, z, false);
+    }
+
+    /**
+     * z += x·W, all of FLOAT, whatever the sizes.
+     *
+     * @return whether that could be done; if not, nothing has been written
+     */
+    public static boolean add(INDArray x, INDArray w, INDArray z) {
+        Weights weights = OneDnn.isUsed() ? Weights.of(w, false) : null;
+        boolean done = weights != null && compute(x, weights, z, true);
+        Reference.reachabilityFence(w);
+        return done;
+    }
+
+    private static boolean compute(INDArray x, Weights w, INDArray z, boolean adds) {
         long m = x.size(0);
         long k = x.size(1);
         long n = z.size(1);
-        if (!take(w.type(), m, n, k) || x.dataType() != DataType.FLOAT || z.dataType() != DataType.FLOAT
-                || !HostMemory.holds(x, z) || k != w.rows() || n != w.columns() || m != z.size(0)) {
+        if (x.dataType() != DataType.FLOAT || z.dataType() != DataType.FLOAT || !HostMemory.holds(x, z) || k != w.rows()
+                || n != w.columns() || m != z.size(0)) {
             return false;
         }
         long[] stridesX = Weights.strides(x);
@@ -123,10 +139,10 @@ public final class Products {
         long[][] strides = {stridesX, {w.rowStride(), w.stride()}, stridesZ};
         Pointer[] operands = factors != null && scalesZ
                 ? new Pointer[] {px, w.values(), pz, FACTORS.get().outside(factors, n)} : new Pointer[] {px, w.values(), pz};
-        long[] numbers = {w.type().ordinal(), scalesZ ? 1 : 0, m, k, n, stridesX[0], stridesX[1], w.rowStride(), w.stride(),
-                stridesZ[0], stridesZ[1]};
+        long[] numbers = {w.type().ordinal(), scalesZ ? 1 : 0, adds ? 1 : 0, m, k, n, stridesX[0], stridesX[1], w.rowStride(),
+                w.stride(), stridesZ[0], stridesZ[1]};
         boolean done = Calls.run(Products.class, numbers,
-                () -> Compiler.compile(w.type(), scalesZ, new long[] {m, k, n}, strides), operands);
+                () -> Compiler.compile(w.type(), scalesZ, adds, new long[] {m, k, n}, strides), operands);
         Reference.reachabilityFence(x);
         Reference.reachabilityFence(w);
         Reference.reachabilityFence(z);
@@ -142,7 +158,8 @@ public final class Products {
         private Compiler() {
         }
 
-        static Optional<Call> compile(Weights.Type type, boolean scales, long[] sizes, long[][] strides) {
+        static Optional<Call> compile(Weights.Type type, boolean scales, boolean adds, long[] sizes,
+                                      long[][] strides) {
             long m = sizes[0];
             long k = sizes[1];
             long n = sizes[2];
@@ -158,7 +175,7 @@ public final class Products {
                  memory.desc w = new memory.desc(new long[] {k, n}, ofW, strides[1], false);
                  memory.desc z = OneDnn.Cpu.floats(new long[] {m, n}, strides[2]);
                  memory.desc factors = OneDnn.Cpu.floats(new long[] {n}, new long[] {1});
-                 primitive_attr attributes = OneDnn.Cpu.attributes(false)) {
+                 primitive_attr attributes = OneDnn.Cpu.attributes(adds)) {
                 if (type == Weights.Type.INT8) {
                     attributes.set_fpmath_mode(dnnl.fpmath_mode.bf16, true);
                 }
