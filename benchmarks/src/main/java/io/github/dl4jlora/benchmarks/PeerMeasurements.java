@@ -104,16 +104,20 @@ final class PeerMeasurements {
                 target(results, PeerTask.CONVOLUTIONS_64, Side.LORA, false, 1.00),
                 target(results, PeerTask.LSTM_32, Side.LORA_WITHOUT_ONEDNN, true, 0.70),
                 target(results, PeerTask.LSTM_32, Side.LORA, true, 0.55),
-                target(results, PeerTask.LSTM_8, Side.LORA, true, 0.75));
+                target(results, PeerTask.LSTM_8, Side.LORA, true, 0.75),
+                target(results, PeerTask.CONVOLUTIONS_64, Side.LORA_BF16, true, 0.80),
+                target(results, PeerTask.CONVOLUTIONS_128, Side.LORA_BF16, true, 0.80),
+                target(results, PeerTask.LSTM_32, Side.LORA_BF16, true, 0.42));
     }
 
     private static Target target(Results results, PeerTask task, Side side, boolean step, double limit) {
         ToDoubleFunction<Cost> of = step ? Cost::step : Cost::forward;
         // An LSTM's limits with oneDNN are not those without.
-        boolean needsOneDnn = !task.isConvolution() && side == Side.LORA;
+        boolean needsOneDnn = !task.isConvolution() && side != Side.LORA_WITHOUT_ONEDNN;
         double here = needsOneDnn && !results.hasOneDnn() ? Double.NaN
                 : of.applyAsDouble(cost(results, task, side, Settings.ONE_THREAD));
-        String how = task.isConvolution() ? "" : needsOneDnn ? ", with oneDNN" : ", without oneDNN";
+        String how = (task.isConvolution() ? "" : needsOneDnn ? ", with oneDNN" : ", without oneDNN")
+                + (side == Side.LORA_BF16 ? ", base in BF16" : "");
         return new Target("LoRA / PyTorch LoRA, one thread, " + (step ? "" : "forward pass, ") + task.title() + how, limit,
                 here / ofPyTorch(results, task, Side.PYTORCH_LORA, Settings.ONE_THREAD, of));
     }

@@ -3,6 +3,7 @@ package io.github.dl4jlora.benchmarks;
 import io.github.dl4jlora.conf.Engine;
 import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Quantization;
 
 import java.util.List;
 import java.util.function.UnaryOperator;
@@ -13,6 +14,8 @@ enum Side {
     DL4J_FROZEN("DL4J, FrozenLayerWithBackprop + last layer"),
     LORA("LoRA, FUSED, SHARED", config -> config),
     LORA_WITHOUT_ONEDNN("LoRA, FUSED, SHARED, without oneDNN", config -> config, "-Ddl4jlora.onednn=false"),
+    LORA_BF16("LoRA, FUSED, base in BF16", config -> config.quantize(Quantization.BF16)),
+    LORA_INT8("LoRA, FUSED, base in INT8", config -> config.quantize(Quantization.INT8)),
     LORA_EMBEDDED("LoRA, FUSED, EMBEDDED", config -> config.storage(FrozenStorage.EMBEDDED)),
     LORA_SAMEDIFF("LoRA, SAMEDIFF, SHARED", config -> config.engine(Engine.SAMEDIFF)),
     FLOOR("floor: bare products + DL4J's loop"),
@@ -56,9 +59,13 @@ enum Side {
         return setting.apply(of).build();
     }
 
+    private boolean isQuantized() {
+        return this == LORA_BF16 || this == LORA_INT8;
+    }
+
     /** How far the loss and a gradient may be from PyTorch's in FLOAT, relative to their size. */
     double tolerance() {
-        return 1e-3;
+        return isQuantized() ? 0.1 : 1e-3;
     }
 
     /** Whether dense layers are timed on it: they have nothing to tune in PyTorch. */
@@ -68,7 +75,7 @@ enum Side {
 
     /** Whether convolutions and LSTMs are timed on it. */
     boolean isOfPeerTasks() {
-        return this == LORA || this == LORA_WITHOUT_ONEDNN || this == PYTORCH_LORA || this == PYTORCH_TUNED;
+        return this == LORA || this == LORA_WITHOUT_ONEDNN || isQuantized() || this == PYTORCH_LORA || this == PYTORCH_TUNED;
     }
 
     /**

@@ -11,6 +11,7 @@ import static io.github.dl4jlora.benchmarks.Settings.ONE_THREAD;
 import static io.github.dl4jlora.benchmarks.Settings.SETTLED;
 import static io.github.dl4jlora.benchmarks.Side.DL4J_FULL;
 import static io.github.dl4jlora.benchmarks.Side.LORA;
+import static io.github.dl4jlora.benchmarks.Side.LORA_BF16;
 import static io.github.dl4jlora.benchmarks.Side.PYTORCH_LORA;
 
 /**
@@ -37,6 +38,10 @@ record Target(String what, double limit, double value) {
         targets.add(dense(results, 2048, 0.79));
         targets.add(dense(results, 1024, 0.68));
         targets.add(dense(results, 256, 0.78));
+        for (int width : new int[] {2048, 1024, 256}) {
+            targets.add(new Target("LoRA on BF16 / PyTorch LoRA, one thread, " + width + " wide", width == 256 ? 0.75 : 0.48,
+                    results.ratio(Shape.of(width), LORA_BF16, PYTORCH_LORA)));
+        }
         targets.add(new Target("LoRA / PyTorch LoRA, one thread, transformer's shapes", 1,
                 results.ratio(Shape.transformer(), LORA, PYTORCH_LORA)));
         targets.add(new Target("nothing set, threads settled: LoRA / PyTorch LoRA at its own default, 2048 wide", 0.55,
