@@ -61,8 +61,9 @@ class RecurrentKernelTest {
     private static final int IN = 5;
     private static final int UNITS = 8;
     private static final int STEPS = 7;
-    private static final double FLOAT_ERROR = 1e-6;
-    private static final double DOUBLE_ERROR = 1e-14;
+    /** Each engine rounds in its own order, and each BLAS on each processor in another: an error of 1e-6 on either side. */
+    private static final double FLOAT_ERROR = 3e-6;
+    private static final double DOUBLE_ERROR = 1e-12;
     private static final double RATE = 0.05;
 
     private enum Kind {
