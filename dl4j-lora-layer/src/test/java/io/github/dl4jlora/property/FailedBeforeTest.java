@@ -171,7 +171,13 @@ class FailedBeforeTest {
                         Head.RNN_OUTPUT_SIGMOID, Role.ADAPTED,
                         new Settings(Which.PLAIN, LoRAInit.ORTHOGONAL, 2, BiasTraining.NONE, false, 1.0,
                                 Scaling.ALPHA_OVER_SQRT_RANK, 3, Engine.EFFECTIVE_WEIGHTS, Place.SHARED, false),
-                        2, false, false, DataType.DOUBLE, false, true, Path.SERIALIZER, 496)));
+                        2, false, false, DataType.DOUBLE, false, true, Path.SERIALIZER, 496)),
+                Named.of("converted to FLOAT, a base in INT8 is multiplied by oneDNN", new NetworkSpec(false, Input.SEQUENCE,
+                        List.of(layer(Kind.SIMPLE_RNN, Role.FROZEN, 0)), Head.OUTPUT, Role.FROZEN, PLAIN.at(Place.INT8), 1, false,
+                        false, DataType.DOUBLE, false, false, Path.CONVERT_TYPE, 3)),
+                Named.of("fine-tuned by DL4J, so of FLOAT, a base in INT8 is multiplied by oneDNN", new NetworkSpec(true,
+                        Input.FLAT, List.of(), Head.OUTPUT, Role.FROZEN, PLAIN.at(Place.INT8), 1, false, false, DataType.DOUBLE,
+                        false, false, Path.FINE_TUNE, 3)));
     }
 
     @AfterEach

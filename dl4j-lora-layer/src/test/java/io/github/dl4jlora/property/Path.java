@@ -358,9 +358,10 @@ enum Path {
     /** How far apart the ends may be. */
     double tolerance(Trial trial) {
         return switch (this) {
-            case CONVERT_TYPE -> 1e-3;
+            case CONVERT_TYPE -> Math.max(1e-3, trial.toleranceOfFloat());
             // DL4J's own transfer learning makes networks of single precision, and takes parameters through it.
-            case FINE_TUNE, FEATURE_EXTRACTOR, FEATURE_EXTRACTOR_ADAPTER, FEATURE_EXTRACTOR_MERGE, FEATURIZED -> 2e-4;
+            case FINE_TUNE, FEATURE_EXTRACTOR, FEATURE_EXTRACTOR_ADAPTER, FEATURE_EXTRACTOR_MERGE, FEATURIZED ->
+                    trial.toleranceOfFloat();
             default -> trial.tolerance();
         };
     }
