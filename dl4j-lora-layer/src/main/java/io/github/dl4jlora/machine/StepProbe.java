@@ -144,17 +144,13 @@ final class StepProbe {
         Random random = new Random(2);
         ConvolutionLayer layer = new ConvolutionLayer.Builder(KERNEL, KERNEL).convolutionMode(ConvolutionMode.Same).nIn(CHANNELS)
                 .nOut(CHANNELS).build();
-        INDArray x = values(random, IMAGES * CHANNELS * SIDE * SIDE).reshape('c', IMAGES, CHANNELS, SIDE, SIDE);
+        INDArray x = matrix(random, 1, IMAGES * CHANNELS * SIDE * SIDE).dup('c').reshape('c', IMAGES, CHANNELS, SIDE, SIDE);
         INDArray z = Nd4j.create(DataType.FLOAT, x.shape(), 'c');
         INDArray w = matrix(random, CHANNELS * KERNEL * KERNEL, CHANNELS);
         FrozenConvolution convolution = FrozenConvolution.of(Windows.of(layer, x), new PlainMatrix(w), DataType.FLOAT, IMAGES);
         LayerWorkspaceMgr workspaces = LayerWorkspaceMgr.noWorkspaces();
         double millis = median(PRODUCT_NANOS, () -> convolution.forward(x, z, workspaces));
         return 2e-6 * x.length() * w.size(0) / millis;
-    }
-
-    private static INDArray values(Random random, long count) {
-        return matrix(random, 1, count).reshape(count);
     }
 
     private static INDArray matrix(Random random, long rows, long columns) {

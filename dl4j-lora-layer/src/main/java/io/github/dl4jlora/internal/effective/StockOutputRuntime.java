@@ -14,7 +14,7 @@ import java.util.function.Function;
 final class StockOutputRuntime extends StockRuntime implements OutputDelegate {
 
     StockOutputRuntime(NeuralNetConfiguration conf, Layer stock, INDArray view, boolean initialize, DataType type,
-                           Function<Adapter, StockWeights> weights) {
+                       Function<Adapter, StockWeights> weights) {
         super(conf, stock, view, initialize, type, weights);
     }
 

@@ -17,7 +17,7 @@ import java.util.function.Function;
 final class StockRecurrentRuntime extends StockRuntime implements RecurrentDelegate {
 
     StockRecurrentRuntime(NeuralNetConfiguration conf, Layer stock, INDArray view, boolean initialize, DataType type,
-                              Function<Adapter, StockWeights> weights) {
+                          Function<Adapter, StockWeights> weights) {
         super(conf, stock, view, initialize, type, weights);
     }
 

@@ -39,7 +39,7 @@ public class StockRuntime extends BaseWrapperLayer implements AdaptedRuntime {
     private final StockPart<Layer> part;
 
     StockRuntime(NeuralNetConfiguration conf, Layer stock, INDArray view, boolean initialize, DataType type,
-                     Function<Adapter, StockWeights> weights) {
+                 Function<Adapter, StockWeights> weights) {
         super(stock);
         this.conf = conf;
         this.part = new StockPart<>(this::lora, stock, view, conf.getLayer().initializer().init(conf, view, initialize),
@@ -48,7 +48,7 @@ public class StockRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     /** The running layer on effective weights. */
     public static StockRuntime of(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index,
-                                      INDArray view, boolean initialize, DataType type) {
+                                  INDArray view, boolean initialize, DataType type) {
         AdaptedConfiguration lora = (AdaptedConfiguration) conf.getLayer();
         INDArray values = EffectiveWeights.room(lora, type);
         Layer stock = StockLayers.running(stockConf(conf), listeners, index, values, false, type);
@@ -63,7 +63,7 @@ public class StockRuntime extends BaseWrapperLayer implements AdaptedRuntime {
      * @param weights made for the layer's adapter
      */
     public static StockRuntime on(NeuralNetConfiguration conf, Layer stock, INDArray view, boolean initialize, DataType type,
-                                      Function<Adapter, StockWeights> weights) {
+                                  Function<Adapter, StockWeights> weights) {
         Layer shown = HiddenState.asInBase(stock, ((AdaptedConfiguration) conf.getLayer()).showsState());
         return shown instanceof IOutputLayer ? new StockOutputRuntime(conf, shown, view, initialize, type, weights)
                 : shown instanceof RecurrentLayer ? new StockRecurrentRuntime(conf, shown, view, initialize, type, weights)

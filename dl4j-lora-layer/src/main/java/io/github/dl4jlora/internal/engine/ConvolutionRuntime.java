@@ -6,7 +6,6 @@ import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
 import io.github.dl4jlora.internal.kernel.FrozenConvolution;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.MaskedSteps;
-import io.github.dl4jlora.internal.kernel.PlainMatrix;
 import io.github.dl4jlora.internal.kernel.Windows;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
@@ -73,17 +72,10 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
      * nobody may write to.
      */
     private FrozenMatrix kernelWeights() {
-        if (!layout().isSequence()) {
-            return matrix();
-        }
-        if (ordered == null || !hasFixedWeights() || adapter().stock().isQuantized()) {
-            ordered = new PlainMatrix(layout().inWindowOrder(weights()));
+        if (ordered == null || !layout().isSequence() || !hasFixedWeights() || adapter().stock().isQuantized()) {
+            ordered = layout().inWindowOrder(matrix());
         }
         return ordered;
-    }
-
-    private FrozenConvolution convolution(INDArray x) {
-        return FrozenConvolution.of(Windows.of(stockConf(), x), kernelWeights(), dataType, x.size(0));
     }
 
     private long kernelSteps() {
@@ -117,7 +109,7 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
         INDArray u = keep ? workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
                 windows.outputShape(x.size(0), adapted().rank(), x.rank()), 'c') : null;
         kept().put(Kept.U, u);
-        convolution(x).forward(x, pathInput, paths, z, u, workspaces);
+        FrozenConvolution.of(windows, kernelWeights(), dataType, x.size(0)).forward(x, pathInput, paths, z, u, workspaces);
         outputs().scale(z, training, workspaces);
         INDArray bias = bias(training, workspaces);
         if (bias != null) {
@@ -143,7 +135,8 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
         INDArray target = layout().isSequence() ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType,
                 gradientA.shape(), 'f')
                 : gradientA;
-        convolution(x).backward(x, path, kept().get(Kept.U), dz, target, gradientB, dx, share, workspaces);
+        FrozenConvolution.of(Windows.of(stockConf(), x), kernelWeights(), dataType, x.size(0)).backward(x, path,
+                kept().get(Kept.U), dz, target, gradientB, dx, share, workspaces);
         if (layout().isSequence()) {
             stepsFirst(gradientA).assign(target.reshape('f', kernelSteps(), stockConf().getNIn(), target.size(1)));
         }

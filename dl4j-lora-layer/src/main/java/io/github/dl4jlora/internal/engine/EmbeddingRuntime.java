@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.engine;
 
 import io.github.dl4jlora.internal.blas.Blas;
+import io.github.dl4jlora.internal.blas.Lie;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.engine.KeptPass.Kept;
 import io.github.dl4jlora.internal.kernel.EmbeddingLayout;
@@ -16,7 +17,6 @@ import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.api.ops.impl.scatter.ScatterUpdate;
-import org.nd4j.linalg.api.shape.Shape;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
@@ -98,7 +98,7 @@ final class EmbeddingRuntime extends KernelRuntime {
     @Nullable INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces) {
         Route path = ownPath();
         INDArray rows = delta.rank() == 2 || layout().isChannelsLast() ? delta : delta.permute(0, 2, 1);
-        if (rows.ordering() != 'c' || !Shape.hasDefaultStridesForShape(rows)) {
+        if (rows.ordering() != 'c' || !Lie.isPlain(rows)) {
             rows = workspaces.dup(ArrayType.BP_WORKING_MEM, rows, 'c');
         }
         INDArray dz = rows.reshape('c', words.length, path.b().size(1));

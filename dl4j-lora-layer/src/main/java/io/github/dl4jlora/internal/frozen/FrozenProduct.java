@@ -6,7 +6,6 @@ import io.github.dl4jlora.internal.kernel.EmbeddingLayout;
 import io.github.dl4jlora.internal.kernel.FrozenConvolution;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.PassingOutput;
-import io.github.dl4jlora.internal.kernel.PlainMatrix;
 import io.github.dl4jlora.internal.kernel.Windows;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
@@ -200,11 +199,8 @@ abstract sealed class FrozenProduct {
          * weights.
          */
         private FrozenMatrix matrix() {
-            if (!layout.isSequence()) {
-                return w();
-            }
-            if (ordered == null || !areKept()) {
-                ordered = new PlainMatrix(layout.inWindowOrder(w().lent()));
+            if (ordered == null || !layout.isSequence() || !areKept()) {
+                ordered = layout.inWindowOrder(w());
             }
             return ordered;
         }

@@ -71,8 +71,13 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
         }
     }
 
+    /** As {@link #inWindowOrder(INDArray)}, however W is stored. */
+    public FrozenMatrix inWindowOrder(FrozenMatrix matrix) {
+        return isSequence() ? new PlainMatrix(inWindowOrder(matrix.lent())) : matrix;
+    }
+
     /**
-     * The inverse of {@link #inWindowOrder}, for A, say.
+     * The inverse of {@link #inWindowOrder(INDArray)}, for A, say.
      *
      * @param matrix {@code [nIn·kernel, rank]}, its rows in the order of the windows' values
      * @return the same; for a layer on sequences a copy

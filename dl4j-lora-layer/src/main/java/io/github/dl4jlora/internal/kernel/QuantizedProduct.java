@@ -52,6 +52,12 @@ public final class QuantizedProduct implements FrozenMatrix {
         final GrowingScratch block = new GrowingScratch();
         final GrowingScratch lent = new GrowingScratch();
         final float[] values = new float[ROOM];
+        private float[] factors = new float[0];
+
+        float[] factors(int lines) {
+            factors = factors.length < lines ? new float[lines] : factors;
+            return factors;
+        }
     }
 
     /**
@@ -100,12 +106,12 @@ public final class QuantizedProduct implements FrozenMatrix {
 
     @Override
     public char resultOrder(long m, boolean transposed) {
-        return type == DataType.FLOAT && multipliesCodes(m) ? 'c' : FrozenMatrix.super.resultOrder(m, transposed);
+        return multipliesCodes(m) ? 'c' : FrozenMatrix.super.resultOrder(m, transposed);
     }
 
     /** Whether codes are multiplied as they are, by oneDNN. */
     private boolean multipliesCodes(long m) {
-        return switch (matrix.scheme()) {
+        return type == DataType.FLOAT && switch (matrix.scheme()) {
             case BF16 -> Products.gains(Weights.Type.BF16, m, matrix.lines(), matrix.length());
             case INT8 -> Products.gains(Weights.Type.INT8, m, matrix.lines(), matrix.length());
             case NF4 -> false;
@@ -114,7 +120,7 @@ public final class QuantizedProduct implements FrozenMatrix {
 
     @Override
     public FrozenMatrix forManyProducts(long m) {
-        return type == DataType.FLOAT && multipliesCodes(m) ? this : new PlainMatrix(lent());
+        return multipliesCodes(m) ? this : new PlainMatrix(lent());
     }
 
     @Override
@@ -129,8 +135,8 @@ public final class QuantizedProduct implements FrozenMatrix {
         }
         float[] factors = null;
         if (matrix.scheme() == Quantization.INT8) {
-            factors = new float[(int) matrix.lines()];
-            matrix.factors(0, factors.length, factors);
+            factors = MEMORY.get().factors((int) matrix.lines());
+            matrix.factors(0, (int) matrix.lines(), factors);
         }
         return Products.multiply(operand, Weights.ofLines(matrix.codes(0), matrix.lines(), matrix.length(), factors, toLines),
                 result);

@@ -44,7 +44,7 @@ public final class UnfoldedConvolution implements FrozenConvolution {
         INDArray chunk = chunk(x, ArrayType.FF_WORKING_MEM, workspaces);
         INDArray[] columns = matrices(chunk);
         if (u == null && dropped == x && isWorthMerging(routes, x.size(0), windows.positions(), w.size(1))) {
-            forward(x, merged(w, routes.get(0), ArrayType.FF_WORKING_MEM, workspaces), z, chunk, columns);
+            forward(x, merged(routes.get(0), workspaces), z, chunk, columns);
             return;
         }
         INDArray scratch = u != null ? null : workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, z.dataType(),
@@ -74,9 +74,8 @@ public final class UnfoldedConvolution implements FrozenConvolution {
                 && examples * positions >= nOut;
     }
 
-    /** W + s·A·B, by column. */
-    private static INDArray merged(INDArray w, Route route, ArrayType place, LayerWorkspaceMgr workspaces) {
-        INDArray merged = workspaces.dup(place, w, 'f');
+    private INDArray merged(Route route, LayerWorkspaceMgr workspaces) {
+        INDArray merged = workspaces.dup(ArrayType.FF_WORKING_MEM, w, 'f');
         return Blas.gemm(route.a(), route.b(), merged, false, false, route.factor(), 1);
     }
 

@@ -85,7 +85,7 @@ public final class Products {
             return false;
         }
         Weights weights = Weights.of(w, transposed);
-        boolean done = weights != null && multiply(x, weights, z);
+        boolean done = weights != null && compute(x, weights, z, false);
         Reference.reachabilityFence(w);
         return done;
     }

@@ -50,7 +50,7 @@ public record Weights(Type type, Pointer values, long rows, long columns, long r
      * A matrix in fewer bits.
      *
      * @param codes   of all lines, one after the other
-     * @param factors of the lines of INT8; null for bfloat16
+     * @param factors of the lines of INT8, at least one for each; null for bfloat16
      * @param toLines whether the product has a column for each line; otherwise the other operand has
      */
     public static Weights ofLines(BytePointer codes, long lines, long length, float @Nullable [] factors, boolean toLines) {

@@ -18,44 +18,23 @@ final class DoubleVectors implements Vectors<double[]> {
         return new double[length];
     }
 
-    private static DoubleBuffer rows(INDArray matrix, long first, int width, List<double[]> vectors) {
-        long values = vectors.get(0).length / width * matrix.size(1);
-        DoublePointer rows = ((DoublePointer) matrix.data().addressPointer()).getPointer(first * matrix.size(1));
-        return rows.capacity(values).asBuffer();
+    private static void transfer(INDArray matrix, long first, int width, List<double[]> arrays,
+                                 Transfer<DoubleBuffer, double[]> transfer) {
+        int columns = (int) matrix.size(1);
+        int length = arrays.get(0).length;
+        DoublePointer rows = ((DoublePointer) matrix.data().addressPointer()).getPointer(first * columns);
+        Vectors.transfer(rows.capacity((long) length / width * columns).asBuffer(), columns, width, arrays, length, transfer);
+        Reference.reachabilityFence(matrix);
     }
 
     @Override
     public void read(INDArray matrix, long first, int width, List<double[]> to) {
-        DoubleBuffer rows = rows(matrix, first, width, to);
-        int columns = (int) matrix.size(1);
-        for (int k = 0; k < to.size(); k++) {
-            double[] values = to.get(k);
-            if (columns == width) {
-                rows.get(0, values);
-            } else {
-                for (int row = 0, at = 0; at < values.length; row++, at += width) {
-                    rows.get(row * columns + k * width, values, at, width);
-                }
-            }
-        }
-        Reference.reachabilityFence(matrix);
+        transfer(matrix, first, width, to, DoubleBuffer::get);
     }
 
     @Override
     public void write(List<double[]> from, INDArray matrix, long first, int width) {
-        DoubleBuffer rows = rows(matrix, first, width, from);
-        int columns = (int) matrix.size(1);
-        for (int k = 0; k < from.size(); k++) {
-            double[] values = from.get(k);
-            if (columns == width) {
-                rows.put(0, values);
-            } else {
-                for (int row = 0, at = 0; at < values.length; row++, at += width) {
-                    rows.put(row * columns + k * width, values, at, width);
-                }
-            }
-        }
-        Reference.reachabilityFence(matrix);
+        transfer(matrix, first, width, from, DoubleBuffer::put);
     }
 
     @Override

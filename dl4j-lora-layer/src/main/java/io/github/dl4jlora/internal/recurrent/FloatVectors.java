@@ -33,44 +33,23 @@ final class FloatVectors implements Vectors<float[]> {
         return new float[length];
     }
 
-    private static FloatBuffer rows(INDArray matrix, long first, int width, List<float[]> vectors) {
-        long values = vectors.get(0).length / width * matrix.size(1);
-        FloatPointer rows = ((FloatPointer) matrix.data().addressPointer()).getPointer(first * matrix.size(1));
-        return rows.capacity(values).asBuffer();
+    private static void transfer(INDArray matrix, long first, int width, List<float[]> arrays,
+                                 Transfer<FloatBuffer, float[]> transfer) {
+        int columns = (int) matrix.size(1);
+        int length = arrays.get(0).length;
+        FloatPointer rows = ((FloatPointer) matrix.data().addressPointer()).getPointer(first * columns);
+        Vectors.transfer(rows.capacity((long) length / width * columns).asBuffer(), columns, width, arrays, length, transfer);
+        Reference.reachabilityFence(matrix);
     }
 
     @Override
     public void read(INDArray matrix, long first, int width, List<float[]> to) {
-        FloatBuffer rows = rows(matrix, first, width, to);
-        int columns = (int) matrix.size(1);
-        for (int k = 0; k < to.size(); k++) {
-            float[] values = to.get(k);
-            if (columns == width) {
-                rows.get(0, values);
-            } else {
-                for (int row = 0, at = 0; at < values.length; row++, at += width) {
-                    rows.get(row * columns + k * width, values, at, width);
-                }
-            }
-        }
-        Reference.reachabilityFence(matrix);
+        transfer(matrix, first, width, to, FloatBuffer::get);
     }
 
     @Override
     public void write(List<float[]> from, INDArray matrix, long first, int width) {
-        FloatBuffer rows = rows(matrix, first, width, from);
-        int columns = (int) matrix.size(1);
-        for (int k = 0; k < from.size(); k++) {
-            float[] values = from.get(k);
-            if (columns == width) {
-                rows.put(0, values);
-            } else {
-                for (int row = 0, at = 0; at < values.length; row++, at += width) {
-                    rows.put(row * columns + k * width, values, at, width);
-                }
-            }
-        }
-        Reference.reachabilityFence(matrix);
+        transfer(matrix, first, width, from, FloatBuffer::put);
     }
 
     @Override

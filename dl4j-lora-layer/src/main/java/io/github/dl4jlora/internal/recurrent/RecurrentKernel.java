@@ -5,6 +5,7 @@ import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.adapted.AdapterLayout;
 import io.github.dl4jlora.internal.blas.GrowingScratch;
 import io.github.dl4jlora.internal.blas.KeptArrays;
+import io.github.dl4jlora.internal.blas.Lie;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
@@ -286,7 +287,7 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
 
     private INDArray dense(INDArray array) {
         INDArray own = array.castTo(dataType);
-        return own.ordering() == 'c' && own.elementWiseStride() == 1 ? own : own.dup('c');
+        return own.ordering() == 'c' && Lie.isPlain(own) ? own : own.dup('c');
     }
 
     /** @param taken an array of its own from each of the state's arrays */

@@ -66,7 +66,7 @@ public final class RecurrentKernels implements StockWeights {
      * @param view the layer's part of the network's vector
      */
     public static StockRuntime instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners, int index,
-                                               INDArray view, boolean initialize, DataType type) {
+                                           INDArray view, boolean initialize, DataType type) {
         List<RecurrentKernel> kernels = new ArrayList<>();
         org.deeplearning4j.nn.api.Layer stock = running(StockRuntime.stockConf(conf), type, "", 0, view, kernels);
         stock.setListeners(listeners);

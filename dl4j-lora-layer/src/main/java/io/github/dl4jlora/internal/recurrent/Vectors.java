@@ -31,6 +31,38 @@ interface Vectors<V> {
     /** The reverse of {@link #read}. */
     void write(List<V> from, INDArray matrix, long first, int width);
 
+    /**
+     * Copies values between adjacent ones of memory and adjacent ones of an array.
+     *
+     * @param <B> a buffer of float or of double
+     * @param <V> an array of the same
+     */
+    @FunctionalInterface
+    interface Transfer<B, V> {
+        void run(B memory, int index, V values, int offset, int count);
+    }
+
+    /**
+     * What {@link #read} and {@link #write} have in common.
+     *
+     * @param memory   the rows
+     * @param columns  of the matrix
+     * @param length   of each array
+     * @param transfer one way or the other
+     */
+    static <B, V> void transfer(B memory, int columns, int width, List<V> arrays, int length, Transfer<B, V> transfer) {
+        for (int k = 0; k < arrays.size(); k++) {
+            V values = arrays.get(k);
+            if (columns == width) {
+                transfer.run(memory, 0, values, 0, length);
+            } else {
+                for (int row = 0, at = 0; at < length; row++, at += width) {
+                    transfer.run(memory, row * columns + k * width, values, at, width);
+                }
+            }
+        }
+    }
+
     /** Repeats a row. */
     void repeat(double[] row, V to);
 
