@@ -16,6 +16,7 @@ import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.internal.file.MappedBase;
 import io.github.dl4jlora.internal.file.NetworkFile;
 import io.github.dl4jlora.internal.inspect.DisabledScopes;
+import io.github.dl4jlora.internal.inspect.Packs;
 import io.github.dl4jlora.internal.inspect.Scales;
 import io.github.dl4jlora.internal.inspect.Summaries;
 import io.github.dl4jlora.internal.keras.StreamedKeras;
@@ -380,6 +381,18 @@ public final class LoRA {
         Map<Pattern, Double> compiled = new LinkedHashMap<>();
         factors.forEach((pattern, factor) -> compiled.put(NamePattern.of("setScale", pattern), factor));
         Scales.set(adapted, compiled);
+    }
+
+    /**
+     * Lets an adapted or frozen network use packed copies of its frozen matrices from now on, as
+     * {@link LoRAConfig.Builder#pack} does: for networks that come from {@link #freeze}, {@link #loadQuantized} or a mapped file.
+     * Clones and saved configurations keep it.
+     *
+     * @param network adapted or frozen
+     * @throws IllegalArgumentException if it has no frozen weights outside its parameter vector
+     */
+    public static void pack(Model network) {
+        Packs.pack(network);
     }
 
     /**

@@ -14,7 +14,9 @@ enum Side {
     DL4J_FROZEN("DL4J, FrozenLayerWithBackprop + last layer"),
     LORA("LoRA, FUSED, SHARED", config -> config),
     LORA_WITHOUT_ONEDNN("LoRA, FUSED, SHARED, without oneDNN", config -> config, "-Ddl4jlora.onednn=false"),
+    LORA_PACKED("LoRA, FUSED, packed", config -> config.pack(true)),
     LORA_BF16("LoRA, FUSED, base in BF16", config -> config.quantize(Quantization.BF16)),
+    LORA_BF16_PACKED("LoRA, FUSED, base in BF16, packed", config -> config.quantize(Quantization.BF16).pack(true)),
     LORA_INT8("LoRA, FUSED, base in INT8", config -> config.quantize(Quantization.INT8)),
     LORA_EMBEDDED("LoRA, FUSED, EMBEDDED", config -> config.storage(FrozenStorage.EMBEDDED)),
     LORA_SAMEDIFF("LoRA, SAMEDIFF, SHARED", config -> config.engine(Engine.SAMEDIFF)),
@@ -60,7 +62,7 @@ enum Side {
     }
 
     private boolean isQuantized() {
-        return this == LORA_BF16 || this == LORA_INT8;
+        return this == LORA_BF16 || this == LORA_BF16_PACKED || this == LORA_INT8;
     }
 
     /** How far the loss and a gradient may be from PyTorch's in FLOAT, relative to their size. */
@@ -75,7 +77,7 @@ enum Side {
 
     /** Whether convolutions and LSTMs are timed on it. */
     boolean isOfPeerTasks() {
-        return this == LORA || this == LORA_WITHOUT_ONEDNN || isQuantized() || this == PYTORCH_LORA || this == PYTORCH_TUNED;
+        return this == LORA || this == LORA_WITHOUT_ONEDNN || this == LORA_PACKED || isQuantized() || this == PYTORCH_LORA || this == PYTORCH_TUNED;
     }
 
     /**

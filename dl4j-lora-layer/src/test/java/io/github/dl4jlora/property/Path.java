@@ -208,7 +208,7 @@ enum Path {
         /** What a file holds, and a checkpoint of a copied base finds, moves with no base; nor does the vector. */
         @Override
         Model through(Trial trial, Model network) throws Exception {
-            Model alone = (trial.spec.settings().place() == Settings.Place.SHARED ? SAVE_AND_LOAD : SERIALIZER)
+            Model alone = (trial.spec.settings().place().needsBase() ? SAVE_AND_LOAD : SERIALIZER)
                     .through(trial, network);
             trial.original.params().assign(0);
             return alone;
@@ -235,7 +235,7 @@ enum Path {
         @Override
         Model through(Trial trial, Model network) {
             Settings.Place place = trial.spec.settings().place();
-            NotApplicable.unless(place == Settings.Place.SHARED || place.mapped || place.scheme != null, "it needs no base");
+            NotApplicable.unless(place.needsBase() || place.mapped || place.scheme != null, "it needs no base");
             trial.output(network);
             Models.attach(network, new Trial(trial.spec).source());
             trial.original.params().assign(0);

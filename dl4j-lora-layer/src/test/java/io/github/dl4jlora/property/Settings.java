@@ -38,7 +38,8 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
     enum Place {
         SHARED, COPIED, EMBEDDED, BF16(Quantization.BF16, false), INT8(Quantization.INT8, false), NF4(Quantization.NF4, false),
         MAPPED(null, true), MAPPED_BF16(Quantization.BF16, true), MAPPED_INT8(Quantization.INT8, true),
-        MAPPED_NF4(Quantization.NF4, true);
+        MAPPED_NF4(Quantization.NF4, true), PACKED, PACKED_BF16(Quantization.BF16, false), PACKED_INT8(Quantization.INT8, false),
+        PACKED_MAPPED(null, true);
 
         /** How matrices are kept in fewer bits; null: as they are. */
         final Quantization scheme;
@@ -52,6 +53,16 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
         Place(Quantization scheme, boolean mapped) {
             this.scheme = scheme;
             this.mapped = mapped;
+        }
+
+        /** Whether the values are the base's own arrays. */
+        boolean needsBase() {
+            return this == SHARED || this == PACKED;
+        }
+
+        /** Whether products use packed copies. */
+        boolean isPacked() {
+            return name().startsWith("PACKED");
         }
     }
 
@@ -107,7 +118,7 @@ record Settings(Which variant, LoRAInit init, int pissaIterations, BiasTraining 
                 .pissaIterations(start == LoRAInit.PISSA || start == LoRAInit.LOFTQ ? pissaIterations : 0).bias(bias)
                 .loraDropout(loraDropout ? 0.3 : 0)
                 .loraPlusRatio(loraPlusRatio).scaling(scaling).engine(engine).copyBase(place == Place.COPIED)
-                .storage(place == Place.EMBEDDED ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
+                .pack(place.isPacked()).storage(place == Place.EMBEDDED ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
     }
 
     /** Even where that is asked for, and where it is taken from W or inputs no more than the narrowest layer has. */

@@ -99,7 +99,9 @@ final class Specs {
                 Tuple.of(1, Settings.Place.COPIED), Tuple.of(2, Settings.Place.EMBEDDED), Tuple.of(1, Settings.Place.INT8),
                 Tuple.of(2, Settings.Place.NF4), Tuple.of(3, Settings.Place.MAPPED), Tuple.of(1, Settings.Place.MAPPED_INT8),
                 Tuple.of(1, Settings.Place.MAPPED_NF4), Tuple.of(2, Settings.Place.BF16),
-                Tuple.of(1, Settings.Place.MAPPED_BF16));
+                Tuple.of(1, Settings.Place.MAPPED_BF16), Tuple.of(2, Settings.Place.PACKED),
+                Tuple.of(1, Settings.Place.PACKED_BF16), Tuple.of(1, Settings.Place.PACKED_INT8),
+                Tuple.of(1, Settings.Place.PACKED_MAPPED));
         return Combinators.combine(shared, engines, places, rarely()).as((settings, engine, place, everywhere) ->
                 (everywhere ? settings.everywhereAsked() : settings).by(engine).at(place));
     }

@@ -190,9 +190,10 @@ final class Trial {
 
     /** A network with an adapter, on values that are kept as the settings say: the engine decides which are quantised. */
     Model with(LoRAAdapter adapter) {
-        Quantization scheme = spec.settings().place().scheme;
-        return scheme == null ? Models.with(source(), adapter)
-                : Models.with(source(), adapter, LoRAConfig.builder().quantize(scheme).engine(config().engine()).build());
+        Settings.Place place = spec.settings().place();
+        return place.scheme == null && !place.isPacked() ? Models.with(source(), adapter)
+                : Models.with(source(), adapter, LoRAConfig.builder().quantize(place.scheme).pack(place.isPacked())
+                        .engine(config().engine()).build());
     }
 
     /** One whose adapters have other values than at the start. */

@@ -43,18 +43,20 @@ public final class FrozenReference implements Serializable {
     private final @Nullable Map<String, FrozenReference> trainedInFull;
     @JsonInclude(JsonInclude.Include.NON_NULL)
     private final @Nullable StoredForm form;
+    private volatile boolean packed;
     private transient volatile @Nullable FrozenWeights weights;
 
     /**
      * @param own           see {@link #isOwn}
      * @param trainedInFull see {@link #getTrainedInFull}
      * @param form          see {@link #getForm}
+     * @param packed        see {@link #isPacked}
      * @throws IllegalArgumentException if id or signature is null, or a layer is recorded without a reference
      */
     public FrozenReference(@JsonProperty("id") String id, @JsonProperty("signature") String signature,
                            @JsonProperty("baseLocation") @Nullable URI baseLocation, @JsonProperty("own") boolean own,
                            @JsonProperty("trainedInFull") @Nullable Map<String, FrozenReference> trainedInFull,
-                           @JsonProperty("form") @Nullable StoredForm form) {
+                           @JsonProperty("form") @Nullable StoredForm form, @JsonProperty("packed") boolean packed) {
         if (id == null || signature == null || trainedInFull != null && trainedInFull.containsValue(null)) {
             throw new IllegalArgumentException("A reference to frozen weights is damaged: its id is " + id + ", its signature "
                     + signature + ", and it records " + trainedInFull + ". Restore the configuration from its file, or adapt "
@@ -66,12 +68,13 @@ public final class FrozenReference implements Serializable {
         this.own = own;
         this.trainedInFull = trainedInFull == null ? null : new LinkedHashMap<>(trainedInFull);
         this.form = form;
+        this.packed = packed;
     }
 
     /** A reference that is already bound. */
     public static FrozenReference to(FrozenWeights weights, @Nullable URI baseLocation) {
         FrozenReference reference = new FrozenReference(weights.id(), weights.signature(), baseLocation, weights.isOwn(),
-                null, weights.form());
+                null, weights.form(), false);
         reference.weights = weights;
         return reference;
     }
@@ -82,17 +85,17 @@ public final class FrozenReference implements Serializable {
      * @param table of the layer's parameters, read for names and shapes
      */
     public static FrozenReference unhashed(DataType type, Map<String, INDArray> table) {
-        return new FrozenReference(UNHASHED, FrozenWeights.signature(type, table), null, false, null, null);
+        return new FrozenReference(UNHASHED, FrozenWeights.signature(type, table), null, false, null, null, false);
     }
 
     /** The same reference to weights in fewer bits. */
     public FrozenReference planned(Quantization scheme, List<StoredForm.Part> parts) {
-        return new FrozenReference(UNHASHED, signature, null, true, null, new StoredForm(scheme, id, parts));
+        return new FrozenReference(UNHASHED, signature, null, true, null, new StoredForm(scheme, id, parts), packed);
     }
 
     /** The same reference, which also records what the base holds for layers that train in full, by name. */
     public FrozenReference recording(Map<String, FrozenReference> trained) {
-        FrozenReference recording = new FrozenReference(id, signature, baseLocation, own, trained, form);
+        FrozenReference recording = new FrozenReference(id, signature, baseLocation, own, trained, form, packed);
         recording.weights = weights;
         return recording;
     }
@@ -107,14 +110,26 @@ public final class FrozenReference implements Serializable {
         return form;
     }
 
+    /** Whether products use packed copies of the matrices, where oneDNN has them. */
+    @JsonInclude(JsonInclude.Include.NON_DEFAULT)
+    public boolean isPacked() {
+        return packed;
+    }
+
+    /** Lets products use packed copies from now on. */
+    public void pack() {
+        packed = true;
+    }
+
     /** How the weights are kept in fewer bits; null for an array. */
     public @Nullable Quantization scheme() {
         return form == null ? null : form.scheme();
     }
 
-    /** How the weights are kept, in words: the scheme, or the data type. */
+    /** How the weights are kept, in words: the scheme, or the data type; and whether they are packed. */
     public String storedAs() {
-        return form == null ? signature.substring(0, Math.max(0, signature.indexOf(' '))) : form.scheme().name();
+        String kept = form == null ? signature.substring(0, Math.max(0, signature.indexOf(' '))) : form.scheme().name();
+        return packed ? kept + ", packed" : kept;
     }
 
     /** Content id of the original values; {@link #getId} if they are not quantised. */
@@ -122,15 +137,22 @@ public final class FrozenReference implements Serializable {
         return form == null ? id : form.baseId();
     }
 
-    /** Bytes of a parameter's values as they are kept, without looking at them. */
+    /** Bytes of a parameter's values as they are kept, and of packed copies that were made, without looking at them. */
     public long bytes(String key) {
         Signature of = Signature.of(signature);
-        return form == null ? of.bytes(key) : form.part(key).bytes(form.scheme(), of.type());
+        return (form == null ? of.bytes(key) : form.part(key).bytes(form.scheme(), of.type())) + packedBytes(key);
     }
 
-    /** Bytes of all values as they are kept, without looking at them. */
+    /** The same of all values. */
     public long bytes() {
-        return new StoredWeights(signature, form, Map.of()).bytes();
+        return new StoredWeights(signature, form, Map.of()).bytes()
+                + Signature.of(signature).shapes().keySet().stream().mapToLong(this::packedBytes).sum();
+    }
+
+    /** Of packed copies of a matrix that were made so far. */
+    private long packedBytes(String key) {
+        FrozenWeights here = weights;
+        return here == null || !packed ? 0 : here.packedBytes(key);
     }
 
     /** What quantising lost of each matrix, see {@link FrozenWeights#errors}; empty also if the weights are not here. */

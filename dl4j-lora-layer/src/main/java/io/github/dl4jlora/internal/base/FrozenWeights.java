@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.base;
 
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.common.Named;
+import io.github.dl4jlora.internal.onednn.PackedCopies;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -19,6 +20,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * The frozen parameters of one layer, named by their content: a flat array in DL4J's own order, or {@linkplain #quantized
@@ -39,6 +41,7 @@ public final class FrozenWeights {
     private final String id;
     private final String signature;
     private final Storage storage;
+    private final Map<String, PackedCopies> packed = new ConcurrentHashMap<>();
     /** Never read, only held. */
     @SuppressWarnings("UnusedVariable")
     private @Nullable Object siblings;
@@ -164,6 +167,17 @@ public final class FrozenWeights {
     /** A matrix that is kept in fewer bits, by DL4J's key; null for a parameter that is not. */
     public @Nullable QuantizedMatrix quantized(String key) {
         return storage.quantized(key);
+    }
+
+    /** Packed copies of a matrix, by DL4J's key; for networks of FLOAT. */
+    public PackedCopies packed(String key) {
+        return packed.computeIfAbsent(key, own -> new PackedCopies());
+    }
+
+    /** Bytes of the packed copies of a matrix that were made so far. */
+    long packedBytes(String key) {
+        PackedCopies copies = packed.get(key);
+        return copies == null ? 0 : copies.bytes();
     }
 
     /**

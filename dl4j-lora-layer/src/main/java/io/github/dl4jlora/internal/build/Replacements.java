@@ -129,6 +129,9 @@ final class Replacements {
     /** The node's frozen weights outside the vector; the first of the network records those that train in full. */
     private @Nullable FrozenReference reference(Node node) {
         FrozenReference reference = config.storage() == FrozenStorage.SHARED ? referenceTo(node) : null;
+        if (reference != null && config.pack()) {
+            reference.pack();
+        }
         if (reference == null || toRecord == null) {
             return reference;
         }

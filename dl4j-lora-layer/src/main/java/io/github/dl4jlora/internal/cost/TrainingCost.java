@@ -14,6 +14,7 @@ import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.network.PlannedNetwork;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.report.LoRAPlan;
 import io.github.dl4jlora.report.LoRASummary;
 import org.deeplearning4j.nn.api.Model;
@@ -24,6 +25,7 @@ import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.common.util.ArrayUtil;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.config.NoOp;
 
@@ -66,7 +68,7 @@ public final class TrainingCost {
         long state = planned.nodes().stream().mapToLong(this::state).sum();
         Map<String, InputGradient> gradients = InputGradients.of(planned);
         List<Step> steps = steps(planned, node -> footprint(node, gradients.get(node.name()) == InputGradient.NEEDED));
-        return memory(width * (vector - trained) + outside(), trained, vector, state, steps, quantizedScratch());
+        return memory(width * (vector - trained) + outside() + packed(gradients), trained, vector, state, steps, quantizedScratch());
     }
 
     private LoRAPlan.Memory full() {
@@ -101,6 +103,17 @@ public final class TrainingCost {
             bytes += node.adapted() == null ? 0 : width * node.adapted().layout().constantParams();
         }
         return bytes;
+    }
+
+    /** Bytes of packed copies. */
+    private long packed(Map<String, InputGradient> gradients) {
+        if (!config.pack() || from.dataType() != DataType.FLOAT) {
+            return 0;
+        }
+        return planned.nodes().stream().filter(node -> node.frozenReference() != null && stock(node).layer() != null)
+                .mapToLong(node -> PackedBytes.of(StockLayers.unfrozen(stock(node).unwrappedLayer()), from.shapes(stock(node)),
+                        node.adapted(), Objects.requireNonNull(node.frozenReference()).scheme(),
+                        gradients.get(node.name()) == InputGradient.NEEDED)).sum();
     }
 
     private Node stock(Node node) {

@@ -12,6 +12,7 @@
  *     |- OwnFootprints        of what this library runs in the place of DL4J's layers
  *     |    `- StockFootprints of DL4J's layers and vertices
  *     |         `- Passage    the sizes of a batch on its way through one of them
+ *     |- PackedBytes          packed copies of frozen matrices
  *     `- QuantizedScratch     what quantised matrices are given back into
  * </pre>
  *

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
+import io.github.dl4jlora.internal.kernel.PackedMatrix;
 import io.github.dl4jlora.internal.kernel.PlainMatrix;
 import io.github.dl4jlora.internal.kernel.QuantizedProduct;
 import io.github.dl4jlora.internal.stock.MatrixForm;
@@ -58,9 +59,11 @@ final class FrozenMatrices {
             StockMatrices forms = StockMatrices.of(stock.conf().getLayer());
             MatrixForm form = Objects.requireNonNull(forms.forms().get(WEIGHT));
             INDArray weight = stock.getParam(WEIGHT);
-            matrix = quantized == null ? new PlainMatrix(form.viewOf(weight))
+            FrozenMatrix kept = quantized == null ? new PlainMatrix(form.viewOf(weight))
                     : QuantizedProduct.of(Objects.requireNonNull(quantized.quantized(WEIGHT)), type(), !forms.areRowsLookedUp(),
                             form.sides(weight.shape()));
+            FrozenWeights source = parameters.source();
+            matrix = source == null ? kept : new PackedMatrix(kept, parameters::arePacked, source.packed(WEIGHT));
         }
         return matrix;
     }

@@ -74,6 +74,11 @@ public final class FrozenParameters {
         }
     }
 
+    /** Whether products use packed copies of matrices. */
+    boolean arePacked() {
+        return reference != null && reference.isPacked();
+    }
+
     /** Whether matrices among the values are kept in fewer bits. */
     boolean areQuantized() {
         return reference != null && reference.scheme() != null;

@@ -10,6 +10,7 @@
  *      v
  *   AdaptedView       the trained parts of an adapted network, live; what its layers stand on
  *
+ *   Packs             whether products use packed copies
  *   Summaries         what each layer is, and what trains of it
  *   Changes           what training in full changed, layer by layer
  *   BaseMatrices      the weights of a stock network that can be adapted

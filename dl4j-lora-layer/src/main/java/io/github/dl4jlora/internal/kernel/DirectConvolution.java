@@ -38,7 +38,7 @@ final class DirectConvolution implements FrozenConvolution {
     }
 
     private @Nullable Weights frozen() {
-        return asItIs ? w.forConvolution() : Weights.of(w.lent(), false);
+        return asItIs ? w.weights(false) : Weights.of(w.lent(), false);
     }
 
     @Override

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.onednn.Convolutions;
+import io.github.dl4jlora.internal.onednn.Weights;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -36,7 +37,8 @@ public interface FrozenConvolution {
      */
     static FrozenConvolution of(Windows windows, FrozenMatrix w, DataType type, long minibatch) {
         if (windows.skipsNothing()) {
-            boolean asItIs = w.forConvolution() != null && Convolutions.takeBf16(windows.shape(1, w.columns()));
+            Weights kept = w.weights(false);
+            boolean asItIs = kept != null && kept.isByColumnsInBf16() && Convolutions.takeBf16(windows.shape(1, w.columns()));
             if (asItIs || Convolutions.take(windows.shape(minibatch, w.columns()), type)) {
                 return new DirectConvolution(windows, w, asItIs);
             }

@@ -50,20 +50,18 @@ public interface FrozenMatrix {
     void pull(int[] words, INDArray to);
 
     /**
-     * The same for many products of so many rows one after the other: W restored, if each of them would restore it. Then it is
-     * lent as {@link #lent()} is.
+     * The same for many products of so many rows one after the other: restored or packed, if that is faster. Then it is lent as
+     * {@link #lent()} is.
+     *
+     * @param transposed whether they are those of {@link #timesTransposed}; only those are asked for then
      */
-    default FrozenMatrix forManyProducts(long m) {
-        return this;
-    }
+    FrozenMatrix forManyProducts(long m, boolean transposed);
 
     /**
-     * W where it lies, as convolutions by oneDNN take it; null if they need W as an array, or are not there. Whoever uses it
+     * W, or Wᵀ, where it lies, as oneDNN's products take it; null if they need it as an array, or are not there. Whoever uses it
      * keeps this matrix reachable.
      */
-    default @Nullable Weights forConvolution() {
-        return null;
-    }
+    @Nullable Weights weights(boolean transposed);
 
     /**
      * W as an array, lent to the calling thread until that thread's next call to any matrix; not to be written to.

@@ -1,11 +1,16 @@
 package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.internal.blas.Blas;
+import io.github.dl4jlora.internal.onednn.OneDnn;
+import io.github.dl4jlora.internal.onednn.PackedCopies;
 import io.github.dl4jlora.internal.onednn.Products;
 import io.github.dl4jlora.internal.onednn.Weights;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+
+import java.lang.ref.Reference;
 
 /**
  * A matrix that is an array.
@@ -47,6 +52,19 @@ public record PlainMatrix(INDArray w) implements FrozenMatrix {
     @Override
     public void pull(int[] words, INDArray to) {
         Nd4j.pullRows(w, to, 1, words);
+    }
+
+    @Override
+    public FrozenMatrix forManyProducts(long m, boolean transposed) {
+        Weights here = weights(transposed);
+        PackedCopies packed = here == null ? null : PackedCopies.lent(here, transposed);
+        Reference.reachabilityFence(w);
+        return packed == null ? this : new PackedMatrix(this, () -> true, packed);
+    }
+
+    @Override
+    public @Nullable Weights weights(boolean transposed) {
+        return OneDnn.isUsed() ? Weights.of(w, transposed) : null;
     }
 
     @Override

@@ -7,6 +7,7 @@ import io.github.dl4jlora.internal.blas.GrowingScratch;
 import io.github.dl4jlora.internal.blas.HostMemory;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.onednn.OneDnn;
+import io.github.dl4jlora.internal.onednn.PackedCopies;
 import io.github.dl4jlora.internal.onednn.Products;
 import io.github.dl4jlora.internal.onednn.Weights;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
@@ -20,6 +21,7 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.lang.ref.Reference;
 import java.util.Arrays;
+import java.util.Objects;
 
 /**
  * A matrix in fewer bits. Where the processor multiplies bfloat16, oneDNN multiplies the codes of BF16 and INT8 as they are, and
@@ -52,12 +54,6 @@ public final class QuantizedProduct implements FrozenMatrix {
         final GrowingScratch block = new GrowingScratch();
         final GrowingScratch lent = new GrowingScratch();
         final float[] values = new float[ROOM];
-        private float[] factors = new float[0];
-
-        float[] factors(int lines) {
-            factors = factors.length < lines ? new float[lines] : factors;
-            return factors;
-        }
     }
 
     /**
@@ -119,27 +115,31 @@ public final class QuantizedProduct implements FrozenMatrix {
     }
 
     @Override
-    public FrozenMatrix forManyProducts(long m) {
-        return multipliesCodes(m) ? this : new PlainMatrix(lent());
+    public FrozenMatrix forManyProducts(long m, boolean transposed) {
+        if (!multipliesCodes(m)) {
+            return new PlainMatrix(lent()).forManyProducts(m, transposed);
+        }
+        PackedCopies packed = PackedCopies.lent(Objects.requireNonNull(weights(transposed)), transposed);
+        Reference.reachabilityFence(matrix);
+        return packed == null ? this : new PackedMatrix(this, () -> true, packed);
     }
 
     @Override
-    public @Nullable Weights forConvolution() {
-        return matrix.scheme() == Quantization.BF16 && linesAreColumns && type == DataType.FLOAT && OneDnn.multipliesBf16()
-                ? Weights.ofLines(matrix.codes(0), matrix.lines(), matrix.length(), null, true) : null;
-    }
-
-    private boolean multiplyCodes(INDArray operand, INDArray result, boolean toLines) {
-        if (!multipliesCodes(operand.size(0))) {
-            return false;
+    public @Nullable Weights weights(boolean transposed) {
+        if (matrix.scheme() == Quantization.NF4 || type != DataType.FLOAT || !OneDnn.multipliesBf16()) {
+            return null;
         }
         float[] factors = null;
         if (matrix.scheme() == Quantization.INT8) {
-            factors = MEMORY.get().factors((int) matrix.lines());
-            matrix.factors(0, (int) matrix.lines(), factors);
+            factors = new float[(int) matrix.lines()];
+            matrix.factors(0, factors.length, factors);
         }
-        return Products.multiply(operand, Weights.ofLines(matrix.codes(0), matrix.lines(), matrix.length(), factors, toLines),
-                result);
+        return Weights.ofLines(matrix.codes(0), matrix.lines(), matrix.length(), factors, linesAreColumns != transposed);
+    }
+
+    private boolean multiplyCodes(INDArray operand, INDArray result, boolean toLines) {
+        return multipliesCodes(operand.size(0))
+                && Products.multiply(operand, Objects.requireNonNull(weights(linesAreColumns != toLines)), result);
     }
 
     @Override

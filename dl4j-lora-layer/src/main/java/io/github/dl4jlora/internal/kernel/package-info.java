@@ -8,6 +8,7 @@
  *   ConvolutionLayout  EmbeddingLayout         how a stock layer has its numbers: channels, words, weights, masks
  *   DenseArithmetic --- Rectifier              order of results, biases, activations and their gradients
  *   FrozenMatrix                               what is asked of frozen weights, however they are stored:
+ *     |- PackedMatrix                            with packed copies for its products
  *     |- PlainMatrix                             an array
  *     `- QuantizedProduct                        a matrix in fewer bits, multiplied a block at a time
  *          `- SlimProduct --- ColumnFactors        by few rows

@@ -4,7 +4,7 @@ import org.bytedeco.dnnl.IntMemoryMap;
 import org.bytedeco.dnnl.global.dnnl;
 import org.bytedeco.dnnl.memory;
 import org.bytedeco.dnnl.primitive;
-import org.bytedeco.dnnl.primitive_desc;
+import org.bytedeco.dnnl.primitive_desc_base;
 import org.bytedeco.dnnl.reorder;
 import org.bytedeco.dnnl.stream;
 import org.bytedeco.javacpp.BytePointer;
@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * A compiled primitive with the objects that describe its operands, made once for a thread. Before each run the operands'
@@ -26,6 +27,7 @@ final class Call implements AutoCloseable {
     private final IntMemoryMap operands = new IntMemoryMap();
     private final List<Operand> inOrder = new ArrayList<>();
     private final List<Pointer> owned = new ArrayList<>();
+    private final @Nullable Layout layout;
     private final memory scratchpad;
     private final long scratchBytes;
     private long packedBytes;
@@ -48,13 +50,24 @@ final class Call implements AutoCloseable {
         }
     }
 
-    Call(primitive compiled, primitive_desc description) {
+    Call(primitive compiled, primitive_desc_base description) {
+        this(compiled, description, null);
+    }
+
+    /** @param layout of packed weights; null for none */
+    Call(primitive compiled, primitive_desc_base description, @Nullable Layout layout) {
+        this.layout = layout;
         this.compiled = own(compiled);
         memory.desc room = own(description.scratchpad_desc());
         scratchBytes = room.get_size();
         scratchpad = own(new memory(room, OneDnn.Cpu.ENGINE, NOWHERE));
         operands.put(dnnl.DNNL_ARG_SCRATCHPAD, scratchpad);
         own(operands);
+    }
+
+    /** Of the packed weights. */
+    Layout layout() {
+        return Objects.requireNonNull(layout);
     }
 
     private <P extends Pointer> P own(P pointer) {

@@ -43,19 +43,35 @@ final class Calls {
      */
     static boolean run(Class<?> kind, long[] numbers, Supplier<Optional<Call>> compiler, Pointer... addresses) {
         Calls own = OF_THREAD.get();
-        int threads = OneDnn.threads();
-        long[] all = new long[numbers.length + 1];
-        System.arraycopy(numbers, 0, all, 1, numbers.length);
-        all[0] = threads;
-        return OneDnn.onThreads(threads, () -> own.run(new Key(kind, all), compiler, addresses));
+        Key key = key(kind, numbers);
+        return OneDnn.onThreads((int) key.numbers()[0], () -> own.run(key, compiler, addresses));
     }
 
-    private boolean run(Key key, Supplier<Optional<Call>> compiler, Pointer... addresses) {
+    private static Key key(Class<?> kind, long[] numbers) {
+        long[] all = new long[numbers.length + 1];
+        System.arraycopy(numbers, 0, all, 1, numbers.length);
+        all[0] = OneDnn.threads();
+        return new Key(kind, all);
+    }
+
+    /** As {@link #run}, but does not run it. */
+    static Optional<Call> find(Class<?> kind, long[] numbers, Supplier<Optional<Call>> compiler) {
+        Calls own = OF_THREAD.get();
+        Key key = key(kind, numbers);
+        return OneDnn.onThreads((int) key.numbers()[0], () -> own.find(key, compiler));
+    }
+
+    private Optional<Call> find(Key key, Supplier<Optional<Call>> compiler) {
         Optional<Call> call = latest.get(key);
         if (call == null) {
             call = compiler.get();
             latest.put(key, call);
         }
+        return call;
+    }
+
+    private boolean run(Key key, Supplier<Optional<Call>> compiler, Pointer... addresses) {
+        Optional<Call> call = find(key, compiler);
         call.ifPresent(ready -> ready.run(cpuStream, working, addresses));
         return call.isPresent();
     }

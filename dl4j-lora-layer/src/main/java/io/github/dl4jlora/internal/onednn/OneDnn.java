@@ -13,7 +13,7 @@ import org.nd4j.nativeblas.NativeOpsHolder;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-import java.util.function.BooleanSupplier;
+import java.util.function.Supplier;
 
 /**
  * oneDNN, if its jars are on the class path and it works on this machine. It computes on as many threads as BLAS has, whatever
@@ -172,15 +172,15 @@ public final class OneDnn {
      * Runs something with OpenMP's number of threads set to BLAS's. oneDNN asks OpenMP when it compiles a primitive and when it
      * runs one.
      */
-    static boolean onThreads(int threads, BooleanSupplier work) {
+    static <T> T onThreads(int threads, Supplier<T> work) {
         NativeOps operations = NativeOpsHolder.getInstance().getDeviceNativeOps();
         int before = operations.ompGetMaxThreads();
         if (before == threads) {
-            return work.getAsBoolean();
+            return work.get();
         }
         operations.setOmpNumThreads(threads);
         try {
-            return work.getAsBoolean();
+            return work.get();
         } finally {
             operations.setOmpNumThreads(before);
         }

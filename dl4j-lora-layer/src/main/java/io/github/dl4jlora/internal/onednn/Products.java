@@ -13,7 +13,9 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.lang.ref.Reference;
+import java.util.Arrays;
 import java.util.Optional;
+import java.util.stream.LongStream;
 
 /**
  * Products of rows of FLOAT with a frozen matrix, which stays where it lies. OpenBLAS copies a whole matrix of FLOAT for each
@@ -24,6 +26,8 @@ public final class Products {
 
     /** With more rows OpenBLAS is as fast in FLOAT, within a tenth; and each number of rows would be compiled for. */
     private static final int MOST_ROWS = 64;
+    /** What is packed or in fewer bits is multiplied by at most so many rows at a time. */
+    private static final int MOST_AT_A_TIME = 256;
     /** Below this many multiplications, calling oneDNN takes longer than it saves. */
     private static final long LEAST = 1 << 19;
     /** The same of a matrix of codes: what is rounded to bfloat16 must not depend on the rows beside it. */
@@ -93,11 +97,13 @@ public final class Products {
     /**
      * z = x·W, with x and z of FLOAT.
      *
+     * @param w packed or not
      * @param z overwritten
      * @return whether that could be done; if not, nothing has been written
      */
     public static boolean multiply(INDArray x, Weights w, INDArray z) {
-        return take(w.type(), x.size(0), z.size(1), x.size(1)) && compute(x, w, z, false);
+        boolean takes = w.layout() != null ? OneDnn.isUsed() : take(w.type(), x.size(0), z.size(1), x.size(1));
+        return takes && compute(x, w, z, false);
     }
 
     /**
@@ -128,7 +134,7 @@ public final class Products {
         FloatPointer px = (FloatPointer) x.data().addressPointer();
         FloatPointer pz = (FloatPointer) z.data().addressPointer();
         float[] factors = w.factors();
-        boolean scalesZ = factors != null && w.ofColumns();
+        boolean scalesZ = w.scalesColumns();
         if (factors != null && !scalesZ) {
             if (stridesX[1] != 1) {
                 return false;
@@ -136,61 +142,111 @@ public final class Products {
             px = FACTORS.get().times(px, stridesX[0], (int) m, (int) k, factors);
             stridesX = new long[] {k, 1};
         }
-        long[][] strides = {stridesX, {w.rowStride(), w.stride()}, stridesZ};
-        Pointer[] operands = factors != null && scalesZ
-                ? new Pointer[] {px, w.values(), pz, FACTORS.get().outside(factors, n)} : new Pointer[] {px, w.values(), pz};
-        long[] numbers = {w.type().ordinal(), scalesZ ? 1 : 0, adds ? 1 : 0, m, k, n, stridesX[0], stridesX[1], w.rowStride(),
-                w.stride(), stridesZ[0], stridesZ[1]};
-        boolean done = Calls.run(Products.class, numbers,
-                () -> Compiler.compile(w.type(), scalesZ, adds, new long[] {m, k, n}, strides), operands);
+        Product product = new Product(w, adds, stridesX, stridesZ);
+        long[] pieces = pieces(m);
+        // Before the first is computed, all must be known to work.
+        boolean works = pieces.length == 1 || Arrays.stream(pieces).distinct().allMatch(rows ->
+                Calls.find(Products.class, product.numbers(rows), () -> Compiler.compile(product, rows)).isPresent());
+        long at = 0;
+        for (int piece = 0; works && piece < pieces.length; piece++) {
+            long rows = pieces[piece];
+            Pointer from = px.getPointer(at * stridesX[0]);
+            Pointer to = pz.getPointer(at * stridesZ[0]);
+            works = Calls.run(Products.class, product.numbers(rows), () -> Compiler.compile(product, rows),
+                    scalesZ ? new Pointer[] {from, w.values(), to, FACTORS.get().outside(factors, n)}
+                            : new Pointer[] {from, w.values(), to});
+            at += rows;
+        }
         Reference.reachabilityFence(x);
         Reference.reachabilityFence(w);
         Reference.reachabilityFence(z);
-        return done;
+        return works;
+    }
+
+    /** Numbers of rows that are multiplied at a time: few different ones, since each is compiled for. */
+    static long[] pieces(long rows) {
+        LongStream.Builder pieces = LongStream.builder();
+        long left = rows;
+        for (long size = MOST_AT_A_TIME; size >= MOST_ROWS; size /= 2) {
+            for (; left >= size; left -= size) {
+                pieces.add(size);
+            }
+        }
+        return (left == 0 ? pieces : pieces.add(left)).build().toArray();
+    }
+
+    /** A product of any number of rows. */
+    private record Product(Weights w, boolean adds, long[] stridesX, long[] stridesZ) {
+
+        long[] numbers(long rows) {
+            long[] ofW = w.numbers();
+            long[] own = {adds ? 1 : 0, rows, stridesX[0], stridesX[1], stridesZ[0], stridesZ[1]};
+            long[] all = Arrays.copyOf(ofW, ofW.length + own.length);
+            System.arraycopy(own, 0, all, ofW.length, own.length);
+            return all;
+        }
     }
 
     /**
      * Apart, since classes are verified as a whole: to see that an object may be passed as a supertype's, the JVM loads its
      * class, and the class around this one must do without oneDNN.
      */
-    private static final class Compiler {
+    static final class Compiler {
 
         private Compiler() {
         }
 
-        static Optional<Call> compile(Weights.Type type, boolean scales, boolean adds, long[] sizes,
-                                      long[][] strides) {
-            long m = sizes[0];
-            long k = sizes[1];
-            long n = sizes[2];
-            memory.data_type ofX = type == Weights.Type.FLOAT ? memory.data_type.f32 : memory.data_type.bf16;
-            memory.data_type ofW = switch (type) {
+        /** In what numbers the other operand is multiplied. */
+        static memory.data_type ofRows(Weights.Type type) {
+            return type == Weights.Type.FLOAT ? memory.data_type.f32 : memory.data_type.bf16;
+        }
+
+        static memory.data_type ofWeights(Weights.Type type) {
+            return switch (type) {
                 case FLOAT -> memory.data_type.f32;
                 case BF16 -> memory.data_type.bf16;
                 case INT8 -> memory.data_type.s8;
             };
-            try (memory.desc given = OneDnn.Cpu.floats(new long[] {m, k}, strides[0]);
-                 memory.desc x = new memory.desc(new long[] {m, k}, ofX, ofX == memory.data_type.f32 ? strides[0]
+        }
+
+        static memory.desc description(Weights w) {
+            return w.layout() != null ? new memory.desc(w.layout().description())
+                    : new memory.desc(new long[] {w.rows(), w.columns()}, ofWeights(w.type()),
+                            new long[] {w.rowStride(), w.stride()}, false);
+        }
+
+        /** @param adds whether the product is added to what is there */
+        static primitive_attr attributes(Weights w, boolean adds) {
+            primitive_attr attributes = OneDnn.Cpu.attributes(adds);
+            if (w.type() == Weights.Type.INT8) {
+                attributes.set_fpmath_mode(dnnl.fpmath_mode.bf16, true);
+            }
+            if (w.scalesColumns()) {
+                attributes.set_scales_mask(dnnl.DNNL_ARG_WEIGHTS, 1 << 1);
+            }
+            return attributes;
+        }
+
+        static Optional<Call> compile(Product product, long m) {
+            Weights weights = product.w();
+            long k = weights.rows();
+            long n = weights.columns();
+            memory.data_type ofX = ofRows(weights.type());
+            try (memory.desc given = OneDnn.Cpu.floats(new long[] {m, k}, product.stridesX());
+                 memory.desc x = new memory.desc(new long[] {m, k}, ofX, ofX == memory.data_type.f32 ? product.stridesX()
                          : new long[] {k, 1}, false);
-                 memory.desc w = new memory.desc(new long[] {k, n}, ofW, strides[1], false);
-                 memory.desc z = OneDnn.Cpu.floats(new long[] {m, n}, strides[2]);
+                 memory.desc w = description(weights);
+                 memory.desc z = OneDnn.Cpu.floats(new long[] {m, n}, product.stridesZ());
                  memory.desc factors = OneDnn.Cpu.floats(new long[] {n}, new long[] {1});
-                 primitive_attr attributes = OneDnn.Cpu.attributes(adds)) {
-                if (type == Weights.Type.INT8) {
-                    attributes.set_fpmath_mode(dnnl.fpmath_mode.bf16, true);
+                 primitive_attr attributes = attributes(weights, product.adds());
+                 matmul.primitive_desc chosen = new matmul.primitive_desc(OneDnn.Cpu.ENGINE, x, w, z, attributes, true)) {
+                if (!OneDnn.Cpu.isFast(chosen)) {
+                    return Optional.empty();
                 }
-                if (scales) {
-                    attributes.set_scales_mask(dnnl.DNNL_ARG_WEIGHTS, 1 << 1);
-                }
-                try (matmul.primitive_desc chosen = new matmul.primitive_desc(OneDnn.Cpu.ENGINE, x, w, z, attributes, true)) {
-                    if (!OneDnn.Cpu.isFast(chosen)) {
-                        return Optional.empty();
-                    }
-                    Call call = new Call(new matmul(chosen), chosen).with(dnnl.DNNL_ARG_SRC, given, x, false)
-                            .with(dnnl.DNNL_ARG_WEIGHTS, w, w, false).with(dnnl.DNNL_ARG_DST, z, z, true);
-                    return Optional.of(!scales ? call
-                            : call.with(dnnl.DNNL_ARG_ATTR_SCALES | dnnl.DNNL_ARG_WEIGHTS, factors, factors, false));
-                }
+                Call call = new Call(new matmul(chosen), chosen, weights.layout()).with(dnnl.DNNL_ARG_SRC, given, x, false)
+                        .with(dnnl.DNNL_ARG_WEIGHTS, w, w, false).with(dnnl.DNNL_ARG_DST, z, z, true);
+                return Optional.of(!weights.scalesColumns() ? call
+                        : call.with(dnnl.DNNL_ARG_ATTR_SCALES | dnnl.DNNL_ARG_WEIGHTS, factors, factors, false));
             }
         }
     }

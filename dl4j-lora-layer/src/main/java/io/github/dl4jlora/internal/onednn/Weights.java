@@ -16,9 +16,10 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  * @param stride     from one column to the next
  * @param factors    of INT8: of the columns, or of the rows; otherwise null
  * @param ofColumns  whether the factors are of the columns
+ * @param layout     of a packed copy, to which strides do not apply; null for others
  */
 public record Weights(Type type, Pointer values, long rows, long columns, long rowStride, long stride, float @Nullable [] factors,
-                      boolean ofColumns) {
+                      boolean ofColumns, @Nullable Layout layout) {
 
     /** In what numbers they are. */
     public enum Type {
@@ -43,7 +44,7 @@ public record Weights(Type type, Pointer values, long rows, long columns, long r
         long rows = w.size(transposed ? 1 : 0);
         long columns = w.size(transposed ? 0 : 1);
         return new Weights(Type.FLOAT, w.data().addressPointer(), rows, columns, strides[transposed ? 1 : 0],
-                strides[transposed ? 0 : 1], null, false);
+                strides[transposed ? 0 : 1], null, false, null);
     }
 
     /**
@@ -55,8 +56,29 @@ public record Weights(Type type, Pointer values, long rows, long columns, long r
      */
     public static Weights ofLines(BytePointer codes, long lines, long length, float @Nullable [] factors, boolean toLines) {
         Type type = factors == null ? Type.BF16 : Type.INT8;
-        return toLines ? new Weights(type, codes, length, lines, 1, length, factors, true)
-                : new Weights(type, codes, lines, length, length, 1, factors, false);
+        return toLines ? new Weights(type, codes, length, lines, 1, length, factors, true, null)
+                : new Weights(type, codes, lines, length, length, 1, factors, false, null);
+    }
+
+    /** The same matrix in a packed copy. */
+    Weights packed(Pointer copy, Layout of) {
+        return new Weights(type, copy, rows, columns, 0, 0, factors, ofColumns, of);
+    }
+
+    /** Whether they are of bfloat16, with a column's values beside each other, as convolutions take them. */
+    public boolean isByColumnsInBf16() {
+        return type == Type.BF16 && rowStride == 1;
+    }
+
+    /** Whether a product's columns are multiplied by the factors. */
+    boolean scalesColumns() {
+        return factors != null && ofColumns;
+    }
+
+    /** What a compiled primitive depends on. */
+    long[] numbers() {
+        long[] own = {type.ordinal(), scalesColumns() ? 1 : 0, rows, columns, rowStride, stride};
+        return layout == null ? own : layout.after(own);
     }
 
     /** From one row of a matrix to the next, and from one column. A single row, or column, counts as without gaps. */

@@ -4,7 +4,8 @@
  *
  * <pre>
  *   Products  Convolutions     what is computed, or left to others
- *   Weights                    the frozen operand of a product: in 32, 16 or 8 bits
+ *   Weights --- Layout         the frozen operand of a product: in 32, 16 or 8 bits, where it lies or packed
+ *     |- PackedCopies --- Packing  copies in the layout that is multiplied fastest
  *     `- Calls --- Key           a thread's compiled primitives, as many as are worth keeping
  *          `- Call --- Working     one primitive with its operands; a thread's working memory
  *   ConvolutionShape           sizes, strides and padding of a convolution

@@ -4,6 +4,9 @@ import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.GrowingScratch;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
+import io.github.dl4jlora.internal.kernel.PlainMatrix;
+import io.github.dl4jlora.internal.onednn.Products;
+import io.github.dl4jlora.internal.onednn.Weights;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -20,6 +23,8 @@ import java.util.List;
  */
 final class AdaptedProduct {
 
+    private static final ThreadLocal<GrowingScratch> SUM = ThreadLocal.withInitial(GrowingScratch::new);
+
     private final FrozenMatrix matrix;
     private final List<Route> paths;
     private final GrowingScratch slim;
@@ -32,6 +37,26 @@ final class AdaptedProduct {
         this.matrix = matrix;
         this.paths = paths;
         this.slim = slim;
+    }
+
+    /**
+     * The same for many products one after the other, in the calling thread's memory: with W + s·A·B in the place of W, if W is
+     * an array or would be restored as one. A sum in bfloat16 would lose what the adapter learns.
+     *
+     * @param m          rows of each
+     * @param transposed whether they are those of {@link #timesTransposed}
+     */
+    AdaptedProduct forManyProducts(long m, boolean transposed) {
+        Weights kept = matrix.weights(transposed);
+        boolean inFewerBits = kept != null && kept.type() != Weights.Type.FLOAT
+                && Products.gains(kept.type(), m, kept.columns(), kept.rows());
+        if (inFewerBits || paths.size() != 1 || paths.get(0).from() > 0 || paths.get(0).to() < m) {
+            return new AdaptedProduct(matrix.forManyProducts(m, transposed), paths, slim);
+        }
+        Route path = paths.get(0);
+        INDArray sum = SUM.get().of(path.a().dataType(), matrix.rows(), matrix.columns(), 'f').assign(matrix.lent());
+        Blas.gemm(path.a(), path.b(), sum, false, false, path.factor(), 1);
+        return new AdaptedProduct(new PlainMatrix(sum).forManyProducts(m, transposed), List.of(), slim);
     }
 
     long columns() {

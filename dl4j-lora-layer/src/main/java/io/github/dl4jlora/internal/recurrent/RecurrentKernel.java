@@ -54,6 +54,9 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
     private static final String W = SimpleRnnParamInitializer.WEIGHT_KEY;
     private static final String RW = SimpleRnnParamInitializer.RECURRENT_WEIGHT_KEY;
     private static final String BIAS = SimpleRnnParamInitializer.BIAS_KEY;
+    /** So many steps make up for a copy of RW. */
+    private static final int MANY = 8;
+    private static final int MANY_ROWS = 512;
     private static final String OUTPUT = "prevAct";
     private static final String MEMORY = "prevMem";
 
@@ -246,12 +249,12 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         INDArray x = TimeMajor.rows(permuteIfNWC(input), dataType, workspaces, ArrayType.FF_WORKING_MEM);
         INDArray z = workspaces.createUninitialized(lifetime, dataType, new long[] {x.size(0), gateColumns()}, 'c');
         long count = x.size(0) / examples;
-        inputProduct(examples, count).times(x, z);
+        inputProduct(examples, count, false).times(x, z);
         State kept = training ? room(lifetime, x.size(0) + examples, workspaces) : null;
         INDArray output = ofUnits(ArrayType.ACTIVATIONS, x.size(0), workspaces);
         double[][] masks = masks(count);
         Recurrence<?> steps = recurrence(examples);
-        steps.forward(z, bias(), recurrentProduct(examples, count), kept, state == null ? null : dense(state), masks,
+        steps.forward(z, bias(), recurrentProduct(examples, count, false), kept, state == null ? null : dense(state), masks,
                 output);
         if (last != null) {
             State end = room(ArrayType.FF_WORKING_MEM, examples, workspaces);
@@ -374,10 +377,21 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         return new AdaptedProduct(adapter().stock().matrix(prefix + W), paths, slimOfInput);
     }
 
-    /** For one step. */
-    private AdaptedProduct recurrentProduct(long examples, long steps) {
-        FrozenMatrix matrix = adapter().stock().matrix(prefix + RW);
-        return new AdaptedProduct(steps > 1 ? matrix.forManyProducts(examples) : matrix, paths(RW, examples), slimOfState);
+    /** The same for so many rows that they make up for a copy of W. */
+    private AdaptedProduct inputProduct(long examples, long steps, boolean transposed) {
+        AdaptedProduct any = inputProduct(examples, steps);
+        return examples * steps < MANY_ROWS ? any : any.forManyProducts(examples * steps, transposed);
+    }
+
+    /** For one step at a time. */
+    private AdaptedProduct recurrentProduct(long examples) {
+        return new AdaptedProduct(adapter().stock().matrix(prefix + RW), paths(RW, examples), slimOfState);
+    }
+
+    /** For many steps, one after the other. */
+    private AdaptedProduct recurrentProduct(long examples, long steps, boolean transposed) {
+        AdaptedProduct one = recurrentProduct(examples);
+        return steps < MANY ? one : one.forManyProducts(examples, transposed);
     }
 
     @Override
@@ -412,7 +426,7 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         long steps = kept.z().size(0) / examples;
         long first = Math.max(0, steps - length);
         INDArray eps = TimeMajor.rows(permuteIfNWC(epsilon), dataType, workspaces, ArrayType.BP_WORKING_MEM);
-        double[][] peepholes = recurrence((int) examples).backward(kept.z(), recurrentProduct(examples, steps), kept.kept(),
+        double[][] peepholes = recurrence((int) examples).backward(kept.z(), recurrentProduct(examples, steps, true), kept.kept(),
                 kept.masks(), first, eps);
         long from = first * examples;
         INDArray dz = TimeMajor.interval(kept.z(), from, kept.z().size(0));
@@ -421,7 +435,7 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         // DL4J's SimpleRnn leaves out the state before the first step that backpropagation reaches.
         long omitted = form.isSimple() ? examples : 0;
         if (omitted < dz.size(0)) {
-            gradients(RW, recurrentProduct(examples, 1), TimeMajor.interval(kept.kept().h(), from + omitted, kept.z().size(0)),
+            gradients(RW, recurrentProduct(examples), TimeMajor.interval(kept.kept().h(), from + omitted, kept.z().size(0)),
                     TimeMajor.interval(dz, omitted, dz.size(0)), peepholes);
         } else {
             views(RW).forEach(view -> view.assign(0));
@@ -461,7 +475,8 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         if (from > 0) {
             TimeMajor.interval(rows, 0, from).assign(0);
         }
-        inputProduct(input.size(0), dz.size(0) / input.size(0)).timesTransposed(dz, TimeMajor.interval(rows, from, rows.size(0)));
+        inputProduct(input.size(0), dz.size(0) / input.size(0), true)
+                .timesTransposed(dz, TimeMajor.interval(rows, from, rows.size(0)));
         return backpropDropOutIfPresent(permuteIfNWC(TimeMajor.sequence(rows, input.size(0))));
     }
 }

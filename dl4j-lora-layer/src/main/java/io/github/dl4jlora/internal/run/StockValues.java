@@ -2,8 +2,10 @@ package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.exception.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
+import io.github.dl4jlora.internal.kernel.PackedMatrix;
 import io.github.dl4jlora.internal.kernel.PlainMatrix;
 import io.github.dl4jlora.internal.kernel.QuantizedProduct;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
@@ -90,9 +92,11 @@ public final class StockValues {
         StockMatrices stock = conf.get().matrices();
         MatrixForm form = stock.form(key);
         QuantizedMatrix quantized = isQuantized() ? weights().quantized(key) : null;
-        return quantized == null ? new PlainMatrix(form.viewOf(Objects.requireNonNull(arrays().get(key))))
+        FrozenMatrix matrix = quantized == null ? new PlainMatrix(form.viewOf(Objects.requireNonNull(arrays().get(key))))
                 : QuantizedProduct.of(quantized, type, !stock.areRowsLookedUp(),
                         form.sides(Objects.requireNonNull(weights().shapes().get(key))));
+        FrozenReference reference = conf.get().getFrozen();
+        return reference == null ? matrix : new PackedMatrix(matrix, reference::isPacked, weights().packed(key));
     }
 
     /**

@@ -30,14 +30,14 @@ class FrozenReferenceTest {
     private final FrozenReference bound = FrozenReference.to(weights, null);
 
     private static FrozenReference to(String id) {
-        return new FrozenReference(id, "FLOAT W[3,4]", null, false, null, null);
+        return new FrozenReference(id, "FLOAT W[3,4]", null, false, null, null, false);
     }
 
     @Test
     void aDamagedReferenceIsRefused() {
         for (Runnable damaged : List.<Runnable>of(() -> to(null),
-                () -> new FrozenReference(NOWHERE, null, null, false, null, null),
-                () -> new FrozenReference(NOWHERE, "FLOAT W[3,4]", null, false, Collections.singletonMap("out", null), null))) {
+                () -> new FrozenReference(NOWHERE, null, null, false, null, null, false),
+                () -> new FrozenReference(NOWHERE, "FLOAT W[3,4]", null, false, Collections.singletonMap("out", null), null, false))) {
             assertThatIllegalArgumentException().isThrownBy(damaged::run).withMessageContaining("is damaged");
         }
     }
@@ -65,7 +65,7 @@ class FrozenReferenceTest {
         FrozenReference unhashed = FrozenReference.unhashed(DataType.HALF, Map.of("W", values.reshape(3, 4)));
         assertThat(unhashed.getSignature()).isEqualTo("HALF W[3,4]");
         assertThat(unhashed.isHere()).isFalse();
-        assertThat(new FrozenReference(NOWHERE, "nothing", null, false, null, null).storedAs()).isEmpty();
+        assertThat(new FrozenReference(NOWHERE, "nothing", null, false, null, null, false).storedAs()).isEmpty();
     }
 
     @Test
@@ -133,7 +133,7 @@ class FrozenReferenceTest {
     void whatStandsOnItsOwnCopyTakesNoWeightsOfANetwork() {
         INDArray others = Networks.random(DataType.FLOAT, ++seed, 12);
         FrozenWeights lent = FrozenWeights.of(others, Map.of("W", others.reshape(3, 4)));
-        FrozenReference own = new FrozenReference(lent.id(), lent.signature(), null, true, null, null);
+        FrozenReference own = new FrozenReference(lent.id(), lent.signature(), null, true, null, null, false);
         FrozenReference shared = to(lent.id());
 
         assertThat(shared.require("fc")).isSameAs(lent);
@@ -176,7 +176,7 @@ class FrozenReferenceTest {
         INDArray others = Networks.random(DataType.FLOAT, ++seed, 12);
         FrozenWeights alive = FrozenWeights.ofOwn(others, Map.of("W", others.reshape(3, 4)));
         FrozenReference recording = new FrozenReference(alive.id(), alive.signature(), null, false,
-                new HashMap<>(Map.of("out", trained)), null);
+                new HashMap<>(Map.of("out", trained)), null, false);
 
         assertThat(recording.isHere()).isTrue();
 

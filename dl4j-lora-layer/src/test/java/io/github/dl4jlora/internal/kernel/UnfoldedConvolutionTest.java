@@ -144,7 +144,7 @@ class UnfoldedConvolutionTest {
         FrozenConvolution direct = FrozenConvolution.of(windows, w, DataType.FLOAT, x.size(0));
         assertThat(direct).isInstanceOf(windows.skipsNothing() ? DirectConvolution.class : UnfoldedConvolution.class);
         INDArray z = Nd4j.create(DataType.FLOAT, windows.outputShape(x.size(0), OUT, x.rank()), 'c');
-        Weights asItIs = w.forConvolution() == null ? Weights.of(array, false) : w.forConvolution();
+        Weights asItIs = w.weights(false) == null ? Weights.of(array, false) : w.weights(false);
         assertThat(!windows.skipsNothing() || Convolutions.forward(windows.shape(x.size(0), OUT), x, asItIs, z)).isTrue();
         UnfoldedConvolution unfolded = new UnfoldedConvolution(windows, array);
 
