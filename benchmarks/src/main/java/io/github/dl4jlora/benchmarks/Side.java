@@ -77,7 +77,8 @@ enum Side {
 
     /** Whether convolutions and LSTMs are timed on it. */
     boolean isOfPeerTasks() {
-        return this == LORA || this == LORA_WITHOUT_ONEDNN || this == LORA_PACKED || isQuantized() || this == PYTORCH_LORA || this == PYTORCH_TUNED;
+        return this == LORA || this == LORA_WITHOUT_ONEDNN || this == LORA_PACKED || isQuantized() || this == PYTORCH_LORA
+                || this == PYTORCH_TUNED;
     }
 
     /**

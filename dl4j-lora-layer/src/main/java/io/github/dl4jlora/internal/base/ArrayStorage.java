@@ -96,6 +96,12 @@ final class ArrayStorage implements Storage {
     }
 
     @Override
+    public boolean isAt(Storage other) {
+        return other instanceof ArrayStorage that && !wasClosed() && !that.wasClosed() && length() == that.length()
+                && type() == that.type() && values.data().address() == that.values.data().address();
+    }
+
+    @Override
     public synchronized INDArray values(DataType type) {
         if (type == values.dataType()) {
             return values;

@@ -41,7 +41,7 @@ public final class FrozenWeights {
     private final String id;
     private final String signature;
     private final Storage storage;
-    private final Map<String, PackedCopies> packed = new ConcurrentHashMap<>();
+    private volatile Map<String, PackedCopies> packed = new ConcurrentHashMap<>();
     /** Never read, only held. */
     @SuppressWarnings("UnusedVariable")
     private @Nullable Object siblings;
@@ -172,6 +172,13 @@ public final class FrozenWeights {
     /** Packed copies of a matrix, by DL4J's key; for networks of FLOAT. */
     public PackedCopies packed(String key) {
         return packed.computeIfAbsent(key, own -> new PackedCopies());
+    }
+
+    /** From now on shares packed copies with other weights, if both are views of the same memory. */
+    void sharePacked(FrozenWeights other) {
+        if (storage.isAt(other.storage)) {
+            packed = other.packed;
+        }
     }
 
     /** Bytes of the packed copies of a matrix that were made so far. */

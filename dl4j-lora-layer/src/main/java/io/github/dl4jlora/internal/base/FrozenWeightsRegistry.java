@@ -22,12 +22,14 @@ public final class FrozenWeightsRegistry {
     }
 
     /**
-     * Makes weights findable by their id.
+     * Makes weights findable by their id. They share packed copies with those of another network on the same base.
      *
      * @return the argument
      */
     public static FrozenWeights register(FrozenWeights weights) {
         BY_ID.keySet().forEach(id -> BY_ID.computeIfPresent(id, (key, holders) -> living(holders)));
+        BY_ID.getOrDefault(weights.id(), List.of()).stream().map(WeakReference::get).filter(Objects::nonNull)
+                .forEach(weights::sharePacked);
         BY_ID.merge(weights.id(), List.of(new WeakReference<>(weights)), (present, added) ->
                 Stream.concat(present.stream(), added.stream()).toList());
         return weights;

@@ -35,6 +35,11 @@ sealed interface Storage permits ArrayStorage, QuantizedStorage {
         return false;
     }
 
+    /** Whether another one's values are in the same memory. */
+    default boolean isAt(Storage other) {
+        return this == other;
+    }
+
     /** All values, flat; the array itself if they are one. Not to be written to. */
     INDArray values(DataType type);
 
