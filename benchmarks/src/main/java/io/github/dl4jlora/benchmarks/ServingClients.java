@@ -1,8 +1,10 @@
 package io.github.dl4jlora.benchmarks;
 
+import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.bank.BankConfig;
 import io.github.dl4jlora.bank.BankRequest;
+import io.github.dl4jlora.conf.Quantization;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -11,7 +13,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
+import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /** Clients that ask a bank for one row, wait for the answer, and ask again. */
 final class ServingClients {
@@ -31,27 +35,38 @@ final class ServingClients {
         this.shape = shape;
     }
 
-    /** Requests a second without and with batches, milliseconds of the 95th percentile with one adapter and with many. */
+    /**
+     * Requests a second without and with batches, milliseconds of the 95th percentile with one adapter and with many; requests a
+     * second with batches on a packed base, on one in BF16, and on one in BF16 that is packed.
+     */
     static double[] measure() {
         Shape shape = Shape.square(2048, 3, 1, 8, "Adam");
         ServingClients clients = new ServingClients(Networks.base(shape, false), shape);
-        try (AdapterBank alone = clients.bank(1, MANY); AdapterBank batches = clients.bank(ServingTask.ROWS, MANY)) {
+        MultiLayerNetwork narrow = LoRA.freeze(clients.base, Quantization.BF16);
+        try (AdapterBank alone = clients.bank(clients.base, 1, false);
+             AdapterBank batches = clients.bank(clients.base, ServingTask.ROWS, false);
+             AdapterBank packed = clients.bank(clients.base, ServingTask.ROWS, true);
+             AdapterBank bf16 = clients.bank(narrow, ServingTask.ROWS, false);
+             AdapterBank packedBf16 = clients.bank(narrow, ServingTask.ROWS, true)) {
             List<double[]> found = new ArrayList<>();
             for (int round = 0; round <= ROUNDS; round++) {
                 List<Double> one = clients.answered(alone, MANY);
                 List<Double> few = clients.answered(batches, FEW);
                 List<Double> many = clients.answered(batches, MANY);
+                double[] others = Stream.of(packed, bf16, packedBf16).mapToDouble(bank ->
+                        clients.answered(bank, MANY).size() / SECONDS).toArray();
                 if (round > 0) {
-                    found.add(new double[] {one.size() / SECONDS, many.size() / SECONDS, tail(few), tail(many)});
+                    found.add(DoubleStream.concat(DoubleStream.of(one.size() / SECONDS, many.size() / SECONDS, tail(few),
+                            tail(many)), DoubleStream.of(others)).toArray());
                 }
             }
             return IntStream.range(0, found.get(0).length).mapToDouble(i -> Measurements.medianOf(found, i)).toArray();
         }
     }
 
-    private AdapterBank bank(int maxBatch, int adapters) {
-        AdapterBank bank = new AdapterBank(base, BankConfig.builder().maxBatch(maxBatch).build());
-        ServingTask.fill(bank, ServingTask.adapter(base, shape), adapters);
+    private AdapterBank bank(MultiLayerNetwork of, int maxBatch, boolean pack) {
+        AdapterBank bank = new AdapterBank(of, BankConfig.builder().maxBatch(maxBatch).pack(pack).build());
+        ServingTask.fill(bank, ServingTask.adapter(base, shape), MANY);
         return bank;
     }
 

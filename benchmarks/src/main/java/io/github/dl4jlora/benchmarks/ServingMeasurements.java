@@ -18,6 +18,7 @@ final class ServingMeasurements {
     private static final List<String> JVM =
             List.of("-Xms1g", "-Xmx1g", "-XX:+AlwaysPreTouch", "-Dorg.bytedeco.javacpp.maxbytes=10g");
     private static final double KIB = 1024;
+    private static final List<String> BASES = List.of("that is packed", "in BF16", "in BF16 that is packed");
 
     private ServingMeasurements() {
     }
@@ -47,7 +48,13 @@ final class ServingMeasurements {
         List<Target> targets = new ArrayList<>();
         for (int i = 0; i < ServingTask.COUNTS.length; i++) {
             targets.add(new Target("mixed batches of 32 rows, 2048 wide, time / base alone, adapters: "
-                    + number(ServingTask.COUNTS[i]), 1 / 0.85, value(results, ServingTask.MIXED, i)));
+                    + number(ServingTask.COUNTS[i]), 1 / 0.90, value(results, ServingTask.MIXED, i)));
+            targets.add(new Target("mixed batches of 32 rows, 256 wide, time / base alone, adapters: "
+                    + number(ServingTask.COUNTS[i]), 1 / 0.50, value(results, ServingTask.NARROW, i)));
+        }
+        for (int i = 0; i < BASES.size(); i++) {
+            targets.add(new Target("32 clients, 2048 wide, batches: time for a request on a base " + BASES.get(i) + " / in FLOAT",
+                    1 / 1.3, value(results, ServingTask.CLIENTS, 1) / value(results, ServingTask.CLIENTS, 4 + i)));
         }
         targets.add(new Target("95th percentile, 32 clients, 1,000 adapters / 1", 1.2,
                 value(results, ServingTask.CLIENTS, 3) / value(results, ServingTask.CLIENTS, 2)));

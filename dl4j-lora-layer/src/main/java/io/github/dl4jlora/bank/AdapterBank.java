@@ -74,7 +74,7 @@ public final class AdapterBank implements AutoCloseable {
                     + "; a ComputationGraph or MultiLayerNetwork is needed");
         }
         SafeMetrics metrics = new SafeMetrics(config.metrics());
-        NetworkKinds kinds = new NetworkKinds(base);
+        NetworkKinds kinds = new NetworkKinds(base, config.pack());
         this.pool = new NetworkPool(config.maxNetworks(), kinds);
         this.passes = new Passes(pool, new Masks(base), metrics::computed);
         this.cache = new AdapterCache(kinds, config, metrics, pool::prune);

@@ -19,6 +19,7 @@ public final class BankConfig {
     private final int maxQueued;
     private final @Nullable Duration verifyEvery;
     private final BankMetrics metrics;
+    private final boolean pack;
 
     private BankConfig(Builder builder) {
         this.maxNetworks = builder.maxNetworks;
@@ -29,6 +30,7 @@ public final class BankConfig {
         this.maxQueued = builder.maxQueued;
         this.verifyEvery = builder.verifyEvery;
         this.metrics = builder.metrics;
+        this.pack = builder.pack;
     }
 
     /** {@return a builder with the defaults} */
@@ -76,6 +78,11 @@ public final class BankConfig {
         return metrics;
     }
 
+    /** {@return whether products use packed copies of the base's matrices} */
+    public boolean pack() {
+        return pack;
+    }
+
     /** Builds a {@link BankConfig}; every setting has a default. */
     public static final class Builder {
 
@@ -87,6 +94,7 @@ public final class BankConfig {
         private int maxQueued = 1024;
         private @Nullable Duration verifyEvery;
         private BankMetrics metrics = BankMetrics.NONE;
+        private boolean pack;
 
         private Builder() {
         }
@@ -179,6 +187,19 @@ public final class BankConfig {
          */
         public Builder metrics(BankMetrics metrics) {
             this.metrics = metrics;
+            return this;
+        }
+
+        /**
+         * Whether products use packed copies of the base's matrices, as
+         * {@link io.github.dl4jlora.conf.LoRAConfig.Builder#pack LoRAConfig} describes. A bank needs one copy of each, for the
+         * forward pass.
+         *
+         * @param pack default: false, unless the base is packed already
+         * @return this
+         */
+        public Builder pack(boolean pack) {
+            this.pack = pack;
             return this;
         }
 

@@ -20,7 +20,7 @@ final class Parts implements AutoCloseable {
 
     Parts(Model base, BankConfig config) {
         SafeMetrics metrics = new SafeMetrics(config.metrics());
-        NetworkKinds kinds = new NetworkKinds(base);
+        NetworkKinds kinds = new NetworkKinds(base, false);
         NetworkPool pool = new NetworkPool(config.maxNetworks(), kinds);
         passes = new Passes(pool, new Masks(base), metrics::computed);
         cache = new AdapterCache(kinds, config, metrics, pool::prune);

@@ -129,7 +129,8 @@ final class Replacements {
     /** The node's frozen weights outside the vector; the first of the network records those that train in full. */
     private @Nullable FrozenReference reference(Node node) {
         FrozenReference reference = config.storage() == FrozenStorage.SHARED ? referenceTo(node) : null;
-        if (reference != null && config.pack()) {
+        FrozenReference before = node.frozenReference();
+        if (reference != null && (config.pack() || before != null && before.isPacked())) {
             reference.pack();
         }
         if (reference == null || toRecord == null) {

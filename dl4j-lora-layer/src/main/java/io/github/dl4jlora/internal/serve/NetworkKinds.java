@@ -7,6 +7,7 @@ import io.github.dl4jlora.internal.build.Adaptation;
 import io.github.dl4jlora.internal.common.GuardedBy;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.inspect.AdaptedView;
+import io.github.dl4jlora.internal.inspect.Packs;
 import io.github.dl4jlora.internal.network.BaseValues;
 import org.deeplearning4j.nn.api.Model;
 import org.jspecify.annotations.Nullable;
@@ -51,11 +52,17 @@ public final class NetworkKinds {
     @GuardedBy("this")
     private @Nullable NetworkKind common;
 
-    /** @throws IllegalArgumentException if the base is adapted, closed, or has no parameters */
-    public NetworkKinds(Model base) {
+    /**
+     * @param pack whether products use packed copies of the base's matrices
+     * @throws IllegalArgumentException if the base is adapted, closed, or has no parameters
+     */
+    public NetworkKinds(Model base, boolean pack) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             this.frozen = Adaptation.freeze(base, null, "A bank needs the base without adapters: give the network that was "
                     + "adapted, or the result of LoRA.unload");
+            if (pack) {
+                Packs.pack(frozen);
+            }
             verified().forEach((layer, weights) -> bases.put(layer, AdaptedView.Base.of(weights)));
             this.bare = new NetworkKind(frozen, false);
         }

@@ -90,6 +90,10 @@ public final class ServeCommand implements AddedCommand {
             description = "How many examples may wait; further requests are refused. Default: 1024.")
     private Integer maxQueued;
 
+    @Option(names = "--pack", order = 24,
+            description = "Computes with packed copies of the base's matrices, as large as these: fewer milliseconds, more memory.")
+    private boolean pack;
+
     @Option(names = "--max-body", paramLabel = "SIZE", defaultValue = "8m", order = 25, converter = Quantities.Bytes.class,
             description = "How large a request may be. Default: ${DEFAULT-VALUE}.")
     private long maxBody;
@@ -228,6 +232,7 @@ public final class ServeCommand implements AddedCommand {
         if (maxDelay != null) {
             bank.maxDelay(maxDelay);
         }
+        bank.pack(pack);
         if (maxQueued != null) {
             bank.maxQueued(maxQueued);
         }
