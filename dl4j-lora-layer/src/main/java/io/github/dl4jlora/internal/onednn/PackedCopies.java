@@ -53,7 +53,7 @@ public final class PackedCopies {
         if (present == null) {
             present = make(transposed, plain);
         }
-        return present == NONE ? null : present;
+        return present == null || present.layout() == null ? null : present;
     }
 
     private synchronized @Nullable Weights make(boolean transposed, Supplier<@Nullable Weights> plain) {

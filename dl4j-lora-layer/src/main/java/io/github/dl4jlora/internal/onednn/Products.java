@@ -14,6 +14,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.lang.ref.Reference;
 import java.util.Arrays;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.LongStream;
 
@@ -153,7 +154,7 @@ public final class Products {
             Pointer from = px.getPointer(at * stridesX[0]);
             Pointer to = pz.getPointer(at * stridesZ[0]);
             works = Calls.run(Products.class, product.numbers(rows), () -> Compiler.compile(product, rows),
-                    scalesZ ? new Pointer[] {from, w.values(), to, FACTORS.get().outside(factors, n)}
+                    scalesZ ? new Pointer[] {from, w.values(), to, FACTORS.get().outside(Objects.requireNonNull(factors), n)}
                             : new Pointer[] {from, w.values(), to});
             at += rows;
         }
