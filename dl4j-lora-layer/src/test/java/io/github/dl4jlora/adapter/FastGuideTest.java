@@ -1,9 +1,13 @@
 package io.github.dl4jlora.adapter;
 
 import ch.qos.logback.classic.Level;
+import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LogCapture;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.machine.Doctor;
 import io.github.dl4jlora.machine.Threads;
+import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.slf4j.Logger;
@@ -21,6 +25,15 @@ class FastGuideTest {
         settled.undo();
 
         assertThat(settled.toString()).contains("Threads settled", "Undone");
+    }
+
+    @Test
+    void packTheBase() {
+        ComputationGraph base = Networks.trainedGraph();
+        LoRAConfig config = LoRAConfig.builder().rank(8).pack(true).build();
+        ComputationGraph tuned = LoRA.apply(base, config);
+
+        assertThat(LoRA.summary(tuned).toString()).contains("FLOAT, packed");
     }
 
     @Test
