@@ -1,6 +1,5 @@
 package io.github.dl4jlora.internal.onednn;
 
-import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Pointer;
 import org.jspecify.annotations.Nullable;
 
@@ -65,7 +64,7 @@ public final class PackedCopies {
         if (from == null) {
             return null;
         }
-        Weights made = !Packing.gains(from.type(), from.rows(), from.columns()) ? null : Packing.packed(from, BytePointer::new);
+        Weights made = !Packing.gains(from.type(), from.rows(), from.columns()) ? null : Packing.packed(from, Working::own);
         present = made == null ? NONE : made;
         if (transposed) {
             backward = present;

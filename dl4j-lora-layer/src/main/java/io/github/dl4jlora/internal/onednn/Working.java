@@ -14,6 +14,17 @@ final class Working {
         return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     }
 
+    /** Memory of its own that begins where oneDNN likes it. It is freed when nobody refers to it any more. */
+    static BytePointer own(long bytes) {
+        return start(new BytePointer(bytes + ALIGNMENT));
+    }
+
+    /** Refers to the memory, and keeps it. */
+    private static BytePointer start(BytePointer memory) {
+        long behind = memory.address() % ALIGNMENT;
+        return memory.getPointer(behind == 0 ? 0 : ALIGNMENT - behind);
+    }
+
     /** Where at least so many bytes begin. */
     BytePointer room(long bytes) {
         // Where new memory could not be had, the present one is closed, and still tells its capacity.
@@ -21,7 +32,6 @@ final class Working {
             memory.close();
             memory = new BytePointer(bytes + ALIGNMENT);
         }
-        long behind = memory.address() % ALIGNMENT;
-        return memory.getPointer(behind == 0 ? 0 : ALIGNMENT - behind);
+        return start(memory);
     }
 }
