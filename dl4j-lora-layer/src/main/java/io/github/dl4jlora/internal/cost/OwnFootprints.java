@@ -93,23 +93,42 @@ public final class OwnFootprints {
         if (isDirect(stock, passage)) {
             return new Footprint(results(stock, passage), 0, 0, passage.in()).beside(passage.in() + passage.out());
         }
-        long positions = passage.rows(stock.getNOut()) / passage.batch();
-        long window = StockFootprints.windowSize(stock) * positions;
+        long window = windowSize(stock) * positions(stock, passage) / passage.batch();
         long chunk = window * UnfoldedConvolution.examplesAtATime(passage.batch(), window * Float.BYTES);
         return new Footprint(results(stock, passage), chunk, chunk, passage.in());
     }
 
     private static boolean isDirect(ConvolutionLayer stock, Passage passage) {
-        return Convolutions.take(passage.out() * StockFootprints.windowSize(stock));
+        long channels = isTransposed(stock) ? stock.getNIn() : stock.getNOut();
+        return Convolutions.take(positions(stock, passage) * channels * windowSize(stock));
+    }
+
+    private static boolean isTransposed(ConvolutionLayer stock) {
+        return new ConvolutionLayout(stock).isTransposed();
+    }
+
+    /** A transposed convolution has windows of its output, one for each position of its input. */
+    private static long positions(ConvolutionLayer stock, Passage passage) {
+        return isTransposed(stock) ? passage.in() / stock.getNIn() : passage.rows(stock.getNOut());
+    }
+
+    private static long windowSize(ConvolutionLayer stock) {
+        long size = StockFootprints.windowSize(stock);
+        return isTransposed(stock) ? size / stock.getNIn() * stock.getNOut() : size;
     }
 
     private static Footprint convolution(ConvolutionLayer stock, AdaptedConfiguration lora, Passage passage,
                                          boolean inputGradient) {
-        long positions = passage.rows(stock.getNOut());
+        long positions = positions(stock, passage);
         int rank = lora.adapted().get(0).rank();
-        long window = StockFootprints.windowSize(stock);
+        long window = windowSize(stock);
         long b = rank * stock.getNOut();
-        long ordered = new ConvolutionLayout(stock).isSequence() ? window * rank : 0;
+        long ordered = new ConvolutionLayout(stock).isReordered() ? window * rank : 0;
+        if (isTransposed(stock)) {
+            // W + s·A·B; unfold(dz)·Bᵀ and s·x·A.
+            return convolution(stock, passage).plus(new Footprint(0, window * stock.getNIn() + ordered,
+                    2 * positions * rank + 2 * ordered, 0));
+        }
         // dz·Bᵀ of the whole batch, s·B and W + s·A·B; with windows that of one example.
         Footprint path = isDirect(stock, passage)
                 ? new Footprint(positions * rank, b, positions * rank + b + (inputGradient ? window * stock.getNOut() : 0), 0)

@@ -12,10 +12,14 @@ import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.conf.layers.Convolution1D;
 import org.deeplearning4j.nn.conf.layers.Convolution2D;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
+import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
+import org.deeplearning4j.nn.conf.layers.Deconvolution3D;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.layers.convolution.Convolution1DLayer;
 import org.deeplearning4j.nn.layers.convolution.Convolution3DLayer;
 import org.deeplearning4j.nn.layers.convolution.ConvolutionLayer;
+import org.deeplearning4j.nn.layers.convolution.Deconvolution2DLayer;
+import org.deeplearning4j.nn.layers.convolution.Deconvolution3DLayer;
 import org.deeplearning4j.nn.layers.feedforward.dense.DenseLayer;
 import org.deeplearning4j.nn.layers.feedforward.embedding.EmbeddingLayer;
 import org.deeplearning4j.nn.layers.feedforward.embedding.EmbeddingSequenceLayer;
@@ -43,10 +47,12 @@ abstract sealed class FrozenProduct {
     private static final Set<Class<?>> CONFIGURATIONS = Set.of(
             org.deeplearning4j.nn.conf.layers.ConvolutionLayer.class, Convolution2D.class,
             org.deeplearning4j.nn.conf.layers.Convolution1DLayer.class, Convolution1D.class, Convolution3D.class,
+            Deconvolution2D.class, Deconvolution3D.class,
             org.deeplearning4j.nn.conf.layers.EmbeddingLayer.class,
             org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer.class);
     private static final Set<Class<?>> CONVOLUTIONS =
-            Set.of(ConvolutionLayer.class, Convolution1DLayer.class, Convolution3DLayer.class);
+            Set.of(ConvolutionLayer.class, Convolution1DLayer.class, Convolution3DLayer.class, Deconvolution2DLayer.class,
+                    Deconvolution3DLayer.class);
     private static final Set<Class<?>> EMBEDDINGS = Set.of(EmbeddingLayer.class, EmbeddingSequenceLayer.class);
 
     private final FrozenMatrices weights;
@@ -70,7 +76,7 @@ abstract sealed class FrozenProduct {
         if (EMBEDDINGS.contains(type)) {
             return new Embedding(stock, weights.get());
         }
-        return CONVOLUTIONS.contains(type) ? new Convolution((ConvolutionLayer) stock, weights.get()) : null;
+        return CONVOLUTIONS.contains(type) ? new Convolution(stock, weights.get()) : null;
     }
 
     /** Whether the backward pass of a configured layer reads the layer's input. Only the product of rows does not. */
@@ -179,11 +185,11 @@ abstract sealed class FrozenProduct {
 
     private static final class Convolution extends FrozenProduct {
 
-        private final ConvolutionLayer stock;
+        private final Layer stock;
         private final ConvolutionLayout layout;
         private @Nullable FrozenMatrix ordered;
 
-        Convolution(ConvolutionLayer stock, FrozenMatrices weights) {
+        Convolution(Layer stock, FrozenMatrices weights) {
             super(weights);
             this.stock = stock;
             this.layout = new ConvolutionLayout((org.deeplearning4j.nn.conf.layers.ConvolutionLayer) stock.conf().getLayer());
@@ -194,26 +200,23 @@ abstract sealed class FrozenProduct {
             return layout.accepts(input);
         }
 
-        /**
-         * {@code [nIn·kernel, nOut]}, in the order of windows; if that is a copy, it is kept as long as nobody may write to the
-         * weights.
-         */
-        private FrozenMatrix matrix() {
-            if (ordered == null || !layout.isSequence() || !areKept()) {
+        /** In the order of windows; if that is a copy, it is kept as long as nobody may write to the weights. */
+        private FrozenConvolution kernel(Windows windows, long minibatch) {
+            if (ordered == null || !layout.isReordered() || !areKept()) {
                 ordered = layout.inWindowOrder(w());
             }
-            return ordered;
+            return layout.kernel(windows, ordered, type(), minibatch);
         }
 
         @Override
         INDArray forward(INDArray input, @Nullable PassingOutput place, LayerWorkspaceMgr workspaces) {
             INDArray x = layout.channelsFirst(input.castTo(type()), ArrayType.FF_WORKING_MEM, workspaces);
             Windows windows = Windows.of(layout.conf(), x);
-            INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, type(),
-                    windows.outputShape(x.size(0), layout.conf().getNOut(), x.rank()), 'c');
-            FrozenConvolution.of(windows, matrix(), type(), x.size(0)).forward(x, z, workspaces);
+            INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, type(), layout.outputShape(windows, x.size(0)),
+                    'c');
+            kernel(windows, x.size(0)).forward(x, z, workspaces);
             if (bias() != null) {
-                windows.addBias(z, bias());
+                Windows.addBias(z, bias());
             }
             return layout.isChannelsLast() ? workspaces.dup(ArrayType.ACTIVATIONS, layout.asInLayer(z), 'c') : z;
         }
@@ -223,7 +226,7 @@ abstract sealed class FrozenProduct {
             INDArray dz = layout.channelsFirst(delta, ArrayType.BP_WORKING_MEM, workspaces);
             long[] shape = layout.channelsFirstShape(input);
             INDArray dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, type(), shape, 'c');
-            FrozenConvolution.of(Windows.of(layout.conf(), dx), matrix(), type(), dx.size(0)).backward(dz, dx, workspaces);
+            kernel(Windows.of(layout.conf(), dx), dx.size(0)).backward(dz, dx, ArrayType.BP_WORKING_MEM, workspaces);
             return layout.asInLayer(dx);
         }
 

@@ -57,6 +57,9 @@ public interface FrozenMatrix {
         return this;
     }
 
+    /** The transpose, a view. */
+    FrozenMatrix transposed();
+
     /**
      * W where it lies, as convolutions by oneDNN take it; null if they need W as an array, or are not there. Whoever uses it
      * keeps this matrix reachable.

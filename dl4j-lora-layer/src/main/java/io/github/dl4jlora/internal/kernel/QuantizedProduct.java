@@ -124,9 +124,14 @@ public final class QuantizedProduct implements FrozenMatrix {
     }
 
     @Override
+    public FrozenMatrix transposed() {
+        return new QuantizedProduct(matrix, type, !linesAreColumns);
+    }
+
+    @Override
     public @Nullable Weights forConvolution() {
-        return matrix.scheme() == Quantization.BF16 && linesAreColumns && type == DataType.FLOAT && OneDnn.multipliesBf16()
-                ? Weights.ofLines(matrix.codes(0), matrix.lines(), matrix.length(), null, true) : null;
+        return matrix.scheme() == Quantization.BF16 && type == DataType.FLOAT && OneDnn.multipliesBf16()
+                ? Weights.ofLines(matrix.codes(0), matrix.lines(), matrix.length(), null, linesAreColumns) : null;
     }
 
     private boolean multiplyCodes(INDArray operand, INDArray result, boolean toLines) {

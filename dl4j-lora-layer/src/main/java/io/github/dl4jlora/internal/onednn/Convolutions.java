@@ -63,7 +63,7 @@ public final class Convolutions {
     /**
      * z = x ∗ W.
      *
-     * @param w of FLOAT or BF16, {@code [nIn·kernel, nOut]}, by column, without gaps
+     * @param w of FLOAT or BF16, {@code [nIn·kernel, nOut]}, by column or by row, without gaps
      * @param z overwritten
      * @return whether that could be done; if not, nothing has been written
      */
@@ -102,17 +102,26 @@ public final class Convolutions {
     }
 
     private static boolean run(Class<?> kind, ConvolutionShape shape, INDArray x, @Nullable Weights w, INDArray z) {
-        if (w == null || !HostMemory.holds(x, z) || !Lie.isPlain(x) || !Lie.isPlain(z) || w.rowStride() != 1 && w.rows() > 1
-                || w.stride() != w.rows() && w.columns() > 1 || x.dataType() != DataType.FLOAT
+        if (w == null || !HostMemory.holds(x, z) || !Lie.isPlain(x) || !Lie.isPlain(z) || x.dataType() != DataType.FLOAT
                 || z.dataType() != DataType.FLOAT) {
             return false;
         }
-        long[] numbers = LongStream.concat(LongStream.of(w.type().ordinal()), LongStream.of(shape.numbers())).toArray();
-        boolean done = Calls.run(kind, numbers, () -> Compiler.compile(kind, shape, w.type()), x.data().addressPointer(),
-                w.values(), z.data().addressPointer());
+        boolean byColumn = isWhole(w.rows(), w.rowStride(), w.columns(), w.stride());
+        if (!byColumn && !isWhole(w.columns(), w.stride(), w.rows(), w.rowStride())) {
+            return false;
+        }
+        long[] numbers = LongStream.concat(LongStream.of(w.type().ordinal(), byColumn ? 1 : 0), LongStream.of(shape.numbers()))
+                .toArray();
+        boolean done = Calls.run(kind, numbers, () -> Compiler.compile(kind, shape, w.type(), byColumn),
+                x.data().addressPointer(), w.values(), z.data().addressPointer());
         Reference.reachabilityFence(x);
         Reference.reachabilityFence(z);
         return done;
+    }
+
+    /** Whether lines lie one after the other without gaps. */
+    private static boolean isWhole(long length, long stride, long lines, long lineStride) {
+        return (stride == 1 || length == 1) && (lineStride == length || lines == 1);
     }
 
     /**
@@ -124,13 +133,13 @@ public final class Convolutions {
         private Compiler() {
         }
 
-        static Optional<Call> compile(Class<?> kind, ConvolutionShape shape, Weights.Type type) {
+        static Optional<Call> compile(Class<?> kind, ConvolutionShape shape, Weights.Type type, boolean byColumn) {
             boolean narrow = type == Weights.Type.BF16;
             boolean isForward = kind == Forward.class || kind == AddForward.class;
             // What backward passes are told of the forward pass has operands alone: a result of FLOAT would misguide their
             // choice.
             try (Tensor x = Tensor.ofNumbers(shape.x(), narrow, true);
-                 Tensor w = Tensor.ofWeights(shape.w(), narrow);
+                 Tensor w = Tensor.ofWeights(shape.w(), byColumn, narrow);
                  Tensor z = Tensor.ofNumbers(shape.z(), narrow, !isForward);
                  primitive_attr attributes = OneDnn.Cpu.attributes(kind == AddForward.class);
                  convolution_forward.primitive_desc forward = new convolution_forward.primitive_desc(OneDnn.Cpu.ENGINE,
@@ -190,10 +199,18 @@ public final class Convolutions {
             this.wanted = wanted;
         }
 
-        /** oneDNN chooses the layout of weights. */
-        static Tensor ofWeights(long[] shape, boolean narrow) {
+        /**
+         * oneDNN chooses the layout of weights.
+         *
+         * @param byColumn whether the first dimension of their shape is outermost in memory; otherwise it is innermost
+         */
+        static Tensor ofWeights(long[] shape, boolean byColumn, boolean narrow) {
             memory.data_type type = narrow ? memory.data_type.bf16 : memory.data_type.f32;
-            return new Tensor(new memory.desc(shape, type, plain(shape), false),
+            long[] strides = plain(shape);
+            if (!byColumn) {
+                Arrays.setAll(strides, i -> i == 0 ? 1 : strides[i] * shape[0]);
+            }
+            return new Tensor(new memory.desc(shape, type, strides, false),
                     new memory.desc(shape, type, memory.format_tag.any, false));
         }
 
