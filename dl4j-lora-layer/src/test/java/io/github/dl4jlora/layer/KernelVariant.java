@@ -12,6 +12,7 @@ import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
 import org.deeplearning4j.nn.conf.layers.Deconvolution3D;
+import org.deeplearning4j.nn.conf.layers.DepthwiseConvolution2D;
 import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
@@ -50,6 +51,9 @@ enum KernelVariant {
     TRANSPOSED_IMAGES_CHANNELS_LAST(transposed(3, 2, 1, ConvolutionMode.Same).dataFormat(CNN2DFormat.NHWC)),
     TRANSPOSED_VOLUMES_TRUNCATED(transposed(1, Convolution3D.DataFormat.NCDHW)),
     TRANSPOSED_VOLUMES_STRIDED_CHANNELS_LAST(transposed(2, Convolution3D.DataFormat.NDHWC)),
+    DEPTHWISE_IMAGES_PADDED_STRIDED(depthwise(3, 2, ConvolutionMode.Truncate).padding(1, 1)),
+    DEPTHWISE_IMAGES_SAME_WITHOUT_BIAS(depthwise(2, 1, ConvolutionMode.Same).depthMultiplier(2).hasBias(false)),
+    DEPTHWISE_IMAGES_CHANNELS_LAST(depthwise(3, 1, ConvolutionMode.Same).depthMultiplier(2).dataFormat(CNN2DFormat.NHWC)),
     WORDS(new EmbeddingLayer.Builder().hasBias(true)),
     SEQUENCES_OF_WORDS(words(RNNFormat.NCW)),
     SEQUENCES_OF_WORDS_CHANNELS_LAST(words(RNNFormat.NWC).hasBias(true));
@@ -92,6 +96,10 @@ enum KernelVariant {
         return new Deconvolution3D.Builder().kernelSize(2, 2, 2).stride(stride, stride, stride).dataFormat(format);
     }
 
+    private static DepthwiseConvolution2D.Builder depthwise(int kernel, int stride, ConvolutionMode mode) {
+        return new DepthwiseConvolution2D.Builder(kernel, kernel).stride(stride, stride).convolutionMode(mode);
+    }
+
     private static EmbeddingSequenceLayer.Builder words(RNNFormat format) {
         return new EmbeddingSequenceLayer.Builder().inputLength(STEPS).outputDataFormat(format);
     }
@@ -100,8 +108,13 @@ enum KernelVariant {
         return name().startsWith("SEQUENCES");
     }
 
-    boolean isTransposed() {
+    private boolean isTransposed() {
         return name().startsWith("TRANSPOSED");
+    }
+
+    /** Whether it takes DoRA, and dropout of the path. */
+    boolean hasPath() {
+        return !isTransposed() && !name().startsWith("DEPTHWISE");
     }
 
     boolean isEmbedding() {

@@ -14,6 +14,7 @@ import org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.DepthwiseConvolution2D;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
@@ -93,6 +94,9 @@ public final class OwnFootprints {
         if (isDirect(stock, passage)) {
             return new Footprint(results(stock, passage), 0, 0, passage.in()).beside(passage.in() + passage.out());
         }
+        if (stock instanceof DepthwiseConvolution2D) {
+            return StockFootprints.of(stock, passage);
+        }
         long window = windowSize(stock) * positions(stock, passage) / passage.batch();
         long chunk = window * UnfoldedConvolution.examplesAtATime(passage.batch(), window * Float.BYTES);
         return new Footprint(results(stock, passage), chunk, chunk, passage.in());
@@ -114,7 +118,8 @@ public final class OwnFootprints {
 
     private static long windowSize(ConvolutionLayer stock) {
         long size = StockFootprints.windowSize(stock);
-        return isTransposed(stock) ? size / stock.getNIn() * stock.getNOut() : size;
+        return isTransposed(stock) ? size / stock.getNIn() * stock.getNOut()
+                : stock instanceof DepthwiseConvolution2D ? size / stock.getNIn() : size;
     }
 
     private static Footprint convolution(ConvolutionLayer stock, AdaptedConfiguration lora, Passage passage,
@@ -124,6 +129,10 @@ public final class OwnFootprints {
         long window = windowSize(stock);
         long b = rank * stock.getNOut();
         long ordered = new ConvolutionLayout(stock).isReordered() ? window * rank : 0;
+        if (stock instanceof DepthwiseConvolution2D) {
+            // W + s·A·B, and its gradient.
+            return convolution(stock, passage).plus(new Footprint(0, window * stock.getNOut(), 2 * window * stock.getNOut(), 0));
+        }
         if (isTransposed(stock)) {
             // W + s·A·B; unfold(dz)·Bᵀ and s·x·A.
             return convolution(stock, passage).plus(new Footprint(0, window * stock.getNIn() + ordered,

@@ -12,6 +12,7 @@ import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
 import org.deeplearning4j.nn.conf.layers.Deconvolution3D;
+import org.deeplearning4j.nn.conf.layers.DepthwiseConvolution2D;
 import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
@@ -35,11 +36,12 @@ public final class Kernels {
     private static final Map<Class<?>, BiFunction<NeuralNetConfiguration, DataType, KernelRuntime>> BY_LAYER = Map.of(
             ConvolutionLayer.class, CONVOLUTION, Convolution2D.class, CONVOLUTION, Convolution1DLayer.class, CONVOLUTION,
             Convolution1D.class, CONVOLUTION, Convolution3D.class, CONVOLUTION,
-            Deconvolution2D.class, CONVOLUTION, Deconvolution3D.class, CONVOLUTION,
+            Deconvolution2D.class, CONVOLUTION, Deconvolution3D.class, CONVOLUTION, DepthwiseConvolution2D.class, CONVOLUTION,
             EmbeddingLayer.class, EMBEDDING, EmbeddingSequenceLayer.class, EMBEDDING);
 
-    /** A column of the matrix of such a layer belongs to an output and a place of the kernel, not to an output alone. */
-    private static final Set<Class<?>> TRANSPOSED = Set.of(Deconvolution2D.class, Deconvolution3D.class);
+    /** Of a transposed convolution a column of the matrix is no output; a depthwise one runs on W + s·A·B. */
+    private static final Set<Class<?>> WITHOUT_PATH =
+            Set.of(Deconvolution2D.class, Deconvolution3D.class, DepthwiseConvolution2D.class);
 
     private Kernels() {
     }
@@ -65,12 +67,15 @@ public final class Kernels {
 
     /** As {@link #exists(Layer)}, in a network of a data type. */
     public static boolean exists(Layer stock, DataType type) {
-        return BY_LAYER.containsKey(stock.getClass()) || RecurrentKernels.exist(stock) && RecurrentKernels.compute(type);
+        // In 16 bits whoever runs on W + s·A·B is warned of what that loses: see AdaptationWarnings.
+        boolean computes = type.width() >= Float.BYTES || stock.getClass() != DepthwiseConvolution2D.class;
+        return BY_LAYER.containsKey(stock.getClass()) && computes
+                || RecurrentKernels.exist(stock) && RecurrentKernels.compute(type);
     }
 
     /** Whether the stock layer's kernel has one low-rank path, to whose input dropout applies and to whose product a variant. */
     public static boolean hasPath(Layer stock) {
-        return BY_LAYER.containsKey(stock.getClass()) && !TRANSPOSED.contains(stock.getClass());
+        return BY_LAYER.containsKey(stock.getClass()) && !WITHOUT_PATH.contains(stock.getClass());
     }
 
     /**

@@ -14,12 +14,14 @@ import org.deeplearning4j.nn.conf.layers.Convolution2D;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
 import org.deeplearning4j.nn.conf.layers.Deconvolution3D;
+import org.deeplearning4j.nn.conf.layers.DepthwiseConvolution2D;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.layers.convolution.Convolution1DLayer;
 import org.deeplearning4j.nn.layers.convolution.Convolution3DLayer;
 import org.deeplearning4j.nn.layers.convolution.ConvolutionLayer;
 import org.deeplearning4j.nn.layers.convolution.Deconvolution2DLayer;
 import org.deeplearning4j.nn.layers.convolution.Deconvolution3DLayer;
+import org.deeplearning4j.nn.layers.convolution.DepthwiseConvolution2DLayer;
 import org.deeplearning4j.nn.layers.feedforward.dense.DenseLayer;
 import org.deeplearning4j.nn.layers.feedforward.embedding.EmbeddingLayer;
 import org.deeplearning4j.nn.layers.feedforward.embedding.EmbeddingSequenceLayer;
@@ -47,12 +49,12 @@ abstract sealed class FrozenProduct {
     private static final Set<Class<?>> CONFIGURATIONS = Set.of(
             org.deeplearning4j.nn.conf.layers.ConvolutionLayer.class, Convolution2D.class,
             org.deeplearning4j.nn.conf.layers.Convolution1DLayer.class, Convolution1D.class, Convolution3D.class,
-            Deconvolution2D.class, Deconvolution3D.class,
+            Deconvolution2D.class, Deconvolution3D.class, DepthwiseConvolution2D.class,
             org.deeplearning4j.nn.conf.layers.EmbeddingLayer.class,
             org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer.class);
     private static final Set<Class<?>> CONVOLUTIONS =
             Set.of(ConvolutionLayer.class, Convolution1DLayer.class, Convolution3DLayer.class, Deconvolution2DLayer.class,
-                    Deconvolution3DLayer.class);
+                    Deconvolution3DLayer.class, DepthwiseConvolution2DLayer.class);
     private static final Set<Class<?>> EMBEDDINGS = Set.of(EmbeddingLayer.class, EmbeddingSequenceLayer.class);
 
     private final FrozenMatrices weights;

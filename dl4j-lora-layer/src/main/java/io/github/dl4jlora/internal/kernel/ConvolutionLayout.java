@@ -9,6 +9,7 @@ import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
 import org.deeplearning4j.nn.conf.layers.Deconvolution3D;
+import org.deeplearning4j.nn.conf.layers.DepthwiseConvolution2D;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -28,6 +29,7 @@ import java.util.function.BiConsumer;
  * volumes    [minibatch, channels, depth, height, width]   or channels last
  * W          [nOut, nIn, kernel…] as stored                [nIn·kernel, nOut] as a matrix
  * transposed [nIn, nOut, kernel…]                          [nIn, nOut·kernel]
+ * depthwise  [kernel…, nIn, multiplier]                    [kernel, nIn·multiplier]
  * </pre>
  *
  * <p>DL4J's one-dimensional layer gives its weights the shape {@code [nOut, nIn, kernel, 1]}, but reads their values as
@@ -60,7 +62,11 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
 
     /** Whether a backward pass needs x·A as the forward pass computed it. */
     public boolean keepsPath() {
-        return !isTransposed();
+        return !isTransposed() && !isDepthwise();
+    }
+
+    private boolean isDepthwise() {
+        return conf instanceof DepthwiseConvolution2D;
     }
 
     /** Whether the layer's channels come last. */
@@ -82,6 +88,9 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
 
     /** What computes the layer, with W as {@link #inWindowOrder(FrozenMatrix)} gives it. */
     public FrozenConvolution kernel(Windows windows, FrozenMatrix w, DataType type, long minibatch) {
+        if (isDepthwise()) {
+            return new DepthwiseConvolution(windows, w);
+        }
         return isTransposed() ? new TransposedConvolution(windows, w, type) : FrozenConvolution.of(windows, w, type, minibatch);
     }
 

@@ -149,8 +149,13 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
 
     /** The same in oneDNN's terms: without the depth of what has none. */
     ConvolutionShape shape(long minibatch, long nOut) {
+        return shape(minibatch, 1, nOut);
+    }
+
+    /** As {@link #shape(long, long)}, of a convolution in groups. */
+    ConvolutionShape shape(long minibatch, long groups, long nOut) {
         int first = isFlat() ? 1 : 0;
-        return new ConvolutionShape(minibatch, in[CHANNELS], nOut, longs(in, first + 1), longs(out, first), longs(kernel, first),
+        return new ConvolutionShape(minibatch, groups, in[CHANNELS], nOut, longs(in, first + 1), longs(out, first), longs(kernel, first),
                 longs(stride, first), longs(padding, first), longs(dilation, first));
     }
 
@@ -163,7 +168,7 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
     ConvolutionShape pointwise(long minibatch, long rank, long nOut) {
         long[] all = {1, positions()};
         long[] ones = {1, 1};
-        return new ConvolutionShape(minibatch, rank, nOut, all, all, ones, ones, new long[] {0, 0}, ones);
+        return new ConvolutionShape(minibatch, 1, rank, nOut, all, all, ones, ones, new long[] {0, 0}, ones);
     }
 
     private static long[] longs(int[] numbers, int from) {

@@ -136,11 +136,12 @@ public final class Convolutions {
         static Optional<Call> compile(Class<?> kind, ConvolutionShape shape, Weights.Type type, boolean byColumn) {
             boolean narrow = type == Weights.Type.BF16;
             boolean isForward = kind == Forward.class || kind == AddForward.class;
+            boolean anyLayout = narrow || shape.groups() > 1;
             // What backward passes are told of the forward pass has operands alone: a result of FLOAT would misguide their
             // choice.
-            try (Tensor x = Tensor.ofNumbers(shape.x(), narrow, true);
-                 Tensor w = Tensor.ofWeights(shape.w(), byColumn, narrow);
-                 Tensor z = Tensor.ofNumbers(shape.z(), narrow, !isForward);
+            try (Tensor x = Tensor.ofNumbers(shape.x(), narrow, anyLayout);
+                 Tensor w = Tensor.ofWeights(shape, byColumn, narrow);
+                 Tensor z = Tensor.ofNumbers(shape.z(), narrow && !isForward, anyLayout);
                  primitive_attr attributes = OneDnn.Cpu.attributes(kind == AddForward.class);
                  convolution_forward.primitive_desc forward = new convolution_forward.primitive_desc(OneDnn.Cpu.ENGINE,
                          dnnl.prop_kind.forward_training, dnnl.algorithm.convolution_direct, x.wanted, w.wanted, z.wanted,
@@ -157,7 +158,7 @@ public final class Convolutions {
                 if (kind == BackToWeights.class) {
                     return backToWeights(shape, x, w, z, forward, attributes);
                 }
-                try (Tensor dx = Tensor.ofNumbers(shape.x(), narrow, false)) {
+                try (Tensor dx = Tensor.ofNumbers(shape.x(), false, anyLayout)) {
                     return backToData(shape, dx, w, z, forward, attributes);
                 }
             }
@@ -202,27 +203,31 @@ public final class Convolutions {
         /**
          * oneDNN chooses the layout of weights.
          *
-         * @param byColumn whether the first dimension of their shape is outermost in memory; otherwise it is innermost
+         * @param byColumn whether outputs are outermost in memory; otherwise they are innermost
          */
-        static Tensor ofWeights(long[] shape, boolean byColumn, boolean narrow) {
+        static Tensor ofWeights(ConvolutionShape shape, boolean byColumn, boolean narrow) {
             memory.data_type type = narrow ? memory.data_type.bf16 : memory.data_type.f32;
-            long[] strides = plain(shape);
+            long[] sizes = shape.w();
+            long[] strides = plain(sizes);
             if (!byColumn) {
-                Arrays.setAll(strides, i -> i == 0 ? 1 : strides[i] * shape[0]);
+                long rows = ConvolutionShape.product(sizes) / shape.nOut();
+                int outputs = shape.groups() == 1 ? 1 : 2;
+                Arrays.setAll(strides, i -> i < outputs ? strides[i] / rows : strides[i] * shape.nOut());
             }
-            return new Tensor(new memory.desc(shape, type, strides, false),
-                    new memory.desc(shape, type, memory.format_tag.any, false));
+            return new Tensor(new memory.desc(sizes, type, strides, false),
+                    new memory.desc(sizes, type, memory.format_tag.any, false));
         }
 
         /**
-         * What the caller has in FLOAT. For convolutions of bfloat16 oneDNN chooses the layout, without which it gains nothing.
+         * What the caller has in FLOAT.
          *
-         * @param isRead whether it is an operand; a result stays FLOAT
+         * @param narrow    whether it is rounded to bfloat16; a result stays FLOAT
+         * @param anyLayout whether oneDNN chooses the layout, without which it gains nothing from bfloat16 or groups
          */
-        static Tensor ofNumbers(long[] shape, boolean narrow, boolean isRead) {
+        static Tensor ofNumbers(long[] shape, boolean narrow, boolean anyLayout) {
             memory.desc given = OneDnn.Cpu.floats(shape, plain(shape));
-            return new Tensor(given, !narrow ? new memory.desc(given) : new memory.desc(shape,
-                    isRead ? memory.data_type.bf16 : memory.data_type.f32, memory.format_tag.any, false));
+            return new Tensor(given, !anyLayout ? new memory.desc(given) : new memory.desc(shape,
+                    narrow ? memory.data_type.bf16 : memory.data_type.f32, memory.format_tag.any, false));
         }
 
         @Override

@@ -14,6 +14,7 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
 import org.deeplearning4j.nn.conf.layers.Deconvolution3D;
+import org.deeplearning4j.nn.conf.layers.DepthwiseConvolution2D;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -35,8 +36,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
-/** A transposed convolution with W and a low-rank one beside it is DL4J's with W + s·A·B, whatever its geometry. */
-class TransposedConvolutionTest {
+/** Transposed and depthwise convolutions with W and a low-rank path are DL4J's with W + s·A·B, whatever their geometry. */
+class OtherConvolutionsTest {
 
     private static final int EXAMPLES = 5;
     private static final int IN = 3;
@@ -55,6 +56,10 @@ class TransposedConvolutionTest {
                 volume(2, 1, 0, 1, ConvolutionMode.Truncate), volume(3, 2, 1, 1, ConvolutionMode.Truncate),
                 volume(2, 1, 1, 2, ConvolutionMode.Strict), volume(3, 1, 0, 1, ConvolutionMode.Same),
                 volume(2, 2, 0, 1, ConvolutionMode.Same), volume(1, 1, 0, 1, ConvolutionMode.Truncate),
+                depthwise(3, 3, 1, 0, 1, ConvolutionMode.Truncate, 1), depthwise(3, 2, 2, 1, 1, ConvolutionMode.Truncate, 2),
+                depthwise(2, 3, 1, 1, 2, ConvolutionMode.Truncate, 1), depthwise(1, 1, 1, 0, 1, ConvolutionMode.Strict, 2),
+                depthwise(3, 3, 1, 0, 1, ConvolutionMode.Same, 1), depthwise(4, 2, 2, 0, 1, ConvolutionMode.Same, 3),
+                depthwise(2, 3, 1, 0, 2, ConvolutionMode.Same, 1),
                 // The output's last numbers, or first and last ones, belong to no number of the input.
                 image(1, 2, 2, 0, 1, ConvolutionMode.Same), image(1, 1, 3, 0, 1, ConvolutionMode.Same),
                 volume(1, 2, 0, 1, ConvolutionMode.Same), volume(1, 3, 0, 1, ConvolutionMode.Same));
@@ -66,6 +71,13 @@ class TransposedConvolutionTest {
         builder.setDilation(dilation, dilation);
         return arguments(builder.nIn(IN).nOut(OUT).hasBias(false).activation(Activation.IDENTITY).build(),
                 new long[] {EXAMPLES, IN, 5, 4});
+    }
+
+    private static Arguments depthwise(int height, int width, int stride, int padding, int dilation, ConvolutionMode mode,
+                                       int multiplier) {
+        return arguments(new DepthwiseConvolution2D.Builder(height, width).stride(stride, stride).padding(padding, padding)
+                .dilation(dilation, dilation).convolutionMode(mode).depthMultiplier(multiplier).nIn(IN).hasBias(false)
+                .activation(Activation.IDENTITY).build(), new long[] {EXAMPLES, IN, 7, 6});
     }
 
     private static Arguments volume(int kernel, int stride, int padding, int dilation, ConvolutionMode mode) {
