@@ -16,6 +16,7 @@ import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.DepthwiseConvolution2D;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.SeparableConvolution2D;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -94,7 +95,7 @@ public final class OwnFootprints {
         if (isDirect(stock, passage)) {
             return new Footprint(results(stock, passage), 0, 0, passage.in()).beside(passage.in() + passage.out());
         }
-        if (stock instanceof DepthwiseConvolution2D) {
+        if (stock instanceof DepthwiseConvolution2D || stock instanceof SeparableConvolution2D) {
             return StockFootprints.of(stock, passage);
         }
         long window = windowSize(stock) * positions(stock, passage) / passage.batch();
@@ -104,7 +105,8 @@ public final class OwnFootprints {
 
     private static boolean isDirect(ConvolutionLayer stock, Passage passage) {
         long channels = isTransposed(stock) ? stock.getNIn() : stock.getNOut();
-        return Convolutions.take(positions(stock, passage) * channels * windowSize(stock));
+        return !(stock instanceof SeparableConvolution2D)
+                && Convolutions.take(positions(stock, passage) * channels * windowSize(stock));
     }
 
     private static boolean isTransposed(ConvolutionLayer stock) {

@@ -97,18 +97,27 @@ final class DepthwiseConvolution implements FrozenConvolution {
     @Override
     public void backward(INDArray dropped, Route route, @Nullable INDArray u, INDArray dz, INDArray gradientA, INDArray gradientB,
                          @Nullable INDArray dx, @Nullable INDArray dropDx, LayerWorkspaceMgr workspaces) {
-        INDArray merged = merged(route, ArrayType.BP_WORKING_MEM, workspaces);
-        INDArray dm = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dz.dataType(), merged.shape(), 'c');
-        boolean done = isDirect(dropped) && Convolutions.backToWeights(shape(dropped), dropped, Weights.of(dm, false), dz)
-                && (dx == null || Convolutions.backToData(shape(dropped), dx, Weights.of(merged, false), dz));
-        if (!done) {
-            INDArray target = dx != null ? dx
-                    : workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dz.dataType(), dropped.shape(), 'c');
-            compute("depthwise_conv2d_bp", new INDArray[] {dropped, inLayer(merged, dropped), dz}, target, inLayer(dm, dropped));
-        }
+        INDArray dm = backward(dropped, merged(route, ArrayType.BP_WORKING_MEM, workspaces), dz, dx, workspaces);
         Blas.gemm(dm, route.b(), gradientA, false, true, route.factor(), 0);
         Blas.gemm(route.a(), dm, gradientB, true, false, route.factor(), 0);
-        Reference.reachabilityFence(merged);
+    }
+
+    /** As the interface's method, of W itself: its gradient, in working memory. */
+    INDArray backward(INDArray x, INDArray dz, @Nullable INDArray dx, LayerWorkspaceMgr workspaces) {
+        return backward(x, w.lent(), dz, dx, workspaces);
+    }
+
+    private INDArray backward(INDArray x, INDArray matrix, INDArray dz, @Nullable INDArray dx, LayerWorkspaceMgr workspaces) {
+        INDArray dm = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dz.dataType(), matrix.shape(), 'c');
+        boolean done = isDirect(x) && Convolutions.backToWeights(shape(x), x, Weights.of(dm, false), dz)
+                && (dx == null || Convolutions.backToData(shape(x), dx, Weights.of(matrix, false), dz));
+        if (!done) {
+            INDArray target = dx != null ? dx
+                    : workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dz.dataType(), x.shape(), 'c');
+            compute("depthwise_conv2d_bp", new INDArray[] {x, inLayer(matrix, x), dz}, target, inLayer(dm, x));
+        }
+        Reference.reachabilityFence(matrix);
+        return dm;
     }
 
     @Override

@@ -155,13 +155,19 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
     /** As {@link #shape(long, long)}, of a convolution in groups. */
     ConvolutionShape shape(long minibatch, long groups, long nOut) {
         int first = isFlat() ? 1 : 0;
-        return new ConvolutionShape(minibatch, groups, in[CHANNELS], nOut, longs(in, first + 1), longs(out, first), longs(kernel, first),
-                longs(stride, first), longs(padding, first), longs(dilation, first));
+        return new ConvolutionShape(minibatch, groups, in[CHANNELS], nOut, longs(in, first + 1), longs(out, first),
+                longs(kernel, first), longs(stride, first), longs(padding, first), longs(dilation, first));
     }
 
     /** Whether there is but one plane, and the windows are in it. */
     private boolean isFlat() {
         return in[DEPTH] == 1 && kernel[0] == 1 && out[0] == 1 && padding[0] == 0;
+    }
+
+    /** Those of a kernel of one at each position of this output, as an input of so many channels. */
+    Windows pointwise(int channels) {
+        int[] ones = {1, 1, 1};
+        return new Windows(new int[] {channels, out[0], out[1], out[2]}, out, ones, ones, new int[3], ones, false);
     }
 
     /** A convolution with a kernel of one at each position of this output, as B is, in oneDNN's terms. */

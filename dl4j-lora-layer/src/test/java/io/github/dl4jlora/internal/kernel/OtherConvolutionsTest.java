@@ -3,24 +3,30 @@ package io.github.dl4jlora.internal.kernel;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.onednn.ConvolutionShape;
+import io.github.dl4jlora.internal.onednn.Convolutions;
 import io.github.dl4jlora.internal.onednn.OneDnn;
+import io.github.dl4jlora.internal.onednn.Weights;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import io.github.dl4jlora.internal.stock.MatrixForm;
 import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
 import org.deeplearning4j.nn.conf.layers.Deconvolution3D;
 import org.deeplearning4j.nn.conf.layers.DepthwiseConvolution2D;
+import org.deeplearning4j.nn.conf.layers.SeparableConvolution2D;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.activations.Activation;
@@ -197,6 +203,63 @@ class OtherConvolutionsTest {
         } finally {
             OneDnn.use(OneDnn.Use.WHERE_IT_GAINS);
         }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1, 3, 4, 3, 1, Same", "2, 3, 4, 2, 2, Truncate", "3, 3, 4, 3, 1, Strict", "1, 2, 1, 1, 1, Same",
+        "2, 2, 1, 3, 1, Truncate", "2, 4, 2, 5, 2, Same"})
+    void separableConvolutionsAreDl4js(int multiplier, int nIn, int nOut, int side, int stride, ConvolutionMode mode) {
+        SeparableConvolution2D conf = new SeparableConvolution2D.Builder(side, 2).stride(stride, stride).convolutionMode(mode)
+                .depthMultiplier(multiplier).nIn(nIn).nOut(nOut).dataFormat(CNN2DFormat.NCHW).activation(Activation.IDENTITY)
+                .build();
+        assertThat(SeparableConvolution.exists(conf)).isTrue();
+        for (OneDnn.Use use : OneDnn.Use.values()) {
+            OneDnn.use(use);
+            try {
+                for (DataType type : new DataType[] {DataType.DOUBLE, DataType.FLOAT}) {
+                    Stock stock = new Stock(conf, type);
+                    StockMatrices matrices = StockMatrices.of(conf);
+                    stock.layer.getParam("b").assign(0);
+                    INDArray x = Networks.random(type, 4, EXAMPLES, nIn, 7, 7);
+                    INDArray expected = stock.forward(x);
+                    INDArray epsilon = Networks.random(type, 5, expected.shape());
+                    INDArray expectedDx = stock.backward(epsilon);
+
+                    SeparableConvolution separable = new SeparableConvolution(Windows.of(conf, x), new PlainMatrix(stock.matrix),
+                            new PlainMatrix(matrices.form("pW").viewOf(stock.layer.getParam("pW"))), type);
+                    INDArray z = Nd4j.valueArrayOf(expected.shape(), Double.NaN, type);
+                    separable.forward(x, z, NO_WORKSPACES);
+                    INDArray dx = Nd4j.valueArrayOf(x.shape(), Double.NaN, type);
+                    separable.backward(epsilon, dx, ArrayType.BP_WORKING_MEM, NO_WORKSPACES);
+
+                    assertNear(z, expected, type == DataType.DOUBLE ? 1e-12 : 2e-6, "z");
+                    assertNear(dx, expectedDx, type == DataType.DOUBLE ? 1e-12 : 2e-6, "dx");
+
+                    INDArray dw = Nd4j.valueArrayOf(stock.matrix.shape(), Double.NaN, type);
+                    INDArray dv = Nd4j.valueArrayOf(new long[] {(long) multiplier * nIn, nOut}, Double.NaN, type);
+                    separable.backward(x, epsilon, dx.assign(Double.NaN), dw, dv, NO_WORKSPACES);
+                    assertNear(dx, expectedDx, type == DataType.DOUBLE ? 1e-12 : 2e-6, "dx with gradients");
+                    assertNear(dw, stock.gradient, type == DataType.DOUBLE ? 1e-12 : 2e-6, "dW");
+                }
+            } finally {
+                OneDnn.use(OneDnn.Use.WHERE_IT_GAINS);
+            }
+        }
+    }
+
+    /** Not its implementation for reference, which is refused. */
+    @Test
+    void oneDnnHasFastCodeForGroups() {
+        assumeTrue(OneDnn.isPresent(), "oneDNN is not on the class path");
+        DepthwiseConvolution2D conf = new DepthwiseConvolution2D.Builder(3, 3).nIn(16).build();
+        INDArray x = Networks.random(DataType.FLOAT, 4, 2, 16, 8, 8);
+        ConvolutionShape shape = Windows.of(conf, x).shape(2, 16, 16);
+        INDArray w = Networks.random(DataType.FLOAT, 5, 9, 16);
+        INDArray z = Nd4j.create(DataType.FLOAT, 2, 16, 6, 6);
+
+        assertThat(Convolutions.forward(shape, x, Weights.of(w, false), z)).isTrue();
+        assertThat(Convolutions.backToData(shape, x, Weights.of(w, false), z)).isTrue();
+        assertThat(Convolutions.backToWeights(shape, x, Weights.of(w, false), z)).isTrue();
     }
 
     @Test
