@@ -15,12 +15,14 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 
 import java.util.Map;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -29,13 +31,21 @@ import static org.assertj.core.api.Assertions.within;
 /** All that holds of kernels holds with DoRA's magnitudes, whose norms are constants to the gradient. */
 class DoRAKernelsTest extends KernelsTest {
 
+    static Stream<KernelVariant> variants() {
+        return KernelsTest.variants().filter(KernelVariant::hasPath);
+    }
+
+    static Stream<KernelVariant> variantsThatDl4jTrains() {
+        return KernelsTest.variantsThatDl4jTrains().filter(KernelVariant::hasPath);
+    }
+
     @Override
     LoRAConfig.Builder config() {
         return super.config().variant(new DoRA());
     }
 
     @ParameterizedTest
-    @EnumSource
+    @MethodSource("variants")
     @Override
     void gradientsAreThoseOfFiniteDifferences(KernelVariant variant) {
         MultiLayerNetwork base = variant.base(DataType.DOUBLE, Activation.TANH);
@@ -56,7 +66,7 @@ class DoRAKernelsTest extends KernelsTest {
 
     /** m and ‖W‖ are rounded alike, whatever the type: their ratio is 1. */
     @ParameterizedTest
-    @EnumSource
+    @MethodSource("variants")
     void freshNetworkIsPlainLoRAsBitForBit(KernelVariant variant) {
         for (DataType type : new DataType[] {DataType.DOUBLE, DataType.FLOAT, DataType.HALF, DataType.BFLOAT16}) {
             MultiLayerNetwork base = variant.base(DataType.FLOAT, Activation.TANH).convertDataType(type);
@@ -70,7 +80,7 @@ class DoRAKernelsTest extends KernelsTest {
     }
 
     @ParameterizedTest
-    @EnumSource
+    @MethodSource("variants")
     void magnitudesAreTheNormsOfEachOutputsWeights(KernelVariant variant) {
         MultiLayerNetwork base = variant.base(DataType.DOUBLE, Activation.TANH);
         INDArray m = LoRA.apply(base, config().build()).getParam("0_W.m");

@@ -10,6 +10,9 @@ import org.deeplearning4j.nn.conf.layers.Convolution1D;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
+import org.deeplearning4j.nn.conf.layers.Deconvolution3D;
+import org.deeplearning4j.nn.conf.layers.DepthwiseConvolution2D;
 import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
@@ -42,6 +45,15 @@ enum KernelVariant {
     VOLUMES_TRUNCATED(volume(2, 1, 1, ConvolutionMode.Truncate)),
     VOLUMES_SAME_STRIDED(volume(3, 2, 1, ConvolutionMode.Same)),
     VOLUMES_CHANNELS_LAST(volume(2, 1, 1, ConvolutionMode.Same).dataFormat(Convolution3D.DataFormat.NDHWC)),
+    TRANSPOSED_IMAGES_PADDED_STRIDED(transposed(3, 2, 1, ConvolutionMode.Truncate).padding(1, 1)),
+    TRANSPOSED_IMAGES_SAME(transposed(3, 2, 1, ConvolutionMode.Same)),
+    TRANSPOSED_IMAGES_DILATED_WITHOUT_BIAS(transposed(2, 1, 2, ConvolutionMode.Truncate).hasBias(false)),
+    TRANSPOSED_IMAGES_CHANNELS_LAST(transposed(3, 2, 1, ConvolutionMode.Same).dataFormat(CNN2DFormat.NHWC)),
+    TRANSPOSED_VOLUMES_TRUNCATED(transposed(1, Convolution3D.DataFormat.NCDHW)),
+    TRANSPOSED_VOLUMES_STRIDED_CHANNELS_LAST(transposed(2, Convolution3D.DataFormat.NDHWC)),
+    DEPTHWISE_IMAGES_PADDED_STRIDED(depthwise(3, 2, ConvolutionMode.Truncate).padding(1, 1)),
+    DEPTHWISE_IMAGES_SAME_WITHOUT_BIAS(depthwise(2, 1, ConvolutionMode.Same).depthMultiplier(2).hasBias(false)),
+    DEPTHWISE_IMAGES_CHANNELS_LAST(depthwise(3, 1, ConvolutionMode.Same).depthMultiplier(2).dataFormat(CNN2DFormat.NHWC)),
     WORDS(new EmbeddingLayer.Builder().hasBias(true)),
     SEQUENCES_OF_WORDS(words(RNNFormat.NCW)),
     SEQUENCES_OF_WORDS_CHANNELS_LAST(words(RNNFormat.NWC).hasBias(true));
@@ -73,12 +85,36 @@ enum KernelVariant {
                 .dilation(dilation, dilation, dilation).convolutionMode(mode);
     }
 
+    private static Deconvolution2D.Builder transposed(int kernel, int stride, int dilation, ConvolutionMode mode) {
+        Deconvolution2D.Builder builder = new Deconvolution2D.Builder(kernel, kernel).stride(stride, stride).convolutionMode(mode);
+        builder.setDilation(dilation, dilation);
+        return builder;
+    }
+
+    private static Deconvolution3D.Builder transposed(int stride, Convolution3D.DataFormat format) {
+        // DL4J infers sizes in the wrong order, so that only cubes can go on.
+        return new Deconvolution3D.Builder().kernelSize(2, 2, 2).stride(stride, stride, stride).dataFormat(format);
+    }
+
+    private static DepthwiseConvolution2D.Builder depthwise(int kernel, int stride, ConvolutionMode mode) {
+        return new DepthwiseConvolution2D.Builder(kernel, kernel).stride(stride, stride).convolutionMode(mode);
+    }
+
     private static EmbeddingSequenceLayer.Builder words(RNNFormat format) {
         return new EmbeddingSequenceLayer.Builder().inputLength(STEPS).outputDataFormat(format);
     }
 
     boolean isSequence() {
         return name().startsWith("SEQUENCES");
+    }
+
+    private boolean isTransposed() {
+        return name().startsWith("TRANSPOSED");
+    }
+
+    /** Whether it takes DoRA, and dropout of the path. */
+    boolean hasPath() {
+        return !isTransposed() && !name().startsWith("DEPTHWISE");
     }
 
     boolean isEmbedding() {
@@ -97,13 +133,14 @@ enum KernelVariant {
         if (isEmbedding()) {
             return isSequence() ? InputType.recurrent(VOCABULARY, STEPS, format()) : InputType.feedForward(VOCABULARY);
         }
-        return switch (name().charAt(0)) {
-            case 'S' -> InputType.recurrent(CHANNELS, STEPS, format());
-            case 'I' -> InputType.convolutional(7, 6, CHANNELS, isChannelsLast() ? CNN2DFormat.NHWC : CNN2DFormat.NCHW);
-            default -> InputType.convolutional3D(isChannelsLast()
-                    ? Convolution3D.DataFormat.NDHWC : Convolution3D.DataFormat.NCDHW,
-                    4, 4, 4, CHANNELS);
-        };
+        if (isSequence()) {
+            return InputType.recurrent(CHANNELS, STEPS, format());
+        }
+        int side = isTransposed() ? 2 : 4;
+        return name().contains("IMAGES")
+                ? InputType.convolutional(side + 3, side + 2, CHANNELS, isChannelsLast() ? CNN2DFormat.NHWC : CNN2DFormat.NCHW)
+                : InputType.convolutional3D(isChannelsLast() ? Convolution3D.DataFormat.NDHWC : Convolution3D.DataFormat.NCDHW,
+                        side, side, side, CHANNELS);
     }
 
     /** One or two layers of the kind, then an output layer; the layers of the kind are named kernel1, kernel2. */

@@ -61,9 +61,9 @@ public record Route(long from, long to, SlimFactors slim, double factor, @Nullab
         return array.get(indices);
     }
 
-    /** The same with another A, whose inputs are in another order. */
-    public Route with(INDArray otherA) {
-        return new Route(from, to, new SlimFactors(otherA, b()), factor, scale, bias);
+    /** The same with another A and B, whose inputs or outputs are in another order. */
+    public Route with(INDArray otherA, INDArray otherB) {
+        return new Route(from, to, new SlimFactors(otherA, otherB), factor, scale, bias);
     }
 
     /** Whether both compute the same, by the identity of the objects they hold. */

@@ -136,7 +136,7 @@ public record DataStarts(LoRAConfig config, Map<String, Map<String, Map<String, 
     private static boolean hasRows(Node node) {
         StockMatrices matrices = node.matrices();
         return isDense(node) || matrices.type() == LayerType.CONVOLUTION && node.layer() != null
-                && Kernels.exists(node.unwrappedLayer());
+                && Kernels.hasPath(node.unwrappedLayer());
     }
 
     private static void requireBudget(List<Starting> all, LoRAConfig config, int budget) {

@@ -14,7 +14,9 @@ import org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.DepthwiseConvolution2D;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.SeparableConvolution2D;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -93,23 +95,51 @@ public final class OwnFootprints {
         if (isDirect(stock, passage)) {
             return new Footprint(results(stock, passage), 0, 0, passage.in()).beside(passage.in() + passage.out());
         }
-        long positions = passage.rows(stock.getNOut()) / passage.batch();
-        long window = StockFootprints.windowSize(stock) * positions;
+        if (stock instanceof DepthwiseConvolution2D || stock instanceof SeparableConvolution2D) {
+            return StockFootprints.of(stock, passage);
+        }
+        long window = windowSize(stock) * positions(stock, passage) / passage.batch();
         long chunk = window * UnfoldedConvolution.examplesAtATime(passage.batch(), window * Float.BYTES);
         return new Footprint(results(stock, passage), chunk, chunk, passage.in());
     }
 
     private static boolean isDirect(ConvolutionLayer stock, Passage passage) {
-        return Convolutions.take(passage.out() * StockFootprints.windowSize(stock));
+        long channels = isTransposed(stock) ? stock.getNIn() : stock.getNOut();
+        return !(stock instanceof SeparableConvolution2D)
+                && Convolutions.take(positions(stock, passage) * channels * windowSize(stock));
+    }
+
+    private static boolean isTransposed(ConvolutionLayer stock) {
+        return new ConvolutionLayout(stock).isTransposed();
+    }
+
+    /** A transposed convolution has windows of its output, one for each position of its input. */
+    private static long positions(ConvolutionLayer stock, Passage passage) {
+        return isTransposed(stock) ? passage.in() / stock.getNIn() : passage.rows(stock.getNOut());
+    }
+
+    private static long windowSize(ConvolutionLayer stock) {
+        long size = StockFootprints.windowSize(stock);
+        return isTransposed(stock) ? size / stock.getNIn() * stock.getNOut()
+                : stock instanceof DepthwiseConvolution2D ? size / stock.getNIn() : size;
     }
 
     private static Footprint convolution(ConvolutionLayer stock, AdaptedConfiguration lora, Passage passage,
                                          boolean inputGradient) {
-        long positions = passage.rows(stock.getNOut());
+        long positions = positions(stock, passage);
         int rank = lora.adapted().get(0).rank();
-        long window = StockFootprints.windowSize(stock);
+        long window = windowSize(stock);
         long b = rank * stock.getNOut();
-        long ordered = new ConvolutionLayout(stock).isSequence() ? window * rank : 0;
+        long ordered = new ConvolutionLayout(stock).isReordered() ? window * rank : 0;
+        if (stock instanceof DepthwiseConvolution2D) {
+            // W + s·A·B, and its gradient.
+            return convolution(stock, passage).plus(new Footprint(0, window * stock.getNOut(), 2 * window * stock.getNOut(), 0));
+        }
+        if (isTransposed(stock)) {
+            // W + s·A·B; unfold(dz)·Bᵀ and s·x·A.
+            return convolution(stock, passage).plus(new Footprint(0, window * stock.getNIn() + ordered,
+                    2 * positions * rank + 2 * ordered, 0));
+        }
         // dz·Bᵀ of the whole batch, s·B and W + s·A·B; with windows that of one example.
         Footprint path = isDirect(stock, passage)
                 ? new Footprint(positions * rank, b, positions * rank + b + (inputGradient ? window * stock.getNOut() : 0), 0)

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.effective;
 
+import io.github.dl4jlora.conf.Engine;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.common.Named;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
@@ -13,6 +14,7 @@ import org.deeplearning4j.nn.api.layers.LayerConstraint;
 import org.deeplearning4j.nn.api.layers.RecurrentLayer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
+import org.deeplearning4j.nn.conf.layers.SeparableConvolution2D;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
@@ -51,9 +53,22 @@ public class StockRuntime extends BaseWrapperLayer implements AdaptedRuntime {
                                   INDArray view, boolean initialize, DataType type) {
         AdaptedConfiguration lora = (AdaptedConfiguration) conf.getLayer();
         INDArray values = EffectiveWeights.room(lora, type);
+        if (runsSeparable(lora, type)) {
+            SeparableLayer separable = new SeparableLayer(stockConf(conf), index, values, type);
+            return on(conf, separable, view, initialize, type, adapter -> {
+                separable.setStock(() -> adapter.switches().isDisabled());
+                return new EffectiveWeights(adapter, view, values, separable.paramTable(false));
+            });
+        }
         Layer stock = StockLayers.running(stockConf(conf), listeners, index, values, false, type);
         return on(conf, stock, view, initialize, type,
                 adapter -> new EffectiveWeights(adapter, view, values, stock.paramTable(false)));
+    }
+
+    /** In 16 bits the stock layer computes. */
+    private static boolean runsSeparable(AdaptedConfiguration lora, DataType type) {
+        return lora.settings().engine() == Engine.FUSED && type.width() >= Float.BYTES
+                && Objects.requireNonNull(lora.stockLayer()).getClass() == SeparableConvolution2D.class;
     }
 
     /**

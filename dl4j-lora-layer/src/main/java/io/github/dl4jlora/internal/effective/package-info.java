@@ -6,6 +6,7 @@
  *   StockRuntime                        a layer
  *     |- StockOutputRuntime               with the face of an output layer
  *     `- StockRecurrentRuntime            with the face of a recurrent layer
+ *     `..SeparableLayer                   in a stock separable convolution's place
  *   EffectiveVertex                     a vertex
  *   StockPart                           what both are: adapter, backward pass, what DL4J sees of their parameters
  *   StockWeights                        what the stock layer or vertex runs on

@@ -26,11 +26,9 @@ import java.util.Objects;
 import java.util.stream.IntStream;
 
 /**
- * Runs an adapted convolution of one, two or three dimensions as a {@link FrozenConvolution}.
- *
- * <p>Inside, channels come first. DL4J's one-dimensional layer gives its weights the shape {@code [nOut, nIn, kernel, 1]}, but
- * reads their values as {@code [kernel, nIn, nOut]}. So A's rows are in the order of these values there, and are reordered for
- * the kernel; W's are, too, once.
+ * Runs an adapted convolution of one, two or three dimensions, transposed or not, as a {@link FrozenConvolution}. Inside,
+ * channels come first. Where {@link ConvolutionLayout} has the values of W in another order than those of windows, A or B are
+ * reordered for the kernel in each pass, and W once.
  */
 final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
 
@@ -67,35 +65,21 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
         ordered = null;
     }
 
-    /**
-     * {@code [nIn·kernel, nOut]}, in the order of windows; for sequences a copy, which is kept if the weights are an array that
-     * nobody may write to.
-     */
+    /** In the order of windows. If that is a copy, it is kept as long as nobody may write to the weights. */
     private FrozenMatrix kernelWeights() {
-        if (ordered == null || !layout().isSequence() || !hasFixedWeights() || adapter().stock().isQuantized()) {
+        if (ordered == null || !layout().isReordered() || !hasFixedWeights() || adapter().stock().isQuantized()) {
             ordered = layout().inWindowOrder(matrix());
         }
         return ordered;
     }
 
-    private long kernelSteps() {
-        return stockConf().getKernelSize()[0];
-    }
-
-    /** A with its rows in the order in which the kernel has the inputs. */
-    private Route inKernelOrder(Route path) {
-        INDArray a = layout().isSequence() ? stepsFirst(path.a()).dup('f').reshape('f', path.a().shape()) : path.a();
-        return path.with(a);
-    }
-
-    /** {@code [kernel, nIn, rank]}; a view of a column-major {@code [kernel·nIn, rank]}. */
-    private INDArray stepsFirst(INDArray a) {
-        return a.reshape('f', stockConf().getNIn(), kernelSteps(), a.size(1)).permute(1, 0, 2);
+    private FrozenConvolution kernel(Windows windows, long minibatch) {
+        return layout().kernel(windows, kernelWeights(), dataType, minibatch);
     }
 
     @Override
     INDArray forward(boolean training, boolean keep, LayerWorkspaceMgr workspaces) {
-        List<Route> paths = paths(input.size(0)).stream().map(this::inKernelOrder).toList();
+        List<Route> paths = paths(input.size(0)).stream().map(layout()::inWindowOrder).toList();
         INDArray x = layout().channelsFirst(checkedInput(), ArrayType.FF_WORKING_MEM, workspaces);
         INDArray pathInput = x;
         if (training && dropout != null) {
@@ -104,16 +88,18 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
             kept().put(Kept.DROPPED_X, pathInput);
         }
         Windows windows = Windows.of(stockConf(), x);
-        INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
-                windows.outputShape(x.size(0), stockConf().getNOut(), x.rank()), 'c');
-        INDArray u = keep ? workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
+        INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, layout().outputShape(windows, x.size(0)),
+                'c');
+        INDArray u = keep && layout().keepsPath() ? workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
                 windows.outputShape(x.size(0), adapted().rank(), x.rank()), 'c') : null;
-        kept().put(Kept.U, u);
-        FrozenConvolution.of(windows, kernelWeights(), dataType, x.size(0)).forward(x, pathInput, paths, z, u, workspaces);
+        if (layout().keepsPath()) {
+            kept().put(Kept.U, u);
+        }
+        kernel(windows, x.size(0)).forward(x, pathInput, paths, z, u, workspaces);
         outputs().scale(z, training, workspaces);
         INDArray bias = bias(training, workspaces);
         if (bias != null) {
-            windows.addBias(z, bias);
+            Windows.addBias(z, bias);
         }
         outputs().replaceBias(z, bias);
         return layout().isChannelsLast() ? workspaces.dup(ArrayType.ACTIVATIONS, layout().asInLayer(z), 'c') : z;
@@ -121,25 +107,19 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
 
     @Override
     @Nullable INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces) {
-        Route path = inKernelOrder(ownPath());
+        Route path = layout().inWindowOrder(ownPath());
         INDArray dz = layout().channelsFirst(delta, ArrayType.BP_WORKING_MEM, workspaces);
         sumBiasGradient(dz, IntStream.range(0, dz.rank()).filter(dimension -> dimension != 1).toArray());
-        dz = outputs().unscaled(dz);
+        INDArray unscaled = outputs().unscaled(dz);
         INDArray x = dropout == null ? layout().channelsFirst(checkedInput(), ArrayType.BP_WORKING_MEM, workspaces)
                 : kept().get(Kept.DROPPED_X);
         INDArray dx = inputGradients ? workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, x.shape(), 'c') : null;
         INDArray share = inputGradients && dropout != null
                 ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType, x.shape(), 'c') : dx;
-        INDArray gradientA = Objects.requireNonNull(gradientOf(Variant.A));
-        INDArray gradientB = Objects.requireNonNull(gradientOf(Variant.B));
-        INDArray target = layout().isSequence() ? workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dataType,
-                gradientA.shape(), 'f')
-                : gradientA;
-        FrozenConvolution.of(Windows.of(stockConf(), x), kernelWeights(), dataType, x.size(0)).backward(x, path,
-                kept().get(Kept.U), dz, target, gradientB, dx, share, workspaces);
-        if (layout().isSequence()) {
-            stepsFirst(gradientA).assign(target.reshape('f', kernelSteps(), stockConf().getNIn(), target.size(1)));
-        }
+        INDArray u = layout().keepsPath() ? kept().get(Kept.U) : null;
+        FrozenConvolution kernel = kernel(Windows.of(stockConf(), x), x.size(0));
+        layout().writeGradients(Objects.requireNonNull(gradientOf(Variant.A)), Objects.requireNonNull(gradientOf(Variant.B)),
+                workspaces, (a, b) -> kernel.backward(x, path, u, unscaled, a, b, dx, share, workspaces));
         if (dx == null) {
             return null;
         }

@@ -10,6 +10,9 @@ import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.Convolution2D;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
+import org.deeplearning4j.nn.conf.layers.Deconvolution3D;
+import org.deeplearning4j.nn.conf.layers.DepthwiseConvolution2D;
 import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
@@ -20,6 +23,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.Collection;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.function.BiFunction;
 
 /** Tells which stock layers, besides dense and output ones, have a kernel here, and makes what runs a layer. */
@@ -32,7 +36,12 @@ public final class Kernels {
     private static final Map<Class<?>, BiFunction<NeuralNetConfiguration, DataType, KernelRuntime>> BY_LAYER = Map.of(
             ConvolutionLayer.class, CONVOLUTION, Convolution2D.class, CONVOLUTION, Convolution1DLayer.class, CONVOLUTION,
             Convolution1D.class, CONVOLUTION, Convolution3D.class, CONVOLUTION,
+            Deconvolution2D.class, CONVOLUTION, Deconvolution3D.class, CONVOLUTION, DepthwiseConvolution2D.class, CONVOLUTION,
             EmbeddingLayer.class, EMBEDDING, EmbeddingSequenceLayer.class, EMBEDDING);
+
+    /** Of a transposed convolution a column of the matrix is no output; a depthwise one runs on W + s·A·B. */
+    private static final Set<Class<?>> WITHOUT_PATH =
+            Set.of(Deconvolution2D.class, Deconvolution3D.class, DepthwiseConvolution2D.class);
 
     private Kernels() {
     }
@@ -53,17 +62,20 @@ public final class Kernels {
 
     /** Whether there is a kernel for a stock layer, which must be without DL4J's freezing wrappers. */
     public static boolean exists(Layer stock) {
-        return hasPath(stock) || RecurrentKernels.exist(stock);
+        return BY_LAYER.containsKey(stock.getClass()) || RecurrentKernels.exist(stock);
     }
 
     /** As {@link #exists(Layer)}, in a network of a data type. */
     public static boolean exists(Layer stock, DataType type) {
-        return hasPath(stock) || RecurrentKernels.exist(stock) && RecurrentKernels.compute(type);
+        // In 16 bits whoever runs on W + s·A·B is warned of what that loses: see AdaptationWarnings.
+        boolean computes = type.width() >= Float.BYTES || stock.getClass() != DepthwiseConvolution2D.class;
+        return BY_LAYER.containsKey(stock.getClass()) && computes
+                || RecurrentKernels.exist(stock) && RecurrentKernels.compute(type);
     }
 
     /** Whether the stock layer's kernel has one low-rank path, to whose input dropout applies and to whose product a variant. */
     public static boolean hasPath(Layer stock) {
-        return BY_LAYER.containsKey(stock.getClass());
+        return BY_LAYER.containsKey(stock.getClass()) && !WITHOUT_PATH.contains(stock.getClass());
     }
 
     /**
@@ -79,9 +91,8 @@ public final class Kernels {
             return StockRuntime.of(conf, listeners, index, view, initialize, type);
         }
         Layer stock = Objects.requireNonNull(lora.stockLayer());
-        if (!hasPath(stock)) {
-            return RecurrentKernels.instantiate(conf, listeners, index, view, initialize, type);
-        }
-        return Objects.requireNonNull(BY_LAYER.get(stock.getClass())).apply(conf, type).on(listeners, index, view, initialize);
+        BiFunction<NeuralNetConfiguration, DataType, KernelRuntime> kernel = BY_LAYER.get(stock.getClass());
+        return kernel == null ? RecurrentKernels.instantiate(conf, listeners, index, view, initialize, type)
+                : kernel.apply(conf, type).on(listeners, index, view, initialize);
     }
 }

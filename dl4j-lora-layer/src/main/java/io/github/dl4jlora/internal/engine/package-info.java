@@ -12,7 +12,7 @@
  *     |    |- DenseOutputRuntime                with a loss
  *     |    |- FusedPath  SameDiffPath           what computes the path: six slim products, or SameDiff
  *     |    `- RoutedPath                        the paths of a bank's adapters, each for some rows
- *     |- ConvolutionRuntime                   windows of the input
+ *     |- ConvolutionRuntime                   windows of the input, or of a transposed convolution's output
  *     `- EmbeddingRuntime                     rows of W and of A
  *   LowRankRuntime                          the low-rank path alone, as LowRankLayer declares it
  * </pre>

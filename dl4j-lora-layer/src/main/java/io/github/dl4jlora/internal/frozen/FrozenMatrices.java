@@ -16,6 +16,8 @@ import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Objects;
 
 /**
@@ -31,11 +33,11 @@ final class FrozenMatrices {
     private final FrozenParameters parameters;
     private final FrozenPart.Builder<Layer> builder;
     private final @Nullable FrozenWeights quantized;
-    private @Nullable FrozenMatrix matrix;
+    private final Map<String, FrozenMatrix> matrices = new HashMap<>();
     private @Nullable INDArray bias;
 
     /**
-     * @param stock   with its weight in W and its bias in b; hollow if they are quantised
+     * @param stock   with its bias in b; hollow if its weights are quantised
      * @param builder of the whole frozen layer, in which the stock one may be wrapped
      */
     FrozenMatrices(Layer stock, FrozenParameters parameters, FrozenPart.Builder<Layer> builder) {
@@ -55,17 +57,22 @@ final class FrozenMatrices {
     }
 
     FrozenMatrix matrix() {
-        if (matrix == null) {
-            StockMatrices forms = StockMatrices.of(stock.conf().getLayer());
-            MatrixForm form = Objects.requireNonNull(forms.forms().get(WEIGHT));
-            INDArray weight = stock.getParam(WEIGHT);
-            FrozenMatrix kept = quantized == null ? new PlainMatrix(form.viewOf(weight))
-                    : QuantizedProduct.of(Objects.requireNonNull(quantized.quantized(WEIGHT)), type(), !forms.areRowsLookedUp(),
-                            form.sides(weight.shape()));
-            FrozenWeights source = parameters.source();
-            matrix = source == null ? kept : new PackedMatrix(kept, parameters::arePacked, source.packed(WEIGHT));
-        }
-        return matrix;
+        return matrix(WEIGHT);
+    }
+
+    FrozenMatrix matrix(String key) {
+        return matrices.computeIfAbsent(key, this::madeMatrix);
+    }
+
+    private FrozenMatrix madeMatrix(String key) {
+        StockMatrices forms = StockMatrices.of(stock.conf().getLayer());
+        MatrixForm form = forms.form(key);
+        INDArray weight = stock.getParam(key);
+        FrozenMatrix kept = quantized == null ? new PlainMatrix(form.viewOf(weight))
+                : QuantizedProduct.of(Objects.requireNonNull(quantized.quantized(key)), type(), !forms.areRowsLookedUp(),
+                        form.sides(weight.shape()));
+        FrozenWeights source = parameters.source();
+        return source == null ? kept : new PackedMatrix(kept, parameters::arePacked, source.packed(key));
     }
 
     /** Null if the layer has none. */

@@ -6,19 +6,29 @@ import io.github.dl4jlora.internal.kernel.EmbeddingLayout;
 import io.github.dl4jlora.internal.kernel.FrozenConvolution;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.PassingOutput;
+import io.github.dl4jlora.internal.kernel.SeparableConvolution;
 import io.github.dl4jlora.internal.kernel.Windows;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.conf.layers.Convolution1D;
 import org.deeplearning4j.nn.conf.layers.Convolution2D;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
+import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
+import org.deeplearning4j.nn.conf.layers.Deconvolution3D;
+import org.deeplearning4j.nn.conf.layers.DepthwiseConvolution2D;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
+import org.deeplearning4j.nn.conf.layers.SeparableConvolution2D;
 import org.deeplearning4j.nn.layers.convolution.Convolution1DLayer;
 import org.deeplearning4j.nn.layers.convolution.Convolution3DLayer;
 import org.deeplearning4j.nn.layers.convolution.ConvolutionLayer;
+import org.deeplearning4j.nn.layers.convolution.Deconvolution2DLayer;
+import org.deeplearning4j.nn.layers.convolution.Deconvolution3DLayer;
+import org.deeplearning4j.nn.layers.convolution.DepthwiseConvolution2DLayer;
+import org.deeplearning4j.nn.layers.convolution.SeparableConvolution2DLayer;
 import org.deeplearning4j.nn.layers.feedforward.dense.DenseLayer;
 import org.deeplearning4j.nn.layers.feedforward.embedding.EmbeddingLayer;
 import org.deeplearning4j.nn.layers.feedforward.embedding.EmbeddingSequenceLayer;
+import org.deeplearning4j.nn.params.SeparableConvolutionParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.jspecify.annotations.Nullable;
@@ -43,10 +53,12 @@ abstract sealed class FrozenProduct {
     private static final Set<Class<?>> CONFIGURATIONS = Set.of(
             org.deeplearning4j.nn.conf.layers.ConvolutionLayer.class, Convolution2D.class,
             org.deeplearning4j.nn.conf.layers.Convolution1DLayer.class, Convolution1D.class, Convolution3D.class,
+            Deconvolution2D.class, Deconvolution3D.class, DepthwiseConvolution2D.class, SeparableConvolution2D.class,
             org.deeplearning4j.nn.conf.layers.EmbeddingLayer.class,
             org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer.class);
     private static final Set<Class<?>> CONVOLUTIONS =
-            Set.of(ConvolutionLayer.class, Convolution1DLayer.class, Convolution3DLayer.class);
+            Set.of(ConvolutionLayer.class, Convolution1DLayer.class, Convolution3DLayer.class, Deconvolution2DLayer.class,
+                    Deconvolution3DLayer.class, DepthwiseConvolution2DLayer.class);
     private static final Set<Class<?>> EMBEDDINGS = Set.of(EmbeddingLayer.class, EmbeddingSequenceLayer.class);
 
     private final FrozenMatrices weights;
@@ -70,7 +82,10 @@ abstract sealed class FrozenProduct {
         if (EMBEDDINGS.contains(type)) {
             return new Embedding(stock, weights.get());
         }
-        return CONVOLUTIONS.contains(type) ? new Convolution((ConvolutionLayer) stock, weights.get()) : null;
+        if (type == SeparableConvolution2DLayer.class) {
+            return new Separable(stock, weights.get());
+        }
+        return CONVOLUTIONS.contains(type) ? new Convolution(stock, weights.get()) : null;
     }
 
     /** Whether the backward pass of a configured layer reads the layer's input. Only the product of rows does not. */
@@ -87,6 +102,10 @@ abstract sealed class FrozenProduct {
 
     final FrozenMatrix w() {
         return weights.matrix();
+    }
+
+    final FrozenMatrix matrix(String key) {
+        return weights.matrix(key);
     }
 
     final DataType type() {
@@ -177,13 +196,13 @@ abstract sealed class FrozenProduct {
         }
     }
 
-    private static final class Convolution extends FrozenProduct {
+    private static sealed class Convolution extends FrozenProduct {
 
-        private final ConvolutionLayer stock;
+        private final Layer stock;
         private final ConvolutionLayout layout;
         private @Nullable FrozenMatrix ordered;
 
-        Convolution(ConvolutionLayer stock, FrozenMatrices weights) {
+        Convolution(Layer stock, FrozenMatrices weights) {
             super(weights);
             this.stock = stock;
             this.layout = new ConvolutionLayout((org.deeplearning4j.nn.conf.layers.ConvolutionLayer) stock.conf().getLayer());
@@ -194,26 +213,23 @@ abstract sealed class FrozenProduct {
             return layout.accepts(input);
         }
 
-        /**
-         * {@code [nIn·kernel, nOut]}, in the order of windows; if that is a copy, it is kept as long as nobody may write to the
-         * weights.
-         */
-        private FrozenMatrix matrix() {
-            if (ordered == null || !layout.isSequence() || !areKept()) {
+        /** In the order of windows; if that is a copy, it is kept as long as nobody may write to the weights. */
+        private FrozenConvolution kernel(Windows windows, long minibatch) {
+            if (ordered == null || !layout.isReordered() || !areKept()) {
                 ordered = layout.inWindowOrder(w());
             }
-            return ordered;
+            return layout.kernel(windows, ordered, type(), minibatch);
         }
 
         @Override
         INDArray forward(INDArray input, @Nullable PassingOutput place, LayerWorkspaceMgr workspaces) {
             INDArray x = layout.channelsFirst(input.castTo(type()), ArrayType.FF_WORKING_MEM, workspaces);
             Windows windows = Windows.of(layout.conf(), x);
-            INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, type(),
-                    windows.outputShape(x.size(0), layout.conf().getNOut(), x.rank()), 'c');
-            FrozenConvolution.of(windows, matrix(), type(), x.size(0)).forward(x, z, workspaces);
+            INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, type(), layout.outputShape(windows, x.size(0)),
+                    'c');
+            multiply(windows, x, z, workspaces);
             if (bias() != null) {
-                windows.addBias(z, bias());
+                Windows.addBias(z, bias());
             }
             return layout.isChannelsLast() ? workspaces.dup(ArrayType.ACTIVATIONS, layout.asInLayer(z), 'c') : z;
         }
@@ -223,8 +239,20 @@ abstract sealed class FrozenProduct {
             INDArray dz = layout.channelsFirst(delta, ArrayType.BP_WORKING_MEM, workspaces);
             long[] shape = layout.channelsFirstShape(input);
             INDArray dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, type(), shape, 'c');
-            FrozenConvolution.of(Windows.of(layout.conf(), dx), matrix(), type(), dx.size(0)).backward(dz, dx, workspaces);
+            multiplyBack(Windows.of(layout.conf(), dx), dz, dx, workspaces);
             return layout.asInLayer(dx);
+        }
+
+        final ConvolutionLayout layout() {
+            return layout;
+        }
+
+        void multiply(Windows windows, INDArray x, INDArray z, LayerWorkspaceMgr workspaces) {
+            kernel(windows, x.size(0)).forward(x, z, workspaces);
+        }
+
+        void multiplyBack(Windows windows, INDArray dz, INDArray dx, LayerWorkspaceMgr workspaces) {
+            kernel(windows, dx.size(0)).backward(dz, dx, ArrayType.BP_WORKING_MEM, workspaces);
         }
 
         @Override
@@ -232,6 +260,33 @@ abstract sealed class FrozenProduct {
             if (layout.isSequence()) {
                 layout.mask(output, stock.feedForwardMaskArray(mask, MaskState.Active, (int) mask.size(0)).getFirst());
             }
+        }
+    }
+
+    private static final class Separable extends Convolution {
+
+        Separable(Layer stock, FrozenMatrices weights) {
+            super(stock, weights);
+        }
+
+        @Override
+        boolean takes(INDArray input, @Nullable INDArray mask) {
+            return SeparableConvolution.exists(layout().conf()) && super.takes(input, mask);
+        }
+
+        private SeparableConvolution kernel(Windows windows) {
+            return new SeparableConvolution(windows, w(), matrix(SeparableConvolutionParamInitializer.POINT_WISE_WEIGHT_KEY),
+                    type());
+        }
+
+        @Override
+        void multiply(Windows windows, INDArray x, INDArray z, LayerWorkspaceMgr workspaces) {
+            kernel(windows).forward(x, z, workspaces);
+        }
+
+        @Override
+        void multiplyBack(Windows windows, INDArray dz, INDArray dx, LayerWorkspaceMgr workspaces) {
+            kernel(windows).backward(dz, dx, ArrayType.BP_WORKING_MEM, workspaces);
         }
     }
 

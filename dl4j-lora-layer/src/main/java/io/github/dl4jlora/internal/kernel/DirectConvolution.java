@@ -50,9 +50,9 @@ final class DirectConvolution implements FrozenConvolution {
     }
 
     @Override
-    public void backward(INDArray dz, INDArray dx, LayerWorkspaceMgr workspaces) {
+    public void backward(INDArray dz, INDArray dx, ArrayType place, LayerWorkspaceMgr workspaces) {
         if (!Convolutions.backToData(windows.shape(dx.size(0), w.columns()), dx, frozen(), dz)) {
-            unfolded().backward(dz, dx, workspaces);
+            unfolded().backward(dz, dx, place, workspaces);
         }
         Reference.reachabilityFence(w);
     }
@@ -62,7 +62,7 @@ final class DirectConvolution implements FrozenConvolution {
                         LayerWorkspaceMgr workspaces) {
         boolean merges = u == null && dropped == x && !asItIs
                 && UnfoldedConvolution.isWorthMerging(routes, x.size(0), windows.positions(), w.columns());
-        INDArray merged = merges ? merged(routes.get(0), ArrayType.FF_WORKING_MEM, workspaces) : null;
+        INDArray merged = merges ? merged(w, routes.get(0), ArrayType.FF_WORKING_MEM, workspaces) : null;
         Weights weights = merged == null ? frozen() : Weights.of(merged, false);
         if (!Convolutions.forward(windows.shape(x.size(0), w.columns()), x, weights, z)) {
             unfolded().forward(x, dropped, routes, z, u, workspaces);
@@ -100,7 +100,7 @@ final class DirectConvolution implements FrozenConvolution {
     }
 
     /** W + s·A·B, by column. OpenBLAS's threads would spin on after it, on cores that oneDNN's need. */
-    private INDArray merged(Route route, ArrayType place, LayerWorkspaceMgr workspaces) {
+    static INDArray merged(FrozenMatrix w, Route route, ArrayType place, LayerWorkspaceMgr workspaces) {
         INDArray sum = workspaces.dup(place, w.lent(), 'f');
         INDArray b = scaledB(route, place, workspaces);
         if (!Products.add(b.transpose(), route.a().transpose(), sum.transpose())) {
@@ -115,8 +115,9 @@ final class DirectConvolution implements FrozenConvolution {
     }
 
     @Override
-    public void backward(INDArray dropped, Route route, INDArray u, INDArray dz, INDArray gradientA, INDArray gradientB,
-                         @Nullable INDArray dx, @Nullable INDArray dropDx, LayerWorkspaceMgr workspaces) {
+    public void backward(INDArray dropped, Route route, @Nullable INDArray keptU, INDArray dz, INDArray gradientA,
+                         INDArray gradientB, @Nullable INDArray dx, @Nullable INDArray dropDx, LayerWorkspaceMgr workspaces) {
+        INDArray u = Objects.requireNonNull(keptU);
         long examples = dz.size(0);
         INDArray v = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, u.dataType(), u.shape(), 'c');
         INDArray b = scaledB(route, ArrayType.BP_WORKING_MEM, workspaces);
@@ -139,7 +140,7 @@ final class DirectConvolution implements FrozenConvolution {
     }
 
     private boolean mergedToData(Route route, INDArray dz, INDArray dx, LayerWorkspaceMgr workspaces) {
-        INDArray merged = merged(route, ArrayType.BP_WORKING_MEM, workspaces);
+        INDArray merged = merged(w, route, ArrayType.BP_WORKING_MEM, workspaces);
         boolean done = Convolutions.backToData(windows.shape(dz.size(0), w.columns()), dx, Weights.of(merged, false), dz);
         Reference.reachabilityFence(merged);
         return done;

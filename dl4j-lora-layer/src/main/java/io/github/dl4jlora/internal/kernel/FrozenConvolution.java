@@ -2,7 +2,7 @@ package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.onednn.Convolutions;
-import io.github.dl4jlora.internal.onednn.Weights;
+import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -37,8 +37,7 @@ public interface FrozenConvolution {
      */
     static FrozenConvolution of(Windows windows, FrozenMatrix w, DataType type, long minibatch) {
         if (windows.skipsNothing()) {
-            Weights kept = w.weights(false);
-            boolean asItIs = kept != null && kept.isByColumnsInBf16() && Convolutions.takeBf16(windows.shape(1, w.columns()));
+            boolean asItIs = w.isMultipliedInBf16() && Convolutions.takeBf16(windows.shape(1, w.columns()));
             if (asItIs || Convolutions.take(windows.shape(minibatch, w.columns()), type)) {
                 return new DirectConvolution(windows, w, asItIs);
             }
@@ -59,14 +58,14 @@ public interface FrozenConvolution {
     /**
      * @param dropped   input of the low-rank convolution in the forward pass
      * @param route     the low-rank convolution
-     * @param u         as the forward pass wrote it
+     * @param u         as the forward pass wrote it; null where {@link ConvolutionLayout#keepsPath} says so
      * @param dz        {@code [minibatch, nOut, …]}, 'c' order
      * @param gradientA written to
      * @param gradientB written to
      * @param dx        shape of x, 'c' order, overwritten; null if nobody needs it
      * @param dropDx    gets the low-rank convolution's share of dx; dx itself without dropout
      */
-    void backward(INDArray dropped, Route route, INDArray u, INDArray dz, INDArray gradientA, INDArray gradientB,
+    void backward(INDArray dropped, Route route, @Nullable INDArray u, INDArray dz, INDArray gradientA, INDArray gradientB,
                   @Nullable INDArray dx, @Nullable INDArray dropDx, LayerWorkspaceMgr workspaces);
 
     /**
@@ -80,8 +79,9 @@ public interface FrozenConvolution {
     /**
      * The backward pass of the frozen convolution alone; dW is not formed.
      *
-     * @param dz {@code [minibatch, nOut, …]}, 'c' order
-     * @param dx shape of x, 'c' order, overwritten
+     * @param dz    {@code [minibatch, nOut, …]}, 'c' order
+     * @param dx    shape of x, 'c' order, overwritten
+     * @param place working memory of the pass in which this is computed
      */
-    void backward(INDArray dz, INDArray dx, LayerWorkspaceMgr workspaces);
+    void backward(INDArray dz, INDArray dx, ArrayType place, LayerWorkspaceMgr workspaces);
 }

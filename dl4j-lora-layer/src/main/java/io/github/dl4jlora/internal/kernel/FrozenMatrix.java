@@ -57,11 +57,20 @@ public interface FrozenMatrix {
      */
     FrozenMatrix forManyProducts(long m, boolean transposed);
 
+    /** The transpose, a view. */
+    FrozenMatrix transposed();
+
     /**
      * W, or Wᵀ, where it lies, as oneDNN's products take it; null if they need it as an array, or are not there. Whoever uses it
      * keeps this matrix reachable.
      */
     @Nullable Weights weights(boolean transposed);
+
+    /** Whether it is kept in bfloat16, and multiplied so. */
+    default boolean isMultipliedInBf16() {
+        Weights kept = weights(false);
+        return kept != null && kept.type() == Weights.Type.BF16;
+    }
 
     /**
      * W as an array, lent to the calling thread until that thread's next call to any matrix; not to be written to.

@@ -78,6 +78,12 @@ public final class PackedMatrix implements FrozenMatrix {
         return packed(transposed) != null ? this : unpacked.forManyProducts(m, transposed);
     }
 
+    /** Without copies. */
+    @Override
+    public FrozenMatrix transposed() {
+        return unpacked.transposed();
+    }
+
     @Override
     public @Nullable Weights weights(boolean transposed) {
         return unpacked.weights(transposed);

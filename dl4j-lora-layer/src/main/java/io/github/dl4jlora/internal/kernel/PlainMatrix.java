@@ -68,6 +68,11 @@ public record PlainMatrix(INDArray w) implements FrozenMatrix {
     }
 
     @Override
+    public FrozenMatrix transposed() {
+        return new PlainMatrix(w.transpose());
+    }
+
+    @Override
     public INDArray lent() {
         return w;
     }

@@ -125,6 +125,11 @@ public final class QuantizedProduct implements FrozenMatrix {
     }
 
     @Override
+    public FrozenMatrix transposed() {
+        return new QuantizedProduct(matrix, type, !linesAreColumns);
+    }
+
+    @Override
     public @Nullable Weights weights(boolean transposed) {
         if (matrix.scheme() == Quantization.NF4 || type != DataType.FLOAT || !OneDnn.multipliesBf16()) {
             return null;

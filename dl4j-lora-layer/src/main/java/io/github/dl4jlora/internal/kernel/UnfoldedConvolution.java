@@ -92,8 +92,9 @@ public final class UnfoldedConvolution implements FrozenConvolution {
     }
 
     @Override
-    public void backward(INDArray dropped, Route route, INDArray u, INDArray dz, INDArray gradientA, INDArray gradientB,
-                         @Nullable INDArray dx, @Nullable INDArray dropDx, LayerWorkspaceMgr workspaces) {
+    public void backward(INDArray dropped, Route route, @Nullable INDArray keptU, INDArray dz, INDArray gradientA,
+                         INDArray gradientB, @Nullable INDArray dx, @Nullable INDArray dropDx, LayerWorkspaceMgr workspaces) {
+        INDArray u = Objects.requireNonNull(keptU);
         INDArray a = route.a();
         INDArray b = route.b();
         double factor = route.factor();
@@ -122,12 +123,12 @@ public final class UnfoldedConvolution implements FrozenConvolution {
             if (dx == null) {
                 continue;
             }
-            windows.fold(part(chunk, examples), Objects.requireNonNull(dropDx), from, workspaces);
+            windows.fold(part(chunk, examples), Objects.requireNonNull(dropDx), from, ArrayType.BP_WORKING_MEM, workspaces);
             if (dropDx != dx) {
                 for (int i = 0; i < examples; i++) {
                     Blas.gemm(windows.matrix(dz, from + i), w, columns[i], false, true, 1, 0);
                 }
-                windows.fold(part(chunk, examples), dx, from, workspaces);
+                windows.fold(part(chunk, examples), dx, from, ArrayType.BP_WORKING_MEM, workspaces);
             }
         }
     }
@@ -149,15 +150,15 @@ public final class UnfoldedConvolution implements FrozenConvolution {
     }
 
     @Override
-    public void backward(INDArray dz, INDArray dx, LayerWorkspaceMgr workspaces) {
-        INDArray chunk = chunk(dx, ArrayType.BP_WORKING_MEM, workspaces);
+    public void backward(INDArray dz, INDArray dx, ArrayType place, LayerWorkspaceMgr workspaces) {
+        INDArray chunk = chunk(dx, place, workspaces);
         INDArray[] columns = matrices(chunk);
         for (long from = 0; from < dx.size(0); from += columns.length) {
             int examples = (int) Math.min(columns.length, dx.size(0) - from);
             for (int i = 0; i < examples; i++) {
                 Blas.gemm(windows.matrix(dz, from + i), w, columns[i], false, true, 1, 0);
             }
-            windows.fold(part(chunk, examples), dx, from, workspaces);
+            windows.fold(part(chunk, examples), dx, from, place, workspaces);
         }
     }
 

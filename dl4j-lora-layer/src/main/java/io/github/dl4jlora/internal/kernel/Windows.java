@@ -8,6 +8,8 @@ import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
+import org.deeplearning4j.nn.conf.layers.Deconvolution3D;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.deeplearning4j.util.Convolution1DUtils;
@@ -19,6 +21,8 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.util.Arrays;
+import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 
 /**
  * The windows that a convolution's kernel sees of its input, for one input size. Every convolution has three dimensions here:
@@ -47,11 +51,17 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
     private static final int WIDTH = 3;
 
     /**
+     * Those of a layer's input or, if the layer is a transposed convolution, those of its output, one for each position of its
+     * input.
+     *
      * @param input as the layer gets it, channels first
      * @throws DL4JInvalidInputException as DL4J's own layer throws it, if the kernel does not fit the input
      * @throws IllegalStateException     likewise, for images with {@code Same} and a stride that leaves part of them out
      */
     public static Windows of(ConvolutionLayer conf, INDArray input) {
+        if (conf instanceof Deconvolution2D || conf instanceof Deconvolution3D) {
+            return ofOutputs(conf, input);
+        }
         if (conf instanceof Convolution3D) {
             return ofVolumes(conf, input);
         }
@@ -105,6 +115,33 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
                 conf.getStride(), padding, conf.getDilation(), same);
     }
 
+    /** With {@code Same}, libnd4j pads as the convolution does of which this is the transpose. */
+    private static Windows ofOutputs(ConvolutionLayer conf, INDArray input) {
+        boolean same = conf.getConvolutionMode() == ConvolutionMode.Same;
+        int dimensions = input.rank() - 2;
+        int[] size = new int[dimensions];
+        int[] out = new int[dimensions];
+        int[] padding = new int[dimensions];
+        for (int i = 0; i < dimensions; i++) {
+            size[i] = (int) input.size(i + 2);
+            int stride = conf.getStride()[i];
+            int extent = (conf.getKernelSize()[i] - 1) * conf.getDilation()[i] + 1;
+            padding[i] = same ? (extent - stride) / 2 : conf.getPadding()[i];
+            out[i] = same ? stride * size[i] : stride * (size[i] - 1) + extent - 2 * padding[i];
+        }
+        if (Arrays.stream(out).anyMatch(length -> length < 1)) {
+            throw new DL4JInvalidInputException("Padding " + Arrays.toString(padding) + " of a transposed convolution leaves "
+                    + "nothing of the output for an input of shape " + Arrays.toString(input.shape()));
+        }
+        int[] channelsAndOut = IntStream.concat(IntStream.of((int) conf.getNOut()), Arrays.stream(deep(1, out))).toArray();
+        return new Windows(channelsAndOut, deep(1, size), deep(1, conf.getKernelSize()), deep(1, conf.getStride()),
+                deep(0, padding), deep(1, conf.getDilation()), same);
+    }
+
+    private static int[] deep(int depth, int[] numbers) {
+        return numbers.length == 2 ? flat(depth, numbers) : numbers;
+    }
+
     /** Whether the first window begins where the input does, or before. */
     boolean skipsNothing() {
         return Arrays.stream(padding).allMatch(p -> p >= 0);
@@ -112,9 +149,14 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
 
     /** The same in oneDNN's terms: without the depth of what has none. */
     ConvolutionShape shape(long minibatch, long nOut) {
+        return shape(minibatch, 1, nOut);
+    }
+
+    /** As {@link #shape(long, long)}, of a convolution in groups. */
+    ConvolutionShape shape(long minibatch, long groups, long nOut) {
         int first = isFlat() ? 1 : 0;
-        return new ConvolutionShape(minibatch, in[CHANNELS], nOut, longs(in, first + 1), longs(out, first), longs(kernel, first),
-                longs(stride, first), longs(padding, first), longs(dilation, first));
+        return new ConvolutionShape(minibatch, groups, in[CHANNELS], nOut, longs(in, first + 1), longs(out, first),
+                longs(kernel, first), longs(stride, first), longs(padding, first), longs(dilation, first));
     }
 
     /** Whether there is but one plane, and the windows are in it. */
@@ -122,11 +164,17 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
         return in[DEPTH] == 1 && kernel[0] == 1 && out[0] == 1 && padding[0] == 0;
     }
 
+    /** Those of a kernel of one at each position of this output, as an input of so many channels. */
+    Windows pointwise(int channels) {
+        int[] ones = {1, 1, 1};
+        return new Windows(new int[] {channels, out[0], out[1], out[2]}, out, ones, ones, new int[3], ones, false);
+    }
+
     /** A convolution with a kernel of one at each position of this output, as B is, in oneDNN's terms. */
     ConvolutionShape pointwise(long minibatch, long rank, long nOut) {
         long[] all = {1, positions()};
         long[] ones = {1, 1};
-        return new ConvolutionShape(minibatch, rank, nOut, all, all, ones, ones, new long[] {0, 0}, ones);
+        return new ConvolutionShape(minibatch, 1, rank, nOut, all, all, ones, ones, new long[] {0, 0}, ones);
     }
 
     private static long[] longs(int[] numbers, int from) {
@@ -151,16 +199,21 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
     /**
      * Adds a number to each channel, in place. ND4J's broadcast of a vector takes as long as a convolution for some shapes.
      *
-     * @param array {@code [minibatch, channels, …]}, 'c' order, of this output's size
+     * @param array {@code [minibatch, channels, …]}, 'c' order
      */
-    public void addBias(INDArray array, INDArray bias) {
+    public static void addBias(INDArray array, INDArray bias) {
+        long channels = array.size(1);
+        long positions = array.length() / array.size(0) / channels;
         for (long example = 0; example < array.size(0); example++) {
-            Blas.addToColumns(matrix(array, example), bias);
+            Blas.addToColumns(matrix(array, channels, positions, example), bias);
         }
     }
 
     INDArray matrix(INDArray array, long channels, long example) {
-        long positions = positions();
+        return matrix(array, channels, positions(), example);
+    }
+
+    private static INDArray matrix(INDArray array, long channels, long positions, long example) {
         return Nd4j.create(array.data(), new long[] {positions, channels}, new long[] {1, positions},
                 array.offset() + example * channels * positions, 'f');
     }
@@ -169,11 +222,17 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
      * DL4J's shape, channels first, of an array of {@code channels} numbers per position, for an input of this rank.
      */
     public long[] outputShape(long minibatch, long channels, int inputRank) {
-        return switch (inputRank) {
-            case 3 -> new long[] {minibatch, channels, out[2]};
-            case 4 -> new long[] {minibatch, channels, out[1], out[2]};
-            default -> new long[] {minibatch, channels, out[0], out[1], out[2]};
-        };
+        return shape(minibatch, channels, longs(out, 0), inputRank);
+    }
+
+    /** DL4J's shape, channels first, of what the windows are of. */
+    public long[] inputShape(long minibatch, int rank) {
+        return shape(minibatch, in[CHANNELS], longs(in, DEPTH), rank);
+    }
+
+    private static long[] shape(long minibatch, long channels, long[] sizes, int rank) {
+        return LongStream.concat(LongStream.of(minibatch, channels), Arrays.stream(sizes, sizes.length + 2 - rank, sizes.length))
+                .toArray();
     }
 
     /**
@@ -214,14 +273,15 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
      * The transpose of {@link #unfold}: every number of the input becomes the sum of its copies.
      *
      * @param input written to
+     * @param place working memory of the pass in which this is computed
      */
-    void fold(INDArray windows, INDArray input, long from, LayerWorkspaceMgr workspaces) {
+    void fold(INDArray windows, INDArray input, long from, ArrayType place, LayerWorkspaceMgr workspaces) {
         if (isFlat() && skipped(1) == 0 && skipped(2) == 0) {
             fold(slice(windows, 0, 0), layer(input, from, windows.size(0), 0));
             return;
         }
         long[] plane = {windows.size(0), in[CHANNELS], in[HEIGHT] - skipped(1), in[WIDTH] - skipped(2)};
-        INDArray share = workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, input.dataType(), plane, 'c');
+        INDArray share = workspaces.createUninitialized(place, input.dataType(), plane, 'c');
         input.get(NDArrayIndex.interval(from, from + windows.size(0))).assign(0);
         for (int kernelDepth = 0; kernelDepth < kernel[0]; kernelDepth++) {
             for (int position = 0; position < out[0]; position++) {

@@ -13,14 +13,17 @@ import java.util.stream.LongStream;
  * z  [minibatch, nOut, out…]   'c' order
  * </pre>
  *
+ * In groups, as many outputs see as many of the inputs: W is {@code [groups, nOut / groups, nIn / groups, kernel…]}, as a matrix
+ * {@code [nIn / groups · kernel, nOut]}.
+ *
  * @param padding how much precedes the input, not negative; what follows it is as much as the output needs
  */
-public record ConvolutionShape(long minibatch, long nIn, long nOut, long[] in, long[] out, long[] kernel, long[] stride,
-                               long[] padding, long[] dilation) {
+public record ConvolutionShape(long minibatch, long groups, long nIn, long nOut, long[] in, long[] out, long[] kernel,
+                               long[] stride, long[] padding, long[] dilation) {
 
     /** Multiplications of the convolution. */
     long multiplications() {
-        return minibatch * nIn * nOut * product(out) * product(kernel);
+        return minibatch * nIn / groups * nOut * product(out) * product(kernel);
     }
 
     long[] x() {
@@ -28,7 +31,8 @@ public record ConvolutionShape(long minibatch, long nIn, long nOut, long[] in, l
     }
 
     long[] w() {
-        return shape(nOut, nIn, kernel);
+        long[] ofGroup = shape(nOut / groups, nIn / groups, kernel);
+        return groups == 1 ? ofGroup : LongStream.concat(LongStream.of(groups), LongStream.of(ofGroup)).toArray();
     }
 
     long[] z() {
@@ -49,7 +53,7 @@ public record ConvolutionShape(long minibatch, long nIn, long nOut, long[] in, l
     }
 
     long[] numbers() {
-        return Arrays.stream(new long[][] {{minibatch, nIn, nOut}, in, out, kernel, stride, padding, dilation})
+        return Arrays.stream(new long[][] {{minibatch, groups, nIn, nOut}, in, out, kernel, stride, padding, dilation})
                 .flatMapToLong(LongStream::of).toArray();
     }
 
@@ -57,7 +61,7 @@ public record ConvolutionShape(long minibatch, long nIn, long nOut, long[] in, l
         return LongStream.concat(LongStream.of(first, second), LongStream.of(others)).toArray();
     }
 
-    private static long product(long[] numbers) {
+    static long product(long[] numbers) {
         return LongStream.of(numbers).reduce(1, (a, b) -> a * b);
     }
 }

@@ -63,7 +63,7 @@ public final class Convolutions {
     /**
      * z = x ∗ W.
      *
-     * @param w of FLOAT or BF16, {@code [nIn·kernel, nOut]}, by column, without gaps
+     * @param w of FLOAT or BF16, {@code [nIn·kernel, nOut]}, by column or by row, without gaps
      * @param z overwritten
      * @return whether that could be done; if not, nothing has been written
      */
@@ -102,17 +102,26 @@ public final class Convolutions {
     }
 
     private static boolean run(Class<?> kind, ConvolutionShape shape, INDArray x, @Nullable Weights w, INDArray z) {
-        if (w == null || !HostMemory.holds(x, z) || !Lie.isPlain(x) || !Lie.isPlain(z) || w.rowStride() != 1 && w.rows() > 1
-                || w.stride() != w.rows() && w.columns() > 1 || x.dataType() != DataType.FLOAT
+        if (w == null || !HostMemory.holds(x, z) || !Lie.isPlain(x) || !Lie.isPlain(z) || x.dataType() != DataType.FLOAT
                 || z.dataType() != DataType.FLOAT) {
             return false;
         }
-        long[] numbers = LongStream.concat(LongStream.of(w.type().ordinal()), LongStream.of(shape.numbers())).toArray();
-        boolean done = Calls.run(kind, numbers, () -> Compiler.compile(kind, shape, w.type()), x.data().addressPointer(),
-                w.values(), z.data().addressPointer());
+        boolean byColumn = isWhole(w.rows(), w.rowStride(), w.columns(), w.stride());
+        if (!byColumn && !isWhole(w.columns(), w.stride(), w.rows(), w.rowStride())) {
+            return false;
+        }
+        long[] numbers = LongStream.concat(LongStream.of(w.type().ordinal(), byColumn ? 1 : 0), LongStream.of(shape.numbers()))
+                .toArray();
+        boolean done = Calls.run(kind, numbers, () -> Compiler.compile(kind, shape, w.type(), byColumn),
+                x.data().addressPointer(), w.values(), z.data().addressPointer());
         Reference.reachabilityFence(x);
         Reference.reachabilityFence(z);
         return done;
+    }
+
+    /** Whether lines lie one after the other without gaps. */
+    private static boolean isWhole(long length, long stride, long lines, long lineStride) {
+        return (stride == 1 || length == 1) && (lineStride == length || lines == 1);
     }
 
     /**
@@ -124,14 +133,15 @@ public final class Convolutions {
         private Compiler() {
         }
 
-        static Optional<Call> compile(Class<?> kind, ConvolutionShape shape, Weights.Type type) {
+        static Optional<Call> compile(Class<?> kind, ConvolutionShape shape, Weights.Type type, boolean byColumn) {
             boolean narrow = type == Weights.Type.BF16;
             boolean isForward = kind == Forward.class || kind == AddForward.class;
+            boolean anyLayout = narrow || shape.groups() > 1;
             // What backward passes are told of the forward pass has operands alone: a result of FLOAT would misguide their
             // choice.
-            try (Tensor x = Tensor.ofNumbers(shape.x(), narrow, true);
-                 Tensor w = Tensor.ofWeights(shape.w(), narrow);
-                 Tensor z = Tensor.ofNumbers(shape.z(), narrow, !isForward);
+            try (Tensor x = Tensor.ofNumbers(shape.x(), narrow, anyLayout);
+                 Tensor w = Tensor.ofWeights(shape, byColumn, narrow);
+                 Tensor z = Tensor.ofNumbers(shape.z(), narrow && !isForward, anyLayout);
                  primitive_attr attributes = OneDnn.Cpu.attributes(kind == AddForward.class);
                  convolution_forward.primitive_desc forward = new convolution_forward.primitive_desc(OneDnn.Cpu.ENGINE,
                          dnnl.prop_kind.forward_training, dnnl.algorithm.convolution_direct, x.wanted, w.wanted, z.wanted,
@@ -148,7 +158,7 @@ public final class Convolutions {
                 if (kind == BackToWeights.class) {
                     return backToWeights(shape, x, w, z, forward, attributes);
                 }
-                try (Tensor dx = Tensor.ofNumbers(shape.x(), narrow, false)) {
+                try (Tensor dx = Tensor.ofNumbers(shape.x(), false, anyLayout)) {
                     return backToData(shape, dx, w, z, forward, attributes);
                 }
             }
@@ -190,22 +200,34 @@ public final class Convolutions {
             this.wanted = wanted;
         }
 
-        /** oneDNN chooses the layout of weights. */
-        static Tensor ofWeights(long[] shape, boolean narrow) {
+        /**
+         * oneDNN chooses the layout of weights.
+         *
+         * @param byColumn whether outputs are outermost in memory; otherwise they are innermost
+         */
+        static Tensor ofWeights(ConvolutionShape shape, boolean byColumn, boolean narrow) {
             memory.data_type type = narrow ? memory.data_type.bf16 : memory.data_type.f32;
-            return new Tensor(new memory.desc(shape, type, plain(shape), false),
-                    new memory.desc(shape, type, memory.format_tag.any, false));
+            long[] sizes = shape.w();
+            long[] strides = plain(sizes);
+            if (!byColumn) {
+                long rows = ConvolutionShape.product(sizes) / shape.nOut();
+                int outputs = shape.groups() == 1 ? 1 : 2;
+                Arrays.setAll(strides, i -> i < outputs ? strides[i] / rows : strides[i] * shape.nOut());
+            }
+            return new Tensor(new memory.desc(sizes, type, strides, false),
+                    new memory.desc(sizes, type, memory.format_tag.any, false));
         }
 
         /**
-         * What the caller has in FLOAT. For convolutions of bfloat16 oneDNN chooses the layout, without which it gains nothing.
+         * What the caller has in FLOAT.
          *
-         * @param isRead whether it is an operand; a result stays FLOAT
+         * @param narrow    whether it is rounded to bfloat16; a result stays FLOAT
+         * @param anyLayout whether oneDNN chooses the layout, without which it gains nothing from bfloat16 or groups
          */
-        static Tensor ofNumbers(long[] shape, boolean narrow, boolean isRead) {
+        static Tensor ofNumbers(long[] shape, boolean narrow, boolean anyLayout) {
             memory.desc given = OneDnn.Cpu.floats(shape, plain(shape));
-            return new Tensor(given, !narrow ? new memory.desc(given) : new memory.desc(shape,
-                    isRead ? memory.data_type.bf16 : memory.data_type.f32, memory.format_tag.any, false));
+            return new Tensor(given, !anyLayout ? new memory.desc(given) : new memory.desc(shape,
+                    narrow ? memory.data_type.bf16 : memory.data_type.f32, memory.format_tag.any, false));
         }
 
         @Override

@@ -65,11 +65,6 @@ public record Weights(Type type, Pointer values, long rows, long columns, long r
         return new Weights(type, copy, rows, columns, 0, 0, factors, ofColumns, of);
     }
 
-    /** Whether they are of bfloat16, with a column's values beside each other, as convolutions take them. */
-    public boolean isByColumnsInBf16() {
-        return type == Type.BF16 && rowStride == 1;
-    }
-
     /** Whether a product's columns are multiplied by the factors. */
     boolean scalesColumns() {
         return factors != null && ofColumns;

@@ -16,9 +16,12 @@ import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer.BaseConvBuilder;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
+import org.deeplearning4j.nn.conf.layers.DepthwiseConvolution2D;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.SeparableConvolution2D;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -46,7 +49,9 @@ class FrozenConvolutionTest {
 
     enum Case {
         SEQUENCES, SEQUENCES_CHANNELS_LAST, SEQUENCES_CHANNELS_LAST_CAUSAL, SEQUENCES_WITH_STEPS_LEFT_OUT,
-        IMAGES, IMAGES_CHANNELS_LAST, VOLUMES, VOLUMES_CHANNELS_LAST;
+        IMAGES, IMAGES_CHANNELS_LAST, VOLUMES, VOLUMES_CHANNELS_LAST,
+        TRANSPOSED_IMAGES, TRANSPOSED_IMAGES_CHANNELS_LAST, DEPTHWISE_IMAGES, DEPTHWISE_IMAGES_CHANNELS_LAST,
+        SEPARABLE_IMAGES, SEPARABLE_IMAGES_CHANNELS_LAST;
 
         RNNFormat sequences() {
             return name().contains("SEQUENCES") ? name().contains("LAST") ? RNNFormat.NWC : RNNFormat.NCW : null;
@@ -63,6 +68,20 @@ class FrozenConvolutionTest {
                         .convolutionMode(ConvolutionMode.Same).dataFormat(CNN2DFormat.NHWC);
                 case VOLUMES, VOLUMES_CHANNELS_LAST -> new Convolution3D.Builder(isFrozen ? 2 : 1, 1, 2)
                         .convolutionMode(ConvolutionMode.Same).dataFormat(volumes());
+                case TRANSPOSED_IMAGES -> new Deconvolution2D.Builder(isFrozen ? 3 : 1, 2).stride(2, 1)
+                        .padding(isFrozen ? 1 : 0, 0);
+                case TRANSPOSED_IMAGES_CHANNELS_LAST -> new Deconvolution2D.Builder(isFrozen ? 3 : 1, 2)
+                        .convolutionMode(ConvolutionMode.Same).dataFormat(CNN2DFormat.NHWC);
+                case DEPTHWISE_IMAGES -> new DepthwiseConvolution2D.Builder(isFrozen ? 3 : 1, 2).depthMultiplier(2).stride(2, 1)
+                        .padding(1, 0);
+                case DEPTHWISE_IMAGES_CHANNELS_LAST -> new DepthwiseConvolution2D.Builder(isFrozen ? 3 : 1, 2)
+                        .convolutionMode(ConvolutionMode.Same).dataFormat(CNN2DFormat.NHWC);
+                // DL4J's own backward pass disagrees with finite differences, so another kind is adapted below.
+                case SEPARABLE_IMAGES -> isFrozen ? new SeparableConvolution2D.Builder(3, 2).depthMultiplier(2).stride(2, 1)
+                        .padding(1, 0) : new ConvolutionLayer.Builder(1, 1);
+                case SEPARABLE_IMAGES_CHANNELS_LAST -> isFrozen ? new SeparableConvolution2D.Builder(3, 2)
+                        .convolutionMode(ConvolutionMode.Same).dataFormat(CNN2DFormat.NHWC)
+                        : new ConvolutionLayer.Builder(1, 1).dataFormat(CNN2DFormat.NHWC);
             };
             return builder.nOut(nOut).activation(activation).name(name).build();
         }
@@ -78,8 +97,9 @@ class FrozenConvolutionTest {
 
         private InputType input() {
             return switch (this) {
-                case IMAGES -> InputType.convolutional(5, 4, 2);
-                case IMAGES_CHANNELS_LAST -> InputType.convolutional(5, 4, 2, CNN2DFormat.NHWC);
+                case IMAGES, TRANSPOSED_IMAGES, DEPTHWISE_IMAGES, SEPARABLE_IMAGES -> InputType.convolutional(5, 4, 2);
+                case IMAGES_CHANNELS_LAST, TRANSPOSED_IMAGES_CHANNELS_LAST, DEPTHWISE_IMAGES_CHANNELS_LAST,
+                        SEPARABLE_IMAGES_CHANNELS_LAST -> InputType.convolutional(5, 4, 2, CNN2DFormat.NHWC);
                 case VOLUMES, VOLUMES_CHANNELS_LAST -> InputType.convolutional3D(volumes(), 3, 2, 4, 2);
                 default -> InputType.recurrent(2, STEPS, sequences());
             };
@@ -87,8 +107,9 @@ class FrozenConvolutionTest {
 
         INDArray features() {
             long[] shape = switch (this) {
-                case IMAGES -> new long[] {ROWS, 2, 5, 4};
-                case IMAGES_CHANNELS_LAST -> new long[] {ROWS, 5, 4, 2};
+                case IMAGES, TRANSPOSED_IMAGES, DEPTHWISE_IMAGES, SEPARABLE_IMAGES -> new long[] {ROWS, 2, 5, 4};
+                case IMAGES_CHANNELS_LAST, TRANSPOSED_IMAGES_CHANNELS_LAST, DEPTHWISE_IMAGES_CHANNELS_LAST,
+                        SEPARABLE_IMAGES_CHANNELS_LAST -> new long[] {ROWS, 5, 4, 2};
                 case VOLUMES -> new long[] {ROWS, 2, 3, 2, 4};
                 case VOLUMES_CHANNELS_LAST -> new long[] {ROWS, 3, 2, 4, 2};
                 default -> sequences() == RNNFormat.NWC ? new long[] {ROWS, STEPS, 2} : new long[] {ROWS, 2, STEPS};

@@ -13,6 +13,7 @@ import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.weights.WeightInit;
+import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -108,7 +109,8 @@ class UnfoldedConvolutionTest {
         INDArray dz = Networks.random(DataType.DOUBLE, 6, windows.outputShape(2, 3, 5));
         INDArray dx = Nd4j.valueArrayOf(x.shape(), 7.0, DataType.DOUBLE);
 
-        FrozenConvolution.of(windows, new PlainMatrix(w), DataType.DOUBLE, 2).backward(dz, dx, NO_WORKSPACES);
+        FrozenConvolution.of(windows, new PlainMatrix(w), DataType.DOUBLE, 2)
+                .backward(dz, dx, ArrayType.BP_WORKING_MEM, NO_WORKSPACES);
 
         assertThat(dx.norm2Number().doubleValue()).isZero();
     }
@@ -177,7 +179,7 @@ class UnfoldedConvolutionTest {
                     results.addAll(Stream.of(gradientA, gradientB, dx, dropDx).filter(Objects::nonNull).toList());
                 }
                 INDArray dx = Nd4j.valueArrayOf(x.shape(), Float.NaN);
-                convolution.backward(dz, dx, NO_WORKSPACES);
+                convolution.backward(dz, dx, ArrayType.BP_WORKING_MEM, NO_WORKSPACES);
                 results.add(dx);
             }
         }
@@ -222,7 +224,7 @@ class UnfoldedConvolutionTest {
             INDArray zAlone = Nd4j.create(DataType.DOUBLE, z.shape(), 'c');
             INDArray dxAlone = Nd4j.valueArrayOf(inputShape, 7.0, DataType.DOUBLE);
             alone.forward(x, zAlone, NO_WORKSPACES);
-            alone.backward(epsilon, dxAlone, NO_WORKSPACES);
+            alone.backward(epsilon, dxAlone, ArrayType.BP_WORKING_MEM, NO_WORKSPACES);
             assertThat(Networks.difference(zAlone, expected)).isLessThan(1e-10);
             assertThat(Networks.difference(dxAlone, expectedDx)).isLessThan(1e-10);
 
