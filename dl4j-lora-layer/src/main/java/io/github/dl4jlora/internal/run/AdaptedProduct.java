@@ -1,4 +1,4 @@
-package io.github.dl4jlora.internal.recurrent;
+package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.GrowingScratch;
@@ -18,7 +18,7 @@ import java.util.List;
  * dx = dz·Wᵀ + s·dz·Bᵀ·Aᵀ        dA = s·xᵀ·dz·Bᵀ        dB = s·(x·A)ᵀ·dz
  * </pre>
  */
-final class AdaptedProduct {
+public final class AdaptedProduct {
 
     private final FrozenMatrix matrix;
     private final List<Route> paths;
@@ -28,27 +28,28 @@ final class AdaptedProduct {
      * @param paths each for some rows of x
      * @param slim  for products with A, or with Bᵀ
      */
-    AdaptedProduct(FrozenMatrix matrix, List<Route> paths, GrowingScratch slim) {
+    public AdaptedProduct(FrozenMatrix matrix, List<Route> paths, GrowingScratch slim) {
         this.matrix = matrix;
         this.paths = paths;
         this.slim = slim;
     }
 
-    long columns() {
+    /** nOut. */
+    public long columns() {
         return matrix.columns();
     }
 
     /** @param z overwritten */
-    void times(INDArray x, INDArray z) {
+    public void times(INDArray x, INDArray z) {
         matrix.times(x, z);
         if (paths.size() > 1 && Blas.addLowRank(x, z, paths)) {
             return;
         }
         for (Route path : paths) {
-            INDArray own = TimeMajor.interval(x, path.from(), path.to());
+            INDArray own = interval(x, path.from(), path.to());
             INDArray u = slim.of(x.dataType(), own.size(0), path.a().size(1));
             Blas.gemm(own, path.a(), u, false, false, 1, 0);
-            Blas.gemm(u, path.b(), TimeMajor.interval(z, path.from(), path.to()), false, false, path.factor(), 1);
+            Blas.gemm(u, path.b(), interval(z, path.from(), path.to()), false, false, path.factor(), 1);
         }
     }
 
@@ -57,7 +58,7 @@ final class AdaptedProduct {
      *
      * @param dx overwritten
      */
-    void timesTransposed(INDArray dz, INDArray dx) {
+    public void timesTransposed(INDArray dz, INDArray dx) {
         matrix.timesTransposed(dz, dx);
         for (Route path : paths) {
             INDArray v = slim.of(dz.dataType(), dz.size(0), path.a().size(1));
@@ -74,7 +75,7 @@ final class AdaptedProduct {
      * @param dA      overwritten; null if A does not train
      * @param dB      overwritten; null if B does not train
      */
-    void gradients(INDArray x, INDArray dz, @Nullable INDArray special, @Nullable INDArray dA, @Nullable INDArray dB) {
+    public void gradients(INDArray x, INDArray dz, @Nullable INDArray special, @Nullable INDArray dA, @Nullable INDArray dB) {
         Route path = paths.get(0);
         INDArray b = columns(path.b(), 0, dz.size(1));
         INDArray slimmed = slim.of(x.dataType(), x.size(0), path.a().size(1));
@@ -107,7 +108,7 @@ final class AdaptedProduct {
      * @param rows that paths may be for
      * @return {@code [columns][rows · nIn]}
      */
-    double[][] special(long from, int rows) {
+    public double[][] special(long from, int rows) {
         INDArray frozen = columns(matrix.lent(), from, matrix.columns()).dup('f');
         double[][] special = new double[(int) frozen.size(1)][];
         for (int column = 0; column < special.length; column++) {
@@ -128,6 +129,12 @@ final class AdaptedProduct {
             }
         }
         return special;
+    }
+
+    /** A view of adjacent rows of a matrix in 'c' order. */
+    public static INDArray interval(INDArray rows, long from, long to) {
+        return from == 0 && to == rows.size(0) ? rows : Nd4j.create(rows.data(), new long[] {to - from, rows.size(1)},
+                rows.stride(), rows.offset() + from * rows.stride(0), 'c');
     }
 
     private static INDArray columns(INDArray whole, long from, long to) {
