@@ -238,14 +238,18 @@ class AttentionKernelTest {
         }
     }
 
+    /** With one step as well, for which DL4J's own layer gives NaN. */
     @Test
-    void oneExampleOfOneStepMayBeMasked() {
+    void oneExampleMayBeMasked() {
         Twins twins = Twins.of(Kind.LAYER.base(DataType.DOUBLE), config().build());
-        for (int steps : new int[] {1, 3}) {
-            INDArray[] mask = {Nd4j.ones(DataType.DOUBLE, 1, steps)};
-            mask[0].putScalar(0, steps - 1, steps == 1 ? 0.5 : 0);
-            twins.assertSameGradients(masked(Kind.LAYER.data(DataType.DOUBLE, 1, steps), mask, false), 2 * DOUBLE_ERROR);
-        }
+        INDArray[] mask = {Nd4j.createFromArray(new double[][] {{1, 0, 1}})};
+        twins.assertSameGradients(masked(Kind.LAYER.data(DataType.DOUBLE, 1, 3), mask, false), 2 * DOUBLE_ERROR);
+
+        MultiDataSet step = Kind.LAYER.data(DataType.DOUBLE, 1, 1);
+        Map<String, INDArray> unmasked = Gradients.of(twins.kernels(), step);
+        mask[0] = Nd4j.ones(DataType.DOUBLE, 1, 1);
+        Gradients.of(twins.kernels(), masked(step, mask, false))
+                .forEach((key, gradient) -> assertClose(key, gradient, unmasked.get(key), DOUBLE_ERROR));
     }
 
     /** Whoever has nothing to attend to attends to everything alike, or nearly. */
