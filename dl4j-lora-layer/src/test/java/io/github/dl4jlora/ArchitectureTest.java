@@ -13,6 +13,8 @@ import com.tngtech.archunit.lang.ConditionEvents;
 import com.tngtech.archunit.lang.SimpleConditionEvent;
 import com.tngtech.archunit.library.GeneralCodingRules;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.blas.FastExp;
+import io.github.dl4jlora.internal.blas.RowSums;
 import io.github.dl4jlora.internal.common.FileIdentity;
 import io.github.dl4jlora.internal.common.Temporary;
 import io.github.dl4jlora.internal.file.AtomicFile;
@@ -248,12 +250,13 @@ class ArchitectureTest {
                 })).check(LIBRARY);
     }
 
-    /** Nine of the library's helpers are of use to what is built beside it; whoever copies these examples copies them too. */
+    /** Eleven of the library's helpers are of use to what is built beside it; whoever copies these examples copies them too. */
     @Test
     void examplesAndBenchmarksUseThePublicApi() throws IOException {
         Set<String> known = Set.of(AtomicFile.class.getName(), Few.class.getName(), FileIdentity.class.getName(),
-                Temporary.class.getName(), PackedSlopes.class.getName(), PassingOutput.class.getName(),
-                RawValues.class.getName(), Safetensors.class.getName(), UntrustedJson.class.getName());
+                Temporary.class.getName(), FastExp.class.getName(), RowSums.class.getName(), PackedSlopes.class.getName(),
+                PassingOutput.class.getName(), RawValues.class.getName(), Safetensors.class.getName(),
+                UntrustedJson.class.getName());
 
         assertThat(lines((file, line) -> !file.startsWith("dl4j-lora-layer") && line.contains(INTERNAL)
                 && known.stream().noneMatch(line::contains))).isEmpty();

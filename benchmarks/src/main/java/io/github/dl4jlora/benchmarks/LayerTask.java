@@ -14,6 +14,7 @@ import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.PoolingType;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.SelfAttentionLayer;
 import org.deeplearning4j.nn.conf.layers.Subsampling3DLayer;
 import org.deeplearning4j.nn.conf.layers.SubsamplingLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -34,7 +35,8 @@ enum LayerTask {
     SEQUENCES("three convolutions over 128 steps, kernel 5, 64 channels", LayerType.CONVOLUTION, 32),
     VOLUMES("two 3×3×3 convolutions, 16 channels, 16×16×16 volumes", LayerType.CONVOLUTION, 32),
     EMBEDDING("an embedding of 20,000 words in 128 values, 64 words each", LayerType.EMBEDDING, 32),
-    LSTM("an LSTM of 256 units, 256 inputs, 50 steps", LayerType.RECURRENT, 32);
+    LSTM("an LSTM of 256 units, 256 inputs, 50 steps", LayerType.RECURRENT, 32),
+    ATTENTION("self-attention of 4 heads of 64, 256 inputs, 64 steps", LayerType.ATTENTION, 32);
 
     private static final int CLASSES = 10;
     private static final int WORDS = 20_000;
@@ -61,7 +63,7 @@ enum LayerTask {
         NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().seed(1).updater(new Adam(1e-3))
                 .weightInit(WeightInit.RELU).activation(Activation.RELU).convolutionMode(ConvolutionMode.Same).list();
         InputType input = firstLayers(list);
-        if (this == LSTM) {
+        if (answersEachStep()) {
             list.layer(new RnnOutputLayer.Builder(LossFunction.MCXENT).nOut(CLASSES).activation(Activation.SOFTMAX).build());
         } else {
             list.layer(new DenseLayer.Builder().nOut(64).build())
@@ -70,6 +72,10 @@ enum LayerTask {
         MultiLayerNetwork network = new MultiLayerNetwork(list.setInputType(input).build());
         network.init();
         return network;
+    }
+
+    private boolean answersEachStep() {
+        return this == LSTM || this == ATTENTION;
     }
 
     /** The size of one example. */
@@ -110,6 +116,10 @@ enum LayerTask {
                 list.layer(new LSTM.Builder().nOut(256).activation(Activation.TANH).build());
                 return InputType.recurrent(256, 50);
             }
+            case ATTENTION -> {
+                list.layer(new SelfAttentionLayer.Builder().nOut(256).nHeads(4).projectInput(true).build());
+                return InputType.recurrent(256, 64);
+            }
         }
         throw new AssertionError(this);
     }
@@ -122,8 +132,9 @@ enum LayerTask {
             case VOLUMES -> Nd4j.rand(DataType.FLOAT, batch, 4, 16, 16, 16);
             case EMBEDDING -> Nd4j.math().floor(Nd4j.rand(DataType.FLOAT, batch, 64).muli(WORDS));
             case LSTM -> Nd4j.rand(DataType.FLOAT, batch, 256, 50);
+            case ATTENTION -> Nd4j.rand(DataType.FLOAT, batch, 256, 64);
         };
-        INDArray labels = this == LSTM ? Nd4j.zeros(DataType.FLOAT, batch, CLASSES, 50)
+        INDArray labels = answersEachStep() ? Nd4j.zeros(DataType.FLOAT, batch, CLASSES, features.size(2))
                 : Nd4j.zeros(DataType.FLOAT, batch, CLASSES);
         for (int example = 0; example < batch; example++) {
             labels.slice(example).slice(example % CLASSES).assign(1);

@@ -146,8 +146,8 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         if (conf.getLoraDropout() > 0 && !conf.adapted().isEmpty() && !hasPath) {
             throw new IllegalArgumentException(name + ": loraDropout is " + conf.getLoraDropout() + ", but an adapted "
                     + stock.getClass().getSimpleName()
-                    + " has no separate low-rank path whose input could be dropped: it computes step by step, or on W + s·A·B. "
-                    + "Set loraDropout(0), or give the layer itself dropout before it is adapted");
+                    + " has no separate low-rank path whose input could be dropped: it computes step by step, has "
+                    + "several, or runs on W + s·A·B. Set loraDropout(0), or give the layer itself dropout before it is adapted");
         }
     }
 

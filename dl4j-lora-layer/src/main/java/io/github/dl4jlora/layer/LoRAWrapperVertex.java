@@ -6,7 +6,7 @@ import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.adapted.FrozenState;
 import io.github.dl4jlora.internal.common.Named;
-import io.github.dl4jlora.internal.effective.EffectiveVertex;
+import io.github.dl4jlora.internal.engine.Kernels;
 
 import java.util.Map;
 
@@ -74,7 +74,7 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
                                                                       INDArray view, boolean initialize, DataType type) {
         validate();
         takeHold();
-        return EffectiveVertex.of(this, graph, vertexName, index, view, initialize, type);
+        return Kernels.instantiate(this, graph, vertexName, index, view, initialize, type);
     }
 
     @Override

@@ -138,7 +138,7 @@ class DeltaVertexTest {
         double[] frozen = base.params().toDoubleVector();
         INDArray before = base.outputSingle(FEATURES).dup();
         ComputationGraph adapted = LoRA.apply(base, config("attention", "out").updater(new Adam(0.02)).storage(storage).build());
-        assertSame("a fresh rewrite", adapted.outputSingle(FEATURES), before);
+        assertThat(Networks.difference(adapted.outputSingle(FEATURES), before)).as("a fresh rewrite").isLessThan(1e-14);
 
         for (int i = 0; i < 15; i++) {
             adapted.fit(DATA);
@@ -216,8 +216,9 @@ class DeltaVertexTest {
 
         assertThatThrownBy(() -> LoRA.disabled(frozen)).isInstanceOf(IllegalStateException.class)
                 .hasMessageContainingAll("Vertex \"attention\"", "FrozenVertex", "LoRA.unload");
+        // TransferLearning makes a network of FLOAT.
         assertThat(Networks.difference(LoRA.merge(frozen).outputSingle(FEATURES), frozen.outputSingle(FEATURES)))
-                .isLessThan(1e-12);
+                .isLessThan(1e-6);
     }
 
     @Test

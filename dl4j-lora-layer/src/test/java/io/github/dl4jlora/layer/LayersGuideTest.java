@@ -35,7 +35,7 @@ class LayersGuideTest {
     private static final Pattern FILE_NAME = Pattern.compile("[a-z]+(?:\\.(\\w+))?\\.(lora_A\\.weight|lora_embedding_A)");
     /** What computes a layer, by whether there is a kernel for it. */
     private static final Map<String, Boolean> HAS_KERNEL = Map.of("effective weights", false, "low-rank convolution", true,
-            "convolution with W + s·A·B", true, "low-rank lookup", true, "low-rank recurrence", true);
+            "convolution with W + s·A·B", true, "low-rank lookup", true, "low-rank recurrence", true, "low-rank attention", true);
 
     /** What the table is compared with: each layer that can be adapted, by its simple name. */
     private static Map<String, StockMatrices> adaptable(Map<String, Layer> layers) {

@@ -107,6 +107,35 @@ public final class DirectBlas {
         return true;
     }
 
+    static boolean gemm(Block a, Block b, Block c, boolean transposeA, boolean transposeB, double alpha, double beta) {
+        DataType type = c.matrix().dataType();
+        if (!isOfType(type, a.matrix(), b.matrix(), c.matrix()) || !HostMemory.holds(a.matrix(), b.matrix(), c.matrix())) {
+            return false;
+        }
+        // Blocks lie by rows, and so their transposes by columns: cᵀ = op(b)ᵀ · op(a)ᵀ.
+        int first = transposeB ? CblasTrans : CblasNoTrans;
+        int second = transposeA ? CblasTrans : CblasNoTrans;
+        int m = (int) c.columns();
+        int n = (int) c.rows();
+        int k = (int) (transposeA ? a.rows() : a.columns());
+        Pointer pa = a.matrix().data().addressPointer();
+        Pointer pb = b.matrix().data().addressPointer();
+        Pointer pc = c.matrix().data().addressPointer();
+        if (type == DataType.FLOAT) {
+            gemm(first, second, m, n, k, (float) alpha, ((FloatPointer) pb).getPointer(b.from()), b.leading(),
+                    ((FloatPointer) pa).getPointer(a.from()), a.leading(), (float) beta,
+                    ((FloatPointer) pc).getPointer(c.from()), c.leading());
+        } else {
+            cblas_dgemm(CblasColMajor, first, second, m, n, k, alpha, ((DoublePointer) pb).getPointer(b.from()), b.leading(),
+                    ((DoublePointer) pa).getPointer(a.from()), a.leading(), beta, ((DoublePointer) pc).getPointer(c.from()),
+                    c.leading());
+        }
+        Reference.reachabilityFence(a);
+        Reference.reachabilityFence(b);
+        Reference.reachabilityFence(c);
+        return true;
+    }
+
     private static void gemm(int first, int second, long m, long n, long k, double alpha, INDArray a, Lie lieA, INDArray b,
             Lie lieB, double beta, INDArray c, Lie lieC) {
         Pointer pa = a.data().addressPointer();
@@ -309,6 +338,30 @@ public final class DirectBlas {
         turn((FloatPointer) from.data().addressPointer(), length, lines, length, (FloatPointer) to.data().addressPointer());
         Reference.reachabilityFence(from);
         Reference.reachabilityFence(to);
+    }
+
+    /**
+     * Turns each of several matrices of FLOAT round.
+     *
+     * @param from {@code [count, rows, columns]}, in 'c' order without gaps, or this cannot be done
+     * @param to   {@code [count, columns, rows]}, in 'c' order without gaps
+     */
+    static boolean turn(INDArray from, INDArray to) {
+        if (from.dataType() != DataType.FLOAT || to.dataType() != DataType.FLOAT || !Lie.isPlain(from)
+                || !HostMemory.holds(from, to)) {
+            return false;
+        }
+        int rows = (int) from.size(1);
+        int columns = (int) from.size(2);
+        FloatPointer source = (FloatPointer) from.data().addressPointer();
+        FloatPointer target = (FloatPointer) to.data().addressPointer();
+        for (long i = 0; i < from.size(0); i++) {
+            long at = i * rows * columns;
+            turn(source.getPointer(at), columns, rows, columns, target.getPointer(at));
+        }
+        Reference.reachabilityFence(from);
+        Reference.reachabilityFence(to);
+        return true;
     }
 
     /**

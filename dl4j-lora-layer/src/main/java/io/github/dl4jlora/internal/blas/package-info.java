@@ -6,10 +6,12 @@
  *     |- DirectBlas --- Lie       the calls themselves, for matrices that lie as BLAS can read them; all others are ND4J's
  *     |    |- FewRows               few rows with a large matrix, without packing that
  *     |    `- SlimRows              low-rank products of single rows
+ *     |- Block                    a part of a matrix, for products without an array for each of them
  *     `- Route --- SlimFactors    what stands in for a layer's own adapter, for some rows of its input; A and B of it
  *   Decomposition               singular values and vectors, all or the strongest, by LAPACK
  *   HostMemory                  whether code of ours may read and write an array where it lies
  *   Bfloat16                    FLOAT of 16 bits
+ *   FastExp  RowSums            exponentials and sums in loops that become vector instructions
  *   KeptArrays                  whether what a forward pass kept is still there
  *   Scratch  GrowingScratch     arrays outside workspaces that each pass writes anew
  * </pre>

@@ -14,6 +14,7 @@ import io.github.dl4jlora.internal.network.MatrixName;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.plan.Plan;
+import io.github.dl4jlora.internal.plan.Role;
 import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stock.StockMatrices;
@@ -115,8 +116,11 @@ final class BaseStorage {
 
     /** Whether a node runs without its matrices as arrays. */
     static boolean runsQuantized(Node node, Plan.Decision decision, Engine engine, DataType type) {
-        if (node.layer() == null || node.numParams() == 0) {
+        if (node.numParams() == 0) {
             return false;
+        }
+        if (node.layer() == null) {
+            return decision.role() == Role.ADAPT && engine == Engine.FUSED && Kernels.exists(node.unwrappedVertex(), type);
         }
         return switch (decision.role()) {
             case ADAPT -> Plan.DENSE.contains(node.unwrappedType())
@@ -129,7 +133,8 @@ final class BaseStorage {
     private @Nullable List<StoredForm.Part> parts(Node node) {
         Trainable running = from.runtime(node.name());
         // Out of DL4J's freezing at every depth, as it runs here.
-        StockMatrices stock = StockMatrices.of(StockLayers.unfrozen(node.unwrappedLayer()));
+        StockMatrices stock = node.layer() == null ? node.matrices()
+                : StockMatrices.of(StockLayers.unfrozen(node.unwrappedLayer()));
         Map<String, INDArray> table = running.paramTable(false);
         Map<String, INDArray> matrices = new HashMap<>();
         stock.forms().forEach((key, form) -> {

@@ -3,12 +3,15 @@ package io.github.dl4jlora.internal.cost;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
+import io.github.dl4jlora.internal.attention.AttentionForm;
 import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.frozen.FrozenLayers;
 import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
 import io.github.dl4jlora.internal.kernel.UnfoldedConvolution;
 import io.github.dl4jlora.internal.onednn.Convolutions;
 import io.github.dl4jlora.internal.stock.StockLayers;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
@@ -38,7 +41,9 @@ public final class OwnFootprints {
     public static Footprint ofAdapted(AdaptedConfiguration lora, Passage passage, boolean inputGradient, DataType type) {
         Layer stock = lora.stockLayer();
         if (stock == null) {
-            return effective(lora, StockFootprints.of(Objects.requireNonNull(lora.stockVertex()), passage));
+            GraphVertex vertex = Objects.requireNonNull(lora.stockVertex());
+            return Kernels.run(lora, type) ? attention(Objects.requireNonNull(AttentionForm.of(vertex)), lora, passage)
+                    : effective(lora, StockFootprints.of(vertex, passage));
         }
         if (!lora.single() && !Kernels.run(lora, type)) {
             return effective(lora, StockFootprints.of(stock, passage));
@@ -47,6 +52,11 @@ public final class OwnFootprints {
             Footprint recurrent = recurrent(stock, lora, passage);
             return inputGradient || StockLayers.contains(stock, Bidirectional.class) ? recurrent
                     : recurrent.withoutInputGradient();
+        }
+        AttentionForm form = AttentionForm.of(stock);
+        if (form != null) {
+            Footprint attention = attention(form, lora, passage);
+            return inputGradient ? attention : attention.withoutInputGradient();
         }
         Footprint kernel = stock instanceof ConvolutionLayer convolution ? convolution(convolution, lora, passage, inputGradient)
                 : stock instanceof BaseOutputLayer ? StockFootprints.output(stock, passage)
@@ -77,6 +87,25 @@ public final class OwnFootprints {
         long sequence = state * StockFootprints.steps(passage);
         return new Footprint((gates + states + 1) * sequence + states * state, passage.in(), passage.in() + sequence,
                 passage.in()).standing(state * (4 * gates + 8));
+    }
+
+    /**
+     * Queries, keys, values and what is attended to are kept, and their gradients are held; inputs and dL/d(output) are turned
+     * round. Of the scores those of one head stand. The gradient of a layer's one input is a sum of three.
+     */
+    private static Footprint attention(AttentionForm form, AdaptedConfiguration lora, Passage passage) {
+        long queries = steps(passage.input());
+        long keys = steps(passage.inputs().get(passage.inputs().size() - 1));
+        long rows = passage.batch() * Math.max(queries, keys);
+        long projected = 2 * passage.batch() * (queries + keys) * form.width();
+        long shares = passage.inputs().size() == 1 ? 2 * passage.in() : 0;
+        long slim = lora.adapted().stream().mapToLong(matrix -> matrix.rank() * rows).max().orElse(0);
+        return new Footprint(projected + passage.out(), passage.in(), passage.in() + passage.out() + projected + shares,
+                passage.in()).standing(slim + 2 * queries * keys);
+    }
+
+    private static long steps(InputType sequence) {
+        return Math.max(1, ((InputType.InputTypeRecurrent) sequence).getTimeSeriesLength());
     }
 
     /** z is kept, and the activation beside it. */

@@ -19,6 +19,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Function;
 
 /** Runs a LoRAWrapperVertex; see {@link StockRuntime}. */
 public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedRuntime {
@@ -31,19 +32,31 @@ public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedR
     }
 
     /**
-     * The running vertex of an adapted configuration.
+     * The running vertex of an adapted configuration, on effective weights.
      *
      * @param view       its part of the network's vector
      * @param initialize whether to give the adapter a fresh start
      */
     public static EffectiveVertex of(AdaptedConfiguration conf, ComputationGraph graph, String name, int index, INDArray view,
                                      boolean initialize, DataType type) {
-        Map<String, INDArray> embedded = conf.getStorage() == FrozenStorage.EMBEDDED
-                ? conf.stockTable(AdapterLayout.interval(view, 0, conf.frozenParams()), initialize) : Map.of();
         INDArray values = EffectiveWeights.room(conf, type);
         GraphVertex stock = Objects.requireNonNull(conf.stockVertex()).instantiate(graph, name, index, values, false, type);
+        return on(conf, stock, view, initialize, type,
+                adapter -> new EffectiveWeights(adapter, view, values, stock.paramTable(false)));
+    }
+
+    /**
+     * The running vertex on other weights.
+     *
+     * @param stock   runs on them
+     * @param weights made for the vertex's adapter
+     */
+    public static EffectiveVertex on(AdaptedConfiguration conf, GraphVertex stock, INDArray view, boolean initialize,
+                                     DataType type, Function<Adapter, StockWeights> weights) {
+        Map<String, INDArray> embedded = conf.getStorage() == FrozenStorage.EMBEDDED
+                ? conf.stockTable(AdapterLayout.interval(view, 0, conf.frozenParams()), initialize) : Map.of();
         return new EffectiveVertex(new StockPart<>(() -> conf, stock, view, conf.layout().table(conf, embedded, view),
-                initialize, type, adapter -> new EffectiveWeights(adapter, view, values, stock.paramTable(false))), stock);
+                initialize, type, weights), stock);
     }
 
     @Override
@@ -71,12 +84,12 @@ public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedR
 
     @Override
     public void setInputGradient(InputGradient use) {
-        // The stock vertex always computes them.
+        part.setInputGradient(use);
     }
 
     @Override
     public boolean tellsExamplesApart() {
-        return false;
+        return part.tellsExamplesApart();
     }
 
     @Override

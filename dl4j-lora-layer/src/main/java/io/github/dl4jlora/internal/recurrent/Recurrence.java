@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.recurrent;
 
 import io.github.dl4jlora.internal.blas.Scratch;
+import io.github.dl4jlora.internal.run.AdaptedProduct;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;

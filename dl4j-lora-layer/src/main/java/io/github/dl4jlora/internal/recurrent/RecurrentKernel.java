@@ -8,9 +8,9 @@ import io.github.dl4jlora.internal.blas.KeptArrays;
 import io.github.dl4jlora.internal.blas.Lie;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
+import io.github.dl4jlora.internal.run.AdaptedProduct;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
 import io.github.dl4jlora.internal.run.Adapter;
-import io.github.dl4jlora.internal.run.Routing;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
@@ -355,21 +355,9 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         return lora().adapted().stream().filter(parameter -> parameter.key().equals(prefix + key)).findFirst().orElse(null);
     }
 
-    /** @param rows of the layer's input */
-    private List<Route> paths(String key, long rows) {
-        AdaptedParameter parameter = adapted(key);
-        if (parameter == null) {
-            return List.of();
-        }
-        Routing routing = adapter().switches().routing(parameter.key());
-        return routing != null ? routing.forRows(rows) : List.of(new Route(0, rows,
-                Objects.requireNonNull(adapter().value(lora().key(parameter, Variant.A))),
-                Objects.requireNonNull(adapter().value(lora().key(parameter, Variant.B))), adapter().factor(parameter)));
-    }
-
     /** For all steps at once. */
     private AdaptedProduct inputProduct(long examples, long steps) {
-        List<Route> ofStep = paths(W, examples);
+        List<Route> ofStep = adapter().paths(prefix + W, examples);
         boolean isForAll = ofStep.stream().allMatch(path -> path.from() == 0 && path.to() == examples);
         List<Route> paths = isForAll ? ofStep.stream().map(path -> path.over(0, examples * steps)).toList()
                 : LongStream.range(0, steps).map(step -> step * examples).boxed().flatMap(row -> ofStep.stream()
@@ -385,7 +373,7 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
 
     /** For one step at a time. */
     private AdaptedProduct recurrentProduct(long examples) {
-        return new AdaptedProduct(adapter().stock().matrix(prefix + RW), paths(RW, examples), slimOfState);
+        return new AdaptedProduct(adapter().stock().matrix(prefix + RW), adapter().paths(prefix + RW, examples), slimOfState);
     }
 
     /** For many steps, one after the other. */
@@ -407,7 +395,7 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         }
         Pass kept = passFrom(state(stateMap), workspaces);
         long rows = kept.z().size(0);
-        putState(tBpttStateMap, state -> TimeMajor.interval(state, rows, rows + input.size(0)).dup('c'), kept.kept());
+        putState(tBpttStateMap, state -> AdaptedProduct.interval(state, rows, rows + input.size(0)).dup('c'), kept.kept());
         return backward(kept, epsilon, length, workspaces);
     }
 
@@ -429,14 +417,15 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         double[][] peepholes = recurrence((int) examples).backward(kept.z(), recurrentProduct(examples, steps, true), kept.kept(),
                 kept.masks(), first, eps);
         long from = first * examples;
-        INDArray dz = TimeMajor.interval(kept.z(), from, kept.z().size(0));
+        INDArray dz = AdaptedProduct.interval(kept.z(), from, kept.z().size(0));
         INDArray x = TimeMajor.rows(permuteIfNWC(input), dataType, workspaces, ArrayType.BP_WORKING_MEM);
-        gradients(W, inputProduct(examples, steps), TimeMajor.interval(x, from, x.size(0)), dz, null);
+        gradients(W, inputProduct(examples, steps), AdaptedProduct.interval(x, from, x.size(0)), dz, null);
         // DL4J's SimpleRnn leaves out the state before the first step that backpropagation reaches.
         long omitted = form.isSimple() ? examples : 0;
         if (omitted < dz.size(0)) {
-            gradients(RW, recurrentProduct(examples), TimeMajor.interval(kept.kept().h(), from + omitted, kept.z().size(0)),
-                    TimeMajor.interval(dz, omitted, dz.size(0)), peepholes);
+            gradients(RW, recurrentProduct(examples),
+                    AdaptedProduct.interval(kept.kept().h(), from + omitted, kept.z().size(0)),
+                    AdaptedProduct.interval(dz, omitted, dz.size(0)), peepholes);
         } else {
             views(RW).forEach(view -> view.assign(0));
         }
@@ -473,10 +462,10 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         INDArray rows = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType,
                 new long[] {from + dz.size(0), layerConf().getNIn()}, 'c');
         if (from > 0) {
-            TimeMajor.interval(rows, 0, from).assign(0);
+            AdaptedProduct.interval(rows, 0, from).assign(0);
         }
         inputProduct(input.size(0), dz.size(0) / input.size(0), true)
-                .timesTransposed(dz, TimeMajor.interval(rows, from, rows.size(0)));
+                .timesTransposed(dz, AdaptedProduct.interval(rows, from, rows.size(0)));
         return backpropDropOutIfPresent(permuteIfNWC(TimeMajor.sequence(rows, input.size(0))));
     }
 }

@@ -42,10 +42,4 @@ final class TimeMajor {
     static INDArray sequence(INDArray rows, long examples) {
         return rows.reshape('c', rows.size(0) / examples, examples, rows.size(1)).permute(1, 2, 0);
     }
-
-    /** A view of adjacent rows. */
-    static INDArray interval(INDArray rows, long from, long to) {
-        return from == 0 && to == rows.size(0) ? rows : Nd4j.create(rows.data(), new long[] {to - from, rows.size(1)},
-                rows.stride(), rows.offset() + from * rows.stride(0), 'c');
-    }
 }

@@ -7,7 +7,6 @@
  *     `- RecurrentKernel                  one layer as DL4J sees it: states, masks, what a pass keeps
  *          |- RecurrentForm                 what it computes
  *          |- TimeMajor                     sequences as matrices
- *          |- AdaptedProduct                x·W + s·x·A·B, its backward pass and gradients
  *          `- Recurrence                    the loops over time
  *               |- State                      memory and outputs
  *               `- Cell                       one time step

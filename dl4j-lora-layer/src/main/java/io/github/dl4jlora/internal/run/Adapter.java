@@ -7,6 +7,7 @@ import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.adapted.AdapterLayout;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.common.Named;
 import io.github.dl4jlora.internal.stock.WholeVector;
 import io.github.dl4jlora.variant.Variant;
@@ -18,6 +19,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.BooleanSupplier;
@@ -147,6 +149,24 @@ public final class Adapter {
             constants.replace(outside);
         }
         changed.run();
+    }
+
+    /**
+     * The low-rank paths beside a matrix: its own, or those that it is routed to; none for a matrix that is not adapted.
+     *
+     * @param key  of the matrix
+     * @param rows how many rows the layer's input has
+     */
+    public List<Route> paths(String key, long rows) {
+        AdaptedConfiguration lora = conf.get();
+        AdaptedParameter matrix = lora.adapted().stream().filter(own -> own.key().equals(key)).findFirst().orElse(null);
+        if (matrix == null) {
+            return List.of();
+        }
+        Routing routing = switches.routing(key);
+        return routing != null ? routing.forRows(rows) : List.of(new Route(0, rows,
+                Objects.requireNonNull(value(lora.key(matrix, Variant.A))),
+                Objects.requireNonNull(value(lora.key(matrix, Variant.B))), factor(matrix)));
     }
 
     /** The present factor of ΔW: s times the layer's scale. */

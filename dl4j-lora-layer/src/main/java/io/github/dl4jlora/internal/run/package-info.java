@@ -10,11 +10,13 @@
  *     |    `- AdapterInitializer  gives them their start, in the vector and outside it
  *     |- Switches               whether its adapters count, how much, and whether those of a bank stand in for them
  *     |    `- Routing             which rows go through which of a bank's adapters
+ *     |- AdaptedProduct          x·W + s·x·A·B, its backward pass and gradients
  *     |- Snapshot               whether the layer's part of the vector is what it was
  *     `- BackpropCaller         whether the caller wants the gradient of the input
  * </pre>
  *
- * <p>The running layers are in {@code internal.engine}, {@code internal.recurrent} and {@code internal.effective}.
+ * <p>The running layers are in {@code internal.engine}, {@code internal.recurrent}, {@code internal.attention} and
+ * {@code internal.effective}.
  * {@code internal.frozen} runs frozen layers; {@code variant} says what is computed with A and B.
  */
 @NullMarked

@@ -105,7 +105,7 @@ public record StockMatrices(@Nullable LayerType type, Map<String, MatrixForm> fo
             Map.entry(GravesBidirectionalLSTM.class, plain(LayerType.RECURRENT, "WF", "RWF", "WB", "RWB")),
             Map.entry(SimpleRnn.class, plain(LayerType.RECURRENT, "W", "RW")),
             Map.entry(SelfAttentionLayer.class, attention()),
-            Map.entry(LearnedSelfAttentionLayer.class, refused("DL4J 1.0.0-M2.1 cannot train it: its own backward pass fails")),
+            Map.entry(LearnedSelfAttentionLayer.class, refused("DL4J 1.0.0-M2.1 cannot compute it: its own forward pass fails")),
             Map.entry(AttentionVertex.class, attention()),
             Map.entry(RecurrentAttentionLayer.class, recurrentAttention()),
             // [height, width, channels, capsules · dimensions]

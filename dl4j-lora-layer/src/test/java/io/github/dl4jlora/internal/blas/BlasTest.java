@@ -166,6 +166,45 @@ public class BlasTest {
                 .hasStackTraceContaining("leaked workspace pointer");
     }
 
+    /** The rows before and after a block, and the columns beside it, stay as they are. */
+    @Property(tries = 200, seed = "24")
+    void productsOfBlocksAreThoseOfTheirViews(@ForAll boolean wide, @ForAll boolean direct, @ForAll boolean transposeA,
+            @ForAll boolean transposeB, @ForAll @IntRange(min = 1, max = 9) int m, @ForAll @IntRange(min = 1, max = 9) int n,
+            @ForAll @IntRange(min = 1, max = 9) int k, @ForAll @DoubleRange(min = -2, max = 2) double alpha) {
+        DataType type = wide ? DataType.DOUBLE : DataType.FLOAT;
+        Block a = block(type, transposeA ? k : m, transposeA ? m : k);
+        Block b = block(type, transposeB ? n : k, transposeB ? k : n);
+        Block c = block(type, m, n);
+        INDArray expected = c.matrix().dup();
+        INDArray left = a.view().dup();
+        INDArray right = b.view().dup();
+        expected.get(NDArrayIndex.interval(2, 2 + m), NDArrayIndex.interval(1, 1 + n)).assign(
+                (transposeA ? left.transpose() : left).mmul(transposeB ? right.transpose() : right).mul(alpha));
+        Blas.use(direct);
+        try {
+            Blas.gemm(a, b, c, transposeA, transposeB, alpha, 0);
+        } finally {
+            Blas.use(true);
+        }
+        assertThat(c.matrix().equalsWithEps(expected, 1e-4)).as("%s%n%s", c.matrix(), expected).isTrue();
+    }
+
+    /** From row 2 and column 1 of a larger matrix on. */
+    private static Block block(DataType type, int rows, int columns) {
+        return new Block(Nd4j.randn(type, rows + 3, columns + 4).dup('c'), 2L * (columns + 4) + 1, rows, columns, columns + 4);
+    }
+
+    @Property(tries = 60, seed = "24")
+    void eachMatrixIsTurnedRound(@ForAll boolean wide, @ForAll boolean plain, @ForAll @IntRange(min = 1, max = 3) int count,
+            @ForAll @IntRange(min = 1, max = 9) int rows, @ForAll @IntRange(min = 1, max = 9) int columns) {
+        DataType type = wide ? DataType.DOUBLE : DataType.FLOAT;
+        INDArray from = plain ? Nd4j.randn(type, count, rows, columns).dup('c')
+                : Nd4j.randn(type, count, columns, rows).dup('c').permute(0, 2, 1);
+        INDArray to = Nd4j.createUninitialized(type, new long[] {count, columns, rows}, 'c');
+        Blas.turn(from, to);
+        assertThat(to.dup('c').data().asDouble()).containsExactly(from.permute(0, 2, 1).dup('c').data().asDouble());
+    }
+
     @Test
     void whoeverHasNd4jLookForNaNIsToldOfIt() {
         ProfilerConfig before = OpProfiler.getInstance().getConfig();

@@ -77,7 +77,7 @@ class StockMatricesTest {
             new ElementWiseMultiplicationLayer.Builder().nIn(3).nOut(3).build(), "its weights are a vector",
             new OCNNOutputLayer.Builder().nIn(3).hiddenLayerSize(2).nu(0.1).build(), "it sets its own parameter r",
             new LearnedSelfAttentionLayer.Builder().nIn(4).nOut(4).nHeads(1).nQueries(2).projectInput(true).build(),
-            "its own backward pass fails");
+            "its own forward pass fails");
 
     private static final Set<Class<?>> WITHOUT_PARAMETERS = Set.of(ActivationLayer.class, CapsuleStrengthLayer.class,
             Cnn3DLossLayer.class, CnnLossLayer.class, Cropping1D.class, Cropping2D.class, Cropping3D.class, DropoutLayer.class,

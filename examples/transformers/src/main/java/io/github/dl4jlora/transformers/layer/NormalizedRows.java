@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.internal.blas.RowSums;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** The loops of {@link LayerNormalizationRuntime}, over {@link HostFloats} in 'c' order, some rows at a time. */

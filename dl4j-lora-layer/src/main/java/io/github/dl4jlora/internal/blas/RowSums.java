@@ -1,15 +1,16 @@
-package io.github.dl4jlora.transformers.layer;
+package io.github.dl4jlora.internal.blas;
 
 /**
  * Sums over a piece of a Java array, eight at a time: Java must not reorder the additions of a single sum, so each would
  * wait for the one before it.
  */
-final class RowSums {
+public final class RowSums {
 
     private RowSums() {
     }
 
-    static float sum(float[] x, int from, int length) {
+    /** The sum of {@code length} values from index {@code from} on. */
+    public static float sum(float[] x, int from, int length) {
         float s0 = 0;
         float s1 = 0;
         float s2 = 0;
@@ -35,7 +36,8 @@ final class RowSums {
         return s0 + s1 + (s2 + s3) + (s4 + s5 + (s6 + s7));
     }
 
-    static float dot(float[] x, float[] y, int from, int length) {
+    /** The sum of products of values at the same indices. */
+    public static float dot(float[] x, float[] y, int from, int length) {
         float s0 = 0;
         float s1 = 0;
         float s2 = 0;

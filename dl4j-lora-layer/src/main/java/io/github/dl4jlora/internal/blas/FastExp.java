@@ -1,4 +1,4 @@
-package io.github.dl4jlora.transformers.layer;
+package io.github.dl4jlora.internal.blas;
 
 /**
  * exp(x) for x ≤ 0 in additions and multiplications only, so that HotSpot vectorises loops that call it:
@@ -10,14 +10,15 @@ package io.github.dl4jlora.transformers.layer;
  * <p>Relative error below 5e-7 down to x = -1, 2e-6 down to -4, 1e-5 down to -10, 2e-4 down to -20. From -30 on it stays at
  * 1e-13, so what must be exactly zero has to be multiplied by zero.
  */
-final class FastExp {
+public final class FastExp {
 
     private static final float LOWEST = -30;
 
     private FastExp() {
     }
 
-    static float exp(float x) {
+    /** e to the power of x, for x ≤ 0. */
+    public static float exp(float x) {
         float r = Math.max(x, LOWEST) * (1f / 64);
         float q = r * (1 + r * (1f / 2 + r * (1f / 6 + r * (1f / 24 + r * (1f / 120)))));
         float q2 = q * (2 + q);

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.internal.recurrent;
+package io.github.dl4jlora.internal.run;
 
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.GrowingScratch;
@@ -21,7 +21,7 @@ import java.util.List;
  * dx = dz·Wᵀ + s·dz·Bᵀ·Aᵀ        dA = s·xᵀ·dz·Bᵀ        dB = s·(x·A)ᵀ·dz
  * </pre>
  */
-final class AdaptedProduct {
+public final class AdaptedProduct {
 
     private static final ThreadLocal<GrowingScratch> SUM = ThreadLocal.withInitial(GrowingScratch::new);
 
@@ -33,7 +33,7 @@ final class AdaptedProduct {
      * @param paths each for some rows of x
      * @param slim  for products with A, or with Bᵀ
      */
-    AdaptedProduct(FrozenMatrix matrix, List<Route> paths, GrowingScratch slim) {
+    public AdaptedProduct(FrozenMatrix matrix, List<Route> paths, GrowingScratch slim) {
         this.matrix = matrix;
         this.paths = paths;
         this.slim = slim;
@@ -46,7 +46,7 @@ final class AdaptedProduct {
      * @param m          rows of each
      * @param transposed whether they are those of {@link #timesTransposed}
      */
-    AdaptedProduct forManyProducts(long m, boolean transposed) {
+    public AdaptedProduct forManyProducts(long m, boolean transposed) {
         Weights kept = matrix.weights(transposed);
         boolean inFewerBits = kept != null && kept.type() != Weights.Type.FLOAT
                 && Products.gains(kept.type(), m, kept.columns(), kept.rows());
@@ -59,21 +59,22 @@ final class AdaptedProduct {
         return new AdaptedProduct(new PlainMatrix(sum).forManyProducts(m, transposed), List.of(), slim);
     }
 
-    long columns() {
+    /** nOut. */
+    public long columns() {
         return matrix.columns();
     }
 
     /** @param z overwritten */
-    void times(INDArray x, INDArray z) {
+    public void times(INDArray x, INDArray z) {
         matrix.times(x, z);
         if (paths.size() > 1 && Blas.addLowRank(x, z, paths)) {
             return;
         }
         for (Route path : paths) {
-            INDArray own = TimeMajor.interval(x, path.from(), path.to());
+            INDArray own = interval(x, path.from(), path.to());
             INDArray u = slim.of(x.dataType(), own.size(0), path.a().size(1));
             Blas.gemm(own, path.a(), u, false, false, 1, 0);
-            Blas.gemm(u, path.b(), TimeMajor.interval(z, path.from(), path.to()), false, false, path.factor(), 1);
+            Blas.gemm(u, path.b(), interval(z, path.from(), path.to()), false, false, path.factor(), 1);
         }
     }
 
@@ -82,7 +83,7 @@ final class AdaptedProduct {
      *
      * @param dx overwritten
      */
-    void timesTransposed(INDArray dz, INDArray dx) {
+    public void timesTransposed(INDArray dz, INDArray dx) {
         matrix.timesTransposed(dz, dx);
         for (Route path : paths) {
             INDArray v = slim.of(dz.dataType(), dz.size(0), path.a().size(1));
@@ -99,7 +100,7 @@ final class AdaptedProduct {
      * @param dA      overwritten; null if A does not train
      * @param dB      overwritten; null if B does not train
      */
-    void gradients(INDArray x, INDArray dz, @Nullable INDArray special, @Nullable INDArray dA, @Nullable INDArray dB) {
+    public void gradients(INDArray x, INDArray dz, @Nullable INDArray special, @Nullable INDArray dA, @Nullable INDArray dB) {
         Route path = paths.get(0);
         INDArray b = columns(path.b(), 0, dz.size(1));
         INDArray slimmed = slim.of(x.dataType(), x.size(0), path.a().size(1));
@@ -132,7 +133,7 @@ final class AdaptedProduct {
      * @param rows that paths may be for
      * @return {@code [columns][rows · nIn]}
      */
-    double[][] special(long from, int rows) {
+    public double[][] special(long from, int rows) {
         INDArray frozen = columns(matrix.lent(), from, matrix.columns()).dup('f');
         double[][] special = new double[(int) frozen.size(1)][];
         for (int column = 0; column < special.length; column++) {
@@ -153,6 +154,12 @@ final class AdaptedProduct {
             }
         }
         return special;
+    }
+
+    /** A view of adjacent rows of a matrix in 'c' order. */
+    public static INDArray interval(INDArray rows, long from, long to) {
+        return from == 0 && to == rows.size(0) ? rows : Nd4j.create(rows.data(), new long[] {to - from, rows.size(1)},
+                rows.stride(), rows.offset() + from * rows.stride(0), 'c');
     }
 
     private static INDArray columns(INDArray whole, long from, long to) {

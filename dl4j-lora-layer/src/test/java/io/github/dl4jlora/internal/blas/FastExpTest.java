@@ -1,4 +1,4 @@
-package io.github.dl4jlora.transformers.layer;
+package io.github.dl4jlora.internal.blas;
 
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
