@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.onednn.ConvolutionShape;
+import io.github.dl4jlora.internal.onednn.Finish;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
@@ -14,6 +15,7 @@ import org.deeplearning4j.util.Convolution1DUtils;
 import org.deeplearning4j.util.Convolution3DUtils;
 import org.deeplearning4j.util.ConvolutionUtils;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.api.ops.impl.broadcast.BroadcastMulOp;
 import org.nd4j.linalg.convolution.Convolution;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
@@ -156,6 +158,19 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
     public void addBias(INDArray array, INDArray bias) {
         for (long example = 0; example < array.size(0); example++) {
             Blas.addToColumns(matrix(array, example), bias);
+        }
+    }
+
+    /** Finishes a result where nothing did so while it was computed, in place. */
+    void finish(INDArray z, Finish finish) {
+        if (finish.scale() != null) {
+            Nd4j.getExecutioner().exec(new BroadcastMulOp(z, finish.scale(), z, 1));
+        }
+        if (finish.shift() != null) {
+            addBias(z, finish.shift());
+        }
+        if (finish.rectifies()) {
+            DenseArithmetic.rectify(z);
         }
     }
 

@@ -23,6 +23,22 @@ public record ConvolutionShape(long minibatch, long nIn, long nOut, long[] in, l
         return minibatch * nIn * nOut * product(out) * product(kernel);
     }
 
+    /** Whether the kernel is one number, and sees each of the input's once. */
+    public boolean isPointwise() {
+        return windowSize() == nIn && Arrays.equals(in, out) && LongStream.of(stride).allMatch(s -> s == 1)
+                && LongStream.of(padding).allMatch(p -> p == 0);
+    }
+
+    /** Numbers in one window. */
+    public long windowSize() {
+        return nIn * product(kernel);
+    }
+
+    /** Windows in one example. */
+    public long positions() {
+        return product(out);
+    }
+
     long[] x() {
         return shape(minibatch, nIn, in);
     }
