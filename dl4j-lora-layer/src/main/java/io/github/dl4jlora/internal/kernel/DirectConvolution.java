@@ -24,8 +24,8 @@ import java.util.Objects;
 final class DirectConvolution implements FrozenConvolution {
 
     /** Numbers of W for one of the windows, for copying windows to take less time than to bring W into oneDNN's layout. */
-    private static final int UNFOLDED = 2;
-    /** The thread's; no larger than half of the largest W. */
+    private static final int UNFOLDED = 4;
+    /** The thread's; no larger than the input, or a quarter of W, of the largest layer. */
     private static final ThreadLocal<GrowingScratch> UNFOLDED_WINDOWS = ThreadLocal.withInitial(GrowingScratch::new);
 
     private final Windows windows;
@@ -61,14 +61,23 @@ final class DirectConvolution implements FrozenConvolution {
         Reference.reachabilityFence(w);
     }
 
-    /** If windows are much fewer than what would be brought into oneDNN's layout of W, W is better read where it is. */
     private boolean computed(ConvolutionShape shape, INDArray x, @Nullable Weights weights, Finish finish, INDArray z) {
-        if (asItIs || shape.isPointwise() || shape.minibatch() * shape.positions() * UNFOLDED > shape.nOut()) {
+        if (asItIs || !isUnfolded(shape)) {
             return Convolutions.forward(shape, x, weights, finish, z);
         }
         INDArray unfolded = UNFOLDED_WINDOWS.get().of(x.dataType(), shape.minibatch() * shape.windowSize(), shape.positions());
-        windows.unfold(x, 0, unfolded.reshape('c', shape.minibatch(), shape.windowSize(), shape.positions()));
-        return Convolutions.multiply(shape, unfolded, weights, finish, z);
+        INDArray byExample = unfolded.reshape('c', shape.minibatch(), shape.windowSize(), shape.positions());
+        windows.unfoldAll(x, byExample);
+        return Convolutions.multiply(shape, byExample, weights, finish, z);
+    }
+
+    /**
+     * Whether W is better read where it is. That is so where windows are much fewer than what would be brought into oneDNN's
+     * layout of W, and where a kernel of one leaves part of the input out, which oneDNN would rearrange as a whole.
+     */
+    private static boolean isUnfolded(ConvolutionShape shape) {
+        return !shape.isPointwise() && (shape.hasKernelOfOne()
+                || shape.minibatch() * shape.positions() * UNFOLDED <= shape.nOut());
     }
 
     @Override

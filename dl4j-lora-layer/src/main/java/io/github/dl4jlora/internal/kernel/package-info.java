@@ -4,7 +4,7 @@
  * <pre>
  *   FrozenConvolution                          a convolution with frozen weights, forward and backward, and a low-rank one:
  *     |- DirectConvolution                       by oneDNN
- *     `- UnfoldedConvolution --- Windows         as matrix products
+ *     `- UnfoldedConvolution --- Windows         as matrix products; a few windows at once by PlaneWindows
  *   ConvolutionLayout  EmbeddingLayout         how a stock layer has its numbers: channels, words, weights, masks
  *   DenseArithmetic --- Rectifier              order of results, biases, activations and their gradients
  *   FrozenMatrix                               what is asked of frozen weights, however they are stored:

@@ -25,8 +25,13 @@ public record ConvolutionShape(long minibatch, long nIn, long nOut, long[] in, l
 
     /** Whether the kernel is one number, and sees each of the input's once. */
     public boolean isPointwise() {
-        return windowSize() == nIn && Arrays.equals(in, out) && LongStream.of(stride).allMatch(s -> s == 1)
+        return hasKernelOfOne() && Arrays.equals(in, out) && LongStream.of(stride).allMatch(s -> s == 1)
                 && LongStream.of(padding).allMatch(p -> p == 0);
+    }
+
+    /** Whether the kernel is one number. */
+    public boolean hasKernelOfOne() {
+        return windowSize() == nIn;
     }
 
     /** Numbers in one window. */

@@ -48,7 +48,8 @@ class FrozenImagesTest {
                 .activation(Activation.IDENTITY).convolutionMode(ConvolutionMode.Truncate).graphBuilder().addInputs("in")
                 .addLayer("padding", new ZeroPaddingLayer.Builder(2, 1).build(), "in");
         convolution(graph, "stem", "padding", new ConvolutionLayer.Builder(3, 3).stride(2, 2).nOut(8));
-        graph.addLayer("stem-act", new ActivationLayer(Activation.RELU), "stem-norm").addLayer("pool", new SubsamplingLayer.Builder(
+        graph.addLayer("stem-act", new ActivationLayer(Activation.RELU), "stem-norm");
+        graph.addLayer("pool", new SubsamplingLayer.Builder(
                 SubsamplingLayer.PoolingType.MAX, new int[] {3, 3}, new int[] {2, 2}).build(), "stem-act");
         convolution(graph, "one", "pool", new ConvolutionLayer.Builder(1, 1).nOut(6));
         graph.addLayer("one-act", new ActivationLayer(Activation.RELU), "one-norm");
@@ -59,7 +60,8 @@ class FrozenImagesTest {
                 .addLayer("relu", new ConvolutionLayer.Builder(2, 2).nOut(40).activation(Activation.RELU).build(), "sum-act")
                 .addLayer("average", new SubsamplingLayer.Builder(SubsamplingLayer.PoolingType.AVG, new int[] {2, 2},
                         new int[] {1, 1}).build(), "relu")
-                .addLayer("dense", new DenseLayer.Builder().nOut(7).activation(Activation.RELU).build(), "average")
+                .addLayer("strided", new ConvolutionLayer.Builder(1, 1).stride(2, 1).nOut(6).build(), "average")
+                .addLayer("dense", new DenseLayer.Builder().nOut(7).activation(Activation.RELU).build(), "strided")
                 .addLayer("dense-norm", new BatchNormalization(), "dense")
                 .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nOut(4).activation(Activation.SOFTMAX).build(),
                         "dense-norm")
