@@ -75,7 +75,8 @@ final class OnnxWriter {
         writer.graph.addOutput(value(network.getConfiguration().getNetworkOutputs().get(0)));
         try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(file))) {
             Onnx.ModelProto.newBuilder().setIrVersion(VERSION).setGraph(writer.graph)
-                    .addOpsetImport(Onnx.OperatorSetIdProto.newBuilder().setDomain("").setVersion(OPERATORS)).build().writeTo(out);
+                    .addOpsetImport(Onnx.OperatorSetIdProto.newBuilder().setDomain("").setVersion(OPERATORS)).build()
+                    .writeTo(out);
         }
     }
 

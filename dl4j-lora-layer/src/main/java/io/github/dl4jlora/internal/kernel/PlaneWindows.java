@@ -7,8 +7,8 @@ import java.lang.ref.Reference;
 import java.util.Arrays;
 
 /**
- * Copies windows of images of FLOAT in the host's memory, channel by channel, by way of Java arrays. For images of a few positions
- * ND4J's im2col takes several times as long, and for a kernel of one it copies no faster.
+ * Copies windows of images of FLOAT in the host's memory, channel by channel, by way of Java arrays. For images of a few
+ * positions ND4J's im2col takes several times as long.
  *
  * <pre>
  * x        [minibatch, nIn, height, width]                   'c' order
