@@ -61,7 +61,7 @@ abstract class FrozenArithmetic extends BaseWrapperLayer implements OwnArithmeti
 
     private static boolean isOfForwardPass(@Nullable INDArray input, LayerWorkspaceMgr workspaces) {
         return input != null && input.isAttached() && input.data().getParentWorkspace().getId().startsWith(FORWARD)
-                && workspaces.hasConfiguration(ArrayType.INPUT)
+                && workspaces.hasConfiguration(ArrayType.INPUT) && !workspaces.isScopedOut(ArrayType.INPUT)
                 && workspaces.getWorkspaceName(ArrayType.INPUT).startsWith(FORWARD);
     }
 
