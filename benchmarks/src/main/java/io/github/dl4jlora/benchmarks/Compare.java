@@ -37,7 +37,7 @@ public final class Compare implements Callable<Integer> {
     private Path output = Path.of("benchmarks", "target", "report");
 
     @Option(names = "--only", split = ",", description = "Only these parts: ${COMPLETION-CANDIDATES}. Default: all but "
-            + "BERT_BASE, ACCURACY, LAYERS and VARIANTS, which are in --full, and BUILDS.")
+            + "BERT_BASE, ACCURACY, LAYERS and VARIANTS, which are in --full, ONNX, which needs -Ponnx, and BUILDS.")
     private List<Part> only;
 
     @Option(names = "--sides", split = ",", description = "Only these sides: ${COMPLETION-CANDIDATES}.")
@@ -56,7 +56,7 @@ public final class Compare implements Callable<Integer> {
     /** The parts that can be measured separately. */
     enum Part {
         STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, CONVOLUTION, LSTM, ENCODER, BERT_BASE, STORAGE, SERVING, PLAN,
-        ACCURACY, LAYERS, VARIANTS, BUILDS
+        ACCURACY, LAYERS, VARIANTS, ONNX, BUILDS
     }
 
     public static void main(String[] args) {
@@ -96,7 +96,7 @@ public final class Compare implements Callable<Integer> {
         if (only != null) {
             return only;
         }
-        return full ? Arrays.stream(Part.values()).filter(part -> part != Part.BUILDS).toList()
+        return full ? Arrays.stream(Part.values()).filter(part -> part != Part.BUILDS && part != Part.ONNX).toList()
                 : List.of(Part.STEPS, Part.ARRAYS, Part.RESIDENT, Part.MEMORY, Part.ADAPTERS, Part.INFERENCE, Part.DISK,
                         Part.CONVOLUTION, Part.LSTM, Part.ENCODER, Part.STORAGE, Part.SERVING, Part.PLAN);
     }
@@ -121,6 +121,7 @@ public final class Compare implements Callable<Integer> {
             case ACCURACY -> measurements.accuracy();
             case LAYERS -> measurements.layers();
             case VARIANTS -> measurements.variants();
+            case ONNX -> measurements.onnx();
             case BUILDS -> measurements.builds(tasks, builds);
         }
     }

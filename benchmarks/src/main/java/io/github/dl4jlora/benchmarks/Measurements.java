@@ -282,6 +282,10 @@ final class Measurements {
         PeerMeasurements.measure(this, results, tasks, sides, rounds, python);
     }
 
+    void onnx() {
+        OnnxMeasurements.measure(this, results, rounds);
+    }
+
     void storage() throws IOException {
         StorageMeasurements storage = new StorageMeasurements(this, results);
         storage.times(rounds);

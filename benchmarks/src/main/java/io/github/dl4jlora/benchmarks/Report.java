@@ -74,6 +74,7 @@ final class Report {
             tables.add(bertBase());
         }
         tables.addAll(PeerMeasurements.tables(results));
+        tables.addAll(OnnxMeasurements.tables(results));
         tables.addAll(StorageMeasurements.tables(results));
         tables.addAll(ServingMeasurements.tables(results));
         tables.addAll(PlanMeasurements.tables(results));

@@ -99,6 +99,8 @@ final class Results {
     /** The farthest of a side's gradients from PyTorch's, relative to its size. */
     final Map<PeerTask, Map<Side, Double>> differences = new EnumMap<>(PeerTask.class);
 
+    final Map<OnnxTask, OnnxMeasurements.Cost> onnx = new EnumMap<>(OnnxTask.class);
+
     /** Of builds of the library, by name. */
     final Map<BuildTask, Map<String, BuildMeasurements.Cost>> builds = new EnumMap<>(BuildTask.class);
     long adapterBytes;

@@ -80,6 +80,7 @@ record Target(String what, double limit, double value) {
                 results.made.containsKey(LORA) ? results.made.get(LORA).arrays() / ARRAYS_BEFORE : Double.NaN));
         targets.addAll(PeerMeasurements.targets(results));
         targets.addAll(StorageMeasurements.targets(results));
+        targets.addAll(OnnxMeasurements.targets(results));
         targets.addAll(ServingMeasurements.targets(results));
         targets.addAll(PlanMeasurements.targets(results));
         return targets;

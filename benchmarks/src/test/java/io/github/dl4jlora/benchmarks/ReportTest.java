@@ -91,6 +91,22 @@ class ReportTest {
     }
 
     @Test
+    void imageNetworksHaveTheirRatiosToOnnxRuntime(@TempDir Path folder) throws Exception {
+        Results results = new Results();
+        results.onnx.put(OnnxTask.VGG_16_1, OnnxMeasurements.Cost.medianOf(List.of(new double[] {900, 110, 150, 100, 2e-7})));
+        results.onnx.put(OnnxTask.RES_NET_50_1, OnnxMeasurements.Cost.medianOf(List.of(new double[] {90, 12, 15, 10, 3e-6},
+                new double[] {80, 14, 13, 10, 3e-6})));
+
+        new Report(results).write(folder);
+
+        assertThat(Files.readString(folder.resolve("report.md")))
+                .contains("| VGG16, 224×224, batch 1 | 100 | 110 | 1.10 | 150 | 1.50 | 900 | 9.00 | 2e-07 |")
+                .contains("| frozen / ONNX Runtime, one thread, forward pass, VGG16, 224×224, batch 1 | ≤ 1.10 | 1.10 | met |")
+                .contains("| frozen / ONNX Runtime, one thread, forward pass, ResNet50, 224×224, batch 1 | ≤ 1.10 | 1.30 | missed |")
+                .contains("| frozen / ONNX Runtime, one thread, forward pass, LeNet, 28×28, batch 1 | ≤ 1.10 |  | not measured |");
+    }
+
+    @Test
     void otherBuildsHaveTheirRatiosToThisOne(@TempDir Path folder) throws Exception {
         Results results = new Results();
         Map<String, BuildMeasurements.Cost> costs = new LinkedHashMap<>();

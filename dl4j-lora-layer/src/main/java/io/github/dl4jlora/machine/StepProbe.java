@@ -6,6 +6,7 @@ import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.kernel.FrozenConvolution;
 import io.github.dl4jlora.internal.kernel.PlainMatrix;
 import io.github.dl4jlora.internal.kernel.Windows;
+import io.github.dl4jlora.internal.onednn.Finish;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -149,7 +150,7 @@ final class StepProbe {
         INDArray w = matrix(random, CHANNELS * KERNEL * KERNEL, CHANNELS);
         FrozenConvolution convolution = FrozenConvolution.of(Windows.of(layer, x), new PlainMatrix(w), DataType.FLOAT, IMAGES);
         LayerWorkspaceMgr workspaces = LayerWorkspaceMgr.noWorkspaces();
-        double millis = median(PRODUCT_NANOS, () -> convolution.forward(x, z, workspaces));
+        double millis = median(PRODUCT_NANOS, () -> convolution.forward(x, Finish.NOTHING, z, workspaces));
         return 2e-6 * x.length() * w.size(0) / millis;
     }
 

@@ -5,6 +5,7 @@ import io.github.dl4jlora.internal.kernel.PlainMatrix;
 import io.github.dl4jlora.internal.kernel.SeparableConvolution;
 import io.github.dl4jlora.internal.kernel.Windows;
 import io.github.dl4jlora.internal.stock.StockMatrices;
+import io.github.dl4jlora.internal.onednn.Finish;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
@@ -67,10 +68,7 @@ final class SeparableLayer extends SeparableConvolution2DLayer {
         Windows windows = Windows.of(layerConf(), x);
         INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, layout().outputShape(windows, x.size(0)),
                 'c');
-        kernel(windows).forward(x, z, workspaces);
-        if (layerConf().hasBias()) {
-            Windows.addBias(z, getParam(BIAS));
-        }
+        kernel(windows).forward(x, Finish.biased(layerConf().hasBias() ? getParam(BIAS) : null, false), z, workspaces);
         return new Pair<>(layout().asInLayer(z), null);
     }
 

@@ -1,5 +1,8 @@
 package io.github.dl4jlora.internal.frozen;
 
+import io.github.dl4jlora.internal.onednn.Convolutions;
+import io.github.dl4jlora.internal.onednn.Finish;
+import io.github.dl4jlora.internal.onednn.OneDnn;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
@@ -7,7 +10,10 @@ import org.deeplearning4j.nn.layers.normalization.BatchNormalization;
 import org.deeplearning4j.nn.params.BatchNormalizationParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.api.ops.impl.broadcast.BroadcastMulOp;
 import org.nd4j.linalg.factory.Nd4j;
@@ -19,35 +25,71 @@ import org.nd4j.linalg.ops.transforms.Transforms;
  */
 final class FrozenBatchNorm extends FrozenArithmetic {
 
-    FrozenBatchNorm(BatchNormalization stock) {
+    private final boolean areKept;
+    private boolean stock;
+    private @Nullable Finish affine;
+
+    /** @param areKept whether the parameters are arrays that nobody may write to */
+    FrozenBatchNorm(BatchNormalization stock, boolean areKept) {
         super(stock);
+        this.areKept = areKept;
     }
 
     @Override
-    public void setStock(boolean stock) {
-        // The forward pass is always the stock layer's.
+    public void setStock(boolean asStock) {
+        stock = asStock;
     }
 
     @Override
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
+        INDArray x = underlying.input();
+        if (!stock && x != null && x.dataType() == DataType.FLOAT && takes(x)) {
+            INDArray y = workspaces.createUninitialized(ArrayType.ACTIVATIONS, x.dataType(), x.shape(), 'c');
+            if (Convolutions.finish(x, affine(), y)) {
+                return y;
+            }
+        }
         return underlying.activate(false, workspaces);
+    }
+
+    /** Whether channels are the second dimension, and as many as there are parameters. */
+    private boolean takes(INDArray x) {
+        org.deeplearning4j.nn.conf.layers.BatchNormalization conf = ((BatchNormalization) underlying).layerConf();
+        return OneDnn.isUsed() && !conf.isLockGammaBeta() && x.size(1) == conf.getNOut()
+                && (x.rank() == 2 || x.rank() == 4 && conf.getCnn2DFormat() == CNN2DFormat.NCHW);
+    }
+
+    /** y = x · gamma / √(var + ε) + (beta − mean · gamma / √(var + ε)). */
+    private Finish affine() {
+        if (affine == null || !areKept) {
+            BatchNormalization layer = (BatchNormalization) underlying;
+            try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+                INDArray scale = slope(layer).castTo(DataType.FLOAT);
+                INDArray shift = layer.getParam(BatchNormalizationParamInitializer.BETA)
+                        .sub(layer.getParam(BatchNormalizationParamInitializer.GLOBAL_MEAN).mul(scale)).castTo(DataType.FLOAT);
+                affine = new Finish(scale, shift, false);
+            }
+        }
+        return affine;
     }
 
     @Override
     public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
         BatchNormalization layer = (BatchNormalization) underlying;
         org.deeplearning4j.nn.conf.layers.BatchNormalization conf = layer.layerConf();
-        INDArray slope = Transforms.pow(variance(layer).add(conf.getEps()), -0.5, false);
-        if (conf.isLockGammaBeta()) {
-            slope.muli(conf.getGamma());
-        } else {
-            slope.muli(layer.getParam(BatchNormalizationParamInitializer.GAMMA));
-        }
+        INDArray slope = slope(layer);
         int channels = epsilon.rank() == 2 || conf.getCnn2DFormat() == CNN2DFormat.NCHW ? 1 : epsilon.rank() - 1;
         INDArray result = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, epsilon.dataType(), epsilon.shape(),
                 epsilon.ordering());
         return new Pair<>(new DefaultGradient(), Nd4j.getExecutioner().exec(
                 new BroadcastMulOp(epsilon, slope.castTo(epsilon.dataType()), result, channels)));
+    }
+
+    private static INDArray slope(BatchNormalization layer) {
+        org.deeplearning4j.nn.conf.layers.BatchNormalization conf = layer.layerConf();
+        INDArray slope = Transforms.pow(variance(layer).add(conf.getEps()), -0.5, false);
+        return conf.isLockGammaBeta() ? slope.muli(conf.getGamma())
+                : slope.muli(layer.getParam(BatchNormalizationParamInitializer.GAMMA));
     }
 
     private static INDArray variance(BatchNormalization layer) {

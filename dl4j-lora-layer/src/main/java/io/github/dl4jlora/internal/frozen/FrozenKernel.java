@@ -101,13 +101,14 @@ final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker
         }
         PackedSlopes packing = training && activation() instanceof PackedSlopes able && able.packs(product.type()) ? able : null;
         boolean keep = training && packing == null && !isIdentity();
-        INDArray result = product.forward(underlying.input(), training && !keep ? place : null, workspaces);
+        boolean rectifies = !training && DenseArithmetic.isPlainReLU(activation());
+        INDArray result = product.forward(underlying.input(), rectifies, training && !keep ? place : null, workspaces);
         if (packing != null) {
             slopes = KeptSlopes.of(packing, result, workspaces);
         } else if (keep) {
             z = result;
             result = DenseArithmetic.activated(activation(), z, place, workspaces);
-        } else {
+        } else if (!rectifies) {
             result = DenseArithmetic.activate(activation(), result, training);
         }
         if (underlying.getMaskArray() != null) {

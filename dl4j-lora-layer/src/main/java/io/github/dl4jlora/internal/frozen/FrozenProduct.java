@@ -8,6 +8,7 @@ import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.PassingOutput;
 import io.github.dl4jlora.internal.kernel.SeparableConvolution;
 import io.github.dl4jlora.internal.kernel.Windows;
+import io.github.dl4jlora.internal.onednn.Finish;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.conf.layers.Convolution1D;
@@ -136,15 +137,23 @@ abstract sealed class FrozenProduct {
 
     /** z in the activations workspace, in an array of its own. */
     final INDArray forward(INDArray input, LayerWorkspaceMgr workspaces) {
-        return forward(input, null, workspaces);
+        return forward(input, false, null, workspaces);
     }
 
     /**
-     * z in an array of its own.
+     * z, or max(0, z), in an array of its own.
      *
-     * @param place for z in a training forward pass; if it is null, or the product does not use it: the activations workspace
+     * @param rectifies whether what is below zero becomes zero
+     * @param place     for z in a training forward pass; if it is null, or the product does not use it: the activations workspace
      */
-    abstract INDArray forward(INDArray input, @Nullable PassingOutput place, LayerWorkspaceMgr workspaces);
+    abstract INDArray forward(INDArray input, boolean rectifies, @Nullable PassingOutput place, LayerWorkspaceMgr workspaces);
+
+    private static INDArray rectified(INDArray z, boolean rectifies) {
+        if (rectifies) {
+            DenseArithmetic.rectify(z);
+        }
+        return z;
+    }
 
     /** dx in the workspace of activation gradients; null for words, which have no gradient. */
     abstract @Nullable INDArray backward(INDArray dz, INDArray input, LayerWorkspaceMgr workspaces);
@@ -169,7 +178,7 @@ abstract sealed class FrozenProduct {
         }
 
         @Override
-        INDArray forward(INDArray input, @Nullable PassingOutput place, LayerWorkspaceMgr workspaces) {
+        INDArray forward(INDArray input, boolean rectifies, @Nullable PassingOutput place, LayerWorkspaceMgr workspaces) {
             INDArray x = input.castTo(type());
             long[] shape = {x.size(0), w().columns()};
             INDArray z = PassingOutput.create(place, true, workspaces, type(), shape,
@@ -178,7 +187,7 @@ abstract sealed class FrozenProduct {
             if (bias() != null) {
                 DenseArithmetic.addBias(z, bias());
             }
-            return z;
+            return rectified(z, rectifies);
         }
 
         @Override
@@ -222,15 +231,12 @@ abstract sealed class FrozenProduct {
         }
 
         @Override
-        INDArray forward(INDArray input, @Nullable PassingOutput place, LayerWorkspaceMgr workspaces) {
+        INDArray forward(INDArray input, boolean rectifies, @Nullable PassingOutput place, LayerWorkspaceMgr workspaces) {
             INDArray x = layout.channelsFirst(input.castTo(type()), ArrayType.FF_WORKING_MEM, workspaces);
             Windows windows = Windows.of(layout.conf(), x);
             INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, type(), layout.outputShape(windows, x.size(0)),
                     'c');
-            multiply(windows, x, z, workspaces);
-            if (bias() != null) {
-                Windows.addBias(z, bias());
-            }
+            multiply(windows, x, Finish.biased(bias(), rectifies), z, workspaces);
             return layout.isChannelsLast() ? workspaces.dup(ArrayType.ACTIVATIONS, layout.asInLayer(z), 'c') : z;
         }
 
@@ -247,8 +253,8 @@ abstract sealed class FrozenProduct {
             return layout;
         }
 
-        void multiply(Windows windows, INDArray x, INDArray z, LayerWorkspaceMgr workspaces) {
-            kernel(windows, x.size(0)).forward(x, z, workspaces);
+        void multiply(Windows windows, INDArray x, Finish finish, INDArray z, LayerWorkspaceMgr workspaces) {
+            kernel(windows, x.size(0)).forward(x, finish, z, workspaces);
         }
 
         void multiplyBack(Windows windows, INDArray dz, INDArray dx, LayerWorkspaceMgr workspaces) {
@@ -280,8 +286,8 @@ abstract sealed class FrozenProduct {
         }
 
         @Override
-        void multiply(Windows windows, INDArray x, INDArray z, LayerWorkspaceMgr workspaces) {
-            kernel(windows).forward(x, z, workspaces);
+        void multiply(Windows windows, INDArray x, Finish finish, INDArray z, LayerWorkspaceMgr workspaces) {
+            kernel(windows).forward(x, finish, z, workspaces);
         }
 
         @Override
@@ -307,7 +313,7 @@ abstract sealed class FrozenProduct {
         }
 
         @Override
-        INDArray forward(INDArray input, @Nullable PassingOutput place, LayerWorkspaceMgr workspaces) {
+        INDArray forward(INDArray input, boolean rectifies, @Nullable PassingOutput place, LayerWorkspaceMgr workspaces) {
             int[] words = layout.words(input, "(layer " + stock.conf().getLayer().getLayerName() + ")");
             INDArray rows = workspaces.createUninitialized(ArrayType.ACTIVATIONS, type(),
                     new long[] {words.length, w().columns()}, 'c');
@@ -315,7 +321,7 @@ abstract sealed class FrozenProduct {
             if (bias() != null) {
                 rows.addiRowVector(bias());
             }
-            return layout.asInLayer(rows, input.size(0));
+            return layout.asInLayer(rectified(rows, rectifies), input.size(0));
         }
 
         @Override

@@ -14,6 +14,8 @@ import java.util.Arrays;
 /** What this library's layers compute, by the fastest of ND4J's ways to compute it; figures in docs/benchmarks.md. */
 public final class DenseArithmetic {
 
+    private static final ActivationReLU PLAIN = new ActivationReLU();
+
     private DenseArithmetic() {
     }
 
@@ -70,6 +72,11 @@ public final class DenseArithmetic {
         return activation.getActivation(y.assign(z), true);
     }
 
+    /** z = max(0, z), in place; NaN stays. */
+    public static void rectify(INDArray z) {
+        activate(PLAIN, z, false);
+    }
+
     /** y = activation(z), in place of z where the activation can do that. */
     public static INDArray activate(IActivation activation, INDArray z, boolean training) {
         if (isPlainReLU(activation) && Rectifier.takes(z, z)) {
@@ -107,7 +114,8 @@ public final class DenseArithmetic {
         Blas.addRow(product, bias);
     }
 
-    private static boolean isPlainReLU(IActivation activation) {
+    /** Whether y = max(0, z). */
+    public static boolean isPlainReLU(IActivation activation) {
         return activation instanceof ActivationReLU relu && activation.getClass() == ActivationReLU.class && relu.getMax() == null
                 && relu.getThreshold() == null && relu.getNegativeSlope() == null;
     }

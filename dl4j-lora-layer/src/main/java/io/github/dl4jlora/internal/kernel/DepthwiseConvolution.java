@@ -4,6 +4,7 @@ import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.onednn.ConvolutionShape;
 import io.github.dl4jlora.internal.onednn.Convolutions;
+import io.github.dl4jlora.internal.onednn.Finish;
 import io.github.dl4jlora.internal.onednn.Weights;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -49,8 +50,9 @@ final class DepthwiseConvolution implements FrozenConvolution {
     }
 
     @Override
-    public void forward(INDArray x, INDArray z, LayerWorkspaceMgr workspaces) {
+    public void forward(INDArray x, Finish finish, INDArray z, LayerWorkspaceMgr workspaces) {
         forward(x, w.lent(), z);
+        Windows.finish(z, finish);
     }
 
     private void forward(INDArray x, INDArray matrix, INDArray z) {
@@ -82,7 +84,7 @@ final class DepthwiseConvolution implements FrozenConvolution {
                         LayerWorkspaceMgr workspaces) {
         boolean isOne = routes.size() == 1 && routes.get(0).from() == 0 && routes.get(0).to() >= x.size(0);
         if (!isOne) {
-            forward(x, z, workspaces);
+            forward(x, w.lent(), z);
         }
         for (Route route : routes) {
             INDArray merged = merged(route, ArrayType.FF_WORKING_MEM, workspaces);

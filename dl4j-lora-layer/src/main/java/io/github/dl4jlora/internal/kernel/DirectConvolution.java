@@ -1,9 +1,11 @@
 package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.internal.blas.Blas;
+import io.github.dl4jlora.internal.blas.GrowingScratch;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.onednn.ConvolutionShape;
 import io.github.dl4jlora.internal.onednn.Convolutions;
+import io.github.dl4jlora.internal.onednn.Finish;
 import io.github.dl4jlora.internal.onednn.Products;
 import io.github.dl4jlora.internal.onednn.Weights;
 import org.deeplearning4j.nn.workspace.ArrayType;
@@ -20,6 +22,11 @@ import java.util.Objects;
  * what flows back to the input goes through W + s·A·B in one pass: to form that takes less than a second pass.
  */
 final class DirectConvolution implements FrozenConvolution {
+
+    /** Numbers of W for one of the windows, for copying windows to take less time than to bring W into oneDNN's layout. */
+    private static final int UNFOLDED = 4;
+    /** The thread's; no larger than the input, or a quarter of W, of the largest layer. */
+    private static final ThreadLocal<GrowingScratch> UNFOLDED_WINDOWS = ThreadLocal.withInitial(GrowingScratch::new);
 
     private final Windows windows;
     private final FrozenMatrix w;
@@ -42,11 +49,35 @@ final class DirectConvolution implements FrozenConvolution {
     }
 
     @Override
-    public void forward(INDArray x, INDArray z, LayerWorkspaceMgr workspaces) {
-        if (!Convolutions.forward(windows.shape(x.size(0), w.columns()), x, frozen(), z)) {
-            unfolded().forward(x, z, workspaces);
+    public void forward(INDArray x, Finish finish, INDArray z, LayerWorkspaceMgr workspaces) {
+        ConvolutionShape shape = windows.shape(x.size(0), w.columns());
+        if (!computed(shape, x, frozen(), finish, z)) {
+            if (computed(shape, x, frozen(), Finish.NOTHING, z)) {
+                Windows.finish(z, finish);
+            } else {
+                unfolded().forward(x, finish, z, workspaces);
+            }
         }
         Reference.reachabilityFence(w);
+    }
+
+    private boolean computed(ConvolutionShape shape, INDArray x, @Nullable Weights weights, Finish finish, INDArray z) {
+        if (asItIs || !isUnfolded(shape)) {
+            return Convolutions.forward(shape, x, weights, finish, z);
+        }
+        INDArray unfolded = UNFOLDED_WINDOWS.get().of(x.dataType(), shape.minibatch() * shape.windowSize(), shape.positions());
+        INDArray byExample = unfolded.reshape('c', shape.minibatch(), shape.windowSize(), shape.positions());
+        windows.unfoldAll(x, byExample);
+        return Convolutions.multiply(shape, byExample, weights, finish, z);
+    }
+
+    /**
+     * Whether W is better read where it is. That is so where windows are much fewer than what would be brought into oneDNN's
+     * layout of W, and where a kernel of one leaves part of the input out, which oneDNN would rearrange as a whole.
+     */
+    private static boolean isUnfolded(ConvolutionShape shape) {
+        return !shape.isPointwise() && (shape.hasKernelOfOne()
+                || shape.minibatch() * shape.positions() * UNFOLDED <= shape.nOut());
     }
 
     @Override
@@ -64,7 +95,7 @@ final class DirectConvolution implements FrozenConvolution {
                 && UnfoldedConvolution.isWorthMerging(routes, x.size(0), windows.positions(), w.columns());
         INDArray merged = merges ? merged(w, routes.get(0), ArrayType.FF_WORKING_MEM, workspaces) : null;
         Weights weights = merged == null ? frozen() : Weights.of(merged, false);
-        if (!Convolutions.forward(windows.shape(x.size(0), w.columns()), x, weights, z)) {
+        if (!computed(windows.shape(x.size(0), w.columns()), x, weights, Finish.NOTHING, z)) {
             unfolded().forward(x, dropped, routes, z, u, workspaces);
         } else if (merged == null) {
             for (Route route : routes) {
@@ -88,7 +119,7 @@ final class DirectConvolution implements FrozenConvolution {
         for (long first = route.from(); first < to; first += step) {
             INDArray part = isWhole ? x : Route.rows(x, first, first + 1);
             if (!Convolutions.forward(slim, part, Weights.of(route.a(), false), down)) {
-                new UnfoldedConvolution(windows, route.a()).forward(part, down, workspaces);
+                new UnfoldedConvolution(windows, route.a()).forward(part, Finish.NOTHING, down, workspaces);
             }
             INDArray sum = isWhole ? z : Route.rows(z, first, first + 1);
             if (!Convolutions.addForward(pointwise, down, Weights.of(b, false), sum)) {

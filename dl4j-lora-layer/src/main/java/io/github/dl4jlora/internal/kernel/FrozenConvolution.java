@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.onednn.Convolutions;
+import io.github.dl4jlora.internal.onednn.Finish;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.jspecify.annotations.Nullable;
@@ -69,12 +70,12 @@ public interface FrozenConvolution {
                   @Nullable INDArray dx, @Nullable INDArray dropDx, LayerWorkspaceMgr workspaces);
 
     /**
-     * The frozen convolution alone.
+     * The frozen convolution alone, finished.
      *
      * @param x channels first, 'c' order
      * @param z {@code [minibatch, nOut, …]}, 'c' order, overwritten
      */
-    void forward(INDArray x, INDArray z, LayerWorkspaceMgr workspaces);
+    void forward(INDArray x, Finish finish, INDArray z, LayerWorkspaceMgr workspaces);
 
     /**
      * The backward pass of the frozen convolution alone; dW is not formed.

@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.kernel;
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.onednn.ConvolutionShape;
 import io.github.dl4jlora.internal.onednn.Convolutions;
+import io.github.dl4jlora.internal.onednn.Finish;
 import io.github.dl4jlora.internal.onednn.Weights;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.workspace.ArrayType;
@@ -61,11 +62,11 @@ public final class SeparableConvolution {
         return workspaces.createUninitialized(place, type, windows.outputShape(x.size(0), w.columns(), x.rank()), 'c');
     }
 
-    /** As {@link FrozenConvolution#forward(INDArray, INDArray, LayerWorkspaceMgr)}. */
-    public void forward(INDArray x, INDArray z, LayerWorkspaceMgr workspaces) {
+    /** As {@link FrozenConvolution#forward(INDArray, Finish, INDArray, LayerWorkspaceMgr)}. */
+    public void forward(INDArray x, Finish finish, INDArray z, LayerWorkspaceMgr workspaces) {
         INDArray y = y(x, ArrayType.FF_WORKING_MEM, workspaces);
-        depthwise().forward(x, y, workspaces);
-        pointwise(x.size(0)).forward(y, z, workspaces);
+        depthwise().forward(x, Finish.NOTHING, y, workspaces);
+        pointwise(x.size(0)).forward(y, finish, z, workspaces);
     }
 
     /** As {@link FrozenConvolution#backward(INDArray, INDArray, ArrayType, LayerWorkspaceMgr)}. */
@@ -83,7 +84,7 @@ public final class SeparableConvolution {
      */
     public void backward(INDArray x, INDArray dz, INDArray dx, INDArray dw, INDArray dv, LayerWorkspaceMgr workspaces) {
         INDArray y = y(x, ArrayType.BP_WORKING_MEM, workspaces);
-        depthwise().forward(x, y, workspaces);
+        depthwise().forward(x, Finish.NOTHING, y, workspaces);
         ConvolutionShape second = windows.pointwise(x.size(0), w.columns(), v.columns());
         if (!Convolutions.take(second, type) || !Convolutions.backToWeights(second, y, Weights.of(dv, false), dz)) {
             for (long i = 0; i < x.size(0); i++) {

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.onednn.Finish;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.jspecify.annotations.Nullable;
@@ -58,13 +59,14 @@ final class TransposedConvolution implements FrozenConvolution {
     }
 
     @Override
-    public void forward(INDArray x, INDArray z, LayerWorkspaceMgr workspaces) {
+    public void forward(INDArray x, Finish finish, INDArray z, LayerWorkspaceMgr workspaces) {
         convolution(w, x.size(0)).backward(x, z, ArrayType.FF_WORKING_MEM, workspaces);
+        Windows.finish(z, finish);
     }
 
     @Override
     public void backward(INDArray dz, INDArray dx, ArrayType place, LayerWorkspaceMgr workspaces) {
-        convolution(w, dz.size(0)).forward(dz, dx, workspaces);
+        convolution(w, dz.size(0)).forward(dz, Finish.NOTHING, dx, workspaces);
     }
 
     @Override
@@ -78,7 +80,7 @@ final class TransposedConvolution implements FrozenConvolution {
             convolution(merged, x.size(0)).backward(x, z, ArrayType.FF_WORKING_MEM, workspaces);
             return;
         }
-        forward(x, z, workspaces);
+        forward(x, Finish.NOTHING, z, workspaces);
         for (Route route : routes) {
             addLowRank(x, route, z, workspaces);
         }
@@ -110,7 +112,7 @@ final class TransposedConvolution implements FrozenConvolution {
         FrozenConvolution convolution = convolution(w, minibatch);
         Route turned = turned(route);
         if (dx == null) {
-            convolution(turned.a(), minibatch).forward(dz, v, workspaces);
+            convolution(turned.a(), minibatch).forward(dz, Finish.NOTHING, v, workspaces);
         } else {
             convolution.forward(dz, dz, List.of(turned), dx, v, workspaces);
         }

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.onednn.Finish;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.jspecify.annotations.Nullable;
@@ -134,9 +135,10 @@ public final class UnfoldedConvolution implements FrozenConvolution {
     }
 
     @Override
-    public void forward(INDArray x, INDArray z, LayerWorkspaceMgr workspaces) {
+    public void forward(INDArray x, Finish finish, INDArray z, LayerWorkspaceMgr workspaces) {
         INDArray chunk = chunk(x, ArrayType.FF_WORKING_MEM, workspaces);
         forward(x, w, z, chunk, matrices(chunk));
+        Windows.finish(z, finish);
     }
 
     private void forward(INDArray x, INDArray weights, INDArray z, INDArray chunk, INDArray[] columns) {

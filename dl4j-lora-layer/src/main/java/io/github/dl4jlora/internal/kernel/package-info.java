@@ -4,7 +4,7 @@
  * <pre>
  *   FrozenConvolution                          a convolution with frozen weights, forward and backward, and a low-rank one:
  *     |- DirectConvolution                       by oneDNN
- *     |- UnfoldedConvolution --- Windows         as matrix products
+ *     |- UnfoldedConvolution --- Windows         as matrix products; a few windows at once by PlaneWindows
  *     |- TransposedConvolution                   a transposed one, by one of both
  *     `- DepthwiseConvolution                    one in groups, by oneDNN or libnd4j
  *   SeparableConvolution                       frozen: a depthwise one, and one with a kernel of one number

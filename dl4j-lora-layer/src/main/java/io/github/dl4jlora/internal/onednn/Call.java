@@ -97,6 +97,21 @@ final class Call implements AutoCloseable {
         return this;
     }
 
+    /**
+     * Adds scale and shift of a finish, as far as there are any, which follow the primitive's result.
+     *
+     * @param ofResult the result's shape
+     */
+    Call finished(Finish finish, long[] ofResult) {
+        int parts = (finish.scale() != null ? 1 : 0) + (finish.shift() != null ? 1 : 0);
+        try (memory.desc channels = OneDnn.Cpu.channels(ofResult)) {
+            for (int i = 0; i < parts; i++) {
+                with(dnnl.DNNL_ARG_ATTR_MULTIPLE_POST_OP_BASE * (i + 1) | dnnl.DNNL_ARG_SRC_1, channels, channels, false);
+            }
+        }
+        return this;
+    }
+
     /** @param addresses of the operands, in the order in which they were added */
     void run(stream on, Working working, Pointer... addresses) {
         BytePointer room = working.room(packedBytes + scratchBytes);

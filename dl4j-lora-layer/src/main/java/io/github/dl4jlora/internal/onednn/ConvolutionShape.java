@@ -26,6 +26,27 @@ public record ConvolutionShape(long minibatch, long groups, long nIn, long nOut,
         return minibatch * nIn / groups * nOut * product(out) * product(kernel);
     }
 
+    /** Whether the kernel is one number, and sees each of the input's once. */
+    public boolean isPointwise() {
+        return hasKernelOfOne() && Arrays.equals(in, out) && LongStream.of(stride).allMatch(s -> s == 1)
+                && LongStream.of(padding).allMatch(p -> p == 0);
+    }
+
+    /** Whether the kernel is one number, which sees all channels. */
+    public boolean hasKernelOfOne() {
+        return groups == 1 && windowSize() == nIn;
+    }
+
+    /** Numbers in one window. */
+    public long windowSize() {
+        return nIn * product(kernel);
+    }
+
+    /** Windows in one example. */
+    public long positions() {
+        return product(out);
+    }
+
     long[] x() {
         return shape(minibatch, nIn, in);
     }

@@ -2,10 +2,12 @@ package io.github.dl4jlora.internal.onednn;
 
 import io.github.dl4jlora.internal.blas.HostMemory;
 import io.github.dl4jlora.internal.blas.Lie;
+import org.bytedeco.dnnl.binary;
 import org.bytedeco.dnnl.convolution_backward_data;
 import org.bytedeco.dnnl.convolution_backward_weights;
 import org.bytedeco.dnnl.convolution_forward;
 import org.bytedeco.dnnl.global.dnnl;
+import org.bytedeco.dnnl.matmul;
 import org.bytedeco.dnnl.memory;
 import org.bytedeco.dnnl.primitive_attr;
 import org.jspecify.annotations.Nullable;
@@ -31,6 +33,9 @@ public final class Convolutions {
 
     /** Kinds of primitives. */
     private static final class Forward {
+    }
+
+    private static final class Multiply {
     }
 
     private static final class AddForward {
@@ -68,7 +73,55 @@ public final class Convolutions {
      * @return whether that could be done; if not, nothing has been written
      */
     public static boolean forward(ConvolutionShape shape, INDArray x, @Nullable Weights w, INDArray z) {
-        return run(Forward.class, shape, x, w, z);
+        return forward(shape, x, w, Finish.NOTHING, z);
+    }
+
+    /**
+     * z = x ∗ W, finished. With a kernel of one, W is read where it is.
+     *
+     * @param z overwritten
+     * @return as {@link #forward(ConvolutionShape, INDArray, Weights, INDArray)}
+     */
+    public static boolean forward(ConvolutionShape shape, INDArray x, @Nullable Weights w, Finish finish, INDArray z) {
+        return shape.isPointwise() && w != null && w.type() == Weights.Type.FLOAT && isByColumn(w) ? multiply(shape, x, w, finish, z)
+                : run(Forward.class, shape, x, w, z, finish);
+    }
+
+    /**
+     * As {@link #forward(ConvolutionShape, INDArray, Weights, Finish, INDArray)}, from the convolution's windows: a product that
+     * reads W where it is.
+     *
+     * @param windows {@code [minibatch, nIn·kernel, positions]}, 'c' order
+     * @param w       of FLOAT
+     */
+    public static boolean multiply(ConvolutionShape shape, INDArray windows, @Nullable Weights w, Finish finish, INDArray z) {
+        return run(Multiply.class, shape, windows, w, z, finish);
+    }
+
+    /**
+     * y = x, finished.
+     *
+     * @param x      {@code [minibatch, channels, …]} of FLOAT, 'c' order
+     * @param finish with a scale
+     * @param y      of the same shape, overwritten; may be x
+     * @return whether that could be done; if not, nothing has been written
+     */
+    public static boolean finish(INDArray x, Finish finish, INDArray y) {
+        long[] shape = x.shape();
+        if (!OneDnn.isUsed() || finish.scale() == null || !finish.isReadable(x.size(1)) || !areReadable(x, y)) {
+            return false;
+        }
+        boolean done = Calls.run(Finish.class, LongStream.concat(LongStream.of(finish.parts()), LongStream.of(shape)).toArray(),
+                () -> Compiler.finish(finish, shape), finish.operands(x.data().addressPointer(), y.data().addressPointer()));
+        Reference.reachabilityFence(x);
+        Reference.reachabilityFence(y);
+        Reference.reachabilityFence(finish);
+        return done;
+    }
+
+    private static boolean areReadable(INDArray x, INDArray z) {
+        return HostMemory.holds(x, z) && Lie.isPlain(x) && Lie.isPlain(z) && x.dataType() == DataType.FLOAT
+                && z.dataType() == DataType.FLOAT;
     }
 
     /**
@@ -102,21 +155,30 @@ public final class Convolutions {
     }
 
     private static boolean run(Class<?> kind, ConvolutionShape shape, INDArray x, @Nullable Weights w, INDArray z) {
-        if (w == null || !HostMemory.holds(x, z) || !Lie.isPlain(x) || !Lie.isPlain(z) || x.dataType() != DataType.FLOAT
-                || z.dataType() != DataType.FLOAT) {
+        return run(kind, shape, x, w, z, Finish.NOTHING);
+    }
+
+    private static boolean run(Class<?> kind, ConvolutionShape shape, INDArray x, @Nullable Weights w, INDArray z,
+                               Finish finish) {
+        if (w == null || !areReadable(x, z) || !finish.isReadable(shape.nOut())) {
             return false;
         }
-        boolean byColumn = isWhole(w.rows(), w.rowStride(), w.columns(), w.stride());
-        if (!byColumn && !isWhole(w.columns(), w.stride(), w.rows(), w.rowStride())) {
+        boolean byColumn = isByColumn(w);
+        if (!byColumn && (kind == Multiply.class || !isWhole(w.columns(), w.stride(), w.rows(), w.rowStride()))) {
             return false;
         }
-        long[] numbers = LongStream.concat(LongStream.of(w.type().ordinal(), byColumn ? 1 : 0), LongStream.of(shape.numbers()))
-                .toArray();
-        boolean done = Calls.run(kind, numbers, () -> Compiler.compile(kind, shape, w.type(), byColumn),
-                x.data().addressPointer(), w.values(), z.data().addressPointer());
+        long[] numbers = LongStream.concat(LongStream.of(w.type().ordinal(), byColumn ? 1 : 0, finish.parts()),
+                LongStream.of(shape.numbers())).toArray();
+        boolean done = Calls.run(kind, numbers, () -> Compiler.compile(kind, shape, w.type(), byColumn, finish),
+                finish.operands(x.data().addressPointer(), w.values(), z.data().addressPointer()));
+        Reference.reachabilityFence(finish);
         Reference.reachabilityFence(x);
         Reference.reachabilityFence(z);
         return done;
+    }
+
+    private static boolean isByColumn(Weights w) {
+        return isWhole(w.rows(), w.rowStride(), w.columns(), w.stride());
     }
 
     /** Whether lines lie one after the other without gaps. */
@@ -133,7 +195,11 @@ public final class Convolutions {
         private Compiler() {
         }
 
-        static Optional<Call> compile(Class<?> kind, ConvolutionShape shape, Weights.Type type, boolean byColumn) {
+        static Optional<Call> compile(Class<?> kind, ConvolutionShape shape, Weights.Type type, boolean byColumn,
+                                      Finish finish) {
+            if (kind == Multiply.class) {
+                return multiply(shape, finish);
+            }
             boolean narrow = type == Weights.Type.BF16;
             boolean isForward = kind == Forward.class || kind == AddForward.class;
             boolean anyLayout = narrow || shape.groups() > 1;
@@ -142,18 +208,18 @@ public final class Convolutions {
             try (Tensor x = Tensor.ofNumbers(shape.x(), narrow, anyLayout);
                  Tensor w = Tensor.ofWeights(shape, byColumn, narrow);
                  Tensor z = Tensor.ofNumbers(shape.z(), narrow && !isForward, anyLayout);
-                 primitive_attr attributes = OneDnn.Cpu.attributes(kind == AddForward.class);
+                 memory.desc bias = isBiased(finish) ? OneDnn.Cpu.floats(new long[] {shape.nOut()}, new long[] {1})
+                         : new memory.desc();
+                 primitive_attr attributes = kind == AddForward.class ? OneDnn.Cpu.attributes(true)
+                         : OneDnn.Cpu.attributes(finish, !isBiased(finish), shape.z());
                  convolution_forward.primitive_desc forward = new convolution_forward.primitive_desc(OneDnn.Cpu.ENGINE,
-                         dnnl.prop_kind.forward_training, dnnl.algorithm.convolution_direct, x.wanted, w.wanted, z.wanted,
+                         dnnl.prop_kind.forward_training, dnnl.algorithm.convolution_direct, x.wanted, w.wanted, bias, z.wanted,
                          shape.stride(), shape.gaps(), shape.padding(), shape.paddingAfter(), attributes, true)) {
                 if (!forward.asBoolean()) {
                     return Optional.empty();
                 }
                 if (isForward) {
-                    return OneDnn.Cpu.isFast(forward) ? Optional.of(new Call(new convolution_forward(forward), forward)
-                            .with(dnnl.DNNL_ARG_SRC, x.given, forward.src_desc(), false)
-                            .with(dnnl.DNNL_ARG_WEIGHTS, w.given, forward.weights_desc(), false)
-                            .with(dnnl.DNNL_ARG_DST, z.given, forward.dst_desc(), true)) : Optional.empty();
+                    return OneDnn.Cpu.isFast(forward) ? Optional.of(forward(shape, forward, x, w, z, finish)) : Optional.empty();
                 }
                 if (kind == BackToWeights.class) {
                     return backToWeights(shape, x, w, z, forward, attributes);
@@ -161,6 +227,50 @@ public final class Convolutions {
                 try (Tensor dx = Tensor.ofNumbers(shape.x(), false, anyLayout)) {
                     return backToData(shape, dx, w, z, forward, attributes);
                 }
+            }
+        }
+
+        /** Whether all there is to add is oneDNN's bias. */
+        private static boolean isBiased(Finish finish) {
+            return finish.scale() == null && finish.shift() != null;
+        }
+
+        private static Call forward(ConvolutionShape shape, convolution_forward.primitive_desc chosen, Tensor x, Tensor w,
+                                    Tensor z, Finish finish) {
+            Call call = new Call(new convolution_forward(chosen), chosen)
+                    .with(dnnl.DNNL_ARG_SRC, x.given, chosen.src_desc(), false)
+                    .with(dnnl.DNNL_ARG_WEIGHTS, w.given, chosen.weights_desc(), false)
+                    .with(dnnl.DNNL_ARG_DST, z.given, chosen.dst_desc(), true);
+            return isBiased(finish) ? call.with(dnnl.DNNL_ARG_BIAS, chosen.bias_desc(), chosen.bias_desc(), false)
+                    : call.finished(finish, shape.z());
+        }
+
+        /** zᵀ = Wᵀ·xᵀ for each example, by row. In three dimensions oneDNN can finish each row by itself. */
+        private static Optional<Call> multiply(ConvolutionShape shape, Finish finish) {
+            long[] ofW = {1, shape.nOut(), shape.windowSize()};
+            long[] ofX = {shape.minibatch(), shape.windowSize(), shape.positions()};
+            long[] ofZ = {shape.minibatch(), shape.nOut(), shape.positions()};
+            try (memory.desc w = OneDnn.Cpu.floats(ofW, OneDnn.Cpu.plain(ofW));
+                 memory.desc x = OneDnn.Cpu.floats(ofX, OneDnn.Cpu.plain(ofX));
+                 memory.desc z = OneDnn.Cpu.floats(ofZ, OneDnn.Cpu.plain(ofZ));
+                 primitive_attr attributes = OneDnn.Cpu.attributes(finish, true, ofZ);
+                 matmul.primitive_desc chosen = new matmul.primitive_desc(OneDnn.Cpu.ENGINE, w, x, z, attributes, true)) {
+                return OneDnn.Cpu.isFast(chosen) ? Optional.of(new Call(new matmul(chosen), chosen)
+                        .with(dnnl.DNNL_ARG_WEIGHTS, x, x, false).with(dnnl.DNNL_ARG_SRC, w, w, false)
+                        .with(dnnl.DNNL_ARG_DST, z, z, true).finished(finish, ofZ)) : Optional.empty();
+            }
+        }
+
+        static Optional<Call> finish(Finish finish, long[] shape) {
+            Finish after = new Finish(null, finish.shift(), finish.rectifies());
+            try (memory.desc x = OneDnn.Cpu.floats(shape, OneDnn.Cpu.plain(shape));
+                 memory.desc channels = OneDnn.Cpu.channels(shape);
+                 primitive_attr attributes = OneDnn.Cpu.attributes(after, true, shape);
+                 binary.primitive_desc chosen = new binary.primitive_desc(OneDnn.Cpu.ENGINE, dnnl.algorithm.binary_mul, x,
+                         channels, x, attributes, true)) {
+                return OneDnn.Cpu.isFast(chosen) ? Optional.of(new Call(new binary(chosen), chosen)
+                        .with(dnnl.DNNL_ARG_SRC_0, x, x, false).with(dnnl.DNNL_ARG_DST, x, x, true)
+                        .with(dnnl.DNNL_ARG_SRC_1, channels, channels, false).finished(after, shape)) : Optional.empty();
             }
         }
 
@@ -208,7 +318,7 @@ public final class Convolutions {
         static Tensor ofWeights(ConvolutionShape shape, boolean byColumn, boolean narrow) {
             memory.data_type type = narrow ? memory.data_type.bf16 : memory.data_type.f32;
             long[] sizes = shape.w();
-            long[] strides = plain(sizes);
+            long[] strides = OneDnn.Cpu.plain(sizes);
             if (!byColumn) {
                 long rows = ConvolutionShape.product(sizes) / shape.nOut();
                 int outputs = shape.groups() == 1 ? 1 : 2;
@@ -225,7 +335,7 @@ public final class Convolutions {
          * @param anyLayout whether oneDNN chooses the layout, without which it gains nothing from bfloat16 or groups
          */
         static Tensor ofNumbers(long[] shape, boolean narrow, boolean anyLayout) {
-            memory.desc given = OneDnn.Cpu.floats(shape, plain(shape));
+            memory.desc given = OneDnn.Cpu.floats(shape, OneDnn.Cpu.plain(shape));
             return new Tensor(given, !anyLayout ? new memory.desc(given) : new memory.desc(shape,
                     narrow ? memory.data_type.bf16 : memory.data_type.f32, memory.format_tag.any, false));
         }
@@ -235,14 +345,5 @@ public final class Convolutions {
             wanted.close();
             given.close();
         }
-    }
-
-    private static long[] plain(long[] shape) {
-        long[] strides = new long[shape.length];
-        Arrays.fill(strides, 1);
-        for (int i = shape.length - 2; i >= 0; i--) {
-            strides[i] = strides[i + 1] * shape[i + 1];
-        }
-        return strides;
     }
 }

@@ -13,6 +13,7 @@ import org.nd4j.nativeblas.NativeOpsHolder;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
+import java.util.Arrays;
 import java.util.function.Supplier;
 
 /**
@@ -105,14 +106,58 @@ public final class OneDnn {
          * @param adds whether its result is added to what is there
          */
         static primitive_attr attributes(boolean adds) {
+            try (post_ops after = new post_ops()) {
+                if (adds) {
+                    after.append_sum();
+                }
+                return attributes(after);
+            }
+        }
+
+        /**
+         * Attributes of a primitive with such a finish. max(0, z) is computed as z · min(1, max(0, c · z)) with the largest c
+         * there is: oneDNN's own ReLU makes zero of NaN, and so would hide it.
+         *
+         * @param scales   whether scale and shift are operands, as {@link Call#finished} adds them
+         * @param ofResult the result's shape; its second dimension is that of channels
+         */
+        static primitive_attr attributes(Finish finish, boolean scales, long[] ofResult) {
+            try (post_ops after = new post_ops(); memory.desc channels = channels(ofResult)) {
+                if (scales && finish.scale() != null) {
+                    after.append_binary(dnnl.algorithm.binary_mul, channels);
+                }
+                if (scales && finish.shift() != null) {
+                    after.append_binary(dnnl.algorithm.binary_add, channels);
+                }
+                if (finish.rectifies()) {
+                    after.append_eltwise(dnnl.algorithm.eltwise_hardswish, Float.MAX_VALUE, 0);
+                }
+                return attributes(after);
+            }
+        }
+
+        /** A number for each channel, in as many dimensions as a result has. */
+        static memory.desc channels(long[] ofResult) {
+            long[] shape = new long[ofResult.length];
+            Arrays.fill(shape, 1);
+            shape[1] = ofResult[1];
+            return floats(shape, plain(shape));
+        }
+
+        /** Strides of a 'c' array without gaps. */
+        static long[] plain(long[] shape) {
+            long[] strides = new long[shape.length];
+            Arrays.fill(strides, 1);
+            for (int i = shape.length - 2; i >= 0; i--) {
+                strides[i] = strides[i + 1] * shape[i + 1];
+            }
+            return strides;
+        }
+
+        private static primitive_attr attributes(post_ops after) {
             primitive_attr attributes = new primitive_attr();
             attributes.set_scratchpad_mode(dnnl.scratchpad_mode.user);
-            if (adds) {
-                try (post_ops after = new post_ops()) {
-                    after.append_sum();
-                    attributes.set_post_ops(after);
-                }
-            }
+            attributes.set_post_ops(after);
             return attributes;
         }
 

@@ -9,6 +9,7 @@
  *     `- Calls --- Key           a thread's compiled primitives, as many as are worth keeping
  *          `- Call --- Working     one primitive with its operands; a thread's working memory
  *   ConvolutionShape           sizes, strides and padding of a convolution
+ *   Finish                     scale, shift and rectifier that follow it
  *   OneDnn                     whether oneDNN is here; on how many threads it runs
  * </pre>
  */

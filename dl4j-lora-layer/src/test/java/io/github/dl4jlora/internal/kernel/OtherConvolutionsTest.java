@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.kernel;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.onednn.Finish;
 import io.github.dl4jlora.internal.onednn.ConvolutionShape;
 import io.github.dl4jlora.internal.onednn.Convolutions;
 import io.github.dl4jlora.internal.onednn.OneDnn;
@@ -147,7 +148,7 @@ class OtherConvolutionsTest {
         Windows windows = Windows.of(conf, x);
         FrozenConvolution kernel = layout.kernel(windows, layout.inWindowOrder(w), type, EXAMPLES);
         INDArray z = Nd4j.valueArrayOf(layout.outputShape(windows, EXAMPLES), Double.NaN, type);
-        kernel.forward(x, z, NO_WORKSPACES);
+        kernel.forward(x, Finish.NOTHING, z, NO_WORKSPACES);
         assertNear(z, alone, tolerance, "z of W alone");
         INDArray dx = Nd4j.valueArrayOf(shape, Double.NaN, type);
         kernel.backward(epsilon, dx, ArrayType.BP_WORKING_MEM, NO_WORKSPACES);
@@ -228,7 +229,7 @@ class OtherConvolutionsTest {
                     SeparableConvolution separable = new SeparableConvolution(Windows.of(conf, x), new PlainMatrix(stock.matrix),
                             new PlainMatrix(matrices.form("pW").viewOf(stock.layer.getParam("pW"))), type);
                     INDArray z = Nd4j.valueArrayOf(expected.shape(), Double.NaN, type);
-                    separable.forward(x, z, NO_WORKSPACES);
+                    separable.forward(x, Finish.NOTHING, z, NO_WORKSPACES);
                     INDArray dx = Nd4j.valueArrayOf(x.shape(), Double.NaN, type);
                     separable.backward(epsilon, dx, ArrayType.BP_WORKING_MEM, NO_WORKSPACES);
 

@@ -4,6 +4,7 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.onednn.Convolutions;
+import io.github.dl4jlora.internal.onednn.Finish;
 import io.github.dl4jlora.internal.onednn.OneDnn;
 import io.github.dl4jlora.internal.onednn.Weights;
 import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
@@ -92,7 +93,7 @@ class UnfoldedConvolutionTest {
         INDArray w = Networks.random(DataType.FLOAT, 5, windows.size(), nOut).dup('f');
         INDArray z = Nd4j.create(DataType.FLOAT, windows.outputShape(5, nOut, 4), 'c');
         INDArray expected = z.dup('c');
-        new UnfoldedConvolution(windows, w).forward(x, expected, NO_WORKSPACES);
+        new UnfoldedConvolution(windows, w).forward(x, Finish.NOTHING, expected, NO_WORKSPACES);
 
         assertThat(Convolutions.forward(windows.shape(5, nOut), x, Weights.of(w, false), z)).isTrue();
 
@@ -186,7 +187,7 @@ class UnfoldedConvolutionTest {
         INDArray routed = Nd4j.valueArrayOf(shapeZ, Float.NaN);
         convolution.forward(x, dropped, List.of(route.over(0, 2), route.over(3, 9)), routed, null, NO_WORKSPACES);
         INDArray alone = Nd4j.valueArrayOf(shapeZ, Float.NaN);
-        convolution.forward(x, alone, NO_WORKSPACES);
+        convolution.forward(x, Finish.NOTHING, alone, NO_WORKSPACES);
         results.addAll(List.of(routed, alone));
         return results;
     }
@@ -223,7 +224,7 @@ class UnfoldedConvolutionTest {
             UnfoldedConvolution alone = new UnfoldedConvolution(windows, stock.weights(), chunkBytes);
             INDArray zAlone = Nd4j.create(DataType.DOUBLE, z.shape(), 'c');
             INDArray dxAlone = Nd4j.valueArrayOf(inputShape, 7.0, DataType.DOUBLE);
-            alone.forward(x, zAlone, NO_WORKSPACES);
+            alone.forward(x, Finish.NOTHING, zAlone, NO_WORKSPACES);
             alone.backward(epsilon, dxAlone, ArrayType.BP_WORKING_MEM, NO_WORKSPACES);
             assertThat(Networks.difference(zAlone, expected)).isLessThan(1e-10);
             assertThat(Networks.difference(dxAlone, expectedDx)).isLessThan(1e-10);
