@@ -796,7 +796,8 @@ public final class LoRAConfig {
                     throw new IllegalArgumentException("override(\"" + pattern + "\", …): " + e.getMessage(), e);
                 }
             });
-            return new LoRAConfig(settings, selection, training, new BaseOptions(storage, copyBase, baseLocation, quantization, pack),
+            return new LoRAConfig(settings, selection, training,
+                    new BaseOptions(storage, copyBase, baseLocation, quantization, pack),
                     new FromData(rankBudget, rho, startBatches));
         }
     }

@@ -86,7 +86,8 @@ enum KernelVariant {
     }
 
     private static Deconvolution2D.Builder transposed(int kernel, int stride, int dilation, ConvolutionMode mode) {
-        Deconvolution2D.Builder builder = new Deconvolution2D.Builder(kernel, kernel).stride(stride, stride).convolutionMode(mode);
+        Deconvolution2D.Builder builder = new Deconvolution2D.Builder(kernel, kernel).stride(stride, stride)
+                .convolutionMode(mode);
         builder.setDilation(dilation, dilation);
         return builder;
     }

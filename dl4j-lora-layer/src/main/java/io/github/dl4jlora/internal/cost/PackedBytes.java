@@ -37,7 +37,8 @@ final class PackedBytes {
         StockMatrices matrices = StockMatrices.of(stock);
         boolean areMultiplied = lora != null ? lora.single() || Kernels.run(lora)
                 : FrozenLayers.takesQuantized(stock) && (scheme != null || !(stock instanceof BaseOutputLayer));
-        if (!areMultiplied || matrices.areRowsLookedUp() || matrices.type() == LayerType.CONVOLUTION || scheme == Quantization.NF4) {
+        if (!areMultiplied || matrices.areRowsLookedUp() || matrices.type() == LayerType.CONVOLUTION
+                || scheme == Quantization.NF4) {
             return 0;
         }
         Weights.Type type = scheme == null ? Weights.Type.FLOAT : scheme == Quantization.BF16 ? Weights.Type.BF16

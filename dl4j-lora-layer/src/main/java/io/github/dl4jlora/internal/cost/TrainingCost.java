@@ -68,7 +68,8 @@ public final class TrainingCost {
         long state = planned.nodes().stream().mapToLong(this::state).sum();
         Map<String, InputGradient> gradients = InputGradients.of(planned);
         List<Step> steps = steps(planned, node -> footprint(node, gradients.get(node.name()) == InputGradient.NEEDED));
-        return memory(width * (vector - trained) + outside() + packed(gradients), trained, vector, state, steps, quantizedScratch());
+        return memory(width * (vector - trained) + outside() + packed(gradients), trained, vector, state, steps,
+                quantizedScratch());
     }
 
     private LoRAPlan.Memory full() {

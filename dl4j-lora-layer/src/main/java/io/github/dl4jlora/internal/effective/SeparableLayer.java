@@ -1,9 +1,9 @@
 package io.github.dl4jlora.internal.effective;
 
-import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
+import io.github.dl4jlora.internal.convolution.ConvolutionLayout;
+import io.github.dl4jlora.internal.convolution.SeparableConvolution;
+import io.github.dl4jlora.internal.convolution.Windows;
 import io.github.dl4jlora.internal.kernel.PlainMatrix;
-import io.github.dl4jlora.internal.kernel.SeparableConvolution;
-import io.github.dl4jlora.internal.kernel.Windows;
 import io.github.dl4jlora.internal.stock.StockMatrices;
 import io.github.dl4jlora.internal.onednn.Finish;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;

@@ -1,12 +1,12 @@
 package io.github.dl4jlora.internal.engine;
 
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.convolution.ConvolutionLayout;
+import io.github.dl4jlora.internal.convolution.FrozenConvolution;
+import io.github.dl4jlora.internal.convolution.Windows;
 import io.github.dl4jlora.internal.engine.KeptPass.Kept;
-import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
-import io.github.dl4jlora.internal.kernel.FrozenConvolution;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.MaskedSteps;
-import io.github.dl4jlora.internal.kernel.Windows;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.api.MaskState;

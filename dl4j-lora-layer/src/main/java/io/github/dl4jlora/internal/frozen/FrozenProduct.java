@@ -1,13 +1,13 @@
 package io.github.dl4jlora.internal.frozen;
 
-import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
+import io.github.dl4jlora.internal.convolution.ConvolutionLayout;
+import io.github.dl4jlora.internal.convolution.FrozenConvolution;
+import io.github.dl4jlora.internal.convolution.SeparableConvolution;
+import io.github.dl4jlora.internal.convolution.Windows;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.EmbeddingLayout;
-import io.github.dl4jlora.internal.kernel.FrozenConvolution;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.PassingOutput;
-import io.github.dl4jlora.internal.kernel.SeparableConvolution;
-import io.github.dl4jlora.internal.kernel.Windows;
 import io.github.dl4jlora.internal.onednn.Finish;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;

@@ -2,13 +2,7 @@
  * The arithmetic of this library's layers, adapted or frozen. Public classes here are no API and may change without notice.
  *
  * <pre>
- *   FrozenConvolution                          a convolution with frozen weights, forward and backward, and a low-rank one:
- *     |- DirectConvolution                       by oneDNN
- *     |- UnfoldedConvolution --- Windows         as matrix products; a few windows at once by PlaneWindows
- *     |- TransposedConvolution                   a transposed one, by one of both
- *     `- DepthwiseConvolution                    one in groups, by oneDNN or libnd4j
- *   SeparableConvolution                       frozen: a depthwise one, and one with a kernel of one number
- *   ConvolutionLayout  EmbeddingLayout         how a stock layer has its numbers: channels, words, weights, masks
+ *   EmbeddingLayout                            how a stock layer has its words, vectors and masks
  *   DenseArithmetic --- Rectifier              order of results, biases, activations and their gradients
  *   FrozenMatrix                               what is asked of frozen weights, however they are stored:
  *     |- PackedMatrix                            with packed copies for its products

@@ -83,7 +83,8 @@ public final class Convolutions {
      * @return as {@link #forward(ConvolutionShape, INDArray, Weights, INDArray)}
      */
     public static boolean forward(ConvolutionShape shape, INDArray x, @Nullable Weights w, Finish finish, INDArray z) {
-        return shape.isPointwise() && w != null && w.type() == Weights.Type.FLOAT && isByColumn(w) ? multiply(shape, x, w, finish, z)
+        boolean isProduct = shape.isPointwise() && w != null && w.type() == Weights.Type.FLOAT && isByColumn(w);
+        return isProduct ? multiply(shape, x, w, finish, z)
                 : run(Forward.class, shape, x, w, z, finish);
     }
 

@@ -77,7 +77,8 @@ public final class Packing {
             memory.data_type ofX = Products.Compiler.ofRows(plain.type());
             try (memory.desc from = Products.Compiler.description(plain);
                  memory.desc x = new memory.desc(new long[] {ROWS, sizes[0]}, ofX, memory.format_tag.ab, false);
-                 memory.desc any = new memory.desc(sizes, Products.Compiler.ofWeights(plain.type()), memory.format_tag.any, false);
+                 memory.desc any = new memory.desc(sizes, Products.Compiler.ofWeights(plain.type()), memory.format_tag.any,
+                         false);
                  memory.desc z = OneDnn.Cpu.floats(new long[] {ROWS, sizes[1]}, new long[] {sizes[1], 1});
                  primitive_attr attributes = Products.Compiler.attributes(plain, false);
                  matmul.primitive_desc chosen = new matmul.primitive_desc(OneDnn.Cpu.ENGINE, x, any, z, attributes, true)) {

@@ -1,8 +1,8 @@
 package io.github.dl4jlora.internal.start;
 
-import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
+import io.github.dl4jlora.internal.convolution.ConvolutionLayout;
+import io.github.dl4jlora.internal.convolution.Windows;
 import io.github.dl4jlora.internal.kernel.MaskedSteps;
-import io.github.dl4jlora.internal.kernel.Windows;
 import io.github.dl4jlora.variant.LayerWeights;
 import io.github.dl4jlora.variant.OutputScale;
 import io.github.dl4jlora.variant.Parameter;

@@ -8,7 +8,7 @@ import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.build.Adaptation;
 import io.github.dl4jlora.internal.build.DataStarts.Starting;
 import io.github.dl4jlora.internal.build.DataStarts;
-import io.github.dl4jlora.internal.kernel.ConvolutionLayout;
+import io.github.dl4jlora.internal.convolution.ConvolutionLayout;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Networks;
 import io.github.dl4jlora.internal.network.Node;

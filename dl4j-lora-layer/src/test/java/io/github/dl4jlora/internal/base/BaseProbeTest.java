@@ -84,7 +84,8 @@ class BaseProbeTest {
 
     @Test
     void aReferenceWithoutItsWeightsHasNothingToLookAt() {
-        assertThatCode(() -> new FrozenReference("0".repeat(64), "FLOAT W[3,4]", null, false, null, null, false).requireUnmoved("fc"))
+        assertThatCode(() -> new FrozenReference("0".repeat(64), "FLOAT W[3,4]", null, false, null, null, false)
+                .requireUnmoved("fc"))
                 .doesNotThrowAnyException();
     }
 }

@@ -37,7 +37,8 @@ class FrozenReferenceTest {
     void aDamagedReferenceIsRefused() {
         for (Runnable damaged : List.<Runnable>of(() -> to(null),
                 () -> new FrozenReference(NOWHERE, null, null, false, null, null, false),
-                () -> new FrozenReference(NOWHERE, "FLOAT W[3,4]", null, false, Collections.singletonMap("out", null), null, false))) {
+                () -> new FrozenReference(NOWHERE, "FLOAT W[3,4]", null, false, Collections.singletonMap("out", null), null,
+                        false))) {
             assertThatIllegalArgumentException().isThrownBy(damaged::run).withMessageContaining("is damaged");
         }
     }

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.internal.kernel;
+package io.github.dl4jlora.internal.convolution;
 
 import org.bytedeco.javacpp.FloatPointer;
 import org.nd4j.linalg.api.ndarray.INDArray;

@@ -1,8 +1,11 @@
-package io.github.dl4jlora.internal.kernel;
+package io.github.dl4jlora.internal.convolution;
 
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.kernel.FrozenMatrix;
+import io.github.dl4jlora.internal.kernel.PlainMatrix;
+import io.github.dl4jlora.internal.kernel.QuantizedProduct;
 import io.github.dl4jlora.internal.onednn.Convolutions;
 import io.github.dl4jlora.internal.onednn.Finish;
 import io.github.dl4jlora.internal.onednn.OneDnn;

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.internal.kernel;
+package io.github.dl4jlora.internal.convolution;
 
 import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.conf.ConvolutionMode;

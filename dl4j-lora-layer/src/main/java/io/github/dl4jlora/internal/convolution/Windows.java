@@ -1,8 +1,9 @@
-package io.github.dl4jlora.internal.kernel;
+package io.github.dl4jlora.internal.convolution;
 
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.HostMemory;
 import io.github.dl4jlora.internal.blas.Lie;
+import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.onednn.ConvolutionShape;
 import io.github.dl4jlora.internal.onednn.Finish;
 import org.deeplearning4j.exception.DL4JInvalidInputException;

@@ -1,6 +1,7 @@
-package io.github.dl4jlora.internal.kernel;
+package io.github.dl4jlora.internal.convolution;
 
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.onednn.Convolutions;
 import io.github.dl4jlora.internal.onednn.Finish;
 import org.deeplearning4j.nn.workspace.ArrayType;
