@@ -20,6 +20,7 @@ import org.nd4j.linalg.ops.transforms.Transforms;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * Runs an AttentionVertex in the place of DL4J's SameDiff runtime. As there, the lesser of the masks of keys and values takes
@@ -36,10 +37,10 @@ final class AttentionNode extends BaseGraphVertex implements AttentionKernels.Fa
     private static final long serialVersionUID = 1L;
     private static final List<String> INPUTS = List.of("queries", "keys", "values");
 
-    private final transient AttentionVertex conf;
-    private final transient Attention attention;
-    private transient INDArray @Nullable [] masks;
-    private transient @Nullable GraphVertex base;
+    private final AttentionVertex conf;
+    private final Attention attention;
+    private INDArray @Nullable [] masks;
+    private @Nullable GraphVertex base;
 
     AttentionNode(AttentionVertex conf, ComputationGraph graph, String name, int index, DataType type, AttentionForm form) {
         super(graph, name, index, null, null, type);
@@ -154,7 +155,7 @@ final class AttentionNode extends BaseGraphVertex implements AttentionKernels.Fa
             return null;
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            INDArray given = keys != null ? keys : mask(2);
+            INDArray given = keys != null ? keys : Objects.requireNonNull(values);
             INDArray other = keys != null && values != null ? values : Nd4j.ones(dataType, given.shape());
             return Transforms.min(given, other, true).castTo(DataType.DOUBLE).toDoubleMatrix();
         }

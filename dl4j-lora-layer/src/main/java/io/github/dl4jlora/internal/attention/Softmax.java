@@ -43,7 +43,8 @@ final class Softmax {
         float[] taken = mask == null ? null : taken(mask);
         FloatPointer all = (FloatPointer) scores.data().addressPointer();
         int most = wholeRows(keys);
-        float[] x = piece = room(piece, most);
+        piece = room(piece, most);
+        float[] x = piece;
         for (long from = 0; from < scores.length(); from += most) {
             int length = (int) Math.min(most, scores.length() - from);
             FloatPointer memory = all.getPointer(from);
@@ -106,8 +107,10 @@ final class Softmax {
         FloatPointer allP = (FloatPointer) probabilities.data().addressPointer();
         FloatPointer allE = (FloatPointer) gradient.data().addressPointer();
         int most = wholeRows(keys);
-        float[] p = piece = room(piece, most);
-        float[] e = errors = room(errors, most);
+        piece = room(piece, most);
+        errors = room(errors, most);
+        float[] p = piece;
+        float[] e = errors;
         for (long from = 0; from < gradient.length(); from += most) {
             int length = (int) Math.min(most, gradient.length() - from);
             FloatPointer memory = allE.getPointer(from);

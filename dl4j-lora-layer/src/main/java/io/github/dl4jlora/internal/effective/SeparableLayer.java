@@ -17,6 +17,7 @@ import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.util.Objects;
 import java.util.function.BooleanSupplier;
 
 /** DL4J's separable convolution, computed by this library's kernel, much faster. */
@@ -53,6 +54,10 @@ final class SeparableLayer extends SeparableConvolution2DLayer {
         return StockMatrices.of(layerConf()).form(key).viewOf(parameter);
     }
 
+    private INDArray view(String key) {
+        return Objects.requireNonNull(gradientViews.get(key));
+    }
+
     private SeparableConvolution kernel(Windows windows) {
         return new SeparableConvolution(windows, new PlainMatrix(matrix(DEPTHWISE, getParam(DEPTHWISE))),
                 new PlainMatrix(matrix(POINTWISE, getParam(POINTWISE))), dataType);
@@ -85,10 +90,10 @@ final class SeparableLayer extends SeparableConvolution2DLayer {
         INDArray dx = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, x.shape(), 'c');
         Gradient gradient = new DefaultGradient();
         gradientViews.forEach(gradient::setGradientFor);
-        kernel(Windows.of(layerConf(), x)).backward(x, dz, dx, matrix(DEPTHWISE, gradientViews.get(DEPTHWISE)),
-                matrix(POINTWISE, gradientViews.get(POINTWISE)), workspaces);
+        kernel(Windows.of(layerConf(), x)).backward(x, dz, dx, matrix(DEPTHWISE, view(DEPTHWISE)),
+                matrix(POINTWISE, view(POINTWISE)), workspaces);
         if (layerConf().hasBias()) {
-            INDArray db = gradientViews.get(BIAS);
+            INDArray db = view(BIAS);
             db.assign(dz.sum(0, 2, 3).reshape(db.shape()));
         }
         return new Pair<>(gradient, backpropDropOutIfPresent(layout().asInLayer(dx)));
