@@ -78,8 +78,8 @@ public final class FewerBits implements Claim {
         }
         List<List<String>> rows = settings.stream().map(setting -> examine(lab, setting, finding)).toList();
         return finding.table(header, rows).text("LoRA of rank " + RANK + ". All forms of a base have the same rate, seeds, "
-                + "batches and start of A and B. The claim allows a mean to differ from that on FLOAT by one standard deviation over "
-                + "the seeds on FLOAT.");
+                + "batches and start of A and B. The claim allows a mean to differ from that on FLOAT by one standard deviation "
+                + "over the seeds on FLOAT.");
     }
 
     private static List<String> examine(Lab lab, Setting setting, Finding finding) {
