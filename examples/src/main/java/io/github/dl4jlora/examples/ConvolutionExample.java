@@ -23,7 +23,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Random;
-import java.util.function.DoubleUnaryOperator;
 
 /**
  * A convolutional network that reads dark digits on clean paper learns to read light digits on a dark, speckled ground:
@@ -43,7 +42,6 @@ public final class ConvolutionExample extends Comparison {
     private static final int BATCH = 32;
     private static final double LEARNING_RATE = 2e-3;
     private static final double TEST_SHARE = 0.25;
-    private static final double SPECKLES = 0.4;
 
     ConvolutionExample() {
         super(EPOCHS, ALPHA);
@@ -66,12 +64,12 @@ public final class ConvolutionExample extends Comparison {
         // Real handwriting, and the same images as if chalked on a dirty board. Nothing is trained on test images.
         Digits.Split digits = Digits.load().split(TEST_SHARE, seed());
         Random random = new Random(seed());
-        Digits.Split paper = new Digits.Split(onPaper(digits.train()), onPaper(digits.test()));
-        Digits.Split board = new Digits.Split(onBoard(paper.train(), random), onBoard(paper.test(), random));
+        Digits.Split paper = new Digits.Split(digits.train().onPaper(), digits.test().onPaper());
+        Digits.Split board = new Digits.Split(paper.train().onBoard(random), paper.test().onBoard(random));
         tellData(String.format(Locale.ROOT, "%,d handwritten digits to train on, %,d to test on", paper.train().size(),
                 paper.test().size()));
 
-        MultiLayerNetwork base = newNetwork();
+        MultiLayerNetwork base = newNetwork(seed());
         train("base, paper", base, paper.train().batches(BATCH));
         Before before = Before.of(base, board.test().features());
 
@@ -86,27 +84,9 @@ public final class ConvolutionExample extends Comparison {
                 base, before, ways, results, folder);
     }
 
-    /** Pixels from -1, paper, to 1, ink. */
-    private static Digits onPaper(Digits digits) {
-        return changed(digits, pixel -> 2 * pixel - 1);
-    }
-
-    private static Digits onBoard(Digits paper, Random random) {
-        return changed(paper, pixel -> SPECKLES * random.nextGaussian() - pixel);
-    }
-
-    private static Digits changed(Digits digits, DoubleUnaryOperator change) {
-        return new Digits(digits.images().stream().map(digit -> {
-            float[] pixels = new float[Digits.PIXELS];
-            for (int i = 0; i < pixels.length; i++) {
-                pixels[i] = (float) change.applyAsDouble(digit.pixels()[i]);
-            }
-            return new Digits.Digit(pixels, digit.label());
-        }).toList());
-    }
-
-    private MultiLayerNetwork newNetwork() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(seed())
+    /** {@return the network before it has learned anything; the layers 0, 1 and 3 are convolutions} */
+    public static MultiLayerNetwork newNetwork(long seed) {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(seed)
                 .updater(new Adam(LEARNING_RATE)).weightInit(WeightInit.RELU).activation(Activation.ELU)
                 .convolutionMode(ConvolutionMode.Same).list()
                 .layer(new ConvolutionLayer.Builder(3, 3).name("conv1").nOut(CHANNELS).build())

@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
+import java.util.function.DoubleUnaryOperator;
 import java.util.zip.GZIPInputStream;
 
 /** Handwritten digits, 8×8 grey pixels each; {@code digits.txt} beside the data names their source. */
@@ -27,6 +28,7 @@ public record Digits(List<Digit> images) {
 
     private static final String RESOURCE = "digits.csv.gz";
     private static final float INK = 16;
+    private static final double SPECKLES = 0.4;
 
     /**
      * One image.
@@ -103,6 +105,26 @@ public record Digits(List<Digit> images) {
 
     public Digits turned() {
         return new Digits(images.stream().map(Digit::turned).toList());
+    }
+
+    /** {@return the same with pixels from -1, paper, to 1, ink} */
+    public Digits onPaper() {
+        return changed(pixel -> 2 * pixel - 1);
+    }
+
+    /** {@return digits on paper as if chalked on a dark, speckled board} */
+    public Digits onBoard(Random random) {
+        return changed(pixel -> SPECKLES * random.nextGaussian() - pixel);
+    }
+
+    private Digits changed(DoubleUnaryOperator change) {
+        return new Digits(images.stream().map(digit -> {
+            float[] pixels = new float[PIXELS];
+            for (int i = 0; i < PIXELS; i++) {
+                pixels[i] = (float) change.applyAsDouble(digit.pixels[i]);
+            }
+            return new Digit(pixels, digit.label);
+        }).toList());
     }
 
     public int size() {

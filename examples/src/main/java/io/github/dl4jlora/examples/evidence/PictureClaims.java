@@ -2,6 +2,7 @@ package io.github.dl4jlora.examples.evidence;
 
 import io.github.dl4jlora.examples.evidence.claim.BestRates;
 import io.github.dl4jlora.examples.evidence.claim.DataStarts;
+import io.github.dl4jlora.examples.evidence.claim.FewerBits;
 import io.github.dl4jlora.examples.evidence.claim.Intruders;
 import io.github.dl4jlora.examples.evidence.claim.LearnsAndForgets;
 import io.github.dl4jlora.examples.evidence.claim.MainTable;
@@ -10,6 +11,7 @@ import io.github.dl4jlora.examples.evidence.claim.RankScaling;
 import io.github.dl4jlora.examples.evidence.claim.TrainsAlike;
 import io.github.dl4jlora.examples.evidence.claim.TwoRates;
 import io.github.dl4jlora.examples.evidence.claim.VariantsTuned;
+import io.github.dl4jlora.examples.evidence.task.ChalkedDigits;
 import io.github.dl4jlora.examples.evidence.task.EvenDigits;
 import io.github.dl4jlora.examples.evidence.task.Shakespeare;
 import io.github.dl4jlora.examples.evidence.task.TurnedDigits;
@@ -32,6 +34,7 @@ final class PictureClaims implements EvidenceSource {
     @Override
     public List<Claim> claims(Path data, Consumer<String> leaves) {
         TurnedDigits digits = new TurnedDigits();
+        Shakespeare shakespeare = new Shakespeare();
         List<BestRates.Setting> rates = new ArrayList<>(List.of(BestRates.digits(digits)));
         List<VariantsTuned.Setting> variants = new ArrayList<>(List.of(VariantsTuned.digits(digits)));
         Path fashionFiles = data.resolve(FASHION);
@@ -42,11 +45,13 @@ final class PictureClaims implements EvidenceSource {
         } else {
             leaves.accept("Fashion-MNIST is left out, since it is not in " + fashionFiles + ": fetch it with " + SCRIPT);
         }
-        rates.add(BestRates.shakespeare(new Shakespeare()));
+        rates.add(BestRates.shakespeare(shakespeare));
         return List.of(new MainTable(digits), new BestRates(rates), new VariantsTuned(variants),
                 new TrainsAlike(List.of(TrainsAlike.pictures(digits))), new LearnsAndForgets(digits), new RankScaling(digits),
                 new TwoRates(List.of(TwoRates.digits(digits))), new PissaFaster(new EvenDigits()),
-                new DataStarts(List.of(DataStarts.digits(digits))), new Intruders(List.of(Intruders.digits(digits))));
+                new DataStarts(List.of(DataStarts.digits(digits))), new Intruders(List.of(Intruders.digits(digits))),
+                new FewerBits(List.of(FewerBits.digits(digits), FewerBits.digits(new ChalkedDigits()),
+                        FewerBits.shakespeare(shakespeare))));
     }
 
     private static TurnedFashion read(Path folder) {

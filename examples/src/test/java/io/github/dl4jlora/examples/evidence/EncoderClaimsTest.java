@@ -1,5 +1,7 @@
 package io.github.dl4jlora.examples.evidence;
 
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.examples.evidence.claim.FewerBits;
 import io.github.dl4jlora.examples.evidence.claim.Placements;
 import io.github.dl4jlora.examples.evidence.claim.TrainsAlike;
 import org.junit.jupiter.api.Test;
@@ -35,6 +37,23 @@ class EncoderClaimsTest {
                 new TrainsAlike.Setting(new TinyEncoder(), TinyEncoder.HEAD, 1e-3, 1, 3, 1e-3, 0.1))));
 
         assertThat(finding.checks()).isNotEmpty().allSatisfy(check -> assertThat(check.holds()).as(check.toString()).isTrue());
+    }
+
+    @Test
+    void aMeanOnEachFormOfTheBaseMayDifferFromFloatsByTheDeviationOverSeeds() {
+        TinyEncoder task = new TinyEncoder();
+        double rate = 1e-2;
+        try (Lab lab = new Lab(1, false, training -> { })) {
+            Finding finding = new FewerBits(List.of(new FewerBits.Setting(task, rate, 3))).examine(lab);
+
+            Spread onFloat = Spread.of(lab.run(List.of(1L, 2L, 3L).stream().map(seed ->
+                    new Training(task, Method.lora(8), rate, seed)).toList()).values(), Trained::learned);
+            assertThat(finding.blocks().get(0)).contains("| FLOAT | BF16 | INT8 | NF4 |",
+                    "| tiny encoder: texts told right, % | 1.0e-02 | 3 | " + onFloat.toString(1) + " |");
+            assertThat(onFloat.deviation()).isPositive();
+            assertThat(finding.checks()).hasSize(Quantization.values().length).allSatisfy(check ->
+                    assertThat(check.claimed()).isEqualTo(new Finding.Interval(-onFloat.deviation(), onFloat.deviation())));
+        }
     }
 
     private static Finding examine(Claim claim) {

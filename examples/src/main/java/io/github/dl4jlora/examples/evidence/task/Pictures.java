@@ -15,7 +15,7 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.util.List;
 
-/** Pictures and dense layers: the network of the main example, 256 wide, three layers and an output layer. */
+/** Pictures and the network of the main example, unless a task has another: dense layers, 256 wide, three and an output layer. */
 public abstract class Pictures implements Task {
 
     /** The layer below the output layer. */
@@ -63,7 +63,8 @@ public abstract class Pictures implements Task {
                 network -> Task.percentRight(network, before.test));
     }
 
-    private ComputationGraph network(long seed) {
+    /** A base before it has learned anything. */
+    ComputationGraph network(long seed) {
         GraphBuilder graph = new NeuralNetConfiguration.Builder().seed(seed).updater(new Adam(BASE_RATE))
                 .weightInit(WeightInit.RELU).activation(Activation.RELU).graphBuilder().addInputs("in");
         int layers = 3;

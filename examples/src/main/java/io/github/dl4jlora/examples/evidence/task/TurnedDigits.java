@@ -7,7 +7,7 @@ public final class TurnedDigits extends Pictures {
 
     private static final int EPOCHS = 20;
     private static final int BATCH = 32;
-    private static final double TEST_SHARE = 0.25;
+    static final double TEST_SHARE = 0.25;
 
     public TurnedDigits() {
         super(Digits.PIXELS, Digits.CLASSES, EPOCHS);

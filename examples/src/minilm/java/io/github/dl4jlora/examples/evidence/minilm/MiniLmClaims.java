@@ -7,6 +7,7 @@ import io.github.dl4jlora.examples.evidence.Finding.Interval;
 import io.github.dl4jlora.examples.evidence.Task;
 import io.github.dl4jlora.examples.evidence.claim.BestRates;
 import io.github.dl4jlora.examples.evidence.claim.DataStarts;
+import io.github.dl4jlora.examples.evidence.claim.FewerBits;
 import io.github.dl4jlora.examples.evidence.claim.Intruders;
 import io.github.dl4jlora.examples.evidence.claim.Placements;
 import io.github.dl4jlora.examples.evidence.claim.TrainsAlike;
@@ -58,6 +59,7 @@ public final class MiniLmClaims implements EvidenceSource {
                 new TwoRates(List.of(new TwoRates.Setting(task, 1.25e-4, 4, 3, 1, task.epochs(), -20, 0.25))),
                 new DataStarts(List.of(new DataStarts.Setting(task, 1.5e-3, 5e-4, 3, 2, 1, task.epochs(), RANKS_TO_SHARE))),
                 new Intruders(List.of(new Intruders.Setting(task, LOOKED_AT, BEST_RATES, SEEDS, 1))),
+                new FewerBits(List.of(new FewerBits.Setting(task, 1.6e-3, 3))),
                 new TrainsAlike(List.of(new TrainsAlike.Setting(task, MiniLm.CLASSIFIER, 1e-3, 1, task.epochs(), 0.01, 3))));
         return claims.<Claim>map(OnMiniLm::new).toList();
     }
