@@ -2,6 +2,7 @@ package io.github.dl4jlora.benchmarks;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;
@@ -31,7 +32,8 @@ final class EncoderChild {
 
     public static void main(String[] args) {
         ComputationGraph base = base();
-        ComputationGraph adapted = LoRA.apply(base, config(Integer.parseInt(args[3])));
+        Quantization scheme = args[4].equals("FLOAT") ? null : Quantization.valueOf(args[4]);
+        ComputationGraph adapted = LoRA.apply(base, config(Integer.parseInt(args[3])).toBuilder().quantize(scheme).build());
         DataSet batch = batch(Integer.parseInt(args[1]), Integer.parseInt(args[2]));
         Runnable measured = switch (args[0]) {
             case "lora" -> () -> adapted.fit(batch);

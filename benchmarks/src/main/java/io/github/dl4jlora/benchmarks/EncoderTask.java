@@ -1,8 +1,12 @@
 package io.github.dl4jlora.benchmarks;
 
+import io.github.dl4jlora.conf.Quantization;
+
 /** Timings of the BERT encoder, by {@link EncoderChild} and by encoder.py. */
 enum EncoderTask {
     STEP("training step, LoRA on query and value, rank 8", "lora"),
+    STEP_BF16("the same, base in BF16", "lora", Quantization.BF16),
+    STEP_INT8("the same, base in INT8", "lora", Quantization.INT8),
     FORWARD("forward pass, the same network", "forward"),
     BASE_FORWARD("forward pass, stock layers without adapters", "base-forward"),
     FROZEN_FORWARD("forward pass, the same frozen: LoRA.freeze", "frozen-forward");
@@ -13,10 +17,17 @@ enum EncoderTask {
 
     private final String title;
     private final String mode;
+    /** Null for a base of FLOAT. */
+    private final Quantization scheme;
 
     EncoderTask(String title, String mode) {
+        this(title, mode, null);
+    }
+
+    EncoderTask(String title, String mode, Quantization scheme) {
         this.title = title;
         this.mode = mode;
+        this.scheme = scheme;
     }
 
     String title() {
@@ -25,11 +36,11 @@ enum EncoderTask {
 
     /** The task that PyTorch computes for comparison. */
     EncoderTask peer() {
-        return this == FROZEN_FORWARD ? BASE_FORWARD : this;
+        return this == FROZEN_FORWARD ? BASE_FORWARD : scheme != null ? STEP : this;
     }
 
     String[] arguments() {
-        return new String[]{mode, TEXTS, TOKENS, RANK};
+        return new String[]{mode, TEXTS, TOKENS, RANK, scheme == null ? "FLOAT" : scheme.name()};
     }
 
     /** @param threads PyTorch's number of threads, or {@code default} */

@@ -222,7 +222,8 @@ final class Report {
         results.steps.keySet().forEach(shape -> head.add(shape.name()));
         rows.add(head);
         for (Side to : List.of(Side.PYTORCH_LORA, Side.FLOOR, Side.DL4J_FULL, Side.DL4J_FROZEN, Side.LORA_WITHOUT_ONEDNN,
-                Side.LORA_BF16, Side.LORA_INT8, Side.LORA_EMBEDDED, Side.LORA_SAMEDIFF)) {
+                Side.LORA_PACKED, Side.LORA_BF16, Side.LORA_BF16_PACKED, Side.LORA_INT8, Side.LORA_EMBEDDED,
+                Side.LORA_SAMEDIFF)) {
             List<String> row = new ArrayList<>(List.of("LoRA / " + to.title()));
             results.steps.keySet().forEach(shape -> row.add(number(results.ratio(shape, Side.LORA, to))));
             rows.add(row);

@@ -10,7 +10,7 @@ enum StorageTask {
 
     STEP("training step, 2048 wide, 32 rows", Shape.of(2048), Double.NaN, 1.00, Double.NaN),
     TRANSFORMER_STEP("training step, transformer's shapes, 2,048 rows", Shape.transformer(), 1.08, 1.08, 1.25),
-    ONE_ROW("forward pass of one row, 2048 wide", Shape.square(2048, 3, 1, 8, "Adam"), Double.NaN, 0.55, 1.2) {
+    ONE_ROW("forward pass of one row, 2048 wide", Shape.square(2048, 3, 1, 8, "Adam"), 0.55, 0.20, 1.2) {
         @Override
         Runnable work(Quantization scheme) {
             MultiLayerNetwork network = network(scheme);

@@ -12,6 +12,9 @@ import static io.github.dl4jlora.benchmarks.Settings.SETTLED;
 import static io.github.dl4jlora.benchmarks.Side.DL4J_FULL;
 import static io.github.dl4jlora.benchmarks.Side.LORA;
 import static io.github.dl4jlora.benchmarks.Side.LORA_BF16;
+import static io.github.dl4jlora.benchmarks.Side.LORA_BF16_PACKED;
+import static io.github.dl4jlora.benchmarks.Side.LORA_INT8;
+import static io.github.dl4jlora.benchmarks.Side.LORA_PACKED;
 import static io.github.dl4jlora.benchmarks.Side.PYTORCH_LORA;
 
 /**
@@ -35,12 +38,16 @@ record Target(String what, double limit, double value) {
 
     static List<Target> of(Results results) {
         List<Target> targets = new ArrayList<>();
-        targets.add(dense(results, 2048, 0.79));
-        targets.add(dense(results, 1024, 0.68));
-        targets.add(dense(results, 256, 0.78));
-        for (int width : new int[] {2048, 1024, 256}) {
-            targets.add(new Target("LoRA on BF16 / PyTorch LoRA, one thread, " + width + " wide", width == 256 ? 0.75 : 0.48,
-                    results.ratio(Shape.of(width), LORA_BF16, PYTORCH_LORA)));
+        targets.add(dense(results, LORA, 2048, 0.79));
+        targets.add(dense(results, LORA, 1024, 0.68));
+        targets.add(dense(results, LORA, 256, 0.78));
+        targets.add(dense(results, LORA_PACKED, 2048, 0.65));
+        targets.add(dense(results, LORA_PACKED, 1024, 0.58));
+        targets.add(dense(results, LORA_PACKED, 256, 0.75));
+        for (Side side : List.of(LORA_BF16, LORA_BF16_PACKED, LORA_INT8)) {
+            for (int width : new int[] {2048, 1024, 256}) {
+                targets.add(dense(results, side, width, width == 256 ? 0.75 : 0.48));
+            }
         }
         targets.add(new Target("LoRA / PyTorch LoRA, one thread, transformer's shapes", 1,
                 results.ratio(Shape.transformer(), LORA, PYTORCH_LORA)));
@@ -62,7 +69,9 @@ record Target(String what, double limit, double value) {
                         results.step(shape, LORA, settings) / results.step(shape, DL4J_FULL, settings)));
             }
         }
-        targets.add(encoder(results, EncoderTask.STEP, 1));
+        targets.add(encoder(results, EncoderTask.STEP, 0.85));
+        targets.add(encoder(results, EncoderTask.STEP_BF16, 0.60));
+        targets.add(encoder(results, EncoderTask.STEP_INT8, 0.60));
         targets.add(encoder(results, EncoderTask.FORWARD, 1));
         targets.add(encoder(results, EncoderTask.FROZEN_FORWARD, 1.05));
         for (Settings settings : List.of(SETTLED, ONE_THREAD)) {
@@ -70,6 +79,10 @@ record Target(String what, double limit, double value) {
                 targets.add(bertBase(results, settings, task, ": time", 1,
                         cost -> cost.here().millis() / cost.pyTorch().millis()));
             }
+        }
+        for (BertBaseTask task : List.of(BertBaseTask.STEP_INT8, BertBaseTask.FORWARD_INT8)) {
+            targets.add(bertBase(results, ONE_THREAD, task, ": time", 0.65,
+                    cost -> cost.here().millis() / cost.pyTorch().millis()));
         }
         targets.add(bertBase(results, SETTLED, BertBaseTask.STEP_INT8, ": memory, in all", 0.6,
                 cost -> cost.here().peak() / cost.pyTorch().peak()));
@@ -93,9 +106,9 @@ record Target(String what, double limit, double value) {
                 cost == null ? Double.NaN : ratio.applyAsDouble(cost));
     }
 
-    private static Target dense(Results results, int width, double limit) {
-        return new Target("LoRA / PyTorch LoRA, one thread, " + width + " wide", limit,
-                results.ratio(Shape.of(width), LORA, PYTORCH_LORA));
+    private static Target dense(Results results, Side side, int width, double limit) {
+        return new Target(side.title() + " / PyTorch LoRA, one thread, " + width + " wide", limit,
+                results.ratio(Shape.of(width), side, PYTORCH_LORA));
     }
 
     private static double settled(Results results, int width) {

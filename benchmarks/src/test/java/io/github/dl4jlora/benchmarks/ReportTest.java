@@ -153,11 +153,11 @@ class ReportTest {
 
         assertThat(Files.readString(folder.resolve("report.md")))
                 .contains("at its own default, 2048 wide | ≤ 0.55 | 0.44 | met |")
-                .contains("LoRA / PyTorch LoRA, one thread, 2048 wide | ≤ 0.79 | 1.08 | missed |")
+                .contains("LoRA, FUSED, SHARED / PyTorch LoRA, one thread, 2048 wide | ≤ 0.79 | 1.08 | missed |")
                 .contains("best setting by hand, LoRA, 2048 wide | ≤ 1.15 | 1.10 | met |")
                 .contains("threads settled, MB | ≤ 300 | 301 | missed |")
                 .contains("before fewer were made | ≤ 0.50 | 0.50 | met |")
-                .contains("LoRA / PyTorch LoRA, one thread, 256 wide | ≤ 0.78 |  | not measured |");
+                .contains("LoRA, FUSED, SHARED / PyTorch LoRA, one thread, 256 wide | ≤ 0.78 |  | not measured |");
     }
 
     @Test
