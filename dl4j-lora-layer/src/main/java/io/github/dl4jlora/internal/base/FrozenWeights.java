@@ -171,7 +171,7 @@ public final class FrozenWeights {
 
     /** Packed copies of a matrix, by DL4J's key; for networks of FLOAT. */
     public PackedCopies packed(String key) {
-        return packed.computeIfAbsent(key, own -> new PackedCopies());
+        return packed.computeIfAbsent(key, own -> new PackedCopies(() -> !storage.wasClosed() && storage.isUnmoved()));
     }
 
     /** From now on shares packed copies with other weights, if both are views of the same memory. */

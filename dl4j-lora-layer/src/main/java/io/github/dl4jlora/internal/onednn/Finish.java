@@ -13,7 +13,7 @@ import java.util.stream.Stream;
 
 /**
  * What becomes of a result z, channel by channel: scale · z + shift and, if it rectifies, zero where that is below zero. NaN
- * stays.
+ * stays, and -∞ may become NaN.
  *
  * @param scale {@code [channels]}, or a row; null for 1
  * @param shift {@code [channels]}, or a row; null for 0

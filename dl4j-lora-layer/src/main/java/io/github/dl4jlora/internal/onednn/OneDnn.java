@@ -116,7 +116,7 @@ public final class OneDnn {
 
         /**
          * Attributes of a primitive with such a finish. max(0, z) is computed as z · min(1, max(0, c · z)) with the largest c
-         * there is: oneDNN's own ReLU makes zero of NaN, and so would hide it.
+         * there is: oneDNN's own ReLU makes zero of NaN, and so would hide it. This one makes NaN of -∞.
          *
          * @param scales   whether scale and shift are operands, as {@link Call#finished} adds them
          * @param ofResult the result's shape; its second dimension is that of channels

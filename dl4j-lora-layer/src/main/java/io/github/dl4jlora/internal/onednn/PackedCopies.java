@@ -3,11 +3,12 @@ package io.github.dl4jlora.internal.onednn;
 import org.bytedeco.javacpp.Pointer;
 import org.jspecify.annotations.Nullable;
 
+import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 
 /**
- * Packed copies of one frozen matrix, for products with W and for those with Wᵀ. Each is made when it is first needed. All
- * networks on a base share them, and their memory is freed with the base.
+ * Packed copies of one frozen matrix, for products with W and for those with Wᵀ. Each is made when it is first needed, unless the
+ * matrix has changed by then. All networks on a base share them, and their memory is freed with the base.
  */
 public final class PackedCopies {
 
@@ -16,8 +17,19 @@ public final class PackedCopies {
     /** Stands for a copy that oneDNN turned out not to have. */
     private static final Weights NONE = new Weights(Weights.Type.FLOAT, new Pointer(), 0, 0, 0, 0, null, false, null);
 
+    private final BooleanSupplier isUnmoved;
     private volatile @Nullable Weights forward;
     private volatile @Nullable Weights backward;
+
+    /** Of a matrix that nobody changes. */
+    public PackedCopies() {
+        this(() -> true);
+    }
+
+    /** @param isUnmoved whether the matrix is still what it was; asked before a copy is made */
+    public PackedCopies(BooleanSupplier isUnmoved) {
+        this.isUnmoved = isUnmoved;
+    }
 
     /**
      * Copies in the calling thread's memory, until it makes the next such copies.
@@ -60,7 +72,7 @@ public final class PackedCopies {
         if (present != null) {
             return present;
         }
-        Weights from = plain.get();
+        Weights from = isUnmoved.getAsBoolean() ? plain.get() : null;
         if (from == null) {
             return null;
         }

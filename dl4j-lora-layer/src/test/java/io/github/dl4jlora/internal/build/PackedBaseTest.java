@@ -131,6 +131,23 @@ class PackedBaseTest {
     }
 
     @Test
+    void noCopyIsMadeOfABaseThatHasChanged() {
+        MultiLayerNetwork base = base();
+        INDArray values = base.params().dup();
+        INDArray expected = base.output(data().getFeatures()).dup();
+        MultiLayerNetwork packed = LoRA.apply(base, config().pack(true).build());
+        base.params().muli(0.5);
+
+        INDArray changed = packed.output(data().getFeatures()).dup();
+        base.params().assign(values);
+
+        MultiLayerNetwork another = LoRA.apply(base, config().pack(true).build());
+        assertAlike(another.output(data().getFeatures()), expected, 1e-5);
+        assertAlike(packed.output(data().getFeatures()), expected, 1e-5);
+        assertThat(changed).isNotEqualTo(expected);
+    }
+
+    @Test
     void clonesAndCheckpointsStayPacked() throws Exception {
         MultiLayerNetwork packed = LoRA.apply(base(), config().pack(true).build());
 
