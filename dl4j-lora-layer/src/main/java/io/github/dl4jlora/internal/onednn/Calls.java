@@ -61,6 +61,15 @@ final class Calls {
         return OneDnn.onThreads((int) key.numbers()[0], () -> own.find(key, compiler));
     }
 
+    /** Runs what {@link #find} has just found, even if BLAS got another number of threads since. */
+    static void run(Call found, Pointer... addresses) {
+        Calls own = OF_THREAD.get();
+        OneDnn.onThreads(OneDnn.threads(), () -> {
+            found.run(own.cpuStream, own.working, addresses);
+            return found;
+        });
+    }
+
     private Optional<Call> find(Key key, Supplier<Optional<Call>> compiler) {
         Optional<Call> call = latest.get(key);
         if (call == null) {

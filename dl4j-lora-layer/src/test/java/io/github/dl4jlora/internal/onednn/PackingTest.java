@@ -18,6 +18,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -156,6 +157,23 @@ class PackingTest {
         second.forManyProducts(8, true).timesTransposed(x, z);
 
         assertThat(z.equalsWithEps(x.mmul(second.w().transpose()), 1e-4)).isTrue();
+    }
+
+    @Test
+    void aPrimitiveIsKeptOnceEvenIfBlasGetsOtherThreadsWhileACopyIsMade() {
+        Weights plain = Objects.requireNonNull(Weights.of(Nd4j.randn(DataType.FLOAT, 131, 137), false));
+        int threads = Nd4j.factory().blas().getMaxThreads();
+        int before = Calls.kept();
+        try {
+            Packing.packed(plain, bytes -> {
+                Nd4j.factory().blas().setMaxThreads(threads + 1);
+                return Working.own(bytes);
+            });
+        } finally {
+            Nd4j.factory().blas().setMaxThreads(threads);
+        }
+
+        assertThat(Calls.kept()).isEqualTo(before + 1);
     }
 
     @Test
