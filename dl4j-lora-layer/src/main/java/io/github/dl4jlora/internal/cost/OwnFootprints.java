@@ -9,6 +9,7 @@ import io.github.dl4jlora.internal.convolution.UnfoldedConvolution;
 import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.frozen.FrozenLayers;
 import io.github.dl4jlora.internal.onednn.Convolutions;
+import io.github.dl4jlora.internal.onednn.OneDnn;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -202,7 +203,8 @@ public final class OwnFootprints {
         Layer stock = StockLayers.unwrap(origin);
         if (stock instanceof BatchNormalization) {
             Footprint norm = StockFootprints.norm(passage);
-            return norm.kept() > passage.out() ? norm : new Footprint(norm.kept(), 0, passage.in(), passage.in());
+            return norm.kept() > passage.out() ? norm
+                    : new Footprint(norm.kept(), 0, OneDnn.isUsed() ? 0 : passage.in(), passage.in());
         }
         Footprint alone = StockFootprints.of(origin, passage);
         if (stock instanceof BaseOutputLayer || !FrozenLayers.takesQuantized(stock)) {

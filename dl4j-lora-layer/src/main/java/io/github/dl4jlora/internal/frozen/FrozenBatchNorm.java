@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.frozen;
 
+import io.github.dl4jlora.internal.blas.Lie;
 import io.github.dl4jlora.internal.onednn.Convolutions;
 import io.github.dl4jlora.internal.onednn.Finish;
 import io.github.dl4jlora.internal.onednn.OneDnn;
@@ -52,10 +53,10 @@ final class FrozenBatchNorm extends FrozenArithmetic {
         return underlying.activate(false, workspaces);
     }
 
-    /** Whether channels are the second dimension, and as many as there are parameters. */
+    /** Whether channels are the second dimension, as many as there are parameters, and lie as oneDNN reads them. */
     private boolean takes(INDArray x) {
         org.deeplearning4j.nn.conf.layers.BatchNormalization conf = ((BatchNormalization) underlying).layerConf();
-        return OneDnn.isUsed() && !conf.isLockGammaBeta() && x.size(1) == conf.getNOut()
+        return OneDnn.isUsed() && Lie.isPlain(x) && !conf.isLockGammaBeta() && x.size(1) == conf.getNOut()
                 && (x.rank() == 2 || x.rank() == 4 && conf.getCnn2DFormat() == CNN2DFormat.NCHW);
     }
 
