@@ -14,7 +14,7 @@ import com.tngtech.archunit.lang.SimpleConditionEvent;
 import com.tngtech.archunit.library.GeneralCodingRules;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.blas.FastExp;
-import io.github.dl4jlora.internal.blas.RowSums;
+import io.github.dl4jlora.internal.blas.RowLoops;
 import io.github.dl4jlora.internal.common.FileIdentity;
 import io.github.dl4jlora.internal.common.Temporary;
 import io.github.dl4jlora.internal.file.AtomicFile;
@@ -254,7 +254,7 @@ class ArchitectureTest {
     @Test
     void examplesAndBenchmarksUseThePublicApi() throws IOException {
         Set<String> known = Set.of(AtomicFile.class.getName(), Few.class.getName(), FileIdentity.class.getName(),
-                Temporary.class.getName(), FastExp.class.getName(), RowSums.class.getName(), PackedSlopes.class.getName(),
+                Temporary.class.getName(), FastExp.class.getName(), RowLoops.class.getName(), PackedSlopes.class.getName(),
                 PassingOutput.class.getName(), RawValues.class.getName(), Safetensors.class.getName(),
                 UntrustedJson.class.getName());
 

@@ -21,6 +21,8 @@ import org.nd4j.linalg.lossfunctions.LossFunctions;
 import java.util.Map;
 import java.util.Random;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 /** Small networks, data and adapters for the tests, the same in every run. */
 public final class Networks {
 
@@ -113,5 +115,12 @@ public final class Networks {
     /** The largest absolute difference. */
     public static double difference(INDArray a, INDArray b) {
         return a.castTo(DataType.DOUBLE).sub(b.castTo(DataType.DOUBLE)).amaxNumber().doubleValue();
+    }
+
+    /** @param error the largest difference allowed, relative to what is expected, in the Frobenius norm */
+    public static void assertClose(String what, INDArray actual, INDArray expected, double error) {
+        INDArray wide = expected.castTo(DataType.DOUBLE);
+        double difference = actual.castTo(DataType.DOUBLE).sub(wide).norm2Number().doubleValue();
+        assertThat(difference).as(what).isLessThanOrEqualTo(error * wide.norm2Number().doubleValue());
     }
 }

@@ -103,16 +103,6 @@ public final class AttentionKernels implements StockWeights {
         face.setInputGradient(use);
     }
 
-    @Override
-    public boolean tellsExamplesApart() {
-        return true;
-    }
-
-    @Override
-    public long gradientLength() {
-        return 0;
-    }
-
     /** They have been written where they belong. */
     @Override
     public Gradient project(Gradient stock) {

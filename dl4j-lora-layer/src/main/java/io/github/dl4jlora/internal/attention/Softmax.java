@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.attention;
 
 import io.github.dl4jlora.internal.blas.FastExp;
-import io.github.dl4jlora.internal.blas.RowSums;
+import io.github.dl4jlora.internal.blas.RowLoops;
 import org.bytedeco.javacpp.FloatPointer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -55,7 +55,7 @@ final class Softmax {
                         x[row + i] += taken[i];
                     }
                 }
-                forward(x, row, keys);
+                RowLoops.softmax(x, row, keys, RowLoops.largest(x, row, keys), LEAST);
             }
             memory.put(x, 0, length);
         }
@@ -68,20 +68,6 @@ final class Softmax {
             taken[i] = (float) ((mask[i] - 1) * MASKED);
         }
         return taken;
-    }
-
-    private static void forward(float[] x, int from, int length) {
-        float max = x[from];
-        for (int i = from + 1; i < from + length; i++) {
-            max = Math.max(max, x[i]);
-        }
-        for (int i = from; i < from + length; i++) {
-            x[i] = FastExp.exp(x[i] - max) - LEAST;
-        }
-        float inverse = 1 / RowSums.sum(x, from, length);
-        for (int i = from; i < from + length; i++) {
-            x[i] *= inverse;
-        }
     }
 
     private static void forwardByOperations(INDArray scores, double @Nullable [] mask) {
@@ -117,19 +103,12 @@ final class Softmax {
             allP.getPointer(from).get(p, 0, length);
             memory.get(e, 0, length);
             for (int row = 0; row < length; row += keys) {
-                backward(p, e, row, keys);
+                RowLoops.softmaxGradient(p, e, row, keys);
             }
             memory.put(e, 0, length);
         }
         Reference.reachabilityFence(probabilities);
         Reference.reachabilityFence(gradient);
-    }
-
-    private static void backward(float[] p, float[] e, int from, int length) {
-        float projection = RowSums.dot(p, e, from, length);
-        for (int i = from; i < from + length; i++) {
-            e[i] = p[i] * (e[i] - projection);
-        }
     }
 
     private static int wholeRows(int keys) {

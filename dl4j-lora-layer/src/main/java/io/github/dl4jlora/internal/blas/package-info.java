@@ -11,7 +11,7 @@
  *   Decomposition               singular values and vectors, all or the strongest, by LAPACK
  *   HostMemory                  whether code of ours may read and write an array where it lies
  *   Bfloat16                    FLOAT of 16 bits
- *   FastExp  RowSums            exponentials and sums in loops that become vector instructions
+ *   FastExp  RowLoops           exponentials, sums and softmax in loops that become vector instructions
  *   KeptArrays                  whether what a forward pass kept is still there
  *   Scratch  GrowingScratch     arrays outside workspaces that each pass writes anew
  * </pre>

@@ -3,11 +3,11 @@ package io.github.dl4jlora.internal.convolution;
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.GrowingScratch;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.onednn.ConvolutionShape;
 import io.github.dl4jlora.internal.onednn.Convolutions;
 import io.github.dl4jlora.internal.onednn.Finish;
-import io.github.dl4jlora.internal.onednn.Products;
 import io.github.dl4jlora.internal.onednn.Weights;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -131,13 +131,10 @@ final class DirectConvolution implements FrozenConvolution {
         }
     }
 
-    /** W + s·A·B, by column. OpenBLAS's threads would spin on after it, on cores that oneDNN's need. */
+    /** W + s·A·B, by column. */
     static INDArray merged(FrozenMatrix w, Route route, ArrayType place, LayerWorkspaceMgr workspaces) {
         INDArray sum = workspaces.dup(place, w.lent(), 'f');
-        INDArray b = scaledB(route, place, workspaces);
-        if (!Products.add(b.transpose(), route.a().transpose(), sum.transpose())) {
-            Blas.gemm(route.a(), b, sum, false, false, 1, 1);
-        }
+        DenseArithmetic.addProduct(route.a(), scaledB(route, place, workspaces), sum);
         return sum;
     }
 

@@ -4,6 +4,7 @@ import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.onednn.Convolutions;
 import io.github.dl4jlora.internal.onednn.Finish;
+import io.github.dl4jlora.internal.onednn.Weights;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.jspecify.annotations.Nullable;
@@ -39,7 +40,7 @@ public interface FrozenConvolution {
      */
     static FrozenConvolution of(Windows windows, FrozenMatrix w, DataType type, long minibatch) {
         if (windows.skipsNothing()) {
-            boolean asItIs = w.isMultipliedInBf16() && Convolutions.takeBf16(windows.shape(1, w.columns()));
+            boolean asItIs = w.multipliedAs() == Weights.Type.BF16 && Convolutions.takeBf16(windows.shape(1, w.columns()));
             if (asItIs || Convolutions.take(windows.shape(minibatch, w.columns()), type)) {
                 return new DirectConvolution(windows, w, asItIs);
             }

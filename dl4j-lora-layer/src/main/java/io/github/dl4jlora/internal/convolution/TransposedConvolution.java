@@ -5,6 +5,7 @@ import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.PlainMatrix;
 import io.github.dl4jlora.internal.onednn.Finish;
+import io.github.dl4jlora.internal.onednn.Weights;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.jspecify.annotations.Nullable;
@@ -75,7 +76,7 @@ final class TransposedConvolution implements FrozenConvolution {
     public void forward(INDArray x, INDArray dropped, List<Route> routes, INDArray z, @Nullable INDArray u,
                         LayerWorkspaceMgr workspaces) {
         // In 16 bits a small s·A·B would be lost in the sum.
-        boolean merges = !w.isMultipliedInBf16() && type.width() >= Float.BYTES
+        boolean merges = w.multipliedAs() != Weights.Type.BF16 && type.width() >= Float.BYTES
                 && UnfoldedConvolution.isWorthMerging(routes, x.size(0), windows.positions(), w.columns());
         if (merges) {
             INDArray merged = DirectConvolution.merged(w, turned(routes.get(0)), ArrayType.FF_WORKING_MEM, workspaces);

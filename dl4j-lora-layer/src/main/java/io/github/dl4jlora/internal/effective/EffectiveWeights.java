@@ -142,6 +142,11 @@ public final class EffectiveWeights implements StockWeights {
     }
 
     @Override
+    public boolean tellsExamplesApart() {
+        return false;
+    }
+
+    @Override
     public long gradientLength() {
         return values.length();
     }

@@ -26,13 +26,15 @@ public interface StockWeights {
         // Stock layers always compute it.
     }
 
-    /** Whether different examples of a batch can have the paths of different adapters. */
+    /** Whether different examples of a batch can have the paths of different adapters, as with kernels. */
     default boolean tellsExamplesApart() {
-        return false;
+        return true;
     }
 
-    /** Number of values of the gradient that the stock part computes of its own weights; 0 if it computes none. */
-    long gradientLength();
+    /** Number of values of the gradient that the stock part computes of its own weights; kernels compute none. */
+    default long gradientLength() {
+        return 0;
+    }
 
     /**
      * Turns the stock part's gradients into those of A, B and biases.

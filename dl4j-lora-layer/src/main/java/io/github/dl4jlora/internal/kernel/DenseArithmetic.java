@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.internal.blas.Blas;
+import io.github.dl4jlora.internal.onednn.Products;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.jspecify.annotations.Nullable;
@@ -107,6 +108,16 @@ public final class DenseArithmetic {
             }
         }
         return activation.backprop(z, epsilon).getFirst();
+    }
+
+    /**
+     * sum += a·b, all column-major. By oneDNN where it is used: OpenBLAS's threads would spin on after it, on cores that oneDNN's
+     * next product or convolution needs.
+     */
+    public static void addProduct(INDArray a, INDArray b, INDArray sum) {
+        if (!Products.add(b.transpose(), a.transpose(), sum.transpose())) {
+            Blas.gemm(a, b, sum, false, false, 1, 1);
+        }
     }
 
     /** Adds a bias to each row of a product, in place. */

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.kernel;
 
+import io.github.dl4jlora.internal.onednn.Products;
 import io.github.dl4jlora.internal.onednn.Weights;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -66,10 +67,12 @@ public interface FrozenMatrix {
      */
     @Nullable Weights weights(boolean transposed);
 
-    /** Whether it is kept in bfloat16, and multiplied so. */
-    default boolean isMultipliedInBf16() {
-        Weights kept = weights(false);
-        return kept != null && kept.type() == Weights.Type.BF16;
+    /** In what numbers products multiply by it here: FLOAT for an array, and for codes that are restored first. */
+    Weights.Type multipliedAs();
+
+    /** Whether products of so many rows multiply by its codes, and round the other operand to bfloat16. */
+    default boolean multipliesCodes(long m) {
+        return multipliedAs() != Weights.Type.FLOAT && Products.gains(multipliedAs(), m, columns(), rows());
     }
 
     /**

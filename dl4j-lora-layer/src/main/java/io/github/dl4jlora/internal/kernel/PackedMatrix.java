@@ -90,6 +90,11 @@ public final class PackedMatrix implements FrozenMatrix {
     }
 
     @Override
+    public Weights.Type multipliedAs() {
+        return unpacked.multipliedAs();
+    }
+
+    @Override
     public INDArray lent() {
         return unpacked.lent();
     }

@@ -73,6 +73,11 @@ public record PlainMatrix(INDArray w) implements FrozenMatrix {
     }
 
     @Override
+    public Weights.Type multipliedAs() {
+        return Weights.Type.FLOAT;
+    }
+
+    @Override
     public INDArray lent() {
         return w;
     }

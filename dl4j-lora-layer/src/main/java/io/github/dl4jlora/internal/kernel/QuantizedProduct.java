@@ -105,12 +105,15 @@ public final class QuantizedProduct implements FrozenMatrix {
         return multipliesCodes(m) ? 'c' : FrozenMatrix.super.resultOrder(m, transposed);
     }
 
-    /** Whether codes are multiplied as they are, by oneDNN. */
-    private boolean multipliesCodes(long m) {
-        return type == DataType.FLOAT && switch (matrix.scheme()) {
-            case BF16 -> Products.gains(Weights.Type.BF16, m, matrix.lines(), matrix.length());
-            case INT8 -> Products.gains(Weights.Type.INT8, m, matrix.lines(), matrix.length());
-            case NF4 -> false;
+    @Override
+    public Weights.Type multipliedAs() {
+        if (type != DataType.FLOAT || !OneDnn.multipliesBf16()) {
+            return Weights.Type.FLOAT;
+        }
+        return switch (matrix.scheme()) {
+            case BF16 -> Weights.Type.BF16;
+            case INT8 -> Weights.Type.INT8;
+            case NF4 -> Weights.Type.FLOAT;
         };
     }
 
@@ -131,11 +134,11 @@ public final class QuantizedProduct implements FrozenMatrix {
 
     @Override
     public @Nullable Weights weights(boolean transposed) {
-        if (matrix.scheme() == Quantization.NF4 || type != DataType.FLOAT || !OneDnn.multipliesBf16()) {
+        if (multipliedAs() == Weights.Type.FLOAT) {
             return null;
         }
         float[] factors = null;
-        if (matrix.scheme() == Quantization.INT8) {
+        if (multipliedAs() == Weights.Type.INT8) {
             factors = new float[(int) matrix.lines()];
             matrix.factors(0, factors.length, factors);
         }

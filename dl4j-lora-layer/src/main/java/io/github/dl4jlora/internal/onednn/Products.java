@@ -14,6 +14,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.lang.ref.Reference;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.LongStream;
@@ -146,17 +147,17 @@ public final class Products {
         Product product = new Product(w, adds, stridesX, stridesZ);
         long[] pieces = pieces(m);
         // Before the first is computed, all must be known to work.
-        boolean works = pieces.length == 1 || Arrays.stream(pieces).distinct().allMatch(rows ->
-                Calls.find(Products.class, product.numbers(rows), () -> Compiler.compile(product, rows)).isPresent());
+        List<Call> calls = Arrays.stream(pieces).mapToObj(rows -> Calls.find(Products.class, product.numbers(rows),
+                () -> Compiler.compile(product, rows))).flatMap(Optional::stream).toList();
+        boolean works = calls.size() == pieces.length;
         long at = 0;
         for (int piece = 0; works && piece < pieces.length; piece++) {
-            long rows = pieces[piece];
             Pointer from = px.getPointer(at * stridesX[0]);
             Pointer to = pz.getPointer(at * stridesZ[0]);
-            works = Calls.run(Products.class, product.numbers(rows), () -> Compiler.compile(product, rows),
-                    scalesZ ? new Pointer[] {from, w.values(), to, FACTORS.get().outside(Objects.requireNonNull(factors), n)}
-                            : new Pointer[] {from, w.values(), to});
-            at += rows;
+            Calls.run(calls.get(piece), scalesZ
+                    ? new Pointer[] {from, w.values(), to, FACTORS.get().outside(Objects.requireNonNull(factors), n)}
+                    : new Pointer[] {from, w.values(), to});
+            at += pieces[piece];
         }
         Reference.reachabilityFence(x);
         Reference.reachabilityFence(w);

@@ -126,16 +126,6 @@ public final class RecurrentKernels implements StockWeights {
         }
     }
 
-    @Override
-    public boolean tellsExamplesApart() {
-        return true;
-    }
-
-    @Override
-    public long gradientLength() {
-        return 0;
-    }
-
     /** They have been written where they belong. */
     @Override
     public Gradient project(Gradient stock) {

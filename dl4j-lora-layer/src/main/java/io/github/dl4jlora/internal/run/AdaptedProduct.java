@@ -3,11 +3,11 @@ package io.github.dl4jlora.internal.run;
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.GrowingScratch;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.PlainMatrix;
-import io.github.dl4jlora.internal.onednn.Products;
-import io.github.dl4jlora.internal.onednn.Weights;
 import org.jspecify.annotations.Nullable;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -24,6 +24,7 @@ import java.util.List;
 public final class AdaptedProduct {
 
     private static final ThreadLocal<GrowingScratch> SUM = ThreadLocal.withInitial(GrowingScratch::new);
+    private static final ThreadLocal<GrowingScratch> SCALED = ThreadLocal.withInitial(GrowingScratch::new);
 
     private final FrozenMatrix matrix;
     private final List<Route> paths;
@@ -47,15 +48,14 @@ public final class AdaptedProduct {
      * @param transposed whether they are those of {@link #timesTransposed}
      */
     public AdaptedProduct forManyProducts(long m, boolean transposed) {
-        Weights kept = matrix.weights(transposed);
-        boolean inFewerBits = kept != null && kept.type() != Weights.Type.FLOAT
-                && Products.gains(kept.type(), m, kept.columns(), kept.rows());
-        if (inFewerBits || paths.size() != 1 || paths.get(0).from() > 0 || paths.get(0).to() < m) {
+        if (matrix.multipliesCodes(m) || paths.size() != 1 || paths.get(0).from() > 0 || paths.get(0).to() < m) {
             return new AdaptedProduct(matrix.forManyProducts(m, transposed), paths, slim);
         }
         Route path = paths.get(0);
-        INDArray sum = SUM.get().of(path.a().dataType(), matrix.rows(), matrix.columns(), 'f').assign(matrix.lent());
-        Blas.gemm(path.a(), path.b(), sum, false, false, path.factor(), 1);
+        DataType type = path.a().dataType();
+        INDArray sum = SUM.get().of(type, matrix.rows(), matrix.columns(), 'f').assign(matrix.lent());
+        INDArray b = SCALED.get().of(type, path.b().size(0), path.b().size(1), 'f').assign(path.b()).muli(path.factor());
+        DenseArithmetic.addProduct(path.a(), b, sum);
         return new AdaptedProduct(new PlainMatrix(sum).forManyProducts(m, transposed), List.of(), slim);
     }
 

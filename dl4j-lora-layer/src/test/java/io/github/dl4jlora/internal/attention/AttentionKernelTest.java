@@ -138,14 +138,11 @@ class AttentionKernelTest {
         }
 
         void assertSameOutputs(INDArray[] features, double error) {
-            assertClose("output", kernels.outputSingle(features), effective.outputSingle(features), error);
+            Networks.assertClose("output", kernels.outputSingle(features), effective.outputSingle(features), error);
         }
 
         void assertSameGradients(MultiDataSet data, double error) {
-            Map<String, INDArray> expected = Gradients.of(effective, data);
-            Map<String, INDArray> actual = Gradients.of(kernels, data);
-            assertThat(actual).containsOnlyKeys(expected.keySet());
-            actual.forEach((key, gradient) -> assertClose(key, gradient, expected.get(key), error));
+            Gradients.assertSame(kernels, effective, data, error);
         }
     }
 
@@ -171,12 +168,6 @@ class AttentionKernelTest {
         } catch (ReflectiveOperationException e) {
             throw new AssertionError(e);
         }
-    }
-
-    private static void assertClose(String what, INDArray actual, INDArray expected, double error) {
-        INDArray wide = expected.castTo(DataType.DOUBLE);
-        double difference = actual.castTo(DataType.DOUBLE).sub(wide).norm2Number().doubleValue();
-        assertThat(difference).as(what).isLessThanOrEqualTo(error * wide.norm2Number().doubleValue());
     }
 
     private static MultiDataSet masked(MultiDataSet data, INDArray[] masks, boolean ofLabels) {
@@ -233,7 +224,7 @@ class AttentionKernelTest {
                 outputs[i] = networks[i].outputSingle(data.getFeatures()).dup();
                 networks[i].clearLayerMaskArrays();
             }
-            assertClose("output", outputs[0], outputs[1], error(type));
+            Networks.assertClose("output", outputs[0], outputs[1], error(type));
             twins.assertSameOutputs(data.getFeatures(), error(type));
         }
     }
@@ -249,7 +240,7 @@ class AttentionKernelTest {
         Map<String, INDArray> unmasked = Gradients.of(twins.kernels(), step);
         mask[0] = Nd4j.ones(DataType.DOUBLE, 1, 1);
         Gradients.of(twins.kernels(), masked(step, mask, false))
-                .forEach((key, gradient) -> assertClose(key, gradient, unmasked.get(key), DOUBLE_ERROR));
+                .forEach((key, gradient) -> Networks.assertClose(key, gradient, unmasked.get(key), DOUBLE_ERROR));
     }
 
     /** Whoever has nothing to attend to attends to everything alike, or nearly. */
@@ -276,11 +267,11 @@ class AttentionKernelTest {
                 twins.kernels().fit(data);
                 twins.effective().fit(data);
             }
-            assertClose("parameters", twins.kernels().params(), twins.effective().params(), DOUBLE_ERROR);
+            Networks.assertClose("parameters", twins.kernels().params(), twins.effective().params(), DOUBLE_ERROR);
             assertThat(Networks.difference(twins.kernels().params(), before)).isGreaterThan(1e-3);
-            assertClose("merged", LoRA.merge(twins.kernels()).outputSingle(data.getFeatures()),
+            Networks.assertClose("merged", LoRA.merge(twins.kernels()).outputSingle(data.getFeatures()),
                     twins.kernels().outputSingle(data.getFeatures()), DOUBLE_ERROR);
-            assertClose("clone", twins.kernels().clone().outputSingle(data.getFeatures()),
+            Networks.assertClose("clone", twins.kernels().clone().outputSingle(data.getFeatures()),
                     twins.kernels().outputSingle(data.getFeatures()), 0);
         }
     }
@@ -336,7 +327,7 @@ class AttentionKernelTest {
             INDArray answer = bank.output(new String[] {"task0", AdapterBank.BASE, "task1"}, features);
             INDArray[] alone = {tuned[0].outputSingle(features), base.outputSingle(features), tuned[1].outputSingle(features)};
             for (int example = 0; example < EXAMPLES; example++) {
-                assertClose("example " + example, row(answer, example), row(alone[example], example), 1e-5);
+                Networks.assertClose("example " + example, row(answer, example), row(alone[example], example), 1e-5);
             }
             assertThat(Networks.difference(row(answer, 0), row(alone[1], 0))).isGreaterThan(1e-3);
         }
@@ -363,7 +354,7 @@ class AttentionKernelTest {
             layer.activate(false, none);
             dx[i] = layer.backpropGradient(epsilon.dup(), none).getSecond();
         }
-        assertClose("dx", dx[0], dx[1], DOUBLE_ERROR);
+        Networks.assertClose("dx", dx[0], dx[1], DOUBLE_ERROR);
     }
 
     @Test

@@ -83,7 +83,6 @@ class UnfoldedConvolutionTest {
                 new long[] {5, IN, 5, 6, 4});
     }
 
-    /** Negative padding is left to windows. */
     /** ND4J tells other strides than those of 'c' order for some arrays with a dimension of one number. */
     @ParameterizedTest
     @CsvSource({"1, 3, 6, 6", "3, 1, 6, 6", "2, 2, 6, 1", "2, 2, 1, 6", "1, 1, 1, 1"})

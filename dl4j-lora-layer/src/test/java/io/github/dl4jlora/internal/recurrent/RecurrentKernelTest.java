@@ -200,14 +200,11 @@ class RecurrentKernelTest {
         }
 
         void assertSameOutputs(INDArray features, double error) {
-            assertClose("output", kernels.output(features), effective.output(features), error);
+            Networks.assertClose("output", kernels.output(features), effective.output(features), error);
         }
 
         void assertSameGradients(MultiDataSet data, double error) {
-            Map<String, INDArray> expected = Gradients.of(effective, data);
-            Map<String, INDArray> actual = Gradients.of(kernels, data);
-            assertThat(actual).containsOnlyKeys(expected.keySet());
-            actual.forEach((key, gradient) -> assertClose(key, gradient, expected.get(key), error));
+            Gradients.assertSame(kernels, effective, data, error);
         }
     }
 
@@ -228,12 +225,6 @@ class RecurrentKernelTest {
         } catch (ReflectiveOperationException e) {
             throw new AssertionError(e);
         }
-    }
-
-    private static void assertClose(String what, INDArray actual, INDArray expected, double error) {
-        INDArray wide = expected.castTo(DataType.DOUBLE);
-        double difference = actual.castTo(DataType.DOUBLE).sub(wide).norm2Number().doubleValue();
-        assertThat(difference).as(what).isLessThanOrEqualTo(error * wide.norm2Number().doubleValue());
     }
 
     private static MultiDataSet whole(DataSet data, INDArray mask, boolean ofLabels) {
@@ -267,7 +258,7 @@ class RecurrentKernelTest {
         Twins twins = Twins.of(kind.base(DataType.DOUBLE), config().build());
         DataSet data = kind.data(DataType.DOUBLE);
 
-        assertClose("output", twins.kernels().output(data.getFeatures(), false, mask, kind.isLast() ? null : mask),
+        Networks.assertClose("output", twins.kernels().output(data.getFeatures(), false, mask, kind.isLast() ? null : mask),
                 twins.effective().output(data.getFeatures(), false, mask, kind.isLast() ? null : mask), DOUBLE_ERROR);
         twins.assertSameGradients(whole(data, mask, !kind.isLast()), 2 * DOUBLE_ERROR);
         twins.assertSameGradients(whole(data, mask, false), 2 * DOUBLE_ERROR);
@@ -290,9 +281,9 @@ class RecurrentKernelTest {
                     twins.kernels().fit(data);
                     twins.effective().fit(data);
                 }
-                assertClose("parameters", twins.kernels().params(), twins.effective().params(), 1e-12);
+                Networks.assertClose("parameters", twins.kernels().params(), twins.effective().params(), 1e-12);
                 assertThat(Networks.difference(twins.kernels().params(), before)).isGreaterThan(1e-3);
-                assertClose("merged", LoRA.merge(twins.kernels()).output(data.getFeatures()),
+                Networks.assertClose("merged", LoRA.merge(twins.kernels()).output(data.getFeatures()),
                         twins.kernels().output(data.getFeatures()), 1e-13);
             }
         }
@@ -321,12 +312,13 @@ class RecurrentKernelTest {
         for (int step = 0; step < STEPS; step++) {
             INDArray now = kind.inFormat(features.get(NDArrayIndex.all(), NDArrayIndex.all(),
                     NDArrayIndex.interval(step, step + 1)).dup());
-            assertClose("step " + step, twins.kernels().rnnTimeStep(now), twins.effective().rnnTimeStep(now), DOUBLE_ERROR);
+            Networks.assertClose("step " + step, twins.kernels().rnnTimeStep(now), twins.effective().rnnTimeStep(now),
+                    DOUBLE_ERROR);
             for (int layer = 0; layer < 2; layer++) {
                 Map<String, INDArray> state = twins.effective().rnnGetPreviousState(layer);
                 Map<String, INDArray> own = twins.kernels().rnnGetPreviousState(layer);
                 assertThat(own).containsOnlyKeys(state.keySet());
-                own.forEach((key, value) -> assertClose(key, value, state.get(key), DOUBLE_ERROR));
+                own.forEach((key, value) -> Networks.assertClose(key, value, state.get(key), DOUBLE_ERROR));
                 twins.kernels().rnnSetPreviousState(layer, state);
                 twins.effective().rnnSetPreviousState(layer, own);
             }
@@ -346,7 +338,7 @@ class RecurrentKernelTest {
             twins.kernels().rnnSetPreviousState(1, Map.of(key, part));
             String other = key.equals("prevMem") ? "prevAct" : "prevMem";
             twins.effective().rnnSetPreviousState(1, Map.of(key, part, other, Nd4j.zeros(DataType.DOUBLE, EXAMPLES, UNITS)));
-            assertClose(key, twins.kernels().rnnTimeStep(now), twins.effective().rnnTimeStep(now), DOUBLE_ERROR);
+            Networks.assertClose(key, twins.kernels().rnnTimeStep(now), twins.effective().rnnTimeStep(now), DOUBLE_ERROR);
             twins.kernels().rnnClearPreviousState();
             twins.effective().rnnClearPreviousState();
         }
@@ -365,7 +357,8 @@ class RecurrentKernelTest {
         INDArray all = adapted.output(features).dup();
         for (int step = 0; step < STEPS; step++) {
             INDArray now = features.get(NDArrayIndex.all(), NDArrayIndex.interval(step, step + 1), NDArrayIndex.all()).dup();
-            assertClose("step", adapted.rnnTimeStep(now), all.get(NDArrayIndex.all(), NDArrayIndex.interval(step, step + 1),
+            Networks.assertClose("step", adapted.rnnTimeStep(now),
+                    all.get(NDArrayIndex.all(), NDArrayIndex.interval(step, step + 1),
                     NDArrayIndex.all()), DOUBLE_ERROR);
         }
     }
@@ -416,7 +409,7 @@ class RecurrentKernelTest {
         Map<String, INDArray> expected = Gradients.of(twins.effective(), whole(data, null, false));
         Nd4j.getRandom().setSeed(9);
         Map<String, INDArray> actual = Gradients.of(twins.kernels(), whole(data, null, false));
-        actual.forEach((key, gradient) -> assertClose(key, gradient, expected.get(key), 2 * DOUBLE_ERROR));
+        actual.forEach((key, gradient) -> Networks.assertClose(key, gradient, expected.get(key), 2 * DOUBLE_ERROR));
     }
 
     @ParameterizedTest
@@ -486,6 +479,6 @@ class RecurrentKernelTest {
             layer.activate(false, none);
             dx[i] = layer.backpropGradient(epsilon.dup(), none).getSecond();
         }
-        assertClose("dx", dx[0], dx[1], DOUBLE_ERROR);
+        Networks.assertClose("dx", dx[0], dx[1], DOUBLE_ERROR);
     }
 }

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.transformers.layer;
 
 import io.github.dl4jlora.internal.blas.FastExp;
-import io.github.dl4jlora.internal.blas.RowSums;
+import io.github.dl4jlora.internal.blas.RowLoops;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.ops.transforms.Transforms;
@@ -76,19 +76,9 @@ final class MaskedSoftmax {
     }
 
     private static void softmax(float[] x, int from, int length, float[] scales, int at) {
-        float max = x[from];
-        for (int i = from + 1; i < from + length; i++) {
-            max = Math.max(max, x[i]);
-        }
-        for (int i = from; i < from + length; i++) {
-            x[i] = FastExp.exp(x[i] - max);
-        }
-        float inverse = 1 / RowSums.sum(x, from, length);
-        for (int i = from; i < from + length; i++) {
-            x[i] *= inverse;
-        }
-        scales[2 * at] = max;
-        scales[2 * at + 1] = inverse;
+        float largest = RowLoops.largest(x, from, length);
+        scales[2 * at] = largest;
+        scales[2 * at + 1] = RowLoops.softmax(x, from, length, largest, 0);
     }
 
     private static void scale(float[] x, int from, int length, float max, float inverse) {
@@ -113,10 +103,7 @@ final class MaskedSoftmax {
             p.read(from, probability, values);
             e.read(from, error, values);
             for (int row = 0; row < values; row += tokens) {
-                float projection = RowSums.dot(probability, error, row, tokens);
-                for (int i = row; i < row + tokens; i++) {
-                    error[i] = probability[i] * (error[i] - projection);
-                }
+                RowLoops.softmaxGradient(probability, error, row, tokens);
             }
             e.write(from, error, values);
         });

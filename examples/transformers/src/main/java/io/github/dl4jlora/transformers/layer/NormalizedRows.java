@@ -1,6 +1,6 @@
 package io.github.dl4jlora.transformers.layer;
 
-import io.github.dl4jlora.internal.blas.RowSums;
+import io.github.dl4jlora.internal.blas.RowLoops;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** The loops of {@link LayerNormalizationRuntime}, over {@link HostFloats} in 'c' order, some rows at a time. */
@@ -49,8 +49,8 @@ final class NormalizedRows {
                     biasSum[j] += e[row + j];
                     e[row + j] *= g[j];
                 }
-                float mean = RowSums.sum(e, row, size) / size;
-                float projection = RowSums.dot(e, n, row, size) / size;
+                float mean = RowLoops.sum(e, row, size) / size;
+                float projection = RowLoops.dot(e, n, row, size) / size;
                 for (int j = row; j < row + size; j++) {
                     e[j] = (e[j] - mean - n[j] * projection) * inverse;
                 }
@@ -63,11 +63,11 @@ final class NormalizedRows {
 
     /** Replaces x by (x - mean) / σ, and returns 1/σ. */
     private static float normalize(float[] x, int from, int size, double epsilon) {
-        float mean = RowSums.sum(x, from, size) / size;
+        float mean = RowLoops.sum(x, from, size) / size;
         for (int j = from; j < from + size; j++) {
             x[j] -= mean;
         }
-        float inverse = (float) (1 / Math.sqrt(RowSums.dot(x, x, from, size) / size + epsilon));
+        float inverse = (float) (1 / Math.sqrt(RowLoops.dot(x, x, from, size) / size + epsilon));
         for (int j = from; j < from + size; j++) {
             x[j] *= inverse;
         }

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.transformers.layer;
 
 import io.github.dl4jlora.internal.blas.FastExp;
-import io.github.dl4jlora.internal.blas.RowSums;
+import io.github.dl4jlora.internal.blas.RowLoops;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.ops.transforms.Transforms;
 
@@ -58,7 +58,7 @@ final class TokenCrossEntropy {
         for (int i = 0; i < x.length; i++) {
             x[i] = FastExp.exp(x[i] - max);
         }
-        double sum = RowSums.sum(x, 0, x.length);
+        double sum = RowLoops.sum(x, 0, x.length);
         float factor = (float) (scale / sum);
         for (int i = 0; i < x.length; i++) {
             x[i] *= factor;
