@@ -21,7 +21,6 @@ import org.deeplearning4j.util.Convolution3DUtils;
 import org.deeplearning4j.util.ConvolutionUtils;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.api.ops.impl.broadcast.BroadcastMulOp;
 import org.nd4j.linalg.convolution.Convolution;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
@@ -217,9 +216,6 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
 
     /** Finishes a result where nothing did so while it was computed, in place. */
     static void finish(INDArray z, Finish finish) {
-        if (finish.scale() != null) {
-            Nd4j.getExecutioner().exec(new BroadcastMulOp(z, finish.scale(), z, 1));
-        }
         if (finish.shift() != null) {
             addBias(z, finish.shift());
         }

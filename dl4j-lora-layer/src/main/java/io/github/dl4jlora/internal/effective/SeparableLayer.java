@@ -73,7 +73,7 @@ final class SeparableLayer extends SeparableConvolution2DLayer {
         Windows windows = Windows.of(layerConf(), x);
         INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType, layout().outputShape(windows, x.size(0)),
                 'c');
-        kernel(windows).forward(x, Finish.biased(layerConf().hasBias() ? getParam(BIAS) : null, false), z, workspaces);
+        kernel(windows).forward(x, new Finish(layerConf().hasBias() ? getParam(BIAS) : null, false), z, workspaces);
         return new Pair<>(layout().asInLayer(z), null);
     }
 

@@ -2,7 +2,6 @@ package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.internal.blas.Lie;
 import io.github.dl4jlora.internal.onednn.Convolutions;
-import io.github.dl4jlora.internal.onednn.Finish;
 import io.github.dl4jlora.internal.onednn.OneDnn;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
@@ -28,7 +27,11 @@ final class FrozenBatchNorm extends FrozenArithmetic {
 
     private final boolean areKept;
     private boolean stock;
-    private @Nullable Finish affine;
+    private @Nullable Affine affine;
+
+    /** y = x · scale + shift. */
+    private record Affine(INDArray scale, INDArray shift) {
+    }
 
     /** @param areKept whether the parameters are arrays that nobody may write to */
     FrozenBatchNorm(BatchNormalization stock, boolean areKept) {
@@ -46,7 +49,8 @@ final class FrozenBatchNorm extends FrozenArithmetic {
         INDArray x = underlying.input();
         if (!stock && x != null && x.dataType() == DataType.FLOAT && takes(x)) {
             INDArray y = workspaces.createUninitialized(ArrayType.ACTIVATIONS, x.dataType(), x.shape(), 'c');
-            if (Convolutions.finish(x, affine(), y)) {
+            Affine map = affine();
+            if (Convolutions.scale(x, map.scale(), map.shift(), y)) {
                 return y;
             }
         }
@@ -61,14 +65,14 @@ final class FrozenBatchNorm extends FrozenArithmetic {
     }
 
     /** y = x · gamma / √(var + ε) + (beta − mean · gamma / √(var + ε)). */
-    private Finish affine() {
+    private Affine affine() {
         if (affine == null || !areKept) {
             BatchNormalization layer = (BatchNormalization) underlying;
             try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
                 INDArray scale = slope(layer).castTo(DataType.FLOAT);
                 INDArray shift = layer.getParam(BatchNormalizationParamInitializer.BETA)
                         .sub(layer.getParam(BatchNormalizationParamInitializer.GLOBAL_MEAN).mul(scale)).castTo(DataType.FLOAT);
-                affine = new Finish(scale, shift, false);
+                affine = new Affine(scale, shift);
             }
         }
         return affine;

@@ -2,10 +2,6 @@ package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
-import io.github.dl4jlora.internal.kernel.PackedMatrix;
-import io.github.dl4jlora.internal.kernel.PlainMatrix;
-import io.github.dl4jlora.internal.kernel.QuantizedProduct;
-import io.github.dl4jlora.internal.stock.MatrixForm;
 import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
@@ -65,14 +61,9 @@ final class FrozenMatrices {
     }
 
     private FrozenMatrix madeMatrix(String key) {
-        StockMatrices forms = StockMatrices.of(stock.conf().getLayer());
-        MatrixForm form = forms.form(key);
         INDArray weight = stock.getParam(key);
-        FrozenMatrix kept = quantized == null ? new PlainMatrix(form.viewOf(weight))
-                : QuantizedProduct.of(Objects.requireNonNull(quantized.quantized(key)), type(), !forms.areRowsLookedUp(),
-                        form.sides(weight.shape()));
-        FrozenWeights source = parameters.source();
-        return source == null ? kept : new PackedMatrix(kept, parameters::arePacked, source.packed(key));
+        return StockMatrices.of(stock.conf().getLayer()).frozen(key, type(), weight.shape(), parameters.source(),
+                parameters::arePacked, () -> weight);
     }
 
     /** Null if the layer has none. */

@@ -236,7 +236,7 @@ abstract sealed class FrozenProduct {
             Windows windows = Windows.of(layout.conf(), x);
             INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, type(), layout.outputShape(windows, x.size(0)),
                     'c');
-            multiply(windows, x, Finish.biased(bias(), rectifies), z, workspaces);
+            multiply(windows, x, new Finish(bias(), rectifies), z, workspaces);
             return layout.isChannelsLast() ? workspaces.dup(ArrayType.ACTIVATIONS, layout.asInLayer(z), 'c') : z;
         }
 

@@ -103,13 +103,12 @@ final class Call implements AutoCloseable {
      * @param ofResult the result's shape
      */
     Call finished(Finish finish, long[] ofResult) {
-        int parts = (finish.scale() != null ? 1 : 0) + (finish.shift() != null ? 1 : 0);
-        try (memory.desc channels = OneDnn.Cpu.channels(ofResult)) {
-            for (int i = 0; i < parts; i++) {
-                with(dnnl.DNNL_ARG_ATTR_MULTIPLE_POST_OP_BASE * (i + 1) | dnnl.DNNL_ARG_SRC_1, channels, channels, false);
-            }
+        if (finish.shift() == null) {
+            return this;
         }
-        return this;
+        try (memory.desc channels = OneDnn.Cpu.channels(ofResult)) {
+            return with(dnnl.DNNL_ARG_ATTR_MULTIPLE_POST_OP_BASE | dnnl.DNNL_ARG_SRC_1, channels, channels, false);
+        }
     }
 
     /** @param addresses of the operands, in the order in which they were added */

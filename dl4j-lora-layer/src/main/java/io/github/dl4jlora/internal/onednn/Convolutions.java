@@ -44,6 +44,9 @@ public final class Convolutions {
     private static final class BackToData {
     }
 
+    private static final class Scale {
+    }
+
     private static final class BackToWeights {
     }
 
@@ -100,23 +103,26 @@ public final class Convolutions {
     }
 
     /**
-     * y = x, finished.
+     * y = x · scale + shift, channel by channel.
      *
-     * @param x      {@code [minibatch, channels, …]} of FLOAT, 'c' order
-     * @param finish with a scale
-     * @param y      of the same shape, overwritten; may be x
+     * @param x     {@code [minibatch, channels, …]} of FLOAT, 'c' order
+     * @param scale {@code [channels]}, or a row
+     * @param shift likewise
+     * @param y     of x's shape, overwritten; may be x
      * @return whether that could be done; if not, nothing has been written
      */
-    public static boolean finish(INDArray x, Finish finish, INDArray y) {
+    public static boolean scale(INDArray x, INDArray scale, INDArray shift, INDArray y) {
         long[] shape = x.shape();
-        if (!OneDnn.isUsed() || finish.scale() == null || !finish.isReadable(x.size(1)) || !areReadable(x, y)) {
+        Finish finish = new Finish(shift, false);
+        if (!OneDnn.isUsed() || !Finish.isReadable(scale, x.size(1)) || !finish.isReadable(x.size(1)) || !areReadable(x, y)) {
             return false;
         }
-        boolean done = Calls.run(Finish.class, LongStream.concat(LongStream.of(finish.parts()), LongStream.of(shape)).toArray(),
-                () -> Compiler.finish(finish, shape), finish.operands(x.data().addressPointer(), y.data().addressPointer()));
+        boolean done = Calls.run(Scale.class, shape, () -> Compiler.scale(finish, shape),
+                finish.operands(x.data().addressPointer(), y.data().addressPointer(), scale.data().addressPointer()));
         Reference.reachabilityFence(x);
         Reference.reachabilityFence(y);
-        Reference.reachabilityFence(finish);
+        Reference.reachabilityFence(scale);
+        Reference.reachabilityFence(shift);
         return done;
     }
 
@@ -209,10 +215,10 @@ public final class Convolutions {
             try (Tensor x = Tensor.ofNumbers(shape.x(), narrow, anyLayout);
                  Tensor w = Tensor.ofWeights(shape, byColumn, narrow);
                  Tensor z = Tensor.ofNumbers(shape.z(), narrow && !isForward, anyLayout);
-                 memory.desc bias = isBiased(finish) ? OneDnn.Cpu.floats(new long[] {shape.nOut()}, new long[] {1})
+                 memory.desc bias = finish.shift() != null ? OneDnn.Cpu.floats(new long[] {shape.nOut()}, new long[] {1})
                          : new memory.desc();
                  primitive_attr attributes = kind == AddForward.class ? OneDnn.Cpu.attributes(true)
-                         : OneDnn.Cpu.attributes(finish, !isBiased(finish), shape.z());
+                         : OneDnn.Cpu.attributes(finish, false, shape.z());
                  convolution_forward.primitive_desc forward = new convolution_forward.primitive_desc(OneDnn.Cpu.ENGINE,
                          dnnl.prop_kind.forward_training, dnnl.algorithm.convolution_direct, x.wanted, w.wanted, bias, z.wanted,
                          shape.stride(), shape.gaps(), shape.padding(), shape.paddingAfter(), attributes, true)) {
@@ -231,19 +237,14 @@ public final class Convolutions {
             }
         }
 
-        /** Whether all there is to add is oneDNN's bias. */
-        private static boolean isBiased(Finish finish) {
-            return finish.scale() == null && finish.shift() != null;
-        }
-
         private static Call forward(ConvolutionShape shape, convolution_forward.primitive_desc chosen, Tensor x, Tensor w,
                                     Tensor z, Finish finish) {
             Call call = new Call(new convolution_forward(chosen), chosen)
                     .with(dnnl.DNNL_ARG_SRC, x.given, chosen.src_desc(), false)
                     .with(dnnl.DNNL_ARG_WEIGHTS, w.given, chosen.weights_desc(), false)
                     .with(dnnl.DNNL_ARG_DST, z.given, chosen.dst_desc(), true);
-            return isBiased(finish) ? call.with(dnnl.DNNL_ARG_BIAS, chosen.bias_desc(), chosen.bias_desc(), false)
-                    : call.finished(finish, shape.z());
+            return finish.shift() == null ? call
+                    : call.with(dnnl.DNNL_ARG_BIAS, chosen.bias_desc(), chosen.bias_desc(), false);
         }
 
         /** zᵀ = Wᵀ·xᵀ for each example, by row. In three dimensions oneDNN can finish each row by itself. */
@@ -262,16 +263,15 @@ public final class Convolutions {
             }
         }
 
-        static Optional<Call> finish(Finish finish, long[] shape) {
-            Finish after = new Finish(null, finish.shift(), finish.rectifies());
+        static Optional<Call> scale(Finish finish, long[] shape) {
             try (memory.desc x = OneDnn.Cpu.floats(shape, OneDnn.Cpu.plain(shape));
                  memory.desc channels = OneDnn.Cpu.channels(shape);
-                 primitive_attr attributes = OneDnn.Cpu.attributes(after, true, shape);
+                 primitive_attr attributes = OneDnn.Cpu.attributes(finish, true, shape);
                  binary.primitive_desc chosen = new binary.primitive_desc(OneDnn.Cpu.ENGINE, dnnl.algorithm.binary_mul, x,
                          channels, x, attributes, true)) {
                 return OneDnn.Cpu.isFast(chosen) ? Optional.of(new Call(new binary(chosen), chosen)
                         .with(dnnl.DNNL_ARG_SRC_0, x, x, false).with(dnnl.DNNL_ARG_DST, x, x, true)
-                        .with(dnnl.DNNL_ARG_SRC_1, channels, channels, false).finished(after, shape)) : Optional.empty();
+                        .with(dnnl.DNNL_ARG_SRC_1, channels, channels, false).finished(finish, shape)) : Optional.empty();
             }
         }
 

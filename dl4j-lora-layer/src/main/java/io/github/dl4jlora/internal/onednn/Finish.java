@@ -8,48 +8,37 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Arrays;
-import java.util.Objects;
 import java.util.stream.Stream;
 
 /**
- * What becomes of a result z, channel by channel: scale · z + shift and, if it rectifies, zero where that is below zero. NaN
- * stays, and -∞ may become NaN.
+ * What becomes of a result z, channel by channel: z + shift and, if it rectifies, zero where that is below zero. NaN stays, and
+ * -∞ may become NaN.
  *
- * @param scale {@code [channels]}, or a row; null for 1
  * @param shift {@code [channels]}, or a row; null for 0
  */
-public record Finish(@Nullable INDArray scale, @Nullable INDArray shift, boolean rectifies) {
+public record Finish(@Nullable INDArray shift, boolean rectifies) {
 
     /** z stays as it is. */
-    public static final Finish NOTHING = new Finish(null, null, false);
-
-    /** z plus a bias, if there is one. */
-    public static Finish biased(@Nullable INDArray bias, boolean rectifies) {
-        return new Finish(null, bias, rectifies);
-    }
-
-    boolean isNothing() {
-        return scale == null && shift == null && !rectifies;
-    }
+    public static final Finish NOTHING = new Finish(null, false);
 
     /** Which parts there are, as a number. */
     long parts() {
-        return (scale != null ? 1 : 0) + (shift != null ? 2 : 0) + (rectifies ? 4 : 0);
+        return (shift != null ? 1 : 0) + (rectifies ? 2 : 0);
     }
 
-    /** Whether oneDNN can read scale and shift where they are. */
+    /** Whether oneDNN can read the shift where it is. */
     boolean isReadable(long channels) {
-        return arrays().allMatch(array -> array.dataType() == DataType.FLOAT && array.length() == channels && Lie.isPlain(array)
-                && HostMemory.holds(array));
+        return shift == null || isReadable(shift, channels);
     }
 
-    /** Addresses, followed by those of scale and shift as far as there are any. */
+    /** Whether oneDNN can read numbers of channels where they are. */
+    static boolean isReadable(INDArray array, long channels) {
+        return array.dataType() == DataType.FLOAT && array.length() == channels && Lie.isPlain(array) && HostMemory.holds(array);
+    }
+
+    /** Addresses, followed by that of the shift if there is one. */
     Pointer[] operands(Pointer... addresses) {
-        return Stream.concat(Arrays.stream(addresses), arrays().map(array -> array.data().addressPointer()))
-                .toArray(Pointer[]::new);
-    }
-
-    private Stream<INDArray> arrays() {
-        return Stream.of(scale, shift).filter(Objects::nonNull).map(Objects::requireNonNull);
+        return shift == null ? addresses
+                : Stream.concat(Arrays.stream(addresses), Stream.of(shift.data().addressPointer())).toArray(Pointer[]::new);
     }
 }

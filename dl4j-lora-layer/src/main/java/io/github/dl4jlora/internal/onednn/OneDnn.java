@@ -118,15 +118,12 @@ public final class OneDnn {
          * Attributes of a primitive with such a finish. max(0, z) is computed as z · min(1, max(0, c · z)) with the largest c
          * there is: oneDNN's own ReLU makes zero of NaN, and so would hide it. This one makes NaN of -∞.
          *
-         * @param scales   whether scale and shift are operands, as {@link Call#finished} adds them
+         * @param shifts   whether the shift is an operand, as {@link Call#finished} adds it
          * @param ofResult the result's shape; its second dimension is that of channels
          */
-        static primitive_attr attributes(Finish finish, boolean scales, long[] ofResult) {
+        static primitive_attr attributes(Finish finish, boolean shifts, long[] ofResult) {
             try (post_ops after = new post_ops(); memory.desc channels = channels(ofResult)) {
-                if (scales && finish.scale() != null) {
-                    after.append_binary(dnnl.algorithm.binary_mul, channels);
-                }
-                if (scales && finish.shift() != null) {
+                if (shifts && finish.shift() != null) {
                     after.append_binary(dnnl.algorithm.binary_add, channels);
                 }
                 if (finish.rectifies()) {

@@ -5,14 +5,8 @@ import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
-import io.github.dl4jlora.internal.kernel.PackedMatrix;
-import io.github.dl4jlora.internal.kernel.PlainMatrix;
-import io.github.dl4jlora.internal.kernel.QuantizedProduct;
-import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import io.github.dl4jlora.internal.stock.Hollow;
-import io.github.dl4jlora.internal.stock.MatrixForm;
 import io.github.dl4jlora.internal.stock.StockLayers;
-import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.jspecify.annotations.Nullable;
@@ -89,14 +83,15 @@ public final class StockValues {
     }
 
     private FrozenMatrix newMatrix(String key) {
-        StockMatrices stock = conf.get().matrices();
-        MatrixForm form = stock.form(key);
-        QuantizedMatrix quantized = isQuantized() ? weights().quantized(key) : null;
-        FrozenMatrix matrix = quantized == null ? new PlainMatrix(form.viewOf(Objects.requireNonNull(arrays().get(key))))
-                : QuantizedProduct.of(quantized, type, !stock.areRowsLookedUp(),
-                        form.sides(Objects.requireNonNull(weights().shapes().get(key))));
         FrozenReference reference = conf.get().getFrozen();
-        return reference == null ? matrix : new PackedMatrix(matrix, reference::isPacked, weights().packed(key));
+        FrozenWeights kept = reference == null ? null : weights();
+        long[] shape = kept == null ? array(key).shape() : Objects.requireNonNull(kept.shapes().get(key));
+        return conf.get().matrices().frozen(key, type, shape, kept, () -> reference != null && reference.isPacked(),
+                () -> array(key));
+    }
+
+    private INDArray array(String key) {
+        return Objects.requireNonNull(arrays().get(key));
     }
 
     /**

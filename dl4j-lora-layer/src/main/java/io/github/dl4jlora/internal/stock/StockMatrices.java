@@ -2,6 +2,12 @@ package io.github.dl4jlora.internal.stock;
 
 import io.github.dl4jlora.conf.LayerType;
 import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.kernel.FrozenMatrix;
+import io.github.dl4jlora.internal.kernel.PackedMatrix;
+import io.github.dl4jlora.internal.kernel.PlainMatrix;
+import io.github.dl4jlora.internal.kernel.QuantizedProduct;
+import io.github.dl4jlora.internal.quantized.QuantizedMatrix;
 import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.AutoEncoder;
@@ -46,6 +52,7 @@ import org.deeplearning4j.nn.conf.ocnn.OCNNOutputLayer;
 import org.deeplearning4j.nn.params.BidirectionalParamInitializer;
 import org.deeplearning4j.nn.params.VariationalAutoencoderParamInitializer;
 import org.jspecify.annotations.Nullable;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.LinkedHashMap;
@@ -54,6 +61,8 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Random;
 import java.util.Set;
+import java.util.function.BooleanSupplier;
+import java.util.function.Supplier;
 
 /**
  * Which parameters of DL4J's layers and vertices are matrices that can be adapted, and how each is read as one.
@@ -135,6 +144,23 @@ public record StockMatrices(@Nullable LayerType type, Map<String, MatrixForm> fo
         StockMatrices known = known(type, StockLayers.numParams(layer) > 0);
         return layer instanceof AbstractSameDiffLayer sameDiff
                 ? known.only(sameDiff.getLayerParams().getParamShapes().keySet()) : known;
+    }
+
+    /**
+     * One of the matrices as products take it, however it is kept.
+     *
+     * @param type     of the network
+     * @param shape    of the parameter in the stock layer
+     * @param kept     the layer's frozen weights; null if they are in the network's vector
+     * @param isPacked whether to use packed copies of them
+     * @param array    the parameter, in its stock layer's shape; asked for unless the matrix is in fewer bits
+     */
+    public FrozenMatrix frozen(String key, DataType type, long[] shape, @Nullable FrozenWeights kept, BooleanSupplier isPacked,
+                               Supplier<INDArray> array) {
+        QuantizedMatrix quantized = kept == null ? null : kept.quantized(key);
+        FrozenMatrix matrix = quantized == null ? new PlainMatrix(form(key).viewOf(array.get()))
+                : QuantizedProduct.of(quantized, type, !areRowsLookedUp(), form(key).sides(shape));
+        return kept == null ? matrix : new PackedMatrix(matrix, isPacked, kept.packed(key));
     }
 
     /** How one of the matrices is read. */
