@@ -33,7 +33,8 @@ final class EncoderChild {
     public static void main(String[] args) {
         ComputationGraph base = base();
         Quantization scheme = args[4].equals("FLOAT") ? null : Quantization.valueOf(args[4]);
-        ComputationGraph adapted = LoRA.apply(base, config(Integer.parseInt(args[3])).toBuilder().quantize(scheme).build());
+        ComputationGraph adapted = LoRA.apply(base, config(Integer.parseInt(args[3])).toBuilder().quantize(scheme)
+                .pack(Boolean.parseBoolean(args[5])).build());
         DataSet batch = batch(Integer.parseInt(args[1]), Integer.parseInt(args[2]));
         Runnable measured = switch (args[0]) {
             case "lora" -> () -> adapted.fit(batch);

@@ -5,8 +5,10 @@ import io.github.dl4jlora.conf.Quantization;
 /** Timings of the BERT encoder, by {@link EncoderChild} and by encoder.py. */
 enum EncoderTask {
     STEP("training step, LoRA on query and value, rank 8", "lora"),
-    STEP_BF16("the same, base in BF16", "lora", Quantization.BF16),
-    STEP_INT8("the same, base in INT8", "lora", Quantization.INT8),
+    STEP_PACKED("the same, packed", "lora", null, true),
+    STEP_BF16("the same, base in BF16", "lora", Quantization.BF16, false),
+    STEP_BF16_PACKED("the same, base in BF16, packed", "lora", Quantization.BF16, true),
+    STEP_INT8("the same, base in INT8", "lora", Quantization.INT8, false),
     FORWARD("forward pass, the same network", "forward"),
     BASE_FORWARD("forward pass, stock layers without adapters", "base-forward"),
     FROZEN_FORWARD("forward pass, the same frozen: LoRA.freeze", "frozen-forward");
@@ -19,15 +21,17 @@ enum EncoderTask {
     private final String mode;
     /** Null for a base of FLOAT. */
     private final Quantization scheme;
+    private final boolean isPacked;
 
     EncoderTask(String title, String mode) {
-        this(title, mode, null);
+        this(title, mode, null, false);
     }
 
-    EncoderTask(String title, String mode, Quantization scheme) {
+    EncoderTask(String title, String mode, Quantization scheme, boolean isPacked) {
         this.title = title;
         this.mode = mode;
         this.scheme = scheme;
+        this.isPacked = isPacked;
     }
 
     String title() {
@@ -36,11 +40,12 @@ enum EncoderTask {
 
     /** The task that PyTorch computes for comparison. */
     EncoderTask peer() {
-        return this == FROZEN_FORWARD ? BASE_FORWARD : scheme != null ? STEP : this;
+        return this == FROZEN_FORWARD ? BASE_FORWARD : mode.equals(STEP.mode) ? STEP : this;
     }
 
     String[] arguments() {
-        return new String[]{mode, TEXTS, TOKENS, RANK, scheme == null ? "FLOAT" : scheme.name()};
+        return new String[]{mode, TEXTS, TOKENS, RANK, scheme == null ? "FLOAT" : scheme.name(),
+                String.valueOf(isPacked)};
     }
 
     /** @param threads PyTorch's number of threads, or {@code default} */

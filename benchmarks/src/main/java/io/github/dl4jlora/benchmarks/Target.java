@@ -71,6 +71,7 @@ record Target(String what, double limit, double value) {
         }
         targets.add(encoder(results, EncoderTask.STEP, 0.85));
         targets.add(encoder(results, EncoderTask.STEP_BF16, 0.60));
+        targets.add(encoder(results, EncoderTask.STEP_BF16_PACKED, 0.60));
         targets.add(encoder(results, EncoderTask.STEP_INT8, 0.60));
         targets.add(encoder(results, EncoderTask.FORWARD, 1));
         targets.add(encoder(results, EncoderTask.FROZEN_FORWARD, 1.05));
