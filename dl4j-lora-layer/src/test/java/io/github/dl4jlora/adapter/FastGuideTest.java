@@ -20,7 +20,7 @@ class FastGuideTest {
 
     @Test
     void settleTheThreads() {
-        Threads.settle();
+        System.out.println(Threads.settle());
         Threads settled = Threads.settle();
         settled.undo();
 

@@ -90,9 +90,11 @@ class GuideTest {
                 + Files.readString(tests.resolve("PeftGuideTest.java")) + Files.readString(tests.resolve("FastGuideTest.java"))
                 + Files.readString(tests.resolve("QuantizedGuideTest.java"))
                 + Files.readString(tests.resolve("HeadsGuideTest.java"))
+                + Files.readString(tests.resolve("TroublesGuideTest.java"))
                 + Files.readString(tests.resolve("../bank/BankGuideTest.java")));
         for (String page : new String[] {"serve.md", "combine.md", "peft.md", "layers.md", "variants.md",
-            "adapt.md", "save.md", "declare.md", "fast.md", "smaller.md", "heads.md"}) {
+            "adapt.md", "save.md", "declare.md", "fast.md", "smaller.md", "heads.md", "choose.md",
+            "troubles.md", "coming-from.md", "limits.md"}) {
             Matcher sample = JAVA.matcher(Files.readString(guide.resolve(page)));
             int samples = 0;
             while (sample.find()) {
@@ -124,7 +126,7 @@ class GuideTest {
         System.out.println(LoRA.summary(tuned));
         ComputationGraph plain = LoRA.merge(tuned);
         ComputationGraph base2 = LoRA.unload(tuned);
-        LoRAConfig wider = config.toBuilder().rank(16).alpha(32).build();
+        LoRAConfig wider = config.toBuilder().rank(16).build();
 
         assertThat(Networks.difference(plain.outputSingle(input), tuned.outputSingle(input))).isLessThan(1e-5);
         assertThat(base2.outputSingle(input)).isEqualTo(base.outputSingle(input));
@@ -346,11 +348,11 @@ class GuideTest {
 
     @Test
     void variants() {
-        LoRAConfig dora = LoRAConfig.builder().rank(4).alpha(8).scaling(Scaling.ALPHA_OVER_RANK)
+        LoRAConfig dora = LoRAConfig.builder().rank(4).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
                 .variant(new DoRA()).build();
-        LoRAConfig pissa = LoRAConfig.builder().rank(4).alpha(4).scaling(Scaling.ALPHA_OVER_RANK)
+        LoRAConfig pissa = LoRAConfig.builder().rank(4).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
                 .loraInit(LoRAInit.PISSA).pissaIterations(4).build();
-        LoRAConfig plus = LoRAConfig.builder().rank(4).alpha(8).scaling(Scaling.ALPHA_OVER_RANK)
+        LoRAConfig plus = LoRAConfig.builder().rank(4).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
                 .updater(new Adam(1e-3)).loraPlusRatio(16).build();
         LoRAConfig frozenA = LoRAConfig.builder().rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
                 .variant(new FrozenALoRA()).bias("lora_only").build();
@@ -373,7 +375,7 @@ class GuideTest {
                 .targets(LayerType.CONVOLUTION)
                 .targets("lstm.*/RW", "attention/W[qv]")
                 .exclude("conv1", "lstm2/RW")
-                .override("lstm1/RW", o -> o.rank(4).alpha(8))
+                .override("lstm1/RW", o -> o.rank(4))
                 .build();
         ComputationGraph network = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
                 .graphBuilder().addInputs("in").addLayer("conv1", new Convolution1DLayer.Builder(1).nOut(3).build(), "in")

@@ -27,7 +27,6 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
-import java.io.File;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -53,42 +52,42 @@ class HeadsGuideTest {
         return labels;
     }
 
-    private static ComputationGraph headed(ComputationGraph base) {
-        ComputationGraph headed = new TransferLearning.GraphBuilder(base)
+    private static ComputationGraph withNewHead(ComputationGraph base) {
+        ComputationGraph withNewHead = new TransferLearning.GraphBuilder(base)
                 .nOutReplace("out", 5, WeightInit.XAVIER)
                 .build();
-        return headed;
+        return withNewHead;
     }
 
     @Test
     void aNewHeadBeforeAdapting(@TempDir Path folder) throws IOException {
-        ComputationGraph headed = headed(base);
+        ComputationGraph withNewHead = withNewHead(base);
         LoRAConfig config = LoRAConfig.builder()
                 .rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
                 .trainable("out")
                 .updater(new Adam(1e-3))
                 .build();
-        ComputationGraph tuned = LoRA.apply(headed, config);
+        ComputationGraph tuned = LoRA.apply(withNewHead, config);
         tuned.fit(iterator, 3);
         INDArray expected = tuned.outputSingle(input);
 
         LoRAAdapter.of(tuned).save(folder);
-        ComputationGraph again = LoRA.apply(headed(base), LoRAAdapter.load(folder));
+        ComputationGraph again = LoRA.apply(withNewHead(base), LoRAAdapter.load(folder));
 
-        assertThat(tuned.getLayer("out").getParam("W")).isNotEqualTo(headed.getLayer("out").getParam("W"));
+        assertThat(tuned.getLayer("out").getParam("W")).isNotEqualTo(withNewHead.getLayer("out").getParam("W"));
         assertThat(again.outputSingle(input)).isEqualTo(expected);
     }
 
     @Test
     void aWiderHeadKnowsWhatTheOldOneKnew() {
-        ComputationGraph headed = headed(base);
+        ComputationGraph withNewHead = withNewHead(base);
         for (String key : new String[] {"W", "b"}) {
             INDArray old = base.getLayer("out").getParam(key);
-            headed.getLayer("out").getParam(key).get(NDArrayIndex.all(), NDArrayIndex.interval(0, old.columns())).assign(old);
+            withNewHead.getLayer("out").getParam(key).get(NDArrayIndex.all(), NDArrayIndex.interval(0, old.columns())).assign(old);
         }
 
         INDArray before = base.outputSingle(input);
-        INDArray after = headed.outputSingle(input).get(NDArrayIndex.all(), NDArrayIndex.interval(0, Networks.OUT));
+        INDArray after = withNewHead.outputSingle(input).get(NDArrayIndex.all(), NDArrayIndex.interval(0, Networks.OUT));
         assertThat(after.divColumnVector(after.sum(true, 1)).equalsWithEps(before, 1e-5)).isTrue();
     }
 
@@ -115,12 +114,12 @@ class HeadsGuideTest {
     @Test
     void theSameOfAMultiLayerNetwork() {
         MultiLayerNetwork base = Networks.trainedLayers();
-        MultiLayerNetwork headed = new TransferLearning.Builder(base)
+        MultiLayerNetwork withNewHead = new TransferLearning.Builder(base)
                 .fineTuneConfiguration(new FineTuneConfiguration.Builder().seed(7).build())
                 .nOutReplace(2, 5, WeightInit.XAVIER)
                 .build();
 
-        MultiLayerNetwork tuned = LoRA.apply(headed, LoRAConfig.builder().rank(2).trainable("out").build());
+        MultiLayerNetwork tuned = LoRA.apply(withNewHead, LoRAConfig.builder().rank(2).trainable("out").build());
         tuned.fit(iterator, 1);
 
         assertThat(tuned.output(input).columns()).isEqualTo(CLASSES);
@@ -128,12 +127,12 @@ class HeadsGuideTest {
 
     @Test
     void trainingGoesOnWhereACheckpointEnded(@TempDir Path folder) throws IOException {
-        File file = folder.resolve("checkpoint.zip").toFile();
+        Path path = folder.resolve("checkpoint.zip");
         DataSetIterator iterator = new ExistingDataSetIterator(List.of(Networks.data(DataType.FLOAT, 8, 1)));
         ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).updater(new Adam(1e-3)).build());
         tuned.fit(iterator, 2);
-        ModelSerializer.writeModel(tuned, file, true);
-        ComputationGraph resumed = LoRA.restoreComputationGraph(file.toPath(), true);
+        ModelSerializer.writeModel(tuned, path.toFile(), true);
+        ComputationGraph resumed = LoRA.restoreComputationGraph(path, true);
         LoRA.attach(resumed, base);
         resumed.fit(iterator, 2);
         tuned.fit(iterator, 2);

@@ -38,7 +38,7 @@ class QuantizedGuideTest {
     @Test
     void aStartFromWhatQuantisingLoses() {
         INDArray input = Networks.random(DataType.FLOAT, 5, 3, Networks.IN);
-        LoRAConfig loftQ = LoRAConfig.builder().rank(4).alpha(4).scaling(Scaling.ALPHA_OVER_RANK)
+        LoRAConfig loftQ = LoRAConfig.builder().rank(4).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
                 .quantize(Quantization.NF4).loraInit(LoRAInit.LOFTQ).pissaIterations(4).build();
 
         INDArray plain = LoRA.apply(base, loftQ.toBuilder().loraInit(LoRAInit.KAIMING_UNIFORM).pissaIterations(0).build())
@@ -59,7 +59,7 @@ class QuantizedGuideTest {
         base.init();
         LoRAConfig eva = LoRAConfig.builder().rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
                 .loraInit(LoRAInit.EVA).rankBudget(20).build();
-        LoRAConfig loraGa = LoRAConfig.builder().rank(8).alpha(8).scaling(Scaling.ALPHA_OVER_RANK)
+        LoRAConfig loraGa = LoRAConfig.builder().rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
                 .loraInit(LoRAInit.LORA_GA).startBatches(4).build();
         loraGa = loraGa.toBuilder().exclude("wide").build();
 
