@@ -83,7 +83,8 @@ class HeadsGuideTest {
         ComputationGraph withNewHead = withNewHead(base);
         for (String key : new String[] {"W", "b"}) {
             INDArray old = base.getLayer("out").getParam(key);
-            withNewHead.getLayer("out").getParam(key).get(NDArrayIndex.all(), NDArrayIndex.interval(0, old.columns())).assign(old);
+            INDArray wide = withNewHead.getLayer("out").getParam(key);
+            wide.get(NDArrayIndex.all(), NDArrayIndex.interval(0, old.columns())).assign(old);
         }
 
         INDArray before = base.outputSingle(input);
