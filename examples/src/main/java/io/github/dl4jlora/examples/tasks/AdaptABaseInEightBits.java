@@ -37,7 +37,7 @@ public class AdaptABaseInEightBits {
 
     private static final Path FOLDER = Path.of("target", "tasks", "AdaptABaseInEightBits");
     private static final int SEED = 7;
-    private static final int WIDTH = 512;
+    private static final int WIDTH = 256;
 
     public static void main(String[] args) throws Exception {
         Threads.settle();                                          // first of all: ND4J's threads no longer spin

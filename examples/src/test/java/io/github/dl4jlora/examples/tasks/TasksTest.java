@@ -3,6 +3,7 @@ package io.github.dl4jlora.examples.tasks;
 import io.github.dl4jlora.machine.Threads;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -59,9 +60,9 @@ class TasksTest {
     static List<Expected> expected() {
         return List.of(new Expected("AdaptABaseInEightBits", 90, 50, "base.zip", "base.int8"),
                 new Expected("AdaptAGraphWithTwoInputsAndOutputs", 80, 20),
-                new Expected("AdaptAKerasModelsConvolutions", 80, 30, "digits.h5", ADAPTER),
+                new Expected("AdaptAKerasModelsConvolutions", 75, 50, "digits.h5", ADAPTER),
                 new Expected("AdaptASavedNetwork", 90, 50, "base.zip", ADAPTER, "merged.zip"),
-                new Expected("AdaptAnLstmWithMasks", 75, 5),
+                new Expected("AdaptAnLstmWithMasks", 68, 25),
                 new Expected("DeclareALoRADenseLayer", 90, 50),
                 new Expected("ExchangeFilesWithPeft", 90, 50, ADAPTER, "adapter/adapter_config.json"),
                 new Expected("GiveANewHead", 90, 30, ADAPTER),
@@ -79,6 +80,7 @@ class TasksTest {
         Threads.settle().undo();
     }
 
+    @Tag("heavy")
     @ParameterizedTest
     @MethodSource("expected")
     void itLearnsItsTaskAndLeavesItsFiles(Expected of) throws Exception {
