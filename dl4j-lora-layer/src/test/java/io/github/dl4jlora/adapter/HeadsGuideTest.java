@@ -27,7 +27,6 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
-import java.io.File;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -128,12 +127,12 @@ class HeadsGuideTest {
 
     @Test
     void trainingGoesOnWhereACheckpointEnded(@TempDir Path folder) throws IOException {
-        File file = folder.resolve("checkpoint.zip").toFile();
+        Path path = folder.resolve("checkpoint.zip");
         DataSetIterator iterator = new ExistingDataSetIterator(List.of(Networks.data(DataType.FLOAT, 8, 1)));
         ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).updater(new Adam(1e-3)).build());
         tuned.fit(iterator, 2);
-        ModelSerializer.writeModel(tuned, file, true);
-        ComputationGraph resumed = LoRA.restoreComputationGraph(file.toPath(), true);
+        ModelSerializer.writeModel(tuned, path.toFile(), true);
+        ComputationGraph resumed = LoRA.restoreComputationGraph(path, true);
         LoRA.attach(resumed, base);
         resumed.fit(iterator, 2);
         tuned.fit(iterator, 2);
