@@ -323,10 +323,16 @@ public final class LoRA {
      * {@code try (LoRA.Scope base = LoRA.disabled(tuned)) { … }}. Training, merging, saving and exporting the adapter are
      * refused in it. Scopes may be nested; the adapters are back when the last one is closed.
      *
+     * <p>Layers that are trained in full compute with the base's values in it, a copy of which takes memory meanwhile; layers
+     * that were added since the network was adapted stay as they are. Copies and files that DL4J makes of the network in a scope
+     * have what was learned.
+     *
      * @param adapted an adapted network
      * @return the scope, which ends when it is closed
      * @throws IllegalArgumentException if the network has no adapted layer
-     * @throws IllegalStateException    if it has layers that are trained in full: the base's values of these are gone
+     * @throws IllegalStateException    if it has layers that are trained in full, and the base's values for them are not
+     *                                  available, as for {@link #unload(ComputationGraph)}; if such a layer is no
+     *                                  {@code BaseLayer} of DL4J's, or TransferLearning froze a layer beside it
      */
     public static Scope disabled(Model adapted) {
         return DisabledScopes.open(adapted)::run;
@@ -528,7 +534,7 @@ public final class LoRA {
 
     /**
      * Writes one self-contained file: base, adapters and, if asked for, updater state. <b>An existing file is replaced</b>. The
-     * new one appears whole or not at all; the old one stays until then.
+     * new one appears whole or not at all; the old one stays until then. Missing folders are made.
      *
      * @param adapted     an adapted network
      * @param path        of the file
@@ -765,7 +771,8 @@ public final class LoRA {
 
     /**
      * Writes a base for {@link #openBase}: one uncompressed file, a little longer than the values. <b>An existing file is
-     * replaced</b>, even one that is open. Meanwhile the values in fewer bits take memory, in addition to the base itself.
+     * replaced</b>, even one that is open, and missing folders are made. Meanwhile the values in fewer bits take memory, in
+     * addition to the base itself.
      *
      * @param base    trained, a stock network or a frozen one; not changed
      * @param path    of the file

@@ -1,14 +1,19 @@
 package io.github.dl4jlora;
 
+import io.github.dl4jlora.Models.Kind;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
+import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.SelfAttentionLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
+import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -109,7 +114,7 @@ class DisabledTest {
         Networks.randomizeAdapters(other.paramTable(), 30);
 
         try (LoRA.Scope scope = LoRA.disabled(tuned)) {
-            io.github.dl4jlora.adapter.LoRAAdapter.of(other).applyTo(tuned);
+            LoRAAdapter.of(other).applyTo(tuned);
             assertThat(tuned.outputSingle(INPUT)).isEqualTo(base.outputSingle(INPUT));
         }
 
@@ -143,22 +148,111 @@ class DisabledTest {
 
         assertThat(Networks.difference(LoRA.merge(tuned).outputSingle(INPUT), expected)).isLessThan(1e-6);
         LoRA.save(tuned, file, false);
-        assertThat(io.github.dl4jlora.adapter.LoRAAdapter.of(tuned).layers()).isNotEmpty();
+        assertThat(LoRAAdapter.of(tuned).layers()).isNotEmpty();
     }
 
     private static void assertRefused(ComputationGraph tuned, Path file) {
         assertThatIllegalStateException().isThrownBy(() -> LoRA.merge(tuned)).withMessageContaining("LoRA.disabled");
         assertThatIllegalStateException().isThrownBy(() -> LoRA.save(tuned, file, false)).withMessageContaining("LoRA.disabled");
-        assertThatIllegalStateException().isThrownBy(() -> io.github.dl4jlora.adapter.LoRAAdapter.of(tuned))
+        assertThatIllegalStateException().isThrownBy(() -> LoRAAdapter.of(tuned))
                 .withMessageContaining("LoRA.disabled");
         assertThat(file).doesNotExist();
     }
 
-    @Test
-    void networkWithFullyTrainedLayersIsRefusedNamingThem() {
-        ComputationGraph tuned = tuned(Networks.trainedGraph(), LoRAConfig.builder().rank(2).trainable("out"));
+    private static Model withTrainedHead(Model base, Kind kind) {
+        Model tuned = Models.apply(base, kind.config().targets("fc.").trainable("out").build());
+        Models.fitSteps(tuned, 0, 3);
+        return tuned;
+    }
 
-        assertThatIllegalStateException().isThrownBy(() -> LoRA.disabled(tuned)).withMessageContaining("[out]");
+    @ParameterizedTest
+    @EnumSource(names = ".*_SHARED", mode = EnumSource.Mode.MATCH_ALL)
+    void layersThatAreTrainedInFullComputeWithTheBasesValues(Kind kind) {
+        Model base = kind.base();
+        double[] before = Models.params(base);
+        Model tuned = withTrainedHead(base, kind);
+        double[] learned = Models.outputs(tuned);
+        double[] expected = Models.outputs(base);
+
+        LoRA.Scope outer = LoRA.disabled(tuned);
+        try (LoRA.Scope inner = LoRA.disabled(tuned)) {
+            assertThat(Models.outputs(tuned)).containsExactly(expected);
+            Models.paramTable(tuned).get(kind.graph ? "out_b" : "2_b").addi(1);
+            assertThat(Models.params(base)).as("the base is out of reach").containsExactly(before);
+            assertThat(Models.params(Models.unload(tuned))).containsExactly(before);
+        }
+        assertThatIllegalStateException().isThrownBy(() -> Models.fit(tuned, 5)).withMessageContaining("adapter is disabled");
+        outer.close();
+
+        assertThat(learned).isNotEqualTo(expected);
+        assertThat(Models.outputs(tuned)).containsExactly(learned);
+        Models.fit(tuned, 5);
+        assertThat(Models.outputs(tuned)).as("the head trains on").isNotEqualTo(learned);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = ".*_SHARED", mode = EnumSource.Mode.MATCH_ALL)
+    void copiesFilesAndSwapsInsideAScopeHaveTheTrainedLayersOwnValues(Kind kind, @TempDir Path directory) throws IOException {
+        Model base = kind.base();
+        Model tuned = withTrainedHead(base, kind);
+        Model other = withTrainedHead(base, kind);
+        Models.fitSteps(other, 3, 6);
+        double[] learned = Models.outputs(tuned);
+        Path file = directory.resolve("checkpoint.zip");
+
+        try (LoRA.Scope scope = LoRA.disabled(tuned)) {
+            assertThat(Models.outputs(Models.copy(tuned))).containsExactly(learned);
+            ModelSerializer.writeModel(tuned, file.toFile(), true);
+            assertThat(Models.outputs(kind.restore(file.toFile(), true))).containsExactly(learned);
+            LoRAAdapter.of(other).applyTo(tuned);
+            assertThat(Models.outputs(tuned)).containsExactly(Models.outputs(base));
+        }
+
+        assertThat(Models.outputs(tuned)).containsExactly(Models.outputs(other)).isNotEqualTo(learned);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = ".*_SHARED", mode = EnumSource.Mode.MATCH_ALL)
+    void aNetworkOfASelfContainedFileHasTheBasesValuesToo(Kind kind, @TempDir Path directory) throws IOException {
+        Model base = kind.base();
+        LoRA.save(withTrainedHead(base, kind), directory.resolve("new/whole.zip"), false);
+        Model loaded = kind.load(directory.resolve("new/whole.zip"));
+
+        try (LoRA.Scope scope = LoRA.disabled(loaded)) {
+            assertThat(Models.outputs(loaded)).containsExactly(Models.outputs(base));
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = ".*_EMBEDDED", mode = EnumSource.Mode.MATCH_ALL)
+    void trainedLayersWhoseBaseIsNotHereAreRefusedNamingThem(Kind kind) {
+        Model tuned = withTrainedHead(kind.base(), kind);
+        double[] learned = Models.outputs(tuned);
+
+        assertThatIllegalStateException().isThrownBy(() -> LoRA.disabled(tuned))
+                .withMessageContainingAll("cannot be disabled: its layers \"out\"", "Use the base network itself");
+        assertThat(Models.outputs(tuned)).containsExactly(learned);
+    }
+
+    @Test
+    void trainedLayersBesideFrozenAdaptersAreRefused() {
+        ComputationGraph tuned = tuned(Networks.trainedGraph(), LoRAConfig.builder().rank(2).trainable("out"));
+        ComputationGraph frozen = new TransferLearning.GraphBuilder(tuned).setFeatureExtractor("fc2").build();
+
+        assertThatIllegalStateException().isThrownBy(() -> LoRA.disabled(frozen))
+                .withMessageContainingAll("was frozen by DL4J", "LoRA.unload");
+    }
+
+    @Test
+    void trainedLayersOfSameDiffAreRefusedAndStayAsTheyAre() {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+                .layer(new SelfAttentionLayer.Builder().nIn(4).nOut(4).nHeads(1).projectInput(true).name("attention").build())
+                .layer(new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).nIn(4).nOut(2).name("out").build()).build());
+        base.init();
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(1).targets("out").trainable("attention").build());
+
+        assertThatIllegalStateException().isThrownBy(() -> LoRA.disabled(tuned))
+                .withMessageContainingAll("\"attention\"", "takes no other values while it runs", "LoRA.unload");
     }
 
     @Test

@@ -65,7 +65,7 @@ public final class Compare implements Callable<Integer> {
 
     static CommandLine commandLine() {
         return new CommandLine(new Compare()).setCaseInsensitiveEnumValuesAllowed(true)
-                .setParameterExceptionHandler(new UsageMessage());
+                .setParameterExceptionHandler(new UsageMessage("-pl benchmarks"));
     }
 
     @Override

@@ -232,7 +232,9 @@ public final class Combination {
             throw new IllegalArgumentException("Layer \"" + layer + "\": with the weights " + weights + " the combination is "
                     + "beyond what " + combined.a().dataType() + " can hold. Choose smaller weights");
         }
-        return withBias(layer, combined, deltas);
+        boolean cut = deltas.stream().anyMatch(Delta::cut)
+                || method.truncates && combined.rank() < deltas.stream().mapToInt(Delta::rank).sum();
+        return withBias(layer, cut ? combined.cutOff() : combined, deltas);
     }
 
     private static boolean isFinite(Delta delta) {

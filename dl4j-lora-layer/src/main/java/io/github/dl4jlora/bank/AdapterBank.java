@@ -185,8 +185,8 @@ public final class AdapterBank implements AutoCloseable {
      * @param inputs one for each of the network's
      * @return what the network with this adapter would return
      * @throws UnknownAdapterException  if there is no adapter of that name
-     * @throws IllegalArgumentException if the network has several outputs, or no adapter may have that name:
-     *                                  {@link AdapterName}
+     * @throws IllegalArgumentException if the network has several outputs or another number of inputs, or no adapter may have
+     *                                  that name: {@link AdapterName}
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray output(String name, INDArray... inputs) {
@@ -214,8 +214,9 @@ public final class AdapterBank implements AutoCloseable {
      * @param inputs one for each of the network's
      * @return what a network with the sum of their changes would return
      * @throws UnknownAdapterException  if there is no adapter of some name
-     * @throws IllegalArgumentException if the network has several outputs, or an adapter that does more than to add (DoRA,
-     *                                  trained biases, fully trained layers) is weighted or added to others
+     * @throws IllegalArgumentException if the network has several outputs or another number of inputs, or an adapter that does
+     *                                  more than to add (DoRA, trained biases, fully trained layers) is weighted or added to
+     *                                  others
      * @throws IllegalStateException    if the bank is closed
      */
     public INDArray output(AdapterMix mix, INDArray... inputs) {

@@ -49,13 +49,15 @@ public final class BankSession implements AutoCloseable {
      * @param inputs one for each of the network's, {@code [examples, values]} or {@code [examples, values, steps]}; as many
      *               examples each time
      * @return one for each of the network's outputs
-     * @throws IllegalStateException if the session is closed, or the base was found to have changed
+     * @throws IllegalArgumentException if the network has another number of inputs
+     * @throws IllegalStateException    if the session is closed, or the base was found to have changed
      */
     public synchronized INDArray[] outputs(INDArray... inputs) {
         if (closed) {
             throw new IllegalStateException("The session is closed");
         }
         requireIntact.run();
+        passes.require(new Features(inputs, null));
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             return passes.compute(lease.mixes().get(0), network -> steps(network, inputs));
         }
@@ -67,7 +69,7 @@ public final class BankSession implements AutoCloseable {
      * @param inputs one for each of the network's
      * @return the output
      * @throws IllegalStateException    if the session is closed
-     * @throws IllegalArgumentException if the network has several outputs
+     * @throws IllegalArgumentException if the network has several outputs, or another number of inputs
      */
     public INDArray output(INDArray... inputs) {
         return Passes.only(outputs(inputs));
@@ -83,7 +85,7 @@ public final class BankSession implements AutoCloseable {
                 IntStream.range(0, recurrent.size()).forEach(i -> recurrent.get(i).rnnSetPreviousState(before.get(i)));
             }
             INDArray[] outputs = network instanceof ComputationGraph graph ? graph.rnnTimeStep(inputs)
-                    : new INDArray[] {((MultiLayerNetwork) network).rnnTimeStep(Features.only(inputs))};
+                    : new INDArray[] {((MultiLayerNetwork) network).rnnTimeStep(inputs[0])};
             state = recurrent.stream().map(RecurrentLayer::rnnGetPreviousState).map(Map::copyOf).toList();
             return outputs;
         } finally {

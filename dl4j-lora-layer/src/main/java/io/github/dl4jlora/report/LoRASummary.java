@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.OptionalDouble;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
@@ -74,14 +75,12 @@ public record LoRASummary(List<Row> rows, List<String> notes) {
 
     @Override
     public String toString() {
-        List<List<String>> cells = Stream.concat(
-                Stream.of(HEADER), rows.stream().map(LoRASummary::cells)).toList();
-        int[] widths = new int[HEADER.size()];
-        cells.forEach(row -> {
-            for (int i = 0; i < widths.length; i++) {
-                widths[i] = Math.max(widths[i], row.get(i).length());
-            }
-        });
+        List<List<String>> body = rows.stream().map(LoRASummary::cells).toList();
+        List<List<String>> cells = Stream.concat(Stream.of(HEADER), body.stream()).toList();
+        // 0 where a column has nothing below its heading, and is left out.
+        int[] widths = IntStream.range(0, HEADER.size()).map(i ->
+                !body.isEmpty() && body.stream().allMatch(row -> row.get(i).isEmpty()) ? 0
+                        : cells.stream().mapToInt(row -> row.get(i).length()).max().orElseThrow()).toArray();
         String table = cells.stream().map(row -> line(row, widths)).collect(Collectors.joining("\n"));
         return table + String.format(Locale.ROOT, "%ntrainable params: %,d || all params: %,d || trainable%%: %.4f",
                 trainableParams(), totalParams(), trainablePercent())
@@ -102,9 +101,11 @@ public record LoRASummary(List<Row> rows, List<String> notes) {
     private static String line(List<String> row, int[] widths) {
         StringBuilder line = new StringBuilder();
         for (int i = 0; i < widths.length; i++) {
-            boolean numeric = i >= 3 && i != STORED_AS;
-            String padding = " ".repeat(widths[i] - row.get(i).length());
-            line.append(numeric ? padding + row.get(i) : row.get(i) + padding).append(i < widths.length - 1 ? "  " : "");
+            if (widths[i] > 0) {
+                boolean numeric = i >= 3 && i != STORED_AS;
+                String padding = " ".repeat(widths[i] - row.get(i).length());
+                line.append(numeric ? padding + row.get(i) : row.get(i) + padding).append("  ");
+            }
         }
         return line.toString().stripTrailing();
     }

@@ -26,7 +26,8 @@ import java.util.OptionalDouble;
  * Examines a trained adapter for the effects of its settings:
  * {@code LoRAAdvice.about(adapter).base(base).losses(losses).list()}. It says nothing about what it was not given. The limits
  * separated good trainings of the examples from bad ones; the comment of each says which. For DoRA, which does more than add,
- * it looks at the losses alone.
+ * it looks at the losses alone. Where an adapter was compressed, or combined to a smaller rank, its rank and its A are no longer
+ * those of the training, and nothing is said of either.
  */
 public final class Advisor {
 
@@ -80,9 +81,16 @@ public final class Advisor {
     }
 
     /**
-     * How the training went.
+     * How the training went. DL4J records it where a listener was added before {@code fit}:
+     * <pre>{@code
+     * CollectScoresIterationListener scores = new CollectScoresIterationListener();
+     * tuned.addListeners(scores);
+     * tuned.fit(examples, epochs);
+     * advisor.losses(scores.getScoreVsIter().getEffectiveScores());
+     * }</pre>
      *
-     * @param losses of its steps, in order
+     * @param losses the network's score after each training step, or after every nth, in order; with fewer than 20 only NaN and
+     *               infinity are looked for
      * @return this
      */
     public Advisor losses(double... losses) {
@@ -145,8 +153,10 @@ public final class Advisor {
                         + "the base does", Map.of("norm of the change", adapter.norm(layer))));
                 continue;
             }
-            directions(layer, Objects.requireNonNull(uses.get(layer)), found);
-            movesOfA(layer, found);
+            if (!content.delta(layer).cut()) {
+                directions(layer, Objects.requireNonNull(uses.get(layer)), found);
+                movesOfA(layer, found);
+            }
             if (base != null) {
                 moves.put(layer, adapter.relativeNorm(layer, base));
             }

@@ -13,7 +13,7 @@ import java.util.stream.Collectors;
 
 /**
  * Something that a finished training tells about its settings: what was found, the figures behind it, and what to do. See
- * {@link #about}.
+ * {@link #about}; its losses come from DL4J's CollectScoresIterationListener, as {@link Advisor#losses} shows.
  *
  * @param kind     of finding
  * @param layer    as in {@link LoRAAdapter#layers()}; empty for the training as a whole

@@ -44,7 +44,6 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 import org.nd4j.linalg.lossfunctions.LossFunctions;
 import org.nd4j.linalg.ops.transforms.Transforms;
 
-import java.io.File;
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
@@ -54,6 +53,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -104,6 +104,19 @@ class GuideTest {
                         .as(page).allSatisfy(line -> assertThat(here).contains(line));
             }
             assertThat(samples).as(page).isPositive();
+        }
+    }
+
+    /** DL4J's own calls take files: {@code path.toFile()}. */
+    @Test
+    void thePagesNameFilesByTheirPath() throws IOException {
+        try (Stream<Path> pages = Files.list(Path.of("../docs/guide"))) {
+            for (Path page : pages.filter(path -> path.toString().endsWith(".md")).toList()) {
+                Matcher sample = JAVA.matcher(Files.readString(page));
+                while (sample.find()) {
+                    assertThat(sample.group(1)).as(page.toString()).doesNotContainPattern("\\bFile\\b|\\bfile\\b|toPath\\(\\)");
+                }
+            }
         }
     }
 

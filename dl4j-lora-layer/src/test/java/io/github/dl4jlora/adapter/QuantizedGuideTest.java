@@ -85,9 +85,9 @@ class QuantizedGuideTest {
         map(folder.resolve("base.mapped"));
     }
 
-    private void read(Path file, LoRAConfig config) throws IOException {
-        ModelSerializer.writeModel(base, file.toFile(), false);
-        Model tuned = LoRA.loadQuantized(file, config);
+    private void read(Path path, LoRAConfig config) throws IOException {
+        ModelSerializer.writeModel(base, path.toFile(), false);
+        Model tuned = LoRA.loadQuantized(path, config);
         System.out.println(LoRA.summary(tuned));
     }
 
@@ -102,10 +102,10 @@ class QuantizedGuideTest {
         return base.getLayer(layer).getParam(key);
     }
 
-    private void map(Path file) throws IOException {
+    private void map(Path path) throws IOException {
         ComputationGraph trained = this.base;
-        LoRA.writeBase(trained, file, Quantization.INT8);
-        Model base = LoRA.openBase(file);
+        LoRA.writeBase(trained, path, Quantization.INT8);
+        Model base = LoRA.openBase(path);
         ComputationGraph tuned = LoRA.apply((ComputationGraph) base, LoRAConfig.builder()
                 .rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK).build());
         assertThat(tuned.numParams()).isPositive();

@@ -247,7 +247,7 @@ class VariantAdaptersTest {
         ComputationGraph tuned = tuned(variant);
         Map<String, Delta> withoutStart = new LinkedHashMap<>();
         LoRAAdapter.of(tuned).content().deltas().forEach((layer, delta) -> withoutStart.put(layer, new Delta(delta.a(), delta.b(),
-                delta.alpha(), delta.scaling(), delta.baseId(), delta.layout(), Map.of(), delta.kind())));
+                delta.alpha(), delta.scaling(), delta.baseId(), delta.layout(), Map.of(), delta.kind(), null)));
         Adapters.adapter(withoutStart, Map.of(), 0).save(folder);
         assertThat(AdapterFiles.open(folder.resolve("adapter_model.safetensors")).names()).hasSize(4);
 

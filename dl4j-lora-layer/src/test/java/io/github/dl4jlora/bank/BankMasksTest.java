@@ -5,6 +5,7 @@ import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
@@ -100,6 +101,29 @@ class BankMasksTest {
                         .build(), "fc").setOutputs("out", "other").build());
         network.init();
         return network;
+    }
+
+    @Test
+    void anInputTooFewOrTooManyIsRefusedNamingTheInputs() {
+        INDArray seq = Networks.random(DataType.FLOAT, 1, EXAMPLES, 3, STEPS);
+        INDArray vec = Networks.random(DataType.FLOAT, 2, EXAMPLES, 2);
+        try (AdapterBank bank = bank(networks(twoInputs(), "lstm", "out"), BankConfig.builder())) {
+            assertRefused(() -> bank.outputs("one", seq), "the inputs [seq, vec], but 1 was given");
+            assertRefused(() -> bank.outputs(AdapterBank.BASE, seq, vec, vec), "the inputs [seq, vec], but 3 were given");
+            assertThatThrownBy(() -> bank.submit(BankRequest.of("one", vec)).join())
+                    .hasCauseInstanceOf(IllegalArgumentException.class).hasMessageContaining("[seq, vec], but 1 was given");
+            try (BankSession session = bank.session(AdapterMix.of("one"))) {
+                assertRefused(() -> session.outputs(seq), "the inputs [seq, vec], but 1 was given");
+            }
+        }
+        try (AdapterBank bank = new AdapterBank(Networks.trainedLayers(), 1)) {
+            INDArray input = Networks.random(DataType.FLOAT, 3, 2, Networks.IN);
+            assertRefused(() -> bank.output(AdapterBank.BASE, input, input), "has one input, but 2 were given");
+        }
+    }
+
+    private static void assertRefused(ThrowingCallable call, String message) {
+        assertThatIllegalArgumentException().isThrownBy(call).withMessageContaining(message);
     }
 
     private static Map<String, Model> networks(Model base, String... targets) {

@@ -2,6 +2,7 @@ package io.github.dl4jlora.tune;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.adapter.Combination;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
@@ -14,8 +15,10 @@ import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.optimize.listeners.CollectScoresIterationListener;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -26,6 +29,8 @@ import org.nd4j.linalg.learning.config.NoOp;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -127,6 +132,48 @@ class LoRAAdviceTest {
     @Test
     void aGoodTrainingGetsNone() {
         assertThat(train(config()).advice()).isEmpty();
+    }
+
+    /** As its documentation says. */
+    @Test
+    void lossesComeFromDl4jsListener() {
+        MultiLayerNetwork network = LoRA.apply(base, config().updater(new Adam(0.5)).build());
+        CollectScoresIterationListener scores = new CollectScoresIterationListener();
+        network.addListeners(scores);
+        double[] expected = train(network, batches(true), EPOCHS);
+
+        double[] losses = scores.getScoreVsIter().getEffectiveScores();
+
+        assertThat(losses).containsExactly(expected);
+        assertThat(LoRAAdvice.about(LoRAAdapter.of(network)).base(base).losses(losses).list()).extracting(LoRAAdvice::kind)
+                .contains(Kind.RATE_TOO_HIGH);
+    }
+
+    @Test
+    void nothingIsSaidOfRankAndStartOfACompressedAdapter(@TempDir Path folder) throws IOException {
+        Training training = train(config());
+        LoRAAdapter compressed = training.adapter.compress(2).adapter();
+        assertThat(LoRAAdvice.about(train(config().rank(2)).adapter).base(base).list()).extracting(LoRAAdvice::kind)
+                .as("of one that was trained so").contains(Kind.RANK_CUT_OFF);
+
+        assertThat(about(compressed, training)).isEmpty();
+        compressed.save(folder);
+        assertThat(about(LoRAAdapter.load(folder), training)).as("of the file").isEmpty();
+        LoRAAdapter sum = LoRAAdapter.combine(Combination.Method.SVD).add(training.adapter, 1).rank(2).build();
+        assertThat(about(sum, training)).as("of a combination that was truncated").isEmpty();
+    }
+
+    private static List<LoRAAdvice> about(LoRAAdapter adapter, Training training) {
+        return LoRAAdvice.about(adapter).base(base).losses(training.losses).start(training.start).list();
+    }
+
+    @Test
+    void whatIsTrainedOnAfterCompressingCountsAsTrained() {
+        LoRAAdapter compressed = train(config()).adapter.compress(2).adapter();
+        MultiLayerNetwork network = LoRA.apply(base, compressed, config().rank(2).alpha(2).build());
+        train(network, batches(true), EPOCHS);
+
+        assertThat(LoRAAdvice.about(LoRAAdapter.of(network)).list()).extracting(LoRAAdvice::kind).contains(Kind.RANK_CUT_OFF);
     }
 
     @Test

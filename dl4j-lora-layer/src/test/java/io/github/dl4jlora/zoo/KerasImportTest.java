@@ -67,9 +67,9 @@ class KerasImportTest {
 
     @Test
     void theGuidesSample() throws Exception {
-        String file = file("images.h5");
+        Path path = Path.of(file("images.h5"));
 
-        ComputationGraph base = KerasModelImport.importKerasModelAndWeights(file);
+        ComputationGraph base = KerasModelImport.importKerasModelAndWeights(path.toString());
         ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
                 .targets(LayerType.CONVOLUTION).build());
 

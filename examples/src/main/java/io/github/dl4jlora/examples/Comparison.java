@@ -115,7 +115,7 @@ abstract class Comparison implements Callable<Integer> {
 
     static CommandLine commandLine(Comparison example) {
         return new CommandLine(example).setCaseInsensitiveEnumValuesAllowed(true)
-                .setParameterExceptionHandler(new UsageMessage());
+                .setParameterExceptionHandler(new UsageMessage("-pl examples"));
     }
 
     /** Runs the whole comparison. */

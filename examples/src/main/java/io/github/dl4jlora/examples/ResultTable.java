@@ -7,7 +7,7 @@ import java.util.stream.IntStream;
 
 /**
  * A text table. The first column is aligned left, the others, which hold figures, are aligned right. In a table that is too wide,
- * headings and then cells are wrapped; nothing is left out.
+ * headings and then cells are wrapped. Columns below whose headings all cells are empty are left out, and nothing else is.
  */
 public final class ResultTable {
 
@@ -59,32 +59,41 @@ public final class ResultTable {
      * column.
      */
     public String toString(int most) {
-        int[] widths = IntStream.range(0, columns).map(i -> rows.stream().mapToInt(row -> row.get(i).length()).max().orElse(0))
+        List<List<String>> shown = withoutEmptyColumns();
+        int count = shown.get(0).size();
+        int[] widths = IntStream.range(0, count).map(i -> shown.stream().mapToInt(row -> row.get(i).length()).max().orElse(0))
                 .toArray();
         String gap = GAP;
         if (width(widths, gap) > most) {
             // Headings are wrapped first, since that costs the least legibility.
-            for (int i = 0; i < columns; i++) {
+            for (int i = 0; i < count; i++) {
                 int column = i;
-                int words = Arrays.stream(rows.get(0).get(i).split(" ")).mapToInt(String::length).max().orElse(0);
-                widths[i] = Math.max(words, rows.stream().skip(1).mapToInt(row -> row.get(column).length()).max().orElse(0));
+                int words = Arrays.stream(shown.get(0).get(i).split(" ")).mapToInt(String::length).max().orElse(0);
+                widths[i] = Math.max(words, shown.stream().skip(1).mapToInt(row -> row.get(column).length()).max().orElse(0));
             }
         }
         while (width(widths, gap) > most && gap.length() > 1) {
             gap = gap.substring(1);
         }
         for (int excess = width(widths, gap) - most; excess > 0; excess--) {
-            int widest = IntStream.range(0, columns).reduce((a, b) -> widths[b] > widths[a] ? b : a).orElseThrow();
+            int widest = IntStream.range(0, count).reduce((a, b) -> widths[b] > widths[a] ? b : a).orElseThrow();
             widths[widest] = Math.max(NARROWEST_COLUMN, widths[widest] - 1);
         }
         StringBuilder table = new StringBuilder();
-        for (int i = 0; i < rows.size(); i++) {
-            append(table, rows.get(i), widths, gap);
+        for (int i = 0; i < shown.size(); i++) {
+            append(table, shown.get(i), widths, gap);
             if (i == 0) {
                 table.append("-".repeat(width(widths, gap))).append(System.lineSeparator());
             }
         }
         return table.toString();
+    }
+
+    /** The first column and a table without rows stay as they are. */
+    private List<List<String>> withoutEmptyColumns() {
+        List<Integer> kept = IntStream.range(0, columns).filter(i -> i == 0 || rows.size() == 1
+                || rows.stream().skip(1).anyMatch(row -> !row.get(i).isEmpty())).boxed().toList();
+        return rows.stream().map(row -> kept.stream().map(row::get).toList()).toList();
     }
 
     private static int width(int[] widths, String gap) {

@@ -19,6 +19,8 @@ import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 class DigitsExampleTest {
 
+    private static final String HELP = "See mvn -q -pl examples -am compile exec:exec@digits -Dargs=\"--help\"";
+
     private final StringWriter out = new StringWriter();
     private final StringWriter err = new StringWriter();
 
@@ -44,8 +46,14 @@ class DigitsExampleTest {
         int exitCode = run(option, value);
 
         assertThat(exitCode).isEqualTo(CommandLine.ExitCode.USAGE);
-        assertThat(err.toString()).contains(message).endsWith("See digits --help" + System.lineSeparator())
-                .doesNotContain("Usage:");
+        assertThat(err.toString()).contains(message).endsWith(HELP + System.lineSeparator()).doesNotContain("Usage:");
+    }
+
+    @Test
+    void anUnknownOptionIsAnsweredWithTheCommandThatPrintsTheHelp() {
+        assertThat(run("--bogus")).isEqualTo(CommandLine.ExitCode.USAGE);
+
+        assertThat(err.toString().lines()).containsExactly("Unknown option: '--bogus'", HELP);
     }
 
     @Test

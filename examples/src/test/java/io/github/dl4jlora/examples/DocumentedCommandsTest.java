@@ -95,12 +95,12 @@ class DocumentedCommandsTest {
             PseudoTerminal.Ended ended = typed("mvn -q -pl examples -am compile exec:exec@" + example + " -Dargs=\"--rank 0\"");
 
             assertThat(ended.exitCode()).as(example).isEqualTo(1);
-            assertThat(ended.shown()).as(example).contains("--rank is 0, but must be at least 1", "See " + example + " --help",
-                    "Process exited with an error: 2").doesNotContain("\tat ", "ExecuteException");
+            assertThat(ended.shown()).as(example).contains("--rank is 0, but must be at least 1", "exec:exec@" + example,
+                    "--help", "Process exited with an error: 2").doesNotContain("\tat ", "ExecuteException");
         }
         PseudoTerminal.Ended ended = typed("mvn -q -pl benchmarks -am compile exec:exec@compare -Dargs=\"--rounds many\"");
         assertThat(ended.exitCode()).isEqualTo(1);
-        assertThat(ended.shown()).contains("'many' is not a whole number", "See compare --help")
+        assertThat(ended.shown()).contains("'many' is not a whole number", "exec:exec@compare")
                 .doesNotContain("\tat ", "ExecuteException", "Usage:");
     }
 

@@ -20,6 +20,20 @@ class ResultTableTest {
     }
 
     @Test
+    void columnsWithoutAFigureAreLeftOut() {
+        ResultTable table = new ResultTable("layer", "rank", "kept as", "error").row("out", "", "FLOAT", "")
+                .row("fc", "", "", "");
+
+        assertThat(table.toString().lines()).containsExactly(
+                "layer   kept as",
+                "---------------",
+                "out       FLOAT",
+                "fc");
+        assertThat(new ResultTable("layer", "rank").toString()).startsWith("layer   rank");
+        assertThat(table.header()).hasSize(4);
+    }
+
+    @Test
     void aRowWithACellTooFewIsRefused() {
         assertThatThrownBy(() -> new ResultTable("", "trained").row("base")).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("1 cells in a table of 2 columns");

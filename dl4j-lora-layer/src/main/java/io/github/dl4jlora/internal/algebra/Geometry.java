@@ -119,7 +119,7 @@ public final class Geometry {
                 int kept = rank.applyAsInt(svd);
                 boolean truncates = kept < delta.rank();
                 smaller.put(layer, delta.with(truncates
-                        ? svd.truncate(kept, delta.a().dataType(), delta.baseId(), delta.layout()) : delta));
+                        ? svd.truncate(kept, delta.a().dataType(), delta.baseId(), delta.layout()).cutOff() : delta));
                 errors.put(layer, truncates && svd.norm() > 0 ? svd.errorAt(kept) / svd.norm() : 0.0);
             }
             return new Compressed(adapter.with(smaller), Collections.unmodifiableMap(errors));

@@ -23,9 +23,10 @@ import java.util.Objects;
  * @param more     other parts by key: A0 and B0 where the start was taken from W, DoRA's m, a trained b, and what only files
  *                 have, {@link #LORA_BIAS} and {@link #BASE_WEIGHT}
  * @param storedAs how the frozen layer was kept when this was trained, by its scheme or data type; null if the file does not say
+ * @param cut      whether directions that were trained were cut off afterwards, as by compressing; false if the file does not say
  */
 public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Nullable String baseId, TensorLayout layout,
-             Map<String, INDArray> more, Kind kind, @Nullable String storedAs) {
+             Map<String, INDArray> more, Kind kind, @Nullable String storedAs, boolean cut) {
 
     /** The key of what PEFT's lora_B adds to b, after s. A network has it in b. */
     public static final String LORA_BIAS = "lora_B.bias";
@@ -34,12 +35,12 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Null
     public static final String BASE_WEIGHT = "base_layer.weight";
 
     public Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Nullable String baseId, TensorLayout layout,
-            Map<String, INDArray> more, Kind kind) {
-        this(a, b, alpha, scaling, baseId, layout, more, kind, null);
+            Map<String, INDArray> more, Kind kind, @Nullable String storedAs) {
+        this(a, b, alpha, scaling, baseId, layout, more, kind, storedAs, false);
     }
 
     public Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Nullable String baseId, TensorLayout layout) {
-        this(a, b, alpha, scaling, baseId, layout, Map.of(), Kind.PLAIN);
+        this(a, b, alpha, scaling, baseId, layout, Map.of(), Kind.PLAIN, null);
     }
 
     public Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Nullable String baseId) {
@@ -91,7 +92,7 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Null
         rest.remove(LORA_BIAS);
         rest.put(DefaultParamInitializer.BIAS_KEY,
                 added.mul(factor()).addi(bias.castTo(added.dataType()).reshape(added.shape())));
-        return new Delta(a, b, alpha, scaling, baseId, layout, rest, kind, storedAs);
+        return new Delta(a, b, alpha, scaling, baseId, layout, rest, kind, storedAs, cut);
     }
 
     /**
@@ -121,7 +122,7 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Null
         // So that the factor stays the same although the rank has doubled.
         double same = factor() / scaling.factor(1, 2 * rank());
         return new Delta(Nd4j.concat(1, a, startA), Nd4j.concat(0, b, startB.neg()), same, scaling, baseId, layout, rest,
-                kind.started(), storedAs);
+                kind.started(), storedAs, cut);
     }
 
     /**
@@ -136,7 +137,7 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Null
         parts.put(Variant.START_B, b.get(NDArrayIndex.interval(half, rank()), NDArrayIndex.all()).neg());
         return new Delta(a.get(NDArrayIndex.all(), NDArrayIndex.interval(0, half)).dup(),
                 b.get(NDArrayIndex.interval(0, half), NDArrayIndex.all()).dup(), factor() / scaling.factor(1, half), scaling,
-                baseId, layout, parts, started, storedAs);
+                baseId, layout, parts, started, storedAs, cut);
     }
 
     /**
@@ -159,16 +160,22 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Null
 
     /** This, which is {@link #plain}, with A and B of another product. */
     public Delta with(Delta product) {
-        return new Delta(product.a, product.b, product.alpha, product.scaling, baseId, layout, more, kind.started(), storedAs);
+        return new Delta(product.a, product.b, product.alpha, product.scaling, baseId, layout, more, kind.started(), storedAs,
+                product.cut);
     }
 
     /** The same with other parts beside A and B. */
     public Delta withMore(Map<String, INDArray> parts) {
-        return new Delta(a, b, alpha, scaling, baseId, layout, parts, kind, storedAs);
+        return new Delta(a, b, alpha, scaling, baseId, layout, parts, kind, storedAs, cut);
     }
 
     /** The same, trained on a base that was kept in another way. */
     public Delta onStored(@Nullable String form) {
-        return new Delta(a, b, alpha, scaling, baseId, layout, more, kind, form);
+        return new Delta(a, b, alpha, scaling, baseId, layout, more, kind, form, cut);
+    }
+
+    /** The same, of which directions were cut off. */
+    public Delta cutOff() {
+        return new Delta(a, b, alpha, scaling, baseId, layout, more, kind, storedAs, true);
     }
 }

@@ -21,6 +21,8 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFileAttributeView;
 import java.nio.file.attribute.PosixFileAttributes;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -44,24 +46,24 @@ public final class AtomicFile {
     }
 
     /**
-     * Writes to a temporary name in the same folder, flushes to the disk, then moves. If anything fails the target is
-     * as it was and nothing is left behind.
+     * Writes to a temporary name in the same folder, which is made if it is missing, flushes to the disk, then moves. If anything
+     * fails the target is as it was and nothing is left behind.
      *
-     * @throws IOException naming the file, if the content cannot be written or the folder does not exist; a
-     *                     FileAlreadyExistsException if the file is there and must not be replaced
+     * @throws IOException naming the file, if the content or the folder cannot be written; a FileAlreadyExistsException if the
+     *                     file is there and must not be replaced
      */
     public static void write(Path target, Content content, SaveOption... options) throws IOException {
         requireNew(target, options);
         Path absolute = behindLinks(target);
         Path folder = absolute.getParent();
-        if (folder == null || !Files.isDirectory(folder)) {
-            throw new IOException("Cannot write " + target + ": the folder " + folder + " does not exist");
+        if (folder == null) {
+            throw new IOException("Cannot write " + target + ": it is a folder, not a file. Name a file");
         }
         if (Files.exists(absolute) && !Files.isRegularFile(absolute)) {
             throw new IOException("Cannot write " + target + ": it is a "
                     + (Files.isDirectory(absolute) ? "folder" : "device or a pipe") + ", not a file. Name a file");
         }
-        try (Temporary temporary = Temporary.fileBeside(absolute)) {
+        try (NewFolders folders = new NewFolders(folder); Temporary temporary = Temporary.fileBeside(absolute)) {
             fill(temporary.path(), content);
             keepPermissions(absolute, temporary.path());
             if (isNewOnly(options)) {
@@ -70,10 +72,47 @@ public final class AtomicFile {
                 move(temporary.path(), absolute);
             }
             flush(folder);
+            folders.keep();
         } catch (FileAlreadyExistsException e) {
             throw exists(target);
         } catch (IOException e) {
             throw new IOException("Cannot write " + target + ": " + reason(e) + ". Nothing was changed", e);
+        }
+    }
+
+    /** The folders of a path that were missing: they are deleted again, unless they are kept. */
+    private static final class NewFolders implements AutoCloseable {
+
+        /** The outermost last. */
+        private final List<Path> made = new ArrayList<>();
+
+        NewFolders(Path folder) throws IOException {
+            for (Path one = folder; one != null && !Files.exists(one, LinkOption.NOFOLLOW_LINKS); one = one.getParent()) {
+                made.add(one);
+            }
+            try {
+                Files.createDirectories(folder);
+            } catch (IOException e) {
+                close();
+                throw e instanceof FileAlreadyExistsException file
+                        ? new IOException(file.getFile() + " is a file, not a folder", e) : e;
+            }
+        }
+
+        void keep() {
+            made.clear();
+        }
+
+        @Override
+        public void close() {
+            for (Path folder : made) {
+                try {
+                    Files.deleteIfExists(folder);
+                } catch (IOException e) {
+                    // Somebody else uses it by now.
+                    return;
+                }
+            }
         }
     }
 

@@ -9,7 +9,6 @@ import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.blas.Route;
-import io.github.dl4jlora.internal.kernel.Disableable;
 import io.github.dl4jlora.internal.network.BaseValues;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Networks;
@@ -18,17 +17,14 @@ import io.github.dl4jlora.internal.network.TorchTable;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.internal.stock.StockBiases;
-import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
-import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -160,7 +156,7 @@ public final class AdaptedView {
             if (lora != null) {
                 addAdapted(node, lora, running, table);
             } else if (network.trainsInFull(node) && table != null && !table.isEmpty()) {
-                trained.put(node.name(), new TrainedLayer(node.layer(), table));
+                trained.put(node.name(), new TrainedLayer(node.layer(), DisabledScopes.own(network.model(), node.name(), table)));
             }
         }
     }
@@ -233,40 +229,6 @@ public final class AdaptedView {
         return trained;
     }
 
-    /**
-     * Disables the low-rank paths of all layers, those included that TransferLearning froze after they were adapted, and
-     * has frozen layers compute as the base's do.
-     *
-     * @return the layers, each to be enabled again
-     * @throws IllegalArgumentException if there is none
-     * @throws IllegalStateException    if some layers are trained in full
-     */
-    public List<Disableable> disable() {
-        if (network.nodes().stream().noneMatch(node -> node.adapted() != null)) {
-            throw new IllegalArgumentException("The network has no adapted layer, so there is nothing to disable: "
-                    + "make one with LoRA.apply");
-        }
-        if (!trained.isEmpty()) {
-            throw new IllegalStateException("The network cannot be disabled: the layers " + trained.keySet()
-                    + " are trained in full, and their values in the base are no longer in the network. Use the base network "
-                    + "itself");
-        }
-        List<Disableable> layers = new ArrayList<>();
-        for (Node node : network.nodes()) {
-            Trainable runtime = network.runtime(node.name());
-            if (node.vertex() instanceof FrozenVertex && node.adapted() != null) {
-                throw new IllegalStateException("Vertex \"" + node.name()
-                        + "\" cannot be disabled: it was frozen after it was adapted, and DL4J's FrozenVertex hides it. Use "
-                        + "LoRA.unload");
-            }
-            if (AdaptedRuntime.insideFreezing(runtime) instanceof Disableable layer) {
-                layers.add(layer);
-            }
-        }
-        layers.forEach(Disableable::disable);
-        return layers;
-    }
-
     /** The probability with which the low-rank paths drop their inputs. */
     public double dropout() {
         return dropout;
@@ -327,9 +289,7 @@ public final class AdaptedView {
         if (!node.isOurs() && !reference.isHere()) {
             return null;
         }
-        Layer stock = Objects.requireNonNull(node.stockLayer());
-        INDArray values = reference.values(layer, network.dataType(), StockLayers.numParams(stock));
-        return stock.initializer().init(StockLayers.confOf(stock), values, false);
+        return BaseValues.table(node, BaseValues.flat(network, node, reference));
     }
 
     private static FrozenWeights embedded(AdaptedConfiguration lora, Trainable runtime) {

@@ -5,10 +5,10 @@
  *   Scales            what low-rank paths are multiplied by
  *      |
  *      v
- *   DisabledScopes    which networks have their adapters disabled
+ *   AdaptedView       the trained parts of an adapted network, live; what its layers stand on
  *      |
  *      v
- *   AdaptedView       the trained parts of an adapted network, live; what its layers stand on
+ *   DisabledScopes    which networks have their adapters disabled, and where the trained layers' own values are meanwhile
  *
  *   Packs             whether products use packed copies
  *   Summaries         what each layer is, and what trains of it

@@ -2,7 +2,10 @@ package io.github.dl4jlora.internal.network;
 
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.conf.layers.Layer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;
@@ -73,8 +76,56 @@ public final class BaseValues {
         return recorded;
     }
 
+    /**
+     * As {@link #ofTrainedInFull(Network)}, verified, without layers that were put in the place of others since.
+     *
+     * @param undone  what is to be done with the network, for the message
+     * @param instead what else can be done, likewise; begins with a comma unless it is empty
+     * @throws IllegalStateException if values were not recorded, are not in this JVM, or have changed
+     */
+    public static Map<String, FrozenReference> ofTrainedInFull(Network<?> network, String undone, String instead) {
+        boolean areRecorded = areRecorded(network) || network.isDeclared();
+        Map<String, FrozenReference> all = ofTrainedInFull(network);
+        Map<String, FrozenReference> found = new LinkedHashMap<>();
+        List<String> gone = new ArrayList<>();
+        for (Node node : network.nodes()) {
+            FrozenReference recorded = all.get(node.name());
+            FrozenReference base = recorded != null && fits(network, node, recorded) ? recorded : null;
+            if (base != null && base.isHere()) {
+                base.require(node.name()).verify(node.name());
+                found.put(node.name(), base);
+            } else if (base != null || !areRecorded && network.trainsInFull(node)) {
+                gone.add("\"" + node.name() + "\"");
+            }
+        }
+        if (!gone.isEmpty()) {
+            throw new IllegalStateException("The network cannot be " + undone + ": its layers " + String.join(", ", gone)
+                    + " are trained in full, and their values in the base are not available. Use the base network itself"
+                    + (areRecorded ? ", or attach it to this network with LoRA.attach" : "") + instead);
+        }
+        return found;
+    }
+
+    private static boolean fits(Network<?> network, Node node, FrozenReference base) {
+        Trainable runtime = network.runtime(node.name());
+        return !node.isOurs() && runtime.params() != null
+                && base.hasShapesOf(FrozenWeights.signature(runtime.params().dataType(), runtime.paramTable(false)));
+    }
+
+    /** The values of a node's stock layer, flat; not to be written to. */
+    public static INDArray flat(Network<?> network, Node node, FrozenReference reference) {
+        Layer stock = Objects.requireNonNull(node.stockLayer());
+        return reference.values(node.name(), network.dataType(), StockLayers.numParams(stock));
+    }
+
+    /** The parameters of a node's stock layer by DL4J's key: views of flat values. */
+    public static Map<String, INDArray> table(Node node, INDArray values) {
+        Layer stock = Objects.requireNonNull(node.stockLayer());
+        return stock.initializer().init(StockLayers.confOf(stock), values, false);
+    }
+
     /** Whether the network says which layers trained in full when it was adapted, if only that none did. */
-    public static boolean areRecorded(Network<?> network) {
+    private static boolean areRecorded(Network<?> network) {
         return network.nodes().stream().map(Node::frozenReference)
                 .anyMatch(reference -> reference != null && reference.getTrainedInFull() != null);
     }

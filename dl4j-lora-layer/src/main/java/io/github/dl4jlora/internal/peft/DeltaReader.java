@@ -78,7 +78,7 @@ final class DeltaReader {
         Map<String, INDArray> more = new LinkedHashMap<>();
         extra.forEach((part, value) -> more.put(part.key(), value));
         Delta delta = new Delta(layout.a(tensors.read(nameOfA)), layout.b(tensors.read(nameOfB)), alpha, scaling,
-                provenance.baseId(layer), layout, more, kind, provenance.storedAs(layer));
+                provenance.baseId(layer), layout, more, kind, provenance.storedAs(layer), provenance.isCut(layer));
         Kind doubled = provenance.doubled(folder, layer, kind.variant());
         return doubled == null || rank % 2 != 0 || kind.isDora() || kind.init().isTakenFromW() ? delta : delta.split(doubled);
     }

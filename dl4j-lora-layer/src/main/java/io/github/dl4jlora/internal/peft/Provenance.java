@@ -35,6 +35,7 @@ public record Provenance(Map<String, String> metadata) {
     private static final String ALPHA = "dl4j_lora.alpha.";
     private static final String BASE_ID = "dl4j_lora.base.";
     private static final String STORED_AS = "dl4j_lora.stored.";
+    private static final String CUT = "dl4j_lora.cut.";
     /** Says that modules trained in full have PyTorch's names and shapes, except those whose names follow {@link #OWN}. */
     private static final String NAMES = "dl4j_lora.names";
     private static final String TORCH = "torch";
@@ -67,6 +68,9 @@ public record Provenance(Map<String, String> metadata) {
             }
             if (delta.storedAs() != null) {
                 metadata.put(STORED_AS + name, delta.storedAs());
+            }
+            if (delta.cut()) {
+                metadata.put(CUT + name, "");
             }
             if (delta.layout().inByOut()) {
                 metadata.put(IN_BY_OUT + name, TORCH);
@@ -129,6 +133,11 @@ public record Provenance(Map<String, String> metadata) {
     /** How the frozen layer was kept in training, by scheme or data type; null if the file does not say. */
     @Nullable String storedAs(String layer) {
         return metadata.get(STORED_AS + layer);
+    }
+
+    /** Whether directions of a layer were cut off after training. */
+    boolean isCut(String layer) {
+        return metadata.containsKey(CUT + layer);
     }
 
     /**

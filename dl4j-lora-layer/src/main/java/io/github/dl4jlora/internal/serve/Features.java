@@ -60,14 +60,6 @@ public record Features(INDArray[] inputs, @Nullable INDArray @Nullable [] masks)
         }
     }
 
-    /** The input of a network that has one. */
-    public static INDArray only(INDArray[] inputs) {
-        if (inputs.length != 1) {
-            throw new IllegalArgumentException("A MultiLayerNetwork has one input, but " + inputs.length + " were given");
-        }
-        return inputs[0];
-    }
-
     /** The size of the batch. */
     public long examples() {
         return inputs[0].size(0);

@@ -14,7 +14,7 @@ record Forward(Features features) implements NetworkPool.Work {
         INDArray[] masks = features.masks();
         if (masks == null) {
             return network instanceof ComputationGraph graph ? graph.output(features.inputs())
-                    : new INDArray[] {((MultiLayerNetwork) network).output(Features.only(features.inputs()))};
+                    : new INDArray[] {((MultiLayerNetwork) network).output(features.inputs()[0])};
         }
         return network instanceof ComputationGraph graph ? masked(graph, masks) : masked((MultiLayerNetwork) network, masks);
     }
@@ -30,7 +30,7 @@ record Forward(Features features) implements NetworkPool.Work {
 
     private INDArray[] masked(MultiLayerNetwork layers, @Nullable INDArray[] masks) {
         try {
-            return new INDArray[] {layers.output(Features.only(features.inputs()), false, masks[0], null)};
+            return new INDArray[] {layers.output(features.inputs()[0], false, masks[0], null)};
         } finally {
             layers.clearLayerMaskArrays();
         }

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.serve;
 
 import io.github.dl4jlora.internal.base.Replacement;
+import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Networks;
 import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.stock.StockLayers;
@@ -30,8 +31,8 @@ import java.util.List;
 import java.util.Objects;
 
 /**
- * Checks the shapes of masks against the inputs of a network. DL4J's layers do not: some compute with a mask that is too long or
- * too short as if nothing were wrong. Also knows whether a network lets a mask act on other examples than its own.
+ * Checks the number of a network's inputs, and the shapes of their masks. DL4J's layers do not: some compute with a mask that is
+ * too long or too short as if nothing were wrong. Also knows whether a network lets a mask act on other examples than its own.
  *
  * <pre>
  *   input                       mask
@@ -43,15 +44,17 @@ import java.util.Objects;
  */
 public final class Masks {
 
+    private final Network<?> network;
     /** Where the layer above each input expects the steps; null where it does not say. */
     private final List<@Nullable RNNFormat> formats;
     private final boolean timeDistributed;
 
     /** @param network a ComputationGraph or MultiLayerNetwork */
     public Masks(Model network) {
+        this.network = Networks.of(network);
         this.formats = network instanceof ComputationGraph graph ? formats(graph.getConfiguration())
                 : Arrays.asList(format(((MultiLayerNetwork) network).getLayerWiseConfigurations()));
-        this.timeDistributed = Networks.of(network).nodes().stream().map(Node::stockLayer)
+        this.timeDistributed = this.network.nodes().stream().map(Node::stockLayer)
                 .anyMatch(layer -> layer != null && StockLayers.contains(layer, TimeDistributed.class));
     }
 
@@ -99,8 +102,14 @@ public final class Masks {
         return said == null && isSequence ? RNNFormat.NCW : said;
     }
 
-    /** @throws IllegalArgumentException if a mask has another shape than its input asks for */
+    /** @throws IllegalArgumentException if inputs are missing or too many, or a mask has another shape than its input asks for */
     void require(Features features) {
+        int given = features.inputs().length;
+        if (given != network.inputs().size()) {
+            throw new IllegalArgumentException("The network has " + (network.isGraph() ? "the inputs " + network.inputs()
+                    : "one input") + ", but " + given + (given == 1 ? " was" : " were") + " given. Give one array for each"
+                    + (network.isGraph() ? ", in this order" : ""));
+        }
         INDArray[] masks = features.masks();
         if (masks == null) {
             return;

@@ -45,11 +45,11 @@ public final class Passes {
      *
      * @param mixes one for all examples, or one for each
      * @return outputs, examples in the order of the inputs'
-     * @throws IllegalArgumentException if a mask has another shape than its input asks for; if there are several mixes, and an
-     *                                  output has several rows for an example in an order of its own
+     * @throws IllegalArgumentException as {@link #require}; if there are several mixes, and an output has several rows for an
+     *                                  example in an order of its own
      */
     public INDArray[] compute(List<ServedMix> mixes, Features features) {
-        masks.require(features);
+        require(features);
         long start = System.nanoTime();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             if (mixes.size() == 1) {
@@ -62,6 +62,11 @@ public final class Passes {
             meter.computed(features.examples(), batch.mixes(), System.nanoTime() - start);
             return outputs;
         }
+    }
+
+    /** @throws IllegalArgumentException if inputs are missing or too many, or a mask has another shape than its input asks for */
+    public void require(Features features) {
+        masks.require(features);
     }
 
     /** The output of a network that has one. */

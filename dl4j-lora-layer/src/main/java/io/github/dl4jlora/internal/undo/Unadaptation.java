@@ -22,7 +22,6 @@ import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -39,13 +38,11 @@ public final class Unadaptation<M extends Model> {
     private final Network<M> adapted;
     private final boolean merge;
     private final double weight;
-    private final Map<String, FrozenReference> trainedInFull;
 
     private Unadaptation(Network<M> adapted, boolean merge, double weight) {
         this.adapted = adapted;
         this.merge = merge;
         this.weight = weight;
-        this.trainedInFull = merge ? Map.of() : BaseValues.ofTrainedInFull(adapted);
     }
 
     /**
@@ -146,11 +143,10 @@ public final class Unadaptation<M extends Model> {
             throw new IllegalArgumentException("The network is not adapted: it has no adapted layer, so there is nothing to "
                     + (merge ? "merge" : "unload"));
         }
-        if (!merge) {
-            requireBaseOfTrained();
-        }
+        Map<String, FrozenReference> trainedInFull = merge ? Map.of()
+                : BaseValues.ofTrainedInFull(adapted, "unloaded", ", or keep what they learned with LoRA.merge");
         Network<M> stock = adapted.rebuild(layers, vertices);
-        adapted.nodes().forEach(node -> fill(node, stock));
+        adapted.nodes().forEach(node -> fill(node, stock, trainedInFull.get(node.name())));
         return stock.model();
     }
 
@@ -174,41 +170,8 @@ public final class Unadaptation<M extends Model> {
         }
     }
 
-    /**
-     * @throws IllegalStateException if what the base held for layers that were trained in full is gone, or has changed
-     */
-    private void requireBaseOfTrained() {
-        boolean recorded = BaseValues.areRecorded(adapted) || adapted.isDeclared();
-        List<String> gone = new ArrayList<>();
-        for (Node node : adapted.nodes()) {
-            FrozenReference base = recordedBase(node);
-            if (base != null && base.isHere()) {
-                base.require(node.name()).verify(node.name());
-            } else if (base != null || !recorded && adapted.trainsInFull(node)) {
-                gone.add("\"" + node.name() + "\"");
-            }
-        }
-        if (!gone.isEmpty()) {
-            throw new IllegalStateException("The network cannot be unloaded: its layers " + String.join(", ", gone) + " are "
-                    + "trained in full, and their values in the base are not available. Use the base network itself, "
-                    + (recorded ? "or attach it to this network with LoRA.attach, " : "") + "or keep what they learned with "
-                    + "LoRA.merge");
-        }
-    }
-
-    /** The base's values for a layer that trains in full; null for any other, and for one that was put in its place since. */
-    private @Nullable FrozenReference recordedBase(Node node) {
-        FrozenReference base = node.isOurs() ? null : trainedInFull.get(node.name());
-        if (base == null) {
-            return null;
-        }
-        Trainable runtime = adapted.runtime(node.name());
-        boolean fits = runtime.params() != null
-                && base.hasShapesOf(FrozenWeights.signature(runtime.params().dataType(), runtime.paramTable(false)));
-        return fits ? base : null;
-    }
-
-    private void fill(Node node, Network<M> stock) {
+    /** @param before the base's values for a layer that trains in full; null where its own stay */
+    private void fill(Node node, Network<M> stock, @Nullable FrozenReference before) {
         Trainable runtime = stock.runtime(node.name());
         INDArray values = runtime.params();
         if (values == null || values.length() == 0) {
@@ -222,17 +185,13 @@ public final class Unadaptation<M extends Model> {
             MergedLayer.requireFinite(node, values);
             return;
         }
-        values.assign(frozenOrTrained(node, values.length()).reshape(values.shape()));
+        FrozenReference base = node.frozenReference() != null ? node.frozenReference() : before;
+        INDArray without = base != null ? base.values(node.name(), adapted.dataType(), values.length())
+                : Network.head(adapted.runtime(node.name()).params(), values.length());
+        values.assign(without.reshape(values.shape()));
         if (merge && node.adapted() != null) {
             MergedLayer.of(adapted, node).mergeInto(merged, weight);
             MergedLayer.requireFinite(node, values);
         }
-    }
-
-    /** The values of a node's stock layer, without ΔW, whichever way the adapted network holds them. */
-    private INDArray frozenOrTrained(Node node, long length) {
-        FrozenReference base = node.frozenReference() != null ? node.frozenReference() : recordedBase(node);
-        return base != null ? base.values(node.name(), adapted.dataType(), length)
-                : Network.head(adapted.runtime(node.name()).params(), length);
     }
 }

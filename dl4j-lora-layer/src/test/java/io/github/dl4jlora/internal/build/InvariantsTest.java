@@ -293,7 +293,7 @@ class InvariantsTest {
         assertThat(summary.totalParams()).isEqualTo(graph.numParams() + 20);
         assertThat(summary.trainablePercent()).isEqualTo(100.0 * 20 / (83 + 20));
         assertThat(summary.toString().lines()).containsExactly(
-                "layer  type         role                      rank  alpha  trainable  frozen  stored as  bytes  error",
+                "layer  type         role                      rank  alpha  trainable  frozen  stored as  bytes",
                 "fc1    DenseLayer   frozen, no backward pass                       0      35  FLOAT        140",
                 "fc2    DenseLayer   adapted                      2    4.0         20      30  FLOAT        120",
                 "out    OutputLayer  frozen                                         0      18  FLOAT         72",

@@ -71,12 +71,35 @@ class AtomicFileTest {
     }
 
     @Test
-    void aMissingFolderIsNamed() {
-        Path nowhere = folder.resolve("nowhere").resolve("model.zip");
+    void missingFoldersAreMade() throws IOException {
+        Path target = folder.resolve("new").resolve("newer").resolve("model.zip");
 
-        assertThatThrownBy(() -> AtomicFile.write(nowhere, out -> out.write(1))).isInstanceOf(IOException.class)
-                .hasMessageContaining(nowhere.toString()).hasMessageContaining("folder").hasMessageContaining("does not exist");
-        assertThat(nowhere.getParent()).doesNotExist();
+        AtomicFile.write(target, out -> out.write("new".getBytes()));
+
+        assertThat(target).hasContent("new");
+        assertThat(target.getParent()).isDirectoryContaining(path -> path.equals(target));
+    }
+
+    @Test
+    void missingFoldersAreNotLeftBehindByAFailure() throws IOException {
+        Path target = folder.resolve("new").resolve("newer").resolve("model.zip");
+
+        assertThatThrownBy(() -> AtomicFile.write(target, out -> {
+            throw new IOException("No space left on device");
+        })).isInstanceOf(IOException.class).hasMessageContainingAll(target.toString(), "No space left on device");
+        assertThatThrownBy(() -> AtomicFile.write(target, out -> {
+            throw new IllegalStateException("interrupted");
+        })).hasMessage("interrupted");
+
+        assertThat(names()).containsExactly("model.zip");
+    }
+
+    @Test
+    void aFileInTheFoldersPlaceIsNamed() throws IOException {
+        assertThatThrownBy(() -> AtomicFile.write(file.resolve("model.zip"), out -> out.write(1)))
+                .isInstanceOf(IOException.class).isNotInstanceOf(FileAlreadyExistsException.class)
+                .hasMessageContainingAll(file.toString(), "is a file, not a folder");
+        assertThat(names()).containsExactly("model.zip");
     }
 
     @Test

@@ -45,7 +45,7 @@ class SwapTest {
     private static Delta delta(Map<String, INDArray> more) {
         return new Delta(Networks.random(DataType.FLOAT, 1, Networks.IN, 2),
                 Networks.random(DataType.FLOAT, 2, 2, Networks.HIDDEN), 1, Scaling.ALPHA, null, TensorLayout.LINEAR, more,
-                Kind.PLAIN);
+                Kind.PLAIN, null);
     }
 
     private static AdapterContent content(Delta delta) {

@@ -26,6 +26,7 @@ public final class BertExample {
 
     static CommandLine commandLine() {
         return new CommandLine(new BertExample()).setCaseInsensitiveEnumValuesAllowed(true)
-                .setParameterExceptionHandler(new UsageMessage()).setExecutionExceptionHandler(new InputMessage());
+                .setParameterExceptionHandler(new UsageMessage("-Pbert -pl examples"))
+                .setExecutionExceptionHandler(new InputMessage());
     }
 }

@@ -86,21 +86,16 @@ final class InspectCommand extends Work {
                 .put("layers", summary.rows().stream().map(InspectCommand::values).toList());
     }
 
-    /** A table of the layers and the sums. Columns that only adapters fill are left out if there are none. */
+    /** A table of the layers and the sums. */
     static void say(LoRASummary summary, Facts facts) {
-        boolean adapted = summary.rows().stream().anyMatch(row -> row.rank() > 0);
-        ResultTable table = adapted
-                ? new ResultTable("layer", "type", "role", "rank", "alpha", "trainable", "frozen", "stored as", "bytes", "error")
-                : new ResultTable("layer", "type", "role", "trainable", "frozen", "stored as", "bytes", "error");
+        ResultTable table = new ResultTable("layer", "type", "role", "rank", "alpha", "trainable", "frozen", "stored as", "bytes",
+                "error");
         for (LoRASummary.Row row : summary.rows()) {
-            List<String> cells = new ArrayList<>(List.of(row.name(), row.type(), row.role()));
-            if (adapted) {
-                cells.add(row.rank() > 0 ? String.valueOf(row.rank()) : "");
-                cells.add(row.rank() > 0 ? number(row.alpha()) : "");
-            }
-            cells.addAll(List.of(number(row.trainable()), number(row.frozen()), row.storedAs(), number(bytes(row)),
-                    Double.isNaN(row.error()) ? "" : String.format(Locale.ROOT, "%.2f %%", 100 * row.error())));
-            table.row(cells.toArray(String[]::new));
+            boolean adapted = row.rank() > 0;
+            table.row(row.name(), row.type(), row.role(), adapted ? String.valueOf(row.rank()) : "",
+                    adapted ? number(row.alpha()) : "", number(row.trainable()), number(row.frozen()), row.storedAs(),
+                    number(bytes(row)),
+                    Double.isNaN(row.error()) ? "" : String.format(Locale.ROOT, "%.2f %%", 100 * row.error()));
         }
         facts.say(table).say(String.format(Locale.ROOT, "trainable params: %,d || all params: %,d || trainable%%: %.4f",
                 summary.trainableParams(), summary.totalParams(), summary.trainablePercent()));

@@ -104,7 +104,7 @@ public final class EnlargeExample implements Callable<Integer> {
     }
 
     static CommandLine commandLine() {
-        return new CommandLine(new EnlargeExample()).setParameterExceptionHandler(new UsageMessage())
+        return new CommandLine(new EnlargeExample()).setParameterExceptionHandler(new UsageMessage("-pl examples"))
                 .setExecutionExceptionHandler(new InputMessage());
     }
 

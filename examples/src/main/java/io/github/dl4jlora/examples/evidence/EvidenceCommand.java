@@ -3,6 +3,7 @@ package io.github.dl4jlora.examples.evidence;
 import com.sun.management.OperatingSystemMXBean;
 import io.github.dl4jlora.examples.Program;
 import io.github.dl4jlora.examples.StatusLine;
+import io.github.dl4jlora.examples.UsageMessage;
 import io.github.dl4jlora.machine.Threads;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -67,7 +68,9 @@ public final class EvidenceCommand implements Callable<Integer> {
 
     /** What {@link #main} runs. */
     public static CommandLine commandLine() {
-        return new CommandLine(new EvidenceCommand()).setExecutionExceptionHandler((exception, line, parsed) -> {
+        CommandLine command = new CommandLine(new EvidenceCommand());
+        command.setParameterExceptionHandler(new UsageMessage("-pl examples"));
+        return command.setExecutionExceptionHandler((exception, line, parsed) -> {
             if (exception instanceof EvidenceException) {
                 line.getErr().println("evidence: " + exception.getMessage());
                 return CommandLine.ExitCode.SOFTWARE;

@@ -95,7 +95,8 @@ public final class RetrievalExample implements Callable<Integer> {
 
     static CommandLine commandLine() {
         return new CommandLine(new RetrievalExample()).setCaseInsensitiveEnumValuesAllowed(true)
-                .setParameterExceptionHandler(new UsageMessage()).setExecutionExceptionHandler(new InputMessage());
+                .setParameterExceptionHandler(new UsageMessage("-Pminilm -pl examples"))
+                .setExecutionExceptionHandler(new InputMessage());
     }
 
     @Override

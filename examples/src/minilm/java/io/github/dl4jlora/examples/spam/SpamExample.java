@@ -26,6 +26,7 @@ public final class SpamExample {
 
     static CommandLine commandLine() {
         return new CommandLine(new SpamExample()).setCaseInsensitiveEnumValuesAllowed(true)
-                .setParameterExceptionHandler(new UsageMessage()).setExecutionExceptionHandler(new InputMessage());
+                .setParameterExceptionHandler(new UsageMessage("-Pminilm -pl examples"))
+                .setExecutionExceptionHandler(new InputMessage());
     }
 }

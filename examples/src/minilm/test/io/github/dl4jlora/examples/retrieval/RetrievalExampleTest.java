@@ -104,7 +104,8 @@ class RetrievalExampleTest {
     private void refused(String message, String... args) {
         err.getBuffer().setLength(0);
         assertThat(run(args)).isEqualTo(CommandLine.ExitCode.USAGE);
-        assertThat(err.toString()).contains(message, "See retrieval --help").doesNotContain("\tat ");
+        assertThat(err.toString()).contains(message,
+                "See mvn -q -Pminilm -pl examples -am compile exec:exec@retrieval -Dargs=\"--help\"").doesNotContain("\tat ");
     }
 
     private CommandLine silent() {

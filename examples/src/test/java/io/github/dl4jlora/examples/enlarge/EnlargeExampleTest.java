@@ -151,6 +151,7 @@ class EnlargeExampleTest {
         assertThat(run("--data", data().toString(), "--output", folder.resolve("output").toString(), option, value))
                 .isEqualTo(CommandLine.ExitCode.USAGE);
 
-        assertThat(err.toString()).contains(message).endsWith("See enlarge --help" + System.lineSeparator());
+        assertThat(err.toString()).contains(message).endsWith(
+                "See mvn -q -pl examples -am compile exec:exec@enlarge -Dargs=\"--help\"" + System.lineSeparator());
     }
 }

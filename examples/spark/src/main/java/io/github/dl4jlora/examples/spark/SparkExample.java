@@ -91,7 +91,7 @@ public final class SparkExample implements Callable<Integer> {
 
     static CommandLine commandLine() {
         return new CommandLine(new SparkExample()).setCaseInsensitiveEnumValuesAllowed(true)
-                .setParameterExceptionHandler(new UsageMessage());
+                .setParameterExceptionHandler(new UsageMessage("-Pspark -pl examples/spark"));
     }
 
     @Override

@@ -46,7 +46,8 @@ class SparkExampleTest {
     void wrongOptionsAreToldInALine(String options, String message) {
         assertThat(run(options.split(" "))).isEqualTo(CommandLine.ExitCode.USAGE);
 
-        assertThat(err.toString()).contains(message).endsWith("See spark --help" + System.lineSeparator());
+        assertThat(err.toString()).contains(message).endsWith(
+                "See mvn -q -Pspark -pl examples/spark -am compile exec:exec@spark -Dargs=\"--help\"" + System.lineSeparator());
     }
 
     @Test

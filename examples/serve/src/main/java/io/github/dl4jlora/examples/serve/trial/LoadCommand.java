@@ -6,6 +6,7 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.examples.Program;
 import io.github.dl4jlora.examples.ResultTable;
 import io.github.dl4jlora.examples.StatusLine;
+import io.github.dl4jlora.examples.UsageMessage;
 import io.github.dl4jlora.machine.Threads;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -80,7 +81,7 @@ public final class LoadCommand implements Callable<Integer> {
 
     /** What {@link #main} runs. */
     public static CommandLine commandLine() {
-        return new CommandLine(new LoadCommand());
+        return new CommandLine(new LoadCommand()).setParameterExceptionHandler(new UsageMessage("-Pserve -pl examples/serve"));
     }
 
     @Override

@@ -2,6 +2,7 @@ package io.github.dl4jlora.examples.serve.trial;
 
 import io.github.dl4jlora.examples.Program;
 import io.github.dl4jlora.examples.StatusLine;
+import io.github.dl4jlora.examples.UsageMessage;
 import io.github.dl4jlora.machine.Threads;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -80,7 +81,7 @@ public final class SoakCommand implements Callable<Integer> {
 
     /** What {@link #main} runs. */
     public static CommandLine commandLine() {
-        return new CommandLine(new SoakCommand());
+        return new CommandLine(new SoakCommand()).setParameterExceptionHandler(new UsageMessage("-Pserve -pl examples/serve"));
     }
 
     @Override
