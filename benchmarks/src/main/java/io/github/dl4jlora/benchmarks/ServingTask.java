@@ -27,13 +27,25 @@ enum ServingTask {
     MIXED("mixed batches of 32 rows, 2048 wide, time / base alone") {
         @Override
         double[] measure() {
-            return mixed(Shape.of(2048));
+            return mixed(Shape.of(2048), false);
         }
     },
-    NARROW("the same, 256 wide") {
+    MIXED_PACKED("the same on a packed base / base alone that is not packed") {
         @Override
         double[] measure() {
-            return mixed(Shape.of(256));
+            return mixed(Shape.of(2048), true);
+        }
+    },
+    NARROW("mixed batches of 32 rows, 256 wide, time / base alone") {
+        @Override
+        double[] measure() {
+            return mixed(Shape.of(256), false);
+        }
+    },
+    NARROW_PACKED("the same on a packed base / base alone that is not packed, 256 wide") {
+        @Override
+        double[] measure() {
+            return mixed(Shape.of(256), true);
         }
     },
     /** Bytes of an adapter's values, and its further bytes. */
@@ -116,7 +128,7 @@ enum ServingTask {
             INDArray texts = EncoderChild.batch(ROWS, TOKENS).getFeatures();
             try (AdapterBank bank = new AdapterBank(base)) {
                 fill(bank, adapter, ROWS);
-                return new double[] {ratio(bank, ROWS, texts)};
+                return new double[] {ratio(bank, bank, ROWS, texts)};
             }
         }
     };
@@ -158,32 +170,33 @@ enum ServingTask {
         }
     }
 
-    private static double[] mixed(Shape shape) {
+    private static double[] mixed(Shape shape, boolean pack) {
         MultiLayerNetwork base = Networks.base(shape, false);
         LoRAAdapter adapter = adapter(base, shape);
         INDArray batch = Networks.batch(shape).getFeatures();
         List<Double> ratios = new ArrayList<>();
-        try (AdapterBank bank = new AdapterBank(base)) {
+        try (AdapterBank plain = new AdapterBank(base);
+             AdapterBank bank = new AdapterBank(base, BankConfig.builder().pack(pack).build())) {
             for (int count : COUNTS) {
                 fill(bank, adapter, count);
-                ratios.add(ratio(bank, count, batch));
+                ratios.add(ratio(bank, plain, count, batch));
             }
         }
         return ratios.stream().mapToDouble(Double::doubleValue).toArray();
     }
 
     /**
-     * Median time of a batch whose examples ask for random ones of {@code adapters} adapters, over that of the base; the two take
-     * turns.
+     * Median time of a batch whose examples ask for random ones of {@code adapters} adapters, over that of the base in another
+     * bank; the two take turns.
      */
-    private static double ratio(AdapterBank bank, int adapters, INDArray batch) {
+    private static double ratio(AdapterBank bank, AdapterBank plain, int adapters, INDArray batch) {
         String[] none = IntStream.range(0, ROWS).mapToObj(i -> AdapterBank.BASE).toArray(String[]::new);
         Random random = new Random(adapters);
         List<Double> base = new ArrayList<>();
         List<Double> mixed = new ArrayList<>();
         for (long begin = System.nanoTime(); base.size() < FEWEST || System.nanoTime() - begin < SECONDS * 1e9; ) {
             String[] names = IntStream.range(0, ROWS).mapToObj(i -> "a" + random.nextInt(adapters)).toArray(String[]::new);
-            base.add(nanos(() -> bank.output(none, batch)));
+            base.add(nanos(() -> plain.output(none, batch)));
             mixed.add(nanos(() -> bank.output(names, batch)));
         }
         return median(mixed) / median(base);

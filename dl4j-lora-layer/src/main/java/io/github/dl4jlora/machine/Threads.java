@@ -30,6 +30,10 @@ public final class Threads {
     private static final String OPEN_MP = "OMP_NUM_THREADS";
     private static final String BLAS = "OPENBLAS_NUM_THREADS";
     private static final String WAITING = "OMP_WAIT_POLICY";
+    /** For how long OpenBLAS's threads spin after a product: 2 to this power of the processor's cycles. */
+    private static final String SPINNING = "OPENBLAS_THREAD_TIMEOUT";
+    /** The least that OpenBLAS takes. */
+    private static final String HARDLY = "4";
     private static final String MALLOC = "MALLOC_MMAP_THRESHOLD_";
     private static final int LARGE_BLOCK = 1 << 20;
     private static final Pattern COUNT = Pattern.compile("[1-9]\\d{0,3}");
@@ -61,7 +65,9 @@ public final class Threads {
      * passive, {@code OMP_NUM_THREADS} to 1 and {@code OPENBLAS_NUM_THREADS} to the number of cores, and the system property
      * {@code org.bytedeco.javacpp.maxphysicalbytes} to 0, which spares JavaCPP a look into {@code /proc} at each allocation;
      * instead a thread looks now and then, and runs the collector when the process is larger than JavaCPP would let it become.
-     * Then it loads ND4J. Child processes get none of these variables.
+     * With oneDNN on the class path it sets {@code OPENBLAS_THREAD_TIMEOUT} to 4, too: otherwise OpenBLAS's threads spin for some
+     * 20 milliseconds after each product, on the cores that oneDNN's threads need. Then it loads ND4J. Child processes get none
+     * of these variables.
      *
      * <p>If that code is loaded already, it sets the numbers of threads in the process (for ND4J's loops, the number of the
      * calling thread), and keeps OpenMP's threads from spinning by a team of them that rests. {@code maxphysicalbytes} then
@@ -124,6 +130,9 @@ public final class Threads {
         putUnlessSet(variables, OPEN_MP, "1");
         if (variables.containsKey(OPEN_MP)) {
             putUnlessSet(variables, BLAS, String.valueOf(ThreadCounts.cores()));
+            if (NativeLibraries.has("org.bytedeco.dnnl.global.dnnl")) {
+                putUnlessSet(variables, SPINNING, HARDLY);
+            }
         }
         return variables;
     }
@@ -141,7 +150,7 @@ public final class Threads {
                 + (variables.containsKey(WAITING) ? "no thread spins." : "waiting as OMP_WAIT_POLICY says."));
         words.add(late.map(why -> "Set in the process, because " + why + ": thread counts" + resting + ".")
                 .orElseGet(() -> "Set in the environment of ND4J's native code: " + listed(variables) + "."));
-        List<String> said = Stream.of(WAITING, OPEN_MP, BLAS).filter(name -> System.getenv(name) != null)
+        List<String> said = Stream.of(WAITING, OPEN_MP, BLAS, SPINNING).filter(name -> System.getenv(name) != null)
                 .map(name -> name + "=" + System.getenv(name)).toList();
         if (!said.isEmpty()) {
             words.add("Left as the environment says: " + String.join(", ", said) + ".");

@@ -2,6 +2,7 @@ package io.github.dl4jlora.machine;
 
 import io.github.dl4jlora.ChildJvm;
 import io.github.dl4jlora.Settling;
+import io.github.dl4jlora.internal.processor.NativeLibraries;
 import io.github.dl4jlora.internal.processor.ThreadCounts;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -18,6 +19,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 /** What {@link Settling} tells of a JVM in which threads were settled at one time or another. */
 public class ThreadsTest {
 
+    private static final boolean ONE_DNN = NativeLibraries.has("org.bytedeco.dnnl.global.dnnl");
     private static final int CORES = ThreadCounts.cores();
     private static final String WARNING = "spin against each other";
     private static final String PHYSICAL = "-Dorg.bytedeco.javacpp.maxphysicalbytes=";
@@ -43,7 +45,7 @@ public class ThreadsTest {
 
         assertThat(said).contains("Threads settled: BLAS on " + CORES + ", ND4J's own loops on 1, no thread spins.",
                 "Set in the environment of ND4J's native code: OMP_WAIT_POLICY=passive, OMP_NUM_THREADS=1, OPENBLAS_NUM_THREADS="
-                        + CORES + ".",
+                        + CORES + (ONE_DNN ? ", OPENBLAS_THREAD_TIMEOUT=4." : "."),
                 "here: " + counts(1, 1, CORES) + ", elsewhere: " + counts(1, 1, CORES) + ", physical: 0, environment: null",
                 "again: true");
         assertThat(said).noneMatch(line -> line.contains(WARNING));
@@ -101,6 +103,12 @@ public class ThreadsTest {
         assertThat(run(Map.of("OPENBLAS_NUM_THREADS", "1"), List.of(), "settle", "tell"))
                 .anyMatch(line -> line.startsWith("here: " + counts(1, 1, 1)))
                 .contains("Left as the environment says: OPENBLAS_NUM_THREADS=1.");
+    }
+
+    @Test
+    void theEnvironmentsTimeToSpinHolds() throws Exception {
+        assertThat(run(Map.of("OPENBLAS_THREAD_TIMEOUT", "26"), List.of(), "settle", "tell"))
+                .contains("Left as the environment says: OPENBLAS_THREAD_TIMEOUT=26.");
     }
 
     @Test

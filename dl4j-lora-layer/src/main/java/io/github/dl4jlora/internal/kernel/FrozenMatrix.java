@@ -70,9 +70,9 @@ public interface FrozenMatrix {
     /** In what numbers products multiply by it here: FLOAT for an array, and for codes that are restored first. */
     Weights.Type multipliedAs();
 
-    /** Whether products of so many rows multiply by its codes, and round the other operand to bfloat16. */
-    default boolean multipliesCodes(long m) {
-        return multipliedAs() != Weights.Type.FLOAT && Products.gains(multipliedAs(), m, columns(), rows());
+    /** Whether products multiply by its codes, and round the other operand to bfloat16. */
+    default boolean multipliesCodes() {
+        return multipliedAs() != Weights.Type.FLOAT && Products.multiplies(multipliedAs(), columns(), rows());
     }
 
     /**

@@ -31,8 +31,9 @@ public record PlainMatrix(INDArray w) implements FrozenMatrix {
 
     @Override
     public char resultOrder(long m, boolean transposed) {
-        return w.dataType() == DataType.FLOAT && Products.gains(Weights.Type.FLOAT, m, rows(), columns()) ? 'c'
-                : FrozenMatrix.super.resultOrder(m, transposed);
+        boolean byRows = w.stride(transposed ? 0 : 1) == 1;
+        return w.dataType() == DataType.FLOAT && Products.gains(m, transposed ? rows() : columns(),
+                transposed ? columns() : rows(), byRows) ? 'c' : FrozenMatrix.super.resultOrder(m, transposed);
     }
 
     @Override

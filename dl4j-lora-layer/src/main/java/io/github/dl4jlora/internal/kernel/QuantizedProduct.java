@@ -102,7 +102,7 @@ public final class QuantizedProduct implements FrozenMatrix {
 
     @Override
     public char resultOrder(long m, boolean transposed) {
-        return multipliesCodes(m) ? 'c' : FrozenMatrix.super.resultOrder(m, transposed);
+        return multipliesCodes() ? 'c' : FrozenMatrix.super.resultOrder(m, transposed);
     }
 
     @Override
@@ -119,7 +119,7 @@ public final class QuantizedProduct implements FrozenMatrix {
 
     @Override
     public FrozenMatrix forManyProducts(long m, boolean transposed) {
-        if (!multipliesCodes(m)) {
+        if (!multipliesCodes()) {
             return new PlainMatrix(lent()).forManyProducts(m, transposed);
         }
         PackedCopies packed = PackedCopies.lent(Objects.requireNonNull(weights(transposed)), transposed);
@@ -146,7 +146,7 @@ public final class QuantizedProduct implements FrozenMatrix {
     }
 
     private boolean multiplyCodes(INDArray operand, INDArray result, boolean toLines) {
-        return multipliesCodes(operand.size(0))
+        return multipliesCodes()
                 && Products.multiply(operand, Objects.requireNonNull(weights(linesAreColumns != toLines)), result);
     }
 

@@ -226,7 +226,7 @@ public final class Convolutions {
                     return Optional.empty();
                 }
                 if (isForward) {
-                    return OneDnn.Cpu.isFast(forward) ? Optional.of(forward(shape, forward, x, w, z, finish)) : Optional.empty();
+                    return OneDnn.Cpu.isFast(forward) ? Optional.of(forward(forward, x, w, z, finish)) : Optional.empty();
                 }
                 if (kind == BackToWeights.class) {
                     return backToWeights(shape, x, w, z, forward, attributes);
@@ -237,8 +237,7 @@ public final class Convolutions {
             }
         }
 
-        private static Call forward(ConvolutionShape shape, convolution_forward.primitive_desc chosen, Tensor x, Tensor w,
-                                    Tensor z, Finish finish) {
+        private static Call forward(convolution_forward.primitive_desc chosen, Tensor x, Tensor w, Tensor z, Finish finish) {
             Call call = new Call(new convolution_forward(chosen), chosen)
                     .with(dnnl.DNNL_ARG_SRC, x.given, chosen.src_desc(), false)
                     .with(dnnl.DNNL_ARG_WEIGHTS, w.given, chosen.weights_desc(), false)

@@ -21,15 +21,17 @@ import java.util.stream.LongStream;
 
 /**
  * Products of rows of FLOAT with a frozen matrix, which stays where it lies. OpenBLAS copies a whole matrix of FLOAT for each
- * product; with many rows that no longer matters, and it is as fast. With few rows its kernels for small products on AVX-512 are
- * faster still ({@link FewRows}). Matrices of 16 and 8 bits are multiplied as they are, where the processor multiplies bfloat16.
+ * product. With few rows its kernels for small products on AVX-512 copy nothing ({@link FewRows}): they are faster than oneDNN's
+ * where a column of the matrix is in one piece, and with fewer than {@link #LEAST_ROWS} rows. Several threads are OpenBLAS's: it
+ * wakes them sooner. Matrices of 16 and 8 bits are multiplied as they are, where the processor multiplies bfloat16.
  */
 public final class Products {
 
-    /** With more rows OpenBLAS is as fast in FLOAT, within a tenth; and each number of rows would be compiled for. */
-    private static final int MOST_ROWS = 64;
-    /** What is packed or in fewer bits is multiplied by at most so many rows at a time. */
+    /** With so many rows oneDNN is faster than {@link FewRows} where a row of the matrix is in one piece. */
+    private static final int LEAST_ROWS = 32;
+    /** More rows are multiplied in pieces, of at most and at least so many. */
     private static final int MOST_AT_A_TIME = 256;
+    private static final int LEAST_AT_A_TIME = 64;
     /** Below this many multiplications, calling oneDNN takes longer than it saves. */
     private static final long LEAST = 1 << 19;
     /** The same of a matrix of codes: what is rounded to bfloat16 must not depend on the rows beside it. */
@@ -69,14 +71,24 @@ public final class Products {
     private Products() {
     }
 
-    /** Whether a product of m × k and k × n is fastest here, if its result lies by rows. */
-    public static boolean gains(Weights.Type type, long m, long n, long k) {
-        return take(type, m, n, k) && (type != Weights.Type.FLOAT || OneDnn.takesAll() || !FewRows.gains(m, n, k));
+    /**
+     * Whether a product of m × k and k × n, both of FLOAT, is fastest here, if its result lies by rows.
+     *
+     * @param byRows whether the matrix, as it is multiplied, lies by rows
+     */
+    public static boolean gains(long m, long n, long k, boolean byRows) {
+        return take(Weights.Type.FLOAT, m, n, k)
+                && (OneDnn.takesAll() || !FewRows.gains(m, n, k) || byRows && m >= LEAST_ROWS);
+    }
+
+    /** Whether a matrix of codes is multiplied here, whatever the number of rows. */
+    public static boolean multiplies(Weights.Type type, long n, long k) {
+        return take(type, 1, n, k);
     }
 
     /** Whether it is faster here than elsewhere where the result has to lie by rows. */
     private static boolean take(Weights.Type type, long m, long n, long k) {
-        return type == Weights.Type.FLOAT ? m <= MOST_ROWS && OneDnn.takes(m * n * k, LEAST)
+        return type == Weights.Type.FLOAT ? OneDnn.takes(m * n * k, LEAST) && (OneDnn.takesAll() || OneDnn.threads() == 1)
                 : OneDnn.takes(n * k, LEAST_OF_CODES) && OneDnn.Cpu.MULTIPLIES_BF16;
     }
 
@@ -169,7 +181,7 @@ public final class Products {
     static long[] pieces(long rows) {
         LongStream.Builder pieces = LongStream.builder();
         long left = rows;
-        for (long size = MOST_AT_A_TIME; size >= MOST_ROWS; size /= 2) {
+        for (long size = MOST_AT_A_TIME; size >= LEAST_AT_A_TIME; size /= 2) {
             for (; left >= size; left -= size) {
                 pieces.add(size);
             }

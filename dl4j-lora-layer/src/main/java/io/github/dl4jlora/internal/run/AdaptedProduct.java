@@ -48,7 +48,7 @@ public final class AdaptedProduct {
      * @param transposed whether they are those of {@link #timesTransposed}
      */
     public AdaptedProduct forManyProducts(long m, boolean transposed) {
-        if (matrix.multipliesCodes(m) || paths.size() != 1 || paths.get(0).from() > 0 || paths.get(0).to() < m) {
+        if (matrix.multipliesCodes() || paths.size() != 1 || paths.get(0).from() > 0 || paths.get(0).to() < m) {
             return new AdaptedProduct(matrix.forManyProducts(m, transposed), paths, slim);
         }
         Route path = paths.get(0);
