@@ -65,9 +65,9 @@ public final class Threads {
      * passive, {@code OMP_NUM_THREADS} to 1 and {@code OPENBLAS_NUM_THREADS} to the number of cores, and the system property
      * {@code org.bytedeco.javacpp.maxphysicalbytes} to 0, which spares JavaCPP a look into {@code /proc} at each allocation;
      * instead a thread looks now and then, and runs the collector when the process is larger than JavaCPP would let it become.
-     * With oneDNN on the class path it sets {@code OPENBLAS_THREAD_TIMEOUT} to 4, too: otherwise OpenBLAS's threads spin for some
-     * 20 milliseconds after each product, on the cores that oneDNN's threads need. Then it loads ND4J. Child processes get none
-     * of these variables.
+     * With oneDNN on the class path, and not switched off, it sets {@code OPENBLAS_THREAD_TIMEOUT} to 4, too: otherwise
+     * OpenBLAS's threads spin for some 20 milliseconds after each product, on the cores that oneDNN's threads need. Then it loads
+     * ND4J. Child processes get none of these variables.
      *
      * <p>If that code is loaded already, it sets the numbers of threads in the process (for ND4J's loops, the number of the
      * calling thread), and keeps OpenMP's threads from spinning by a team of them that rests. {@code maxphysicalbytes} then
@@ -130,7 +130,7 @@ public final class Threads {
         putUnlessSet(variables, OPEN_MP, "1");
         if (variables.containsKey(OPEN_MP)) {
             putUnlessSet(variables, BLAS, String.valueOf(ThreadCounts.cores()));
-            if (NativeLibraries.has("org.bytedeco.dnnl.global.dnnl")) {
+            if (NativeLibraries.has("org.bytedeco.dnnl.global.dnnl") && !"false".equals(System.getProperty("dl4jlora.onednn"))) {
                 putUnlessSet(variables, SPINNING, HARDLY);
             }
         }

@@ -107,6 +107,7 @@ public class ThreadsTest {
 
     @Test
     void theEnvironmentsTimeToSpinHolds() throws Exception {
+        assertThat(run(Map.of(), List.of("-Ddl4jlora.onednn=false"), "settle")).noneMatch(line -> line.contains("TIMEOUT"));
         assertThat(run(Map.of("OPENBLAS_THREAD_TIMEOUT", "26"), List.of(), "settle", "tell"))
                 .contains("Left as the environment says: OPENBLAS_THREAD_TIMEOUT=26.");
     }

@@ -21,7 +21,9 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFileAttributeView;
 import java.nio.file.attribute.PosixFileAttributes;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -83,23 +85,38 @@ public final class AtomicFile {
     /** The folders of a path that were missing: they are deleted again, unless they are kept. */
     private static final class NewFolders implements AutoCloseable {
 
-        /** The outermost last. */
+        /** The innermost first. */
         private final List<Path> made = new ArrayList<>();
 
         NewFolders(Path folder) throws IOException {
-            for (Path one = folder; one != null && !Files.exists(one, LinkOption.NOFOLLOW_LINKS); one = one.getParent()) {
-                made.add(one);
+            Deque<Path> missing = new ArrayDeque<>();
+            for (Path one = folder; one != null && !Files.isDirectory(one); one = one.getParent()) {
+                missing.push(one);
             }
             try {
-                Files.createDirectories(folder);
+                for (Path one : missing) {
+                    make(one);
+                }
             } catch (IOException e) {
                 close();
-                throw e instanceof FileAlreadyExistsException file
-                        ? new IOException(file.getFile() + " is a file, not a folder", e) : e;
+                throw e;
+            }
+        }
+
+        private void make(Path folder) throws IOException {
+            try {
+                Files.createDirectory(folder);
+                made.add(0, folder);
+            } catch (FileAlreadyExistsException e) {
+                // Somebody else may have made it just now.
+                if (!Files.isDirectory(folder)) {
+                    throw new IOException(folder + " is a file, not a folder", e);
+                }
             }
         }
 
         void keep() {
+            made.stream().map(Path::getParent).forEach(AtomicFile::flush);
             made.clear();
         }
 

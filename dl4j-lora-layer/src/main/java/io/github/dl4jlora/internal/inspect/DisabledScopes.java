@@ -56,20 +56,18 @@ public final class DisabledScopes {
      * @throws IllegalStateException    if it has layers that are trained in full, and what the base held for them is not here, or
      *                                  one of them cannot change its values, or DL4J froze a layer
      */
-    public static Runnable open(Model model) {
+    public static synchronized Runnable open(Model model) {
         Network<?> network = Networks.of(model);
         List<Disableable> layers = disableable(network);
         Open outer = OPEN.get(model);
         Map<String, Map<String, INDArray>> own = outer == null ? Networks.outside(() -> exchanged(network)) : outer.own;
-        layers.forEach(Disableable::disable);
         OPEN.put(model, new Open(outer == null ? 1 : outer.scopes + 1, own));
-        return once(() -> {
-            layers.forEach(Disableable::enable);
-            close(network);
-        });
+        layers.forEach(Disableable::disable);
+        return once(() -> close(network, layers));
     }
 
-    private static void close(Network<?> network) {
+    private static synchronized void close(Network<?> network, List<Disableable> layers) {
+        layers.forEach(Disableable::enable);
         Open open = Objects.requireNonNull(OPEN.get(network.model()));
         if (open.scopes > 1) {
             OPEN.put(network.model(), new Open(open.scopes - 1, open.own));

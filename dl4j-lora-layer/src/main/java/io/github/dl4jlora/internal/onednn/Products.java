@@ -99,7 +99,8 @@ public final class Products {
      * @return whether that could be done; if not, nothing has been written
      */
     public static boolean multiply(INDArray x, INDArray w, boolean transposed, INDArray z) {
-        if (!take(Weights.Type.FLOAT, x.size(0), z.size(1), x.size(1))) {
+        // By columns, each number of rows would be compiled for.
+        if (!take(Weights.Type.FLOAT, x.size(0), z.size(1), x.size(1)) || x.size(0) > LEAST_AT_A_TIME && x.stride(1) != 1) {
             return false;
         }
         Weights weights = Weights.of(w, transposed);

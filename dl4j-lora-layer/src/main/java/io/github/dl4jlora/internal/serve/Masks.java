@@ -44,17 +44,21 @@ import java.util.Objects;
  */
 public final class Masks {
 
-    private final Network<?> network;
+    /** Their names in a graph; one without a meaning in other networks. */
+    private final List<String> inputs;
+    private final boolean isGraph;
     /** Where the layer above each input expects the steps; null where it does not say. */
     private final List<@Nullable RNNFormat> formats;
     private final boolean timeDistributed;
 
     /** @param network a ComputationGraph or MultiLayerNetwork */
     public Masks(Model network) {
-        this.network = Networks.of(network);
+        Network<?> asked = Networks.of(network);
+        this.inputs = List.copyOf(asked.inputs());
+        this.isGraph = asked.isGraph();
         this.formats = network instanceof ComputationGraph graph ? formats(graph.getConfiguration())
                 : Arrays.asList(format(((MultiLayerNetwork) network).getLayerWiseConfigurations()));
-        this.timeDistributed = this.network.nodes().stream().map(Node::stockLayer)
+        this.timeDistributed = asked.nodes().stream().map(Node::stockLayer)
                 .anyMatch(layer -> layer != null && StockLayers.contains(layer, TimeDistributed.class));
     }
 
@@ -105,10 +109,10 @@ public final class Masks {
     /** @throws IllegalArgumentException if inputs are missing or too many, or a mask has another shape than its input asks for */
     void require(Features features) {
         int given = features.inputs().length;
-        if (given != network.inputs().size()) {
-            throw new IllegalArgumentException("The network has " + (network.isGraph() ? "the inputs " + network.inputs()
+        if (given != inputs.size()) {
+            throw new IllegalArgumentException("The network has " + (isGraph ? "the inputs " + inputs
                     : "one input") + ", but " + given + (given == 1 ? " was" : " were") + " given. Give one array for each"
-                    + (network.isGraph() ? ", in this order" : ""));
+                    + (isGraph ? ", in this order" : ""));
         }
         INDArray[] masks = features.masks();
         if (masks == null) {

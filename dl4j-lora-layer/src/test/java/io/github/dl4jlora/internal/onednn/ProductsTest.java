@@ -89,8 +89,9 @@ class ProductsTest {
 
         boolean done = Products.multiply(left, right, transposed, z);
 
+        boolean isLeft = m > 64 && left.stride(1) != 1;
         if (x != Lies.EVERY_SECOND && w != Lies.EVERY_SECOND) {
-            assertThat(done).isTrue();
+            assertThat(done).isEqualTo(!isLeft);
         }
         if (done) {
             assertThat(exact(z).sub(expected).norm2Number().doubleValue())
