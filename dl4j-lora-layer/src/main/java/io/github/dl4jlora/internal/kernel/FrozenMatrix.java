@@ -72,7 +72,7 @@ public interface FrozenMatrix {
 
     /** Whether products multiply by its codes, and round the other operand to bfloat16. */
     default boolean multipliesCodes() {
-        return multipliedAs() != Weights.Type.FLOAT && Products.multiplies(multipliedAs(), columns(), rows());
+        return multipliedAs() != Weights.Type.FLOAT && Products.multipliesCodes(columns(), rows());
     }
 
     /**

@@ -77,19 +77,17 @@ public final class Products {
      * @param byRows whether the matrix, as it is multiplied, lies by rows
      */
     public static boolean gains(long m, long n, long k, boolean byRows) {
-        return take(Weights.Type.FLOAT, m, n, k)
-                && (OneDnn.takesAll() || !FewRows.gains(m, n, k) || byRows && m >= LEAST_ROWS);
+        return multiplies(m, n, k) && (OneDnn.takesAll() || !FewRows.gains(m, n, k) || byRows && m >= LEAST_ROWS);
     }
 
-    /** Whether a matrix of codes is multiplied here, whatever the number of rows. */
-    public static boolean multiplies(Weights.Type type, long n, long k) {
-        return take(type, 1, n, k);
+    /** Whether a product of m × k and k × n, both of FLOAT, is worth the call of oneDNN. */
+    private static boolean multiplies(long m, long n, long k) {
+        return OneDnn.takes(m * n * k, LEAST) && (OneDnn.takesAll() || OneDnn.threads() == 1);
     }
 
-    /** Whether it is faster here than elsewhere where the result has to lie by rows. */
-    private static boolean take(Weights.Type type, long m, long n, long k) {
-        return type == Weights.Type.FLOAT ? OneDnn.takes(m * n * k, LEAST) && (OneDnn.takesAll() || OneDnn.threads() == 1)
-                : OneDnn.takes(n * k, LEAST_OF_CODES) && OneDnn.Cpu.MULTIPLIES_BF16;
+    /** Whether a matrix k × n of codes is multiplied here, whatever the number of rows. */
+    public static boolean multipliesCodes(long n, long k) {
+        return OneDnn.takes(n * k, LEAST_OF_CODES) && OneDnn.Cpu.MULTIPLIES_BF16;
     }
 
     /**
@@ -100,7 +98,7 @@ public final class Products {
      */
     public static boolean multiply(INDArray x, INDArray w, boolean transposed, INDArray z) {
         // By columns, each number of rows would be compiled for.
-        if (!take(Weights.Type.FLOAT, x.size(0), z.size(1), x.size(1)) || x.size(0) > LEAST_AT_A_TIME && x.stride(1) != 1) {
+        if (!multiplies(x.size(0), z.size(1), x.size(1)) || x.size(0) > LEAST_AT_A_TIME && x.stride(1) != 1) {
             return false;
         }
         Weights weights = Weights.of(w, transposed);
@@ -117,7 +115,8 @@ public final class Products {
      * @return whether that could be done; if not, nothing has been written
      */
     public static boolean multiply(INDArray x, Weights w, INDArray z) {
-        boolean takes = w.layout() != null ? OneDnn.isUsed() : take(w.type(), x.size(0), z.size(1), x.size(1));
+        boolean takes = w.layout() != null ? OneDnn.isUsed()
+                : w.type() == Weights.Type.FLOAT ? multiplies(x.size(0), z.size(1), x.size(1)) : multipliesCodes(z.size(1), x.size(1));
         return takes && compute(x, w, z, false);
     }
 

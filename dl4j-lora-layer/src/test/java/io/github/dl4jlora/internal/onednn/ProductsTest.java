@@ -162,8 +162,8 @@ class ProductsTest {
     void codesAreMultipliedWhereTheMatrixIsLargeEnough() {
         OneDnn.use(Use.WHERE_IT_GAINS);
 
-        assertThat(Products.multiplies(Weights.Type.BF16, 256, 256)).isEqualTo(OneDnn.multipliesBf16());
-        assertThat(Products.multiplies(Weights.Type.INT8, 16, 16)).isFalse();
+        assertThat(Products.multipliesCodes(256, 256)).isEqualTo(OneDnn.multipliesBf16());
+        assertThat(Products.multipliesCodes(16, 16)).isFalse();
     }
 
     @Test
