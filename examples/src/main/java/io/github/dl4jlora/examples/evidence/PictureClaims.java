@@ -8,6 +8,7 @@ import io.github.dl4jlora.examples.evidence.claim.LearnsAndForgets;
 import io.github.dl4jlora.examples.evidence.claim.MainTable;
 import io.github.dl4jlora.examples.evidence.claim.PissaFaster;
 import io.github.dl4jlora.examples.evidence.claim.RankScaling;
+import io.github.dl4jlora.examples.evidence.claim.SweptRates;
 import io.github.dl4jlora.examples.evidence.claim.TrainsAlike;
 import io.github.dl4jlora.examples.evidence.claim.TwoRates;
 import io.github.dl4jlora.examples.evidence.claim.VariantsTuned;
@@ -46,7 +47,8 @@ final class PictureClaims implements EvidenceSource {
             leaves.accept("Fashion-MNIST is left out, since it is not in " + fashionFiles + ": fetch it with " + SCRIPT);
         }
         rates.add(BestRates.shakespeare(shakespeare));
-        return List.of(new MainTable(digits), new BestRates(rates), new VariantsTuned(variants),
+        return List.of(new MainTable(digits), new BestRates(rates),
+                new SweptRates(List.of(SweptRates.digits(digits), SweptRates.shakespeare(shakespeare))), new VariantsTuned(variants),
                 new TrainsAlike(List.of(TrainsAlike.pictures(digits))), new LearnsAndForgets(digits), new RankScaling(digits),
                 new TwoRates(List.of(TwoRates.digits(digits))), new PissaFaster(new EvenDigits()),
                 new DataStarts(List.of(DataStarts.digits(digits))), new Intruders(List.of(Intruders.digits(digits))),
