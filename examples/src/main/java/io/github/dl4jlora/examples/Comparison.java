@@ -5,8 +5,12 @@ import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
-import io.github.dl4jlora.examples.report.AdapterReport;
-import io.github.dl4jlora.examples.report.ScoreHistory;
+import io.github.dl4jlora.console.Program;
+import io.github.dl4jlora.console.ResultTable;
+import io.github.dl4jlora.console.StatusLine;
+import io.github.dl4jlora.console.UsageMessage;
+import io.github.dl4jlora.report.page.AdapterReport;
+import io.github.dl4jlora.report.page.ScoreHistory;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
@@ -338,7 +342,7 @@ abstract class Comparison implements Callable<Integer> {
                         + "rank " + rank
                         + " beside its frozen weights (LoRA), and training every weight (full fine-tuning).")
                 .about(story.measure + " No test data was used for training. " + outcome(results))
-                .results(results);
+                .results(results.header(), results.rows());
         facts.forEach(report::fact);
         rate.swept().forEach(report::rates);
         losses.entrySet().stream().skip(1).forEach(entry -> report.scores(entry.getKey(), entry.getValue()));

@@ -1,6 +1,8 @@
 package io.github.dl4jlora.examples;
 
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.console.Program;
+import io.github.dl4jlora.console.ResultTable;
 import io.github.dl4jlora.machine.Threads;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;

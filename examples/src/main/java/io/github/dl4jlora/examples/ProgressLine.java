@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples;
 
+import io.github.dl4jlora.console.StatusLine;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
 

@@ -1,5 +1,7 @@
 package io.github.dl4jlora.examples;
 
+import io.github.dl4jlora.browser.PageCheck;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -37,6 +39,14 @@ class DigitsExampleTest {
         assertThat(folder.resolve("new/base.zip")).isNotEmptyFile();
         assertThat(out.toString()).contains("Look at it: " + folder.resolve("new/report.html").toUri());
         assertThat(folder.resolve("new/report.html")).content().contains("fc3", "full fine-tuning");
+    }
+
+    @Test
+    @Tag("heavy")
+    void itsReportHasNoDefectInABrowser(@TempDir Path folder) throws Exception {
+        assertThat(run("--short", "--sweep", "--output", folder.toString())).isZero();
+
+        assertThat(PageCheck.of(folder.resolve("report.html"))).isEmpty();
     }
 
     @ParameterizedTest

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples;
 
+import io.github.dl4jlora.console.PseudoTerminal;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;

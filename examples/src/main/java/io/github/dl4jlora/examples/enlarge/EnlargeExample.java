@@ -2,17 +2,17 @@ package io.github.dl4jlora.examples.enlarge;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.console.InputMessage;
+import io.github.dl4jlora.console.Program;
+import io.github.dl4jlora.console.ResultTable;
+import io.github.dl4jlora.console.UsageMessage;
 import io.github.dl4jlora.examples.Checks;
 import io.github.dl4jlora.examples.Figures;
-import io.github.dl4jlora.examples.InputMessage;
-import io.github.dl4jlora.examples.Program;
 import io.github.dl4jlora.examples.RateOption;
-import io.github.dl4jlora.examples.ResultTable;
+import io.github.dl4jlora.examples.Spread;
 import io.github.dl4jlora.examples.UiOption;
-import io.github.dl4jlora.examples.UsageMessage;
-import io.github.dl4jlora.examples.evidence.Spread;
-import io.github.dl4jlora.examples.report.AdapterReport;
 import io.github.dl4jlora.machine.Threads;
+import io.github.dl4jlora.report.page.AdapterReport;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.util.ModelSerializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -241,7 +241,7 @@ public final class EnlargeExample implements Callable<Integer> {
                         + "the same pictures.")
                 .about("PSNR and SSIM compare an enlarged picture with the original that was made small: higher is better. The "
                         + "typefaces and the text of the tests were not used for training.")
-                .results(results).fact("seeds", seeds + " from " + seed);
+                .results(results.header(), results.rows()).fact("seeds", seeds + " from " + seed);
         taught.forEach((way, all) -> {
             report.fact("learning rate, " + way.title, rate.told(way.usualRate));
             report.scores(way.title, all.get(0).losses());

@@ -1,12 +1,12 @@
 package io.github.dl4jlora.examples.enlarge;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.console.StatusLine;
 import io.github.dl4jlora.examples.ProgressLine;
 import io.github.dl4jlora.examples.RateOption;
-import io.github.dl4jlora.examples.StatusLine;
 import io.github.dl4jlora.examples.StepTimer;
 import io.github.dl4jlora.examples.UiOption;
-import io.github.dl4jlora.examples.report.ScoreHistory;
+import io.github.dl4jlora.report.page.ScoreHistory;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.optimize.listeners.CollectScoresIterationListener;

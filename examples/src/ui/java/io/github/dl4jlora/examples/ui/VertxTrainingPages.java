@@ -1,6 +1,7 @@
 package io.github.dl4jlora.examples.ui;
 
 import io.github.dl4jlora.examples.TrainingPages;
+import io.github.dl4jlora.report.page.AdapterStatsListener;
 import org.deeplearning4j.core.storage.StatsStorage;
 import org.deeplearning4j.optimize.api.TrainingListener;
 import org.deeplearning4j.ui.VertxUIServer;
@@ -35,7 +36,7 @@ final class VertxTrainingPages implements TrainingPages {
     /** The session's name tells when it began; DL4J's pages have a cell for that, which they leave empty. */
     @Override
     public TrainingListener listener(String training) {
-        return new AdapterStatsListener(storage, training.replaceAll("[^A-Za-z0-9 ,-]+", "-") + ", "
+        return new AdapterStatsListener(storage, 1, training.replaceAll("[^A-Za-z0-9 ,-]+", "-") + ", "
                 + LocalDateTime.now().format(START));
     }
 

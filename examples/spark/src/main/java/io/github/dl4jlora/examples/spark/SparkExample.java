@@ -1,12 +1,12 @@
 package io.github.dl4jlora.examples.spark;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.examples.Program;
+import io.github.dl4jlora.console.Program;
+import io.github.dl4jlora.console.ResultTable;
+import io.github.dl4jlora.console.StatusLine;
+import io.github.dl4jlora.console.UsageMessage;
 import io.github.dl4jlora.examples.ProgressLine;
-import io.github.dl4jlora.examples.ResultTable;
-import io.github.dl4jlora.examples.StatusLine;
 import io.github.dl4jlora.examples.UiOption;
-import io.github.dl4jlora.examples.UsageMessage;
 import io.github.dl4jlora.machine.Threads;
 import org.apache.spark.api.java.JavaRDD;
 import org.deeplearning4j.nn.graph.ComputationGraph;

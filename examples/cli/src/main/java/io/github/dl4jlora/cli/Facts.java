@@ -1,0 +1,48 @@
+package io.github.dl4jlora.cli;
+
+import io.github.dl4jlora.console.ResultTable;
+import org.nd4j.shade.jackson.core.JsonProcessingException;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.IntFunction;
+import java.util.stream.Collectors;
+
+/** The result of a command: sentences for people, named values for scripts. */
+final class Facts {
+
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    private final List<IntFunction<String>> sentences = new ArrayList<>();
+    private final Map<String, Object> values = new LinkedHashMap<>();
+
+    /** Adds a sentence for people. */
+    Facts say(String sentence) {
+        sentences.add(columns -> sentence);
+        return this;
+    }
+
+    /** Adds a table for people, as wide as the output. */
+    Facts say(ResultTable table) {
+        sentences.add(columns -> table.toString(columns).stripTrailing());
+        return this;
+    }
+
+    /** Adds a value for scripts: a text, number, boolean, list or map. */
+    Facts put(String name, Object value) {
+        values.put(name, value);
+        return this;
+    }
+
+    /** @param columns how wide tables may be */
+    String text(int columns) {
+        return sentences.stream().map(sentence -> sentence.apply(columns)).collect(Collectors.joining(System.lineSeparator()));
+    }
+
+    String json() throws JsonProcessingException {
+        return JSON.writeValueAsString(values);
+    }
+}

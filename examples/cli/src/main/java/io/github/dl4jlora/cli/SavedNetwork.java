@@ -1,0 +1,205 @@
+package io.github.dl4jlora.cli;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.report.LoRASummary;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.dataset.api.preprocessor.Normalizer;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.regex.Pattern;
+
+/**
+ * A network read from a file that DL4J's ModelSerializer or LoRA.save wrote.
+ *
+ * @param model      a ComputationGraph or a MultiLayerNetwork
+ * @param kind       what the file holds
+ * @param normalizer of the data that the network was trained on, where the file has one; null otherwise
+ */
+public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> normalizer) {
+
+    /** What a file holds. */
+    public enum Kind {
+
+        /** A network without adapters. */
+        STOCK("a DL4J network"),
+
+        /** Base and adapters, as LoRA.save writes them. */
+        SELF_CONTAINED("an adapted network with its base"),
+
+        /** A base without adapters that can be used and adapted, but not trained: a quantised one, for example. */
+        FROZEN("a frozen network"),
+
+        /** An adapted network as ModelSerializer writes it: the base may be elsewhere. */
+        CHECKPOINT("an adapted network as ModelSerializer writes it");
+
+        private final String words;
+
+        Kind(String words) {
+            this.words = words;
+        }
+
+        @Override
+        public String toString() {
+            return words;
+        }
+    }
+
+    /** The first bytes of an HDF5 file. */
+    private static final byte[] HDF5 = {(byte) 0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+    private static final Pattern KERAS = Pattern.compile("(?i).*\\.(h5|hdf5|keras)");
+
+    /**
+     * Reads a network from an untrusted file: the library checks its sizes before it allocates memory, and deserialises no
+     * objects.
+     *
+     * @throws IOException if the file is missing, damaged or of another kind; the message names it
+     */
+    public static SavedNetwork read(Path file) throws IOException {
+        requireFile(file);
+        if (LoRA.isBase(file)) {
+            return new SavedNetwork(file, LoRA.openBase(file), Kind.FROZEN, null);
+        }
+        refuseKeras(file);
+        try {
+            Normalizer<?> normalizer = LoRA.restoreNormalizer(file).orElse(null);
+            boolean selfContained = LoRA.isSelfContained(file);
+            Model model = selfContained ? LoRA.load(file) : LoRA.restore(file, true);
+            Kind kind = selfContained ? model.params().length() == 0 ? Kind.FROZEN : Kind.SELF_CONTAINED
+                    : isAdapted(model) ? Kind.CHECKPOINT : Kind.STOCK;
+            return new SavedNetwork(file, model, kind, normalizer);
+        } catch (IOException | RuntimeException e) {
+            throw unreadable(file, "restored as a DL4J network", e);
+        }
+    }
+
+    /**
+     * Reads a network without adapters layer by layer, and keeps it in fewer bits.
+     *
+     * @param file that ModelSerializer or Keras wrote
+     * @throws IOException as {@link #read(Path)}; also if a Keras file is not named like one, so that nobody runs the C library
+     *                     HDF5 on it unknowingly
+     */
+    static SavedNetwork readQuantized(Path file, Quantization scheme) throws IOException {
+        requireFile(file);
+        boolean keras = isHdf5(file);
+        if (keras && !KERAS.matcher(file.toString()).matches()) {
+            throw new IOException(file + " is a Keras file. DL4J's importer and HDF5 would read it, and trust its content. If "
+                    + "you trust it, too, name it " + file.getFileName() + ".h5");
+        }
+        try {
+            Normalizer<?> normalizer = keras || LoRA.isBase(file) ? null : LoRA.restoreNormalizer(file).orElse(null);
+            return new SavedNetwork(file, LoRA.loadQuantized(file, scheme), Kind.FROZEN, normalizer);
+        } catch (IOException | RuntimeException e) {
+            throw unreadable(file, "quantised", e);
+        }
+    }
+
+    private static void refuseKeras(Path file) throws IOException {
+        if (isHdf5(file)) {
+            throw new IOException(file + " is a Keras file, which only quantize and apply --quantize read. Save it as a DL4J "
+                    + "network with KerasModelImport and ModelSerializer");
+        }
+    }
+
+    private static boolean isHdf5(Path file) throws IOException {
+        try (InputStream in = Files.newInputStream(file)) {
+            return Arrays.equals(in.readNBytes(HDF5.length), HDF5);
+        }
+    }
+
+    private static void requireFile(Path file) throws IOException {
+        if (Files.isDirectory(file)) {
+            throw new IOException(file + " is a folder, but a saved network (.zip) is needed here"
+                    + (AdapterFolder.is(file) ? "; it holds an adapter" : ""));
+        }
+        if (!Files.isRegularFile(file)) {
+            throw new IOException(file + " does not exist or is not a file. Check the name");
+        }
+        AdapterFolder.refusePart(file);
+    }
+
+    private static IOException unreadable(Path file, String what, Exception cause) {
+        String reason = String.valueOf(cause.getMessage());
+        return new IOException(reason.contains(file.toString()) ? reason : file + " cannot be " + what + ": " + reason, cause);
+    }
+
+    /**
+     * Reads an adapted network, and its base if one is given.
+     *
+     * @param base null if the file holds all, or the network is stock
+     */
+    static SavedNetwork read(Path file, Path base) throws IOException {
+        SavedNetwork network = read(file);
+        if (base != null) {
+            if (network.kind != Kind.CHECKPOINT) {
+                throw new IOException(file + " is " + network.kind + ", so it needs no --base. Leave it out");
+            }
+            try {
+                AnyNetwork.attach(network.model, read(base).stock().model);
+            } catch (IllegalArgumentException e) {
+                throw new IOException(base + " is not the base of " + file + ": " + e.getMessage(), e);
+            }
+        }
+        return network;
+    }
+
+    private static boolean isAdapted(Model model) {
+        return LoRA.summary(model).rows().stream().anyMatch(row -> row.rank() > 0);
+    }
+
+    boolean isStock() {
+        return kind == Kind.STOCK || kind == Kind.FROZEN;
+    }
+
+    /**
+     * This network, if it has no adapters.
+     *
+     * @throws IOException if it is adapted
+     */
+    public SavedNetwork stock() throws IOException {
+        if (!isStock()) {
+            throw new IOException(file + " is " + kind
+                    + ", but a network without adapters is needed here. Name the base that it was adapted from");
+        }
+        return this;
+    }
+
+    /**
+     * This network, if it is adapted.
+     *
+     * @throws IOException if it is stock
+     */
+    SavedNetwork adapted() throws IOException {
+        if (isStock()) {
+            throw new IOException(file + " is " + kind + " without adapters. Make an adapted one with: dl4j-lora apply " + file
+                    + " --rank 8 -o tuned.zip");
+        }
+        return this;
+    }
+
+    /** Bytes that all values would take in the network's data type. */
+    long plainBytes() {
+        return summary().totalParams() * (model instanceof ComputationGraph graph ? graph.getConfiguration().getDataType()
+                : ((MultiLayerNetwork) model).getLayerWiseConfigurations().getDataType()).width();
+    }
+
+    String type() {
+        return model instanceof ComputationGraph ? "ComputationGraph" : "MultiLayerNetwork";
+    }
+
+    LoRASummary summary() {
+        return LoRA.summary(model);
+    }
+
+    /** A network made from the one in the same file. */
+    SavedNetwork with(Model changed) {
+        return new SavedNetwork(file, changed, kind, normalizer);
+    }
+}

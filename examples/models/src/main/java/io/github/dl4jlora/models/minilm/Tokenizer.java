@@ -1,0 +1,184 @@
+package io.github.dl4jlora.models.minilm;
+
+import ai.djl.huggingface.tokenizers.Encoding;
+import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import io.github.dl4jlora.transformers.Checkpoint;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+
+/**
+ * Cuts texts into tokens with the model's own tokenizer. DL4J's WordPiece tokenizer gives other tokens for some texts,
+ * and those other embeddings.
+ */
+public final class Tokenizer implements AutoCloseable {
+
+    static {
+        // Uses the native library in the jar: looks for none that suits a graphics card, and downloads none.
+        System.setProperty("RUST_FLAVOR", "cpu");
+        System.setProperty("ai.djl.offline", "true");
+    }
+
+    private static final List<String> MASKS = List.of("[MASK]", "<mask>");
+    private static final List<String> UNKNOWN = List.of("[UNK]", "<unk>");
+
+    private final HuggingFaceTokenizer tokenizer;
+    private final int maxTokens;
+    private final int padding;
+    private final int unknown;
+
+    /**
+     * MiniLM's own.
+     *
+     * @param maxTokens longer texts are cut, {@code [CLS]} and {@code [SEP]} included; at most 512
+     * @throws IOException if the artifact with the tokenizer is not on the classpath, or cannot be read
+     */
+    public Tokenizer(int maxTokens) throws IOException {
+        this(ModelFiles.open(ModelFiles.TOKENIZER), maxTokens, 0);
+    }
+
+    /**
+     * A model's own, which pads with 0.
+     *
+     * @param json      {@code tokenizer.json}
+     * @param maxTokens longer texts are cut, what the tokenizer puts around them included; at most 512
+     * @throws IOException naming the file, if it is not there, or describes no tokenizer
+     */
+    public Tokenizer(Path json, int maxTokens) throws IOException {
+        this(Files.newInputStream(json), maxTokens, 0);
+    }
+
+    /**
+     * A checkpoint's own, which pads as its network expects.
+     *
+     * @param folder    of the checkpoint
+     * @param maxTokens longer texts are cut; the network's longest text is the most
+     * @throws IOException naming the file, if there is no tokenizer.json, or it describes no tokenizer
+     */
+    public static Tokenizer of(Path folder, Checkpoint checkpoint, int maxTokens) throws IOException {
+        Path json = checkpoint.tokenizer().orElseThrow(() -> new FileNotFoundException(folder + " has no tokenizer.json"));
+        return new Tokenizer(Files.newInputStream(json), Math.min(maxTokens, checkpoint.shape().longestText()),
+                checkpoint.shape().padding());
+    }
+
+    /** @param description is closed */
+    private Tokenizer(InputStream description, int maxTokens, int padding) throws IOException {
+        try (description) {
+            if (maxTokens < 2 || maxTokens > 512) {
+                throw new IllegalArgumentException("maxTokens is " + maxTokens + ", but must be between 2 and 512");
+            }
+            this.maxTokens = maxTokens;
+            this.padding = padding;
+            tokenizer = HuggingFaceTokenizer.newInstance(description, Map.of("padding", "false", "truncation", "true",
+                    "maxLength", Integer.toString(maxTokens), "modelMaxLength", Integer.toString(maxTokens)));
+            unknown = UNKNOWN.stream().map(this::find).flatMapToInt(OptionalInt::stream).findFirst().orElse(padding);
+        }
+    }
+
+    /**
+     * A text's tokens.
+     *
+     * @param ids   {@code [CLS]} first and {@code [SEP]} last
+     * @param isCut whether the text was longer
+     */
+    public record Tokens(int[] ids, boolean isCut) {
+    }
+
+    /**
+     * The ids of one text's tokens, {@code [CLS]} first and {@code [SEP]} last. Where the text spells out the padding token, it
+     * has the unknown token: networks take padding inside a text for a mistake.
+     */
+    public int[] ids(String text) {
+        return tokens(text).ids;
+    }
+
+    /** As {@link #ids}, and whether there would have been more. */
+    public Tokens tokens(String text) {
+        Encoding encoding = tokenizer.encode(text);
+        long[] ids = encoding.getIds();
+        int[] result = new int[ids.length];
+        for (int i = 0; i < ids.length; i++) {
+            result[i] = ids[i] == padding ? unknown : (int) ids[i];
+        }
+        return new Tokens(result, encoding.exceedMaxLength());
+    }
+
+    /**
+     * {@return the id of a token, such as {@code [MASK]}}
+     *
+     * @throws IllegalArgumentException if the tokenizer has none of that name
+     */
+    public int id(String token) {
+        return find(token).orElseThrow(() -> new IllegalArgumentException("The tokenizer has no token \"" + token + "\""));
+    }
+
+    /**
+     * {@return how a hole is written that a masked language model fills: {@code [MASK]} or, as RoBERTa has it, {@code <mask>}}
+     *
+     * @throws IllegalArgumentException if the tokenizer has neither
+     */
+    public String mask() {
+        return MASKS.stream().filter(token -> find(token).isPresent()).findFirst()
+                .orElseThrow(() -> new IllegalArgumentException("The tokenizer has neither " + String.join(" nor ", MASKS)
+                        + ": its network was trained to fill no holes"));
+    }
+
+    private OptionalInt find(String token) {
+        int[] ids = Arrays.stream(tokenizer.encode(token, false, false).getIds()).mapToInt(Math::toIntExact).toArray();
+        return ids.length == 1 && token(ids[0]).equals(token) ? OptionalInt.of(ids[0]) : OptionalInt.empty();
+    }
+
+    /** {@return what a token's id stands for} */
+    public String token(int id) {
+        return tokenizer.decode(new long[] {id}, false).strip();
+    }
+
+    /** How many tokens of a text count. */
+    public int maxTokens() {
+        return maxTokens;
+    }
+
+    /** The id that a shorter text of a batch ends with. */
+    public int padding() {
+        return padding;
+    }
+
+    /** A network input {@code [texts, longest]}, padded. */
+    public INDArray batch(List<String> texts) {
+        return padded(texts.stream().map(this::ids).toList(), padding);
+    }
+
+    /** A network input {@code [texts, longest]} of token ids, padded with 0. */
+    public static INDArray padded(List<int[]> texts) {
+        return padded(texts, 0);
+    }
+
+    /** A network input {@code [texts, longest]} of token ids, padded with another. */
+    public static INDArray padded(List<int[]> texts, int padding) {
+        int longest = texts.stream().mapToInt(ids -> ids.length).max().orElseThrow();
+        float[] batch = new float[texts.size() * longest];
+        Arrays.fill(batch, padding);
+        for (int text = 0; text < texts.size(); text++) {
+            int[] ids = texts.get(text);
+            for (int i = 0; i < ids.length; i++) {
+                batch[text * longest + i] = ids[i];
+            }
+        }
+        return Nd4j.create(batch, new long[]{texts.size(), longest}, 'c').castTo(DataType.FLOAT);
+    }
+
+    @Override
+    public void close() {
+        tokenizer.close();
+    }
+}

@@ -1,0 +1,72 @@
+package io.github.dl4jlora.models.spam;
+
+import io.github.dl4jlora.conf.Quantization;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** What a training starts from. */
+final class TrialOptions {
+
+    @Option(names = "--quantize", description = "Keep the base under adapters in fewer bits: ${COMPLETION-CANDIDATES}. "
+            + "Default: unquantised.")
+    private Quantization quantization;
+
+    @Option(names = "--seed", defaultValue = "" + DataOptions.SEED,
+            description = "Seed of the output layer, adapters and batches. Default: ${DEFAULT-VALUE}.")
+    private long seed;
+
+    @Option(names = "--batch", defaultValue = "16", description = "E-mails of a training step; fewer need less memory. "
+            + "Default: ${DEFAULT-VALUE}.")
+    private int batch;
+
+    @Option(names = "--learning-rate", paramLabel = "<rate>", description = "Instead of each method's own.")
+    private Double learningRate;
+
+    @Spec(Spec.Target.MIXEE)
+    private CommandSpec command;
+
+    /** Null: unquantised. */
+    Quantization quantization() {
+        return quantization;
+    }
+
+    long seed() {
+        return seed;
+    }
+
+    int batch() {
+        if (batch < 1) {
+            throw new ParameterException(command.commandLine(), "--batch is " + batch + ", but must be at least 1");
+        }
+        return batch;
+    }
+
+    /** The rate that is given, or the method's own. */
+    double or(double usual) {
+        if (learningRate == null) {
+            return usual;
+        }
+        if (!(learningRate > 0) || !Double.isFinite(learningRate)) {
+            throw new ParameterException(command.commandLine(), "--learning-rate is " + learningRate
+                    + ", but must be a finite number above 0");
+        }
+        return learningRate;
+    }
+
+    /** As options again, for another process. */
+    List<String> arguments() {
+        List<String> arguments = new ArrayList<>(List.of("--seed", String.valueOf(seed), "--batch", String.valueOf(batch)));
+        if (learningRate != null) {
+            arguments.addAll(List.of("--learning-rate", String.valueOf(learningRate)));
+        }
+        if (quantization != null) {
+            arguments.addAll(List.of("--quantize", quantization.name()));
+        }
+        return arguments;
+    }
+}

@@ -1,0 +1,85 @@
+package io.github.dl4jlora.models.spam;
+
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import picocli.CommandLine;
+
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+@Tag("minilm")
+class SpamExampleTest {
+
+    private final StringWriter out = new StringWriter();
+    private final StringWriter err = new StringWriter();
+
+    static Path mails(Path folder) throws Exception {
+        String[] openings = {"alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa",
+                "lambda", "mu"};
+        for (String opening : openings) {
+            write(folder.resolve("ham"), opening, "Subject: " + opening
+                    + "\n\nThe compiler warns about an unused variable in the patch.");
+            write(folder.resolve("spam"), opening, "Subject: " + opening
+                    + "\n\nEarn cash fast, free offer, click now to claim a prize.");
+        }
+        return folder;
+    }
+
+    private static void write(Path folder, String name, String mail) throws Exception {
+        Files.writeString(Files.createDirectories(folder).resolve(name + ".txt"), mail);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void everyMethodTrainsReportsAndKeepsWhatItLearned(Method method, @TempDir Path folder) throws Exception {
+        Path output = folder.resolve("new/output");
+
+        int exitCode = run("train", "--short", "--only", method.name(), "--mails", mails(folder).toString(),
+                "--output", output.toString());
+
+        assertThat(err.toString()).isEmpty();
+        assertThat(exitCode).isZero();
+        assertThat(out.toString()).contains(method.title, "F1", "Kept in");
+        assertThat(Outcome.read(output.resolve(method.name().toLowerCase() + ".properties")).bytes()).isPositive();
+        if (method.isLoRA()) {
+            assertThat(out.toString()).contains("Look at it: " + output.resolve("report.html").toUri());
+            assertThat(output.resolve("report.html")).content().contains(method.title, "all-MiniLM-L6-v2",
+                    "encoder.layer.0.attention.self.query".replaceAll("([._])", "$1<wbr>"));
+        }
+    }
+
+    @Test
+    void aSavedAdapterClassifiesTheSameMerged(@TempDir Path folder) throws Exception {
+        String adapter = folder.resolve("lora_query_value").toString();
+        run("train", "--short", "--only", "LORA_QUERY_VALUE", "--mails", mails(folder).toString(), "--output", folder.toString());
+        out.getBuffer().setLength(0);
+
+        assertThat(run("classify", "--adapter", adapter, "Free", "cash")).isZero();
+        String adapted = out.toString();
+        out.getBuffer().setLength(0);
+        assertThat(run("classify", "--adapter", adapter, "--merged", "Free cash")).isZero();
+
+        assertThat(adapted).matches("(?s)(spam|ham) \\(probability of spam [01]\\.\\d{4}\\)\\s+").isEqualTo(out.toString());
+    }
+
+    @Test
+    void missingMailsAndAdaptersAreNamedWithTheCure(@TempDir Path folder) {
+        assertThat(run("train", "--mails", folder.resolve("none").toString())).isEqualTo(CommandLine.ExitCode.SOFTWARE);
+        assertThat(err.toString()).contains("no folder", "fetch-mails.sh", "--mails");
+        err.getBuffer().setLength(0);
+        assertThat(run("classify", "--adapter", folder.resolve("none").toString(), "hello"))
+                .isEqualTo(CommandLine.ExitCode.SOFTWARE);
+        assertThat(err.toString()).contains("no adapter", "train", "--adapter");
+    }
+
+    private int run(String... args) {
+        return SpamExample.commandLine().setOut(new PrintWriter(out, true)).setErr(new PrintWriter(err, true)).execute(args);
+    }
+}

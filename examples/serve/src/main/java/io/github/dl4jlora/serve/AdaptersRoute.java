@@ -1,0 +1,130 @@
+package io.github.dl4jlora.serve;
+
+import io.github.dl4jlora.bank.AdapterBank;
+import io.javalin.http.Context;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+import org.nd4j.shade.jackson.databind.node.ArrayNode;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
+
+import java.io.IOException;
+import java.time.Instant;
+import java.util.Arrays;
+import java.util.concurrent.CompletableFuture;
+
+/** Lists adapters as the models of OpenAI's clients, and changes them if the client may. */
+final class AdaptersRoute {
+
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    private final AdapterStore store;
+    private final AdapterBank bank;
+    private final NetworkForm form;
+    private final String baseName;
+    private final Access access;
+    private final AdapterUpload upload;
+    private final Intake intake;
+    private final String encoder;
+    private final long started = Instant.now().getEpochSecond();
+
+    /**
+     * @param baseName what the base is called
+     * @param encoder  the base's name for embeddings; null if it computes none
+     */
+    AdaptersRoute(AdapterStore store, AdapterBank bank, NetworkForm form, String baseName, String encoder, Access access,
+                  Intake intake, AdapterUpload upload) {
+        this.store = store;
+        this.bank = bank;
+        this.form = form;
+        this.baseName = baseName;
+        this.access = access;
+        this.encoder = encoder;
+        this.intake = intake;
+        this.upload = upload;
+    }
+
+    void list(Context request) throws IOException {
+        ObjectNode list = JSON.createObjectNode().put("object", "list");
+        ArrayNode data = list.putArray("data");
+        data.add(base(AdapterBank.BASE));
+        if (encoder != null) {
+            data.add(base(encoder));
+        }
+        for (String name : store.names()) {
+            if (!isBase(name)) {
+                data.add(adapter(name));
+            }
+        }
+        request.contentType(Body.JSON).result(JSON.writeValueAsBytes(list));
+    }
+
+    void one(Context request) throws IOException {
+        String name = request.pathParam("name");
+        if (!isBase(name)) {
+            requireThere(name);
+        }
+        request.contentType(Body.JSON).result(JSON.writeValueAsBytes(isBase(name) ? base(name) : adapter(name)));
+    }
+
+    private boolean isBase(String name) {
+        return name.equals(AdapterBank.BASE) || name.equals(encoder);
+    }
+
+    private ObjectNode base(String name) {
+        ObjectNode base = model(name, started).put("root", baseName).put("type", form.type().name());
+        ArrayNode inputs = base.putArray("inputs");
+        for (NetworkForm.Input input : form.inputs()) {
+            ObjectNode node = inputs.addObject().put("name", input.name());
+            input.shape().ifPresentOrElse(shape -> Arrays.stream(shape).forEach(node.withArray("shape")::add),
+                    () -> node.putNull("shape"));
+        }
+        form.outputs().forEach(base.putArray("outputs")::add);
+        return base;
+    }
+
+    private ObjectNode adapter(String name) {
+        return model(name, store.since(name)).put("parent", AdapterBank.BASE);
+    }
+
+    private static ObjectNode model(String name, long created) {
+        return JSON.createObjectNode().put("id", name).put("object", "model").put("created", created)
+                .put("owned_by", "dl4j-lora");
+    }
+
+    CompletableFuture<?> put(Context request) throws IOException {
+        access.require(request);
+        String name = request.pathParam("name");
+        store.requireName(name);
+        if (isBase(name)) {
+            throw Problem.badRequest("An adapter cannot be called \"" + name + "\": it is the name of the encoder");
+        }
+        return upload.accept(name, request, intake.of(request.req())).thenAccept(replaced -> {
+            bank.refresh(name);
+            request.status(replaced ? 200 : 201).contentType(Body.JSON).result(adapter(name).toString());
+        });
+    }
+
+    void delete(Context request) throws IOException {
+        access.require(request);
+        String name = request.pathParam("name");
+        requireThere(name);
+        boolean deleted;
+        try {
+            deleted = store.delete(name);
+        } catch (IOException e) {
+            throw Problem.cannotWrite(e);
+        }
+        bank.refresh(name);
+        if (!deleted) {
+            throw Problem.unknownAdapter(name);
+        }
+        ObjectNode gone = JSON.createObjectNode().put("id", name).put("object", "model").put("deleted", true);
+        request.contentType(Body.JSON).result(JSON.writeValueAsBytes(gone));
+    }
+
+    private void requireThere(String name) throws IOException {
+        store.requireName(name);
+        if (!store.names().contains(name)) {
+            throw Problem.unknownAdapter(name);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+package io.github.dl4jlora.serve;
+
+import io.github.dl4jlora.bank.AdapterMix;
+import io.github.dl4jlora.bank.BankRequest;
+import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.transformers.TransformerShape;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Function;
+import java.util.stream.IntStream;
+
+/**
+ * all-MiniLM-L6-v2 in a bank, for callers that do not wait and whose texts may already be tokens;
+ * {@link io.github.dl4jlora.models.minilm.SentenceEncoder} is for one caller that waits.
+ *
+ * <p>Texts of about the same length go together, padded to a multiple of {@value #STEP} tokens, so that those of many callers can
+ * be one batch.
+ */
+final class BankEncoder {
+
+    /** The model's common name. */
+    static final String NAME = "all-MiniLM-L6-v2";
+    static final int WIDTH = TransformerShape.MINI_LM_L6.hidden();
+
+    /** The most characters of a text that are looked at: a hundred times as many as there may be tokens. */
+    private static final int LONGEST_LOOKED_AT = 1 << 16;
+    /** Characters of a text that are looked at first, for each token that counts, and the factor for every next look. */
+    private static final int LOOKED_AT_FIRST = 8;
+    private static final int NEXT = 4;
+    /** In characters; longer words are unknown. */
+    private static final int LONGEST_WORD = 200;
+    private static final int STEP = 16;
+    /** Texts in a pass: more would cost memory, and make others wait. */
+    private static final int MOST_TEXTS = 32;
+    /** Passes of one caller at a time. */
+    private static final int AT_A_TIME = 2;
+
+    private final Tokenizer tokenizer;
+
+    /** @param tokenizer not closed by this */
+    BankEncoder(Tokenizer tokenizer) {
+        this.tokenizer = tokenizer;
+    }
+
+    /**
+     * A text as tokens; a text that is too long is cut. Of a very long text, only as much is looked at as has all tokens that
+     * count.
+     *
+     * @throws IllegalArgumentException if the part of a very long text that is looked at has too few tokens
+     */
+    Tokenizer.Tokens tokens(String text) {
+        for (int looked = LOOKED_AT_FIRST * maxTokens(); looked < Math.min(text.length(), LONGEST_LOOKED_AT); looked *= NEXT) {
+            int end = lastGap(text, looked);
+            Tokenizer.Tokens some = end < 0 ? null : tokenizer.tokens(text.substring(0, end));
+            if (some != null && some.isCut()) {
+                // More text would change nothing, but keep others waiting: eight megabytes take seconds.
+                return some;
+            }
+        }
+        if (text.length() <= LONGEST_LOOKED_AT) {
+            return tokenizer.tokens(text);
+        }
+        Tokenizer.Tokens tokens = tokenizer.tokens(text.substring(0, end(text)));
+        if (!tokens.isCut()) {
+            throw new IllegalArgumentException("An input has " + text.length() + " characters, of which the first "
+                    + LONGEST_LOOKED_AT + " have only " + tokens.ids().length + " tokens. Send texts without long gaps");
+        }
+        return tokens;
+    }
+
+    /** The end of the part to look at: a gap if there is one near. Anything longer is not a word of the model, cut or not. */
+    private static int end(String text) {
+        int gap = lastGap(text, LONGEST_LOOKED_AT);
+        return gap >= 0 ? gap
+                : Character.isLowSurrogate(text.charAt(LONGEST_LOOKED_AT)) ? LONGEST_LOOKED_AT - 1 : LONGEST_LOOKED_AT;
+    }
+
+    /** Where a token begins, whatever precedes it; negative if there is no such place near. */
+    private static int lastGap(String text, int from) {
+        for (int i = from; i > 0 && i > from - LONGEST_WORD; i--) {
+            if (isGap(text.charAt(i))) {
+                return i;
+            }
+        }
+        return -1;
+    }
+
+    /** Whether BERT's tokenizer takes the character for a separate token or for a blank; it ignores other control characters. */
+    private static boolean isGap(char c) {
+        return Character.isSpaceChar(c) || c == '\t' || c == '\n' || c == '\r'
+                || c > ' ' && c < 0x7f && !Character.isLetterOrDigit(c) || c >= 0x4e00 && c <= 0x9fff;
+    }
+
+    int maxTokens() {
+        return tokenizer.maxTokens();
+    }
+
+    /**
+     * Checks tokens that a client made.
+     *
+     * @throws Problem if these are not tokens of this model
+     */
+    Tokenizer.Tokens checked(int[] ids) {
+        if (ids.length == 0 || ids.length > tokenizer.maxTokens()) {
+            throw Problem.badRequest("An input has " + ids.length + " tokens; it may have 1 to " + tokenizer.maxTokens());
+        }
+        for (int id : ids) {
+            if (id < 1 || id >= TransformerShape.MINI_LM_L6.vocabulary()) {
+                throw Problem.badRequest("An input has the token " + id + "; those of " + NAME + " are 1 to "
+                        + (TransformerShape.MINI_LM_L6.vocabulary() - 1) + ". Send the text if another model's tokenizer made "
+                        + "the tokens");
+            }
+        }
+        return new Tokenizer.Tokens(ids, false);
+    }
+
+    /**
+     * Computes embeddings.
+     *
+     * @param bank answers requests
+     * @return one for each text, {@code [384]}
+     */
+    CompletableFuture<float[][]> embed(AdapterMix mix, List<int[]> texts,
+                                       Function<BankRequest, CompletableFuture<INDArray[]>> bank) {
+        float[][] embeddings = new float[texts.size()][];
+        List<List<Integer>> batches = batches(texts);
+        CompletableFuture<?>[] lanes = IntStream.range(0, Math.min(AT_A_TIME, batches.size()))
+                .mapToObj(lane -> from(lane, batches, batch -> bank.apply(BankRequest.of(mix,
+                        Tokenizer.padded(batch.stream().map(text -> padded(texts.get(text))).toList())))
+                        .thenAccept(outputs -> {
+                            for (int i = 0; i < batch.size(); i++) {
+                                embeddings[batch.get(i)] = outputs[0].getRow(i).toFloatVector();
+                            }
+                        }))).toArray(CompletableFuture[]::new);
+        return CompletableFuture.allOf(lanes).thenApply(done -> embeddings);
+    }
+
+    /** Every {@value #AT_A_TIME}nd batch from {@code first} on, one after the other, until one fails. */
+    private static CompletableFuture<Void> from(int first, List<List<Integer>> batches,
+                                                Function<List<Integer>, CompletableFuture<Void>> work) {
+        return first >= batches.size() ? CompletableFuture.completedFuture(null)
+                : work.apply(batches.get(first)).thenCompose(done -> from(first + AT_A_TIME, batches, work));
+    }
+
+    /** Indexes of texts, by equal padded length. */
+    private static List<List<Integer>> batches(List<int[]> texts) {
+        Map<Integer, List<Integer>> byLength = new TreeMap<>();
+        for (int i = 0; i < texts.size(); i++) {
+            byLength.computeIfAbsent(paddedLength(texts.get(i)), length -> new ArrayList<>()).add(i);
+        }
+        List<List<Integer>> batches = new ArrayList<>();
+        for (List<Integer> same : byLength.values()) {
+            for (int from = 0; from < same.size(); from += MOST_TEXTS) {
+                batches.add(same.subList(from, Math.min(from + MOST_TEXTS, same.size())));
+            }
+        }
+        return batches;
+    }
+
+    private static int paddedLength(int[] ids) {
+        return Math.min((ids.length + STEP - 1) / STEP * STEP, TransformerShape.MINI_LM_L6.positions());
+    }
+
+    /** Pads with zeros, which the network does not attend to. */
+    private static int[] padded(int[] ids) {
+        return Arrays.copyOf(ids, paddedLength(ids));
+    }
+}

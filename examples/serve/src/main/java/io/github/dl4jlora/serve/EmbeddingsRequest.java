@@ -1,0 +1,153 @@
+package io.github.dl4jlora.serve;
+
+import io.github.dl4jlora.models.minilm.Tokenizer;
+import org.nd4j.shade.jackson.core.JsonParser;
+import org.nd4j.shade.jackson.core.JsonProcessingException;
+import org.nd4j.shade.jackson.core.JsonToken;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * A request of an OpenAI client for embeddings.
+ *
+ * @param model   the adapter
+ * @param inputs  texts, or tokens that the client made
+ * @param isBase64 whether embeddings are to be the bytes of little-endian floats instead of lists of numbers
+ */
+record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean isBase64) {
+
+    /** OpenAI's own limit. */
+    static final int MOST_INPUTS = 2048;
+
+    /**
+     * @param encoder that tokenizes texts
+     * @throws Problem if it is not such JSON
+     */
+    static EmbeddingsRequest read(InputStream body, BankEncoder encoder) throws IOException {
+        String model = null;
+        List<Tokenizer.Tokens> inputs = List.of();
+        boolean isBase64 = false;
+        try (JsonParser parser = JsonForm.FACTORY.createParser(body)) {
+            if (parser.nextToken() != JsonToken.START_OBJECT) {
+                throw Problem.badRequest("The body is not a JSON object. Send {\"model\": \"" + BankEncoder.NAME
+                        + "\", \"input\": \"a text\"}");
+            }
+            while (parser.nextToken() == JsonToken.FIELD_NAME) {
+                String field = parser.getCurrentName();
+                parser.nextToken();
+                switch (field) {
+                    case "model" -> model = text(parser, field);
+                    case "input" -> inputs = inputs(parser, encoder);
+                    case "encoding_format" -> isBase64 = !isNull(parser) && isBase64(text(parser, field));
+                    case "dimensions" -> requireWidth(parser);
+                    case "user" -> requireUser(parser);
+                    default -> throw Problem.badRequest("\"" + field + "\" is unknown; known are \"model\", \"input\", "
+                            + "\"encoding_format\", \"dimensions\" and \"user\"");
+                }
+            }
+            if (parser.nextToken() != null) {
+                throw Problem.badRequest("The JSON object ends before the body does");
+            }
+        } catch (JsonProcessingException e) {
+            throw JsonForm.noJson(e);
+        }
+        if (model == null) {
+            throw Problem.badRequest("The JSON object lacks \"model\": the name of an adapter, or " + BankEncoder.NAME);
+        }
+        if (inputs.isEmpty()) {
+            throw Problem.badRequest("The JSON object lacks \"input\", or it is empty: a text, or a list of texts");
+        }
+        return new EmbeddingsRequest(model, inputs, isBase64);
+    }
+
+    private static String text(JsonParser parser, String field) throws IOException {
+        if (parser.currentToken() != JsonToken.VALUE_STRING) {
+            throw Problem.badRequest("\"" + field + "\" is " + parser.getText() + ", but must be a string");
+        }
+        return parser.getText();
+    }
+
+    /** Clients may write null for unset fields: the same as leaving them out. */
+    private static boolean isNull(JsonParser parser) {
+        return parser.currentToken() == JsonToken.VALUE_NULL;
+    }
+
+    /** The value is ignored, but must not be nested: skipping it would take a hundred times its bytes. */
+    private static void requireUser(JsonParser parser) throws IOException {
+        if (!isNull(parser)) {
+            text(parser, "user");
+        }
+    }
+
+    private static boolean isBase64(String format) {
+        if (!format.equals("float") && !format.equals("base64")) {
+            throw Problem.badRequest("\"encoding_format\" is \"" + format + "\", but must be \"float\" or \"base64\"");
+        }
+        return format.equals("base64");
+    }
+
+    private static void requireWidth(JsonParser parser) throws IOException {
+        if (isNull(parser)) {
+            return;
+        }
+        if (parser.currentToken() != JsonToken.VALUE_NUMBER_INT || parser.getLongValue() != BankEncoder.WIDTH) {
+            throw Problem.badRequest("\"dimensions\" is " + (parser.currentToken() == JsonToken.VALUE_STRING
+                    ? '"' + parser.getText() + '"' : parser.getText()) + ", but must be the number " + BankEncoder.WIDTH
+                    + ". Leave it out");
+        }
+    }
+
+    /** A text, texts, tokens, or lists of tokens. */
+    private static List<Tokenizer.Tokens> inputs(JsonParser parser, BankEncoder encoder) throws IOException {
+        List<Tokenizer.Tokens> inputs = new ArrayList<>();
+        if (parser.currentToken() == JsonToken.VALUE_STRING) {
+            inputs.add(encoder.tokens(parser.getText()));
+            return inputs;
+        }
+        if (parser.currentToken() != JsonToken.START_ARRAY) {
+            throw noInput(parser);
+        }
+        for (JsonToken token = parser.nextToken(); token != JsonToken.END_ARRAY; token = parser.nextToken()) {
+            if (inputs.size() == MOST_INPUTS) {
+                throw Problem.badRequest("\"input\" has more than " + MOST_INPUTS + " texts. Send them in several requests");
+            }
+            if (token == JsonToken.VALUE_STRING) {
+                inputs.add(encoder.tokens(parser.getText()));
+            } else if (token == JsonToken.START_ARRAY) {
+                parser.nextToken();
+                inputs.add(encoder.checked(ids(parser, encoder.maxTokens())));
+            } else if (token == JsonToken.VALUE_NUMBER_INT && inputs.isEmpty()) {
+                return List.of(encoder.checked(ids(parser, encoder.maxTokens())));
+            } else {
+                throw noInput(parser);
+            }
+        }
+        return inputs;
+    }
+
+    /** The ids from the first to the end of the list; at most one too many is read. */
+    private static int[] ids(JsonParser parser, int most) throws IOException {
+        int[] ids = new int[most + 1];
+        int count = 0;
+        for (; parser.currentToken() != JsonToken.END_ARRAY; parser.nextToken()) {
+            if (parser.currentToken() != JsonToken.VALUE_NUMBER_INT) {
+                throw noInput(parser);
+            }
+            if (count > most) {
+                throw Problem.badRequest("An input has more than " + most + " tokens, which is the limit. Shorten it");
+            }
+            ids[count++] = parser.getIntValue();
+        }
+        return Arrays.copyOf(ids, count);
+    }
+
+    private static Problem noInput(JsonParser parser) throws IOException {
+        return Problem.badRequest("\"input\" contains " + parser.getText() + ", but must be a text, a list of texts, or token "
+                + "ids "
+                + "of " + BankEncoder.NAME);
+    }
+}

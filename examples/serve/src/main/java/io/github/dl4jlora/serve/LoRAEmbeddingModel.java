@@ -1,0 +1,69 @@
+package io.github.dl4jlora.serve;
+
+import dev.langchain4j.data.embedding.Embedding;
+import dev.langchain4j.data.segment.TextSegment;
+import dev.langchain4j.model.embedding.EmbeddingModel;
+import dev.langchain4j.model.output.Response;
+import dev.langchain4j.model.output.TokenUsage;
+import io.github.dl4jlora.bank.AdapterBank;
+import io.github.dl4jlora.bank.AdapterMix;
+import io.github.dl4jlora.models.minilm.Tokenizer;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.CompletionException;
+
+/**
+ * all-MiniLM-L6-v2 with an adapter, for langchain4j in the same program: {@code [384]} numbers of length 1 for each text. Several
+ * of them, each with its own adapter, share one bank; what their callers ask for at a time is computed together.
+ */
+public final class LoRAEmbeddingModel implements EmbeddingModel {
+
+    private final AdapterBank bank;
+    private final BankEncoder encoder;
+    private final AdapterMix mix;
+
+    /**
+     * A model of one adapter, or of a mix.
+     *
+     * @param bank      on {@code MiniLm.sentenceEncoder()}; not closed by this
+     * @param tokenizer of texts; texts that are too long lose their end. Not closed by this
+     * @param mix       what texts are embedded with
+     */
+    public LoRAEmbeddingModel(AdapterBank bank, Tokenizer tokenizer, AdapterMix mix) {
+        this.bank = Objects.requireNonNull(bank, "The bank is null");
+        this.encoder = new BankEncoder(Objects.requireNonNull(tokenizer, "The tokenizer is null"));
+        this.mix = Objects.requireNonNull(mix, "The mix is null: use AdapterMix.base() for no adapter");
+    }
+
+    /**
+     * Embeds texts.
+     *
+     * @param texts in any number
+     * @return an embedding for each, in their order, and the number of tokens
+     * @throws io.github.dl4jlora.bank.UnknownAdapterException if the bank has no such adapter
+     * @throws io.github.dl4jlora.bank.BankOverloadedException if too many wait
+     */
+    @Override
+    public Response<List<Embedding>> embedAll(List<TextSegment> texts) {
+        List<int[]> tokens = texts.stream().map(text -> encoder.tokens(text.text()).ids()).toList();
+        try {
+            float[][] embeddings = encoder.embed(mix, tokens, bank::submit).join();
+            return Response.from(Arrays.stream(embeddings).map(Embedding::from).toList(),
+                    new TokenUsage(tokens.stream().mapToInt(ids -> ids.length).sum()));
+        } catch (CompletionException e) {
+            throw e.getCause() instanceof RuntimeException cause ? cause : e;
+        }
+    }
+
+    @Override
+    public int dimension() {
+        return BankEncoder.WIDTH;
+    }
+
+    @Override
+    public String modelName() {
+        return BankEncoder.NAME + " with " + mix;
+    }
+}
