@@ -626,7 +626,7 @@ public final class LoRA {
         if (isSelfContained(path)) {
             throw new IOException(path + " was written by LoRA.save: read it with LoRA.load, which also reads its base");
         }
-        return Adaptation.restored(ModelZip.restore(path.toFile(), loadUpdater));
+        return Adaptation.restored(ModelZip.restore(NetworkFile.onDisk(path), loadUpdater));
     }
 
     /**
@@ -636,7 +636,7 @@ public final class LoRA {
      * @throws IOException if it is missing, truncated, damaged or no zip file; the message names it
      */
     public static boolean isSelfContained(Path path) throws IOException {
-        return NetworkFile.isSelfContained(Objects.requireNonNull(path, "The path is null").toFile());
+        return NetworkFile.isSelfContained(NetworkFile.onDisk(Objects.requireNonNull(path, "The path is null")));
     }
 
     /**
@@ -675,7 +675,7 @@ public final class LoRA {
      */
     public static Optional<Normalizer<?>> restoreNormalizer(Path path) throws IOException {
         Objects.requireNonNull(path, "The path to restore from is null");
-        return Optional.ofNullable(ModelZip.normalizer(path.toFile()));
+        return Optional.ofNullable(ModelZip.normalizer(NetworkFile.onDisk(path)));
     }
 
     /**
@@ -758,7 +758,7 @@ public final class LoRA {
 
     private static StreamedBase stream(Path path) throws IOException {
         refuseMapped(Objects.requireNonNull(path, "The path to load from is null"));
-        File file = path.toFile();
+        File file = NetworkFile.onDisk(path);
         return file.isFile() && StreamedKeras.recognises(file) ? StreamedKeras.open(file) : StreamedModel.open(file);
     }
 

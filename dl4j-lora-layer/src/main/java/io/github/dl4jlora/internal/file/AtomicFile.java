@@ -43,6 +43,8 @@ public final class AtomicFile {
 
     /** As many links as Linux follows. */
     private static final int MOST_LINKS = 40;
+    private static final int MOST_TRIES = 20;
+    private static final int PAUSE_MILLIS = 25;
 
     private AtomicFile() {
     }
@@ -78,7 +80,7 @@ public final class AtomicFile {
         } catch (FileAlreadyExistsException e) {
             throw exists(target);
         } catch (IOException e) {
-            throw new IOException("Cannot write " + target + ": " + reason(e) + ". Nothing was changed", e);
+            throw new IOException("Cannot write " + target + ": " + reason(absolute, e) + ". Nothing was changed", e);
         }
     }
 
@@ -242,7 +244,11 @@ public final class AtomicFile {
     }
 
     /** Why writing failed, without the temporary file's name, which would tell users nothing. */
-    static @Nullable String reason(IOException e) {
+    static @Nullable String reason(Path target, IOException e) {
+        if (isWindows(target) && e instanceof FileSystemException move && move.getOtherFile() != null && isRefused(move)) {
+            return "Windows refuses to replace or move what a program has open or mapped, and what is read-only. Close the "
+                    + "network or the program that uses it, or choose another name";
+        }
         return e instanceof AccessDeniedException || e instanceof NoSuchFileException ? "no file can be created in its folder"
                 : e instanceof FileSystemException file && file.getReason() != null ? file.getReason() : e.getMessage();
     }
@@ -279,10 +285,45 @@ public final class AtomicFile {
     }
 
     static void move(Path from, Path to) throws IOException {
-        try {
-            Files.move(from, to, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-        } catch (AtomicMoveNotSupportedException e) {
-            Files.move(from, to, StandardCopyOption.REPLACE_EXISTING);
+        inTime(to, () -> {
+            try {
+                Files.move(from, to, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            } catch (AtomicMoveNotSupportedException e) {
+                Files.move(from, to, StandardCopyOption.REPLACE_EXISTING);
+            }
+        });
+    }
+
+    /**
+     * Moves, on Windows half a second long again and again: it refuses to move what a program, such as a virus scanner, has just
+     * opened.
+     */
+    static void inTime(Path to, Temporary.Maker move) throws IOException {
+        for (int i = 1; ; i++) {
+            try {
+                move.make();
+                return;
+            } catch (FileSystemException e) {
+                if (i == MOST_TRIES || !isWindows(to) || !isRefused(e)) {
+                    throw e;
+                }
+                try {
+                    Thread.sleep(PAUSE_MILLIS);
+                } catch (InterruptedException interrupted) {
+                    Thread.currentThread().interrupt();
+                    throw e;
+                }
+            }
         }
+    }
+
+    /** Whether Windows denies access, or says in words only that another process uses the file. */
+    private static boolean isRefused(FileSystemException e) {
+        return e instanceof AccessDeniedException || e.getClass() == FileSystemException.class;
+    }
+
+    /** {@return whether a path is one of Windows, where open files cannot be replaced} */
+    static boolean isWindows(Path path) {
+        return path.getFileSystem().getSeparator().equals("\\");
     }
 }

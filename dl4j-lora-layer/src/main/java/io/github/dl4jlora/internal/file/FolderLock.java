@@ -107,8 +107,10 @@ final class FolderLock implements AutoCloseable {
                 throw e;
             }
         } catch (AccessDeniedException e) {
-            // On Windows the file is being deleted. Elsewhere it belongs to another user, and may be an old left-over.
-            if (!Files.exists(folder.resolve(NAME), LinkOption.NOFOLLOW_LINKS) || ++denied[0] == MOST_TRIES_AGAINST_PERMISSIONS) {
+            // On Windows the file is being deleted, and is said not to exist. Elsewhere it belongs to another user, and may be an
+            // old left-over.
+            if (++denied[0] == MOST_TRIES_AGAINST_PERMISSIONS
+                    || !AtomicFile.isWindows(folder) && !Files.exists(folder.resolve(NAME), LinkOption.NOFOLLOW_LINKS)) {
                 throw e;
             }
         }

@@ -6,6 +6,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
+import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -83,7 +84,7 @@ final class FolderSave {
         } catch (FileAlreadyExistsException e) {
             throw e;
         } catch (IOException e) {
-            throw new IOException("Cannot write " + target + ": " + AtomicFile.reason(e) + ". "
+            throw new IOException("Cannot write " + target + ": " + AtomicFile.reason(place, e) + ". "
                     + (Files.isDirectory(target) ? "Its previous files are unchanged" : "Nothing was written"), e);
         }
     }
@@ -145,7 +146,7 @@ final class FolderSave {
             prepared.folder.hold(() -> {
                 // Windows does not move a folder with an open file in it.
                 prepared.lock.close();
-                Files.move(prepared.path(), place);
+                AtomicFile.inTime(place, () -> Files.move(prepared.path(), place));
                 prepared.folder.release();
                 AtomicFile.flush(parent(place));
                 steps.done("in its place");
@@ -327,11 +328,23 @@ final class FolderSave {
             return;
         }
         try (FolderLock lock = FolderLock.ofLeftOver(left)) {
-            if (lock != null && lock.wasPrepared()) {
+            if (lock != null) {
+                clear(left, place, names, lock);
+            }
+        }
+    }
+
+    private static void clear(Path left, Path place, Set<String> names, FolderLock lock) throws IOException {
+        try {
+            if (lock.wasPrepared()) {
                 deleteAll(left);
-            } else if (lock != null && Files.isDirectory(place)) {
+            } else if (Files.isDirectory(place)) {
                 new OtherFiles(names).bringOver(left, place);
             }
+        } catch (DirectoryNotEmptyException e) {
+            // Windows may keep a deleted file, such as the lock's, in its folder until it is closed.
+            lock.close();
+            Files.delete(left);
         }
     }
 

@@ -3,9 +3,7 @@ package io.github.dl4jlora.internal.file;
 import io.github.dl4jlora.internal.common.FileIdentity;
 import io.github.dl4jlora.internal.common.Temporary;
 
-import java.io.File;
 import java.io.IOException;
-import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
@@ -37,8 +35,6 @@ final class InPlaceSave implements AutoCloseable {
 
     private static final String OLD = ".old";
     static final String UUIDS = "\\p{XDigit}{8}(-\\p{XDigit}{4}){3}-\\p{XDigit}{12}";
-    private static final int MOST_TRIES = File.separatorChar == '\\' ? 20 : 1;
-    private static final int PAUSE_MILLIS = 25;
 
     private final Path folder;
     private final List<String> names;
@@ -130,7 +126,7 @@ final class InPlaceSave implements AutoCloseable {
             Path old = folder.resolve(other);
             if (Files.exists(old, LinkOption.NOFOLLOW_LINKS)) {
                 Path there = named(folder, other, id, OLD);
-                move(old, there);
+                AtomicFile.move(old, there);
                 aside.put(old, there);
                 steps.done("aside");
             }
@@ -140,7 +136,7 @@ final class InPlaceSave implements AutoCloseable {
             AtomicFile.moveToNew(staged(first()), folder.resolve(first()));
             Files.deleteIfExists(staged(first()));
         } else {
-            move(staged(first()), folder.resolve(first()));
+            AtomicFile.move(staged(first()), folder.resolve(first()));
         }
         AtomicFile.flush(folder);
     }
@@ -148,32 +144,12 @@ final class InPlaceSave implements AutoCloseable {
     private void nameOthers() throws IOException {
         for (String other : others()) {
             try {
-                move(staged(other), folder.resolve(other));
+                AtomicFile.move(staged(other), folder.resolve(other));
                 steps.done("named");
             } catch (IOException e) {
                 staged.release();
                 throw new IOException(folder.resolve(first()) + " is new, but " + staged(other).getFileName()
                         + " beside it could not be renamed to " + other + ": rename it, or save again", e);
-            }
-        }
-    }
-
-    /** On Windows a file cannot be renamed while another program, such as a virus scanner, reads it. */
-    private static void move(Path from, Path to) throws IOException {
-        for (int i = 1; ; i++) {
-            try {
-                AtomicFile.move(from, to);
-                return;
-            } catch (AccessDeniedException e) {
-                if (i == MOST_TRIES) {
-                    throw e;
-                }
-                try {
-                    Thread.sleep(PAUSE_MILLIS);
-                } catch (InterruptedException interrupted) {
-                    Thread.currentThread().interrupt();
-                    throw e;
-                }
             }
         }
     }
@@ -206,8 +182,16 @@ final class InPlaceSave implements AutoCloseable {
     /** Whether the first file has only its temporary name; one that must not replace a file has both names for a moment. */
     private static boolean isStaged(Path staged, Path first) {
         FileIdentity one = FileIdentity.of(staged);
-        Object key = FileIdentity.of(first).key();
-        return one.present() && (one.key() == null || !one.key().equals(key));
+        return one.present() && !(one.key() == null ? isSame(staged, first) : one.key().equals(FileIdentity.of(first).key()));
+    }
+
+    /** For Windows, where files have no keys. */
+    private static boolean isSame(Path staged, Path first) {
+        try {
+            return Files.exists(first) && Files.isSameFile(staged, first);
+        } catch (IOException e) {
+            return false;
+        }
     }
 
     /** Finishes what an interrupted save has begun, and clears away what it left. The caller must have the folder's lock. */

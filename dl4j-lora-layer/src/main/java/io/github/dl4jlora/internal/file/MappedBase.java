@@ -21,7 +21,6 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -58,7 +57,7 @@ public final class MappedBase {
      * @throws IOException naming the file, if it is missing, truncated, damaged or of another kind
      */
     public static Model open(Path file) throws IOException {
-        if (!Files.isRegularFile(file)) {
+        if (!NetworkFile.onDisk(file).isFile()) {
             throw new IOException(file + " does not exist or is not a file");
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {

@@ -98,7 +98,7 @@ public final class NetworkFile {
      * @throws IOException if the file is truncated, no such network, or its frozen weights do not hash to their ids
      */
     public static Model load(Path source) throws IOException {
-        File file = source.toFile();
+        File file = onDisk(source);
         Map<String, FrozenWeights> weights;
         try (ZipFile zip = UntrustedZip.open(file)) {
             weights = named(source, () -> frozenWeights(zip, file));
@@ -107,6 +107,20 @@ public final class NetworkFile {
         // The network has found them in the registry, which holds them weakly.
         Reference.reachabilityFence(weights);
         return network;
+    }
+
+    /**
+     * {@return a path as a file on the disk, as those who read zips and map files need it}
+     *
+     * @throws IOException naming the path, if it is in a file system of another kind, such as one in memory or in a zip
+     */
+    public static File onDisk(Path path) throws IOException {
+        try {
+            return path.toFile();
+        } catch (UnsupportedOperationException e) {
+            throw new IOException(path + " is not on the disk, but in a file system of the kind \""
+                    + path.getFileSystem().provider().getScheme() + "\". Copy the file to the disk, and name the copy", e);
+        }
     }
 
     private static Map<String, FrozenWeights> named(Path source, StoredConfiguration.Step<Map<String, FrozenWeights>> step)
