@@ -771,8 +771,8 @@ public final class LoRA {
 
     /**
      * Writes a base for {@link #openBase}: one uncompressed file, a little longer than the values. <b>An existing file is
-     * replaced</b>, even one that is open, and missing folders are made. Meanwhile the values in fewer bits take memory, in
-     * addition to the base itself.
+     * replaced</b>, even one that is open, except on Windows, which refuses that; missing folders are made. Meanwhile the values
+     * in fewer bits take memory, in addition to the base itself.
      *
      * @param base    trained, a stock network or a frozen one; not changed
      * @param path    of the file

@@ -16,6 +16,9 @@ import org.deeplearning4j.parallelism.ParallelWrapper;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -200,6 +203,18 @@ class MappedBaseTest {
     }
 
     @Test
+    @EnabledOnOs(OS.WINDOWS)
+    void aFileThatIsOpenStaysOnWindowsAndTheMessageSaysWhy() throws IOException {
+        Model opened = opened(Networks.trainedLayers(), null);
+        INDArray before = output(opened);
+
+        assertThatThrownBy(() -> LoRA.writeBase(Models.Kind.LAYERS_SHARED.stranger(), file, null))
+                .isInstanceOf(IOException.class).hasMessageContainingAll(file.toString(), "open or mapped", "another name");
+        assertThat(output(LoRA.openBase(file))).isEqualTo(before);
+    }
+
+    @Test
+    @DisabledOnOs(value = OS.WINDOWS, disabledReason = "Windows replaces no file that is mapped")
     void aFileThatIsOpenIsReplacedAndTheNetworkStays() throws IOException {
         Model opened = opened(Networks.trainedLayers(), null);
         Model other = Models.Kind.LAYERS_SHARED.stranger();

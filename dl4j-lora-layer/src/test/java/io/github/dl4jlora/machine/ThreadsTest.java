@@ -5,6 +5,7 @@ import io.github.dl4jlora.Settling;
 import io.github.dl4jlora.internal.processor.NativeLibraries;
 import io.github.dl4jlora.internal.processor.ThreadCounts;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
@@ -40,6 +41,7 @@ public class ThreadsTest {
 
     @Test
     @EnabledOnOs({OS.LINUX, OS.MAC})
+    @DisabledOnOs(value = OS.MAC, architectures = "aarch64", disabledReason = "ND4J's JNA has no code for Apple's processors")
     void beforeAnythingIsLoadedItSetsWhatNativeCodeReads() throws Exception {
         List<String> said = run(Map.of(), List.of(), "settle", "tell", "settle", "apply");
 
