@@ -10,14 +10,12 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.channels.FileChannel;
 import java.nio.file.AccessDeniedException;
-import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFileAttributeView;
 import java.nio.file.attribute.PosixFileAttributes;
@@ -43,8 +41,6 @@ public final class AtomicFile {
 
     /** As many links as Linux follows. */
     private static final int MOST_LINKS = 40;
-    private static final int MOST_TRIES = 20;
-    private static final int PAUSE_MILLIS = 25;
 
     private AtomicFile() {
     }
@@ -73,7 +69,7 @@ public final class AtomicFile {
             if (isNewOnly(options)) {
                 moveToNew(temporary.path(), absolute);
             } else {
-                move(temporary.path(), absolute);
+                Moves.move(temporary.path(), absolute);
             }
             flush(folder);
             folders.keep();
@@ -245,7 +241,7 @@ public final class AtomicFile {
 
     /** Why writing failed, without the temporary file's name, which would tell users nothing. */
     static @Nullable String reason(Path target, IOException e) {
-        if (isWindows(target) && e instanceof FileSystemException move && move.getOtherFile() != null && isRefused(move)) {
+        if (e instanceof FileSystemException move && move.getOtherFile() != null && Moves.isRefusedByWindows(target, move)) {
             return "Windows refuses to replace or move what a program has open or mapped, and what is read-only. Close the "
                     + "network or the program that uses it, or choose another name";
         }
@@ -280,50 +276,7 @@ public final class AtomicFile {
         } catch (FileAlreadyExistsException e) {
             throw e;
         } catch (UnsupportedOperationException | FileSystemException e) {
-            Files.move(from, to);
+            Moves.inTime(to, () -> Files.move(from, to));
         }
-    }
-
-    static void move(Path from, Path to) throws IOException {
-        inTime(to, () -> {
-            try {
-                Files.move(from, to, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-            } catch (AtomicMoveNotSupportedException e) {
-                Files.move(from, to, StandardCopyOption.REPLACE_EXISTING);
-            }
-        });
-    }
-
-    /**
-     * Moves, on Windows half a second long again and again: it refuses to move what a program, such as a virus scanner, has just
-     * opened.
-     */
-    static void inTime(Path to, Temporary.Maker move) throws IOException {
-        for (int i = 1; ; i++) {
-            try {
-                move.make();
-                return;
-            } catch (FileSystemException e) {
-                if (i == MOST_TRIES || !isWindows(to) || !isRefused(e)) {
-                    throw e;
-                }
-                try {
-                    Thread.sleep(PAUSE_MILLIS);
-                } catch (InterruptedException interrupted) {
-                    Thread.currentThread().interrupt();
-                    throw e;
-                }
-            }
-        }
-    }
-
-    /** Whether Windows denies access, or says in words only that another process uses the file. */
-    private static boolean isRefused(FileSystemException e) {
-        return e instanceof AccessDeniedException || e.getClass() == FileSystemException.class;
-    }
-
-    /** {@return whether a path is one of Windows, where open files cannot be replaced} */
-    static boolean isWindows(Path path) {
-        return path.getFileSystem().getSeparator().equals("\\");
     }
 }

@@ -110,7 +110,7 @@ final class FolderLock implements AutoCloseable {
             // On Windows the file is being deleted, and is said not to exist. Elsewhere it belongs to another user, and may be an
             // old left-over.
             if (++denied[0] == MOST_TRIES_AGAINST_PERMISSIONS
-                    || !AtomicFile.isWindows(folder) && !Files.exists(folder.resolve(NAME), LinkOption.NOFOLLOW_LINKS)) {
+                    || !Moves.isWindows(folder) && !Files.exists(folder.resolve(NAME), LinkOption.NOFOLLOW_LINKS)) {
                 throw e;
             }
         }

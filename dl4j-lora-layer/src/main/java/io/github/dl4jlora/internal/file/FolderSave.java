@@ -146,7 +146,7 @@ final class FolderSave {
             prepared.folder.hold(() -> {
                 // Windows does not move a folder with an open file in it.
                 prepared.lock.close();
-                AtomicFile.inTime(place, () -> Files.move(prepared.path(), place));
+                Moves.inTime(place, () -> Files.move(prepared.path(), place));
                 prepared.folder.release();
                 AtomicFile.flush(parent(place));
                 steps.done("in its place");
@@ -199,7 +199,7 @@ final class FolderSave {
         if (!isExchanged(place, prepared, lock)) {
             try (InPlaceSave save = new InPlaceSave(place, files.keySet(), steps)) {
                 for (String name : files.keySet()) {
-                    AtomicFile.move(prepared.path().resolve(name), save.staged(name));
+                    Moves.move(prepared.path().resolve(name), save.staged(name));
                 }
                 commit(save);
             }

@@ -107,7 +107,7 @@ final class InPlaceSave implements AutoCloseable {
                 replaceFirst(isNewOnly, aside);
             } catch (IOException e) {
                 for (Map.Entry<Path, Path> old : aside.entrySet()) {
-                    AtomicFile.move(old.getValue(), old.getKey());
+                    Moves.move(old.getValue(), old.getKey());
                 }
                 throw e;
             }
@@ -126,7 +126,7 @@ final class InPlaceSave implements AutoCloseable {
             Path old = folder.resolve(other);
             if (Files.exists(old, LinkOption.NOFOLLOW_LINKS)) {
                 Path there = named(folder, other, id, OLD);
-                AtomicFile.move(old, there);
+                Moves.move(old, there);
                 aside.put(old, there);
                 steps.done("aside");
             }
@@ -136,7 +136,7 @@ final class InPlaceSave implements AutoCloseable {
             AtomicFile.moveToNew(staged(first()), folder.resolve(first()));
             Files.deleteIfExists(staged(first()));
         } else {
-            AtomicFile.move(staged(first()), folder.resolve(first()));
+            Moves.move(staged(first()), folder.resolve(first()));
         }
         AtomicFile.flush(folder);
     }
@@ -144,7 +144,7 @@ final class InPlaceSave implements AutoCloseable {
     private void nameOthers() throws IOException {
         for (String other : others()) {
             try {
-                AtomicFile.move(staged(other), folder.resolve(other));
+                Moves.move(staged(other), folder.resolve(other));
                 steps.done("named");
             } catch (IOException e) {
                 staged.release();
@@ -200,7 +200,7 @@ final class InPlaceSave implements AutoCloseable {
             if (!Files.exists(folder.resolve(other), LinkOption.NOFOLLOW_LINKS)) {
                 Optional<AtomicFile.Interrupted> left = interrupted(folder, first(), other);
                 if (left.isPresent()) {
-                    AtomicFile.move(left.get().file(), folder.resolve(other));
+                    Moves.move(left.get().file(), folder.resolve(other));
                 }
             }
         }

@@ -24,6 +24,8 @@
  *      |     |  `----&gt; FolderLock   one save after the other, and which leavings are of a killed one
  *      |     `-------&gt; OtherFiles   what else is in the folder comes along
  *      `-------------&gt; InPlaceSave  file by file, where folders cannot be exchanged
+ *                            |
+ *                            `----&gt; Moves   waits for those who keep Windows from moving a file
  * </pre>
  *
  * <p>{@code NetworkFile} is the format of a whole network: DL4J's own zip with the frozen weights beside it. With
