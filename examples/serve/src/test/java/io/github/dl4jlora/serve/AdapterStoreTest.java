@@ -1,5 +1,7 @@
 package io.github.dl4jlora.serve;
 
+import com.google.common.jimfs.Configuration;
+import com.google.common.jimfs.Jimfs;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.BeforeEach;
@@ -10,6 +12,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
+import java.nio.file.FileSystem;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -129,6 +132,23 @@ class AdapterStoreTest {
                     store.put("spam", own.resolve("staged").resolve("nowhere")));
         }
         assertAfterRestart(older);
+    }
+
+    /** As on macOS and Windows. */
+    @Test
+    void whereCaseIsIgnoredAnotherSpellingIsRefused() throws IOException {
+        try (FileSystem files = Jimfs.newFileSystem(Configuration.osX());
+             AdapterStore store = new AdapterStore(Files.createDirectories(files.getPath("adapters")), Set.of())) {
+            store.own();
+            Path staged = store.stage();
+            newer.save(staged);
+            assertThat(store.put("spam", staged)).isFalse();
+
+            assertThatThrownBy(() -> store.put("SPAM", staged)).hasMessageContaining("only in upper and lower case");
+            assertThat(store.load("SPAM")).isEmpty();
+            assertThat(store.names()).containsExactly("spam");
+            assertThat(store.load("spam")).isPresent();
+        }
     }
 
     /** Requests for embeddings ask for the base by the encoder's name. */
