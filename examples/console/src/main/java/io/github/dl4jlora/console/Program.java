@@ -4,6 +4,7 @@ import picocli.CommandLine;
 
 import java.io.IOException;
 import java.util.Optional;
+import java.util.Set;
 
 /** Runs a command line as a program: its output fits the terminal, and the program fails if output is lost. */
 public final class Program {
@@ -12,6 +13,9 @@ public final class Program {
     private static final int WIDEST = 120;
     /** Picocli's minimum. */
     private static final int NARROWEST = 55;
+
+    /** What Linux and macOS say of a pipe that its reader has closed, and what Windows says. */
+    private static final Set<String> CLOSED = Set.of("Broken pipe", "The pipe is being closed", "The pipe has been ended");
 
     private Program() {
     }
@@ -30,7 +34,7 @@ public final class Program {
         line.getOut().flush();
         Optional<IOException> failure = out.failure();
         // A reader such as head closes the pipe on purpose.
-        failure.filter(lost -> !"Broken pipe".equals(lost.getMessage())).ifPresent(lost -> {
+        failure.filter(lost -> !CLOSED.contains(String.valueOf(lost.getMessage()))).ifPresent(lost -> {
             line.getErr().println(line.getCommandName() + ": the output could not be written: " + lost.getMessage());
             line.getErr().flush();
         });

@@ -3,6 +3,8 @@ package io.github.dl4jlora.console;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -121,15 +123,31 @@ class TerminalTest {
         }
     }
 
+    private static StandardOutput thatRefuses(String reason) {
+        return new StandardOutput(new OutputStream() {
+            @Override
+            public void write(int b) throws IOException {
+                throw new IOException(reason);
+            }
+        });
+    }
+
+    /** In the words of Linux and Windows. */
+    @ParameterizedTest
+    @ValueSource(strings = {"Broken pipe", "The pipe is being closed"})
+    void aReaderThatHasSeenEnoughIsNoFault(String reason) {
+        StringWriter errors = new StringWriter();
+        StandardOutput closed = thatRefuses(reason);
+        CommandLine line = new CommandLine(new Printer()).setOut(closed.writer()).setErr(new PrintWriter(errors, true));
+
+        assertThat(Program.run(line, closed)).isEqualTo(CommandLine.ExitCode.SOFTWARE);
+        assertThat(errors.toString()).isEmpty();
+    }
+
     @Test
     void whatIsPrintedAndLostIsAFailure() {
         StringWriter errors = new StringWriter();
-        StandardOutput full = new StandardOutput(new OutputStream() {
-            @Override
-            public void write(int b) throws IOException {
-                throw new IOException("No space left on device");
-            }
-        });
+        StandardOutput full = thatRefuses("No space left on device");
         CommandLine line = new CommandLine(new Printer()).setOut(full.writer()).setErr(new PrintWriter(errors, true));
 
         assertThat(Program.run(line, full)).isEqualTo(CommandLine.ExitCode.SOFTWARE);
