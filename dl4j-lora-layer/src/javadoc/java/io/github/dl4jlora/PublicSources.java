@@ -152,8 +152,8 @@ public final class PublicSources {
         }
 
         private Stream<? extends TypeMirror> supertypes(TypeMirror type) {
-            return processingEnv.getTypeUtils().directSupertypes(type).stream().filter(above -> above.getKind() == TypeKind.DECLARED)
-                    .flatMap(above -> Stream.concat(Stream.of(above), supertypes(above)));
+            return processingEnv.getTypeUtils().directSupertypes(type).stream()
+                    .filter(above -> above.getKind() == TypeKind.DECLARED).flatMap(above -> Stream.concat(Stream.of(above), supertypes(above)));
         }
 
         /** The file of a type. */

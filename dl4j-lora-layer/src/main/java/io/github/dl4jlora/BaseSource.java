@@ -28,6 +28,13 @@ import java.util.Objects;
  * values of each layer when its turn comes. {@link LoRA#loadQuantized(BaseSource, LoRAConfig)} never has the values of more
  * than one layer in memory.
  *
+ * <pre>{@code
+ * BaseSource<ComputationGraph> source = BaseSource.of(base.getConfiguration(), (layer, parameters) ->
+ *         parameters.forEach((key, values) -> values.assign(read(layer, key))));   // read: yours
+ * LoRAConfig config = LoRAConfig.builder().rank(8).quantize(Quantization.INT8).build();
+ * ComputationGraph tuned = LoRA.loadQuantized(source, config);
+ * }</pre>
+ *
  * @param <M> the network type
  */
 public final class BaseSource<M extends Model> {

@@ -57,6 +57,16 @@ import java.util.regex.Pattern;
  * <p>With {@link FrozenStorage#SHARED}, the default, an adapted network holds views of the base's arrays, not copies. From then
  * on the base is for inference only. If it is trained, overwritten or closed all the same, {@code merge}, {@code unload},
  * {@code save}, {@code attach} and adapter export notice, and refuse with the name of the layer.
+ *
+ * <pre>{@code
+ * LoRAConfig config = LoRAConfig.builder().rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
+ *         .updater(new Adam(1e-3)).build();
+ * ComputationGraph tuned = LoRA.apply(base, config);
+ * tuned.fit(examples, 5);                               // DL4J's own trainer
+ * System.out.println(LoRA.summary(tuned));              // what trains, by layer
+ * LoRAAdapter.of(tuned).save(Path.of("adapter"));       // what was learned
+ * ComputationGraph stock = LoRA.merge(tuned);           // needs no plugin
+ * }</pre>
  */
 public final class LoRA {
 

@@ -14,6 +14,12 @@ import java.util.regex.Pattern;
  * A merge of some layers, or of a part of ΔW, and a report on what it does: {@link LoRA#merging(Model)}. Nothing happens before
  * {@link #report} or {@link #merge}, which may both be called, and more than once.
  *
+ * <pre>{@code
+ * LoRAMerge<ComputationGraph> merge = LoRA.merging(tuned).layers("fc.*").weight(0.7);
+ * System.out.println(merge.report());
+ * ComputationGraph stock = merge.merge();
+ * }</pre>
+ *
  * @param <M> the network type
  */
 public final class LoRAMerge<M extends Model> {

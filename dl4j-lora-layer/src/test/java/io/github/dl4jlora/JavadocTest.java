@@ -1,6 +1,7 @@
 package io.github.dl4jlora;
 
 import io.github.dl4jlora.internal.processor.NativeLibraries;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -12,6 +13,14 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.function.BiFunction;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import javax.tools.DiagnosticCollector;
 import javax.tools.DocumentationTool;
@@ -22,31 +31,110 @@ import javax.tools.ToolProvider;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-/** Documentation of the public API, as {@code javadoc -Xdoclint:all} wants it. */
+/** The pages of the public API, made as the build makes them, and as {@code javadoc -Xdoclint:all} wants them. */
 class JavadocTest {
 
     private static final Path SOURCES = Path.of("src/main/java");
+    private static final Pattern OFFLINE_LINK = Pattern.compile("<url>\\$\\{javadoc.links}(.*?)</url>\\s*"
+            + "<location>\\$\\{project.basedir}/(.*?)</location>");
+    private static final Pattern TARGET = Pattern.compile("href=\"([^\"#?]+)");
+    private static final Pattern QUALIFIED = Pattern.compile("\\b(?:io|org|com)(?:\\.[a-z]\\w*)+\\.[A-Z]\\w*");
 
     @TempDir
-    Path folder;
+    private static Path folder;
+    private static Path pages;
+    private static DiagnosticCollector<JavaFileObject> warnings;
+    private static boolean done;
+    private static StringWriter out;
 
-    @Test
-    void thePublicApiIsDocumentedWithoutAWarning() throws IOException {
+    @BeforeAll
+    static void makeThePages() throws IOException {
         assumeTrue(NativeLibraries.has("org.bytedeco.dnnl.global.dnnl"),
                 "oneDNN, which the sources name, is not on the class path");
+        String classpath = ChildJvm.classpath().stream().filter(entry -> !entry.endsWith("test-classes"))
+                .collect(Collectors.joining(File.pathSeparator));
+        Path sources = folder.resolve("sources");
+        PublicSources.copy(SOURCES, sources, classpath);
+        pages = folder.resolve("pages");
         DocumentationTool javadoc = ToolProvider.getSystemDocumentationTool();
-        DiagnosticCollector<JavaFileObject> found = new DiagnosticCollector<>();
-        StringWriter out = new StringWriter();
-        try (StandardJavaFileManager files = javadoc.getStandardFileManager(found, Locale.ROOT, null)) {
+        warnings = new DiagnosticCollector<>();
+        out = new StringWriter();
+        try (StandardJavaFileManager files = javadoc.getStandardFileManager(warnings, Locale.ROOT, null)) {
             List<String> options = new ArrayList<>(List.of("-quiet", "-Xdoclint:all", "-Xmaxwarns", "1000",
-                    "-d", folder.toString(), "-sourcepath", SOURCES.toString(),
-                    "-classpath", String.join(File.pathSeparator, ChildJvm.classpath())));
+                    "-d", pages.toString(), "-sourcepath", sources.toString(), "-classpath", classpath,
+                    "-overview", "src/javadoc/overview.html"));
+            List<MatchResult> links = OFFLINE_LINK.matcher(Files.readString(Path.of("pom.xml"))).results().toList();
+            assertThat(links).hasSize(3);
+            links.forEach(link -> options.addAll(List.of("-linkoffline", "https://localhost" + link.group(1), link.group(2))));
             options.addAll(packages());
-            boolean done = javadoc.getTask(out, files, found, null, options, null).call();
-
-            assertThat(found.getDiagnostics()).extracting(Object::toString).isEmpty();
-            assertThat(done).as(out.toString()).isTrue();
+            done = javadoc.getTask(out, files, warnings, null, options, null).call();
         }
+    }
+
+    @Test
+    void thePublicApiIsDocumentedWithoutAWarning() {
+        assertThat(warnings.getDiagnostics()).extracting(Object::toString).isEmpty();
+        assertThat(done).as(out.toString()).isTrue();
+    }
+
+    @Test
+    void everyLinkLeadsToAPage() throws IOException {
+        assertThat(found((page, text) -> TARGET.matcher(text).results().map(target -> target.group(1))
+                .filter(target -> !target.contains(":") && !Files.exists(page.resolveSibling(target))))).isEmpty();
+    }
+
+    /** javadoc writes a type that it can link by its short name; so what is written out in full has no page. */
+    @Test
+    void noTypeIsNamedInFullForWantOfAPage() throws IOException {
+        assertThat(found((page, text) -> QUALIFIED.matcher(shown(text.replaceAll("(?s)<a .*?</a>", ""))).results()
+                .map(MatchResult::group).filter(name -> !Files.exists(pages.resolve(name.replace('.', '/') + ".html")))))
+                .isEmpty();
+    }
+
+    /** Inside of packages named internal, and outside of them where a class is not public. */
+    @Test
+    void noClassWithoutAPageIsNamed() throws IOException {
+        Set<String> known = pages().keySet().stream().map(page -> page.getFileName().toString().replace(".html", ""))
+                .collect(Collectors.toSet());
+        Set<String> without = new TreeSet<>();
+        try (Stream<Path> files = Files.walk(SOURCES)) {
+            files.map(file -> file.getFileName().toString()).filter(name -> name.matches("[A-Z]\\w*[a-z]\\w*[A-Z]\\w*\\.java"))
+                    .map(name -> name.replace(".java", "")).filter(name -> !known.contains(name)).forEach(without::add);
+        }
+
+        assertThat(without).hasSizeGreaterThan(100);
+        assertThat(found((page, text) -> Pattern.compile("\\w+").matcher(shown(text)).results().map(MatchResult::group)
+                .filter(without::contains))).isEmpty();
+    }
+
+    @Test
+    void theOverviewSaysWhereToBegin() throws IOException {
+        assertThat(Files.readString(pages.resolve("index.html"))).contains("Where to begin",
+                "io/github/dl4jlora/LoRA.html",
+                "io/github/dl4jlora/conf/LoRAConfig.html", "io/github/dl4jlora/adapter/LoRAAdapter.html");
+    }
+
+    /** By page what is wrong with it, of all pages. */
+    private static Map<String, Set<String>> found(BiFunction<Path, String, Stream<String>> fault) throws IOException {
+        Map<String, Set<String>> faults = new TreeMap<>();
+        pages().forEach((page, text) -> fault.apply(page, text).forEach(name ->
+                faults.computeIfAbsent(pages.relativize(page).toString(), none -> new TreeSet<>()).add(name)));
+        return faults;
+    }
+
+    private static String shown(String page) {
+        return page.replaceAll("(?s)<script.*?</script>|<[^>]*>", "");
+    }
+
+    private static Map<Path, String> pages() throws IOException {
+        Map<Path, String> texts = new TreeMap<>();
+        try (Stream<Path> files = Files.walk(pages)) {
+            for (Path page : files.filter(file -> file.toString().endsWith(".html")).toList()) {
+                texts.put(page, Files.readString(page));
+            }
+        }
+        assertThat(texts).hasSizeGreaterThan(100);
+        return texts;
     }
 
     /** All but what is below internal. */

@@ -13,7 +13,16 @@ import java.util.Set;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.NullUnmarked;
 
-/** Reads an adapter from PEFT's files, with options: {@code LoRAAdapter.loader().strict(false).load(folder)}. */
+/**
+ * Reads an adapter from PEFT's files, with options: {@code LoRAAdapter.loader().strict(false).load(folder)}.
+ *
+ * <pre>{@code
+ * LoRAAdapter adapter = LoRAAdapter.loader()
+ *         .keyMapper(module -> module.replace("encoder.", ""))    // a module's name to a layer's
+ *         .strict(false)                                          // layers that are left over are ignored
+ *         .load(Path.of("adapter"));
+ * }</pre>
+ */
 public sealed class AdapterLoader permits LoRAAdapter.Loader {
 
     private UnaryOperator<String> keyMapper = UnaryOperator.identity();

@@ -11,7 +11,15 @@ import java.util.Objects;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.NullUnmarked;
 
-/** Writes an adapter as PEFT's files, with options: {@code adapter.saver().keyMapper(modules::get).save(folder)}. */
+/**
+ * Writes an adapter as PEFT's files, with options: {@code adapter.saver().keyMapper(modules::get).save(folder)}.
+ *
+ * <pre>{@code
+ * adapter.saver()
+ *         .keyMapper(layer -> "encoder." + layer)                 // a layer's name to a module's
+ *         .save(Path.of("adapter"), SaveOption.NEW_ONLY);
+ * }</pre>
+ */
 public final class AdapterSaver {
 
     private final AdapterContent adapter;

@@ -26,6 +26,13 @@ import java.util.stream.IntStream;
 /**
  * A weighted combination of adapters of one base, as PEFT's {@code add_weighted_adapter} makes it. The result has the
  * factor 1: its A and B hold everything.
+ *
+ * <pre>{@code
+ * LoRAAdapter both = LoRAAdapter.combine(Combination.Method.CAT).add(spam, 0.7).add(tone, 0.3).build();
+ * LoRAAdapter small = LoRAAdapter.combine(Combination.Method.TIES_SVD).add(spam, 1).add(tone, 1)
+ *         .density(0.5).rank(4).build();
+ * ComputationGraph tuned = LoRA.apply(base, both);
+ * }</pre>
  */
 public final class Combination {
 

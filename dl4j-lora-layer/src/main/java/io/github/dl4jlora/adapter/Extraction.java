@@ -34,9 +34,11 @@ import java.util.stream.Stream;
  * Makes an adapter from a network that was fine-tuned in full: for every weight matrix that can be adapted and has changed, A
  * and B are the truncated singular value decomposition of W' − W.
  *
- * <pre>
+ * <pre>{@code
  * Extraction.Extracted extracted = LoRAAdapter.extract(base, fineTuned).rank(8).build();
- * </pre>
+ * extracted.relativeErrors().forEach((layer, error) -> System.out.println(layer + " loses " + error));
+ * ComputationGraph nearly = LoRA.apply(base, extracted.adapter());
+ * }</pre>
  */
 public final class Extraction {
 

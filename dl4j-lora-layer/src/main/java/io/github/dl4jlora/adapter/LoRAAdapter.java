@@ -30,6 +30,14 @@ import java.util.function.UnaryOperator;
  *
  * <p>On disk it is PEFT's directory of two files, {@code adapter_model.safetensors} and {@code adapter_config.json},
  * from which PEFT computes the same function.
+ *
+ * <pre>{@code
+ * LoRAAdapter.of(tuned).save(Path.of("adapter"));
+ * LoRAAdapter adapter = LoRAAdapter.load(Path.of("adapter"));
+ * ComputationGraph again = LoRA.apply(base, adapter);     // a new network with it
+ * adapter.applyTo(tuned);                                 // or into an adapted one, in place of its own
+ * System.out.println(adapter.layers() + ", ‖ΔW‖ of the first: " + adapter.norm(adapter.layers().get(0)));
+ * }</pre>
  */
 public final class LoRAAdapter {
 

@@ -1,17 +1,18 @@
-/**
- * Adapters by themselves, apart from any network: taken out and put in, measured, combined, and written to files from which
- * PEFT computes the same.
- *
- * <pre>
+/*
  *   LoRAAdapter                   a value, and the entrance to what is done with it:
  *     |- Combination, Extraction  make an adapter: of several ones, of a network that was trained in full
  *     |- AdapterLoader            reads one from PEFT's files
  *     |- AdapterSaver             writes one to them
  *     `- NothingLearned           warns of one that changes nothing
- * </pre>
  *
- * The computations lie below: {@code internal.algebra} (of A and B), {@code internal.swap} (networks), {@code internal.peft}
- * (files). Files are treated as hostile: a bad one is refused with an
+ * The computations lie below: internal.algebra (of A and B), internal.swap (networks), internal.peft (files).
+ */
+
+/**
+ * Adapters by themselves, apart from any network: taken out and put in, measured, combined, and written to files from which
+ * PEFT computes the same. The entrance is {@link io.github.dl4jlora.adapter.LoRAAdapter}.
+ *
+ * <p>Files are treated as hostile: a bad one is refused with an
  * {@link io.github.dl4jlora.exception.AdapterFormatException}.
  */
 @NullMarked

@@ -27,6 +27,15 @@ import java.util.concurrent.CompletableFuture;
  *
  * <p>The base is for inference alone as long as the bank uses it. Its weights are verified by content when the bank is made and
  * by {@link #verify}, but not when an adapter is added or on each request.
+ *
+ * <pre>{@code
+ * try (AdapterBank bank = new AdapterBank(base, 4)) {     // up to four threads compute at a time
+ *     bank.add("spam", spam);
+ *     bank.add("tone", tone);
+ *     INDArray answer = bank.output("spam", input);
+ *     INDArray rows = bank.output(new String[] {"spam", "tone"}, twoRows);    // an adapter for each row
+ * }
+ * }</pre>
  */
 public final class AdapterBank implements AutoCloseable {
 

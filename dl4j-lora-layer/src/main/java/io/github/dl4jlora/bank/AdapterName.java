@@ -33,6 +33,11 @@ import java.util.regex.Pattern;
  *
  * Upper and lower case differ. A name may look like a number ({@code 1}, {@code 0.5}, {@code 1e3}): a weight stands after a
  * colon, and no name has a colon, so {@code 0.5:2} is the adapter "0.5" with the weight 2.
+ *
+ * <pre>{@code
+ * AdapterName.defect(name).ifPresent(System.out::println);    // what is wrong with it
+ * bank.add(AdapterName.require(name), adapter);               // or throws
+ * }</pre>
  */
 public final class AdapterName {
 

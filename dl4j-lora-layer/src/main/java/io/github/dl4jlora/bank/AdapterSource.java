@@ -10,6 +10,12 @@ import java.util.Optional;
 /**
  * Where an {@link AdapterBank} finds adapters that were not added to it: when one is asked for the first time, and again after it
  * made room for others, or after {@link AdapterBank#refresh}. Several threads call it at once, but only one at a time for a name.
+ *
+ * <pre>{@code
+ * AdapterSource folder = AdapterSource.folder(Path.of("adapters"));    // adapters/spam, adapters/tone, …
+ * AdapterBank bank = new AdapterBank(base, BankConfig.builder().source(folder).maxBytes(1L << 30).build());
+ * INDArray answer = bank.output("spam", input);                        // read now
+ * }</pre>
  */
 public interface AdapterSource {
 

@@ -6,7 +6,19 @@ import java.time.Duration;
 import java.util.Objects;
 import java.util.Optional;
 
-/** Settings of an {@link AdapterBank}: networks, memory, batches, source of adapters. Immutable. */
+/**
+ * Settings of an {@link AdapterBank}: networks, memory, batches, source of adapters. Immutable.
+ *
+ * <pre>{@code
+ * BankConfig config = BankConfig.builder()
+ *         .maxNetworks(4)                                      // threads that compute at a time
+ *         .source(AdapterSource.folder(Path.of("adapters")))   // read when asked for
+ *         .maxBytes(1L << 30)                                  // of adapters in memory
+ *         .maxBatch(32).maxDelay(Duration.ofMillis(2))         // of submitted requests
+ *         .build();
+ * AdapterBank bank = new AdapterBank(base, config);
+ * }</pre>
+ */
 public final class BankConfig {
 
     private static final long MEBIBYTE = 1L << 20;

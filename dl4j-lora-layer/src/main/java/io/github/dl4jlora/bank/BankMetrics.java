@@ -4,6 +4,16 @@ package io.github.dl4jlora.bank;
  * Is told of an {@link AdapterBank}'s work, to count and time it. Methods are called by the threads that do the work, several at
  * once, and should return soon; what they throw is logged and harms no request. {@link AdapterBank#status} tells how much there
  * is at the moment.
+ *
+ * <pre>{@code
+ * LongAdder examples = new LongAdder();
+ * BankMetrics metrics = new BankMetrics() {
+ *     public void computed(long count, int mixes, long nanos) {
+ *         examples.add(count);
+ *     }
+ * };
+ * AdapterBank bank = new AdapterBank(base, BankConfig.builder().metrics(metrics).build());
+ * }</pre>
  */
 public interface BankMetrics {
 

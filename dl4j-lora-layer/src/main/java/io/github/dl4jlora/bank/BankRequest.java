@@ -10,6 +10,12 @@ import java.util.List;
 /**
  * What an {@link AdapterBank} is asked: inputs, their masks if they have any, and which adapters compute them. Immutable; its
  * arrays must not be changed before the answer has come.
+ *
+ * <pre>{@code
+ * BankRequest request = BankRequest.of("spam", input).masks(mask);
+ * INDArray[] now = bank.outputs(request);
+ * CompletableFuture<INDArray[]> soon = bank.submit(request, Duration.ofSeconds(2));    // with others in one pass
+ * }</pre>
  */
 public final class BankRequest {
 

@@ -24,6 +24,14 @@ import java.util.stream.IntStream;
  * A sequence that is fed to a bank step by step, as to DL4J's {@code rnnTimeStep}: the state of recurrent layers is the
  * session's own, whatever other sessions compute in between. It keeps the adapters that were there when it was opened. For one
  * thread at a time; others wait.
+ *
+ * <pre>{@code
+ * try (BankSession session = bank.session(AdapterMix.of("tone"))) {
+ *     for (INDArray step : steps) {                        // each [1, features]
+ *         System.out.println(session.output(step));
+ *     }
+ * }
+ * }</pre>
  */
 public final class BankSession implements AutoCloseable {
 

@@ -1,7 +1,4 @@
-/**
- * Many adapters on one base, for inference by many threads at once.
- *
- * <pre>
+/*
  *   AdapterBank            the entrance: serves requests
  *     |- BankConfig        how it works; BankMetrics, what it tells of its work, called through SafeMetrics
  *     |- BankStatus        how much of everything it holds
@@ -20,9 +17,13 @@
  *        |
  *        v
  *   internal.serve         what is computed, and by which networks
- * </pre>
  *
  * Arrows and branches point to what is known.
+ */
+
+/**
+ * Many adapters on one base, for inference by many threads at once. The entrance is
+ * {@link io.github.dl4jlora.bank.AdapterBank}; {@link io.github.dl4jlora.bank.BankConfig} says how it works.
  */
 @NullMarked
 package io.github.dl4jlora.bank;

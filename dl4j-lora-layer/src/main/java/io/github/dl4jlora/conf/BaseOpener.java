@@ -13,6 +13,18 @@ import java.net.URI;
  * <p>Credentials belong here, not in locations, which are written into every checkpoint. So do time limits: a thread that needs
  * the base waits as long as the stream makes it wait; other threads do not wait. At most 16 GiB are read, or as many bytes as
  * the system property {@code dl4jlora.base.limit} says.
+ *
+ * <pre>{@code
+ * class VaultOpener implements BaseOpener {
+ *     public boolean opens(URI location) {
+ *         return "vault".equals(location.getScheme());
+ *     }
+ *
+ *     public InputStream open(URI location) throws IOException {
+ *         return Files.newInputStream(Path.of("/vault", location.getPath()));
+ *     }
+ * }
+ * }</pre>
  */
 public interface BaseOpener {
 

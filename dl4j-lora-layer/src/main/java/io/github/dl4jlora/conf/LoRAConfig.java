@@ -25,6 +25,17 @@ import java.util.regex.Pattern;
 /**
  * How {@link io.github.dl4jlora.LoRA#apply} converts a network. Immutable. Patterns are regular expressions that must match a
  * whole vertex or layer name.
+ *
+ * <pre>{@code
+ * LoRAConfig config = LoRAConfig.builder()
+ *         .rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
+ *         .targets("fc.*").targets(LayerType.RECURRENT)    // default: every dense layer
+ *         .override("fc1", layer -> layer.rank(4))
+ *         .trainable("out")                                // trains in full
+ *         .updater(new Adam(1e-3))
+ *         .build();
+ * ComputationGraph tuned = LoRA.apply(base, config);
+ * }</pre>
  */
 public final class LoRAConfig {
 

@@ -6,6 +6,11 @@ import io.github.dl4jlora.variant.Variant;
 /**
  * The settings of an adapter as methods of a builder, the same on every builder that has them.
  *
+ * <pre>{@code
+ * LoRAOptions<LoRAConfig.Builder> options = LoRAConfig.builder();
+ * LoRAConfig config = options.rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK).loraDropout(0.1).build();
+ * }</pre>
+ *
  * @param <B> the builder itself
  */
 public interface LoRAOptions<B> {

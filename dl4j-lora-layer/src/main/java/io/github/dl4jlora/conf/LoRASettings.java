@@ -13,6 +13,11 @@ import java.util.Objects;
  * The settings of an adapter: one immutable value that checks itself, held by {@link LoRAConfig} and by every adapted layer,
  * and written to JSON as one value.
  *
+ * <pre>{@code
+ * LoRASettings settings = adapter.settings("fc1");
+ * System.out.println("rank " + settings.rank() + ", ΔW = " + settings.factor() + "·A·B");
+ * }</pre>
+ *
  * @param rank            of A and B, at least 1
  * @param alpha           see {@link Scaling}; finite, not 0
  * @param scaling         how alpha and rank become the factor s of s·A·B

@@ -13,6 +13,16 @@ import java.util.List;
  *
  * <p>Without an answer, DL4J's own layers have the names of PyTorch's modules of the same kind ({@code weight [nOut, nIn]} and
  * {@code bias} of a dense layer), and all others have DL4J's keys, for which PEFT has no module.
+ *
+ * <pre>{@code
+ * class Projection extends DenseLayer implements TorchNames {
+ *     public List<TorchParameter> torchParameters(String name, Layer layer) {
+ *         return layer != this ? List.of() : List.of(
+ *                 new TorchParameter(name, "W", "proj." + name + ".weight", new long[] {getNOut(), getNIn()}, true),
+ *                 new TorchParameter(name, "b", "proj." + name + ".bias", new long[] {getNOut()}, false));
+ *     }
+ * }
+ * }</pre>
  */
 public interface TorchNames {
 

@@ -7,6 +7,12 @@ import java.util.Arrays;
 /**
  * A parameter of a layer, and its counterpart in PyTorch.
  *
+ * <pre>{@code
+ * TorchParameter weight = new TorchParameter("fc1", "W", "encoder.dense.weight", new long[] {256, 784}, true);
+ * INDArray asInTorch = weight.oriented(base.getParam("fc1_W"));    // [256, 784]
+ * System.out.println(weight.module());                             // encoder.dense
+ * }</pre>
+ *
  * @param layer      the name of the layer that holds it
  * @param key        of the parameter there
  * @param tensor     PyTorch's name, the module's before the last dot: {@code encoder.layer.0.output.dense.weight}

@@ -1,7 +1,4 @@
-/**
- * What users set: the settings of an adapter, which layers get one, how they train, and where the frozen values are.
- *
- * <pre>
+/*
  *   LoRAConfig               how LoRA.apply converts a network; immutable, made by its builder
  *     |- LoRASettings          what an adapter is: rank, alpha, scaling, start, dropout, variant
  *     |    |- LoRAOptions        these settings as methods of a builder, the same on every builder that has them
@@ -14,7 +11,11 @@
  *   BaseOpener               opens bases at locations that the JDK cannot open; a service
  *   SaveOption               how files are written
  *   TorchNames               what PyTorch calls a network's parameters; TorchParameter: one of them
- * </pre>
+ */
+
+/**
+ * What users set: the settings of an adapter, which layers get one, how they train, and where the frozen values are. All of
+ * them are in {@link io.github.dl4jlora.conf.LoRAConfig}.
  *
  * @serial exclude
  */

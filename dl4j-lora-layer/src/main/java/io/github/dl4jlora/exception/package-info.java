@@ -1,10 +1,10 @@
-/**
- * Exceptions that are thrown besides Java's own.
- *
- * <pre>
+/*
  *   AdapterFormatException            a file of an adapter that is damaged, of another kind, or that promises too much
  *   FrozenWeightsMissingException     a network whose frozen weights are nowhere to be found
- * </pre>
+ */
+
+/**
+ * Exceptions that are thrown besides Java's own.
  *
  * @serial exclude
  */

@@ -27,7 +27,7 @@ import java.util.Objects;
 
 /**
  * Any layer of the base network, frozen: test mode, no updates, gradients passed through or stopped. Its parameters
- * are a {@link FrozenReference} outside the network's vector, or inside it (EMBEDDED) without ever being written.
+ * are outside the network's vector, or inside it (EMBEDDED) without ever being written.
  *
  * <p>Extends {@link Layer}, not DL4J's {@code BaseWrapperLayer}: DL4J pushes the network's global configuration into
  * layers that a BaseWrapperLayer wraps.

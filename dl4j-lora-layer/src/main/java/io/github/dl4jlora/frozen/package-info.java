@@ -1,16 +1,16 @@
-/**
- * Configurations that {@code LoRA.apply} makes from the layers that it does not adapt. They are written into the JSON of
- * adapted networks, so their names stay.
- *
- * <pre>
+/*
  *   FrozenBaseLayer       FrozenBaseVertex        frozen: run by internal.frozen on weights of internal.base
  *   TrainedSameDiffLayer  TrainedSameDiffVertex   trained in full, by SameDiff: with right gradients
  *   FrozenParamInitializer                        shows DL4J that nothing of them trains
  *   BaseOpener                                    the name that 0.2.0 had for the interface in conf
- * </pre>
+ */
+
+/**
+ * Configurations that {@code LoRA.apply} makes from the layers that it does not adapt. They are written into the JSON of
+ * adapted networks, so their names stay.
  *
  * <p>Each holds the stock configuration, which {@code merge} and {@code unload} give back. Adapted layers are in
- * {@code io.github.dl4jlora.layer}.
+ * {@link io.github.dl4jlora.layer}.
  *
  * @serial exclude
  */

@@ -65,6 +65,15 @@ import java.util.Objects;
  * <p>A drop-in for {@link DenseLayer} in any configuration, and a subtype of it, so that everything in DL4J that knows
  * dense layers knows this one. Dropout, updater, regularization, constraints, weight noise and gradient normalization concern
  * only the parameters that train (dropout: the layer's input, as always).
+ *
+ * <pre>{@code
+ * MultiLayerConfiguration configuration = new NeuralNetConfiguration.Builder().seed(1)
+ *         .updater(new Adam(1e-3)).list()
+ *         .layer(new LoRADenseLayer.Builder().nIn(784).nOut(256)
+ *                 .rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK).activation(Activation.RELU).build())
+ *         .layer(new OutputLayer.Builder(LossFunction.MCXENT).nOut(10).activation(Activation.SOFTMAX).build())
+ *         .build();
+ * }</pre>
  */
 public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
 
@@ -232,6 +241,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         return clone;
     }
 
+    /** {@return the settings of the low-rank path} */
     @Override
     public LoRASettings getLora() {
         return lora;

@@ -269,6 +269,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
         state = newState.requireNoConstants(getLayerName());
     }
 
+    /** {@return the settings of the low-rank path} */
     @Override
     public LoRASettings getLora() {
         return lora;

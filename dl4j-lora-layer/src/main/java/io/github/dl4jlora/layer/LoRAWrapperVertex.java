@@ -179,6 +179,7 @@ public final class LoRAWrapperVertex extends WrapperVertex implements AdaptedCon
         state = newState.requireNoConstants(getLayerName());
     }
 
+    /** {@return the settings of the low-rank path} */
     @Override
     public LoRASettings getLora() {
         return lora;

@@ -47,6 +47,11 @@ import java.util.Objects;
  * </pre>
  *
  * The reference definition of what {@link LoRADenseLayer} adds to a dense layer; its gradients come from autodiff.
+ *
+ * <pre>{@code
+ * LowRankLayer path = new LowRankLayer.Builder().nIn(784).nOut(256)
+ *         .rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK).build();
+ * }</pre>
  */
 public class LowRankLayer extends SameDiffLayer implements HeldSettings {
 
@@ -187,6 +192,7 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
         setLayerParams(null);
     }
 
+    /** {@return the settings of the low-rank path} */
     @Override
     public LoRASettings getLora() {
         return lora;

@@ -1,8 +1,4 @@
-/**
- * Configurations of adapted layers, which a user declares or {@code LoRA.apply} makes from stock layers. They are written into
- * the JSON of adapted networks, so their names stay.
- *
- * <pre>
+/*
  *   LoRADenseLayer                dense, A and B beside frozen weights
  *     |- AdaptedOutputLayer       an output layer, with its loss
  *     `- DenseSettings, DenseTwin  what it cannot be; what it is made of and becomes
@@ -12,9 +8,15 @@
  *        |
  *        v  instantiate
  *   internal.engine, internal.recurrent, internal.effective      what runs them
- * </pre>
  *
- * <p>Frozen layers without a low-rank path are in {@code frozen}. This package itself computes nothing.
+ * This package itself computes nothing.
+ */
+
+/**
+ * Configurations of adapted layers, which a user declares or {@code LoRA.apply} makes from stock layers. They are written into
+ * the JSON of adapted networks, so their names stay. To declare: {@link io.github.dl4jlora.layer.LoRADenseLayer}.
+ *
+ * <p>Frozen layers without a low-rank path are in {@link io.github.dl4jlora.frozen}.
  *
  * @serial exclude
  */

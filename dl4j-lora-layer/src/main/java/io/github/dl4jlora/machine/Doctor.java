@@ -21,6 +21,14 @@ import java.util.OptionalDouble;
 /**
  * Finds out how fast this process computes, and what keeps it from being faster: processor, BLAS, threads and memory. For each
  * finding it tells the cost here, measured now, and the remedy.
+ *
+ * <pre>{@code
+ * Doctor doctor = Doctor.report();       // takes some seconds
+ * System.out.println(doctor);
+ * for (Doctor.Finding finding : doctor.findings()) {
+ *     System.out.println(finding.what() + ": " + finding.remedy());
+ * }
+ * }</pre>
  */
 public final class Doctor {
 

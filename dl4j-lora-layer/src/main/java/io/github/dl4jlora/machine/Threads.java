@@ -24,6 +24,11 @@ import java.util.stream.Stream;
  * where its jars are on the class path, always gets as many threads as BLAS.
  *
  * <p>Call it in the first line of {@code main}, before anything of ND4J, so that everything can be set.
+ *
+ * <pre>{@code
+ * Threads threads = Threads.settle();
+ * System.out.println(threads);           // what was set, and what could not be set any more
+ * }</pre>
  */
 public final class Threads {
 

@@ -1,12 +1,13 @@
-/**
- * What makes training slow on this machine, and the remedy.
- *
- * <pre>
+/*
  *   Threads          settles once how many threads BLAS and ND4J have
  *   Doctor           looks at the machine and at this JVM, and tells what to change
  *     |- Diagnosis     each finding and its sentence
  *     `- StepProbe     measures a training step, in a JVM of its own where that is needed
- * </pre>
+ */
+
+/**
+ * What makes training slow on this machine, and the remedy. Call {@link io.github.dl4jlora.machine.Threads#settle} first, and
+ * ask {@link io.github.dl4jlora.machine.Doctor} for the rest.
  *
  * @serial exclude
  */

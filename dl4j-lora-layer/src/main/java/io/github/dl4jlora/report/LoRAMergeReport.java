@@ -7,6 +7,14 @@ import java.util.stream.Collectors;
 /**
  * What a merge does to the weights of each adapted layer; {@link #toString} is a table for people.
  *
+ * <pre>{@code
+ * LoRAMergeReport report = LoRA.merging(tuned).report();
+ * System.out.println(report);
+ * if (report.leastSurviving() < 0.9) {
+ *     System.out.println("rounding to the base's type loses a part of what was learned");
+ * }
+ * }</pre>
+ *
  * @param rows in topological order
  */
 public record LoRAMergeReport(List<Row> rows) {

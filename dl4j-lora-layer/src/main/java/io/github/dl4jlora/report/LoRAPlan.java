@@ -9,6 +9,12 @@ import java.util.Locale;
  * What {@code LoRA.apply} would make of a network, and how many bytes one training process would hold in addition to its data,
  * once DL4J's workspaces have learnt their sizes; {@link #toString} is a table for people.
  *
+ * <pre>{@code
+ * LoRAPlan plan = LoRA.plan(base, config, 32);             // batches of 32 examples; nothing is computed
+ * System.out.println(plan);
+ * System.out.println(plan.adapted().total() + " bytes in the place of " + plan.full().total());
+ * }</pre>
+ *
  * @param layers       what would train and what would not, by layer; as {@code LoRA.summary} of the adapted network
  * @param batch        examples of a training step
  * @param adapted      memory of training the adapters

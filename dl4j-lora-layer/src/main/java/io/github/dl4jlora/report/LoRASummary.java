@@ -10,6 +10,12 @@ import java.util.stream.Stream;
 /**
  * What trains in a network and what does not, by layer; {@link #toString} is a table for people.
  *
+ * <pre>{@code
+ * LoRASummary summary = LoRA.summary(tuned);
+ * System.out.println(summary);
+ * System.out.println(summary.trainableParams() + " of " + summary.totalParams() + " values train");
+ * }</pre>
+ *
  * @param rows  in topological order
  * @param notes settings of the base that an adapted layer does not follow, a sentence for each layer; empty if there are none
  */

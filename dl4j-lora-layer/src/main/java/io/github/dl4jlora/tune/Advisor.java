@@ -28,6 +28,14 @@ import java.util.OptionalDouble;
  * separated good trainings of the examples from bad ones; the comment of each says which. For DoRA, which does more than add,
  * it looks at the losses alone. Where an adapter was compressed, or combined to a smaller rank, its rank and its A are no longer
  * those of the training, and nothing is said of either.
+ *
+ * <pre>{@code
+ * CollectScoresIterationListener scores = new CollectScoresIterationListener();
+ * tuned.addListeners(scores);
+ * tuned.fit(examples, 5);
+ * LoRAAdvice.about(LoRAAdapter.of(tuned)).base(base)
+ *         .losses(scores.getScoreVsIter().getEffectiveScores()).list().forEach(System.out::println);
+ * }</pre>
  */
 public final class Advisor {
 

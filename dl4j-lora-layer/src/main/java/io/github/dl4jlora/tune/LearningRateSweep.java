@@ -24,7 +24,7 @@ import java.util.function.Consumer;
  * batches and the same random numbers, and tells what became of the loss.
  *
  * <pre>{@code
- * LearningRates rates = LearningRateSweep.of(tuned).run(iterator);
+ * LearningRates rates = LearningRateSweep.of(tuned).run(examples);
  * System.out.println(rates);
  * tuned.setLearningRate(rates.suggested());
  * }</pre>

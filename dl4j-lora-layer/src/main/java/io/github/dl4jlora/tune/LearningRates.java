@@ -8,6 +8,14 @@ import java.util.Optional;
 /**
  * What a {@link LearningRateSweep} found; {@link #toString} is a table for people.
  *
+ * <pre>{@code
+ * LearningRates rates = LearningRateSweep.of(tuned).from(1e-4).to(1e-1).run(examples);
+ * for (LearningRates.Point point : rates.points()) {
+ *     System.out.println(point.rate() + " " + point.loss());
+ * }
+ * tuned.setLearningRate(rates.suggested());
+ * }</pre>
+ *
  * @param points    the rates tried, ascending, with the loss at each
  * @param untrained the loss of the same batches if nothing is learned
  * @param steps     of each rate

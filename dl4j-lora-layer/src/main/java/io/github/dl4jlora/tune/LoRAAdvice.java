@@ -15,6 +15,12 @@ import java.util.stream.Collectors;
  * Something that a finished training tells about its settings: what was found, the figures behind it, and what to do. See
  * {@link #about}; its losses come from DL4J's CollectScoresIterationListener, as {@link Advisor#losses} shows.
  *
+ * <pre>{@code
+ * for (LoRAAdvice advice : LoRAAdvice.about(LoRAAdapter.of(tuned)).base(base).list()) {
+ *     System.out.println(advice.layer().orElse("all") + ": " + advice.finding() + " " + advice.remedy());
+ * }
+ * }</pre>
+ *
  * @param kind     of finding
  * @param layer    as in {@link LoRAAdapter#layers()}; empty for the training as a whole
  * @param finding  a sentence

@@ -10,6 +10,11 @@ import java.util.Map;
  * How much of its rank a layer's change uses, by one figure: how many of ΔW's directions hold 99 % of it, that is, of ‖ΔW‖², the
  * sum of the squares of its singular values. It is the rank to which {@link LoRAAdapter#compressToEnergy} truncates.
  *
+ * <pre>{@code
+ * RankUse.of(LoRAAdapter.of(tuned)).forEach((layer, use) ->
+ *         System.out.println(layer + " uses " + use.needed() + " of " + use.directions() + " directions"));
+ * }</pre>
+ *
  * @param rank       of A and B
  * @param directions that ΔW can have: the rank, fewer in a layer that is narrower, up to twice as many where A and B started as a
  *                   part of W

@@ -1,7 +1,4 @@
-/**
- * Helps to choose: a learning rate before a training, a rank and layers after one.
- *
- * <pre>
+/*
  *   LearningRateSweep    tries learning rates on copies of a network
  *     |- TrainingCopy      a copy with the updater's state, which leaves the network as it is
  *     `- LearningRates     what became of the loss at each, and which to take
@@ -9,7 +6,11 @@
  *     |- Advisor           the questions, with the limits that parted good runs from bad ones
  *     |- LossCourse        how the loss went
  *     `- RankUse           how much of its rank a layer's change uses
- * </pre>
+ */
+
+/**
+ * Helps to choose: a learning rate before a training ({@link io.github.dl4jlora.tune.LearningRateSweep}), a rank and layers
+ * after one ({@link io.github.dl4jlora.tune.LoRAAdvice}).
  *
  * @serial exclude
  */

@@ -27,6 +27,10 @@ import java.util.function.Supplier;
  * <p>Liu et al. 2024, "DoRA: Weight-Decomposed Low-Rank Adaptation", arXiv:2402.09353, equation 5 and section 4.3; PEFT's
  * {@code use_dora}. With loraDropout, inputs of s·x·A·B alone are dropped; PEFT drops those of x·W in the magnitude's term too,
  * at the price of another product with W.
+ *
+ * <pre>{@code
+ * LoRAConfig config = LoRAConfig.builder().rank(4).variant(new DoRA()).build();
+ * }</pre>
  */
 public final class DoRA extends NamedVariant {
 

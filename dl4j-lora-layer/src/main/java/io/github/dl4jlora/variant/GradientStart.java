@@ -19,6 +19,11 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
  * and 3.2 and algorithm 1; the direction that PEFT calls ArB2r. PEFT's "stable" multiplies B by the singular values too, which
  * depend on how a loss is averaged; here, as in the paper and its authors' code, only directions are taken from dW. Where dW has
  * fewer than 2r directions B takes the last r, some of which are then A's too.
+ *
+ * <pre>{@code
+ * LoRAConfig config = LoRAConfig.builder().rank(8).loraInit(LoRAInit.LORA_GA).build();
+ * ComputationGraph tuned = LoRA.apply(base, config, examples);    // gradients of the first batches
+ * }</pre>
  */
 public final class GradientStart {
 

@@ -12,6 +12,10 @@ import java.util.Random;
  * </pre>
  *
  * where O and E are every other row of an orthogonal matrix {@code [rank, rank]}, so that O·Eᵀ = 0.
+ *
+ * <pre>{@code
+ * LoRAConfig config = LoRAConfig.builder().rank(8).loraInit(LoRAInit.ORTHOGONAL).build();
+ * }</pre>
  */
 public final class OrthogonalStart {
 

@@ -3,6 +3,11 @@ package io.github.dl4jlora.variant;
 /**
  * A matrix that an adapted layer has beside the frozen weights of its stock layer.
  *
+ * <pre>{@code
+ * Parameter b = new Parameter(Variant.B, 8, 256, Parameter.Role.WEIGHT);
+ * System.out.println(b.length() + " values train");
+ * }</pre>
+ *
  * @param key     name in DL4J's parameter table; without an underscore, at which DL4J's updaters split
  * @param rows    of its shape
  * @param columns of its shape, stored in 'f' order

@@ -6,6 +6,10 @@ import java.util.List;
 
 /**
  * ΔW = s·A·B, both trained. Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", arXiv:2106.09685.
+ *
+ * <pre>{@code
+ * LoRAConfig config = LoRAConfig.builder().rank(8).variant(new PlainLoRA()).build();    // the default
+ * }</pre>
  */
 public final class PlainLoRA extends NamedVariant {
 

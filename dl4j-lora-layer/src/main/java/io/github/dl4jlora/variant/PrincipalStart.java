@@ -11,6 +11,10 @@ import java.util.Random;
  *
  * <p>The randomised way is Halko, Martinsson and Tropp 2011, "Finding structure with randomness", algorithms 4.4 and 5.1,
  * with a basis of twice the rank, orthonormalised after every product. It needs products with slim matrices only.
+ *
+ * <pre>{@code
+ * LoRAConfig config = LoRAConfig.builder().rank(8).loraInit(LoRAInit.PISSA).pissaIterations(4).build();
+ * }</pre>
  */
 public final class PrincipalStart {
 

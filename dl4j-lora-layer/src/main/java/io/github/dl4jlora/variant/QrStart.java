@@ -7,6 +7,10 @@ import java.util.Arrays;
 /**
  * OLoRA's start: with Wᵀ = Q·R, A = (the first rows of R)ᵀ and B = (the first columns of Q)ᵀ. Q's first columns depend on
  * Wᵀ's first columns alone, and R's first rows are their products with Wᵀ, so that no full decomposition is needed.
+ *
+ * <pre>{@code
+ * LoRAConfig config = LoRAConfig.builder().rank(8).loraInit(LoRAInit.OLORA).build();
+ * }</pre>
  */
 public final class QrStart {
 

@@ -20,6 +20,21 @@ import java.util.function.Supplier;
  * A0  [nIn, rank]     B0  [rank, nOut]     the start, where it was taken from W (PiSSA, OLoRA): W stands for W − s·A0·B0
  * m   [1, nOut]       DoRA's magnitude
  * </pre>
+ *
+ * <pre>{@code
+ * record OnlyB() implements Variant {
+ *     public String name() {
+ *         return "only-B";
+ *     }
+ *
+ *     public List<Parameter> parameters(long nIn, long nOut, int rank) {
+ *         return List.of(new Parameter(A, nIn, rank, Parameter.Role.FROZEN),
+ *                 new Parameter(B, rank, nOut, Parameter.Role.WEIGHT));
+ *     }
+ * }
+ *
+ * LoRAConfig config = LoRAConfig.builder().rank(8).variant(new OnlyB()).build();
+ * }</pre>
  */
 @JsonTypeInfo(use = JsonTypeInfo.Id.CUSTOM, include = JsonTypeInfo.As.PROPERTY, property = "@class")
 @JsonTypeIdResolver(VariantIds.class)

@@ -1,8 +1,4 @@
-/**
- * Variants of LoRA: which parameters a path has, how they start, what it computes, what a merge writes. Layers know
- * {@link io.github.dl4jlora.variant.Variant}, not its implementations.
- *
- * <pre>
+/*
  *   Variant  ----------- Parameter           the seam: what trains beside W
  *     |- VariantIds                          what JSON calls it
  *     |- NamedVariant                        equal by name, one word in JSON
@@ -17,7 +13,11 @@
  *
  *   OrthogonalStart  QrStart  PrincipalStart ---- Matrices      the starts of A and B that need algebra
  *   GradientStart                                               that of LoRA-GA
- * </pre>
+ */
+
+/**
+ * Variants of LoRA: which parameters a path has, how they start, what it computes, what a merge writes. Layers know
+ * {@link io.github.dl4jlora.variant.Variant}, not its implementations.
  *
  * @serial exclude
  */
