@@ -9,6 +9,7 @@ import com.sun.source.util.Trees;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -61,7 +62,7 @@ public final class PublicSources {
         }
         Cutter cutter = new Cutter();
         JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
-        try (StandardJavaFileManager files = compiler.getStandardFileManager(null, Locale.ROOT, null)) {
+        try (StandardJavaFileManager files = compiler.getStandardFileManager(null, Locale.ROOT, StandardCharsets.UTF_8)) {
             JavaCompiler.CompilationTask task = compiler.getTask(null, files, null,
                     List.of("-proc:only", "-classpath", classpath), null, files.getJavaFileObjectsFromPaths(sources));
             task.setProcessors(List.of(cutter));
@@ -153,7 +154,8 @@ public final class PublicSources {
 
         private Stream<? extends TypeMirror> supertypes(TypeMirror type) {
             return processingEnv.getTypeUtils().directSupertypes(type).stream()
-                    .filter(above -> above.getKind() == TypeKind.DECLARED).flatMap(above -> Stream.concat(Stream.of(above), supertypes(above)));
+                    .filter(above -> above.getKind() == TypeKind.DECLARED)
+                    .flatMap(above -> Stream.concat(Stream.of(above), supertypes(above)));
         }
 
         /** The file of a type. */

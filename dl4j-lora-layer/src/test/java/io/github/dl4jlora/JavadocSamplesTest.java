@@ -80,8 +80,8 @@ class JavadocSamplesTest {
 
     @Test
     void everySampleCompiles(@TempDir Path folder) throws IOException {
-        List<String> arguments = new ArrayList<>(List.of("-proc:none", "-classpath", System.getProperty("java.class.path"),
-                "-d", folder.toString()));
+        List<String> arguments = new ArrayList<>(List.of("-proc:none", "-encoding", "UTF-8", "-classpath",
+                System.getProperty("java.class.path"), "-d", folder.toString()));
         for (Map.Entry<String, String> file : files().entrySet()) {
             for (String sample : samples(file.getValue())) {
                 String name = "Sample" + arguments.size() + file.getKey();

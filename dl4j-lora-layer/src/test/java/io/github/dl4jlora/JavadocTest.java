@@ -8,6 +8,7 @@ import org.junit.jupiter.api.io.TempDir;
 import java.io.File;
 import java.io.IOException;
 import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -59,10 +60,10 @@ class JavadocTest {
         DocumentationTool javadoc = ToolProvider.getSystemDocumentationTool();
         warnings = new DiagnosticCollector<>();
         out = new StringWriter();
-        try (StandardJavaFileManager files = javadoc.getStandardFileManager(warnings, Locale.ROOT, null)) {
+        try (StandardJavaFileManager files = javadoc.getStandardFileManager(warnings, Locale.ROOT, StandardCharsets.UTF_8)) {
             List<String> options = new ArrayList<>(List.of("-quiet", "-Xdoclint:all", "-Xmaxwarns", "1000",
-                    "-d", pages.toString(), "-sourcepath", sources.toString(), "-classpath", classpath,
-                    "-overview", "src/javadoc/overview.html"));
+                    "-encoding", "UTF-8", "-docencoding", "UTF-8", "-sourcepath", sources.toString(),
+                    "-classpath", classpath, "-d", pages.toString(), "-overview", "src/javadoc/overview.html"));
             List<MatchResult> links = OFFLINE_LINK.matcher(Files.readString(Path.of("pom.xml"))).results().toList();
             assertThat(links).hasSize(3);
             links.forEach(link -> options.addAll(List.of("-linkoffline", "https://localhost" + link.group(1), link.group(2))));
