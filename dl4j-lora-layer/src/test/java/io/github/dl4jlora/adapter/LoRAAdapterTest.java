@@ -8,6 +8,7 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.peft.PluginVersion;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -235,7 +236,7 @@ class LoRAAdapterTest {
 
         JsonNode metadata = AdapterFiles.header(folder).path("__metadata__");
 
-        assertThat(metadata.path("dl4j_lora.version").asText()).matches("\\d+\\.\\d+\\.\\d+.*");
+        assertThat(metadata.path("dl4j_lora.version").asText()).isEqualTo(PluginVersion.get());
         assertThat(metadata.path("dl4j_lora.base.fc1").asText()).matches("[0-9a-f]{64}");
         assertThat(metadata.path("dl4j_lora.scaling.fc1").asText()).isEqualTo("ALPHA");
         assertThat(metadata.path("dl4j_lora.alpha.fc2").asText()).isEqualTo("0.5");

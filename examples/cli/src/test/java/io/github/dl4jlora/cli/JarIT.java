@@ -67,6 +67,28 @@ class JarIT {
         assertThat(run("melt").exitCode).isEqualTo(2);
     }
 
+    @Test
+    void theVersionIsThatOfTheBuild() throws Exception {
+        assertThat(run("--version").out.strip()).isEqualTo("dl4j-lora " + System.getProperty("project.version"));
+    }
+
+    /** Beside a jar of another version, which comes first on the class path: nothing has the version in its code. */
+    @Test
+    void theVersionAndWhatAdaptersSayOfItComeFromTheLibrary() throws Exception {
+        Path version = folder.resolve("other/io/github/dl4jlora/internal/peft/plugin.properties");
+        Files.createDirectories(version.getParent());
+        Files.writeString(version, "version=98.7.6");
+        ModelSerializer.writeModel(Networks.adapted(Networks.layers(1), 2, 1), folder.resolve("checkpoint.zip").toFile(), false);
+        ModelSerializer.writeModel(Networks.layers(1), folder.resolve("base.zip").toFile(), false);
+        List<String> command = List.of("-cp", folder.resolve("other") + File.pathSeparator + JAR, Main.class.getName());
+
+        assertThat(java(command, "--version").out.strip()).isEqualTo("dl4j-lora 98.7.6");
+        Ended exported = java(command, "export", "checkpoint.zip", "--base", "base.zip", "-o", "adapter");
+        assertThat(exported.exitCode).as(exported.err).isZero();
+        assertThat(Files.readString(folder.resolve("adapter/adapter_model.safetensors"), StandardCharsets.ISO_8859_1))
+                .contains("\"dl4j_lora.version\":\"98.7.6\"");
+    }
+
     /** Of itself, as JDK 24 and later warn of native libraries. */
     @Test
     void theJarSaysNothingThatItWasNotAsked() throws Exception {
@@ -109,8 +131,13 @@ class JarIT {
     }
 
     private Ended run(String... arguments) throws IOException, InterruptedException {
+        return java(List.of("-jar", JAR.toString()), arguments);
+    }
+
+    private Ended java(List<String> program, String... arguments) throws IOException, InterruptedException {
         List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java")
-                .toString(), "-Xmx512m", "-jar", JAR.toString()));
+                .toString(), "-Xmx512m"));
+        command.addAll(program);
         command.addAll(List.of(arguments));
         File out = Files.createTempFile(folder, "out", "").toFile();
         File err = Files.createTempFile(folder, "err", "").toFile();
