@@ -32,8 +32,8 @@ final class Page {
         }
 
         String command() {
-            return "mvn -q " + claim.profiles() + "-pl examples/evidence -am compile exec:exec@evidence -Dargs=\"--only " + claim.id()
-                    + "\"";
+            return "mvn -q " + claim.profiles() + "-pl examples/evidence -am compile exec:exec@evidence -Dargs=\"--only "
+                    + claim.id() + "\"";
         }
     }
 

@@ -5,10 +5,11 @@ import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.machine.Threads;
+import io.github.dl4jlora.report.page.AdapterReport;
+import io.github.dl4jlora.report.page.ScoreHistory;
 import io.github.dl4jlora.tune.LearningRateSweep;
 import io.github.dl4jlora.tune.LearningRates;
 import io.github.dl4jlora.tune.LoRAAdvice;
-import io.github.dl4jlora.tune.RankUse;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -30,15 +31,13 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
-import java.util.stream.Collectors;
-import java.util.stream.IntStream;
 import java.util.zip.GZIPInputStream;
 
 /**
- * Writes a page about a training: what trained, how the loss went, how much each layer has changed, how much of its rank that
- * uses, what a merge would keep, and what the library advises. (A page with pictures: {@code dl4j-lora report base.zip adapter}.)
+ * Writes a page about a training, one HTML file with pictures: what trained, at which rate, how the loss went, how much each
+ * layer has changed, how much of its rank that uses, and what the library advises. Prints what a merge would keep. The page is
+ * written by the artifact {@code dl4j-lora-report}; without code, {@code dl4j-lora report base.zip adapter} writes one too.
  */
 public class ReportOnATraining {
 
@@ -73,34 +72,24 @@ public class ReportOnATraining {
         LoRAAdapter adapter = LoRAAdapter.of(tuned);
         adapter.save(FOLDER.resolve("adapter"));
 
-        String result = String.format("Turned digits: %.1f %% right before, %.1f %% after.", before,
-                100 * tuned.evaluate(test).accuracy());
-        double[] steps = losses.getScoreVsIter().getEffectiveScores();
-        List<LoRAAdvice> advice = LoRAAdvice.about(adapter).base(base).start(fresh).losses(steps).list();
-        StringBuilder page = new StringBuilder("# A training\n\n" + result + "\n");
-        section(page, "What trains", LoRA.summary(tuned));
-        section(page, "Which rate", rates);
-        section(page, "Loss by epoch", epochs(steps));
-        RankUse.of(adapter).forEach((layer, use) -> section(page, "Layer " + layer, String.format(
-                "Its change is %.2f of its weights. %s", adapter.relativeNorm(layer, base), use)));
-        section(page, "What a merge would keep", LoRA.merging(tuned).report());
-        section(page, "Advice", advice.isEmpty() ? "Nothing wrong is to be seen." : advice.stream().map(LoRAAdvice::toString)
-                .collect(Collectors.joining("\n")));
-        Path file = Files.writeString(FOLDER.resolve("report.md"), page);
+        double after = 100 * tuned.evaluate(test).accuracy();
+        List<LoRAAdvice> advice = LoRAAdvice.about(adapter).base(base).start(fresh)
+                .losses(losses.getScoreVsIter().getEffectiveScores()).list();
+        String result = String.format("Turned digits: %.1f %% right before, %.1f %% after.", before, after);
+        Path page = FOLDER.resolve("report.html");
+        new AdapterReport("A network that learns turned digits", base)
+                .about(result)
+                .results(List.of("", "right", "trained values"), List.of(
+                        List.of("base", String.format("%.1f %%", before), "-"),
+                        List.of("LoRA", String.format("%.1f %%", after), String.format("%,d", tuned.numParams()))))
+                .fact("learning rate", String.format("%.2g, found by a sweep", rates.suggested()))
+                .fact("epochs", String.valueOf(EPOCHS))
+                .add("LoRA", adapter).scores("LoRA", ScoreHistory.of(losses)).rates("LoRA", rates)
+                .write(page);
         System.out.println(result);
         advice.forEach(System.out::println);
-        System.out.printf("The page is %s, of %,d characters.%n", file, page.length());
-    }
-
-    private static void section(StringBuilder page, String heading, Object content) {
-        page.append("\n## ").append(heading).append("\n\n```text\n").append(content.toString().stripTrailing()).append("\n```\n");
-    }
-
-    private static String epochs(double[] steps) {
-        int ofEpoch = steps.length / EPOCHS;
-        return IntStream.range(0, EPOCHS).mapToObj(epoch -> String.format("%2d  %.3f", epoch + 1,
-                Arrays.stream(steps, epoch * ofEpoch, (epoch + 1) * ofEpoch).average().orElseThrow()))
-                .collect(Collectors.joining("\n"));
+        System.out.print(LoRA.merging(tuned).report());
+        System.out.println("Look at it: " + page.toAbsolutePath().toUri());
     }
 
     /** Real handwriting: 64 numbers a line, from 0 (paper) to 16 (ink), and the digit that they show. */

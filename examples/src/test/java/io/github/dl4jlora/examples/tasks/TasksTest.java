@@ -66,7 +66,7 @@ class TasksTest {
                 new Expected("DeclareALoRADenseLayer", 90, 50),
                 new Expected("ExchangeFilesWithPeft", 90, 50, ADAPTER, "adapter/adapter_config.json"),
                 new Expected("GiveANewHead", 90, 30, ADAPTER),
-                new Expected("ReportOnATraining", 90, 50, "base.zip", ADAPTER, "report.md"),
+                new Expected("ReportOnATraining", 90, 50, "base.zip", ADAPTER, "report.html"),
                 new Expected("ServeManyAdapters", 90, 30, "turned 270/adapter_model.safetensors"),
                 new Expected("SwapTwoAdapters", 90, 30, "MIRRORED/adapter_model.safetensors"));
     }

@@ -103,7 +103,8 @@ class BertExampleTest {
         fails(List.of("bert.ckpt.index does not exist"), "convert", "--tensorflow", folder.resolve("bert.ckpt").toString(),
                 "--output", folder.resolve("new").toString());
         fails(List.of("--epochs 0, but both must be at least 1",
-                "See mvn -q -Pbert -pl examples/models -am compile exec:exec@bert -Dargs=\"adapt --help\""), "adapt", "--epochs", "0");
+                "See mvn -q -Pbert -pl examples/models -am compile exec:exec@bert -Dargs=\"adapt --help\""),
+                "adapt", "--epochs", "0");
         fails(List.of("--learning-rate is NaN"), "adapt", "--learning-rate", "NaN");
     }
 

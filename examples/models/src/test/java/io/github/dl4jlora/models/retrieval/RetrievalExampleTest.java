@@ -105,7 +105,8 @@ class RetrievalExampleTest {
         err.getBuffer().setLength(0);
         assertThat(run(args)).isEqualTo(CommandLine.ExitCode.USAGE);
         assertThat(err.toString()).contains(message,
-                "See mvn -q -Pminilm -pl examples/models -am compile exec:exec@retrieval -Dargs=\"--help\"").doesNotContain("\tat ");
+                "See mvn -q -Pminilm -pl examples/models -am compile exec:exec@retrieval -Dargs=\"--help\"")
+                .doesNotContain("\tat ");
     }
 
     private CommandLine silent() {

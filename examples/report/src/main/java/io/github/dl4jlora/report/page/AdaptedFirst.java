@@ -26,7 +26,8 @@ import java.util.List;
 
 /**
  * Opens DL4J's training pages on the adapted network, as soon as its training begins. By themselves they stay on the session that
- * began first, which is the base's, until somebody chooses another. ServiceLoader finds it wherever it is on the class path.
+ * began first, which is the base's, until somebody chooses another. Nobody calls it: DL4J's server finds it on the class path,
+ * and hands it what {@link AdapterStatsListener} reports.
  */
 public final class AdaptedFirst implements UIModule {
 

@@ -33,8 +33,19 @@ import java.util.stream.Collectors;
  * paper, and follows the reader's light or dark setting.
  *
  * <pre>{@code
- * new AdapterReport("Spam filter", base).add("rank 8", adapter).scores("rank 8", history).write(Path.of("report.html"));
+ * CollectScoresIterationListener losses = new CollectScoresIterationListener();
+ * tuned.addListeners(losses);
+ * tuned.fit(iterator, epochs);
+ * new AdapterReport("Spam filter", base)
+ *         .about("Rank 8, trained on 4,000 mails.")
+ *         .fact("learning rate", "0.001")
+ *         .add("rank 8", LoRAAdapter.of(tuned))
+ *         .scores("rank 8", ScoreHistory.of(losses))
+ *         .write(Path.of("report.html"));
  * }</pre>
+ *
+ * Adapter, losses and learning rates of one training have one name, such as "rank 8" here, by which the page knows what belongs
+ * together. Names may hold any characters. A report is not safe for use by several threads.
  */
 public final class AdapterReport {
 
@@ -52,7 +63,11 @@ public final class AdapterReport {
     private Consumer<String> watcher = layer -> { };
 
     /**
-     * @param base the network that the adapters were made for, not adapted
+     * A report without adapters, to which {@link #add} adds some.
+     *
+     * @param title the page's heading
+     * @param base  the network that the adapters were made for, not adapted, a MultiLayerNetwork or a ComputationGraph; it is not
+     *              changed
      */
     public AdapterReport(String title, Model base) {
         this.title = Objects.requireNonNull(title, "title");
@@ -85,6 +100,8 @@ public final class AdapterReport {
     }
 
     /**
+     * Adds an adapter; a report needs at least one.
+     *
      * @param name as it is to appear on the page
      * @throws IllegalArgumentException if there is one of that name already
      */
@@ -113,6 +130,7 @@ public final class AdapterReport {
         return this;
     }
 
+    /** {@return how often {@link #write} calls the listener of {@link #watch}: for each layer of each adapter that has a ΔW} */
     public int steps() {
         return additive().values().stream().mapToInt(adapter -> adapter.layers().size()).sum();
     }
@@ -235,7 +253,7 @@ public final class AdapterReport {
         return List.copyOf(names);
     }
 
-    /** The page's CSS, for other pages that should look like it. */
+    /** {@return the page's style sheet, for other pages that should look like it} */
     public static String style() {
         try (InputStream css = AdapterReport.class.getResourceAsStream(STYLE)) {
             return new String(css.readAllBytes(), StandardCharsets.UTF_8);

@@ -11,9 +11,9 @@ import java.util.Map;
 import java.util.stream.Collectors;
 
 /**
- * What DL4J's training pages show of an adapted network's training: DL4J's {@link StatsListener}, whose overview page knows weights
- * by a name that ends in "w" and would leave out A and B of every adapter. They are reported as {@code fc1_A.w} and
- * {@code fc1_B.w}, in histograms as {@code W-A} and {@code W-B}.
+ * Shows A and B of every adapter on DL4J's training pages while it trains, in place of DL4J's {@link StatsListener}. The
+ * overview knows weights by a name that ends in "w" and would leave out A and B, so they are reported as {@code fc1_A.w} and
+ * {@code fc1_B.w}; in histograms they are called {@code W-A} and {@code W-B}.
  *
  * <pre>{@code
  * StatsStorage storage = new InMemoryStatsStorage();
@@ -22,8 +22,8 @@ import java.util.stream.Collectors;
  * tuned.fit(iterator, epochs);
  * }</pre>
  *
- * The class needs {@code deeplearning4j-ui-model}, the pages {@code deeplearning4j-ui}. {@link AdaptedFirst} opens them on the adapted
- * network.
+ * The class needs DL4J's {@code deeplearning4j-ui-model}, and the pages {@code deeplearning4j-vertx}, which brings that along.
+ * The pages open on the adapted network by themselves ({@link AdaptedFirst}).
  */
 public final class AdapterStatsListener extends StatsListener {
 
