@@ -1,6 +1,8 @@
 package io.github.dl4jlora.cli;
 
 import org.junit.jupiter.api.Test;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
 
 import java.io.File;
 import java.io.IOException;
@@ -18,6 +20,7 @@ import java.util.regex.Pattern;
 import java.util.zip.ZipEntry;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 /** What target/dl4j-lora.jar, and each of this project's jars, says of licences. */
 class ThirdPartyIT {
@@ -31,9 +34,7 @@ class ThirdPartyIT {
     @Test
     void theListNamesEachPartOfTheJarByVersionAndNothingElse() throws IOException {
         try (JarFile all = new JarFile(Path.of("target", "dl4j-lora.jar").toFile())) {
-            TreeMap<String, String> listed = new TreeMap<>();
-            text(all, LIST).lines().map(PART::matcher).filter(part -> part.matches())
-                    .forEach(part -> listed.put(part.group(1), part.group(2)));
+            TreeMap<String, String> listed = listed(all);
             TreeMap<String, String> held = new TreeMap<>();
             for (Path jar : parts()) {
                 if (isIn(jar, all)) {
@@ -43,6 +44,22 @@ class ThirdPartyIT {
 
             assertThat(held).containsKeys("openblas", "nd4j-native", "logback-core");
             assertThat(listed).as(LIST).isEqualTo(held);
+        }
+    }
+
+    /** Which the profile "release" makes. */
+    @Test
+    void theSbomListsTheSameParts() throws IOException {
+        assumeThat(System.getProperty("maven.mode")).as("the SBOM is made by -Prelease, online").isEqualTo("offline: false");
+        TreeMap<String, String> held = new TreeMap<>();
+        for (JsonNode part : new ObjectMapper().readTree(Path.of("target", "dl4j-lora-cyclonedx.json").toFile()).get("components")) {
+            if (!part.get("group").asText().equals("io.github.dl4jlora")) {
+                held.put(part.get("name").asText(), part.get("version").asText());
+            }
+        }
+
+        try (JarFile all = new JarFile(Path.of("target", "dl4j-lora.jar").toFile())) {
+            assertThat(held).isEqualTo(listed(all));
         }
     }
 
@@ -63,7 +80,7 @@ class ThirdPartyIT {
     }
 
     @Test
-    void eachJarHasTheLicenceTheNoticeAndAModuleName() throws IOException {
+    void eachJarHasTheLicenceTheNoticeAModuleNameAndTheVersion() throws IOException {
         for (Path path : List.of(Path.of("target", "dl4j-lora.jar"), own("../../dl4j-lora-layer", "dl4j-lora-layer"),
                 own(".", "dl4j-lora-cli"), own("../report", "dl4j-lora-report"))) {
             try (JarFile jar = new JarFile(path.toFile())) {
@@ -71,8 +88,18 @@ class ThirdPartyIT {
                 assertThat(text(jar, NOTICE)).as(path.toString()).contains("The dl4j-lora authors");
                 Attributes manifest = jar.getManifest().getMainAttributes();
                 assertThat(manifest.getValue("Automatic-Module-Name")).as(path.toString()).matches("io(\\.[a-z][a-z0-9]*)+");
+                assertThat(manifest.getValue("Implementation-Version")).as(path.toString())
+                        .isEqualTo(System.getProperty("project.version"));
             }
         }
+    }
+
+    /** The versions of the parts by their names. */
+    private static TreeMap<String, String> listed(JarFile all) throws IOException {
+        TreeMap<String, String> listed = new TreeMap<>();
+        text(all, LIST).lines().map(PART::matcher).filter(part -> part.matches())
+                .forEach(part -> listed.put(part.group(1), part.group(2)));
+        return listed;
     }
 
     /** A jar of this project, where it was packaged. */
