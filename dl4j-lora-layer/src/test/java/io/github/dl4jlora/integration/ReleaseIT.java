@@ -164,6 +164,8 @@ class ReleaseIT {
             assertThat(part.get("licenses")).as(part.get("name").asText()).isNotEmpty();
         }
 
+        String page = Files.readString(Path.of("..", "docs", "vulnerabilities.md"));
+        assertThat(listed).as("named in docs/vulnerabilities.md").allSatisfy(part -> assertThat(page).contains("`" + part + "`"));
         assertThat(sbom.at("/metadata/component/purl").asText()).contains("io.github.dl4jlora/" + NAME + "@" + VERSION);
         assertThat(listed).contains("deeplearning4j-nn", "nd4j-api", "jackson", "protobuf", "guava", "commons-io", "gson")
                 .doesNotContain("junit-jupiter", "logback-classic", "jspecify", "deeplearning4j-modelimport", "openblas", "dnnl");
