@@ -1,29 +1,28 @@
 package io.github.dl4jlora.benchmarks;
 
-import java.io.IOException;
-import java.nio.file.Files;
+import io.github.dl4jlora.examples.Origin;
+
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
-/** The processor and the installed software, without which figures mean nothing. */
-final class Machine {
-
-    private static final Path CPU = Path.of("/proc/cpuinfo");
-    private static final String UNKNOWN = "unknown";
+/** Commit, processor and installed software, without which figures mean nothing. */
+public final class Machine {
 
     private Machine() {
     }
 
+    /** {@return the facts of a process to which nobody has told anything, by name, in order} */
+    public static Map<String, String> facts() {
+        return facts(Kernels.OWN);
+    }
+
     /** Facts by name, in order. */
-    static Map<String, String> facts(Kernels kernels) throws IOException {
+    static Map<String, String> facts(Kernels kernels) {
         Map<String, String> facts = new LinkedHashMap<>();
-        facts.put("processor", field("model name") + ", " + vectors() + ", " + Runtime.getRuntime().availableProcessors()
-                + " cores");
-        facts.put("system", System.getProperty("os.name") + " " + System.getProperty("os.arch"));
+        facts.putAll(Origin.facts());
         Map<String, String> kept = Settings.kept(System.getenv());
         facts.put("set in the environment, and kept from every child", kept.isEmpty() ? "nothing" : kept.entrySet().stream()
                 .map(variable -> variable.getKey() + "=" + variable.getValue()).collect(Collectors.joining(", ")));
@@ -49,22 +48,5 @@ final class Machine {
             facts.put(parts[0], parts[1]);
         }
         return facts;
-    }
-
-    private static String vectors() throws IOException {
-        List<String> flags = List.of(field("flags").split(" "));
-        String vectors = flags.stream().filter(flag -> flag.matches("avx2|avx512f|avx512_(bf|fp)16|amx_(tile|bf16)")).sorted()
-                .collect(Collectors.joining(" "));
-        return vectors.isEmpty() ? "vector instructions " + UNKNOWN : vectors;
-    }
-
-    private static String field(String name) throws IOException {
-        if (!Files.isReadable(CPU)) {
-            return UNKNOWN;
-        }
-        try (Stream<String> lines = Files.lines(CPU)) {
-            return lines.filter(line -> line.startsWith(name)).findFirst().map(line -> line.replaceFirst(".*?:\\s*", ""))
-                    .orElse(UNKNOWN);
-        }
     }
 }

@@ -123,10 +123,18 @@ final class PeerMeasurements {
     }
 
     static List<Table> tables(Results results) {
+        return Stream.of(table(results, "Convolutions", true), table(results, "LSTMs", false))
+                .filter(table -> table.rows().size() > 1).toList();
+    }
+
+    private static Table table(Results results, String title, boolean convolutions) {
         List<List<String>> rows = new ArrayList<>();
         rows.add(List.of("", "ms per step", "/ PyTorch", "/ PyTorch, tuned", "ms, forward pass", "/ PyTorch", "/ PyTorch, tuned",
                 "gradients differ by"));
         results.peers.forEach((task, costs) -> costs.forEach((run, cost) -> {
+            if (task.isConvolution() != convolutions) {
+                return;
+            }
             List<String> row = new ArrayList<>(List.of(task.title() + "; " + run.title()));
             for (ToDoubleFunction<Cost> of : List.<ToDoubleFunction<Cost>>of(Cost::step, Cost::forward)) {
                 row.add(Table.number(of.applyAsDouble(cost)));
@@ -139,10 +147,10 @@ final class PeerMeasurements {
             row.add(run.side().isPyTorch() ? "" : difference == null ? "absent" : String.format(Locale.ROOT, "%.0e", difference));
             rows.add(row);
         }));
-        return rows.size() == 1 ? List.of() : List.of(new Table("Convolutions and LSTMs", "LoRA of rank 8 on these layers, a "
-                + "trained output layer of ten classes, Adam; the forward pass is the adapted network's. Medians of each "
-                + "process's median. Beside threads settled stands the faster of PyTorch's own default and one thread. Tuned is "
-                + "PyTorch with images in channels_last and LSTMs without oneDNN. The last column is how far the gradient that "
-                + "differs most is from PyTorch's, from the same parameters, relative to its size.", rows));
+        return new Table(title, "LoRA of rank 8 on these layers, a trained output layer of ten classes, Adam; the forward pass is "
+                + "the adapted network's. Medians of each process's median. Beside threads settled stands the faster of "
+                + "PyTorch's own default and one thread. Tuned is PyTorch with images in channels_last and LSTMs without oneDNN. "
+                + "The last column is how far the gradient that differs most is from PyTorch's, from the same parameters, "
+                + "relative to its size.", rows);
     }
 }

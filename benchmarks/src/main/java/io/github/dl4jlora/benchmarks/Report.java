@@ -210,10 +210,15 @@ final class Report {
         rows.add(head);
         Arrays.stream(Side.values()).filter(Side::isOfDenseLayers).forEach(side -> {
             List<String> row = new ArrayList<>(List.of(side.title()));
-            results.steps.keySet().forEach(shape -> row.add(number(results.step(shape, side, Settings.ONE_THREAD))));
+            results.steps.keySet().forEach(shape -> {
+                double share = results.ratio(shape, side, Side.PYTORCH_LORA);
+                row.add(number(results.step(shape, side, Settings.ONE_THREAD))
+                        + (side == Side.PYTORCH_LORA || Double.isNaN(share) ? "" : " (" + number(share) + ")"));
+            });
             rows.add(row);
         });
-        return new Table("Time per training step, one thread", "Medians of each process's median.", rows);
+        return new Table("Time per training step, one thread", "Medians of each process's median; in brackets the share of "
+                + "PyTorch's LoRA.", rows);
     }
 
     private Table ratios() {

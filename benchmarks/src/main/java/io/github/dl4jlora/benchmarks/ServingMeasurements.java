@@ -40,7 +40,7 @@ final class ServingMeasurements {
                             IntStream.range(0, found.get(0).length).mapToDouble(i -> Measurements.medianOf(found, i)).toArray());
                 }
             }
-            Measurements.say(task.title() + ": " + cells(results, task, RECOMMENDED));
+            Measurements.say(task.title() + ": " + cells(results, task, RECOMMENDED, 0, Integer.MAX_VALUE));
         }
     }
 
@@ -79,16 +79,24 @@ final class ServingMeasurements {
         }
         List<List<String>> rows = new ArrayList<>();
         rows.add(Stream.concat(Stream.of(""), COMPARED.stream().map(Settings::title)).toList());
-        results.serving.keySet().forEach(task -> rows.add(Stream.concat(Stream.of(task.title()),
-                COMPARED.stream().map(settings -> cells(results, task, settings))).toList()));
+        for (ServingTask task : results.serving.keySet()) {
+            // A title of several parts is that of as many pairs of figures, of which the last may have more.
+            String[] titles = task.title().split("; ");
+            for (int i = 0; i < titles.length; i++) {
+                int begin = 2 * i;
+                int end = i == titles.length - 1 ? Integer.MAX_VALUE : begin + 2;
+                rows.add(Stream.concat(Stream.of(titles[i]), COMPARED.stream().map(settings ->
+                        cells(results, task, settings, begin, end))).toList());
+            }
+        }
         return List.of(new Table("Many adapters on one base", "Rank 8; batches in which each example asks for an adapter at "
                 + "random, of 1, 10, 100, 1,000 and 10,000. Base and batch take turns in one process.", rows));
     }
 
-    private static String cells(Results results, ServingTask task, Settings settings) {
+    private static String cells(Results results, ServingTask task, Settings settings, int begin, int end) {
         double[] found = results.serving.getOrDefault(task, Map.of()).get(settings);
-        return found == null ? Table.number(Double.NaN) : String.join(", ", IntStream.range(0, found.length)
-                .mapToObj(i -> Table.number(found[i])).toList());
+        return found == null ? Table.number(Double.NaN) : String.join(", ", IntStream
+                .range(begin, Math.min(end, found.length)).mapToObj(i -> Table.number(found[i])).toList());
     }
 
     private static String number(int count) {

@@ -59,8 +59,8 @@ class ReportTest {
         new Report(results).write(folder);
 
         assertThat(Files.readString(folder.resolve("report.md")))
-                .contains("LoRA, FUSED, SHARED, one thread | 60.0 | 1.20 | 1.25 | 20.0 | 0.80 | 2.00 | 1e-04 |")
-                .contains("LoRA, FUSED, SHARED, threads settled | 40.0 | 0.80 | 0.83 | 10.0 | 0.50 | 1.00 | 1e-04 |")
+                .contains("LoRA, one thread | 60.0 | 1.20 | 1.25 | 20.0 | 0.80 | 2.00 | 1e-04 |")
+                .contains("LoRA, threads settled | 40.0 | 0.80 | 0.83 | 10.0 | 0.50 | 1.00 | 1e-04 |")
                 .contains("PyTorch, LoRA, tuned, one thread | 48.0 |  |  | 10.0 |  |  |  |")
                 .contains("one thread, three 3×3 convolutions, 64 channels, 32×32 images, batch 16 | ≤ 1.10 | 1.20 | missed |")
                 .contains("forward pass, three 3×3 convolutions, 64 channels, 32×32 images, batch 16 | ≤ 1.00 | 0.80 | met |");
@@ -134,7 +134,7 @@ class ReportTest {
         assertThat(Files.readString(folder.resolve("report.md")))
                 .contains("| processor | a fast one |")
                 .contains("| ms per step | as found | threads settled | one thread | by hand |")
-                .contains("| LoRA, FUSED, SHARED, 2048 wide | 80.0 | 22.0 | 27.0 | 20.0 |")
+                .contains("| LoRA, 2048 wide | 80.0 | 22.0 | 27.0 | 20.0 |")
                 .contains("| PyTorch, LoRA, 2048 wide | 50.0 |  | absent |  |");
     }
 
@@ -153,11 +153,11 @@ class ReportTest {
 
         assertThat(Files.readString(folder.resolve("report.md")))
                 .contains("at its own default, 2048 wide | ≤ 0.55 | 0.44 | met |")
-                .contains("LoRA, FUSED, SHARED / PyTorch LoRA, one thread, 2048 wide | ≤ 0.79 | 1.08 | missed |")
+                .contains("LoRA / PyTorch LoRA, one thread, 2048 wide | ≤ 0.79 | 1.08 | missed |")
                 .contains("best setting by hand, LoRA, 2048 wide | ≤ 1.15 | 1.10 | met |")
                 .contains("threads settled, MB | ≤ 300 | 301 | missed |")
                 .contains("before fewer were made | ≤ 0.50 | 0.50 | met |")
-                .contains("LoRA, FUSED, SHARED / PyTorch LoRA, one thread, 256 wide | ≤ 0.78 |  | not measured |");
+                .contains("LoRA / PyTorch LoRA, one thread, 256 wide | ≤ 0.78 |  | not measured |");
     }
 
     @Test
@@ -172,7 +172,7 @@ class ReportTest {
         new Report(results).write(folder);
 
         assertThat(Files.readString(folder.resolve("report.md")))
-                .contains("LoRA, FUSED, SHARED: the farthest from 1 | ≤ 0.15 | 0.1000 | met |")
+                .contains("LoRA: the farthest from 1 | ≤ 0.15 | 0.1000 | met |")
                 .contains("full fine-tuning: the farthest from 1 | ≤ 0.15 | 0.20 | missed |")
                 .contains("| 3 layers, 1024 wide, 32 rows | 98.0 | 100 | 0.98 | 120 | 100 | 1.20 |");
         results.plans.get(PlanTask.IMAGES).remove(Side.LORA);

@@ -20,12 +20,15 @@ public final class Program {
     private Program() {
     }
 
-    /** Runs a command line and returns the exit code. Help and tables are as wide as the terminal, or 80 columns without one. */
+    /**
+     * Runs a command line and returns the exit code. Help and tables are as wide as the terminal; without one they have as many
+     * columns as the environment's COLUMNS says, or 80.
+     */
     public static int run(CommandLine line, String... arguments) {
         StandardOutput out = new StandardOutput();
         line.setOut(out.writer());
         line.setUsageHelpWidth(Terminal.OUTPUT.isThere() ? Math.max(NARROWEST, Math.min(WIDEST, Terminal.OUTPUT.columns()))
-                : Terminal.USUAL_COLUMNS);
+                : Math.max(NARROWEST, Terminal.fromEnvironment(System.getenv("COLUMNS"))));
         return run(line, out, arguments);
     }
 

@@ -1,5 +1,7 @@
 package io.github.dl4jlora.evidence;
 
+import io.github.dl4jlora.examples.Origin;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -74,7 +76,13 @@ final class Page {
                 + "± is one standard deviation over seeds. Each training has its own thread, so that the number of cores makes "
                 + "no difference; a processor that rounds differently changes a row a little.",
                 sections.stream().mapToDouble(Section::minutes).sum(),
-                Runtime.getRuntime().availableProcessors()));
+                Runtime.getRuntime().availableProcessors())) + "\n\n" + origin();
+    }
+
+    /** What other pages that show these tables read from here. */
+    private static String origin() {
+        return Markdown.table(List.of("measured", "by"), Origin.facts().entrySet().stream()
+                .map(fact -> List.of(fact.getKey(), fact.getValue())).toList()).replace("---:", "---");
     }
 
     private void append(StringBuilder text, Section section) {

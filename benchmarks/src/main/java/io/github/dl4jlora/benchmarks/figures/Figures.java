@@ -1,0 +1,119 @@
+package io.github.dl4jlora.benchmarks.figures;
+
+import io.github.dl4jlora.examples.Program;
+import io.github.dl4jlora.examples.UsageMessage;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+
+/** Measures what the pages state, part by part, into docs/figures, and brings it from there into the pages. */
+@Command(name = "figures", sortOptions = false, description = "Measures what the pages state, part by part, each by the programs "
+        + "that the pages name, and writes files of tables, with commit, date and machine, to docs/figures.")
+public final class Figures implements Callable<Integer> {
+
+    private static final String ALL = "all";
+
+    @Option(names = "--list", description = "Lists the parts with the minutes that each takes, and exits.")
+    private boolean list;
+
+    @Option(names = "--part", split = ",", paramLabel = "<part>", description = "Measures these parts, or \"all\": what takes less "
+            + "than a night.")
+    private List<String> parts = List.of();
+
+    @Option(names = "--rounds", description = "Rounds of each comparison. Default: ${DEFAULT-VALUE}.")
+    private int rounds = 3;
+
+    @Option(names = "--write-pages", description = "Brings the files' tables into README.md and docs, after measuring if parts are "
+            + "named.")
+    private boolean writePages;
+
+    @Option(names = "--top", paramLabel = "<folder>", defaultValue = ".", description = "The project's folder. Default: the working "
+            + "directory.")
+    private Path top;
+
+    @Option(names = {"-h", "--help"}, order = 99, usageHelp = true, description = "Shows this text.")
+    private boolean help;
+
+    @Spec
+    private CommandSpec spec;
+
+    public static void main(String[] args) {
+        System.exit(Program.run(commandLine(), args));
+    }
+
+    static CommandLine commandLine() {
+        return new CommandLine(new Figures()).setParameterExceptionHandler(new UsageMessage("-pl benchmarks"));
+    }
+
+    @Override
+    public Integer call() throws IOException, InterruptedException {
+        PrintWriter out = spec.commandLine().getOut();
+        List<Part> chosen = chosen();
+        if (list || chosen.isEmpty() && !writePages) {
+            Arrays.stream(Part.values()).forEach(part -> out.printf(Locale.ROOT, "%-12s %4d min  %s%n", part.id(), part.minutes(),
+                    part.says()));
+            return CommandLine.ExitCode.OK;
+        }
+        Path project = top.toAbsolutePath().normalize();
+        FigureFiles files = new FigureFiles(project);
+        int failed = 0;
+        for (Part part : chosen) {
+            long begin = System.nanoTime();
+            try {
+                FigureFile found = new Measurement(project, rounds).of(part);
+                if (!part.writesItsPage()) {
+                    files.write(found);
+                }
+                out.printf(Locale.ROOT, "%s: %d tables in %d min, %s%n", part.id(), found.tables().size(),
+                        Duration.ofNanos(System.nanoTime() - begin).toMinutes(), files.path(part.id()));
+            } catch (IOException | IllegalStateException e) {
+                // The other parts may take hours.
+                failed++;
+                out.println(part.id() + " could not be measured: " + e.getMessage());
+            }
+            out.flush();
+        }
+        if (writePages) {
+            for (Page page : Page.all(project)) {
+                String filled = page.filled(files);
+                if (!filled.equals(page.text())) {
+                    page.write(filled);
+                    out.println("Written: " + page.path());
+                }
+            }
+        }
+        return failed == 0 ? CommandLine.ExitCode.OK : CommandLine.ExitCode.SOFTWARE;
+    }
+
+    private List<Part> chosen() {
+        if (rounds < 1) {
+            throw new ParameterException(spec.commandLine(), "--rounds is " + rounds + ", but must be at least 1");
+        }
+        List<Part> chosen = new ArrayList<>();
+        for (String name : parts) {
+            Part part = Part.of(name);
+            if (name.equals(ALL)) {
+                Arrays.stream(Part.values()).filter(of -> of != Part.BERT_SPAM).forEach(chosen::add);
+            } else if (part == null) {
+                throw new ParameterException(spec.commandLine(), "--part " + name + " is not a part. The parts are "
+                        + Arrays.stream(Part.values()).map(Part::id).toList() + ", or " + ALL);
+            } else {
+                chosen.add(part);
+            }
+        }
+        return chosen;
+    }
+}

@@ -1,0 +1,100 @@
+package io.github.dl4jlora.benchmarks.figures;
+
+import io.github.dl4jlora.benchmarks.Machine;
+import io.github.dl4jlora.benchmarks.Table;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+
+/** Runs a part's commands, one after the other, and collects their tables. */
+final class Measurement {
+
+    /** Wide enough for any table in one piece. */
+    private static final String COLUMNS = "2000";
+    private static final String MACHINE = "machine-and-versions";
+
+    private final Path top;
+    private final Path folder;
+    private final String rounds;
+    private final Map<String, String> origin = new LinkedHashMap<>();
+    private final List<Table> tables = new ArrayList<>();
+
+    /** @param top the project's folder, where commands are run */
+    Measurement(Path top, int rounds) {
+        this.top = top;
+        this.rounds = String.valueOf(rounds);
+        this.folder = top.resolve("benchmarks/target/figures");
+    }
+
+    /** @throws IllegalStateException if a command fails */
+    FigureFile of(Part part) throws IOException, InterruptedException {
+        Path own = Files.createDirectories(folder.resolve(part.id()));
+        List<Task> tasks = part.tasks();
+        for (int i = 0; i < tasks.size(); i++) {
+            Task task = tasks.get(i);
+            Path log = own.resolve("output-" + (i + 1) + ".txt");
+            System.err.println(task.line(rounds, own));
+            run(task, own, log);
+            if (task.writesReport() && !part.writesItsPage()) {
+                collect(own.resolve("report.md"));
+            } else {
+                collect(task, Files.readAllLines(log));
+            }
+        }
+        if (origin.isEmpty()) {
+            origin.putAll(Machine.facts());
+        }
+        if (part.hasRounds()) {
+            origin.put("rounds", rounds);
+        }
+        Path named = Path.of("benchmarks", "target", "figures", part.id());
+        origin.put("commands", tasks.stream().map(task -> "`" + task.line(rounds, named) + "`").collect(Collectors.joining(", ")));
+        return FigureFile.of(part.id(), origin, tables);
+    }
+
+    private void run(Task task, Path own, Path log) throws IOException, InterruptedException {
+        ProcessBuilder builder = new ProcessBuilder(task.words(rounds, own)).directory(top.toFile())
+                .redirectOutput(log.toFile()).redirectError(ProcessBuilder.Redirect.INHERIT);
+        builder.environment().put("COLUMNS", COLUMNS);
+        int exit = builder.start().waitFor();
+        if (exit != 0) {
+            throw new IllegalStateException("Exit status " + exit + " of " + task.line(rounds, own) + "; its output is in " + log);
+        }
+    }
+
+    private void collect(Path report) throws IOException {
+        try (Stream<String> lines = Files.lines(report)) {
+            Table.read(lines).forEach((anchor, table) -> {
+                if (anchor.equals(MACHINE)) {
+                    table.rows().stream().skip(1).forEach(row -> origin.put(row.get(0), row.get(1)));
+                } else {
+                    tables.add(table);
+                }
+            });
+        }
+    }
+
+    private void collect(Task task, List<String> lines) {
+        List<List<List<String>>> printed = PrintedTables.of(lines);
+        for (int i = 0; i < printed.size(); i++) {
+            List<List<String>> rows = printed.get(i);
+            List<List<String>> named = new ArrayList<>(List.of(rows.get(0)));
+            rows.stream().skip(1).map(row -> Stream.concat(Stream.of(row.get(0) + task.label()), row.stream().skip(1)).toList())
+                    .forEach(named::add);
+            tables.add(new Table(task.title() + (i == 0 ? "" : ", " + (i + 1)), "", named));
+        }
+        if (task.told() != null) {
+            List<List<String>> told = new ArrayList<>(List.of(List.of("printed", "")));
+            lines.stream().filter(line -> task.told().matcher(line).matches()).map(line -> line.split(":\\s*", 2))
+                    .map(parts -> List.of(parts[0], parts.length == 1 ? "yes" : parts[1])).forEach(told::add);
+            tables.add(new Table(task.title() + ", printed", "", told));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+package io.github.dl4jlora.benchmarks.figures;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+
+import static io.github.dl4jlora.benchmarks.figures.Task.compare;
+import static io.github.dl4jlora.benchmarks.figures.Task.printing;
+
+/** What is measured together, and stands in one file of docs/figures. Where programs live is written here alone. */
+enum Part {
+    DENSE("chains of dense layers, FLOAT and fewer bits, against DL4J and PyTorch", 8, compare("--only STEPS")),
+    GRID("more widths, batches and ranks of dense layers", 20, compare("--full --only STEPS --sides DL4J_FULL,DL4J_FROZEN,LORA,"
+            + "LORA_EMBEDDED,LORA_SAMEDIFF,FLOOR,PYTORCH_LORA,PYTORCH_FULL")),
+    AVX2("chains of dense layers, kernels of AVX2 alone", 4,
+            compare("--avx2 --only STEPS --sides LORA,LORA_PACKED,PYTORCH_LORA")),
+    CONVOLUTION("3×3 convolutions against PyTorch", 4, compare("--only CONVOLUTION")),
+    LSTM("LSTMs against PyTorch", 4, compare("--only LSTM")),
+    LAYERS("convolutions, an embedding, an LSTM against DL4J", 15, compare("--only LAYERS")),
+    VARIANTS("DoRA, PiSSA and the other variants", 3, compare("--only VARIANTS")),
+    ENCODER("MiniLM's architecture against PyTorch", 4, compare("--only ENCODER")),
+    BERT_BASE("BERT-base's architecture against PyTorch", 18, compare("--only BERT_BASE")),
+    ONNX("image networks against ONNX Runtime", 8, new Task("-Ponnx -pl benchmarks", "compare",
+            "--only ONNX --rounds ROUNDS --output FOLDER", "", "", null)),
+    STORAGE("a base in sixteen, eight and four bits, and in a mapped file", 4, compare("--only STORAGE")),
+    ACCURACY("what LoRA on such bases gets right", 40, compare("--only ACCURACY")),
+    SERVING("many adapters on one base", 12, compare("--only SERVING")),
+    INFERENCE("forward passes: base, adapted, merged, frozen", 3, compare("--only INFERENCE")),
+    MEMORY("memory of training and of many networks; arrays made in a step", 10,
+            compare("--only ARRAYS,RESIDENT,MEMORY,ADAPTERS")),
+    PLAN("memory, planned and measured", 5, compare("--only PLAN")),
+    DISK("bytes of saved models and adapters", 1, compare("--full --only DISK")),
+    SPAM("MiniLM on e-mails, four ways", 10, printing("Spam", "-Pminilm -pl examples/models", "spam", "train")),
+    RETRIEVAL("MiniLM on three tasks of retrieval", 20,
+            printing("Retrieval", "-Pminilm -pl examples/models", "retrieval", "")),
+    BERT_SPAM("BERT-base on e-mails, FLOAT, INT8 and NF4: a night", 400,
+            bertSpam(""), bertSpam(" --only LORA_QUERY_VALUE --quantize INT8").labelled(", INT8"),
+            bertSpam(" --only LORA_QUERY_VALUE --quantize NF4").labelled(", NF4"),
+            bertSpam(" --only LORA_LINEAR --quantize INT8").labelled(", INT8"),
+            bertSpam(" --only LORA_LINEAR --quantize NF4").labelled(", NF4")),
+    BERT_ADAPT("BERT-base on State of the Union addresses", 60,
+            printing("Language of a domain", "-Pbert -pl examples/models", "bert", "adapt")),
+    ENLARGE("an image network on print, three ways", 20, printing("Enlarged", "-pl examples", "enlarge", "--seeds 3")),
+    SPARK("what Spark sends, and a worker that is killed", 40, spark("512", "10"), spark("1024", "3"), spark("2048", "10")),
+    LOAD("the HTTP service with up to 10,000 adapters", 10, load("").telling("Without batches,.*|95 %.*")),
+    HOSTILE("the HTTP service beside hostile clients", 5, load("--hostile 64 --adapters 10 --seconds 8")),
+    SOAK("the HTTP service for ten minutes of everything", 12, printing("Soak", "-Pserve -pl examples/serve", "soak",
+            "--minutes 10 --clients 64").telling("After the warm-up: .*|At the end: .*|.* requests, .*|It keeps working.*")),
+    EVIDENCE("docs/evidence.md, by a program of its own", 45,
+            printing("", "-Pminilm -pl examples/evidence", "evidence", "--output docs"));
+
+    private final String says;
+    private final int minutes;
+    private final List<Task> tasks;
+
+    Part(String says, int minutes, Task... tasks) {
+        this.says = says;
+        this.minutes = minutes;
+        this.tasks = List.of(tasks);
+    }
+
+    private static Task bertSpam(String more) {
+        return printing("Spam", "-Pbert -pl examples/models", "spam",
+                "train --checkpoint examples/target/bert-base-uncased --batch 4" + more);
+    }
+
+    private static Task spark(String width, String epochs) {
+        return printing("Spark", "-Pspark -pl examples/spark", "spark",
+                "--cluster --kill --width " + width + " --epochs " + epochs).labelled(", " + width + " wide");
+    }
+
+    private static Task load(String args) {
+        return printing("Load", "-Pserve -pl examples/serve", "load", args);
+    }
+
+    /** {@return the name of its file and of its option} */
+    String id() {
+        return name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+
+    /** {@return the part of that name, or null} */
+    static Part of(String id) {
+        return Arrays.stream(values()).filter(part -> part.id().equals(id)).findFirst().orElse(null);
+    }
+
+    String says() {
+        return says;
+    }
+
+    /** {@return about how many minutes it takes with one round, on two cores} */
+    int minutes() {
+        return minutes;
+    }
+
+    List<Task> tasks() {
+        return tasks;
+    }
+
+    /** Whether the program itself writes the page that its figures are on. */
+    boolean writesItsPage() {
+        return this == EVIDENCE;
+    }
+
+    /** Whether the number of rounds is an option of the part's programs. */
+    boolean hasRounds() {
+        return tasks.stream().anyMatch(task -> task.args().contains("ROUNDS"));
+    }
+}

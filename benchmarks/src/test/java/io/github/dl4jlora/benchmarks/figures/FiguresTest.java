@@ -1,0 +1,211 @@
+package io.github.dl4jlora.benchmarks.figures;
+
+import io.github.dl4jlora.benchmarks.Table;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import picocli.CommandLine;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** The pages show what docs/figures has. */
+class FiguresTest {
+
+    private static final Path TOP = Path.of("..").toAbsolutePath().normalize();
+    private static final String REMEDY = "mvn -q -pl benchmarks -am compile exec:exec@figures -Dargs=\"--write-pages\"";
+
+    @TempDir
+    private Path project;
+
+    @Test
+    void everyBlockShowsWhatItsFileHas() throws IOException {
+        FigureFiles files = new FigureFiles(TOP);
+        for (Page page : Page.all(TOP)) {
+            assertThat(page.text()).as("%s: put right by %s", page.path(), REMEDY).isEqualTo(page.filled(files));
+            assertThat(page.marks()).as("%s: each block begins and ends", page.path()).isEqualTo(2L * page.blocks().size());
+        }
+    }
+
+    @Test
+    void whoShowsATableSaysWhereItsFiguresComeFrom() throws IOException {
+        for (Page page : Page.all(TOP)) {
+            Set<String> blocks = Set.copyOf(page.blocks());
+            assertThat(blocks).as("%s", page.path()).containsAll(blocks.stream().filter(name -> name.contains("/"))
+                    .map(name -> name.substring(0, name.indexOf('/'))).toList());
+        }
+    }
+
+    @Test
+    void everyFileIsThatOfAPartAndIsShown() throws IOException {
+        Set<String> shown = new TreeSet<>();
+        for (Page page : Page.all(TOP)) {
+            page.blocks().stream().filter(name -> name.contains("/")).map(name -> name.substring(0, name.indexOf('/')))
+                    .forEach(shown::add);
+        }
+        List<String> names = new FigureFiles(TOP).names();
+
+        assertThat(names).isSubsetOf(shown).allSatisfy(name -> assertThat(Part.of(name)).as(name).isNotNull());
+    }
+
+    @Test
+    void everyFileSaysWhereItComesFrom() throws IOException {
+        FigureFiles files = new FigureFiles(TOP);
+        List<String> names = files.names();
+        assertThat(names).hasSizeGreaterThan(20);
+        for (String name : names) {
+            assertThat(files.file(name).origin()).as(name).containsKeys("version", "commit", "date", "processor", "JDK", "commands");
+        }
+    }
+
+    private FigureFiles project(String page) throws IOException {
+        Files.createDirectories(project.resolve("docs/figures"));
+        Files.writeString(project.resolve("README.md"), page);
+        FigureFiles files = new FigureFiles(project);
+        files.write(FigureFile.of("disk", Map.of("version", "1.2.3", "commit", "abc", "date", "2026-11-29", "processor", "fast",
+                "OpenBLAS", "0.3.31-1.5.13: with threads", "oneDNN", "not on the class path", "rounds", "3"),
+                List.of(new Table("Bytes: on disk", "A note.", List.of(List.of("", "MB", "tuned"),
+                        List.of("256 wide; as found", "1.50", "absent"), List.of("512 wide; one thread", "7.5", ""),
+                        List.of("absent everywhere", "absent", ""))))));
+        return files;
+    }
+
+    private String written() throws IOException {
+        assertThat(new CommandLine(new Figures()).execute("--write-pages", "--top", project.toString())).isZero();
+        return Files.readString(project.resolve("README.md"));
+    }
+
+    @Test
+    void aPageGetsTableAndOriginOfAFile() throws IOException {
+        project("Sizes:\n\n<!-- figures: disk/bytes-on-disk -->\nold\n<!-- /figures -->\n\n"
+                + "<!-- figures: disk/bytes-on-disk; rows: one thread -->\n<!-- /figures -->\n\n"
+                + "<!-- figures: disk -->\n<!-- /figures -->\n\nEnd.\n");
+
+        String page = written();
+
+        assertThat(page).isEqualTo("""
+                Sizes:
+
+                <!-- figures: disk/bytes-on-disk -->
+                |  | MB |
+                | --- | ---: |
+                | 256 wide; as found | 1.50 |
+                | 512 wide; one thread | 7.5 |
+                <!-- /figures -->
+
+                <!-- figures: disk/bytes-on-disk; rows: one thread -->
+                |  | MB |
+                | --- | ---: |
+                | 512 wide | 7.5 |
+                <!-- /figures -->
+
+                <!-- figures: disk -->
+                [disk](docs/figures/disk.md): Version 1.2.3, commit abc, 2026-11-29; fast; OpenBLAS 0.3.31; rounds: 3.
+                <!-- /figures -->
+
+                End.
+                """);
+        assertThat(written()).isEqualTo(page);
+    }
+
+    @Test
+    void aBlockWithoutFileOrTableIsRefusedByName() throws IOException {
+        FigureFiles files = project("<!-- figures: disk/bytes -->\n<!-- /figures -->\n");
+        Page page = Page.all(project).get(0);
+        assertThatThrownBy(() -> page.filled(files)).hasMessageContaining("has no table bytes, only [bytes-on-disk]");
+
+        FigureFiles none = project("<!-- figures: lstm/lstms -->\n<!-- /figures -->\n");
+        Page other = Page.all(project).get(0);
+        assertThatThrownBy(() -> other.filled(none)).hasMessageContaining("lstm.md is not there: measure it by --part lstm");
+    }
+
+    @Test
+    void aFileIsReadAsItWasWritten() throws IOException {
+        FigureFile written = project("").file("disk");
+
+        FigureFile read = FigureFile.read(project.resolve("docs/figures/disk.md"));
+
+        assertThat(read.origin()).isEqualTo(written.origin());
+        assertThat(read.tables().keySet()).containsExactly("bytes-on-disk");
+        assertThat(read.tables().get("bytes-on-disk").rows()).isEqualTo(written.tables().get("bytes-on-disk").rows());
+    }
+
+    @Test
+    void printedTablesAreReadByTheirColumns() {
+        List<String> printed = """
+                Some text
+                                     F1   trained parameters   on disk
+                ----------------------------------------------------
+                only the output   0.894                  770   82 MB
+                LoRA, rank 8                          74,498    3 MB
+
+                More text
+                """.lines().toList();
+
+        assertThat(PrintedTables.of(printed)).containsExactly(List.of(List.of("", "F1", "trained parameters", "on disk"),
+                List.of("only the output", "0.894", "770", "82 MB"), List.of("LoRA, rank 8", "", "74,498", "3 MB")));
+    }
+
+    @Test
+    void rowsOfSeveralCommandsAreOneTable() {
+        List<String> head = List.of("", "F1");
+
+        assertThat(Table.joined(List.of(new Table("Spam", "", List.of(head, List.of("LoRA", "1"))),
+                new Table("Spam", "", List.of(head, List.of("LoRA, INT8", "2"))))))
+                .extracting(Table::rows).containsExactly(List.of(head, List.of("LoRA", "1"), List.of("LoRA, INT8", "2")));
+    }
+
+    @Test
+    void missedTargetsAreChosenByTheirLastCell() {
+        Table targets = new Table("Targets", "", List.of(List.of("what", "target", "measured", ""),
+                List.of("a", "1", "2", "missed"), List.of("b", "1", "1", "met")));
+
+        assertThat(targets.rowsEnding("missed").rows()).containsExactly(targets.rows().get(0), targets.rows().get(1));
+    }
+
+    @Test
+    void thePageOfBenchmarksListsTheParts() throws IOException {
+        String page = Files.readString(TOP.resolve("docs/benchmarks.md"));
+
+        assertThat(Part.values()).allSatisfy(part -> assertThat(page).contains("| `" + part.id() + "` | " + part.says() + " | "
+                + part.minutes() + " |"));
+    }
+
+    @Test
+    void partsAreListedAndUnknownOnesRefused() {
+        StringWriter out = new StringWriter();
+        CommandLine line = Figures.commandLine().setOut(new PrintWriter(out)).setErr(new PrintWriter(out));
+
+        assertThat(line.execute("--list")).isZero();
+        assertThat(out.toString().lines()).hasSize(Part.values().length);
+        assertThat(line.execute("--part", "speed")).isEqualTo(CommandLine.ExitCode.USAGE);
+        assertThat(out.toString()).contains("--part speed is not a part. The parts are [dense, ");
+    }
+
+    @Test
+    void commandsAreThoseOfThePages() {
+        assertThat(Part.SPAM.tasks()).extracting(task -> task.line("3", Path.of("folder")))
+                .containsExactly("mvn -q -Pminilm -pl examples/models -am compile exec:exec@spam -Dargs=\"train\"");
+        assertThat(Part.LSTM.tasks().get(0).words("2", Path.of("folder"))).containsExactly("mvn", "-q", "-pl", "benchmarks", "-am",
+                "compile", "exec:exec@compare", "-Dargs=--only LSTM --rounds 2 --output folder");
+    }
+
+    @Test
+    void theReadmesTableHasEachKindOfLayer() {
+        Table steps = Summary.of(new FigureFiles(TOP), "steps");
+
+        assertThat(steps.rows()).hasSize(4);
+        assertThat(steps.rows().get(1)).as(steps.rows().stream().map(List::toString).collect(Collectors.joining("\n")))
+                .allSatisfy(cell -> assertThat(cell).isNotEmpty());
+    }
+}
