@@ -25,6 +25,8 @@ import java.util.concurrent.Callable;
 public final class Figures implements Callable<Integer> {
 
     private static final String ALL = "all";
+    /** Of the table of what a comparison could not measure. */
+    private static final String FAILURES = "failures";
 
     @Option(names = "--list", description = "Lists the parts with the minutes that each takes, and exits.")
     private boolean list;
@@ -77,6 +79,7 @@ public final class Figures implements Callable<Integer> {
                 if (!part.writesItsPage()) {
                     files.write(found);
                 }
+                failed += found.tables().containsKey(FAILURES) ? 1 : 0;
                 out.printf(Locale.ROOT, "%s: %d tables in %d min, %s%n", part.id(), found.tables().size(),
                         Duration.ofNanos(System.nanoTime() - begin).toMinutes(), files.path(part.id()));
             } catch (IOException | IllegalStateException e) {

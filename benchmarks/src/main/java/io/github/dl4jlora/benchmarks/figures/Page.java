@@ -33,6 +33,8 @@ final class Page {
             "(<!-- figures: ([^ ;]+?)(?:; rows: (.+?))? -->\n)(.*?)(<!-- /figures -->)", Pattern.DOTALL);
     private static final Pattern MARK = Pattern.compile("<!-- /?figures\\b");
 
+    private static final String NONE = "None.\n";
+
     private final Path path;
     private final String text;
 
@@ -86,7 +88,8 @@ final class Page {
     }
 
     private static String shown(Table table, String end) {
-        return (end == null ? table : table.rowsEnding(end)).grid();
+        Table chosen = end == null ? table : table.rowsEnding(end);
+        return chosen.rows().size() == 1 ? NONE : chosen.grid();
     }
 
     /** Sources of the same origin have one sentence. */

@@ -14,8 +14,10 @@ enum Part {
             + "LORA_EMBEDDED,LORA_SAMEDIFF,FLOOR,PYTORCH_LORA,PYTORCH_FULL")),
     AVX2("chains of dense layers, kernels of AVX2 alone", 4,
             compare("--avx2 --only STEPS --sides LORA,LORA_PACKED,PYTORCH_LORA")),
-    CONVOLUTION("3×3 convolutions against PyTorch", 4, compare("--only CONVOLUTION")),
-    LSTM("LSTMs against PyTorch", 4, compare("--only LSTM")),
+    CONVOLUTION("3×3 convolutions against PyTorch", 4, compare("--only CONVOLUTION --sides LORA,LORA_WITHOUT_ONEDNN,"
+            + "LORA_BF16,LORA_INT8,PYTORCH_LORA,PYTORCH_TUNED")),
+    LSTM("LSTMs against PyTorch", 4, compare("--only LSTM --sides LORA,LORA_WITHOUT_ONEDNN,LORA_BF16,LORA_BF16_PACKED,"
+            + "LORA_INT8,PYTORCH_LORA,PYTORCH_TUNED")),
     LAYERS("convolutions, an embedding, an LSTM against DL4J", 15, compare("--only LAYERS")),
     VARIANTS("DoRA, PiSSA and the other variants", 3, compare("--only VARIANTS")),
     ENCODER("MiniLM's architecture against PyTorch", 4, compare("--only ENCODER")),
@@ -34,11 +36,11 @@ enum Part {
     RETRIEVAL("MiniLM on three tasks of retrieval", 20,
             printing("Retrieval", "-Pminilm -pl examples/models", "retrieval", "")),
     BERT_SPAM("BERT-base on e-mails, FLOAT, INT8 and NF4: a night", 400,
-            bertSpam(""), bertSpam(" --only LORA_QUERY_VALUE --quantize INT8").labelled(", INT8"),
+            converted("Spam"), bertSpam(""), bertSpam(" --only LORA_QUERY_VALUE --quantize INT8").labelled(", INT8"),
             bertSpam(" --only LORA_QUERY_VALUE --quantize NF4").labelled(", NF4"),
             bertSpam(" --only LORA_LINEAR --quantize INT8").labelled(", INT8"),
             bertSpam(" --only LORA_LINEAR --quantize NF4").labelled(", NF4")),
-    BERT_ADAPT("BERT-base on State of the Union addresses", 60,
+    BERT_ADAPT("BERT-base on State of the Union addresses", 60, converted("Language of a domain"),
             printing("Language of a domain", "-Pbert -pl examples/models", "bert", "adapt")),
     ENLARGE("an image network on print, three ways", 20, printing("Enlarged", "-pl examples", "enlarge", "--seeds 3")),
     SPARK("what Spark sends, and a worker that is killed", 40, spark("512", "10"), spark("1024", "3"), spark("2048", "10")),
@@ -57,6 +59,11 @@ enum Part {
         this.says = says;
         this.minutes = minutes;
         this.tasks = List.of(tasks);
+    }
+
+    /** Makes the folder of BERT-base that the others read, if it is not there. */
+    private static Task converted(String title) {
+        return printing(title, "-Pbert -pl examples/models", "bert", "convert");
     }
 
     private static Task bertSpam(String more) {

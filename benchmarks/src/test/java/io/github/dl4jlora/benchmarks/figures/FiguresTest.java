@@ -66,6 +66,7 @@ class FiguresTest {
         for (String name : names) {
             assertThat(files.file(name).origin()).as(name).containsKeys("version", "commit", "date", "processor", "JDK", "commands");
         }
+        assertThat(files.file("evidence").origin()).containsKeys("version", "commit", "date", "processor", "JDK");
     }
 
     private FigureFiles project(String page) throws IOException {
@@ -166,11 +167,13 @@ class FiguresTest {
     }
 
     @Test
-    void missedTargetsAreChosenByTheirLastCell() {
+    void missedTargetsAreChosenByTheirLastCell() throws IOException {
         Table targets = new Table("Targets", "", List.of(List.of("what", "target", "measured", ""),
                 List.of("a", "1", "2", "missed"), List.of("b", "1", "1", "met")));
 
         assertThat(targets.rowsEnding("missed").rows()).containsExactly(targets.rows().get(0), targets.rows().get(1));
+        project("<!-- figures: disk/bytes-on-disk; rows: missed -->\n<!-- /figures -->\n");
+        assertThat(written()).contains("missed -->\nNone.\n<!-- /figures -->");
     }
 
     @Test
