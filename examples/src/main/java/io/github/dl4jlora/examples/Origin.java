@@ -15,7 +15,7 @@ import java.util.Properties;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
-/** Where figures come from: without it they mean nothing. */
+/** Where figures come from: without it they mean nothing. The version is that of the library on the class path. */
 public final class Origin {
 
     private static final Path CPU = Path.of("/proc/cpuinfo");
@@ -54,11 +54,13 @@ public final class Origin {
     private static String version() {
         Properties properties = new Properties();
         try (InputStream in = Origin.class.getResourceAsStream(PROPERTIES)) {
-            properties.load(in);
+            if (in != null) {
+                properties.load(in);
+            }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        return properties.getProperty("version");
+        return properties.getProperty("version", UNKNOWN);
     }
 
     private static String commit() {

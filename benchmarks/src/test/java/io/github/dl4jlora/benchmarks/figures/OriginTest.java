@@ -1,5 +1,6 @@
-package io.github.dl4jlora.examples;
+package io.github.dl4jlora.benchmarks.figures;
 
+import io.github.dl4jlora.examples.Origin;
 import org.junit.jupiter.api.Test;
 
 import java.util.Map;
