@@ -147,8 +147,8 @@ final class PeerMeasurements {
             row.add(run.side().isPyTorch() ? "" : difference == null ? "absent" : String.format(Locale.ROOT, "%.0e", difference));
             rows.add(row);
         }));
-        return new Table(title, "LoRA of rank 8 on these layers, a trained output layer of ten classes, Adam; the forward pass is "
-                + "the adapted network's. Medians of each process's median. Beside threads settled stands the faster of "
+        return new Table(title, "LoRA of rank 8 on these layers, a trained output layer of ten classes, Adam; the forward pass "
+                + "is the adapted network's. Medians of each process's median. Beside threads settled stands the faster of "
                 + "PyTorch's own default and one thread. Tuned is PyTorch with images in channels_last and LSTMs without oneDNN. "
                 + "The last column is how far the gradient that differs most is from PyTorch's, from the same parameters, "
                 + "relative to its size.", rows);

@@ -43,8 +43,8 @@ public final class Origin {
     /** {@return the facts that matter most, in one sentence; facts that are missing are left out} */
     public static String sentence(Map<String, String> facts) {
         List<String> software = Stream.of("JDK", "OpenBLAS", "oneDNN", "PyTorch")
-                .filter(name -> facts.getOrDefault(name, "").matches("\\d.*")).map(name -> name + " " + facts.get(name).replaceFirst("[-:+, ].*", ""))
-                .toList();
+                .filter(name -> facts.getOrDefault(name, "").matches("\\d.*"))
+                .map(name -> name + " " + facts.get(name).replaceFirst("[-:+, ].*", "")).toList();
         String rounds = facts.getOrDefault("rounds", "");
         return "Version " + facts.get("version") + ", commit " + facts.get("commit") + ", " + facts.get("date") + "; "
                 + facts.get("processor") + (software.isEmpty() ? "" : "; " + String.join(", ", software))

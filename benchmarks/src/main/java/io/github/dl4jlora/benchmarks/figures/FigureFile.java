@@ -32,9 +32,9 @@ record FigureFile(String name, Map<String, String> origin, Map<String, Table> ta
     String markdown() {
         List<List<String>> facts = new ArrayList<>(List.of(ORIGIN));
         origin.forEach((fact, value) -> facts.add(List.of(fact, value.replace("|", "/"))));
-        StringBuilder text = new StringBuilder("# Figures: ").append(name).append("\n\n").append(Table.wrapped("Written by `mvn -q "
-                + "-pl benchmarks -am compile exec:exec@figures -Dargs=\"--part " + name + "\"`; pages show these tables. "
-                + "[What is measured, and how](../benchmarks.md).")).append("\n\n");
+        StringBuilder text = new StringBuilder("# Figures: ").append(name).append("\n\n").append(Table.wrapped("Written by "
+                + "`mvn -q -pl benchmarks -am compile exec:exec@figures -Dargs=\"--part " + name + "\"`; pages show these "
+                + "tables. [What is measured, and how](../benchmarks.md).")).append("\n\n");
         text.append(new Table("", "", facts).grid().replace("---:", "---"));
         tables.values().forEach(table -> text.append(table.markdown()));
         return text.toString();

@@ -31,19 +31,19 @@ public final class Figures implements Callable<Integer> {
     @Option(names = "--list", description = "Lists the parts with the minutes that each takes, and exits.")
     private boolean list;
 
-    @Option(names = "--part", split = ",", paramLabel = "<part>", description = "Measures these parts, or \"all\": what takes less "
-            + "than a night.")
+    @Option(names = "--part", split = ",", paramLabel = "<part>", description = "Measures these parts, or \"all\": what takes "
+            + "less than a night.")
     private List<String> parts = List.of();
 
     @Option(names = "--rounds", description = "Rounds of each comparison. Default: ${DEFAULT-VALUE}.")
     private int rounds = 3;
 
-    @Option(names = "--write-pages", description = "Brings the files' tables into README.md and docs, after measuring if parts are "
-            + "named.")
+    @Option(names = "--write-pages", description = "Brings the files' tables into README.md and docs, after measuring if parts "
+            + "are named.")
     private boolean writePages;
 
-    @Option(names = "--top", paramLabel = "<folder>", defaultValue = ".", description = "The project's folder. Default: the working "
-            + "directory.")
+    @Option(names = "--top", paramLabel = "<folder>", defaultValue = ".", description = "The project's folder. Default: the "
+            + "working directory.")
     private Path top;
 
     @Option(names = {"-h", "--help"}, order = 99, usageHelp = true, description = "Shows this text.")

@@ -55,7 +55,8 @@ final class Measurement {
             origin.put("rounds", rounds);
         }
         Path named = Path.of("benchmarks", "target", "figures", part.id());
-        origin.put("commands", tasks.stream().map(task -> "`" + task.line(rounds, named) + "`").collect(Collectors.joining(", ")));
+        origin.put("commands", tasks.stream().map(task -> "`" + task.line(rounds, named) + "`")
+                .collect(Collectors.joining(", ")));
         return FigureFile.of(part.id(), origin, tables);
     }
 
@@ -65,7 +66,8 @@ final class Measurement {
         builder.environment().put("COLUMNS", COLUMNS);
         int exit = builder.start().waitFor();
         if (exit != 0) {
-            throw new IllegalStateException("Exit status " + exit + " of " + task.line(rounds, own) + "; its output is in " + log);
+            throw new IllegalStateException("Exit status " + exit + " of " + task.line(rounds, own) + "; its output is in "
+                    + log);
         }
     }
 

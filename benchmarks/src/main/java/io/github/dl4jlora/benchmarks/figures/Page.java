@@ -46,8 +46,8 @@ final class Page {
     /** {@return README.md and all pages of docs, but for docs/figures} */
     static List<Page> all(Path top) throws IOException {
         try (Stream<Path> docs = Files.walk(top.resolve("docs"))) {
-            List<Path> paths = Stream.concat(Stream.of(top.resolve("README.md")), docs.filter(path -> path.toString().endsWith(".md")
-                    && !path.startsWith(top.resolve("docs/figures"))).sorted()).toList();
+            List<Path> paths = Stream.concat(Stream.of(top.resolve("README.md")), docs.filter(path ->
+                    path.toString().endsWith(".md") && !path.startsWith(top.resolve("docs/figures"))).sorted()).toList();
             List<Page> pages = new ArrayList<>();
             for (Path path : paths) {
                 pages.add(new Page(path, Files.readString(path)));

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.benchmarks.figures;
 
 import io.github.dl4jlora.benchmarks.Table;
+import io.github.dl4jlora.examples.ResultTable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
@@ -64,7 +65,8 @@ class FiguresTest {
         List<String> names = files.names();
         assertThat(names).hasSizeGreaterThan(20);
         for (String name : names) {
-            assertThat(files.file(name).origin()).as(name).containsKeys("version", "commit", "date", "processor", "JDK", "commands");
+            assertThat(files.file(name).origin()).as(name)
+                    .containsKeys("version", "commit", "date", "processor", "JDK", "commands");
         }
         assertThat(files.file("evidence").origin()).containsKeys("version", "commit", "date", "processor", "JDK");
     }
@@ -143,15 +145,9 @@ class FiguresTest {
 
     @Test
     void printedTablesAreReadByTheirColumns() {
-        List<String> printed = """
-                Some text
-                                     F1   trained parameters   on disk
-                ----------------------------------------------------
-                only the output   0.894                  770   82 MB
-                LoRA, rank 8                          74,498    3 MB
-
-                More text
-                """.lines().toList();
+        ResultTable table = new ResultTable("", "F1", "trained parameters", "print, PSNR, dB", "on disk")
+                .row("only the output", "0.894", "770", "", "82 MB").row("LoRA, rank 8", "", "74,498", "", "3 MB");
+        List<String> printed = ("Some text\n" + table.toString(2000) + "\nMore text\n").lines().toList();
 
         assertThat(PrintedTables.of(printed)).containsExactly(List.of(List.of("", "F1", "trained parameters", "on disk"),
                 List.of("only the output", "0.894", "770", "82 MB"), List.of("LoRA, rank 8", "", "74,498", "3 MB")));
@@ -199,8 +195,8 @@ class FiguresTest {
     void commandsAreThoseOfThePages() {
         assertThat(Part.SPAM.tasks()).extracting(task -> task.line("3", Path.of("folder")))
                 .containsExactly("mvn -q -Pminilm -pl examples/models -am compile exec:exec@spam -Dargs=\"train\"");
-        assertThat(Part.LSTM.tasks().get(0).words("2", Path.of("folder"))).containsExactly("mvn", "-q", "-pl", "benchmarks", "-am",
-                "compile", "exec:exec@compare", "-Dargs=--only LSTM --rounds 2 --output folder");
+        assertThat(Part.STORAGE.tasks().get(0).words("2", Path.of("folder"))).containsExactly("mvn", "-q", "-pl", "benchmarks",
+                "-am", "compile", "exec:exec@compare", "-Dargs=--only STORAGE --rounds 2 --output folder");
     }
 
     @Test
