@@ -80,7 +80,7 @@ public final class Figures implements Callable<Integer> {
                     files.write(found);
                 }
                 failed += found.tables().containsKey(FAILURES) ? 1 : 0;
-                out.printf(Locale.ROOT, "%s: %d tables in %d min, %s%n", part.id(), found.tables().size(),
+                out.printf(Locale.ROOT, "%s took %d min: %s%n", part.id(),
                         Duration.ofNanos(System.nanoTime() - begin).toMinutes(), files.path(part.id()));
             } catch (IOException | IllegalStateException e) {
                 // The other parts may take hours.
