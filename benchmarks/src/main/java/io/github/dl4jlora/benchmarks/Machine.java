@@ -1,6 +1,6 @@
 package io.github.dl4jlora.benchmarks;
 
-import io.github.dl4jlora.examples.Origin;
+import io.github.dl4jlora.console.Origin;
 
 import java.nio.file.Path;
 import java.util.LinkedHashMap;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.benchmarks.figures;
 
-import io.github.dl4jlora.examples.Program;
-import io.github.dl4jlora.examples.UsageMessage;
+import io.github.dl4jlora.console.Program;
+import io.github.dl4jlora.console.UsageMessage;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;

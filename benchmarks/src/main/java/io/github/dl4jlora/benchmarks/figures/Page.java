@@ -1,7 +1,7 @@
 package io.github.dl4jlora.benchmarks.figures;
 
 import io.github.dl4jlora.benchmarks.Table;
-import io.github.dl4jlora.examples.Origin;
+import io.github.dl4jlora.console.Origin;
 
 import java.io.IOException;
 import java.nio.file.Files;

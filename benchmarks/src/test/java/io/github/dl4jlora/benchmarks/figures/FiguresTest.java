@@ -1,7 +1,7 @@
 package io.github.dl4jlora.benchmarks.figures;
 
 import io.github.dl4jlora.benchmarks.Table;
-import io.github.dl4jlora.examples.ResultTable;
+import io.github.dl4jlora.console.ResultTable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;

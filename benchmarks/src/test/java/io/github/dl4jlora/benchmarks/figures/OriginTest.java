@@ -1,6 +1,6 @@
 package io.github.dl4jlora.benchmarks.figures;
 
-import io.github.dl4jlora.examples.Origin;
+import io.github.dl4jlora.console.Origin;
 import org.junit.jupiter.api.Test;
 
 import java.util.Map;

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.evidence;
 
-import io.github.dl4jlora.examples.Origin;
+import io.github.dl4jlora.console.Origin;
 
 import java.io.IOException;
 import java.nio.file.Files;

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.examples;
+package io.github.dl4jlora.console;
 
 import java.io.IOException;
 import java.io.InputStream;
