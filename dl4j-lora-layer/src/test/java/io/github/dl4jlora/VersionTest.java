@@ -21,7 +21,8 @@ class VersionTest {
     private static final Pattern PARENT = Pattern.compile("<artifactId>dl4j-lora</artifactId>\\s*<version>([^<]+)</version>");
     /** Where a page says what to put into a build. */
     private static final Pattern NAMED = Pattern.compile(
-            "<artifactId>dl4j-lora-[a-z]+</artifactId>\\s*<version>([^<]+)</version>|io\\.github\\.dl4jlora:[a-z0-9-]+:([\\w.-]+)");
+            "<artifactId>dl4j-lora-[a-z]+</artifactId>\\s*<version>([^<]+)</version>"
+                    + "|io\\.github\\.dl4jlora:[a-z0-9-]+:([\\w.-]+)");
 
     @Test
     void everyPomHasTheVersionOfTheFirst() throws IOException {

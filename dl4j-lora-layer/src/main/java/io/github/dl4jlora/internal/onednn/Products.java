@@ -115,8 +115,10 @@ public final class Products {
      * @return whether that could be done; if not, nothing has been written
      */
     public static boolean multiply(INDArray x, Weights w, INDArray z) {
+        long k = x.size(1);
+        long n = z.size(1);
         boolean takes = w.layout() != null ? OneDnn.isUsed()
-                : w.type() == Weights.Type.FLOAT ? multiplies(x.size(0), z.size(1), x.size(1)) : multipliesCodes(z.size(1), x.size(1));
+                : w.type() == Weights.Type.FLOAT ? multiplies(x.size(0), n, k) : multipliesCodes(n, k);
         return takes && compute(x, w, z, false);
     }
 

@@ -52,7 +52,8 @@ class ThirdPartyIT {
     void theSbomListsTheSameParts() throws IOException {
         assumeThat(System.getProperty("maven.mode")).as("the SBOM is made by -Prelease, online").isEqualTo("offline: false");
         TreeMap<String, String> held = new TreeMap<>();
-        for (JsonNode part : new ObjectMapper().readTree(Path.of("target", "dl4j-lora-cyclonedx.json").toFile()).get("components")) {
+        JsonNode bom = new ObjectMapper().readTree(Path.of("target", "dl4j-lora-cyclonedx.json").toFile());
+        for (JsonNode part : bom.get("components")) {
             if (!part.get("group").asText().equals("io.github.dl4jlora")) {
                 held.put(part.get("name").asText(), part.get("version").asText());
             }

@@ -48,7 +48,8 @@ final class PictureClaims implements EvidenceSource {
         }
         rates.add(BestRates.shakespeare(shakespeare));
         return List.of(new MainTable(digits), new BestRates(rates),
-                new SweptRates(List.of(SweptRates.digits(digits), SweptRates.shakespeare(shakespeare))), new VariantsTuned(variants),
+                new SweptRates(List.of(SweptRates.digits(digits), SweptRates.shakespeare(shakespeare))),
+                new VariantsTuned(variants),
                 new TrainsAlike(List.of(TrainsAlike.pictures(digits))), new LearnsAndForgets(digits), new RankScaling(digits),
                 new TwoRates(List.of(TwoRates.digits(digits))), new PissaFaster(new EvenDigits()),
                 new DataStarts(List.of(DataStarts.digits(digits))), new Intruders(List.of(Intruders.digits(digits))),

@@ -65,13 +65,15 @@ class ReportFromAnyPackageTest {
                 .results(List.of("", "accuracy"), List.of(List.of("rank 2", "97 %")))
                 .scores("rank 2", ScoreHistory.of(losses)).write(folder.resolve("report.html"));
 
-        assertThat(folder.resolve("report.html")).content().contains("Spam filter", "Rank 2.", "97 %", "fc1", "3 steps, loss from");
+        assertThat(folder.resolve("report.html")).content()
+                .contains("Spam filter", "Rank 2.", "97 %", "fc1", "3 steps, loss from");
     }
 
     @Test
     void resultsOfAnotherWidthThanTheirHeaderAreRefused() {
         assertThatIllegalArgumentException().isThrownBy(() -> new AdapterReport("Spam filter", base)
-                .results(List.of("", "accuracy"), List.of(List.of("rank 2")))).withMessageContaining("1 cells, but the header has 2");
+                .results(List.of("", "accuracy"), List.of(List.of("rank 2"))))
+                .withMessageContaining("1 cells, but the header has 2");
     }
 
     @Test

@@ -83,9 +83,9 @@ public final class SweptRates implements Claim {
         List<List<String>> rows = new ArrayList<>();
         settings.forEach(setting -> setting.methods.forEach(method -> examine(lab, setting, method, finding, rows)));
         return finding.table(List.of("task", "method", "suggested", "learned", "best after 30 steps", "learned", "best of all",
-                "learned"), rows).text("Sweeps as by default: 16 rates from 1e-5 to 1. Each seed has its own sweep; from the lowest "
-                + "to the highest rate of the seeds. The best of all is the rate with the best mean after whole trainings, each "
-                + "rate twice the one before.");
+                "learned"), rows).text("Sweeps as by default: 16 rates from 1e-5 to 1. Each seed has its own sweep; the "
+                + "table has the lowest and the highest rate of all seeds. The best of all is the rate with the best mean after "
+                + "whole trainings, each rate twice the one before.");
     }
 
     private static void examine(Lab lab, Setting setting, Method method, Finding finding, List<List<String>> rows) {
