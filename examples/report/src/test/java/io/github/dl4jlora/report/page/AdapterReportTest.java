@@ -39,7 +39,7 @@ import static org.assertj.core.api.Assertions.within;
 
 class AdapterReportTest {
 
-    private static final Pattern JAVA = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL);
+    private static final Pattern JAVA = Pattern.compile("```java\n(new AdapterReport.*?)```", Pattern.DOTALL);
     private static final double READABLE = 4.5;
     private static final double VISIBLE = 3;
 
