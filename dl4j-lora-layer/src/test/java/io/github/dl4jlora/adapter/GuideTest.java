@@ -9,6 +9,7 @@ import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.SaveOption;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.layer.LoRADenseLayer;
+import io.github.dl4jlora.pages.CodeBlock;
 import io.github.dl4jlora.report.LoRAMergeReport;
 import io.github.dl4jlora.report.LoRAPlan;
 import io.github.dl4jlora.tune.LearningRateSweep;
@@ -51,9 +52,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -61,8 +60,6 @@ import static org.assertj.core.api.Assertions.within;
 
 /** Runs the code on the guide's pages. A line of a page that is not in this file fails a test. */
 class GuideTest {
-
-    private static final Pattern JAVA = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL);
 
     @TempDir
     private Path folder;
@@ -84,9 +81,8 @@ class GuideTest {
 
     @Test
     void everyLineOfThePagesIsHere() throws IOException {
-        Path guide = Path.of("../docs/guide");
         Path tests = Path.of("src/test/java/io/github/dl4jlora/adapter");
-        String here = normal(Files.readString(tests.resolve("GuideTest.java"))
+        String here = CodeBlock.normal(Files.readString(tests.resolve("GuideTest.java"))
                 + Files.readString(tests.resolve("PeftGuideTest.java")) + Files.readString(tests.resolve("FastGuideTest.java"))
                 + Files.readString(tests.resolve("QuantizedGuideTest.java"))
                 + Files.readString(tests.resolve("HeadsGuideTest.java"))
@@ -95,29 +91,18 @@ class GuideTest {
         for (String page : new String[] {"serve.md", "combine.md", "peft.md", "layers.md", "variants.md",
             "adapt.md", "save.md", "declare.md", "fast.md", "smaller.md", "heads.md", "choose.md",
             "troubles.md", "coming-from.md", "limits.md"}) {
-            Matcher sample = JAVA.matcher(Files.readString(guide.resolve(page)));
-            int samples = 0;
-            while (sample.find()) {
-                samples++;
-                assertThat(sample.group(1).lines().map(line -> normal(line.replaceFirst("\\s//.*", "")))
-                        .filter(line -> !line.isBlank()))
-                        .as(page).allSatisfy(line -> assertThat(here).contains(line));
-            }
-            assertThat(samples).as(page).isPositive();
+            List<String> lines = CodeBlock.of("docs/guide/" + page).stream()
+                    .filter(block -> block.language().equals(CodeBlock.JAVA)).flatMap(block -> block.statements().stream()).toList();
+            assertThat(lines).as(page).isNotEmpty().allSatisfy(line -> assertThat(here).contains(line));
         }
     }
 
     /** DL4J's own calls take files: {@code path.toFile()}. */
     @Test
     void thePagesNameFilesByTheirPath() throws IOException {
-        try (Stream<Path> pages = Files.list(Path.of("../docs/guide"))) {
-            for (Path page : pages.filter(path -> path.toString().endsWith(".md")).toList()) {
-                Matcher sample = JAVA.matcher(Files.readString(page));
-                while (sample.find()) {
-                    assertThat(sample.group(1)).as(page.toString()).doesNotContainPattern("\\bFile\\b|\\bfile\\b|toPath\\(\\)");
-                }
-            }
-        }
+        assertThat(CodeBlock.all()).filteredOn(block -> block.language().equals(CodeBlock.JAVA)
+                && block.page().startsWith("docs/guide/")).isNotEmpty().allSatisfy(block -> assertThat(block.statements())
+                .noneMatch(line -> Pattern.compile("\\bFile\\b|\\bfile\\b|toPath\\(\\)").matcher(line).find()));
     }
 
     @Test
@@ -262,10 +247,6 @@ class GuideTest {
         INDArray x = Networks.random(DataType.FLOAT, 3, 4, 784);
         assertThat(Networks.difference(network.feedForward(x).get(1), Transforms.relu(x.mmul(w).addiRowVector(b))))
                 .isLessThan(1e-3);
-    }
-
-    private static String normal(String text) {
-        return text.replaceAll("\\s+", " ").strip();
     }
 
     @Test

@@ -113,8 +113,10 @@ class HeadsGuideTest {
     }
 
     @Test
-    void theSameOfAMultiLayerNetwork() {
-        MultiLayerNetwork base = Networks.trainedLayers();
+    void theSameOfAMultiLayerNetwork(@TempDir Path folder) throws IOException {
+        Path path = folder.resolve("base.zip");
+        ModelSerializer.writeModel(Networks.trainedLayers(), path.toFile(), false);
+        MultiLayerNetwork base = LoRA.restoreMultiLayerNetwork(path, false);
         MultiLayerNetwork withNewHead = new TransferLearning.Builder(base)
                 .fineTuneConfiguration(new FineTuneConfiguration.Builder().seed(7).build())
                 .nOutReplace(2, 5, WeightInit.XAVIER)
@@ -144,24 +146,24 @@ class HeadsGuideTest {
 
     @Test
     void stateIsKeptFromStepToStep() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).list()
+        MultiLayerNetwork layers = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(4).nOut(6).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MCXENT).name("out").nIn(6).nOut(3)
                         .activation(Activation.SOFTMAX).build()).build());
-        base.init();
-        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("lstm").build());
+        layers.init();
+        ComputationGraph tuned = LoRA.apply(layers.toComputationGraph(), LoRAConfig.builder().rank(2).targets("lstm").build());
         tuned.params().assign(Networks.random(DataType.FLOAT, 8, 1, tuned.numParams()));
         INDArray sequence = Networks.random(DataType.FLOAT, 9, 2, 4, 2);
         INDArray step = sequence.get(NDArrayIndex.all(), NDArrayIndex.all(), NDArrayIndex.point(0)).dup();
         INDArray next = sequence.get(NDArrayIndex.all(), NDArrayIndex.all(), NDArrayIndex.point(1)).dup();
 
         tuned.rnnClearPreviousState();
-        INDArray first = tuned.rnnTimeStep(step);
-        INDArray second = tuned.rnnTimeStep(next);
+        INDArray first = tuned.rnnTimeStep(step)[0];
+        INDArray second = tuned.rnnTimeStep(next)[0];
 
-        INDArray whole = tuned.output(sequence);
+        INDArray whole = tuned.outputSingle(sequence);
         assertThat(first.equalsWithEps(whole.get(NDArrayIndex.all(), NDArrayIndex.all(), NDArrayIndex.point(0)), 1e-5)).isTrue();
         assertThat(second.equalsWithEps(whole.get(NDArrayIndex.all(), NDArrayIndex.all(), NDArrayIndex.point(1)), 1e-5)).isTrue();
-        assertThat(LoRA.unload(tuned).output(sequence)).isNotEqualTo(whole);
+        assertThat(LoRA.unload(tuned).outputSingle(sequence)).isNotEqualTo(whole);
     }
 }

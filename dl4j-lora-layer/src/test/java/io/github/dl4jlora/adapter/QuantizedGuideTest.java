@@ -103,8 +103,8 @@ class QuantizedGuideTest {
     }
 
     private void map(Path path) throws IOException {
-        ComputationGraph trained = this.base;
-        LoRA.writeBase(trained, path, Quantization.INT8);
+        ComputationGraph network = this.base;
+        LoRA.writeBase(network, path, Quantization.INT8);
         Model base = LoRA.openBase(path);
         ComputationGraph tuned = LoRA.apply((ComputationGraph) base, LoRAConfig.builder()
                 .rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK).build());
