@@ -91,9 +91,9 @@ class GuideTest {
         for (String page : new String[] {"serve.md", "combine.md", "peft.md", "layers.md", "variants.md",
             "adapt.md", "save.md", "declare.md", "fast.md", "smaller.md", "heads.md", "choose.md",
             "troubles.md", "coming-from.md", "limits.md"}) {
-            List<String> lines = CodeBlock.of("docs/guide/" + page).stream()
-                    .filter(block -> block.language().equals(CodeBlock.JAVA)).flatMap(block -> block.statements().stream()).toList();
-            assertThat(lines).as(page).isNotEmpty().allSatisfy(line -> assertThat(here).contains(line));
+            assertThat(CodeBlock.of("docs/guide/" + page)).filteredOn(block -> block.language().equals(CodeBlock.JAVA))
+                    .flatExtracting(CodeBlock::statements).as(page).isNotEmpty()
+                    .allSatisfy(line -> assertThat(here).contains(line));
         }
     }
 

@@ -151,7 +151,7 @@ class HeadsGuideTest {
                 .layer(new RnnOutputLayer.Builder(LossFunction.MCXENT).name("out").nIn(6).nOut(3)
                         .activation(Activation.SOFTMAX).build()).build());
         layers.init();
-        ComputationGraph tuned = LoRA.apply(layers.toComputationGraph(), LoRAConfig.builder().rank(2).targets("lstm").build());
+        ComputationGraph tuned = LoRA.apply(layers.toComputationGraph(), LoRAConfig.builder().rank(2).targets("0").build());
         tuned.params().assign(Networks.random(DataType.FLOAT, 8, 1, tuned.numParams()));
         INDArray sequence = Networks.random(DataType.FLOAT, 9, 2, 4, 2);
         INDArray step = sequence.get(NDArrayIndex.all(), NDArrayIndex.all(), NDArrayIndex.point(0)).dup();

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.examples;
 
 import io.github.dl4jlora.browser.PageCheck;
+import io.github.dl4jlora.pages.ShellCommand;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -9,6 +10,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
 
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.net.URL;
@@ -25,6 +27,12 @@ class DigitsExampleTest {
 
     private final StringWriter out = new StringWriter();
     private final StringWriter err = new StringWriter();
+
+    @Test
+    void everyOptionOnThePagesIsAccepted() throws IOException {
+        assertThat(ShellCommand.argumentsOf("digits")).isNotEmpty()
+                .allSatisfy(words -> DigitsExample.commandLine().parseArgs(words.toArray(String[]::new)));
+    }
 
     @ParameterizedTest
     @ValueSource(strings = {"SHARED", "embedded"})

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.evidence;
 
+import io.github.dl4jlora.pages.ShellCommand;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -28,6 +29,12 @@ class EvidenceCommandTest {
 
     private final StringWriter out = new StringWriter();
     private final StringWriter err = new StringWriter();
+
+    @Test
+    void everyOptionOnThePagesIsAccepted() throws IOException {
+        assertThat(ShellCommand.argumentsOf("evidence")).isNotEmpty()
+                .allSatisfy(words -> EvidenceCommand.commandLine().parseArgs(words.toArray(String[]::new)));
+    }
 
     @Test
     void aClaimInShortFormBecomesAPageWithItsPicture() throws IOException {

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.serve;
 
+import io.github.dl4jlora.pages.ShellCommand;
 import io.javalin.http.HandlerType;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -7,13 +8,16 @@ import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.databind.JsonNode;
 
+import java.net.URI;
 import java.net.http.HttpRequest;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.StreamSupport;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -36,6 +40,24 @@ class OpenApiTest {
 
             assertThat(described).isEqualTo(running.service().routes(METHODS));
         }
+    }
+
+    @Test
+    void theRequestsOnThePagesAreDescribed() throws Exception {
+        try (Running running = new Running(Networks.dense(1), adapters)) {
+            JsonNode paths = running.get("/openapi.json").ok().get("paths");
+
+            assertThat(ShellCommand.all()).filteredOn(command -> command.program().equals("curl")).hasSizeGreaterThan(5)
+                    .allSatisfy(command -> assertThat(described(paths, command.words())).isTrue());
+        }
+    }
+
+    private static boolean described(JsonNode paths, List<String> words) {
+        String method = words.contains("-X") ? words.get(words.indexOf("-X") + 1) : words.contains("-d") ? "POST" : "GET";
+        String asked = URI.create(words.get(words.size() - 1)).getPath();
+        return StreamSupport.stream(((Iterable<String>) paths::fieldNames).spliterator(), false)
+                .filter(path -> asked.matches(path.replaceAll("\\{\\w+}", "[^/]+")))
+                .anyMatch(path -> paths.get(path).has(method.toLowerCase(Locale.ROOT)));
     }
 
     @Test

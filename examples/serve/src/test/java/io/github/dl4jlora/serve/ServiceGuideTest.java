@@ -9,6 +9,9 @@ import io.github.dl4jlora.bank.BankConfig;
 import io.github.dl4jlora.cli.Main;
 import io.github.dl4jlora.models.minilm.MiniLm;
 import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.pages.CodeBlock;
+import io.github.dl4jlora.pages.JavaBlocks;
+import io.github.dl4jlora.pages.ShellCommand;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
@@ -28,6 +31,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -118,12 +122,12 @@ class ServiceGuideTest {
     }
 
     @Test
-    void theServicesOptionsAreAccepted() {
-        List<String> lines = commands().stream().filter(line -> line.startsWith("java ")).toList();
+    void theServicesOptionsAreAccepted() throws IOException {
+        List<List<String>> lines = ShellCommand.argumentsOfCommandLine().stream().filter(words -> words.get(0).equals("serve"))
+                .toList();
 
-        assertThat(lines).hasSize(2).allSatisfy(line -> assertThat(Main.commandLine()
-                .parseArgs(line.substring(line.indexOf(" serve ") + 1).split("\\s+")).subcommand().hasMatchedOption("--adapters"))
-                .isTrue());
+        assertThat(lines).hasSize(2).allSatisfy(words -> assertThat(Main.commandLine().parseArgs(words.toArray(String[]::new))
+                .subcommand().hasMatchedOption("--adapters")).isTrue());
     }
 
     @Test
@@ -167,15 +171,13 @@ class ServiceGuideTest {
     }
 
     @Test
-    void javasLinesAreHere() throws IOException {
-        String here = normal(Files.readString(Path.of("src", "test", "java", "io", "github", "dl4jlora", "serve",
-                "ServiceGuideTest.java"), StandardCharsets.UTF_8));
+    void javasLinesAreHereAndCompileAsThePagePrintsThem() throws IOException {
+        String here = CodeBlock.normal(Files.readString(Path.of("src", "test", "java", "io", "github", "dl4jlora", "serve",
+               , "ServiceGuideTest.java"), StandardCharsets.UTF_8));
 
-        assertThat(samples("java")).hasSize(2).allSatisfy(sample -> assertThat(here).contains(normal(sample)));
-    }
-
-    private static String normal(String code) {
-        return code.replaceAll("\\s+", " ").strip();
+        assertThat(CodeBlock.of("docs/guide/service.md")).filteredOn(block -> block.language().equals(CodeBlock.JAVA)).hasSize(2)
+                .flatExtracting(CodeBlock::statements).allSatisfy(line -> assertThat(here).contains(line));
+        assertThat(JavaBlocks.mistakes(Map.of("docs/guide/service.md", ServicePageNames.class))).isEmpty();
     }
 
     /** EmbeddingsTest tests the clients that these lines make. */

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.models.bert;
 
+import io.github.dl4jlora.pages.ShellCommand;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -25,6 +26,12 @@ class BertExampleTest {
 
     private final StringWriter out = new StringWriter();
     private final StringWriter err = new StringWriter();
+
+    @Test
+    void everyOptionOnThePagesIsAccepted() throws IOException {
+        assertThat(ShellCommand.argumentsOf("bert")).isNotEmpty()
+                .allSatisfy(words -> BertExample.commandLine().parseArgs(words.toArray(String[]::new)));
+    }
 
     @BeforeAll
     static void convert() throws IOException {

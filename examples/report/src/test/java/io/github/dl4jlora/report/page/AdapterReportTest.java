@@ -3,6 +3,8 @@ package io.github.dl4jlora.report.page;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.pages.CodeBlock;
+import io.github.dl4jlora.pages.JavaBlocks;
 import io.github.dl4jlora.tune.LearningRates;
 import io.github.dl4jlora.tune.RankUse;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -39,7 +41,6 @@ import static org.assertj.core.api.Assertions.within;
 
 class AdapterReportTest {
 
-    private static final Pattern JAVA = Pattern.compile("```java\n(new AdapterReport.*?)```", Pattern.DOTALL);
     private static final double READABLE = 4.5;
     private static final double VISIBLE = 3;
 
@@ -268,16 +269,16 @@ class AdapterReportTest {
                 .write(written);
 
         assertThat(written).isNotEmptyFile();
-        String here = normal(Files.readString(
+        String here = CodeBlock.normal(Files.readString(
                 Path.of("src/test/java/io/github/dl4jlora/report/page/AdapterReportTest.java")));
-        Matcher sample = JAVA.matcher(Files.readString(Path.of("../../docs/guide/see.md")));
-        assertThat(sample.find()).isTrue();
-        assertThat(sample.group(1).lines().map(line -> normal(line.replaceFirst("\\s//.*", "").replace("Path.of(\"report.html\")",
-                "written")))).allSatisfy(line -> assertThat(here).contains(line));
+        assertThat(CodeBlock.of("docs/guide/see.md")).filteredOn(block -> block.code().contains("new AdapterReport(")).hasSize(1)
+                .flatExtracting(CodeBlock::statements).allSatisfy(line ->
+                        assertThat(here).contains(line.replace("Path.of(\"report.html\")", "written")));
     }
 
-    private static String normal(String text) {
-        return text.replaceAll("\\s+", " ").strip();
+    @Test
+    void javaCompilesAsTheGuidePrintsIt() throws IOException {
+        assertThat(JavaBlocks.mistakes(Map.of("docs/guide/see.md", SeePageNames.class))).isEmpty();
     }
 
     private static List<String> all(String text, String pattern) {

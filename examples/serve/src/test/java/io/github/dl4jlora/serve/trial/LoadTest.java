@@ -1,9 +1,11 @@
 package io.github.dl4jlora.serve.trial;
 
+import io.github.dl4jlora.pages.ShellCommand;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.util.concurrent.TimeUnit;
@@ -14,6 +16,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 @Tag("serve")
 @Timeout(value = 15, unit = TimeUnit.MINUTES)
 class LoadTest {
+
+    @Test
+    void everyOptionOnThePagesIsAccepted() throws IOException {
+        assertThat(ShellCommand.argumentsOf("load")).isNotEmpty()
+                .allSatisfy(words -> LoadCommand.commandLine().parseArgs(words.toArray(String[]::new)));
+    }
 
     @Test
     void aTableTellsWhatHostileClientsCost() {

@@ -1,10 +1,12 @@
 package io.github.dl4jlora.serve.trial;
 
+import io.github.dl4jlora.pages.ShellCommand;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import picocli.CommandLine;
 
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.util.concurrent.TimeUnit;
@@ -18,6 +20,12 @@ class SoakTest {
 
     /** In so short a time everything still grows. */
     private static final String SHORT = "--minutes 0.25 --clients 6 --growth 10";
+
+    @Test
+    void everyOptionOnThePagesIsAccepted() throws IOException {
+        assertThat(ShellCommand.argumentsOf("soak")).isNotEmpty()
+                .allSatisfy(words -> SoakCommand.commandLine().parseArgs(words.toArray(String[]::new)));
+    }
 
     @Test
     void aServiceKeepsWorking() {

@@ -3,6 +3,8 @@ package io.github.dl4jlora.examples.spark;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.pages.CodeBlock;
+import io.github.dl4jlora.pages.JavaBlocks;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -22,8 +24,7 @@ import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
+import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -31,8 +32,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 @Tag("spark")
 @DisabledForJreRange(min = JRE.JAVA_24, disabledReason = "Hadoop 3.3 calls Subject.getSubject, which JDK 24 has no more")
 class ScaleGuideTest {
-
-    private static final Pattern JAVA = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL);
 
     private static DigitsTask task;
     private static ComputationGraph base;
@@ -45,20 +44,16 @@ class ScaleGuideTest {
 
     @Test
     void everyLineOfThePageIsHere() throws IOException {
-        String here = normal(Files.readString(Path.of("src/test/java/io/github/dl4jlora/examples/spark/ScaleGuideTest.java")));
-        Matcher sample = JAVA.matcher(Files.readString(Path.of("../../docs/scale.md")));
-        int samples = 0;
-        while (sample.find()) {
-            samples++;
-            assertThat(sample.group(1).lines().map(line -> normal(line.replaceFirst("\\s//.*", "")))
-                    .filter(line -> !line.isBlank()))
-                    .allSatisfy(line -> assertThat(here).contains(line));
-        }
-        assertThat(samples).isEqualTo(2);
+        String here = CodeBlock.normal(
+                Files.readString(Path.of("src/test/java/io/github/dl4jlora/examples/spark/ScaleGuideTest.java")));
+
+        assertThat(CodeBlock.of("docs/scale.md")).filteredOn(block -> block.language().equals(CodeBlock.JAVA)).isNotEmpty()
+                .flatExtracting(CodeBlock::statements).allSatisfy(line -> assertThat(here).contains(line));
     }
 
-    private static String normal(String text) {
-        return text.replaceAll("\\s+", " ").strip();
+    @Test
+    void itCompilesAsThePagePrintsIt() throws IOException {
+        assertThat(JavaBlocks.mistakes(Map.of("docs/scale.md", ScalePageNames.class))).isEmpty();
     }
 
     @Test

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.spark;
 
+import io.github.dl4jlora.pages.ShellCommand;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -24,6 +25,12 @@ class SparkExampleTest {
 
     private final StringWriter out = new StringWriter();
     private final StringWriter err = new StringWriter();
+
+    @Test
+    void everyOptionOnThePagesIsAccepted() throws IOException {
+        assertThat(ShellCommand.argumentsOf("spark")).isNotEmpty()
+                .allSatisfy(words -> SparkExample.commandLine().parseArgs(words.toArray(String[]::new)));
+    }
 
     private int run(String... arguments) {
         return SparkExample.commandLine().setOut(new PrintWriter(out, true)).setErr(new PrintWriter(err, true))

@@ -14,11 +14,15 @@ import java.util.regex.Pattern;
  */
 public record ShellCommand(CodeBlock block, List<String> words) {
 
+    /** Before the id of what Maven runs. */
+    public static final String EXEC = "exec:exec@";
+    /** Before the arguments of what Maven runs. */
+    public static final String ARGS = "-Dargs=";
+
     /** A word of quoted and plain parts, what lies between commands, or a comment. */
     private static final Pattern TOKEN = Pattern.compile(
             "(?<end>&&|\\|\\|?|;|\n)|#[^\n]*|(?<word>(?:'[^']*'|\"[^\"]*\"|\\$\\([^)]*\\)|[^\\s'\";|&])+)");
     private static final Pattern QUOTED = Pattern.compile("'([^']*)'|\"([^\"]*)\"");
-    private static final String ARGS = "-Dargs=";
 
     /** Of all pages. */
     public static List<ShellCommand> all() throws IOException {
@@ -52,7 +56,7 @@ public record ShellCommand(CodeBlock block, List<String> words) {
 
     /** What the pages hand to the program that {@code exec:exec@id} runs: {@code -Dargs="…"} in words. */
     public static List<List<String>> argumentsOf(String id) throws IOException {
-        return all().stream().filter(command -> command.program().equals("mvn") && command.words.contains("exec:exec@" + id))
+        return all().stream().filter(command -> command.program().equals("mvn") && command.words.contains(EXEC + id))
                 .map(command -> command.words.stream().filter(word -> word.startsWith(ARGS))
                         .flatMap(word -> List.of(word.substring(ARGS.length()).split("\\s+")).stream()).toList()).toList();
     }

@@ -1,0 +1,16 @@
+package io.github.dl4jlora.transformers;
+
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.nio.file.Path;
+
+/** What docs/models.md leaves to the reader: the names that its blocks use and do not declare. */
+public class ModelsPageNames {
+
+    protected Checkpoint checkpoint;
+    protected Path folder;
+    protected Path adapter;
+    protected Path merged;
+    protected Path file;
+    protected INDArray ids;
+}
