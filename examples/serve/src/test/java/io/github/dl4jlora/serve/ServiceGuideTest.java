@@ -173,7 +173,7 @@ class ServiceGuideTest {
     @Test
     void javasLinesAreHereAndCompileAsThePagePrintsThem() throws IOException {
         String here = CodeBlock.normal(Files.readString(Path.of("src", "test", "java", "io", "github", "dl4jlora", "serve",
-               , "ServiceGuideTest.java"), StandardCharsets.UTF_8));
+                "ServiceGuideTest.java"), StandardCharsets.UTF_8));
 
         assertThat(CodeBlock.of("docs/guide/service.md")).filteredOn(block -> block.language().equals(CodeBlock.JAVA)).hasSize(2)
                 .flatExtracting(CodeBlock::statements).allSatisfy(line -> assertThat(here).contains(line));
