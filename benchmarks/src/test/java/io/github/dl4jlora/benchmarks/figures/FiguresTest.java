@@ -2,6 +2,7 @@ package io.github.dl4jlora.benchmarks.figures;
 
 import io.github.dl4jlora.benchmarks.Table;
 import io.github.dl4jlora.console.ResultTable;
+import io.github.dl4jlora.pages.ShellCommand;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
@@ -28,6 +29,12 @@ class FiguresTest {
 
     @TempDir
     private Path project;
+
+    @Test
+    void everyOptionOnThePagesIsAccepted() throws IOException {
+        assertThat(ShellCommand.argumentsOf("figures")).isNotEmpty()
+                .allSatisfy(words -> Figures.commandLine().parseArgs(words.toArray(String[]::new)));
+    }
 
     @Test
     void everyBlockShowsWhatItsFileHas() throws IOException {
