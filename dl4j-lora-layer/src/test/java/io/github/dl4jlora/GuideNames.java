@@ -9,7 +9,6 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.preprocessor.NormalizerStandardize;
-import org.slf4j.Logger;
 
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -53,7 +52,6 @@ public class GuideNames {
     protected NormalizerStandardize normalizer;
     protected ComputationGraphConfiguration configuration;
     protected MultiLayerConfiguration conf;
-    protected Logger log;
 
     protected ComputationGraph withNewHead(ComputationGraph of) {
         return of;

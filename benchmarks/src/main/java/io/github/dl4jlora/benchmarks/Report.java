@@ -177,7 +177,7 @@ final class Report {
 
     private Table encoder() {
         List<List<String>> rows = new ArrayList<>();
-        rows.add(List.of("ms", "DL4J", "PyTorch", "DL4J / PyTorch"));
+        rows.add(List.of("ms", "this library", "PyTorch", "/ PyTorch"));
         results.encoder.forEach((settings, tasks) -> tasks.forEach((task, of) ->
                 rows.add(List.of(task.title() + "; " + settings.title() + (settings == settings.ofPyTorch() ? "" : ", PyTorch "
                         + settings.ofPyTorch().title()), number(of.here()), number(of.pyTorch()),

@@ -45,7 +45,7 @@ final class Summary {
         columns.put("two LSTMs", (side, task) -> files.table("lstm/lstms")
                 .cell("two LSTM layers of 256 units, 64 steps, batch 32; " + side + ", one thread", "/ PyTorch"));
         columns.put("MiniLM", (side, task) -> files.table("encoder/a-bert-encoder").cell(task + "; one thread",
-                "DL4J / PyTorch"));
+                "/ PyTorch"));
         List<List<String>> rows = new ArrayList<>();
         List<String> head = new ArrayList<>(List.of("base in"));
         head.addAll(columns.keySet());
