@@ -53,7 +53,7 @@ public final class SweptRates implements Claim {
 
     /** {@return what is tried on Shakespeare} */
     public static Setting shakespeare(Task task) {
-        return new Setting(task, List.of(Method.lora(RANK), Method.full()), 2.5e-3, 5, BestRates.FEW_SEEDS, .1, .1);
+        return new Setting(task, List.of(Method.lora(RANK), Method.full()), 2.5e-3, 5, BestRates.FEW_SEEDS, .1, .15);
     }
 
     @Override
