@@ -17,6 +17,13 @@ import io.github.dl4jlora.tune.LearningRates;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.earlystopping.EarlyStoppingConfiguration;
+import org.deeplearning4j.earlystopping.EarlyStoppingResult;
+import org.deeplearning4j.earlystopping.saver.InMemoryModelSaver;
+import org.deeplearning4j.earlystopping.scorecalc.DataSetLossCalculator;
+import org.deeplearning4j.earlystopping.termination.MaxEpochsTerminationCondition;
+import org.deeplearning4j.earlystopping.termination.ScoreImprovementEpochTerminationCondition;
+import org.deeplearning4j.earlystopping.trainer.EarlyStoppingGraphTrainer;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -131,6 +138,24 @@ class GuideTest {
         assertThat(tuned.getConfiguration().getEpochCount()).isEqualTo(epochs);
         assertThat(wider.rank()).isEqualTo(2 * config.rank());
         assertThat(plan.adapted().trained()).isEqualTo(Float.BYTES * tuned.numParams()).isLessThan(bytes);
+    }
+
+    @Test
+    void stopEarly() throws IOException {
+        DataSetIterator iterator = new ExistingDataSetIterator(List.of(Networks.data(DataType.FLOAT, 8, 1)));
+        DataSetIterator data = new ExistingDataSetIterator(List.of(Networks.data(DataType.FLOAT, 8, 2)));
+        EarlyStoppingConfiguration<ComputationGraph> stopping = new EarlyStoppingConfiguration.Builder<ComputationGraph>()
+                .modelSaver(new InMemoryModelSaver<>())
+                .scoreCalculator(new DataSetLossCalculator(data, true))
+                .epochTerminationConditions(new MaxEpochsTerminationCondition(20),
+                        new ScoreImprovementEpochTerminationCondition(2))
+                .build();
+        EarlyStoppingResult<ComputationGraph> stopped = new EarlyStoppingGraphTrainer(stopping, tuned, iterator).fit();
+        LoRAAdapter.of(stopped.getBestModel()).save(folder);
+
+        assertThat(stopped.getTotalEpochs()).isBetween(1, 20);
+        assertThat(LoRA.apply(base, LoRAAdapter.load(folder)).outputSingle(input))
+                .isEqualTo(stopped.getBestModel().outputSingle(input));
     }
 
     @Test
