@@ -55,7 +55,8 @@ public record RankUse(int rank, int directions, int needed, boolean trained) {
                 : directions < rank ? String.format(Locale.ROOT, "The layer is narrower than rank %d. ", rank) : "";
         return start + (directions == 1 ? "It has one direction, and there is no smaller rank."
                 : needed == directions
-                ? String.format(Locale.ROOT, "All %d directions are needed for 99 %% of the change: rank %1$d fits.", directions)
+                ? String.format(Locale.ROOT, "All %d directions are needed for 99 %% of the change: rank %1$d %s.", directions,
+                directions == rank ? "is used up" : "would do")
                 : String.format(Locale.ROOT, "%d of %d directions hold%s 99 %% of the change: rank %1$d would do.", needed,
                 directions, needed == 1 ? "s" : ""));
     }

@@ -27,7 +27,7 @@ class RankUseTest {
         assertThat(use(10, 0.9, 0.1, 0.1)).isEqualTo(new RankUse(4, 4, 1, true))
                 .hasToString("1 of 4 directions holds 99 % of the change: rank 1 would do.");
         assertThat(use(10, 10, 10, 0.1)).hasToString("3 of 4 directions hold 99 % of the change: rank 3 would do.");
-        assertThat(use(10, 10, 10, 10)).hasToString("All 4 directions are needed for 99 % of the change: rank 4 fits.");
+        assertThat(use(10, 10, 10, 10)).hasToString("All 4 directions are needed for 99 % of the change: rank 4 is used up.");
     }
 
     @Test
@@ -44,7 +44,7 @@ class RankUseTest {
         String above = use(10, 1.01).toString();
 
         assertThat(below).isEqualTo("1 of 2 directions holds 99 % of the change: rank 1 would do.");
-        assertThat(above).isEqualTo("All 2 directions are needed for 99 % of the change: rank 2 fits.");
+        assertThat(above).isEqualTo("All 2 directions are needed for 99 % of the change: rank 2 is used up.");
         assertThat(below + above).doesNotContain("waste", "larger");
     }
 
@@ -52,7 +52,7 @@ class RankUseTest {
     void aRankAboveTheLayersWidthIsNamed() {
         assertThat(use(1, 1, 1, 1, 1, 1, 1, 1)).isEqualTo(new RankUse(8, WIDTH, WIDTH, true))
                 .hasToString("The layer is narrower than rank 8. All 6 directions are needed for 99 % of the change: "
-                        + "rank 6 fits.");
+                        + "rank 6 would do.");
     }
 
     @Test
