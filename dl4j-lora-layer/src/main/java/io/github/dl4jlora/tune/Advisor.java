@@ -198,7 +198,7 @@ public final class Advisor {
             found.add(new LoRAAdvice(Kind.RANK_WASTED, layer, "A few directions hold nearly all of the change", evidence));
         }
         double flat = values[values.length - 1] / values[0];
-        if (use.directions() > 1 && use.needed() == use.directions() && flat >= FLAT) {
+        if (use.directions() > 1 && use.directions() >= use.rank() && use.needed() == use.directions() && flat >= FLAT) {
             evidence.put("weakest beside the strongest", flat);
             found.add(new LoRAAdvice(Kind.RANK_CUT_OFF, layer, "Every direction that the rank allows is used substantially",
                     evidence));

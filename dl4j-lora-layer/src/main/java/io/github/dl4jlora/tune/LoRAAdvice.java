@@ -13,7 +13,7 @@ import java.util.stream.Collectors;
 
 /**
  * Something that a finished training tells about its settings: what was found, the figures behind it, and what to do. See
- * {@link #about}; its losses come from DL4J's CollectScoresIterationListener, as {@link Advisor#losses} shows.
+ * {@link #about about}; its losses come from DL4J's CollectScoresIterationListener, as {@link Advisor#losses} shows.
  *
  * <pre>{@code
  * for (LoRAAdvice advice : LoRAAdvice.about(LoRAAdapter.of(tuned)).base(base).list()) {
@@ -48,7 +48,8 @@ public record LoRAAdvice(Kind kind, Optional<String> layer, String finding, Map<
         /** ΔW is far larger than W. */
         LARGE_CHANGE("If the network should still do what the base could, lower the learning rate or alpha."),
         /** A smaller rank holds nearly all of ΔW. */
-        RANK_WASTED("compressToEnergy(0.99) makes the adapter smaller as it is; next time a smaller rank may do."),
+        RANK_WASTED("compressToEnergy(0.99) makes this adapter smaller without training it again; next time a smaller rank "
+                + "may do."),
         /** ΔW needs all directions that its rank allows. */
         RANK_CUT_OFF("A larger rank may learn more: try twice the rank.");
 
@@ -109,10 +110,10 @@ public record LoRAAdvice(Kind kind, Optional<String> layer, String finding, Map<
                 : String.format(Locale.ROOT, "%.3g", value);
     }
 
-    /** The layer, what was found, the figures, and what to do: two sentences. */
+    /** The layer, the kind, what was found, the figures, and what to do: two sentences. */
     @Override
     public String toString() {
-        return layer.map(name -> name + ": ").orElse("") + finding + (evidence.isEmpty() ? "" : " (" + figures() + ")") + ". "
-                + remedy;
+        return layer.map(name -> name + ": ").orElse("") + kind + ": " + finding
+                + (evidence.isEmpty() ? "" : " (" + figures() + ")") + ". " + remedy;
     }
 }

@@ -196,7 +196,7 @@ class LoRAAdviceTest {
         Training training = train(config().updater(new Sgd(1e6)));
 
         assertThat(training.kinds()).containsExactly(Kind.RATE_TOO_HIGH);
-        assertThat(training.advice().toString()).contains("NaN or infinite", "fc1: A or B holds NaN");
+        assertThat(training.advice().toString()).contains("NaN or infinite", "fc1: RATE_TOO_HIGH: A or B holds NaN");
         assertThat(LoRAAdvice.about(training.start).losses(training.losses).list()).extracting(LoRAAdvice::kind)
                 .contains(Kind.RATE_TOO_HIGH);
     }
@@ -266,7 +266,7 @@ class LoRAAdviceTest {
         Training training = train(config().updater(new Adam(0.05)));
 
         assertThat(training.kinds()).containsExactly(Kind.LARGE_CHANGE);
-        assertThat(training.advice().get(0).toString()).startsWith("fc1: The change is larger than the weights")
+        assertThat(training.advice().get(0).toString()).startsWith("fc1: LARGE_CHANGE: The change is larger than the weights")
                 .contains("(‖ΔW‖ / ‖W‖ ").endsWith("lower the learning rate or alpha.");
         assertThat(LoRAAdvice.about(training.adapter).list()).as("without the base").isEmpty();
     }

@@ -45,7 +45,7 @@ final class InspectCommand extends Work {
             "variant", "variant", "init", "start", "storedAs", "base kept as");
     private static final Map<String, String> COLUMNS = headings("name", "layer", "rank", "rank", "needed",
             "rank for 99 %", "alpha", "alpha", "scaling", "scaling", "factor", "factor", "variant", "variant", "init", "start",
-            "storedAs", "base kept as", "norm", "norm of change", "relativeNorm", "beside the weights", "baseId", "base id");
+            "storedAs", "base kept as", "norm", "norm of change", "relativeNorm", "relative to W", "baseId", "base id");
 
     @Parameters(paramLabel = "NETWORK|ADAPTER", description = "A saved network (.zip) or an adapter's folder.")
     private Path path;
@@ -156,12 +156,22 @@ final class InspectCommand extends Work {
                 + (adapter.trainedLayers().isEmpty() ? "" : "; trained in full beside them: " + adapter.trainedLayers()) + ".");
         say(layers, facts);
         List<LoRAAdvice> advice = (network == null ? LoRAAdvice.about(adapter) : LoRAAdvice.about(adapter).base(network)).list();
-        LoRAAdvice.alike(advice).forEach(alike -> facts.say("Advice: " + alike.get(0).finding() + ". " + alike.get(0).remedy()
+        String smaller = smaller(uses);
+        LoRAAdvice.alike(advice).forEach(alike -> facts.say("Advice: " + alike.get(0).kind() + ": " + alike.get(0).finding()
+                + ". " + Wording.of(alike.get(0).remedy()).replace("compressToEnergy(0.99)", smaller)
                 + alike.stream().map(of -> of.layer().map(layer -> "; " + layer + ": ").orElse("; ") + of.figures())
                 .collect(Collectors.joining()).replaceFirst("; ", " (") + ")."));
         facts.put("advice", advice.stream().map(InspectCommand::values).toList());
         facts.put("kind", "ADAPTER").put("variant", config.variant().name()).put("init", config.loraInit().name())
                 .put("layers", layers).put("trainedLayers", adapter.trainedLayers());
+    }
+
+    /** What truncates the adapter: one rank for all layers here, where that keeps enough of each; otherwise Java. */
+    private String smaller(Map<String, RankUse> uses) {
+        int needed = uses.values().stream().mapToInt(RankUse::needed).max().orElse(0);
+        int largest = uses.values().stream().mapToInt(RankUse::rank).max().orElse(0);
+        return needed < largest ? "dl4j-lora combine " + path + " --compress " + needed + " -o smaller"
+                : "LoRAAdapter.compressToEnergy(0.99) in Java";
     }
 
     private static Map<String, Object> values(LoRAAdvice advice) {

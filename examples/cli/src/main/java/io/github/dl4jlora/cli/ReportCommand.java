@@ -113,7 +113,8 @@ final class ReportCommand extends Work {
         } catch (IllegalArgumentException e) {
             throw new IOException("No report can be written on " + byName.keySet() + " of " + network + ": " + e.getMessage(), e);
         }
-        output.tell("a page about " + String.join(", ", byName.keySet()) + ".", facts);
+        output.tell("a page about " + byName.size() + (byName.size() == 1 ? " adapter: " : " adapters: ")
+                + String.join(", ", byName.keySet()) + ".", facts);
         facts.put("adapters", List.copyOf(byName.keySet()));
     }
 

@@ -33,6 +33,7 @@ public final class Wording {
         word("give this layer a smaller one with LoRAConfig's override\\(.*?\\)\\)", "give a smaller one with --rank");
         word("leave these layers out with exclude\\(\\.\\.\\.\\)", "leave these layers out with --exclude");
         word("[Ll]eave (it|this layer) out with exclude\\((\"[^\"]*\")\\)", "Leave $1 out with --exclude $2");
+        word(", or raise its alpha with override\\(\\.\\.\\.\\)", "");
         word("LoRAConfig: (rank|alpha|scaling)\\b", "--$1");
         word("Set it with (alpha|rank)\\((\\d+)\\)", "Set it with --$1 $2");
         word("Narrow the pattern, use exclude\\(\\.\\.\\.\\), or take all that can be adapted with allTargets\\(\\)",

@@ -94,6 +94,19 @@ class CommandsTest {
     }
 
     @Test
+    void adviceNamesItsKindAndWhatFollowsItAsACommand() throws IOException {
+        Networks.adapter(base, 1, 3).save(file("thin"));
+        assertThat(shell.run("combine", "@thin", "@thin", "@thin", "@thin", "-o", "@wide")).as(shell.err()).isZero();
+
+        assertThat(shell.run("inspect", "@wide", "--base", "@base.zip")).as(shell.err()).isZero();
+
+        assertThat(shell.out()).contains("relative to W", "Advice: RANK_WASTED: A few directions hold nearly all of the change. "
+                + "dl4j-lora combine " + file("wide") + " --compress 1 -o smaller makes this adapter smaller");
+        assertThat(shell.run("combine", "@wide", "--compress", "1", "-o", "@smaller")).isZero();
+        assertThat(LoRAAdapter.load(file("smaller")).rank("fc1")).isEqualTo(1);
+    }
+
+    @Test
     void applyMakesAFreshNetworkThatComputesWhatTheBaseDoes() throws IOException {
         assertThat(shell.run("apply", "@base.zip", "--rank", "3", "--targets", "fc1", "-o", "@new.zip", "--json")).isZero();
 
@@ -243,6 +256,7 @@ class CommandsTest {
     void combineAndReportTellTheSameOfARank() throws IOException {
         assertThat(shell.run("combine", "@spam", "@tone", "-o", "@both")).isZero();
         assertThat(shell.run("report", "@base.zip", "@both", "-o", "@page.html")).isZero();
+        assertThat(shell.out()).contains(": a page about 1 adapter: both.");
         List<String> verdicts = RankUse.of(LoRAAdapter.load(file("both"))).values().stream().map(RankUse::toString).toList();
 
         assertThat(shell.run("combine", "@both", "--compress", "1", "-o", "@small")).isZero();
@@ -301,6 +315,7 @@ class CommandsTest {
     @Test
     void reportLooksIntoAnAdaptedNetworkToo() throws IOException {
         assertThat(shell.run("report", "@tuned.zip", "@tone", "-o", "@page.html")).as(shell.err()).isZero();
+        assertThat(shell.out()).contains(": a page about 2 adapters: ");
         assertThat(file("page.html")).content().containsPattern("<dt>learning rate</dt><dd>(\\d\\.?\\d*E?-?\\d*)</dd>");
 
         assertThat(file("page.html")).content().contains("tuned", "tone", "Adapters compared");

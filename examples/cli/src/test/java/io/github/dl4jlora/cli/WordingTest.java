@@ -169,6 +169,8 @@ class WordingTest {
                     + "No. To take only complete layers: dl4j-lora import with --lenient",
             "No. Leave this layer out with exclude(\"out\"), or choose plain LoRA | "
                     + "No. Leave this layer out with --exclude \"out\", or choose plain LoRA",
+            "Leave the layer out with exclude(...), or raise its alpha with override(...), and see whether that matters. | "
+                    + "Leave the layer out with --exclude, and see whether that matters.",
             "/home/me (old)/a(1).zip does not exist. Check the name | /home/me (old)/a(1).zip does not exist. Check the name"})
     void adviceForProgramsBecomesAnOptionOrIsLeftOut(String java, String here) {
         assertThat(Wording.of(java)).isEqualTo(here);

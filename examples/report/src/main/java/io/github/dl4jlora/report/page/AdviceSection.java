@@ -40,7 +40,7 @@ final class AdviceSection {
                 + advice.layer().map(layer -> Html.name(layer) + ": ").orElse("") + Html.escaped(advice.figures()) + "</li>")
                 .collect(Collectors.joining());
         String list = figures.isEmpty() ? "" : "<ul class=\"figures\">" + figures + "</ul>";
-        return "<li><b>" + Html.escaped(first.finding()) + ".</b> " + Html.escaped(first.remedy())
+        return "<li><b>" + first.kind() + ": " + Html.escaped(first.finding()) + ".</b> " + Html.escaped(first.remedy())
                 + (alike.size() <= FEW ? list : "<details><summary>" + alike.size() + " layers</summary>" + list + "</details>")
                 + "</li>\n";
     }

@@ -38,7 +38,7 @@ class AdviceAndRatesTest {
 
         String advice = section(page, "Advice");
         assertThat(page.indexOf("<h2>Advice</h2>")).isLessThan(page.indexOf("<h2>Loss</h2>"));
-        assertThat(advice).contains("<b>The loss hardly fell.</b> Train for longer", "<li>loss at the end 4.9");
+        assertThat(advice).contains("<b>RATE_TOO_LOW: The loss hardly fell.</b> Train for longer", "<li>loss at the end 4.9");
     }
 
     @Test
