@@ -2,8 +2,10 @@ package io.github.dl4jlora.report;
 
 import org.jspecify.annotations.Nullable;
 
-import java.util.List;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.Locale;
+import java.util.Map;
 
 /**
  * What {@code LoRA.apply} would make of a network, and how many bytes one training process would hold in addition to its data,
@@ -46,22 +48,29 @@ public record LoRAPlan(LoRASummary layers, long batch, Memory adapted, Memory fu
             return frozen + trained + gradients + updater + activations + workspaces + scratch;
         }
 
-        private List<Long> parts() {
-            return List.of(frozen, trained, gradients, updater, activations, workspaces, scratch, total());
+        /** {@return the bytes of each part and of all, by their names in tables, in the order of the tables} */
+        public Map<String, Long> byPart() {
+            Map<String, Long> parts = new LinkedHashMap<>();
+            parts.put("frozen parameters", frozen);
+            parts.put("trained parameters", trained);
+            parts.put("gradients", gradients);
+            parts.put("updater state", updater);
+            parts.put("activations", activations);
+            parts.put("workspaces", workspaces);
+            parts.put("scratch", scratch);
+            parts.put("in all", total());
+            return Collections.unmodifiableMap(parts);
         }
     }
-
-    private static final List<String> PARTS = List.of("frozen parameters", "trained parameters", "gradients", "updater state",
-            "activations", "workspaces", "scratch", "in all");
 
     @Override
     public String toString() {
         StringBuilder text = new StringBuilder(layers.toString()).append("\n\n");
         String head = "bytes of training, batch " + batch;
         text.append(line(head, "LoRA", "all parameters"));
-        for (int i = 0; i < PARTS.size(); i++) {
-            text.append(line(PARTS.get(i), LoRASummary.number(adapted.parts().get(i)), LoRASummary.number(full.parts().get(i))));
-        }
+        Map<String, Long> ofFull = full.byPart();
+        adapted.byPart().forEach((part, bytes) ->
+                text.append(line(part, LoRASummary.number(bytes), LoRASummary.number(ofFull.getOrDefault(part, 0L)))));
         text.append(line("adapter in a file", LoRASummary.number(adapterBytes), ""));
         if (rankBudget != null) {
             text.append("Counted with each matrix's own rank: rankBudget(").append(rankBudget)

@@ -80,8 +80,8 @@ final class PlanCommand extends Work {
 
     private static void say(LoRAPlan plan, Facts facts) {
         ResultTable table = new ResultTable("bytes of training, batch " + plan.batch(), "LoRA", "all parameters");
-        Map<String, Long> full = values(plan.full());
-        values(plan.adapted()).forEach((part, bytes) -> table.row(part, number(bytes), number(full.get(part))));
+        Map<String, Long> full = plan.full().byPart();
+        plan.adapted().byPart().forEach((part, bytes) -> table.row(part, number(bytes), number(full.get(part))));
         facts.say("").say(table).say("").say("The adapter's values in a file: " + number(plan.adapterBytes()) + " bytes.");
     }
 

@@ -120,7 +120,7 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
                     + (AdapterFolder.is(file) ? "; it holds an adapter" : ""));
         }
         if (!Files.isRegularFile(file)) {
-            throw new IOException(file + " does not exist or is not a file. Check the name");
+            throw new IOException(file + (Files.notExists(file) ? " does not exist" : " is not a file") + ". Check the name");
         }
         AdapterFolder.refusePart(file);
     }

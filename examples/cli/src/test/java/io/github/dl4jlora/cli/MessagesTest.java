@@ -42,7 +42,7 @@ class MessagesTest {
 
     @ParameterizedTest(name = "{0}")
     @CsvSource(delimiter = '|', value = {
-            "inspect @none.zip | none.zip does not exist",
+            "inspect @none.zip | none.zip does not exist. Check the name",
             "inspect @cut.zip | cut.zip is truncated",
             "inspect @text.zip | text.zip is truncated, damaged or not a saved network",
             "inspect @spam/adapter_model.safetensors | Name the adapter's folder",
