@@ -103,7 +103,10 @@ final class Diagnosis {
     private void physicalBytes() {
         if (Pointer.maxPhysicalBytes() > 0) {
             jvm.property(PHYSICAL, "0");
-            timed("maxphysicalbytes is set: JavaCPP asks the system for the process's size at each allocation.",
+            timed((Threads.physicalBytesAreFree()
+                            ? "JavaCPP's default limit of " + Doctor.mebibytes(Pointer.maxPhysicalBytes())
+                            + " is in force (maxphysicalbytes, from maxbytes and three times the heap): JavaCPP"
+                            : "maxphysicalbytes is set: JavaCPP") + " asks the system for the process's size at each allocation.",
                     "call Threads.settle() in the first line of main, which has a thread check the size now and then; java -D"
                             + PHYSICAL + "=0 alone leaves ND4J's arrays without a limit");
         }

@@ -95,6 +95,11 @@ public final class Threads {
     }
 
     @GuardedBy("Threads.class")
+    /** Whether nobody has set JavaCPP's limit, so that its default is in force once JavaCPP is loaded. */
+    static boolean physicalBytesAreFree() {
+        return PHYSICAL.stream().allMatch(name -> System.getProperty(name) == null);
+    }
+
     private void run() {
         if (NativeLibraries.has("org.nd4j.linalg.jcublas.JCublasBackend")) {
             words.add("Threads left alone: ND4J's CUDA backend is on the class path.");
@@ -104,7 +109,7 @@ public final class Threads {
             words.add("Threads left alone: ND4J's CPU backend (nd4j-native) is not on the class path.");
             return;
         }
-        boolean free = PHYSICAL.stream().allMatch(name -> System.getProperty(name) == null);
+        boolean free = physicalBytesAreFree();
         // Whether this was in time shows only afterwards: asking first would load JavaCPP's Pointer, which reads the property.
         if (free) {
             System.setProperty(PHYSICAL.get(0), "0");

@@ -69,6 +69,8 @@ public class DoctorTest {
         List<String> findings = findings(Map.of("OMP_NUM_THREADS", "1", "OPENBLAS_CORETYPE", "NEHALEM"), List.of());
 
         assertThat(json.get("coreType").asText()).isEqualTo("NEHALEM");
+        assertThat(findings).anyMatch(what -> what.startsWith("JavaCPP's default limit of")).noneMatch(what ->
+                what.startsWith("maxphysicalbytes is set"));
         if (json.get("cores").asInt() > 1) {
             assertThat(findings.get(0)).startsWith("BLAS computes on 1 of");
         }
