@@ -27,6 +27,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import java.util.zip.GZIPInputStream;
 
 /**
@@ -91,10 +92,11 @@ public class AdaptABaseInEightBits {
         return base;
     }
 
-    /** Real handwriting: 64 numbers a line, from 0 (paper) to 16 (ink), and the digit that they show. */
+    /** Real handwriting, a file to copy along: 64 numbers a line, from 0 (paper) to 16 (ink), and the digit that they show. */
     private static List<DataSet> digits(boolean turned) throws Exception {
         String file = "/io/github/dl4jlora/examples/digits.csv.gz";
-        try (InputStream in = new GZIPInputStream(AdaptABaseInEightBits.class.getResourceAsStream(file))) {
+        try (InputStream in = new GZIPInputStream(Objects.requireNonNull(AdaptABaseInEightBits.class.getResourceAsStream(
+                file), "Copy " + file + " from dl4j-lora's examples/src/main/resources to yours"))) {
             INDArray lines = Nd4j.readNumpy(DataType.FLOAT, in, ",", StandardCharsets.US_ASCII);
             INDArray pixels = Nd4j.create(DataType.FLOAT, lines.rows(), 64);
             for (int i = 0; i < 64; i++) {                         // turned, the left column becomes the top row

@@ -25,6 +25,7 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.zip.GZIPInputStream;
 
 /**
@@ -93,10 +94,11 @@ public class AdaptAGraphWithTwoInputsAndOutputs {
         return 100 * evaluation.accuracy();
     }
 
-    /** Real handwriting: 64 numbers a line, from 0 (paper) to 16 (ink), and the digit that they show. */
+    /** Real handwriting, a file to copy along: 64 numbers a line, from 0 (paper) to 16 (ink), and the digit that they show. */
     private static List<MultiDataSet> digits(boolean turned) throws Exception {
         String file = "/io/github/dl4jlora/examples/digits.csv.gz";
-        try (InputStream in = new GZIPInputStream(AdaptAGraphWithTwoInputsAndOutputs.class.getResourceAsStream(file))) {
+        try (InputStream in = new GZIPInputStream(Objects.requireNonNull(AdaptAGraphWithTwoInputsAndOutputs.class
+                .getResourceAsStream(file), "Copy " + file + " from dl4j-lora's examples/src/main/resources to yours"))) {
             INDArray lines = Nd4j.readNumpy(DataType.FLOAT, in, ",", StandardCharsets.US_ASCII);
             INDArray pixels = Nd4j.create(DataType.FLOAT, lines.rows(), 64);
             for (int i = 0; i < 64; i++) {                         // turned, the left column becomes the top row

@@ -24,11 +24,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
+import java.util.Objects;
 import java.util.zip.GZIPInputStream;
 
 /**
  * A model from a Keras file, which reads dark digits on clean paper, learns to read light digits on a dirty board by adapters on
- * its convolutions.
+ * its convolutions. Needs DL4J's {@code deeplearning4j-modelimport}, and two files from this module's resources.
  */
 public class AdaptAKerasModelsConvolutions {
 
@@ -40,7 +41,7 @@ public class AdaptAKerasModelsConvolutions {
     public static void main(String[] args) throws Exception {
         Threads.settle();                                          // first of all: ND4J's threads no longer spin
         Path file = Files.createDirectories(FOLDER).resolve("digits.h5");
-        try (InputStream in = AdaptAKerasModelsConvolutions.class.getResourceAsStream("digits.h5")) {
+        try (InputStream in = resource("/io/github/dl4jlora/examples/tasks/digits.h5")) {
             Files.copy(in, file, StandardCopyOption.REPLACE_EXISTING);
         }
         List<DataSet> board = digits(true);
@@ -75,10 +76,14 @@ public class AdaptAKerasModelsConvolutions {
         return 100 * network.evaluate(data).accuracy();
     }
 
-    /** Real handwriting: 64 numbers a line, from 0 (paper) to 16 (ink), and the digit that they show. */
+    private static InputStream resource(String file) {
+        return Objects.requireNonNull(AdaptAKerasModelsConvolutions.class.getResourceAsStream(file),
+                "Copy " + file + " from dl4j-lora's examples/src/main/resources to yours");
+    }
+
+    /** Real handwriting, a file to copy along: 64 numbers a line, from 0 (paper) to 16 (ink), and the digit that they show. */
     private static List<DataSet> digits(boolean onBoard) throws Exception {
-        String file = "/io/github/dl4jlora/examples/digits.csv.gz";
-        try (InputStream in = new GZIPInputStream(AdaptAKerasModelsConvolutions.class.getResourceAsStream(file))) {
+        try (InputStream in = new GZIPInputStream(resource("/io/github/dl4jlora/examples/digits.csv.gz"))) {
             INDArray lines = Nd4j.readNumpy(DataType.FLOAT, in, ",", StandardCharsets.US_ASCII);
             INDArray pixels = lines.get(NDArrayIndex.all(), NDArrayIndex.interval(0, 64)).div(16);
             if (onBoard) {

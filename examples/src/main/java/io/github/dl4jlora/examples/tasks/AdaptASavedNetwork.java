@@ -34,6 +34,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import java.util.zip.GZIPInputStream;
 
 /** A saved network that reads upright digits learns to read digits that lie on their side, and becomes a stock network again. */
@@ -74,7 +75,6 @@ public class AdaptASavedNetwork {
         MultiLayerNetwork resumed = LoRA.apply(LoRA.restoreMultiLayerNetwork(saved, false),
                 LoRAAdapter.load(FOLDER.resolve("adapter")), config.toBuilder().updater(new Adam(rate / 3)).build());
         resumed.fit(train, 3);
-
         Path merged = FOLDER.resolve("merged.zip");                // DL4J's own classes only
         ModelSerializer.writeModel(LoRA.merge(resumed), merged.toFile(), false);
         MultiLayerNetwork stock = ModelSerializer.restoreMultiLayerNetwork(merged.toFile());
@@ -102,10 +102,11 @@ public class AdaptASavedNetwork {
         ModelSerializer.writeModel(base, file.toFile(), true);
     }
 
-    /** Real handwriting: 64 numbers a line, from 0 (paper) to 16 (ink), and the digit that they show. */
+    /** Real handwriting, a file to copy along: 64 numbers a line, from 0 (paper) to 16 (ink), and the digit that they show. */
     private static List<DataSet> digits(boolean turned) throws Exception {
         String file = "/io/github/dl4jlora/examples/digits.csv.gz";
-        try (InputStream in = new GZIPInputStream(AdaptASavedNetwork.class.getResourceAsStream(file))) {
+        try (InputStream in = new GZIPInputStream(Objects.requireNonNull(AdaptASavedNetwork.class.getResourceAsStream(
+                file), "Copy " + file + " from dl4j-lora's examples/src/main/resources to yours"))) {
             INDArray lines = Nd4j.readNumpy(DataType.FLOAT, in, ",", StandardCharsets.US_ASCII);
             INDArray pixels = Nd4j.create(DataType.FLOAT, lines.rows(), 64);
             for (int i = 0; i < 64; i++) {                         // turned, the left column becomes the top row

@@ -25,13 +25,15 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Objects;
 import java.util.Random;
 import java.util.stream.IntStream;
 import java.util.zip.GZIPInputStream;
 
 /**
  * An LSTM that tells lines of Lewis Carroll's from lines of Shakespeare's learns to do so when each character is replaced by the
- * one 13 places on. Lines differ in length: a batch is as long as its longest line, and a mask says where the others end.
+ * one 13 places on. Lines differ in length: a batch is as long as its longest line, and a mask says where the others end. Both
+ * texts are files to copy along.
  */
 public class AdaptAnLstmWithMasks {
 
@@ -58,11 +60,9 @@ public class AdaptAnLstmWithMasks {
                 .build());
         base.init();
         base.fit(new ExistingDataSetIterator(asWritten.subList(0, border)), 6);
-
         MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder()
                 .targets(LayerType.RECURRENT)                      // W and RW; targets("lstm/W") would adapt one of them
-                .rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
-                .updater(new Adam(1e-2)).seed(SEED).build());
+                .rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK).updater(new Adam(1e-2)).seed(SEED).build());
         tuned.fit(new ExistingDataSetIterator(inCipher.subList(0, border)), 6);
         List<DataSet> test = inCipher.subList(border, inCipher.size());
         System.out.printf("Lines in cipher: %.1f %% right before, %.1f %% after (as written: %.1f %%).%n", percent(base, test),
@@ -85,8 +85,9 @@ public class AdaptAnLstmWithMasks {
     private static List<Line> lines() throws Exception {
         List<Line> lines = new ArrayList<>();
         for (String text : TEXTS) {
-            try (InputStream in = new GZIPInputStream(AdaptAnLstmWithMasks.class.getResourceAsStream(
-                    "/io/github/dl4jlora/examples/" + text + ".txt.gz"))) {
+            String file = "/io/github/dl4jlora/examples/" + text + ".txt.gz";
+            try (InputStream in = new GZIPInputStream(Objects.requireNonNull(AdaptAnLstmWithMasks.class.getResourceAsStream(
+                    file), "Copy " + file + " from dl4j-lora's examples/src/main/resources to yours"))) {
                 new String(in.readAllBytes(), StandardCharsets.US_ASCII).lines().filter(line -> line.matches(".{20,48}"))
                         .limit(1000).forEach(line -> lines.add(new Line(line, TEXTS.indexOf(text))));
             }

@@ -25,6 +25,7 @@ import org.nd4j.linalg.util.FeatureUtil;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.Objects;
 import java.util.zip.GZIPInputStream;
 
 /**
@@ -59,8 +60,7 @@ public class DeclareALoRADenseLayer {
         ComputationGraph graph = new ComputationGraph(builder().graphBuilder().addInputs("pixels")
                 .addLayer("fc1", lora(64), "pixels")
                 .addLayer("fc2", lora(WIDTH), "fc1")
-                .addLayer("out", output(), "fc2")
-                .setOutputs("out").build());
+                .addLayer("out", output(), "fc2").setOutputs("out").build());
         graph.init();
         for (String key : List.of("W", "b")) {
             graph.getParam("fc1_" + key).assign(stock.getParam("0_" + key));
@@ -102,10 +102,11 @@ public class DeclareALoRADenseLayer {
         return builder().list().layer(first).layer(second).layer(output()).build();
     }
 
-    /** Real handwriting: 64 numbers a line, from 0 (paper) to 16 (ink), and the digit that they show. */
+    /** Real handwriting, a file to copy along: 64 numbers a line, from 0 (paper) to 16 (ink), and the digit that they show. */
     private static List<DataSet> digits(boolean turned) throws Exception {
         String file = "/io/github/dl4jlora/examples/digits.csv.gz";
-        try (InputStream in = new GZIPInputStream(DeclareALoRADenseLayer.class.getResourceAsStream(file))) {
+        try (InputStream in = new GZIPInputStream(Objects.requireNonNull(DeclareALoRADenseLayer.class.getResourceAsStream(
+                file), "Copy " + file + " from dl4j-lora's examples/src/main/resources to yours"))) {
             INDArray lines = Nd4j.readNumpy(DataType.FLOAT, in, ",", StandardCharsets.US_ASCII);
             INDArray pixels = Nd4j.create(DataType.FLOAT, lines.rows(), 64);
             for (int i = 0; i < 64; i++) {                         // turned, the left column becomes the top row

@@ -28,6 +28,7 @@ import org.nd4j.linalg.util.FeatureUtil;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Objects;
 import java.util.zip.GZIPInputStream;
 
 /**
@@ -98,10 +99,11 @@ public class GiveANewHead {
         return 100 * network.evaluate(batches(data)).accuracy();
     }
 
-    /** Real handwriting: 64 numbers a line, from 0 (paper) to 16 (ink), and the digit that they show. */
+    /** Real handwriting, a file to copy along: 64 numbers a line, from 0 (paper) to 16 (ink), and the digit that they show. */
     private static DataSet digits(int[] classes) throws Exception {
         String file = "/io/github/dl4jlora/examples/digits.csv.gz";
-        try (InputStream in = new GZIPInputStream(GiveANewHead.class.getResourceAsStream(file))) {
+        try (InputStream in = new GZIPInputStream(Objects.requireNonNull(GiveANewHead.class.getResourceAsStream(
+                file), "Copy " + file + " from dl4j-lora's examples/src/main/resources to yours"))) {
             INDArray lines = Nd4j.readNumpy(DataType.FLOAT, in, ",", StandardCharsets.US_ASCII);
             DataSet digits = new DataSet(lines.get(NDArrayIndex.all(), NDArrayIndex.interval(0, 64)).div(16),
                     FeatureUtil.toOutcomeMatrix(lines.getColumn(64).toIntVector(), 10));

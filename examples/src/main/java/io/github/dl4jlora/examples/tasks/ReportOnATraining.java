@@ -32,6 +32,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import java.util.zip.GZIPInputStream;
 
 /**
@@ -88,14 +89,15 @@ public class ReportOnATraining {
                 .write(page);
         System.out.println(result);
         advice.forEach(System.out::println);
-        System.out.print(LoRA.merging(tuned).report());
+        System.out.println(LoRA.merging(tuned).report());
         System.out.println("Look at it: " + page.toAbsolutePath().toUri());
     }
 
-    /** Real handwriting: 64 numbers a line, from 0 (paper) to 16 (ink), and the digit that they show. */
+    /** Real handwriting, a file to copy along: 64 numbers a line, from 0 (paper) to 16 (ink), and the digit that they show. */
     private static List<DataSet> digits(boolean turned) throws Exception {
         String file = "/io/github/dl4jlora/examples/digits.csv.gz";
-        try (InputStream in = new GZIPInputStream(ReportOnATraining.class.getResourceAsStream(file))) {
+        try (InputStream in = new GZIPInputStream(Objects.requireNonNull(ReportOnATraining.class.getResourceAsStream(
+                file), "Copy " + file + " from dl4j-lora's examples/src/main/resources to yours"))) {
             INDArray lines = Nd4j.readNumpy(DataType.FLOAT, in, ",", StandardCharsets.US_ASCII);
             INDArray pixels = Nd4j.create(DataType.FLOAT, lines.rows(), 64);
             for (int i = 0; i < 64; i++) {                         // turned, the left column becomes the top row

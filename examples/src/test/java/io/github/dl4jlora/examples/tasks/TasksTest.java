@@ -13,6 +13,9 @@ import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.lang.reflect.Method;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -26,6 +29,7 @@ import java.util.stream.Stream;
 import javax.tools.ToolProvider;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** The programs to copy run, do what they say, and can be copied as they stand. */
 class TasksTest {
@@ -33,6 +37,7 @@ class TasksTest {
     private static final Path SOURCES = Path.of("src/main/java/io/github/dl4jlora/examples/tasks");
     private static final Path WRITTEN = Path.of("target/tasks");
     private static final String ADAPTER = "adapter/adapter_model.safetensors";
+    private static final String PACKAGE = "io/github/dl4jlora/examples/tasks";
     private static final int MOST_LINES = 120;
     private static final Pattern LEARNED = Pattern.compile("([\\d.,]+) % right before.*?([\\d.,]+) % after");
     private static final Pattern LISTED = Pattern.compile(
@@ -151,6 +156,46 @@ class TasksTest {
             List<String> lines = Files.readAllLines(SOURCES.resolve(program + ".java"));
             assertThat(lines).hasSizeLessThanOrEqualTo(MOST_LINES).noneMatch(line -> line.contains(".internal."));
         });
+    }
+
+    @ParameterizedTest
+    @MethodSource("programs")
+    void copiedWithoutItsDataItNamesTheFileToCopy(String program, @TempDir Path folder) throws Exception {
+        Path compiled = Path.of("target/classes").resolve(PACKAGE);
+        Files.createDirectories(folder.resolve(PACKAGE));
+        try (Stream<Path> files = Files.list(compiled)) {
+            for (Path file : files.filter(of -> of.getFileName().toString().matches(program + "(\\$.*)?\\.class")).toList()) {
+                Files.copy(file, folder.resolve(PACKAGE).resolve(file.getFileName()));
+            }
+        }
+        try (URLClassLoader alone = new URLClassLoader(new URL[] {folder.toUri().toURL()}, new WithoutThisModule())) {
+            Method main = alone.loadClass(PACKAGE.replace('/', '.') + "." + program).getMethod("main", String[].class);
+
+            assertThatThrownBy(() -> main.invoke(null, (Object) new String[0])).cause()
+                    .hasMessageMatching("Copy /io/github/dl4jlora/examples/\\S+ from dl4j-lora's examples/src/main/resources to "
+                            + "yours");
+        }
+    }
+
+    /** Finds what the tests find, but no classes and data of this module. */
+    private static final class WithoutThisModule extends ClassLoader {
+
+        WithoutThisModule() {
+            super(TasksTest.class.getClassLoader());
+        }
+
+        @Override
+        protected Class<?> loadClass(String name, boolean resolve) throws ClassNotFoundException {
+            if (name.startsWith("io.github.dl4jlora.examples.")) {
+                throw new ClassNotFoundException(name);
+            }
+            return super.loadClass(name, resolve);
+        }
+
+        @Override
+        public URL getResource(String name) {
+            return name.startsWith("io/github/dl4jlora/examples/") ? null : super.getResource(name);
+        }
     }
 
     /** Of this module's classes none is on the class path. */
