@@ -96,7 +96,7 @@ public final class BaseSource<M extends Model> {
      * Makes a stock network with these values. ND4J's random generator is not touched.
      *
      * @return a network of this configuration, in memory of its own
-     * @throws IOException as thrown by {@link Values#fill}; nothing of the network is left then
+     * @throws IOException as thrown by {@link Values#fill Values.fill}; nothing of the network is left then
      */
     public M network() throws IOException {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {

@@ -273,10 +273,10 @@ public final class LoRA {
 
     /**
      * Makes a network for inference from a trained one, on the same weights: every layer that has parameters is frozen, as
-     * {@link #apply} freezes layers that it does not adapt, so that dense layers and convolutions take less time. It computes
-     * what the network computes in test mode. {@code params()} is empty; {@code fit} and {@code pretrain} refuse.
-     * {@link #apply} and this method treat it as the network that it was made from; {@link #merge} gives a stock network on a
-     * copy of the weights.
+     * {@link #apply apply} freezes layers that it does not adapt, so that dense layers and convolutions take less time. It
+     * computes what the network computes in test mode. {@code params()} is empty; {@code fit} and {@code pretrain} refuse.
+     * {@link #apply apply} and this method treat it as the network that it was made from; {@link #merge merge} gives a stock
+     * network on a copy of the weights.
      *
      * @param network trained; not changed
      * @return a frozen network
@@ -351,13 +351,13 @@ public final class LoRA {
     /**
      * A scope in which every adapted layer's change is multiplied by a factor, PEFT's {@code rescale_adapter_scale}:
      * {@code try (LoRA.Scope half = LoRA.rescaled(tuned, 0.5)) { … }}. When the scope is closed, the network computes the same
-     * as before, bit for bit. The factors of nested scopes, and of {@link #setScale}, are multiplied; inside {@link #disabled}
-     * there is nothing left to scale.
+     * as before, bit for bit. The factors of nested scopes, and of {@link #setScale setScale}, are multiplied; inside
+     * {@link #disabled disabled} there is nothing left to scale.
      *
      * <p>ΔW is scaled, so that 0 gives the base. Trained biases and layers that are trained in full stay as they are.
-     * {@code fit} trains the scaled function; {@link #merge} merges it. {@link #save} and {@link LoRAAdapter#of} are refused,
-     * and copies that DL4J makes by {@code clone}, by ModelSerializer or as replicas are not scaled: files have no place for
-     * the factor.
+     * {@code fit} trains the scaled function; {@link #merge merge} merges it. {@link #save save} and
+     * {@link LoRAAdapter#of LoRAAdapter.of} are refused, and copies that DL4J makes by {@code clone}, by ModelSerializer or as
+     * replicas are not scaled: files have no place for the factor.
      *
      * @param adapted an adapted network
      * @param factor  finite; 1 leaves the adapter as it is, 0 removes its effect, a negative factor reverses it
@@ -370,8 +370,8 @@ public final class LoRA {
     }
 
     /**
-     * Multiplies the change of some layers by a factor from now on, PEFT's {@code set_scale}. All that {@link #rescaled} says
-     * applies. The factor is relative to the adapter's own scaling, not to what was set before: 1 undoes it.
+     * Multiplies the change of some layers by a factor from now on, PEFT's {@code set_scale}. All that {@link #rescaled rescaled}
+     * says applies. The factor is relative to the adapter's own scaling, not to what was set before: 1 undoes it.
      *
      * @param adapted an adapted network
      * @param layers  a regular expression of a whole layer name, or of a parameter's as {@code name/key}, like one of
@@ -401,8 +401,8 @@ public final class LoRA {
 
     /**
      * Lets an adapted or frozen network use packed copies of its frozen matrices from now on, as
-     * {@link LoRAConfig.Builder#pack} does: for networks that come from {@link #freeze}, {@link #loadQuantized} or a mapped file.
-     * Clones and saved configurations keep it.
+     * {@link LoRAConfig.Builder#pack LoRAConfig.Builder.pack} does: for networks that come from {@link #freeze freeze},
+     * {@link #loadQuantized loadQuantized} or a mapped file. Clones and saved configurations keep it.
      *
      * @param network adapted or frozen
      * @throws IllegalArgumentException if it has no frozen weights outside its parameter vector
@@ -524,7 +524,8 @@ public final class LoRA {
      * @throws IllegalArgumentException if either is null, or the base lacks a layer, or has other weights, another shape or
      *                                  another data type there
      * @throws IllegalStateException    if adapters started from data and took that start out of W ({@link LoRAInit#LORA_GA}),
-     *                                  and the start is not in this JVM: ModelSerializer does not keep it, {@link #save} does
+     *                                  and the start is not in this JVM: ModelSerializer does not keep it, {@link #save save}
+     *                                  does
      */
     public static void attach(ComputationGraph adapted, ComputationGraph base) {
         BaseAttachment.attach(adapted, base);
@@ -575,8 +576,8 @@ public final class LoRA {
     }
 
     /**
-     * Reads a file that {@link #save} wrote, even if it has been packed anew. The network stands on the file's own values. It
-     * shares them with other networks that are loaded from such a file, and with nothing that could train or close them.
+     * Reads a file that {@link #save save} wrote, even if it has been packed anew. The network stands on the file's own values.
+     * It shares them with other networks that are loaded from such a file, and with nothing that could train or close them.
      *
      * @param path of the file
      * @return the network that was saved
@@ -587,7 +588,7 @@ public final class LoRA {
     }
 
     /**
-     * As {@link #loadComputationGraph}.
+     * As {@link #loadComputationGraph loadComputationGraph}.
      *
      * @param path of the file
      * @return the network that was saved
@@ -605,7 +606,7 @@ public final class LoRA {
     }
 
     /**
-     * As {@link #loadComputationGraph}, for whichever of the two network types the file holds.
+     * As {@link #loadComputationGraph loadComputationGraph}, for whichever of the two network types the file holds.
      *
      * @param path of the file
      * @return the network that was saved
@@ -640,7 +641,7 @@ public final class LoRA {
     }
 
     /**
-     * {@return whether a file was written by {@link #save}, and so has the weights that its network stands on}
+     * {@return whether a file was written by {@link #save save}, and so has the weights that its network stands on}
      *
      * @param path of the file
      * @throws IOException if it is missing, truncated, damaged or no zip file; the message names it
@@ -650,7 +651,7 @@ public final class LoRA {
     }
 
     /**
-     * As {@link #restore}, of a ComputationGraph.
+     * As {@link #restore restore}, of a ComputationGraph.
      *
      * @param path        of the file
      * @param loadUpdater whether to restore the updater's state too, where the file has it
@@ -662,7 +663,7 @@ public final class LoRA {
     }
 
     /**
-     * As {@link #restore}, of a MultiLayerNetwork.
+     * As {@link #restore restore}, of a MultiLayerNetwork.
      *
      * @param path        of the file
      * @param loadUpdater whether to restore the updater's state too, where the file has it
@@ -674,9 +675,9 @@ public final class LoRA {
     }
 
     /**
-     * Reads the normalizer that lies beside a network in a file of {@link #save} or DL4J's ModelSerializer, where
-     * {@code ModelSerializer.addNormalizerToModel} puts it. Like {@link #restore}, it trusts nothing that the file claims: a
-     * normalizer of a user's own class, or one that Java serialised, is refused.
+     * Reads the normalizer that lies beside a network in a file of {@link #save save} or DL4J's ModelSerializer, where
+     * {@code ModelSerializer.addNormalizerToModel} puts it. Like {@link #restore restore}, it trusts nothing that the file
+     * claims: a normalizer of a user's own class, or one that Java serialised, is refused.
      *
      * @param path of the file
      * @return the normalizer of the data that the network was trained on; empty if there is none
@@ -780,9 +781,9 @@ public final class LoRA {
     }
 
     /**
-     * Writes a base for {@link #openBase}: one uncompressed file, a little longer than the values. <b>An existing file is
-     * replaced</b>, even one that is open, except on Windows, which refuses that; missing folders are made. Meanwhile the values
-     * in fewer bits take memory, in addition to the base itself.
+     * Writes a base for {@link #openBase openBase}: one uncompressed file, a little longer than the values. <b>An existing file
+     * is replaced</b>, even one that is open, except on Windows, which refuses that; missing folders are made. Meanwhile the
+     * values in fewer bits take memory, in addition to the base itself.
      *
      * @param base    trained, a stock network or a frozen one; not changed
      * @param path    of the file
@@ -819,10 +820,10 @@ public final class LoRA {
     }
 
     /**
-     * Makes a frozen network, as {@link #freeze(ComputationGraph)} does, on a file that {@link #writeBase} wrote. A value is
-     * read only when a pass needs it. The values take none of Java's or ND4J's memory, and all processes of a machine share
-     * them. The network can serve as any base does: {@link #apply(ComputationGraph, LoRAConfig)} and {@link #attach} share the
-     * mapping, but read it through to check that it is the base that it claims to be.
+     * Makes a frozen network, as {@link #freeze(ComputationGraph)} does, on a file that {@link #writeBase writeBase} wrote. A
+     * value is read only when a pass needs it. The values take none of Java's or ND4J's memory, and all processes of a machine
+     * share them. The network can serve as any base does: {@link #apply(ComputationGraph, LoRAConfig)} and {@link #attach attach}
+     * share the mapping, but read it through to check that it is the base that it claims to be.
      *
      * <p>While such a file is in use, replace it by writing a new one, as {@code writeBase} does. Never shorten it in place: a
      * JVM that reads values which are no longer there may crash.
@@ -836,7 +837,7 @@ public final class LoRA {
     }
 
     /**
-     * {@return whether a file begins like one that {@link #writeBase} wrote}
+     * {@return whether a file begins like one that {@link #writeBase writeBase} wrote}
      *
      * @param path of the file
      * @throws IOException if it cannot be read
@@ -846,7 +847,7 @@ public final class LoRA {
     }
 
     /**
-     * As {@link #openBase}, of a ComputationGraph.
+     * As {@link #openBase openBase}, of a ComputationGraph.
      *
      * @param path of the file
      * @return a frozen network
@@ -857,7 +858,7 @@ public final class LoRA {
     }
 
     /**
-     * As {@link #openBase}, of a MultiLayerNetwork.
+     * As {@link #openBase openBase}, of a MultiLayerNetwork.
      *
      * @param path of the file
      * @return a frozen network

@@ -12,7 +12,7 @@ import java.util.regex.Pattern;
 
 /**
  * A merge of some layers, or of a part of ΔW, and a report on what it does: {@link LoRA#merging(Model)}. Nothing happens before
- * {@link #report} or {@link #merge}, which may both be called, and more than once.
+ * {@link #report} or {@link #merge merge}, which may both be called, and more than once.
  *
  * <pre>{@code
  * LoRAMerge<ComputationGraph> merge = LoRA.merging(tuned).layers("fc.*").weight(0.7);
@@ -86,9 +86,9 @@ public final class LoRAMerge<M extends Model> {
      * precision, and two more with {@link #against}. The content of every layer of that network is verified.
      *
      * @return a row for each matrix that would be merged
-     * @throws IllegalArgumentException as {@link #merge}, and if the network given to {@link #against} lacks a layer that was
-     *                                  adapted or frozen, or has other weights there
-     * @throws IllegalStateException    as {@link #merge}
+     * @throws IllegalArgumentException as {@link #merge merge}, and if the network given to {@link #against} lacks a layer that
+     *                                  was adapted or frozen, or has other weights there
+     * @throws IllegalStateException    as {@link #merge merge}
      */
     public LoRAMergeReport report() {
         return Unadaptation.report(adapted, layers, weight, original);
@@ -96,10 +96,10 @@ public final class LoRAMerge<M extends Model> {
 
     /**
      * Merges. Neither the adapted network nor the base changes. If all adapted layers are merged, the result is a stock
-     * network, as from {@link LoRA#merge}. Otherwise it is an adapted network: the merged layers are frozen with their new
-     * weights, the others stay adapted, or trained in full. It starts at iteration 0 without updater state. Its base is no
-     * longer the network that was adapted, but the one that {@link LoRA#unload} makes from it: a JVM that restores it with
-     * DL4J's ModelSerializer needs that base for {@code LoRA.attach}. An adapter taken from it has the layers that are still
+     * network, as from {@link LoRA#merge LoRA.merge}. Otherwise it is an adapted network: the merged layers are frozen with their
+     * new weights, the others stay adapted, or trained in full. It starts at iteration 0 without updater state. Its base is no
+     * longer the network that was adapted, but the one that {@link LoRA#unload LoRA.unload} makes from it: a JVM that restores it
+     * with DL4J's ModelSerializer needs that base for {@code LoRA.attach}. An adapter taken from it has the layers that are still
      * adapted.
      *
      * @return a new network

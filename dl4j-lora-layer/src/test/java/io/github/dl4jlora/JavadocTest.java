@@ -39,6 +39,8 @@ class JavadocTest {
     private static final Pattern OFFLINE_LINK = Pattern.compile("<url>\\$\\{javadoc.links}(.*?)</url>\\s*"
             + "<location>\\$\\{project.basedir}/(.*?)</location>");
     private static final Pattern TARGET = Pattern.compile("href=\"([^\"#?]+)");
+    private static final Pattern LABEL = Pattern.compile("<a href=[^>]*><code>([^<]*\\([^<]*)</code></a>");
+    private static final Pattern GROUP = Pattern.compile("<group>\\s*<title>(.*?)</title>");
     private static final Pattern QUALIFIED = Pattern.compile("\\b(?:io|org|com)(?:\\.[a-z]\\w*)+\\.[A-Z]\\w*");
 
     @TempDir
@@ -113,6 +115,20 @@ class JavadocTest {
         assertThat(Files.readString(pages.resolve("index.html"))).contains("Where to begin",
                 "io/github/dl4jlora/LoRA.html",
                 "io/github/dl4jlora/conf/LoRAConfig.html", "io/github/dl4jlora/adapter/LoRAAdapter.html");
+    }
+
+    /** The tool writes the types of parameters in full where a link names a method without them. */
+    @Test
+    void noLinkShowsTypesInFull() throws IOException {
+        assertThat(found((page, text) -> LABEL.matcher(text).results().map(label -> label.group(1))
+                .filter(label -> label.substring(label.indexOf('(')).matches(".*[a-z]\\.\\w.*")))).isEmpty();
+    }
+
+    /** Maven's plugin escapes a comma, javadoc escapes that again, and a reader sees a number. */
+    @Test
+    void titlesOfGroupsHaveNothingToEscape() throws IOException {
+        assertThat(GROUP.matcher(Files.readString(Path.of("pom.xml"))).results().map(group -> group.group(1)))
+                .hasSizeGreaterThan(3).allMatch(title -> title.matches("[A-Za-z ]+"));
     }
 
     /** By page what is wrong with it, of all pages. */

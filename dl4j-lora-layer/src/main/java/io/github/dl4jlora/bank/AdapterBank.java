@@ -110,7 +110,7 @@ public final class AdapterBank implements AutoCloseable {
      *
      * @param name    that requests ask for
      * @param adapter for the bank's base
-     * @throws IllegalArgumentException as {@link #add}, except for a name that is taken; the old one then stays
+     * @throws IllegalArgumentException as {@link #add add}, except for a name that is taken; the old one then stays
      * @throws IllegalStateException    if the bank is closed
      */
     public void replace(String name, LoRAAdapter adapter) {

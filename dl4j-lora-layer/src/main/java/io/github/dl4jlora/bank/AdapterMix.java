@@ -11,8 +11,8 @@ import java.util.stream.Collectors;
 
 /**
  * What a request asks an {@link AdapterBank} for: the base alone, an adapter, a weighted adapter, or a sum of several. The
- * network then computes with W + Σ w·ΔW. Names follow {@link AdapterName}, so that a mix is what {@link #parse} makes of its
- * {@link #toString}. Immutable.
+ * network then computes with W + Σ w·ΔW. Names follow {@link AdapterName}, so that a mix is what {@link #parse parse} makes of
+ * its {@link #toString}. Immutable.
  *
  * <pre>{@code
  * AdapterMix mix = AdapterMix.of("spam").plus("tone", 0.3);

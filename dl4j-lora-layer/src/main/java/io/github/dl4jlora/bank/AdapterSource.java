@@ -9,7 +9,8 @@ import java.util.Optional;
 
 /**
  * Where an {@link AdapterBank} finds adapters that were not added to it: when one is asked for the first time, and again after it
- * made room for others, or after {@link AdapterBank#refresh}. Several threads call it at once, but only one at a time for a name.
+ * made room for others, or after {@link AdapterBank#refresh AdapterBank.refresh}. Several threads call it at once, but only one
+ * at a time for a name.
  *
  * <pre>{@code
  * AdapterSource folder = AdapterSource.folder(Path.of("adapters"));    // adapters/spam, adapters/tone, …
@@ -37,9 +38,9 @@ public interface AdapterSource {
     Optional<LoRAAdapter> load(String name) throws IOException;
 
     /**
-     * A folder with a subfolder for each adapter, of the adapter's name, as {@link LoRAAdapter#save} and PEFT write it. Files and
-     * subfolders whose names begin with a dot are ignored. A subfolder whose name breaks {@link AdapterName}, or that lacks one
-     * of an adapter's two files, is not listed; this is logged once for each name.
+     * A folder with a subfolder for each adapter, of the adapter's name, as {@link LoRAAdapter#save LoRAAdapter.save} and PEFT
+     * write it. Files and subfolders whose names begin with a dot are ignored. A subfolder whose name breaks {@link AdapterName},
+     * or that lacks one of an adapter's two files, is not listed; this is logged once for each name.
      *
      * @param folder need not be there yet
      * @return a source that reads the folder anew each time

@@ -125,7 +125,7 @@ public final class BankConfig {
         /**
          * Where adapters are found that were not added.
          *
-         * @param source {@link AdapterSource#folder}, for example; default: none
+         * @param source {@link AdapterSource#folder AdapterSource.folder}, for example; default: none
          * @return this
          */
         public Builder source(AdapterSource source) {

@@ -72,7 +72,7 @@ public final class BankSession implements AutoCloseable {
     }
 
     /**
-     * As {@link #outputs}, for networks of one output.
+     * As {@link #outputs outputs}, for networks of one output.
      *
      * @param inputs one for each of the network's
      * @return the output
@@ -83,7 +83,7 @@ public final class BankSession implements AutoCloseable {
         return Passes.only(outputs(inputs));
     }
 
-    /** To be called by {@link #outputs} alone, which has the lock. */
+    /** To be called by {@link #outputs outputs} alone, which has the lock. */
     @SuppressWarnings("GuardedBy")
     private INDArray[] steps(Model network, INDArray[] inputs) {
         List<RecurrentLayer> recurrent = recurrent(network);

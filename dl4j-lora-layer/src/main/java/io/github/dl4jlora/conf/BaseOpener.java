@@ -29,7 +29,7 @@ import java.net.URI;
 public interface BaseOpener {
 
     /**
-     * {@return whether {@link #open} is to be tried on this location, usually by its scheme; called before the JDK's own
+     * {@return whether {@link #open open} is to be tried on this location, usually by its scheme; called before the JDK's own
      * handlers}
      *
      * @param location of a base, absolute

@@ -7,7 +7,8 @@ public enum FrozenStorage {
 
     /**
      * Outside {@code net.params()}, shared by every network that stands on the same base: the vector holds trainable
-     * values only, and so do gradient, updater state and checkpoints. The default of {@link io.github.dl4jlora.LoRA#apply}.
+     * values only, and so do gradient, updater state and checkpoints. The default of
+     * {@link io.github.dl4jlora.LoRA#apply LoRA.apply}.
      */
     SHARED,
 

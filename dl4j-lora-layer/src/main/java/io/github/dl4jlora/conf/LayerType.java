@@ -1,7 +1,7 @@
 package io.github.dl4jlora.conf;
 
 /**
- * Kinds of DL4J layers with weights, to choose what {@link io.github.dl4jlora.LoRA#apply} adapts:
+ * Kinds of DL4J layers with weights, to choose what {@link io.github.dl4jlora.LoRA#apply LoRA.apply} adapts:
  * {@code LoRAConfig.builder().targets(LayerType.CONVOLUTION)}. A wrapper such as Bidirectional or LastTimeStep is of the
  * kind of the layer inside it.
  */

@@ -23,8 +23,8 @@ import java.util.function.Consumer;
 import java.util.regex.Pattern;
 
 /**
- * How {@link io.github.dl4jlora.LoRA#apply} converts a network. Immutable. Patterns are regular expressions that must match a
- * whole vertex or layer name.
+ * How {@link io.github.dl4jlora.LoRA#apply LoRA.apply} converts a network. Immutable. Patterns are regular expressions that must
+ * match a whole vertex or layer name.
  *
  * <pre>{@code
  * LoRAConfig config = LoRAConfig.builder()
@@ -713,8 +713,8 @@ public final class LoRAConfig {
          * Keeps the frozen matrices of the base in fewer bits: a copy, so that the base network need not stay in memory.
          * Default: none. Dense and output layers, convolutions, embeddings and adapted recurrent layers are quantised; layers
          * that train, layers that run on W + s·A·B, and parameters that are not matrices stay as they are
-         * ({@link io.github.dl4jlora.LoRA#summary} shows which). Adapters, gradients and updater state keep the network's type. A
-         * base that is quantised already must have this scheme.
+         * ({@link io.github.dl4jlora.LoRA#summary LoRA.summary} shows which). Adapters, gradients and updater state keep the
+         * network's type. A base that is quantised already must have this scheme.
          *
          * @param scheme null: none
          * @return this
@@ -733,7 +733,7 @@ public final class LoRAConfig {
          *
          * @param pack true: packed copies
          * @return this
-         * @see io.github.dl4jlora.LoRA#pack
+         * @see io.github.dl4jlora.LoRA#pack LoRA.pack
          */
         public Builder pack(boolean pack) {
             this.pack = pack;

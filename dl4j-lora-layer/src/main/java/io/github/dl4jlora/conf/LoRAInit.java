@@ -89,8 +89,8 @@ public enum LoRAInit {
      * s·A·B is the part with the largest singular values of W − Q(W), which quantising loses, so that a fresh network is closer
      * to the original base than the quantised one is: Li et al. 2023, "LoftQ: LoRA-Fine-Tuning-Aware Quantization for Large
      * Language Models", arXiv:2310.08659, algorithm 1 with one alternation, PEFT's default; further alternations would quantise
-     * another matrix for each adapter. {@link #take} is given W − Q(W). Needs {@code quantize}, the original base, a positive
-     * factor s and a rank of at most min(nIn, nOut); for dense and output layers.
+     * another matrix for each adapter. {@link #take take} is given W − Q(W). Needs {@code quantize}, the original base, a
+     * positive factor s and a rank of at most min(nIn, nOut); for dense and output layers.
      */
     LOFTQ {
         @Override

@@ -39,7 +39,7 @@ public interface LoRAOptions<B> {
     }
 
     /**
-     * Scales ΔW, see {@link Scaling}; default 1. Without {@link #scaling}, alpha is the factor s itself. PEFT, Keras and
+     * Scales ΔW, see {@link Scaling}; default 1. Without {@link #scaling scaling}, alpha is the factor s itself. PEFT, Keras and
      * torchtune divide it by the rank: so a builder logs a warning if alpha is above 2 and scaling is not set.
      *
      * @param alpha finite, not 0

@@ -50,14 +50,14 @@ public record LoRASettings(@JsonProperty("rank") int rank, @JsonProperty("alpha"
      *
      * @param rank            at least 1
      * @param alpha           finite, not 0
-     * @param scaling         see {@link LoRAOptions#scaling}
-     * @param loraInit        see {@link LoRAOptions#loraInit}
+     * @param scaling         see {@link LoRAOptions#scaling LoRAOptions.scaling}
+     * @param loraInit        see {@link LoRAOptions#loraInit LoRAOptions.loraInit}
      * @param pissaIterations 0 or more
      * @param loraDropout     in [0, 1)
-     * @param variant         see {@link LoRAOptions#variant}
+     * @param variant         see {@link LoRAOptions#variant LoRAOptions.variant}
      * @param trainBias       see {@link Builder#trainBias}
      * @param loraPlusRatio   above 0
-     * @param engine          see {@link LoRAOptions#engine}
+     * @param engine          see {@link LoRAOptions#engine LoRAOptions.engine}
      * @throws NullPointerException     for a setting that is null
      * @throws IllegalArgumentException for one out of its range
      */

@@ -16,7 +16,7 @@ public interface LowRankPath {
      *
      * @param x          input {@code [minibatch, nIn]}, not written to
      * @param z          x·W {@code [minibatch, nOut]}, to be overwritten
-     * @param training   whether to apply dropout and keep what {@link #backward} needs
+     * @param training   whether to apply dropout and keep what {@link #backward backward} needs
      * @param workspaces where what is kept is allocated
      */
     void forward(INDArray x, INDArray z, boolean training, LayerWorkspaceMgr workspaces);
@@ -36,7 +36,7 @@ public interface LowRankPath {
      * The second step back: writes the gradients of A and B, those that train, and adds the path's share to dL/dx.
      *
      * @param x          the input of the forward pass
-     * @param dz         what {@link #toProduct} returned, not written to
+     * @param dz         what {@link #toProduct toProduct} returned, not written to
      * @param gradients  views to write, by parameter key; without an entry for parameters that do not train
      * @param dx         {@code [minibatch, nIn]} to add to; null if it is not needed
      * @param workspaces where what is kept is allocated
@@ -44,7 +44,7 @@ public interface LowRankPath {
     void backward(INDArray x, INDArray dz, Map<String, INDArray> gradients, @Nullable INDArray dx,
                   LayerWorkspaceMgr workspaces);
 
-    /** {@return whether what a training forward pass kept is still there for {@link #backward}} */
+    /** {@return whether what a training forward pass kept is still there for {@link #backward backward}} */
     boolean isReady();
 
     /** Drops what a forward pass kept. */

@@ -21,7 +21,7 @@ public interface OutputScale {
      * z from p.
      *
      * @param p          to be overwritten with z
-     * @param training   whether to keep what {@link #backward} needs
+     * @param training   whether to keep what {@link #backward backward} needs
      * @param workspaces where what is kept is allocated
      */
     void forward(INDArray p, boolean training, LayerWorkspaceMgr workspaces);
@@ -35,9 +35,9 @@ public interface OutputScale {
      */
     INDArray backward(INDArray dz, Function<String, INDArray> gradients);
 
-    /** {@return whether what a training forward pass kept is still there for {@link #backward}} */
+    /** {@return whether what a training forward pass kept is still there for {@link #backward backward}} */
     boolean isReady();
 
-    /** Drops what a forward pass kept for {@link #backward}. */
+    /** Drops what a forward pass kept for {@link #backward backward}. */
     void forget();
 }

@@ -105,7 +105,7 @@ public interface Variant extends Serializable {
     }
 
     /**
-     * The backward pass of {@link #merge}: makes the parameters' gradients from the gradient of the merged weights.
+     * The backward pass of {@link #merge merge}: makes the parameters' gradients from the gradient of the merged weights.
      *
      * @param w          gives W {@code [nIn, nOut]} as it is without an adapter, not written to
      * @param parameters of this variant
@@ -120,8 +120,8 @@ public interface Variant extends Serializable {
 
     /**
      * Whether convolutions and embeddings can have this variant. Their kernels compute x·W + s·x·A·B by themselves, with both A
-     * and B trained. They ask for {@link #scale}, not for {@link #path}; effective weights ask for {@link #merge} and
-     * {@link #project}.
+     * and B trained. They ask for {@link #scale scale}, not for {@link #path path}; effective weights ask for
+     * {@link #merge merge} and {@link #project project}.
      *
      * @return false unless the variant says otherwise: it is for dense and output layers
      */
