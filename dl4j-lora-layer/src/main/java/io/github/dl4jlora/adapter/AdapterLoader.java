@@ -70,8 +70,8 @@ public sealed class AdapterLoader permits LoRAAdapter.Loader {
     }
 
     /**
-     * Reads PEFT's two files from a zip, as {@link AdapterSaver#save(java.io.OutputStream)} writes it, or from a zip of the
-     * folder.
+     * Reads PEFT's two files from a zip, as {@link AdapterSaver#save(java.io.OutputStream) AdapterSaver.save} writes it, or
+     * from a zip of the folder.
      *
      * @param zip read to its end, not closed; at most 8 GiB unpacked, meanwhile in a temporary folder
      * @return the adapter
