@@ -1,5 +1,6 @@
 package io.github.dl4jlora.benchmarks;
 
+import io.github.dl4jlora.conf.LayerType;
 import io.github.dl4jlora.console.Program;
 import io.github.dl4jlora.console.UsageMessage;
 import picocli.CommandLine;
@@ -55,8 +56,8 @@ public final class Compare implements Callable<Integer> {
 
     /** The parts that can be measured separately. */
     enum Part {
-        STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, CONVOLUTION, LSTM, ENCODER, BERT_BASE, STORAGE, SERVING, PLAN,
-        ACCURACY, LAYERS, VARIANTS, ONNX, BUILDS
+        STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, CONVOLUTION, LSTM, EMBEDDING, ATTENTION, ENCODER, BERT_BASE,
+        STORAGE, SERVING, PLAN, ACCURACY, LAYERS, VARIANTS, ONNX, BUILDS
     }
 
     public static void main(String[] args) {
@@ -98,7 +99,8 @@ public final class Compare implements Callable<Integer> {
         }
         return full ? Arrays.stream(Part.values()).filter(part -> part != Part.BUILDS && part != Part.ONNX).toList()
                 : List.of(Part.STEPS, Part.ARRAYS, Part.RESIDENT, Part.MEMORY, Part.ADAPTERS, Part.INFERENCE, Part.DISK,
-                        Part.CONVOLUTION, Part.LSTM, Part.ENCODER, Part.STORAGE, Part.SERVING, Part.PLAN);
+                        Part.CONVOLUTION, Part.LSTM, Part.EMBEDDING, Part.ATTENTION, Part.ENCODER, Part.STORAGE, Part.SERVING,
+                        Part.PLAN);
     }
 
     private void measure(Part part, Measurements measurements) throws IOException {
@@ -111,8 +113,10 @@ public final class Compare implements Callable<Integer> {
             case ADAPTERS -> measurements.manyAdapters();
             case INFERENCE -> measurements.inference();
             case DISK -> measurements.disk(grid);
-            case CONVOLUTION -> measurements.peers(Arrays.stream(PeerTask.values()).filter(PeerTask::isConvolution).toList());
-            case LSTM -> measurements.peers(Arrays.stream(PeerTask.values()).filter(task -> !task.isConvolution()).toList());
+            case CONVOLUTION -> measurements.peers(LayerType.CONVOLUTION);
+            case LSTM -> measurements.peers(LayerType.RECURRENT);
+            case EMBEDDING -> measurements.peers(LayerType.EMBEDDING);
+            case ATTENTION -> measurements.peers(LayerType.ATTENTION);
             case ENCODER -> measurements.encoder();
             case BERT_BASE -> measurements.bertBase();
             case STORAGE -> measurements.storage();

@@ -2,6 +2,7 @@ package io.github.dl4jlora.benchmarks;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.LayerType;
 import org.apache.commons.io.FileUtils;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
@@ -278,7 +279,9 @@ final class Measurements {
         }
     }
 
-    void peers(List<PeerTask> tasks) throws IOException {
+    /** The networks whose layers with LoRA are of this kind. */
+    void peers(LayerType adapted) throws IOException {
+        List<PeerTask> tasks = Arrays.stream(PeerTask.values()).filter(task -> task.adapted() == adapted).toList();
         PeerMeasurements.measure(this, results, tasks, sides, rounds, python);
     }
 

@@ -1,5 +1,7 @@
 package io.github.dl4jlora.benchmarks;
 
+import io.github.dl4jlora.conf.LayerType;
+
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -12,7 +14,7 @@ import java.util.Map;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.Stream;
 
-/** Convolutions and LSTMs here and in PyTorch: whether both compute the same, and how long it takes. */
+/** Networks of {@link PeerTask} here and in PyTorch: whether both compute the same, and how long it takes. */
 final class PeerMeasurements {
 
     private PeerMeasurements() {
@@ -112,27 +114,29 @@ final class PeerMeasurements {
 
     private static Target target(Results results, PeerTask task, Side side, boolean step, double limit) {
         ToDoubleFunction<Cost> of = step ? Cost::step : Cost::forward;
+        boolean isLstm = task.adapted() == LayerType.RECURRENT;
         // An LSTM's limits with oneDNN are not those without.
-        boolean needsOneDnn = !task.isConvolution() && side != Side.LORA_WITHOUT_ONEDNN;
+        boolean needsOneDnn = isLstm && side != Side.LORA_WITHOUT_ONEDNN;
         double here = needsOneDnn && !results.hasOneDnn() ? Double.NaN
                 : of.applyAsDouble(cost(results, task, side, Settings.ONE_THREAD));
-        String how = (task.isConvolution() ? "" : needsOneDnn ? ", with oneDNN" : ", without oneDNN")
+        String how = (!isLstm ? "" : needsOneDnn ? ", with oneDNN" : ", without oneDNN")
                 + (side == Side.LORA_BF16 ? ", base in BF16" : "");
         return new Target("LoRA / PyTorch LoRA, one thread, " + (step ? "" : "forward pass, ") + task.title() + how, limit,
                 here / ofPyTorch(results, task, Side.PYTORCH_LORA, Settings.ONE_THREAD, of));
     }
 
     static List<Table> tables(Results results) {
-        return Stream.of(table(results, "Convolutions", true), table(results, "LSTMs", false))
+        return Stream.of(table(results, "Convolutions", LayerType.CONVOLUTION), table(results, "LSTMs", LayerType.RECURRENT),
+                        table(results, "Embeddings", LayerType.EMBEDDING), table(results, "Attention", LayerType.ATTENTION))
                 .filter(table -> table.rows().size() > 1).toList();
     }
 
-    private static Table table(Results results, String title, boolean convolutions) {
+    private static Table table(Results results, String title, LayerType adapted) {
         List<List<String>> rows = new ArrayList<>();
         rows.add(List.of("", "ms per step", "/ PyTorch", "/ PyTorch, tuned", "ms, forward pass", "/ PyTorch", "/ PyTorch, tuned",
                 "gradients differ by"));
         results.peers.forEach((task, costs) -> costs.forEach((run, cost) -> {
-            if (task.isConvolution() != convolutions) {
+            if (task.adapted() != adapted) {
                 return;
             }
             List<String> row = new ArrayList<>(List.of(task.title() + "; " + run.title()));
@@ -149,8 +153,8 @@ final class PeerMeasurements {
         }));
         return new Table(title, "LoRA of rank 8 on these layers, a trained output layer of ten classes, Adam; the forward pass "
                 + "is the adapted network's. Medians of each process's median. Beside threads settled stands the faster of "
-                + "PyTorch's own default and one thread. Tuned is PyTorch with images in channels_last and LSTMs without oneDNN. "
-                + "The last column is how far the gradient that differs most is from PyTorch's, from the same parameters, "
-                + "relative to its size.", rows);
+                + "PyTorch's own default and one thread. Tuned is PyTorch with images in channels_last, LSTMs without oneDNN, an "
+                + "embedding's A with a word's values side by side, and attention of plain products. The last column is how far "
+                + "the gradient that differs most is from PyTorch's, from the same parameters, relative to its size.", rows);
     }
 }

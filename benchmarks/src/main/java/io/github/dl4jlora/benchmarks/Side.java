@@ -75,7 +75,7 @@ enum Side {
         return this != PYTORCH_TUNED;
     }
 
-    /** Whether convolutions and LSTMs are timed on it. */
+    /** Whether a {@link PeerTask} is timed on it. */
     boolean isOfPeerTasks() {
         return this == LORA || this == LORA_WITHOUT_ONEDNN || this == LORA_PACKED || isQuantized() || this == PYTORCH_LORA
                 || this == PYTORCH_TUNED;

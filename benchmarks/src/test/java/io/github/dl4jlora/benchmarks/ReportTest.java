@@ -67,6 +67,25 @@ class ReportTest {
     }
 
     @Test
+    void embeddingsAndAttentionHaveTablesOfTheirOwn(@TempDir Path folder) throws Exception {
+        Results results = new Results();
+        for (PeerTask task : new PeerTask[] {PeerTask.EMBEDDING, PeerTask.ATTENTION}) {
+            peer(results, task, Side.LORA, Settings.ONE_THREAD, task == PeerTask.EMBEDDING ? 3 : 60, 2);
+            peer(results, task, Side.PYTORCH_LORA, Settings.ONE_THREAD, 50, 4);
+            results.differences.put(task, Map.of(Side.LORA, 1e-6));
+        }
+
+        new Report(results).write(folder);
+
+        String report = Files.readString(folder.resolve("report.md"));
+        assertThat(report).containsSubsequence("### Embeddings\n",
+                "| an embedding of 20,000 words in 128 values, 64 words each, batch 32; LoRA, one thread | 3.00 | 0.0600 |",
+                "### Attention\n",
+                "| self-attention of 8 heads of 32, 256 inputs, 64 steps, batch 32; LoRA, one thread | 60.0 | 1.20 |");
+        assertThat(report).doesNotContain("### Convolutions\n", "### LSTMs\n");
+    }
+
+    @Test
     void targetsWithOneDnnNeedOneDnn() {
         Results results = new Results();
         peer(results, PeerTask.LSTM_32, Side.LORA, Settings.ONE_THREAD, 60, 20);
@@ -262,8 +281,8 @@ class ReportTest {
     }
 
     @Test
-    void convolutionsAndLstmsTakeAStep() {
-        for (PeerTask task : new PeerTask[] {PeerTask.CONVOLUTIONS_64, PeerTask.LSTM_8}) {
+    void networksComparedWithPyTorchTakeAStep() {
+        for (PeerTask task : new PeerTask[] {PeerTask.CONVOLUTIONS_64, PeerTask.LSTM_8, PeerTask.EMBEDDING, PeerTask.ATTENTION}) {
             MultiLayerNetwork network = task.network(Side.LORA);
             INDArray before = network.params().dup();
 

@@ -18,6 +18,10 @@ enum Part {
             + "LORA_BF16,LORA_INT8,PYTORCH_LORA,PYTORCH_TUNED")),
     LSTM("LSTMs against PyTorch", 4, compare("--only LSTM --sides LORA,LORA_WITHOUT_ONEDNN,LORA_BF16,LORA_BF16_PACKED,"
             + "LORA_INT8,PYTORCH_LORA,PYTORCH_TUNED")),
+    EMBEDDING("an embedding against PyTorch", 3, compare("--only EMBEDDING --sides LORA,LORA_WITHOUT_ONEDNN,LORA_BF16,LORA_INT8,"
+            + "PYTORCH_LORA,PYTORCH_TUNED")),
+    ATTENTION("self-attention against PyTorch", 3, compare("--only ATTENTION --sides LORA,LORA_WITHOUT_ONEDNN,LORA_BF16,"
+            + "LORA_BF16_PACKED,LORA_INT8,PYTORCH_LORA,PYTORCH_TUNED")),
     LAYERS("convolutions, an embedding, an LSTM against DL4J", 15, compare("--only LAYERS")),
     VARIANTS("DoRA, PiSSA and the other variants", 3, compare("--only VARIANTS")),
     ENCODER("MiniLM's architecture against PyTorch", 4, compare("--only ENCODER")),
