@@ -17,7 +17,7 @@ import java.util.stream.Collectors;
  *
  * <pre>{@code
  * for (LoRAAdvice advice : LoRAAdvice.about(LoRAAdapter.of(tuned)).base(base).list()) {
- *     System.out.println(advice.layer().orElse("all") + ": " + advice.finding() + " " + advice.remedy());
+ *     System.out.println(advice.layer().orElse("all") + ": " + advice.finding() + ". " + advice.remedy());
  * }
  * }</pre>
  *

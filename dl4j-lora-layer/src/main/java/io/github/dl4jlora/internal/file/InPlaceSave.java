@@ -107,7 +107,12 @@ final class InPlaceSave implements AutoCloseable {
                 replaceFirst(isNewOnly, aside);
             } catch (IOException e) {
                 for (Map.Entry<Path, Path> old : aside.entrySet()) {
-                    Moves.move(old.getValue(), old.getKey());
+                    try {
+                        Moves.move(old.getValue(), old.getKey());
+                    } catch (IOException stays) {
+                        // The next save brings it back.
+                        e.addSuppressed(stays);
+                    }
                 }
                 throw e;
             }

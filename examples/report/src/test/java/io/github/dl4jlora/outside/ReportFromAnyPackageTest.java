@@ -30,6 +30,7 @@ import java.util.List;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatNullPointerException;
 
 /** What users call, called as they call it: from a package of their own. */
 class ReportFromAnyPackageTest {
@@ -88,6 +89,32 @@ class ReportFromAnyPackageTest {
             assertThat(((StatsReport) report).getMeanMagnitudes(StatsType.Parameters)).containsOnlyKeys("0_A.w", "0_B.w");
             assertThat(((StatsReport) report).getMeanMagnitudes(StatsType.Updates)).containsOnlyKeys("0_A.w", "0_B.w");
         });
+    }
+
+    /** What DL4J does with reports from a file and from another process: it makes them anew by their class's name. */
+    @Test
+    void figuresOfAFileAreRead() throws ReflectiveOperationException {
+        StatsStorage storage = new InMemoryStatsStorage();
+        tuned.addListeners(new AdapterStatsListener(storage, 1, "a training"));
+        train();
+        Persistable written = storage.getAllUpdatesAfter("a training", StatsListener.TYPE_ID, 0).get(0);
+
+        Persistable read = (Persistable) Class.forName(written.getClass().getName()).getDeclaredConstructor().newInstance();
+        read.decode(written.encode());
+
+        // Beside these there are DL4J's names, whose figures are NaN.
+        assertThat(((StatsReport) read).getMeanMagnitudes(StatsType.Parameters)).extractingByKeys("0_A.w", "0_B.w")
+                .allSatisfy(magnitude -> assertThat(magnitude).isPositive());
+    }
+
+    @Test
+    void whatIsMissingIsNamedAtOnce() {
+        AdapterReport report = new AdapterReport("Spam filter", base);
+
+        assertThatNullPointerException().isThrownBy(() -> report.add("rank 2", null)).withMessage("adapter");
+        assertThatNullPointerException().isThrownBy(() -> report.scores("rank 2", null)).withMessage("history");
+        assertThatNullPointerException().isThrownBy(() -> report.rates(null, null)).withMessage("name");
+        assertThatNullPointerException().isThrownBy(() -> report.results(List.of(""), null)).withMessage("rows");
     }
 
     @Test

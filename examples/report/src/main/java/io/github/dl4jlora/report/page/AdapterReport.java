@@ -106,7 +106,8 @@ public final class AdapterReport {
      * @throws IllegalArgumentException if there is one of that name already
      */
     public AdapterReport add(String name, LoRAAdapter adapter) {
-        if (adapters.putIfAbsent(name, adapter) != null) {
+        Objects.requireNonNull(adapter, "adapter");
+        if (adapters.putIfAbsent(Objects.requireNonNull(name, "name"), adapter) != null) {
             throw new IllegalArgumentException("The report has an adapter \"" + name + "\" already: give each its own name");
         }
         return this;
@@ -114,19 +115,19 @@ public final class AdapterReport {
 
     /** The loss curve of a training; an adapter of the same name gets the same colour. */
     public AdapterReport scores(String name, ScoreHistory history) {
-        histories.put(name, history);
+        histories.put(Objects.requireNonNull(name, "name"), Objects.requireNonNull(history, "history"));
         return this;
     }
 
     /** What a sweep of learning rates found; an adapter or a loss of the same name gets the same colour. */
     public AdapterReport rates(String name, LearningRates rates) {
-        sweeps.put(name, rates);
+        sweeps.put(Objects.requireNonNull(name, "name"), Objects.requireNonNull(rates, "rates"));
         return this;
     }
 
     /** Sets a listener that is told what is being computed, {@link #steps()} times, since large layers take a while. */
     public AdapterReport watch(Consumer<String> watcher) {
-        this.watcher = watcher;
+        this.watcher = Objects.requireNonNull(watcher, "watcher");
         return this;
     }
 
@@ -142,6 +143,7 @@ public final class AdapterReport {
      * @throws IOException              if it cannot be written; a {@link java.nio.file.FileAlreadyExistsException} if it exists
      *                                  and {@link SaveOption#NEW_ONLY} is given
      * @throws IllegalArgumentException if an adapter was made for another base; the message names the layer
+     * @throws java.util.NoSuchElementException if the base is an adapted network, whose layers an adapter does not know
      * @throws IllegalStateException    if there is no adapter, or one holds NaN or infinity
      */
     public void write(Path file, SaveOption... options) throws IOException {

@@ -23,7 +23,8 @@ import java.util.stream.Collectors;
  * }</pre>
  *
  * The class needs DL4J's {@code deeplearning4j-ui-model}, and the pages {@code deeplearning4j-vertx}, which brings that along.
- * The pages open on the adapted network by themselves ({@link AdaptedFirst}).
+ * Whoever reads what a FileStatsStorage kept, or gets figures from another process, needs this class too. The pages open
+ * on the adapted network by themselves ({@link AdaptedFirst}).
  */
 public final class AdapterStatsListener extends StatsListener {
 
@@ -63,9 +64,15 @@ public final class AdapterStatsListener extends StatsListener {
         return new Report();
     }
 
-    private static final class Report extends SbeStatsReport {
+    /** The figures of one iteration. Public, with a constructor, for DL4J alone: it makes them anew from files and messages. */
+    public static final class Report extends SbeStatsReport {
 
         private static final long serialVersionUID = 1L;
+
+        /** An empty one, which DL4J fills. */
+        public Report() {
+            // What SbeStatsReport does is all there is to do.
+        }
 
         /** The page makes each name part of a selector, in which a dot means something else. */
         @Override

@@ -16,6 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.stream.Collectors;
 
 /** The top of the page: what was compared, the results, the date, the base and the settings. */
@@ -44,7 +45,7 @@ final class Front {
     }
 
     void results(List<String> names, List<List<String>> results) {
-        for (List<String> row : results) {
+        for (List<String> row : Objects.requireNonNull(results, "rows")) {
             if (row.isEmpty() || row.size() != names.size()) {
                 throw new IllegalArgumentException("A row of results has " + row.size() + " cells, but the header has "
                         + names.size() + ": " + row);
