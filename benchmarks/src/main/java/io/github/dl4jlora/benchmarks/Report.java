@@ -103,7 +103,7 @@ final class Report {
     private Table failures() {
         List<List<String>> rows = new ArrayList<>();
         rows.add(List.of("Could not be measured"));
-        results.failures.forEach(failure -> rows.add(List.of(failure.replace("|", "/").replace("\n", " "))));
+        results.failures.forEach(failure -> rows.add(List.of(failure)));
         return new Table("Failures", "These figures are missing from the tables.", rows);
     }
 

@@ -7,6 +7,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
@@ -43,11 +44,12 @@ public record Table(String title, String note, List<List<String>> rows) {
         return "\n### " + title + "\n\n" + (note.isEmpty() ? "" : wrapped(note) + "\n\n") + grid();
     }
 
-    /** {@return the rows alone; every line ends in a line break} */
+    /** {@return the rows alone, with a slash for each bar in a cell; every line ends in a line break} */
     public String grid() {
         StringBuilder text = new StringBuilder();
         for (int i = 0; i < rows.size(); i++) {
-            text.append("| ").append(String.join(" | ", rows.get(i))).append(" |\n");
+            text.append("| ").append(rows.get(i).stream().map(cell -> cell.replace('|', '/')
+                    .replace('\n', ' ')).collect(Collectors.joining(" | "))).append(" |\n");
             if (i == 0) {
                 text.append("| --- |").append(" ---: |".repeat(rows.get(0).size() - 1)).append("\n");
             }

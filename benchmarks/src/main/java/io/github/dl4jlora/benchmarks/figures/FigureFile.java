@@ -31,7 +31,7 @@ record FigureFile(String name, Map<String, String> origin, Map<String, Table> ta
 
     String markdown() {
         List<List<String>> facts = new ArrayList<>(List.of(ORIGIN));
-        origin.forEach((fact, value) -> facts.add(List.of(fact, value.replace("|", "/"))));
+        origin.forEach((fact, value) -> facts.add(List.of(fact, value)));
         StringBuilder text = new StringBuilder("# Figures: ").append(name).append("\n\n").append(Table.wrapped("Written by "
                 + "`mvn -q -pl benchmarks -am compile exec:exec@figures -Dargs=\"--part " + name + "\"`; pages show these "
                 + "tables. [What is measured, and how](../benchmarks.md).")).append("\n\n");

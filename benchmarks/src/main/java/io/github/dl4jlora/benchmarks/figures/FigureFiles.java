@@ -74,6 +74,7 @@ final class FigureFiles {
     void write(FigureFile file) throws IOException {
         Files.createDirectories(path(file.name()).getParent());
         Files.writeString(path(file.name()), file.markdown());
-        read.put(file.name(), file);
+        // Pages show what the file has, in which bars are replaced.
+        read.remove(file.name());
     }
 }

@@ -214,4 +214,12 @@ class FiguresTest {
         assertThat(steps.rows().get(1)).as(steps.rows().stream().map(List::toString).collect(Collectors.joining("\n")))
                 .allSatisfy(cell -> assertThat(cell).isNotEmpty());
     }
+
+    @Test
+    void aBarInACellDoesNotEndIt() {
+        Table table = new Table("Norms", "", List.of(List.of("", "|x|"), List.of("a|b", "1\n2")));
+
+        assertThat(Table.read(table.markdown().lines()).get("norms").rows())
+                .containsExactly(List.of("", "/x/"), List.of("a/b", "1 2"));
+    }
 }
