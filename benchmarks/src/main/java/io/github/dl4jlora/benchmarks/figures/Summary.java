@@ -26,6 +26,7 @@ final class Summary {
     private Summary() {
     }
 
+    /** @throws IllegalArgumentException if there is no such summary, or if one of its figures is not there */
     static Table of(FigureFiles files, String name) {
         if (!name.equals(STEPS)) {
             throw new IllegalArgumentException("There is no summary " + name + ", only " + STEPS);
@@ -54,7 +55,13 @@ final class Summary {
             String side = type.equals("FLOAT") ? "LoRA" : "LoRA, base in " + type;
             String task = type.equals("FLOAT") ? "training step, LoRA on query and value, rank 8" : "the same, base in " + type;
             List<String> row = new ArrayList<>(List.of(type));
-            columns.values().forEach(column -> row.add(column.apply(side, task)));
+            columns.forEach((column, share) -> {
+                String cell = share.apply(side, task);
+                if (cell.isEmpty()) {
+                    throw new IllegalArgumentException(NAME + "/" + STEPS + " has no figure for " + column + ", base in " + type);
+                }
+                row.add(cell);
+            });
             rows.add(row);
         }
         return new Table("Steps", "", rows);

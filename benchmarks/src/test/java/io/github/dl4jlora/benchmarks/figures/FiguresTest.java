@@ -222,4 +222,17 @@ class FiguresTest {
         assertThat(Table.read(table.markdown().lines()).get("norms").rows())
                 .containsExactly(List.of("", "/x/"), List.of("a/b", "1 2"));
     }
+
+    @Test
+    void aSummaryWithoutOneOfItsFiguresIsRefused() throws IOException {
+        project("");
+        for (String name : Summary.SOURCES) {
+            Path file = Path.of("docs", "figures", name + ".md");
+            Files.writeString(project.resolve(file), Files.readString(TOP.resolve(file))
+                    .replace("the same, base in INT8; one thread", "the same, base in NF4; one thread"));
+        }
+
+        assertThatThrownBy(() -> Summary.of(new FigureFiles(project), "steps"))
+                .hasMessage("summary/steps has no figure for MiniLM, base in INT8");
+    }
 }
