@@ -52,16 +52,22 @@ public final class Figures implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    public static void main(String[] args) {
-        System.exit(Program.run(commandLine(), args));
+    private final Measurement.Runner runner;
+
+    private Figures(Measurement.Runner runner) {
+        this.runner = runner;
     }
 
-    static CommandLine commandLine() {
-        return new CommandLine(new Figures()).setParameterExceptionHandler(new UsageMessage("-pl benchmarks"));
+    public static void main(String[] args) {
+        System.exit(Program.run(commandLine(command -> command.start().waitFor()), args));
+    }
+
+    static CommandLine commandLine(Measurement.Runner runner) {
+        return new CommandLine(new Figures(runner)).setParameterExceptionHandler(new UsageMessage("-pl benchmarks"));
     }
 
     @Override
-    public Integer call() throws IOException, InterruptedException {
+    public Integer call() throws InterruptedException {
         PrintWriter out = spec.commandLine().getOut();
         List<Part> chosen = chosen();
         if (list || chosen.isEmpty() && !writePages) {
@@ -75,30 +81,51 @@ public final class Figures implements Callable<Integer> {
         for (Part part : chosen) {
             long begin = System.nanoTime();
             try {
-                FigureFile found = new Measurement(project, rounds).of(part);
-                if (!part.writesItsPage()) {
-                    files.write(found);
+                Measurement measurement = new Measurement(project, rounds, runner);
+                FigureFile found = measurement.of(part);
+                long minutes = Duration.ofNanos(System.nanoTime() - begin).toMinutes();
+                if (found.tables().containsKey(FAILURES)) {
+                    failed++;
+                    out.printf(Locale.ROOT, "%s took %d min, but some of its figures are missing: %s is not written, see %s%n",
+                            part.id(), minutes, files.path(part.id()), measurement.report(part));
+                } else {
+                    if (!part.writesItsPage()) {
+                        files.write(found);
+                    }
+                    out.printf(Locale.ROOT, "%s took %d min: %s%n", part.id(), minutes, files.path(part.id()));
                 }
-                failed += found.tables().containsKey(FAILURES) ? 1 : 0;
-                out.printf(Locale.ROOT, "%s took %d min: %s%n", part.id(),
-                        Duration.ofNanos(System.nanoTime() - begin).toMinutes(), files.path(part.id()));
-            } catch (IOException | IllegalStateException e) {
+            } catch (IOException | RuntimeException e) {
                 // The other parts may take hours.
                 failed++;
-                out.println(part.id() + " could not be measured: " + e.getMessage());
+                out.println(part.id() + " could not be measured: " + why(e));
             }
             out.flush();
         }
         if (writePages) {
-            for (Page page : Page.all(project)) {
-                String filled = page.filled(files);
-                if (!filled.equals(page.text())) {
-                    page.write(filled);
-                    out.println("Written: " + page.path());
-                }
+            try {
+                writePages(Page.all(project), files, out);
+            } catch (IOException | RuntimeException e) {
+                failed++;
+                out.println("The pages could not be written: " + why(e));
             }
         }
         return failed == 0 ? CommandLine.ExitCode.OK : CommandLine.ExitCode.SOFTWARE;
+    }
+
+    /** All pages are filled before the first is written, so that a mistake in one changes none. */
+    private static void writePages(List<Page> pages, FigureFiles files, PrintWriter out) throws IOException {
+        List<String> filled = pages.stream().map(page -> page.filled(files)).toList();
+        for (int i = 0; i < pages.size(); i++) {
+            if (!filled.get(i).equals(pages.get(i).text())) {
+                pages.get(i).write(filled.get(i));
+                out.println("Written: " + pages.get(i).path());
+            }
+        }
+    }
+
+    /** Messages of other exceptions may be a path alone, or absent. */
+    private static String why(Exception e) {
+        return e instanceof IllegalArgumentException || e instanceof IllegalStateException ? e.getMessage() : e.toString();
     }
 
     private List<Part> chosen() {

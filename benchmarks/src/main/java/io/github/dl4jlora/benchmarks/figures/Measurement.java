@@ -20,20 +20,35 @@ final class Measurement {
     private static final String COLUMNS = "2000";
     private static final String MACHINE = "machine-and-versions";
 
+    /** Runs a command to its end. */
+    @FunctionalInterface
+    interface Runner {
+
+        /** {@return the exit status} */
+        int run(ProcessBuilder command) throws IOException, InterruptedException;
+    }
+
     private final Path top;
     private final Path folder;
     private final String rounds;
+    private final Runner runner;
     private final Map<String, String> origin = new LinkedHashMap<>();
     private final List<Table> tables = new ArrayList<>();
 
     /** @param top the project's folder, where commands are run */
-    Measurement(Path top, int rounds) {
+    Measurement(Path top, int rounds, Runner runner) {
         this.top = top;
         this.rounds = String.valueOf(rounds);
+        this.runner = runner;
         this.folder = top.resolve("benchmarks/target/figures");
     }
 
-    /** @throws IllegalStateException if a command fails */
+    /** {@return where the programs of a part leave what they report} */
+    Path report(Part part) {
+        return folder.resolve(part.id()).resolve("report.md");
+    }
+
+    /** @throws IllegalStateException if a command fails, or if there is no table in the end */
     FigureFile of(Part part) throws IOException, InterruptedException {
         Path own = Files.createDirectories(folder.resolve(part.id()));
         List<Task> tasks = part.tasks();
@@ -41,12 +56,17 @@ final class Measurement {
             Task task = tasks.get(i);
             Path log = own.resolve("output-" + (i + 1) + ".txt");
             System.err.println(task.line(rounds, own));
+            Files.deleteIfExists(report(part));
             run(task, own, log);
             if (task.writesReport() && !part.writesItsPage()) {
-                collect(own.resolve("report.md"));
+                collect(report(part));
             } else {
                 collect(task, Files.readAllLines(log));
             }
+        }
+        if (tables.stream().map(Table::withoutAbsent).allMatch(table -> table.rows().size() < 2) && !part.writesItsPage()) {
+            throw new IllegalStateException("There is no table with rows in " + tasks.stream().map(task -> task.writesReport()
+                    ? report(part) : own.resolve("output-" + (tasks.indexOf(task) + 1) + ".txt")).toList());
         }
         if (origin.isEmpty()) {
             origin.putAll(Machine.facts());
@@ -64,7 +84,7 @@ final class Measurement {
         ProcessBuilder builder = new ProcessBuilder(task.words(rounds, own)).directory(top.toFile())
                 .redirectOutput(log.toFile()).redirectError(ProcessBuilder.Redirect.INHERIT);
         builder.environment().put("COLUMNS", COLUMNS);
-        int exit = builder.start().waitFor();
+        int exit = runner.run(builder);
         if (exit != 0) {
             throw new IllegalStateException("Exit status " + exit + " of " + task.line(rounds, own) + "; its output is in "
                     + log);

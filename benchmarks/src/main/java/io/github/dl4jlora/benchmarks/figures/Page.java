@@ -31,8 +31,11 @@ final class Page {
 
     private static final Pattern BLOCK = Pattern.compile(
             "(<!-- figures: ([^ ;]+?)(?:; rows: (.+?))? -->\n)(.*?)(<!-- /figures -->)", Pattern.DOTALL);
-    private static final Pattern MARK = Pattern.compile("<!-- /?figures\\b");
+    /** Also a misspelt one, so that the block before it does not take in the next. */
+    private static final Pattern MARK = Pattern.compile("<!--\\s*/?\\s*figures?\\b");
 
+    /** The one filter that may leave no rows, and what then stands there. */
+    private static final String MISSED = "missed";
     private static final String NONE = "None.\n";
 
     private final Path path;
@@ -64,11 +67,6 @@ final class Page {
         return text;
     }
 
-    /** {@return how many marks begin or end a block} */
-    long marks() {
-        return MARK.matcher(text).results().count();
-    }
-
     /** {@return the names in all blocks, in order} */
     List<String> blocks() {
         return BLOCK.matcher(text).results().map(block -> block.group(2)).toList();
@@ -77,19 +75,36 @@ final class Page {
     /**
      * {@return the text with blocks as the files have them}
      *
-     * @throws IllegalArgumentException if a block names a file or table that is not there
+     * @throws IllegalArgumentException if a block does not begin or end, or names a file, table or rows that are not there
      */
     String filled(FigureFiles files) {
-        return BLOCK.matcher(text).replaceAll(block -> {
-            String name = block.group(2);
-            String shown = name.contains("/") ? shown(files.table(name), block.group(3)) : origin(files, name);
-            return Matcher.quoteReplacement(block.group(1) + shown + block.group(5));
-        });
+        long marks = MARK.matcher(text).results().count();
+        if (marks != 2L * blocks().size()) {
+            throw new IllegalArgumentException(path + " has " + marks + " marks for " + blocks().size() + " blocks: each block "
+                    + "must begin with <!-- figures: FILE/TABLE --> and end with <!-- /figures --> before the next begins");
+        }
+        try {
+            return BLOCK.matcher(text).replaceAll(block -> {
+                String name = block.group(2);
+                String shown = name.contains("/") ? shown(files, name, block.group(3)) : origin(files, name);
+                return Matcher.quoteReplacement(block.group(1) + shown + block.group(5));
+            });
+        } catch (IllegalArgumentException e) {
+            throw new IllegalArgumentException(path + ": " + e.getMessage(), e);
+        }
     }
 
-    private static String shown(Table table, String end) {
+    private static String shown(FigureFiles files, String name, String end) {
+        Table table = files.table(name);
         Table chosen = end == null ? table : table.rowsEnding(end);
-        return chosen.rows().size() == 1 ? NONE : chosen.grid();
+        if (chosen.rows().size() > 1) {
+            return chosen.grid();
+        }
+        if (MISSED.equals(end)) {
+            return NONE;
+        }
+        throw new IllegalArgumentException("the block " + name + (end == null ? " has no rows" : "; rows: " + end
+                + " has no rows: the name of none ends so, and the last cell of none is this"));
     }
 
     /** Sources of the same origin have one sentence. */

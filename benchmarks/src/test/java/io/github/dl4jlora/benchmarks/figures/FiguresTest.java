@@ -12,11 +12,13 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -26,6 +28,9 @@ class FiguresTest {
 
     private static final Path TOP = Path.of("..").toAbsolutePath().normalize();
     private static final String REMEDY = "mvn -q -pl benchmarks -am compile exec:exec@figures -Dargs=\"--write-pages\"";
+    private static final Measurement.Runner NOTHING = command -> {
+        throw new AssertionError(command.command());
+    };
 
     @TempDir
     private Path project;
@@ -33,7 +38,7 @@ class FiguresTest {
     @Test
     void everyOptionOnThePagesIsAccepted() throws IOException {
         assertThat(ShellCommand.argumentsOf("figures")).isNotEmpty()
-                .allSatisfy(words -> Figures.commandLine().parseArgs(words.toArray(String[]::new)));
+                .allSatisfy(words -> line().parseArgs(words.toArray(String[]::new)));
     }
 
     @Test
@@ -41,7 +46,6 @@ class FiguresTest {
         FigureFiles files = new FigureFiles(TOP);
         for (Page page : Page.all(TOP)) {
             assertThat(page.text()).as("%s: put right by %s", page.path(), REMEDY).isEqualTo(page.filled(files));
-            assertThat(page.marks()).as("%s: each block begins and ends", page.path()).isEqualTo(2L * page.blocks().size());
         }
     }
 
@@ -78,21 +82,48 @@ class FiguresTest {
         assertThat(files.file("evidence").origin()).containsKeys("version", "commit", "date", "processor", "JDK");
     }
 
+    private static CommandLine line() {
+        return Figures.commandLine(NOTHING);
+    }
+
+    private static FigureFile disk() {
+        return FigureFile.of("disk", Map.of("version", "1.2.3", "commit", "abc", "date", "2026-11-29", "processor", "fast",
+                "OpenBLAS", "0.3.31-1.5.13: with threads", "oneDNN", "not on the class path", "rounds", "3"),
+                List.of(new Table("Bytes: on disk", "A note.", List.of(List.of("", "MB", "tuned"),
+                        List.of("256 wide; as found", "1.50", "absent"), List.of("512 wide; one thread", "7.5", ""),
+                        List.of("absent everywhere", "absent", "")))));
+    }
+
     private FigureFiles project(String page) throws IOException {
         Files.createDirectories(project.resolve("docs/figures"));
         Files.writeString(project.resolve("README.md"), page);
         FigureFiles files = new FigureFiles(project);
-        files.write(FigureFile.of("disk", Map.of("version", "1.2.3", "commit", "abc", "date", "2026-11-29", "processor", "fast",
-                "OpenBLAS", "0.3.31-1.5.13: with threads", "oneDNN", "not on the class path", "rounds", "3"),
-                List.of(new Table("Bytes: on disk", "A note.", List.of(List.of("", "MB", "tuned"),
-                        List.of("256 wide; as found", "1.50", "absent"), List.of("512 wide; one thread", "7.5", ""),
-                        List.of("absent everywhere", "absent", ""))))));
+        files.write(disk());
         return files;
     }
 
     private String written() throws IOException {
-        assertThat(new CommandLine(new Figures()).execute("--write-pages", "--top", project.toString())).isZero();
+        assertThat(line().execute("--write-pages", "--top", project.toString())).isZero();
         return Files.readString(project.resolve("README.md"));
+    }
+
+    /** {@return what a run that fails prints} */
+    private String failing(Measurement.Runner runner, String... args) {
+        StringWriter out = new StringWriter();
+        CommandLine line = Figures.commandLine(runner).setOut(new PrintWriter(out)).setErr(new PrintWriter(out));
+        List<String> all = new ArrayList<>(List.of(args));
+        all.addAll(List.of("--top", project.toString()));
+
+        assertThat(line.execute(all.toArray(String[]::new))).isEqualTo(CommandLine.ExitCode.SOFTWARE);
+        assertThat(out.toString()).doesNotContain("\tat ");
+        return out.toString();
+    }
+
+    /** Stands for a comparison that leaves these tables. */
+    private static int report(ProcessBuilder command, Table... tables) throws IOException {
+        Path folder = command.redirectOutput().file().toPath().getParent();
+        Files.writeString(folder.resolve("report.md"), Stream.of(tables).map(Table::markdown).collect(Collectors.joining()));
+        return 0;
     }
 
     @Test
@@ -141,13 +172,110 @@ class FiguresTest {
 
     @Test
     void aFileIsReadAsItWasWritten() throws IOException {
-        FigureFile written = project("").file("disk");
+        project("");
+        FigureFile written = disk();
 
         FigureFile read = FigureFile.read(project.resolve("docs/figures/disk.md"));
 
         assertThat(read.origin()).isEqualTo(written.origin());
         assertThat(read.tables().keySet()).containsExactly("bytes-on-disk");
         assertThat(read.tables().get("bytes-on-disk").rows()).isEqualTo(written.tables().get("bytes-on-disk").rows());
+    }
+
+    @Test
+    void aBlockThatDoesNotEndIsRefusedByItsPage() throws IOException {
+        String block = "<!-- figures: disk -->\n";
+        String end = "<!-- /figures -->\n";
+        for (String page : List.of(block + "Kept.\n" + block + end, block + "Kept.\n" + block + end + end, block, end,
+                block + "<!-- /figure -->\nKept.\n<!-- figure: disk -->\n" + end)) {
+            project(page);
+
+            assertThat(failing(NOTHING, "--write-pages")).contains("README.md", "each block must begin with")
+                    .doesNotContain("Written");
+            assertThat(project.resolve("README.md")).hasContent(page);
+        }
+    }
+
+    @Test
+    void rowsThatAreNotThereAreRefusedByBlockAndFilter() throws IOException {
+        project("<!-- figures: disk/bytes-on-disk; rows: mised -->\n<!-- /figures -->\n");
+
+        assertThat(failing(NOTHING, "--write-pages")).contains("README.md", "disk/bytes-on-disk; rows: mised");
+    }
+
+    @Test
+    void noPageIsWrittenIfOneCannotBe() throws IOException {
+        String readme = "<!-- figures: disk -->\n<!-- /figures -->\n";
+        project(readme);
+        Files.writeString(project.resolve("docs/later.md"), "<!-- figures: lstm/lstms -->\n<!-- /figures -->\n");
+
+        assertThat(failing(NOTHING, "--write-pages")).contains("later.md", "measure it by --part lstm");
+        assertThat(project.resolve("README.md")).hasContent(readme);
+    }
+
+    @Test
+    void anIncompleteReportReplacesNoFile() throws IOException {
+        project("");
+        String old = Files.readString(project.resolve("docs/figures/disk.md"));
+
+        assertThat(failing(command -> report(command, new Table("Failures", "", List.of(List.of("Not measured"), List.of("a"))),
+                new Table("Bytes", "", List.of(List.of("", "MB"), List.of("a", "1")))), "--part", "disk"))
+                .contains("disk.md is not written", Path.of("target", "figures", "disk", "report.md").toString());
+        assertThat(project.resolve("docs/figures/disk.md")).hasContent(old.strip());
+    }
+
+    @Test
+    void anOldReportIsNotTakenForANewOne() throws IOException {
+        project("");
+        Path folder = Files.createDirectories(project.resolve("benchmarks/target/figures/disk"));
+        Files.writeString(folder.resolve("report.md"), disk().markdown());
+
+        assertThat(failing(command -> 0, "--part", "disk")).contains("disk could not be measured: ", "report.md");
+    }
+
+    @Test
+    void aProgramThatPrintsNoTableIsRefused() throws IOException {
+        project("");
+
+        assertThat(failing(command -> {
+            Files.writeString(command.redirectOutput().file().toPath(), "No table.\n");
+            return 0;
+        }, "--part", "spam")).contains("spam could not be measured: ", "no table with rows", "output-1.txt");
+        assertThat(project.resolve("docs/figures/spam.md")).doesNotExist();
+    }
+
+    @Test
+    void aPartThatFailsDoesNotEndTheOthers() throws IOException {
+        project("");
+
+        assertThat(failing(command -> {
+            if (command.command().toString().contains("STORAGE")) {
+                throw new UnsupportedOperationException("of this machine");
+            }
+            return report(command, new Table("Machine and versions", "", List.of(List.of("", "found"), List.of("JDK", "17"))),
+                    new Table("Bytes", "", List.of(List.of("", "MB"), List.of("a", "1"))));
+        }, "--part", "storage,disk")).contains("storage could not be measured: ", "of this machine", "disk took");
+    }
+
+    @Test
+    void aBarInACellDoesNotEndIt() {
+        Table table = new Table("Norms", "", List.of(List.of("", "|x|"), List.of("a|b", "1\n2")));
+
+        assertThat(Table.read(table.markdown().lines()).get("norms").rows())
+                .containsExactly(List.of("", "/x/"), List.of("a/b", "1 2"));
+    }
+
+    @Test
+    void aSummaryWithoutOneOfItsFiguresIsRefused() throws IOException {
+        project("");
+        for (String name : Summary.SOURCES) {
+            Path file = Path.of("docs", "figures", name + ".md");
+            Files.writeString(project.resolve(file), Files.readString(TOP.resolve(file))
+                    .replace("the same, base in INT8; one thread", "the same, base in NF4; one thread"));
+        }
+
+        assertThatThrownBy(() -> Summary.of(new FigureFiles(project), "steps"))
+                .hasMessage("summary/steps has no figure for MiniLM, base in INT8");
     }
 
     @Test
@@ -190,7 +318,7 @@ class FiguresTest {
     @Test
     void partsAreListedAndUnknownOnesRefused() {
         StringWriter out = new StringWriter();
-        CommandLine line = Figures.commandLine().setOut(new PrintWriter(out)).setErr(new PrintWriter(out));
+        CommandLine line = line().setOut(new PrintWriter(out)).setErr(new PrintWriter(out));
 
         assertThat(line.execute("--list")).isZero();
         assertThat(out.toString().lines()).hasSize(Part.values().length);
@@ -211,28 +339,6 @@ class FiguresTest {
         Table steps = Summary.of(new FigureFiles(TOP), "steps");
 
         assertThat(steps.rows()).hasSize(4);
-        assertThat(steps.rows().get(1)).as(steps.rows().stream().map(List::toString).collect(Collectors.joining("\n")))
-                .allSatisfy(cell -> assertThat(cell).isNotEmpty());
-    }
-
-    @Test
-    void aBarInACellDoesNotEndIt() {
-        Table table = new Table("Norms", "", List.of(List.of("", "|x|"), List.of("a|b", "1\n2")));
-
-        assertThat(Table.read(table.markdown().lines()).get("norms").rows())
-                .containsExactly(List.of("", "/x/"), List.of("a/b", "1 2"));
-    }
-
-    @Test
-    void aSummaryWithoutOneOfItsFiguresIsRefused() throws IOException {
-        project("");
-        for (String name : Summary.SOURCES) {
-            Path file = Path.of("docs", "figures", name + ".md");
-            Files.writeString(project.resolve(file), Files.readString(TOP.resolve(file))
-                    .replace("the same, base in INT8; one thread", "the same, base in NF4; one thread"));
-        }
-
-        assertThatThrownBy(() -> Summary.of(new FigureFiles(project), "steps"))
-                .hasMessage("summary/steps has no figure for MiniLM, base in INT8");
+        assertThat(steps.rows()).allSatisfy(row -> assertThat(row).doesNotContain(""));
     }
 }
