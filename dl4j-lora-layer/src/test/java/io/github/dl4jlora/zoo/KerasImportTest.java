@@ -5,6 +5,7 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LayerType;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.pages.CodeBlock;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.modelimport.keras.KerasModelImport;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -74,10 +75,9 @@ class KerasImportTest {
                 .targets(LayerType.CONVOLUTION).build());
 
         assertThat(tuned.paramTable()).containsKeys("conv1_W.A", "conv1_W.B", "conv2_W.A", "conv2_W.B").hasSize(4);
-        String here = Files.readString(Path.of("src/test/java/io/github/dl4jlora/zoo/KerasImportTest.java"));
-        String page = Files.readString(Path.of("../docs/guide/networks.md"));
-        String sample = page.substring(page.indexOf("```java\n") + 8, page.lastIndexOf("```"));
-        assertThat(sample.lines()).hasSize(3).allSatisfy(line -> assertThat(here).contains(line.trim()));
+        String here = CodeBlock.normal(Files.readString(Path.of("src/test/java/io/github/dl4jlora/zoo/KerasImportTest.java")));
+        assertThat(CodeBlock.of("docs/guide/networks.md")).filteredOn(block -> block.language().equals(CodeBlock.JAVA))
+                .flatExtracting(CodeBlock::statements).hasSize(3).allSatisfy(line -> assertThat(here).contains(line));
     }
 
     @Test
