@@ -94,12 +94,12 @@ public final class Threads {
         return present;
     }
 
-    @GuardedBy("Threads.class")
     /** Whether nobody has set JavaCPP's limit, so that its default is in force once JavaCPP is loaded. */
     static boolean physicalBytesAreFree() {
         return PHYSICAL.stream().allMatch(name -> System.getProperty(name) == null);
     }
 
+    @GuardedBy("Threads.class")
     private void run() {
         if (NativeLibraries.has("org.nd4j.linalg.jcublas.JCublasBackend")) {
             words.add("Threads left alone: ND4J's CUDA backend is on the class path.");
