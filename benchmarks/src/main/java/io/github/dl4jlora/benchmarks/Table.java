@@ -1,5 +1,7 @@
 package io.github.dl4jlora.benchmarks;
 
+import io.github.dl4jlora.console.Markdown;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -22,8 +24,6 @@ public record Table(String title, String note, List<List<String>> rows) {
     private static final String ABSENT = "absent";
     private static final Pattern ANCHOR = Pattern.compile("<a id=\"([^\"]+)\"></a>");
     private static final Pattern HEADING = Pattern.compile("#+ (.*)");
-    /** At the line length of the pages. */
-    private static final Pattern LINE = Pattern.compile("(.{1,130})(?: |$)");
 
     /** Three significant digits, or about as many. */
     static String number(double value) {
@@ -41,25 +41,12 @@ public record Table(String title, String note, List<List<String>> rows) {
 
     /** {@return title, note and rows} */
     public String markdown() {
-        return "\n### " + title + "\n\n" + (note.isEmpty() ? "" : wrapped(note) + "\n\n") + grid();
+        return "\n### " + title + "\n\n" + (note.isEmpty() ? "" : Markdown.paragraph(note) + "\n\n") + grid();
     }
 
-    /** {@return the rows alone, with a slash for each bar in a cell; every line ends in a line break} */
+    /** {@return the rows alone, as {@link Markdown#table} has them; every line ends in a line break} */
     public String grid() {
-        StringBuilder text = new StringBuilder();
-        for (int i = 0; i < rows.size(); i++) {
-            text.append("| ").append(rows.get(i).stream().map(cell -> cell.replace('|', '/')
-                    .replace('\n', ' ')).collect(Collectors.joining(" | "))).append(" |\n");
-            if (i == 0) {
-                text.append("| --- |").append(" ---: |".repeat(rows.get(0).size() - 1)).append("\n");
-            }
-        }
-        return text.toString();
-    }
-
-    /** {@return a paragraph in lines of at most 130 characters} */
-    public static String wrapped(String paragraph) {
-        return LINE.matcher(paragraph).replaceAll("$1\n").strip();
+        return Markdown.table(rows.get(0), rows.subList(1, rows.size())) + "\n";
     }
 
     /**

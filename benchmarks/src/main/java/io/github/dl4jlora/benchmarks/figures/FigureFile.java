@@ -1,6 +1,7 @@
 package io.github.dl4jlora.benchmarks.figures;
 
 import io.github.dl4jlora.benchmarks.Table;
+import io.github.dl4jlora.console.Markdown;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -32,7 +33,7 @@ record FigureFile(String name, Map<String, String> origin, Map<String, Table> ta
     String markdown() {
         List<List<String>> facts = new ArrayList<>(List.of(ORIGIN));
         origin.forEach((fact, value) -> facts.add(List.of(fact, value)));
-        StringBuilder text = new StringBuilder("# Figures: ").append(name).append("\n\n").append(Table.wrapped("Written by "
+        StringBuilder text = new StringBuilder("# Figures: ").append(name).append("\n\n").append(Markdown.paragraph("Written by "
                 + "`mvn -q -pl benchmarks -am compile exec:exec@figures -Dargs=\"--part " + name + "\"`; pages show these "
                 + "tables. [What is measured, and how](../benchmarks.md).")).append("\n\n");
         text.append(new Table("", "", facts).grid().replace("---:", "---"));

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.benchmarks.figures;
 
 import io.github.dl4jlora.benchmarks.Table;
+import io.github.dl4jlora.console.Markdown;
 import io.github.dl4jlora.console.Origin;
 
 import java.io.IOException;
@@ -115,7 +116,7 @@ final class Page {
             links.computeIfAbsent(Origin.sentence(files.file(source).origin()), sentence -> new ArrayList<>())
                     .add("[" + source + "](" + link + ")");
         }
-        return links.entrySet().stream().map(origin -> Table.wrapped(String.join(", ", origin.getValue()) + ": "
+        return links.entrySet().stream().map(origin -> Markdown.paragraph(String.join(", ", origin.getValue()) + ": "
                 + origin.getKey())).collect(Collectors.joining("\n\n")) + "\n";
     }
 

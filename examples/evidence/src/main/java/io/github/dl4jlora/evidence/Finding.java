@@ -1,5 +1,7 @@
 package io.github.dl4jlora.evidence;
 
+import io.github.dl4jlora.console.Markdown;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -90,7 +92,7 @@ public final class Finding {
     /** {@return this, with a picture} */
     public Finding plot(String file, Plot plot) {
         plots.put(file, plot);
-        blocks.add(Markdown.image(plot.title(), file));
+        blocks.add("![" + plot.title() + "](evidence/" + file + ".png)");
         return this;
     }
 

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.evidence;
 
+import io.github.dl4jlora.console.Markdown;
 import io.github.dl4jlora.console.Origin;
 
 import java.io.IOException;
