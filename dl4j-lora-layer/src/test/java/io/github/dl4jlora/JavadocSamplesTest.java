@@ -1,7 +1,7 @@
 package io.github.dl4jlora;
 
+import io.github.dl4jlora.pages.JavaBlocks;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -13,7 +13,6 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
-import javax.tools.ToolProvider;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -79,18 +78,17 @@ class JavadocSamplesTest {
             """;
 
     @Test
-    void everySampleCompiles(@TempDir Path folder) throws IOException {
-        List<String> arguments = new ArrayList<>(List.of("-proc:none", "-encoding", "UTF-8", "-classpath",
-                System.getProperty("java.class.path"), "-d", folder.toString()));
+    void everySampleCompiles() throws IOException {
+        List<JavaBlocks.Source> sources = new ArrayList<>();
         for (Map.Entry<String, String> file : files().entrySet()) {
             for (String sample : samples(file.getValue())) {
-                String name = "Sample" + arguments.size() + file.getKey();
-                arguments.add(Files.writeString(folder.resolve(name + ".java"), AROUND.formatted(name, sample)).toString());
+                String name = "Sample" + sources.size();
+                sources.add(new JavaBlocks.Source(file.getKey(), name, AROUND.formatted(name, sample)));
             }
         }
 
-        assertThat(arguments).hasSizeGreaterThan(40);
-        assertThat(ToolProvider.getSystemJavaCompiler().run(null, null, null, arguments.toArray(new String[0]))).isZero();
+        assertThat(sources).hasSizeGreaterThan(33);
+        assertThat(JavaBlocks.complaints(sources, ",-serial")).isEmpty();
     }
 
     @Test

@@ -21,8 +21,7 @@ class PrintedTest {
             "fc1: ((\\d+) of (\\d+) directions .*?\\.) Rank \\d+ keeps ([\\d.]+) %, and loses ([\\d.]+) % of the norm\\.\n");
 
     private static String text(String page) {
-        List<String> printed = CodeBlock.of(page).stream().filter(block -> block.language().equals("text"))
-                .map(CodeBlock::code).toList();
+        List<String> printed = CodeBlock.of(page, "text").stream().map(CodeBlock::code).toList();
         assertThat(printed).as(page).hasSize(1);
         return printed.get(0);
     }

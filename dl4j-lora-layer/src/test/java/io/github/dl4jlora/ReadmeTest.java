@@ -1,6 +1,7 @@
 package io.github.dl4jlora;
 
 import io.github.dl4jlora.machine.Threads;
+import io.github.dl4jlora.pages.CodeBlock;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.util.ModelSerializer;
@@ -15,8 +16,6 @@ import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.regex.MatchResult;
-import java.util.regex.Pattern;
 import javax.tools.ToolProvider;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -24,16 +23,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 /** README's program, copied as it stands into a file of its own, compiles and does what README says. */
 class ReadmeTest {
 
-    private static final Pattern JAVA = Pattern.compile("```java\n(.*?)```", Pattern.DOTALL);
-
     @Test
     void theProgramRunsAsItStands(@TempDir Path folder) throws Exception {
-        List<String> programs = JAVA.matcher(Files.readString(Path.of("../README.md"))).results()
-                .map((MatchResult found) -> found.group(1)).toList();
+        List<CodeBlock> programs = CodeBlock.of("README.md", CodeBlock.JAVA);
         assertThat(programs).hasSize(1);
         // Not into the module's folder, where tests run.
         Path adapter = folder.resolve("adapter");
-        Path source = Files.writeString(folder.resolve("Adapt.java"), programs.get(0).replace("Path.of(\"adapter\")",
+        Path source = Files.writeString(folder.resolve("Adapt.java"), programs.get(0).code().replace("Path.of(\"adapter\")",
                 "Path.of(" + '"' + adapter.toString().replace('\\', '/') + "\")"));
         assertThat(ToolProvider.getSystemJavaCompiler().run(null, null, null, "-Xlint:all,-path", "-Werror", "-proc:none",
                 "-classpath", System.getProperty("java.class.path"), "-d", folder.toString(), source.toString())).isZero();

@@ -72,6 +72,11 @@ public record CodeBlock(String page, int line, String language, String code) {
         return blocks;
     }
 
+    /** Of one page, those of a language. */
+    public static List<CodeBlock> of(String page, String language) {
+        return of(page).stream().filter(block -> block.language().equals(language)).toList();
+    }
+
     private static CodeBlock of(String page, int first, String language, List<String> lines) {
         String code = lines.stream().collect(Collectors.joining("\n", "", "\n"));
         return new CodeBlock(page, first + 1, language, code.stripIndent());

@@ -41,47 +41,56 @@ public final class JavaBlocks {
         for (Map.Entry<String, Class<?>> page : names.entrySet()) {
             Set<String> printed = new LinkedHashSet<>();
             StringBuilder used = new StringBuilder();
-            for (CodeBlock block : CodeBlock.of(page.getKey())) {
-                if (block.language().equals(CodeBlock.JAVA)) {
-                    printed.addAll(block.imports());
-                    String code = block.code().lines().filter(line -> !CodeBlock.imports(line)).collect(Collectors.joining("\n"));
-                    used.append(code).append('\n');
-                    if (!code.isBlank()) {
-                        sources.add(new Source(block, List.copyOf(printed), page.getValue(), code, sources.size()));
-                    }
+            for (CodeBlock block : CodeBlock.of(page.getKey(), CodeBlock.JAVA)) {
+                printed.addAll(block.imports());
+                String code = block.code().lines().filter(line -> !CodeBlock.imports(line)).collect(Collectors.joining("\n"));
+                used.append(code).append('\n');
+                if (!code.isBlank()) {
+                    String name = "Block" + sources.size();
+                    sources.add(new Source(block.toString(), name, String.join("\n", printed) + "\nclass " + name + " extends "
+                            + page.getValue().getCanonicalName() + " {\nvoid run() throws Exception {\n" + code + "\n}\n}\n"));
                 }
             }
             printed.stream().filter(line -> !Pattern.compile("\\b" + LAST_NAME.matcher(line.replaceFirst(".*\\.", ""))
                     .replaceFirst("$1") + "\\b").matcher(used).find())
                     .forEach(line -> mistakes.add(page.getKey() + ": no block needs " + line));
         }
+        mistakes.addAll(complaints(sources, ""));
+        return mistakes;
+    }
+
+    /**
+     * {@return what the compiler says of sources: where, what, and the line; empty if all is well}
+     *
+     * @param but further warnings that are not wanted, such as {@code ,-serial}
+     */
+    public static List<String> complaints(List<Source> sources, String but) throws IOException {
         DiagnosticCollector<JavaFileObject> told = new DiagnosticCollector<>();
         // Analysed only: no class is written.
         ((JavacTask) ToolProvider.getSystemJavaCompiler().getTask(null, null, told,
-                List.of("-Xlint:all,-path,-processing,-classfile,-try", "-proc:none",
+                List.of("-Xlint:all,-path,-processing,-classfile,-try" + but, "-proc:none",
                         "-classpath", System.getProperty("java.class.path")), null, sources)).analyze();
-        told.getDiagnostics().stream().filter(message -> message.getKind() != Diagnostic.Kind.NOTE)
-                .map(JavaBlocks::located).forEach(mistakes::add);
-        return mistakes;
+        return told.getDiagnostics().stream().filter(message -> message.getKind() != Diagnostic.Kind.NOTE)
+                .map(JavaBlocks::located).toList();
     }
 
     private static String located(Diagnostic<? extends JavaFileObject> message) {
         String said = message.getMessage(null);
         return message.getSource() instanceof Source source
-                ? source.block + ": " + said + Arrays.stream(source.text.split("\n")).skip(message.getLineNumber() - 1)
+                ? source.where + ": " + said + Arrays.stream(source.text.split("\n")).skip(message.getLineNumber() - 1)
                         .findFirst().map(line -> ": " + line.strip()).orElse("") : said;
     }
 
-    private static final class Source extends SimpleJavaFileObject {
+    /** A class, and the page or file that its code is of. */
+    public static final class Source extends SimpleJavaFileObject {
 
-        private final CodeBlock block;
+        private final String where;
         private final String text;
 
-        Source(CodeBlock block, List<String> imports, Class<?> names, String code, int number) {
-            super(URI.create("string:///Block" + number + ".java"), Kind.SOURCE);
-            this.block = block;
-            text = String.join("\n", imports) + "\nclass Block" + number + " extends " + names.getCanonicalName()
-                    + " {\nvoid run() throws Exception {\n" + code + "\n}\n}\n";
+        public Source(String where, String name, String text) {
+            super(URI.create("string:///" + name + ".java"), Kind.SOURCE);
+            this.where = where;
+            this.text = text;
         }
 
         @Override

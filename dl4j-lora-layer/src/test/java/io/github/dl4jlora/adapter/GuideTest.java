@@ -98,7 +98,7 @@ class GuideTest {
         for (String page : new String[] {"serve.md", "combine.md", "peft.md", "layers.md", "variants.md",
             "adapt.md", "save.md", "declare.md", "fast.md", "smaller.md", "heads.md", "choose.md",
             "troubles.md", "coming-from.md", "limits.md"}) {
-            assertThat(CodeBlock.of("docs/guide/" + page)).filteredOn(block -> block.language().equals(CodeBlock.JAVA))
+            assertThat(CodeBlock.of("docs/guide/" + page, CodeBlock.JAVA))
                     .flatExtracting(CodeBlock::statements).as(page).isNotEmpty()
                     .allSatisfy(line -> assertThat(here).contains(line));
         }

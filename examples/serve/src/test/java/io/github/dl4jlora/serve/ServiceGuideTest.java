@@ -33,7 +33,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
-import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -97,8 +96,7 @@ class ServiceGuideTest {
     }
 
     private static List<String> samples(String language) {
-        return Pattern.compile("```" + language + "\n(.*?)```", Pattern.DOTALL).matcher(page).results()
-                .map(found -> found.group(1)).toList();
+        return CodeBlock.of("docs/guide/service.md", language).stream().map(CodeBlock::code).toList();
     }
 
     /** Indented lines, continued ones joined. */
@@ -175,7 +173,7 @@ class ServiceGuideTest {
         String here = CodeBlock.normal(Files.readString(Path.of("src", "test", "java", "io", "github", "dl4jlora", "serve",
                 "ServiceGuideTest.java"), StandardCharsets.UTF_8));
 
-        assertThat(CodeBlock.of("docs/guide/service.md")).filteredOn(block -> block.language().equals(CodeBlock.JAVA)).hasSize(2)
+        assertThat(CodeBlock.of("docs/guide/service.md", CodeBlock.JAVA)).hasSize(2)
                 .flatExtracting(CodeBlock::statements).allSatisfy(line -> assertThat(here).contains(line));
         assertThat(JavaBlocks.mistakes(Map.of("docs/guide/service.md", ServicePageNames.class))).isEmpty();
     }

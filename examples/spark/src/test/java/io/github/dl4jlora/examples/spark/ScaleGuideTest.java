@@ -47,7 +47,7 @@ class ScaleGuideTest {
         String here = CodeBlock.normal(
                 Files.readString(Path.of("src/test/java/io/github/dl4jlora/examples/spark/ScaleGuideTest.java")));
 
-        assertThat(CodeBlock.of("docs/scale.md")).filteredOn(block -> block.language().equals(CodeBlock.JAVA)).isNotEmpty()
+        assertThat(CodeBlock.of("docs/scale.md", CodeBlock.JAVA)).isNotEmpty()
                 .flatExtracting(CodeBlock::statements).allSatisfy(line -> assertThat(here).contains(line));
     }
 
