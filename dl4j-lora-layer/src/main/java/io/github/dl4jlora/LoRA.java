@@ -65,7 +65,7 @@ import java.util.regex.Pattern;
  * tuned.fit(examples, 5);                               // DL4J's own trainer
  * System.out.println(LoRA.summary(tuned));              // what trains, by layer
  * LoRAAdapter.of(tuned).save(Path.of("adapter"));       // what was learned
- * ComputationGraph stock = LoRA.merge(tuned);           // needs no plugin
+ * ComputationGraph stock = LoRA.merge(tuned);           // does not need this library
  * }</pre>
  */
 public final class LoRA {

@@ -10,8 +10,8 @@ import java.nio.file.Path;
 
 @Command(name = "merge", header = "Merges base and adapter into a stock DL4J network.",
         description =
-                "The result needs no plugin: ModelSerializer restores it anywhere. Its outputs are those of the adapted "
-                        + "network, except for rounding.",
+                "The result does not need this library: ModelSerializer restores it anywhere. Its outputs are those of the "
+                        + "adapted network, except for rounding.",
         footer = {"  dl4j-lora merge base.zip adapter -o plain.zip", "  dl4j-lora merge tuned.zip -o plain.zip",
                 "  dl4j-lora merge checkpoint.zip --base base.zip -o plain.zip"})
 final class MergeCommand extends Work {
