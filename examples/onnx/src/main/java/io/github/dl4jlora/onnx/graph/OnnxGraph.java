@@ -1,0 +1,223 @@
+package io.github.dl4jlora.onnx.graph;
+
+import onnx.Onnx.NodeProto;
+import onnx.Onnx.TensorProto.DataType;
+import onnx.Onnx.TensorShapeProto;
+import onnx.Onnx.TypeProto;
+import onnx.Onnx.ValueInfoProto;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A graph in the making: inputs, nodes in the order of computation, weights, outputs. Names of what a layer adds begin with the
+ * layer's name.
+ */
+public final class OnnxGraph {
+
+    private final int opset;
+    private final List<ValueInfoProto> inputs = new ArrayList<>();
+    private final List<ValueInfoProto> outputs = new ArrayList<>();
+    private final List<NodeProto> nodes = new ArrayList<>();
+    private final Map<String, Initializer> initializers = new LinkedHashMap<>();
+    private final Map<String, Integer> uses = new LinkedHashMap<>();
+    private final WeightType stored;
+    private String scope = "";
+
+    /**
+     * @param opset  the version of ONNX's operators
+     * @param stored how weights are in the file
+     */
+    public OnnxGraph(int opset, WeightType stored) {
+        this.opset = opset;
+        this.stored = stored;
+    }
+
+    /** {@return the version of ONNX's operators that nodes are of} */
+    public int opset() {
+        return opset;
+    }
+
+    /** Names of what is added from now on begin with that of a layer. */
+    public void enter(String layer) {
+        scope = layer;
+    }
+
+    /**
+     * Adds a node with one output.
+     *
+     * @return the name of the output
+     */
+    public String add(String operator, List<String> operands, Attribute... attributes) {
+        return add(1, operator, operands, attributes).get(0);
+    }
+
+    /** As {@link #add(String, List, Attribute...)}, of two operands. */
+    public String add(String operator, String left, String right) {
+        return add(operator, List.of(left, right));
+    }
+
+    /** As {@link #add(String, List, Attribute...)}, of one operand. */
+    public String add(String operator, String operand, Attribute... attributes) {
+        return add(operator, List.of(operand), attributes);
+    }
+
+    /**
+     * Adds a node.
+     *
+     * @param results  how many outputs it has
+     * @param operands names of tensors; the empty string for one that is left out
+     * @return names of the outputs
+     */
+    public List<String> add(int results, String operator, List<String> operands, Attribute... attributes) {
+        String name = fresh(operator);
+        List<String> names = new ArrayList<>();
+        for (int i = 0; i < results; i++) {
+            names.add(results == 1 ? name : name + ":" + i);
+        }
+        NodeProto.Builder node = NodeProto.newBuilder().setName(name).setOpType(operator).addAllInput(operands)
+                .addAllOutput(names);
+        for (Attribute attribute : attributes) {
+            node.addAttribute(attribute.proto());
+        }
+        nodes.add(node.build());
+        return names;
+    }
+
+    /** A weight, in FLOAT for whoever reads it, however it is stored. Two weights of one name must be the same. */
+    public String weight(Weight weight) {
+        return stored.add(this, weight);
+    }
+
+    /** Adds what stands in the file as it is. */
+    public String initializer(Initializer initializer) {
+        initializers.putIfAbsent(initializer.name(), initializer);
+        return initializer.name();
+    }
+
+    /** A vector of whole numbers, such as a shape. */
+    public String ints(long... values) {
+        return initializer(Initializer.ints(fresh("ints"), new long[]{values.length}, values));
+    }
+
+    /** A whole number without dimensions, such as an index. */
+    public String index(long value) {
+        return initializer(Initializer.ints(fresh("index"), new long[0], new long[]{value}));
+    }
+
+    /** A FLOAT without dimensions. */
+    public String number(double value) {
+        return initializer(Initializer.floats(fresh("number"), new long[0], () -> Nd4j.scalar((float) value)));
+    }
+
+    /**
+     * An input of the graph.
+     *
+     * @param shape sizes, or names of sizes that are left open, such as "batch"
+     */
+    public String input(String name, DataType type, List<?> shape) {
+        inputs.add(info(name, type, shape));
+        return name;
+    }
+
+    /** An output of the graph: a tensor, by a name of its own. */
+    public void output(String name, String tensor, List<?> shape) {
+        nodes.add(NodeProto.newBuilder().setName(name).setOpType("Identity").addInput(tensor).addOutput(name).build());
+        outputs.add(info(name, DataType.FLOAT, shape));
+    }
+
+    private static ValueInfoProto info(String name, DataType type, List<?> shape) {
+        TensorShapeProto.Builder sizes = TensorShapeProto.newBuilder();
+        shape.forEach(size -> sizes.addDim(size instanceof Number number
+                ? TensorShapeProto.Dimension.newBuilder().setDimValue(number.longValue())
+                : TensorShapeProto.Dimension.newBuilder().setDimParam(size.toString())));
+        return ValueInfoProto.newBuilder().setName(name).setType(TypeProto.newBuilder()
+                .setTensorType(TypeProto.Tensor.newBuilder().setElemType(type.getNumber()).setShape(sizes))).build();
+    }
+
+    private String fresh(String what) {
+        String name = scope + "/" + what;
+        int use = uses.merge(name, 1, Integer::sum);
+        return use == 1 ? name : name + "_" + use;
+    }
+
+    /** {@return inputs in the order in which they were added} */
+    public List<ValueInfoProto> inputs() {
+        return inputs;
+    }
+
+    /** {@return outputs in the order in which they were added} */
+    public List<ValueInfoProto> outputs() {
+        return outputs;
+    }
+
+    /** {@return nodes in the order of computation} */
+    public List<NodeProto> nodes() {
+        return nodes;
+    }
+
+    /** {@return what has values in the file} */
+    public List<Initializer> initializers() {
+        return List.copyOf(initializers.values());
+    }
+
+    /** Dimensions in another order. */
+    public String transpose(String tensor, int... dimensions) {
+        return add("Transpose", tensor, Attribute.of("perm", Arrays.stream(dimensions).asLongStream().toArray()));
+    }
+
+    /** Another shape: 0 keeps a size of the same place, -1 is what is left. */
+    public String reshape(String tensor, long... shape) {
+        return add("Reshape", tensor, ints(shape));
+    }
+
+    /** Dimensions of size 1 at these places of the result. */
+    public String unsqueeze(String tensor, long... axes) {
+        return add("Unsqueeze", tensor, ints(axes));
+    }
+
+    /** Without these dimensions of size 1. */
+    public String squeeze(String tensor, long... axes) {
+        return add("Squeeze", tensor, ints(axes));
+    }
+
+    /**
+     * A part of a dimension.
+     *
+     * @param end exclusive; Long.MAX_VALUE for all that is left
+     */
+    public String slice(String tensor, int axis, long start, long end) {
+        return add("Slice", List.of(tensor, ints(start), ints(end), ints(axis)));
+    }
+
+    /** Tensors one after the other. */
+    public String concat(int axis, List<String> tensors) {
+        return add("Concat", tensors, Attribute.of("axis", axis));
+    }
+
+    /** The same values in another type. */
+    public String cast(String tensor, DataType type) {
+        return add("Cast", tensor, Attribute.of("to", type.getNumber()));
+    }
+
+    /** A tensor's size in one dimension: an INT64 vector of one value. */
+    public String size(String tensor, int axis) {
+        return axis == -1 ? add("Shape", tensor, Attribute.of("start", axis))
+                : add("Shape", tensor, Attribute.of("start", axis), Attribute.of("end", axis + 1));
+    }
+
+    /**
+     * A reduction such as ReduceMean; versions of ONNX name the dimensions in different places.
+     *
+     * @param keep whether reduced dimensions stay, of size 1
+     */
+    public String reduce(String operator, String tensor, boolean keep, long... axes) {
+        Attribute keeping = Attribute.of("keepdims", keep ? 1 : 0);
+        return opset >= 18 || operator.equals("ReduceSum") ? add(operator, List.of(tensor, ints(axes)), keeping)
+                : add(operator, tensor, Attribute.of("axes", axes), keeping);
+    }
+}

@@ -1,0 +1,75 @@
+package io.github.dl4jlora.onnx.layer;
+
+import io.github.dl4jlora.onnx.graph.Flow;
+import org.deeplearning4j.nn.conf.InputPreProcessor;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.layers.Layer;
+
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/** All that can be written, by class. A class of its own that extends one of DL4J's may compute anything, and is refused. */
+public final class Exports {
+
+    private static final String REMEDY = "Take it out of the network, or compute it outside: OnnxExport writes DL4J's own layers and "
+            + "those of dl4j-lora-transformers";
+
+    private final Map<Class<?>, LayerExport<?>> layers = new HashMap<>();
+    private final Map<Class<?>, VertexExport<?>> vertices = new HashMap<>();
+    private final Map<Class<?>, PreprocessorExport<?>> preprocessors = new HashMap<>();
+
+    /** Everything that this module knows. */
+    public static Exports all() {
+        Exports exports = new Exports();
+        DenseLayers.addTo(exports);
+        return exports;
+    }
+
+    <L extends Layer> void layer(Class<L> type, LayerExport<? super L> export) {
+        layers.put(type, export);
+    }
+
+    <V extends GraphVertex> void vertex(Class<V> type, VertexExport<? super V> export) {
+        vertices.put(type, export);
+    }
+
+    <P extends InputPreProcessor> void preprocessor(Class<P> type, PreprocessorExport<? super P> export) {
+        preprocessors.put(type, export);
+    }
+
+    /**
+     * Writes a layer.
+     *
+     * @throws io.github.dl4jlora.onnx.OnnxExportException if ONNX has nothing like it
+     */
+    @SuppressWarnings("unchecked")
+    public Flow layer(Layer layer, Flow input, Place here) {
+        LayerExport<Layer> export = (LayerExport<Layer>) layers.get(layer.getClass());
+        if (export == null) {
+            throw here.refusal("nothing is known of a " + layer.getClass().getSimpleName(), REMEDY);
+        }
+        return export.export(layer, input, here);
+    }
+
+    /** As {@link #layer(Layer, Flow, Place)}. */
+    @SuppressWarnings("unchecked")
+    public Flow vertex(GraphVertex vertex, List<Flow> inputs, Place here) {
+        VertexExport<GraphVertex> export = (VertexExport<GraphVertex>) vertices.get(vertex.getClass());
+        if (export == null) {
+            throw here.refusal("nothing is known of a " + vertex.getClass().getSimpleName(), REMEDY);
+        }
+        return export.export(vertex, inputs, here);
+    }
+
+    /** As {@link #layer(Layer, Flow, Place)}. */
+    @SuppressWarnings("unchecked")
+    public Flow preprocessor(InputPreProcessor preprocessor, Flow input, Place here) {
+        PreprocessorExport<InputPreProcessor> export =
+                (PreprocessorExport<InputPreProcessor>) preprocessors.get(preprocessor.getClass());
+        if (export == null) {
+            throw here.refusal("nothing is known of its " + preprocessor.getClass().getSimpleName(), REMEDY);
+        }
+        return export.export(preprocessor, input, here);
+    }
+}

@@ -1,0 +1,112 @@
+package io.github.dl4jlora.onnx;
+
+import ai.onnxruntime.OnnxTensor;
+import ai.onnxruntime.OnnxValue;
+import ai.onnxruntime.OrtEnvironment;
+import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtSession;
+import ai.onnxruntime.TensorInfo;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.io.IOException;
+import java.nio.FloatBuffer;
+import java.nio.LongBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** Runs what was written in ONNX Runtime, with all optimisations and without any, and compares it with the network. */
+final class InRuntime {
+
+    /** Of the largest output. */
+    static final double TOLERANCE = 1e-5;
+
+    private InRuntime() {
+    }
+
+    /** The network as DL4J computes it, and the file as ONNX Runtime does. */
+    static void agrees(Model network, OnnxExport export, INDArray... inputs) throws IOException {
+        Path file = Files.createTempFile("network", ".onnx");
+        try {
+            export.write(file);
+            agrees(outputs(network, inputs), file, inputs);
+        } finally {
+            Files.deleteIfExists(file);
+        }
+    }
+
+    static List<INDArray> outputs(Model network, INDArray... inputs) {
+        return network instanceof MultiLayerNetwork layers ? List.of(layers.output(inputs[0]))
+                : List.of(((ComputationGraph) network).output(inputs));
+    }
+
+    static void agrees(List<INDArray> expected, Path file, INDArray... inputs) {
+        for (OrtSession.SessionOptions.OptLevel level : List.of(OrtSession.SessionOptions.OptLevel.ALL_OPT,
+                OrtSession.SessionOptions.OptLevel.NO_OPT)) {
+            List<INDArray> actual = run(file, level, inputs);
+            assertThat(actual).hasSameSizeAs(expected);
+            for (int i = 0; i < actual.size(); i++) {
+                assertThat(actual.get(i).shape()).as("shape of output %d, %s", i, level).isEqualTo(expected.get(i).shape());
+                assertThat(difference(expected.get(i), actual.get(i))).as("output %d, %s", i, level).isLessThanOrEqualTo(TOLERANCE);
+            }
+        }
+    }
+
+    /** The largest difference, as a part of the largest value. */
+    static double difference(INDArray expected, INDArray actual) {
+        INDArray wanted = expected.castTo(DataType.DOUBLE);
+        double largest = wanted.amaxNumber().doubleValue();
+        double difference = wanted.sub(actual.castTo(DataType.DOUBLE)).amaxNumber().doubleValue();
+        return largest == 0 ? difference : difference / largest;
+    }
+
+    static List<INDArray> run(Path file, OrtSession.SessionOptions.OptLevel level, INDArray... inputs) {
+        OrtEnvironment environment = OrtEnvironment.getEnvironment();
+        try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
+            options.setOptimizationLevel(level);
+            options.setIntraOpNumThreads(1);
+            try (OrtSession session = environment.createSession(file.toString(), options)) {
+                Map<String, OnnxTensor> named = new LinkedHashMap<>();
+                int i = 0;
+                for (var input : session.getInputInfo().entrySet()) {
+                    if (i < inputs.length) {
+                        named.put(input.getKey(), tensor(environment, (TensorInfo) input.getValue().getInfo(), inputs[i++]));
+                    }
+                }
+                List<INDArray> outputs = new ArrayList<>();
+                try (OrtSession.Result result = session.run(named)) {
+                    for (Map.Entry<String, OnnxValue> output : result) {
+                        OnnxTensor tensor = (OnnxTensor) output.getValue();
+                        FloatBuffer values = tensor.getFloatBuffer();
+                        float[] floats = new float[values.remaining()];
+                        values.get(floats);
+                        outputs.add(Nd4j.createFromArray(floats).reshape('c', tensor.getInfo().getShape()));
+                    }
+                } finally {
+                    named.values().forEach(OnnxTensor::close);
+                }
+                return outputs;
+            }
+        } catch (OrtException e) {
+            throw new AssertionError("ONNX Runtime refuses " + file + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static OnnxTensor tensor(OrtEnvironment environment, TensorInfo info, INDArray values) throws OrtException {
+        INDArray flat = values.dup('c').reshape(values.length());
+        return switch (info.type) {
+            case INT64 -> OnnxTensor.createTensor(environment, LongBuffer.wrap(flat.toLongVector()), values.shape());
+            default -> OnnxTensor.createTensor(environment, FloatBuffer.wrap(flat.toFloatVector()), values.shape());
+        };
+    }
+}
