@@ -14,6 +14,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -207,14 +208,17 @@ class OldFilesTest {
     @CsvSource({"0.1.0, base.zip, 11", "0.1.0, saved.zip, 11", "0.1.0, serialized.zip, 12", "0.1.0, adapter, 11",
         "0.1.0, output.txt, 12", "0.2.0, base.zip, 97", "0.2.0, base.mapped, 4", "0.2.0, saved.zip, 91",
         "0.2.0, serialized.zip, 91", "0.2.0, object.bin, 1", "0.2.0, adapter, 86", "0.2.0, adapter.zip, 2",
-        "0.2.0, continued.txt, 86", "0.2.0, output.txt, 99"})
+        "0.2.0, continued.txt, 86", "0.2.0, output.txt, 99", "0.3.0, base.zip, 97", "0.3.0, base.mapped, 4",
+        "0.3.0, saved.zip, 91", "0.3.0, serialized.zip, 91", "0.3.0, object.bin, 1", "0.3.0, adapter, 86",
+        "0.3.0, adapter.zip, 2", "0.3.0, continued.txt, 86", "0.3.0, output.txt, 99"})
     void noneOfTheFilesIsLost(String release, String file, int count) throws IOException {
         assertThat(OldFolder.all().filter(folder -> folder.isOf(release) && folder.has(file))).hasSize(count);
     }
 
-    @Test
-    void networksThat020WroteHaveAllLayersAndSettings() throws IOException {
-        String configurations = Stream.concat(saved(), serialized()).filter(folder -> folder.isOf("0.2.0"))
+    @ParameterizedTest
+    @ValueSource(strings = {"0.2.0", "0.3.0"})
+    void networksThatAReleaseWroteHaveAllLayersAndSettings(String release) throws IOException {
+        String configurations = Stream.concat(saved(), serialized()).filter(folder -> folder.isOf(release))
                 .map(OldFilesTest::configuration).collect(Collectors.joining());
 
         assertThat(WORDS).allMatch(word -> Pattern.compile("[\".]" + Pattern.quote(word) + '"').matcher(configurations).find());
