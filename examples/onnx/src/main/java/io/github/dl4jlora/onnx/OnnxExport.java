@@ -19,6 +19,7 @@ public final class OnnxExport {
 
     private final Network<?> network;
     private List<InputType> types = List.of();
+    private boolean masks;
 
     private OnnxExport(Network<?> network) {
         this.network = network;
@@ -33,10 +34,18 @@ public final class OnnxExport {
         return this;
     }
 
+    public OnnxExport masks(boolean masked) {
+        this.masks = masked;
+        return this;
+    }
+
     public void write(Path path, SaveOption... options) throws IOException {
         OnnxGraph graph = new OnnxGraph(17, WeightType.FLOAT);
         Walk walk = new Walk(network, graph);
         walk.inputs(network.inputs(), types);
+        if (masks) {
+            walk.masks(network.inputs());
+        }
         walk.layers();
         String last = network.nodes().get(network.nodes().size() - 1).name();
         graph.output("output", walk.flow(last).name(), List.of("batch", "n"));

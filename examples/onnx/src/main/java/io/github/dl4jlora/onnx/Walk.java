@@ -50,6 +50,17 @@ final class Walk {
         }
     }
 
+    /** A mask [batch, time] for each input that is a sequence, behind all features. */
+    void masks(List<String> names) {
+        for (int i = 0; i < names.size(); i++) {
+            Flow flow = flow(network.inputs().get(i));
+            if (flow.type() instanceof InputType.InputTypeRecurrent) {
+                String mask = graph.input(names.get(i) + "_mask", DataType.FLOAT, List.of("batch", "time"));
+                flows.put(network.inputs().get(i), flow.masked(mask));
+            }
+        }
+    }
+
     void layers() {
         for (Node node : network.nodes()) {
             graph.enter(node.name());
@@ -76,7 +87,7 @@ final class Walk {
         Map<String, Weight> weights = new LinkedHashMap<>();
         network.shapes(node).forEach((key, shape) -> weights.put(key, new Weight(node.name() + "/" + key, shape,
                 () -> Objects.requireNonNull(network.runtime(node.name()).paramTable(false).get(key)), -1)));
-        return new Place(node.name(), graph, weights, output, batch, false, exports);
+        return new Place(node.name(), graph, weights, output, batch, flows, false, exports);
     }
 
     Flow flow(String name) {

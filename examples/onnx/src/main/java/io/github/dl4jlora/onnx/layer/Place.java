@@ -18,11 +18,12 @@ import java.util.stream.Collectors;
  * @param weights by DL4J's keys, in DL4J's shapes
  * @param output  what DL4J says of the output's shape
  * @param batch   an INT64 vector of one value: the number of examples at the network's first input
+ * @param flows   what flows out of the network's inputs, and of what is written already, by name
  * @param logits  whether this is an output whose softmax or sigmoid is to be left out
  * @param exports all that can be written, for layers that wrap another one
  */
-public record Place(String name, OnnxGraph graph, Map<String, Weight> weights, InputType output, String batch, boolean logits,
-                    Exports exports) {
+public record Place(String name, OnnxGraph graph, Map<String, Weight> weights, InputType output, String batch,
+                    Map<String, Flow> flows, boolean logits, Exports exports) {
 
     /** The weight of that key, which the layer must have. */
     public Weight weight(String key) {
@@ -45,9 +46,14 @@ public record Place(String name, OnnxGraph graph, Map<String, Weight> weights, I
      * @param type   of the inner layer's output
      */
     public Flow inner(Layer layer, Flow input, String prefix, InputType type) {
+        return exports.layer(layer, input, within(prefix, type));
+    }
+
+    /** The place of a layer that this one wraps. */
+    Place within(String prefix, InputType type) {
         Map<String, Weight> inner = weights.entrySet().stream().filter(entry -> entry.getKey().startsWith(prefix))
                 .collect(Collectors.toMap(entry -> entry.getKey().substring(prefix.length()), Map.Entry::getValue));
-        return exports.layer(layer, input, new Place(name, graph, inner, type, batch, logits, exports));
+        return new Place(name, graph, inner, type, batch, flows, logits, exports);
     }
 
     /** What to throw for something that ONNX cannot say. */
