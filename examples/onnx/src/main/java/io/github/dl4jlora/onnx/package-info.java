@@ -1,4 +1,7 @@
-/** Networks of DL4J as ONNX. */
+/**
+ * Networks of DL4J as ONNX: {@link io.github.dl4jlora.onnx.OnnxExport} writes them. The packages below this one are no API and
+ * may change without notice.
+ */
 @NullMarked
 package io.github.dl4jlora.onnx;
 

@@ -25,14 +25,14 @@ public final class OnnxGraph {
     private final List<NodeProto> nodes = new ArrayList<>();
     private final Map<String, Initializer> initializers = new LinkedHashMap<>();
     private final Map<String, Integer> uses = new LinkedHashMap<>();
-    private final WeightType stored;
+    private final Storage stored;
     private String scope = "";
 
     /**
      * @param opset  the version of ONNX's operators
      * @param stored how weights are in the file
      */
-    public OnnxGraph(int opset, WeightType stored) {
+    public OnnxGraph(int opset, Storage stored) {
         this.opset = opset;
         this.stored = stored;
     }

@@ -1,4 +1,6 @@
-/** What each layer, vertex and preprocessor of DL4J is in ONNX. */
+/**
+ * What each layer, vertex and preprocessor of DL4J is in ONNX. Public classes here are no API and may change without notice.
+ */
 @NullMarked
 package io.github.dl4jlora.onnx.layer;
 
