@@ -19,6 +19,7 @@ import java.nio.LongBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -45,9 +46,11 @@ final class InRuntime {
         }
     }
 
+    /** Of copies of the inputs, since some of DL4J's layers work in place. */
     static List<INDArray> outputs(Model network, INDArray... inputs) {
-        return network instanceof MultiLayerNetwork layers ? List.of(layers.output(inputs[0]))
-                : List.of(((ComputationGraph) network).output(inputs));
+        INDArray[] copies = Arrays.stream(inputs).map(INDArray::dup).toArray(INDArray[]::new);
+        return network instanceof MultiLayerNetwork layers ? List.of(layers.output(copies[0]))
+                : List.of(((ComputationGraph) network).output(copies));
     }
 
     static void agrees(List<INDArray> expected, Path file, INDArray... inputs) {

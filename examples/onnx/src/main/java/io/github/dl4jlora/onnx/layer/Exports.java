@@ -23,6 +23,7 @@ public final class Exports {
     public static Exports all() {
         Exports exports = new Exports();
         DenseLayers.addTo(exports);
+        PassiveLayers.addTo(exports);
         return exports;
     }
 
