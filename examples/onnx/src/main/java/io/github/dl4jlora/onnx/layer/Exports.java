@@ -24,6 +24,12 @@ public final class Exports {
         Exports exports = new Exports();
         DenseLayers.addTo(exports);
         PassiveLayers.addTo(exports);
+        ConvolutionLayers.addTo(exports);
+        PoolingLayers.addTo(exports);
+        ImageLayers.addTo(exports);
+        NormalizationLayers.addTo(exports);
+        LocallyConnectedLayers.addTo(exports);
+        ImagePreprocessors.addTo(exports);
         return exports;
     }
 

@@ -1,0 +1,173 @@
+package io.github.dl4jlora.onnx.layer;
+
+import io.github.dl4jlora.onnx.graph.Attribute;
+import io.github.dl4jlora.onnx.graph.Flow;
+import io.github.dl4jlora.onnx.graph.Initializer;
+import io.github.dl4jlora.onnx.graph.OnnxGraph;
+import io.github.dl4jlora.onnx.graph.Weight;
+import org.deeplearning4j.nn.conf.CNN2DFormat;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.Convolution3D;
+import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
+import org.deeplearning4j.nn.conf.layers.Pooling1D;
+import org.deeplearning4j.nn.conf.layers.Pooling2D;
+import org.deeplearning4j.nn.conf.layers.PoolingType;
+import org.deeplearning4j.nn.conf.layers.Subsampling1DLayer;
+import org.deeplearning4j.nn.conf.layers.Subsampling3DLayer;
+import org.deeplearning4j.nn.conf.layers.SubsamplingLayer;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.LongStream;
+
+/** Pooling over windows and over whole dimensions. */
+final class PoolingLayers {
+
+    private static final String OTHER = "Pool with MAX, AVG or PNORM";
+
+    private PoolingLayers() {
+    }
+
+    static void addTo(Exports exports) {
+        exports.layer(SubsamplingLayer.class, PoolingLayers::image);
+        exports.layer(Pooling2D.class, PoolingLayers::image);
+        exports.layer(Subsampling1DLayer.class, PoolingLayers::sequence);
+        exports.layer(Pooling1D.class, PoolingLayers::sequence);
+        exports.layer(Subsampling3DLayer.class, PoolingLayers::volume);
+        exports.layer(GlobalPoolingLayer.class, PoolingLayers::global);
+    }
+
+    private static Window window(SubsamplingLayer layer) {
+        return new Window(layer.getKernelSize(), layer.getStride(), layer.getPadding(), layer.getDilation(),
+                layer.getConvolutionMode());
+    }
+
+    private static Flow image(SubsamplingLayer layer, Flow input, Place here) {
+        boolean last = layer.getCnn2dDataFormat() == CNN2DFormat.NHWC;
+        String x = Channels.first(here.graph(), input.name(), 4, last);
+        String y = pooled(layer, window(layer), x, here);
+        return ImageMasks.reduced(input.to(Channels.back(here.graph(), y, 4, last), here.output()), x, window(layer), here);
+    }
+
+    private static Flow sequence(SubsamplingLayer layer, Flow input, Place here) {
+        boolean last = layer.getCnn2dDataFormat() == CNN2DFormat.NHWC;
+        Window window = window(layer).first();
+        if (layer.getPadding()[0] > 0) {
+            throw here.refusal("DL4J pads the sequence in a dimension that it does not have, too", "Use ConvolutionMode.Same");
+        }
+        String x = Channels.first(here.graph(), input.name(), 3, last);
+        Flow output = input.to(Channels.back(here.graph(), pooled(layer, window, x, here), 3, last), here.output());
+        return output.mask() == null ? output : window.reduced(here.graph(), output, output.mask());
+    }
+
+    private static Flow volume(Subsampling3DLayer layer, Flow input, Place here) {
+        boolean last = layer.getDataFormat() == Convolution3D.DataFormat.NDHWC;
+        Window window = new Window(layer.getKernelSize(), layer.getStride(), layer.getPadding(), layer.getDilation(),
+                layer.getConvolutionMode());
+        String x = Channels.first(here.graph(), input.name(), 5, last);
+        String y = layer.getPoolingType() == PoolingType.MAX ? largest(here.graph(), window, x)
+                : mean(here.graph(), window, x, false);
+        return input.to(Channels.back(here.graph(), y, 5, last), here.output());
+    }
+
+    private static String pooled(SubsamplingLayer layer, Window window, String x, Place here) {
+        return switch (layer.getPoolingType()) {
+            case MAX -> largest(here.graph(), window, x);
+            case AVG -> mean(here.graph(), window, x, layer.isAvgPoolIncludePadInDivisor());
+            case PNORM -> {
+                OnnxGraph graph = here.graph();
+                String powers = graph.add("Pow", graph.add("Abs", x), graph.number(layer.getPnorm()));
+                yield graph.add("Pow", sum(graph, window, powers), graph.number(1.0 / layer.getPnorm()));
+            }
+            default -> throw here.refusal("DL4J itself cannot pool windows with " + layer.getPoolingType(), OTHER);
+        };
+    }
+
+    private static String largest(OnnxGraph graph, Window window, String x) {
+        return window.add(graph, "MaxPool", List.of(x), -Float.MAX_VALUE);
+    }
+
+    /** @param padding whether padding counts as values of zero */
+    private static String mean(OnnxGraph graph, Window window, String x, boolean padding) {
+        if (!window.open() && !window.dilated()) {
+            return window.add(graph, "AveragePool", List.of(x), 0, Attribute.of("count_include_pad", padding ? 1 : 0));
+        }
+        String count = padding ? graph.number(Arrays.stream(window.kernel()).reduce(1, (a, b) -> a * b))
+                : sum(graph, window, graph.add("Expand", graph.number(1), graph.add("Shape", x)));
+        return graph.add("Div", sum(graph, window, x), count);
+    }
+
+    /** Sums of windows: a convolution of each channel with ones. */
+    private static String sum(OnnxGraph graph, Window window, String x) {
+        int rank = window.rank();
+        String sizes = graph.add("Shape", x, Attribute.of("start", 2));
+        String channels = graph.add("Reshape", x, graph.concat(0, List.of(graph.ints(-1, 1), sizes)));
+        long[] shape = LongStream.concat(LongStream.of(1, 1), Arrays.stream(window.kernel()).asLongStream()).toArray();
+        String ones = graph.initializer(Initializer.floats("ones" + Arrays.toString(window.kernel()), shape, () -> Nd4j.ones(shape)));
+        String sums = window.add(graph, "Conv", List.of(channels, ones), 0);
+        String front = graph.add("Shape", x, Attribute.of("start", 0), Attribute.of("end", 2));
+        return graph.add("Reshape", sums, graph.concat(0, List.of(front, graph.add("Shape", sums, Attribute.of("start", 2)))));
+    }
+
+    /** DL4J pools the dimensions behind the second, whatever the format is, unless the layer names others. */
+    private static Flow global(GlobalPoolingLayer layer, Flow input, Place here) {
+        OnnxGraph graph = here.graph();
+        int rank = input.type().getShape(true).length;
+        int[] named = layer.getPoolingDimensions();
+        long[] axes = named == null || input.mask() != null ? LongStream.range(2, rank).toArray() : Window.longs(named);
+        String x = input.name();
+        String mask = input.mask();
+        if (mask != null) {
+            if (rank == 5 || last(input.type())) {
+                throw here.refusal("DL4J pools with masks only where channels come before sizes or time",
+                        "Put the channels first, or take the mask away before this layer");
+            }
+            mask = rank == 3 ? graph.unsqueeze(mask, 1) : mask;
+            x = layer.getPoolingType() == PoolingType.MAX ? unmasked(graph, x, mask) : graph.add("Mul", x, mask);
+        }
+        String y = switch (layer.getPoolingType()) {
+            case MAX -> graph.reduce("ReduceMax", x, false, axes);
+            case SUM -> graph.reduce("ReduceSum", x, false, axes);
+            case AVG -> mask == null ? graph.reduce("ReduceMean", x, false, axes)
+                    : graph.add("Div", graph.reduce("ReduceSum", x, false, axes), count(graph, mask, rank));
+            case PNORM -> {
+                String powers = graph.add("Pow", graph.add("Abs", x), graph.number(layer.getPnorm()));
+                yield graph.add("Pow", graph.reduce("ReduceSum", powers, false, axes), graph.number(1.0 / layer.getPnorm()));
+            }
+        };
+        if (layer.isCollapseDimensions()) {
+            InputType type = input.type() instanceof InputType.InputTypeRecurrent recurrent
+                    ? InputType.feedForward(recurrent.getSize()) : here.output();
+            return new Flow(y, type, null);
+        }
+        if (last(input.type())) {
+            throw here.refusal("DL4J itself cannot pool without collapsing dimensions where channels are last",
+                    "Collapse them, or put the channels first");
+        }
+        InputType type = input.type() instanceof InputType.InputTypeRecurrent recurrent
+                ? InputType.recurrent(recurrent.getSize(), 1) : here.output();
+        return new Flow(graph.unsqueeze(y, LongStream.range(2, rank).toArray()), type, null);
+    }
+
+    private static boolean last(InputType type) {
+        return type instanceof InputType.InputTypeConvolutional image && image.getFormat() == CNN2DFormat.NHWC
+                || type instanceof InputType.InputTypeRecurrent sequence && sequence.getFormat() == RNNFormat.NWC
+                || type instanceof InputType.InputTypeConvolutional3D volume
+                        && volume.getDataFormat() == Convolution3D.DataFormat.NDHWC;
+    }
+
+    /** What the mask leaves out becomes negative infinity; masks between 0 and 1 shift values as in DL4J. */
+    private static String unmasked(OnnxGraph graph, String x, String mask) {
+        String inverse = graph.add("Sub", graph.number(1), mask);
+        String infinity = graph.add("Log", graph.number(0));
+        String out = graph.add("Equal", mask, graph.number(0));
+        return graph.add("Add", x, graph.add("Where", List.of(out, infinity, inverse)));
+    }
+
+    private static String count(OnnxGraph graph, String mask, int rank) {
+        long[] all = LongStream.range(1, rank).toArray();
+        return graph.unsqueeze(graph.reduce("ReduceSum", mask, false, all), 1);
+    }
+}
