@@ -22,7 +22,7 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Convolutions, plain and transposed. DL4J's softmax of a convolution runs over the last dimension of its output, whatever that
+ * Convolutions, plain and transposed. Masks of images have one value for each image, and pass. DL4J's softmax of a convolution runs over the last dimension of its output, whatever that
  * is; so it does here.
  */
 final class ConvolutionLayers {
@@ -53,10 +53,8 @@ final class ConvolutionLayers {
 
     private static Flow convolution(ConvolutionLayer layer, Flow input, Place here) {
         boolean last = last(layer);
-        OnnxGraph graph = here.graph();
-        String x = Channels.first(graph, input.name(), 4, last);
-        Flow output = activated(layer, input, convolved(x, window(layer), here.weight("W").withAxis(0), "b", 1, here), last, here);
-        return ImageMasks.reduced(output, x, window(layer), here);
+        String x = Channels.first(here.graph(), input.name(), 4, last);
+        return activated(layer, input, convolved(x, window(layer), here.weight("W").withAxis(0), "b", 1, here), last, here);
     }
 
     private static Flow sequence(Convolution1DLayer layer, Flow input, Place here) {
@@ -86,8 +84,7 @@ final class ConvolutionLayers {
         long channels = shape[2];
         Weight weight = here.weight("W").permuted(2, 3, 0, 1).reshaped(channels * shape[3], 1, shape[0], shape[1]).withAxis(0);
         String x = Channels.first(here.graph(), input.name(), 4, last);
-        Flow output = activated(layer, input, convolved(x, window(layer), weight, "b", channels, here), last, here);
-        return ImageMasks.reduced(output, x, window(layer), here);
+        return activated(layer, input, convolved(x, window(layer), weight, "b", channels, here), last, here);
     }
 
     private static Flow separable(SeparableConvolution2D layer, Flow input, Place here) {
@@ -98,15 +95,13 @@ final class ConvolutionLayers {
         String x = Channels.first(here.graph(), input.name(), 4, last);
         String each = convolved(x, window(layer), depth, "", channels, here);
         Window point = new Window(new int[]{1, 1}, new int[]{1, 1}, new int[2], new int[]{1, 1}, ConvolutionMode.Truncate);
-        Flow output = activated(layer, input, convolved(each, point, here.weight("pW").withAxis(0), "b", 1, here), last, here);
-        return ImageMasks.reduced(output, x, window(layer), here);
+        return activated(layer, input, convolved(each, point, here.weight("pW").withAxis(0), "b", 1, here), last, here);
     }
 
     private static Flow transposed(Deconvolution2D layer, Flow input, Place here) {
         boolean last = last(layer);
         String x = Channels.first(here.graph(), input.name(), 4, last);
-        return ImageMasks.reduced(activated(layer, input, deconvolved(x, layer, here.weight("W").withAxis(1), here), last, here), x,
-                window(layer), here);
+        return activated(layer, input, deconvolved(x, layer, here.weight("W").withAxis(1), here), last, here);
     }
 
     private static Flow transposedVolume(Deconvolution3D layer, Flow input, Place here) {

@@ -7,7 +7,6 @@ import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
-import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.LocalResponseNormalization;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.ops.transforms.Transforms;
@@ -34,10 +33,8 @@ final class NormalizationLayers {
             throw here.refusal("DL4J normalises sequences only with their values last, and dataFormat(CNN2DFormat.NHWC)",
                     "Use RNNFormat.NWC and that format");
         }
-        if (type instanceof InputType.InputTypeConvolutional3D volume && (layer.isLockGammaBeta()
-                || volume.getDataFormat() == Convolution3D.DataFormat.NDHWC)) {
-            throw here.refusal("DL4J normalises volumes only in the format NCDHW, and with gamma and beta of their own",
-                    "Use that format, without lockGammaBeta");
+        if (rank == 5) {
+            throw here.refusal("DL4J itself cannot normalise volumes", "Take it out of the network");
         }
         long size = layer.getNOut();
         String scale;

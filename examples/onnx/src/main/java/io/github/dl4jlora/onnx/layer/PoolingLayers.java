@@ -47,8 +47,7 @@ final class PoolingLayers {
     private static Flow image(SubsamplingLayer layer, Flow input, Place here) {
         boolean last = layer.getCnn2dDataFormat() == CNN2DFormat.NHWC;
         String x = Channels.first(here.graph(), input.name(), 4, last);
-        String y = pooled(layer, window(layer), x, here);
-        return ImageMasks.reduced(input.to(Channels.back(here.graph(), y, 4, last), here.output()), x, window(layer), here);
+        return input.to(Channels.back(here.graph(), pooled(layer, window(layer), x, here), 4, last), here.output());
     }
 
     private static Flow sequence(SubsamplingLayer layer, Flow input, Place here) {
