@@ -12,6 +12,7 @@ import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -38,7 +39,9 @@ final class Walk {
     void inputs(List<String> names, List<InputType> types) {
         for (int i = 0; i < names.size(); i++) {
             List<Object> shape = new ArrayList<>();
-            for (long size : types.get(i).getShape(true)) {
+            InputType type = types.get(i) instanceof InputType.InputTypeConvolutionalFlat flat
+                    ? InputType.feedForward(flat.getFlattenedSize()) : types.get(i);
+            for (long size : type.getShape(true)) {
                 shape.add(shape.isEmpty() ? "batch" : size < 0 ? "time" : size);
             }
             String tensor = graph.input(names.get(i), DataType.FLOAT, shape);
@@ -72,7 +75,8 @@ final class Walk {
     private Flow layer(Node node, Flow input) {
         Layer layer = Objects.requireNonNull(node.stockLayer());
         InputPreProcessor preprocessor = network.preprocessor(node);
-        Flow reshaped = preprocessor == null ? input
+        boolean flat = preprocessor instanceof RnnToFeedForwardPreProcessor && input.type().getType() == InputType.Type.FF;
+        Flow reshaped = preprocessor == null || flat ? input
                 : exports.preprocessor(preprocessor, input, place(node, preprocessor.getOutputType(input.type())));
         return exports.layer(layer, reshaped, place(node, layer.getOutputType(0, reshaped.type())));
     }

@@ -7,6 +7,7 @@ import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.Cnn3DLossLayer;
 import org.deeplearning4j.nn.conf.layers.CnnLossLayer;
+import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.LocalResponseNormalization;
@@ -48,7 +49,9 @@ class ImageLayersTest {
 
     static List<Named<Trial>> sizesChange() {
         List<Named<Trial>> trials = new ArrayList<>(List.of(
-                Trial.of("upsampling 1D", SEQUENCE, new Upsampling1D.Builder(1).build()),
+                Trial.of("upsampling 1D", SEQUENCE, new Upsampling1D.Builder(3).build()),
+                Trial.of("upsampling 1D before others", SEQUENCE, new Upsampling1D.Builder(2).build(),
+                        new Convolution1DLayer.Builder(2).nOut(2).build(), new Upsampling1D.Builder(2).build()),
                 Trial.of("cropping 1D", SEQUENCE, new Cropping1D.Builder(1, 2).build()),
                 Trial.of("cropping 1D at one end", SEQUENCE, new Cropping1D.Builder(2, 0).build()),
                 Trial.of("padding 1D", SEQUENCE, new ZeroPadding1DLayer.Builder(1, 2).build()),

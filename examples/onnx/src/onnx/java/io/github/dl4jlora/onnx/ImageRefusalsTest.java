@@ -9,7 +9,6 @@ import org.deeplearning4j.nn.conf.layers.PoolingType;
 import org.deeplearning4j.nn.conf.layers.PrimaryCapsules;
 import org.deeplearning4j.nn.conf.layers.Subsampling1DLayer;
 import org.deeplearning4j.nn.conf.layers.SubsamplingLayer;
-import org.deeplearning4j.nn.conf.layers.Upsampling1D;
 import org.deeplearning4j.nn.conf.layers.objdetect.Yolo2OutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Named;
@@ -43,7 +42,6 @@ class ImageRefusalsTest {
                 Trial.of("volumes normalised", InputType.convolutional3D(Convolution3D.DataFormat.NCDHW, 4, 5, 6, 3),
                         new BatchNormalization()),
                 Trial.of("sequences normalised", InputType.recurrent(3, 7, RNNFormat.NCW), new BatchNormalization.Builder().build()),
-                Trial.of("sequences made longer", InputType.recurrent(3, 7), new Upsampling1D.Builder(2).build()),
                 Trial.of("sequences padded", InputType.recurrent(3, 7), new Subsampling1DLayer.Builder(2, 1, 1).build()),
                 Trial.of("sums of windows", InputType.convolutional(4, 4, 3),
                         new SubsamplingLayer.Builder(PoolingType.SUM, new int[]{2, 2}).build()),

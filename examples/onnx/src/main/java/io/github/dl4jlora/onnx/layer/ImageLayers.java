@@ -37,7 +37,8 @@ final class ImageLayers {
     }
 
     static void addTo(Exports exports) {
-        exports.layer(Upsampling1D.class, ImageLayers::longer);
+        exports.layer(Upsampling1D.class, (layer, input, here) ->
+                larger(input, new int[]{layer.getSize()[0]}, false, here));
         exports.layer(Upsampling2D.class, (layer, input, here) ->
                 larger(input, layer.getSize(), layer.getFormat() == CNN2DFormat.NHWC, here));
         exports.layer(Upsampling3D.class, (layer, input, here) ->
@@ -62,14 +63,6 @@ final class ImageLayers {
         exports.layer(PrimaryCapsules.class, ImageLayers::capsules);
         exports.layer(CapsuleLayer.class, ImageLayers::capsules);
         exports.layer(CapsuleStrengthLayer.class, ImageLayers::capsules);
-    }
-
-    private static Flow longer(Upsampling1D layer, Flow input, Place here) {
-        if (layer.getSize()[0] != 1) {
-            throw here.refusal("DL4J itself cannot compute an Upsampling1D of size " + layer.getSize()[0],
-                    "Use Upsampling2D on an image of width 1");
-        }
-        return input.to(input.name(), here.output());
     }
 
     private static Flow larger(Flow input, int[] size, boolean last, Place here) {
