@@ -143,7 +143,8 @@ public final class OnnxExport {
         }
         walk.layers();
         String last = network.nodes().get(network.nodes().size() - 1).name();
-        graph.output("output", walk.flow(last).name(), List.of("batch", "n"));
+        int rank = walk.flow(last).type() instanceof InputType.InputTypeRecurrent ? 3 : 2;
+        graph.output("output", walk.flow(last).name(), List.of("batch", "n", "m").subList(0, rank));
         AtomicFile.write(path, out -> OnnxFile.write(graph, "network", metadata, out), options);
     }
 }

@@ -2,6 +2,7 @@ package io.github.dl4jlora.onnx.graph;
 
 import onnx.Onnx.AttributeProto;
 import onnx.Onnx.AttributeProto.AttributeType;
+import onnx.Onnx.GraphProto;
 import org.nd4j.shade.protobuf.ByteString;
 
 import java.nio.charset.StandardCharsets;
@@ -45,6 +46,11 @@ public record Attribute(AttributeProto proto) {
     public static Attribute of(String name, String[] values) {
         return new Attribute(AttributeProto.newBuilder().setName(name).setType(AttributeType.STRINGS)
                 .addAllStrings(Arrays.stream(values).map(Attribute::bytes).toList()).build());
+    }
+
+    /** A graph of its own, such as the body of a loop. */
+    public static Attribute of(String name, GraphProto value) {
+        return new Attribute(AttributeProto.newBuilder().setName(name).setType(AttributeType.GRAPH).setG(value).build());
     }
 
     private static ByteString bytes(String text) {

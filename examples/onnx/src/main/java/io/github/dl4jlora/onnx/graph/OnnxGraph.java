@@ -1,5 +1,6 @@
 package io.github.dl4jlora.onnx.graph;
 
+import onnx.Onnx.GraphProto;
 import onnx.Onnx.NodeProto;
 import onnx.Onnx.TensorProto.DataType;
 import onnx.Onnx.TensorShapeProto;
@@ -12,6 +13,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 
 /**
  * A graph in the making: inputs, nodes in the order of computation, weights, outputs. Names of what a layer adds begin with the
@@ -22,7 +24,7 @@ public final class OnnxGraph {
     private final int opset;
     private final List<ValueInfoProto> inputs = new ArrayList<>();
     private final List<ValueInfoProto> outputs = new ArrayList<>();
-    private final List<NodeProto> nodes = new ArrayList<>();
+    private List<NodeProto> nodes = new ArrayList<>();
     private final Map<String, Initializer> initializers = new LinkedHashMap<>();
     private final Map<String, Integer> uses = new LinkedHashMap<>();
     private final Storage stored;
@@ -219,5 +221,39 @@ public final class OnnxGraph {
         Attribute keeping = Attribute.of("keepdims", keep ? 1 : 0);
         return opset >= 18 || operator.equals("ReduceSum") ? add(operator, List.of(tensor, ints(axes)), keeping)
                 : add(operator, tensor, Attribute.of("axes", axes), keeping);
+    }
+
+    /**
+     * Computes step after step along the first dimension of sequences (ONNX's Scan). Weights are added outside of the steps: what
+     * a step adds is computed in each of them.
+     *
+     * @param states    FLOAT tensors before the first step
+     * @param sequences FLOAT tensors, of whose first dimension each step gets one slice
+     * @param step      adds a step: from the states and slices to the new states and, at the end, the step's result
+     * @return the results of all steps, one after the other in the first dimension
+     */
+    public String scan(List<String> states, List<String> sequences, UnaryOperator<List<String>> step) {
+        List<NodeProto> outer = nodes;
+        nodes = new ArrayList<>();
+        GraphProto.Builder body = GraphProto.newBuilder().setName(fresh("step"));
+        List<String> values = new ArrayList<>();
+        for (int i = 0; i < states.size() + sequences.size(); i++) {
+            values.add(fresh("in"));
+            body.addInput(value(values.get(i)));
+        }
+        for (String result : step.apply(values)) {
+            body.addOutput(value(add("Identity", result)));
+        }
+        body.addAllNode(nodes);
+        nodes = outer;
+        List<String> operands = new ArrayList<>(states);
+        operands.addAll(sequences);
+        return add(states.size() + 1, "Scan", operands, Attribute.of("body", body.build()),
+                Attribute.of("num_scan_inputs", sequences.size())).get(states.size());
+    }
+
+    private static ValueInfoProto value(String name) {
+        return ValueInfoProto.newBuilder().setName(name).setType(TypeProto.newBuilder().setTensorType(
+                TypeProto.Tensor.newBuilder().setElemType(DataType.FLOAT.getNumber()))).build();
     }
 }

@@ -23,6 +23,11 @@ public final class Exports {
     public static Exports all() {
         Exports exports = new Exports();
         DenseLayers.addTo(exports);
+        RecurrentLayers.addTo(exports);
+        RecurrentWrappers.addTo(exports);
+        TimeSeriesLayers.addTo(exports);
+        EmbeddingLayers.addTo(exports);
+        AttentionLayers.addTo(exports);
         PassiveLayers.addTo(exports);
         ConvolutionLayers.addTo(exports);
         PoolingLayers.addTo(exports);

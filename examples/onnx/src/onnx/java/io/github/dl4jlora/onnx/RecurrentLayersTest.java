@@ -1,0 +1,176 @@
+package io.github.dl4jlora.onnx;
+
+import io.github.dl4jlora.onnx.SequenceRuns.Mask;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.GravesBidirectionalLSTM;
+import org.deeplearning4j.nn.conf.layers.GravesLSTM;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.RnnLossLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
+import org.deeplearning4j.nn.conf.layers.recurrent.LastTimeStep;
+import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
+import org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed;
+import org.deeplearning4j.nn.conf.layers.util.MaskLayer;
+import org.deeplearning4j.nn.conf.layers.util.MaskZeroLayer;
+import org.deeplearning4j.nn.weights.WeightInit;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.lossfunctions.LossFunctions;
+
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+
+@SuppressWarnings("deprecation")
+class RecurrentLayersTest {
+
+    private static final int UNITS = 4;
+
+    private static Layer lstm(RNNFormat format) {
+        return lstm(format, Activation.TANH, Activation.SIGMOID);
+    }
+
+    private static Layer lstm(RNNFormat format, Activation activation, Activation gate) {
+        return new LSTM.Builder().nOut(UNITS).weightInit(WeightInit.XAVIER).biasInit(0).activation(activation).gateActivationFunction(gate).dataFormat(format).build();
+    }
+
+    private static Layer graves(RNNFormat format, Activation activation, Activation gate) {
+        return new GravesLSTM.Builder().nOut(UNITS).weightInit(WeightInit.XAVIER).biasInit(0).activation(activation).gateActivationFunction(gate).dataFormat(format).build();
+    }
+
+    private static Layer bothWays(RNNFormat format, Activation activation, Activation gate) {
+        return new GravesBidirectionalLSTM.Builder().nOut(UNITS).weightInit(WeightInit.XAVIER).biasInit(0).activation(activation).gateActivationFunction(gate)
+                .dataFormat(format).build();
+    }
+
+    private static Layer simple(RNNFormat format, Activation activation) {
+        return new SimpleRnn.Builder().nOut(UNITS).weightInit(WeightInit.XAVIER).biasInit(0).activation(activation).dataFormat(format).build();
+    }
+
+    private static Layer output(RNNFormat format) {
+        return new RnnOutputLayer.Builder(LossFunctions.LossFunction.MCXENT).nOut(3).activation(Activation.SOFTMAX)
+                .dataFormat(format).build();
+    }
+
+    private static void agrees(RNNFormat format, Mask mask, Layer... layers) throws IOException {
+        InputType type = InputType.recurrent(3, format);
+        SequenceRuns.agrees(SequenceRuns.chain(type, layers), mask, type);
+    }
+
+    static Stream<Arguments> activations() {
+        List<Activation> cells = List.of(Activation.TANH, Activation.SIGMOID, Activation.SOFTSIGN, Activation.IDENTITY,
+                Activation.RELU, Activation.HARDSIGMOID);
+        return cells.stream().flatMap(cell -> Stream.of(Activation.SIGMOID, Activation.HARDSIGMOID, Activation.TANH)
+                .map(gate -> Arguments.of(cell, gate)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("activations")
+    void lstmsComputeTheSameWithAnyActivation(Activation cell, Activation gate) throws IOException {
+        agrees(RNNFormat.NCW, Mask.NONE, lstm(RNNFormat.NCW, cell, gate));
+        agrees(RNNFormat.NCW, Mask.NONE, graves(RNNFormat.NCW, cell, gate));
+        agrees(RNNFormat.NCW, Mask.NONE, bothWays(RNNFormat.NCW, cell, gate));
+        agrees(RNNFormat.NCW, Mask.NONE, simple(RNNFormat.NCW, cell));
+    }
+
+    static Stream<Arguments> masks() {
+        return Arrays.stream(RNNFormat.values()).flatMap(format -> Arrays.stream(Mask.values())
+                .map(mask -> Arguments.of(format, mask)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("masks")
+    void layersOfAllFormatsTreatMasksAsTheNetworkDoes(RNNFormat format, Mask mask) throws IOException {
+        agrees(format, mask, lstm(format), output(format));
+        agrees(format, mask, graves(format, Activation.TANH, Activation.HARDSIGMOID), output(format));
+        agrees(format, mask, bothWays(format, Activation.TANH, Activation.SIGMOID), output(format));
+        agrees(format, mask, bothWays(format, Activation.TANH, Activation.TANH), output(format));
+        agrees(format, mask, simple(format, Activation.TANH), output(format));
+    }
+
+    @ParameterizedTest
+    @MethodSource("masks")
+    void wrappersOfAllFormatsTreatMasksAsTheNetworkDoes(RNNFormat format, Mask mask) throws IOException {
+        for (Layer inner : List.of(lstm(format), graves(format, Activation.TANH, Activation.TANH),
+                simple(format, Activation.SIGMOID))) {
+            for (Bidirectional.Mode mode : Bidirectional.Mode.values()) {
+                agrees(format, mask, new Bidirectional(mode, inner.clone()), output(format));
+                agrees(format, mask, new LastTimeStep(new Bidirectional(mode, inner.clone())));
+                agrees(format, mask, new Bidirectional(mode, new LastTimeStep(inner.clone())));
+            }
+            agrees(format, mask, new LastTimeStep(inner.clone()));
+        }
+        agrees(format, mask, new TimeDistributed(new DenseLayer.Builder().nOut(5).activation(Activation.TANH).build()),
+                lstm(format), output(format));
+    }
+
+    @ParameterizedTest
+    @MethodSource("masks")
+    void stepsOfNothingButAMaskingValueAreMasked(RNNFormat format, Mask mask) throws IOException {
+        InputType type = InputType.recurrent(3, format);
+        for (Layer inner : List.of(lstm(format), graves(format, Activation.TANH, Activation.SIGMOID),
+                simple(format, Activation.SIGMOID))) {
+            Layer zero = new MaskZeroLayer.Builder().underlying(inner).maskValue(-2).build();
+            for (Layer layer : List.of(zero, new LastTimeStep(zero.clone()))) {
+                SequenceRuns.agrees(SequenceRuns.chain(type, layer), mask, (batch, time) -> {
+                    INDArray values = SequenceRuns.values(type, batch, time);
+                    INDArray present = SequenceRuns.mask(mask == Mask.NONE ? Mask.START : mask, batch, time);
+                    INDArray wide = present.reshape(format == RNNFormat.NCW ? new long[]{batch, 1, time} : new long[]{batch, time, 1})
+                            .broadcast(values.shape());
+                    return new INDArray[]{values.mul(wide).subi(wide.rsub(1).muli(2))};
+                }, type);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(Mask.class)
+    void rowsOfStepsComeInTheOrderOfTheNetwork(Mask mask) throws IOException {
+        for (RNNFormat format : RNNFormat.values()) {
+            agrees(format, mask, new DenseLayer.Builder().nOut(5).activation(Activation.TANH).build(), lstm(format), output(format));
+            agrees(format, mask, lstm(format), new DenseLayer.Builder().nOut(5).activation(Activation.TANH).build());
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(Mask.class)
+    void lossAndMaskLayersComputeTheSame(Mask mask) throws IOException {
+        for (RNNFormat format : RNNFormat.values()) {
+            agrees(format, mask, simple(format, Activation.TANH), new RnnLossLayer.Builder(LossFunctions.LossFunction.MCXENT)
+                    .activation(Activation.SOFTMAX).dataFormat(format).build());
+        }
+        agrees(RNNFormat.NCW, mask, lstm(RNNFormat.NCW), new MaskLayer());
+    }
+
+    @ParameterizedTest
+    @EnumSource(value = Activation.class, names = {"CUBE", "RATIONALTANH", "SWISH", "SOFTMAX", "HARDTANH", "ELU"})
+    void cellsWithActivationsThatOnnxLacksAreLoops(Activation activation) throws IOException {
+        agrees(RNNFormat.NCW, Mask.NONE, lstm(RNNFormat.NCW, activation, Activation.SIGMOID));
+        agrees(RNNFormat.NCW, Mask.BETWEEN, new LastTimeStep(graves(RNNFormat.NCW, activation, Activation.SIGMOID)));
+        agrees(RNNFormat.NCW, Mask.NONE, simple(RNNFormat.NCW, activation));
+    }
+
+    @ParameterizedTest
+    @EnumSource(RNNFormat.class)
+    void nothingButOnesIsAsGoodAsNoMask(RNNFormat format) throws IOException {
+        InputType type = InputType.recurrent(3, format);
+        INDArray ones = Nd4j.ones(DataType.FLOAT, 2, 5);
+        INDArray values = SequenceRuns.values(type, 2, 5);
+        var network = (org.deeplearning4j.nn.multilayer.MultiLayerNetwork) SequenceRuns
+                .chain(type, new LastTimeStep(lstm(format))).get();
+        java.nio.file.Path file = java.nio.file.Files.createTempFile("network", ".onnx");
+        OnnxExport.of(network).inputTypes(type).masks(true).write(file);
+        InRuntime.agrees(List.of(network.output(values)), file, values, ones);
+    }
+}
