@@ -10,6 +10,7 @@ import io.github.dl4jlora.onnx.layer.Place;
 import onnx.Onnx.TensorProto.DataType;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.graph.MergeVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
@@ -83,7 +84,9 @@ final class Walk {
 
     private Flow vertex(Node node, List<Flow> inputs) {
         GraphVertex vertex = node.replacement() != null ? node.replacedVertex() : node.unwrappedVertex();
-        InputType type = vertex.getOutputType(0, inputs.stream().map(Flow::type).toArray(InputType[]::new));
+        // A MergeVertex would set its axis by the types, and is its own judge of what comes out.
+        InputType type = vertex instanceof MergeVertex ? inputs.get(0).type()
+                : vertex.getOutputType(0, inputs.stream().map(Flow::type).toArray(InputType[]::new));
         return exports.vertex(vertex, inputs, place(node, type));
     }
 

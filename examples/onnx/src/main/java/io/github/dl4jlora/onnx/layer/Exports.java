@@ -35,6 +35,8 @@ public final class Exports {
         NormalizationLayers.addTo(exports);
         LocallyConnectedLayers.addTo(exports);
         ImagePreprocessors.addTo(exports);
+        ArithmeticVertices.addTo(exports);
+        ShapeVertices.addTo(exports);
         return exports;
     }
 
