@@ -1,13 +1,23 @@
 package io.github.dl4jlora.onnx.layer;
 
+import io.github.dl4jlora.onnx.graph.Attribute;
 import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
+import org.deeplearning4j.nn.conf.layers.AutoEncoder;
+import org.deeplearning4j.nn.conf.layers.CenterLossOutputLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.misc.ElementWiseMultiplicationLayer;
+import org.deeplearning4j.nn.conf.layers.variational.VariationalAutoencoder;
 
-/** Layers that are a product with W [inputs, outputs]. */
+import java.util.List;
+
+/** Layers that are a product of rows with weights. DL4J's preprocessors make rows [batch * time, size] of sequences. */
 final class DenseLayers {
+
+    /** Small beside any variance; DL4J adds nothing to it, and makes zeros of what does not vary. */
+    private static final double EPSILON = 1e-12;
 
     private DenseLayers() {
     }
@@ -15,14 +25,58 @@ final class DenseLayers {
     static void addTo(Exports exports) {
         exports.layer(DenseLayer.class, DenseLayers::dense);
         exports.layer(OutputLayer.class, DenseLayers::dense);
+        exports.layer(CenterLossOutputLayer.class, DenseLayers::dense);
+        exports.layer(ElementWiseMultiplicationLayer.class, DenseLayers::elementWise);
+        exports.layer(AutoEncoder.class, DenseLayers::encoder);
+        exports.layer(VariationalAutoencoder.class, DenseLayers::variational);
     }
 
     private static Flow dense(FeedForwardLayer layer, Flow input, Place here) {
         OnnxGraph graph = here.graph();
         String z = graph.add("MatMul", input.name(), graph.weight(here.weight("W").withAxis(1)));
-        if (here.has("b")) {
-            z = graph.add("Add", z, graph.weight(here.weight("b").reshaped(layer.getNOut())));
+        if (here.has("g")) {
+            z = graph.add("LayerNormalization", List.of(z, row("g", here)), Attribute.of("epsilon", EPSILON));
         }
+        return activated(layer, here.has("b") ? graph.add("Add", z, row("b", here)) : z, input, here);
+    }
+
+    private static Flow elementWise(ElementWiseMultiplicationLayer layer, Flow input, Place here) {
+        String product = here.graph().add("Mul", input.name(), row("W", here));
+        return activated(layer, here.graph().add("Add", product, row("b", here)), input, here);
+    }
+
+    /** DL4J masks both what goes into the activation and what comes out of it. */
+    private static Flow activated(FeedForwardLayer layer, String z, Flow input, Place here) {
+        String masked = Masks.apply(z, input.mask(), here);
+        String active = Activations.add(layer.getActivationFn(), masked, -1, here);
+        return input.to(Masks.apply(active, input.mask(), here), here.output());
+    }
+
+    private static Flow encoder(AutoEncoder layer, Flow input, Place here) {
+        String z = product(input.name(), "W", "b", here);
         return input.to(Activations.add(layer.getActivationFn(), z, -1, here), here.output());
+    }
+
+    /** The encoder, and the mean of p(z|x). */
+    private static Flow variational(VariationalAutoencoder layer, Flow input, Place here) {
+        if (input.mask() != null) {
+            throw here.refusal("DL4J's VariationalAutoencoder takes no mask", "Export without masks");
+        }
+        String current = input.name();
+        for (int i = 0; i < layer.getEncoderLayerSizes().length; i++) {
+            current = Activations.gate(layer.getActivationFn(), product(current, "e" + i + "W", "e" + i + "b", here), -1, here);
+        }
+        String mean = product(current, "pZXMeanW", "pZXMeanb", here);
+        return input.to(Activations.add(layer.getPzxActivationFn(), mean, -1, here), here.output());
+    }
+
+    private static String product(String rows, String weight, String bias, Place here) {
+        OnnxGraph graph = here.graph();
+        return graph.add("Add", graph.add("MatMul", rows, graph.weight(here.weight(weight).withAxis(1))), row(bias, here));
+    }
+
+    private static String row(String key, Place here) {
+        long[] shape = here.weight(key).shape();
+        return here.graph().weight(here.weight(key).reshaped(shape[shape.length - 1]));
     }
 }
