@@ -144,6 +144,14 @@ public final class AtomicFile {
     }
 
     /**
+     * As {@link #writeFolder}, into a folder that has other files, too, and stays the same folder: it is not exchanged for a new
+     * one. A program that ends in the middle may leave the first file without the others.
+     */
+    public static void writeTogether(Path folder, Map<String, Content> files, SaveOption... options) throws IOException {
+        new FolderSave(folder, files, isNewOnly(options), FolderSteps.IN_PLACE).run();
+    }
+
+    /**
      * Clears away what each killed {@link #writeFolder} into a folder in this folder left behind; the next {@code writeFolder}
      * does that, too. Files that belong in those folders are moved into them.
      *

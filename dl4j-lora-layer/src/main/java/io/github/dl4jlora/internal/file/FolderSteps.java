@@ -11,6 +11,14 @@ interface FolderSteps {
     FolderSteps SYSTEM = new FolderSteps() {
     };
 
+    /** For a folder that must stay the same. */
+    FolderSteps IN_PLACE = new FolderSteps() {
+        @Override
+        public boolean mayExchange(Path folder) {
+            return false;
+        }
+    };
+
     /** @return whether an exchange may be tried; the working folder of a shell has to stay the same folder */
     default boolean mayExchange(Path folder) {
         return FolderExchange.isPossible(folder) && !isIn(folder, Path.of(""));

@@ -120,7 +120,11 @@ public final class BaseValues {
 
     /** The parameters of a node's stock layer by DL4J's key: views of flat values. */
     public static Map<String, INDArray> table(Node node, INDArray values) {
-        Layer stock = Objects.requireNonNull(node.stockLayer());
+        return table(Objects.requireNonNull(node.stockLayer()), values);
+    }
+
+    /** As {@link #table(Node, INDArray)}. */
+    public static Map<String, INDArray> table(Layer stock, INDArray values) {
         return stock.initializer().init(StockLayers.confOf(stock), values, false);
     }
 

@@ -41,6 +41,11 @@ abstract class DelegatingNetwork<M extends Model> extends Network<M> {
     }
 
     @Override
+    public final List<String> outputs() {
+        return inner.outputs();
+    }
+
+    @Override
     public final @Nullable InputPreProcessor preprocessor(Node node) {
         return inner.preprocessor(node);
     }

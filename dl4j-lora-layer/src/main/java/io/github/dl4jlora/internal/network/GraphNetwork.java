@@ -69,6 +69,11 @@ final class GraphNetwork extends Network<ComputationGraph> {
     }
 
     @Override
+    public List<String> outputs() {
+        return graph.getConfiguration().getNetworkOutputs();
+    }
+
+    @Override
     public @Nullable InputPreProcessor preprocessor(Node node) {
         return graph.getConfiguration().getVertices().get(node.name()) instanceof LayerVertex layer ? layer.getPreProcessor()
                 : null;

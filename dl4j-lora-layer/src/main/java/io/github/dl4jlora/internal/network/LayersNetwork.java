@@ -88,6 +88,11 @@ final class LayersNetwork extends Network<MultiLayerNetwork> {
     }
 
     @Override
+    public List<String> outputs() {
+        return List.of(nodes.get(nodes.size() - 1).name());
+    }
+
+    @Override
     public InputPreProcessor preprocessor(Node node) {
         return network.getLayerWiseConfigurations().getInputPreProcess(index(node));
     }

@@ -96,6 +96,9 @@ public abstract class Network<M extends Model> {
     /** Names of the network's inputs. */
     public abstract List<String> inputs();
 
+    /** Names of the nodes whose outputs are the network's. */
+    public abstract List<String> outputs();
+
     /** What reshapes a node's input on its way in; null for nothing. */
     public abstract @Nullable InputPreProcessor preprocessor(Node node);
 

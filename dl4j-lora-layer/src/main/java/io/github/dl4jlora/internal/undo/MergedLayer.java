@@ -12,8 +12,11 @@ import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.stock.MatrixForm;
 import io.github.dl4jlora.internal.untrusted.RawValues;
+import io.github.dl4jlora.layer.LowRankLayer;
 import io.github.dl4jlora.report.LoRAMergeReport;
+import io.github.dl4jlora.variant.PlainLoRA;
 import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -70,6 +73,12 @@ record MergedLayer(Node node, Trainable runtime, INDArray base) {
             INDArray trained = Objects.requireNonNull(runtime.paramTable(false).get(bias.key()));
             target.assign(trained.reshape('c', target.shape()));
         }
+    }
+
+    /** Writes s·A·B into the W, of zeros, of the dense layer that computes what a lone path computes. */
+    static void mergeAlone(LowRankLayer path, Trainable runtime, Map<String, INDArray> stock) {
+        new PlainLoRA().merge(Objects.requireNonNull(stock.get(DefaultParamInitializer.WEIGHT_KEY)), runtime.paramTable(false),
+                path.factor());
     }
 
     static void requireFinite(Node node, INDArray merged) {

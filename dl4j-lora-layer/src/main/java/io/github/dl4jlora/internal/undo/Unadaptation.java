@@ -13,19 +13,16 @@ import io.github.dl4jlora.internal.network.ThawedNetwork;
 import io.github.dl4jlora.layer.DenseTwin;
 import io.github.dl4jlora.layer.LowRankLayer;
 import io.github.dl4jlora.report.LoRAMergeReport;
-import io.github.dl4jlora.variant.PlainLoRA;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
-import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.regex.Pattern;
 
 /**
@@ -179,9 +176,7 @@ public final class Unadaptation<M extends Model> {
         }
         Map<String, INDArray> merged = runtime.paramTable(false);
         if (node.layer() != null && node.unwrappedLayer() instanceof LowRankLayer path) {
-            Map<String, INDArray> trained = adapted.runtime(node.name()).paramTable(false);
-            new PlainLoRA().merge(Objects.requireNonNull(merged.get(DefaultParamInitializer.WEIGHT_KEY)), trained,
-                    path.factor());
+            MergedLayer.mergeAlone(path, adapted.runtime(node.name()), merged);
             MergedLayer.requireFinite(node, values);
             return;
         }

@@ -6,7 +6,9 @@
  *      |      |
  *      |      v
  *      |   PartialMerge   some layers merged and frozen, the others adapted as they are
- *      v      v
+ *      |      |
+ *      |      |   MergedValues   the stock layers one after the other, for whoever writes them to a file
+ *      v      v      v
  *     MergedLayer         what merging makes of one layer, and what rounding takes of it
  * </pre>
  *

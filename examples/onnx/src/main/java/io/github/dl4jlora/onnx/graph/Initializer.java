@@ -21,13 +21,23 @@ import java.util.function.Supplier;
  */
 public record Initializer(String name, DataType type, long[] shape, long bytes, Content content) {
 
-    private static final int CHUNK = 1 << 16;
-
     /** Writes a tensor's values, little-endian, in the order of C. */
     @FunctionalInterface
     public interface Content {
         /** Writes them. */
         void writeTo(OutputStream out) throws IOException;
+    }
+
+    /** Puts floats into the form that they have in the file. */
+    @FunctionalInterface
+    interface Encoder {
+
+        /**
+         * @param values {@code count} of them from the beginning
+         * @param from   the place of the first in the tensor
+         * @param to     has room for them
+         */
+        void encode(float[] values, int count, long from, ByteBuffer to);
     }
 
     /** Whole numbers. */
@@ -41,33 +51,35 @@ public record Initializer(String name, DataType type, long[] shape, long bytes, 
 
     /** Values in FLOAT, read when they are written. */
     public static Initializer floats(String name, long[] shape, Supplier<INDArray> values) {
-        return new Initializer(name, DataType.FLOAT, shape, 4 * count(shape), out -> writeFloats(name, shape, values.get(), out));
+        return encoded(name, DataType.FLOAT, Float.BYTES, shape, values,
+                () -> (floats, count, from, to) -> to.asFloatBuffer().put(floats, 0, count));
+    }
+
+    /**
+     * Values in another type, read when they are written.
+     *
+     * @param width   bytes of a value
+     * @param encoder is made when they are written
+     */
+    static Initializer encoded(String name, DataType type, int width, long[] shape, Supplier<INDArray> values,
+            Supplier<Encoder> encoder) {
+        return new Initializer(name, type, shape, width * count(shape), out -> {
+            INDArray array = values.get();
+            if (array.length() != count(shape)) {
+                throw new IllegalStateException("Weight \"" + name + "\" has " + array.length() + " values; its shape is "
+                        + Arrays.toString(shape));
+            }
+            Encoder own = encoder.get();
+            Values.forEachPiece(name, array, (floats, count, from) -> {
+                ByteBuffer bytes = ByteBuffer.allocate(width * count).order(ByteOrder.LITTLE_ENDIAN);
+                own.encode(floats, count, from, bytes);
+                out.write(bytes.array());
+            });
+        });
     }
 
     /** {@return the number of values of a shape} */
     public static long count(long... shape) {
         return Arrays.stream(shape).reduce(1, (a, b) -> a * b);
-    }
-
-    private static void writeFloats(String name, long[] shape, INDArray values, OutputStream out) throws IOException {
-        if (values.length() != count(shape)) {
-            throw new IllegalStateException("Weight \"" + name + "\" has " + values.length() + " values; its shape is "
-                    + Arrays.toString(shape));
-        }
-        INDArray flat = values.castTo(org.nd4j.linalg.api.buffer.DataType.FLOAT).dup('c').reshape(values.length());
-        ByteBuffer buffer = ByteBuffer.allocate(4 * CHUNK).order(ByteOrder.LITTLE_ENDIAN);
-        for (long i = 0; i < flat.length(); i++) {
-            float value = flat.data().getFloat(flat.offset() + i);
-            if (!Float.isFinite(value)) {
-                throw new IllegalArgumentException("Weight \"" + name + "\" holds NaN or infinity; nothing was written. Train the "
-                        + "network with a lower learning rate, or restore an earlier state");
-            }
-            buffer.putFloat(value);
-            if (!buffer.hasRemaining()) {
-                out.write(buffer.array());
-                buffer.clear();
-            }
-        }
-        out.write(buffer.array(), 0, buffer.position());
     }
 }

@@ -27,6 +27,7 @@ public final class OnnxGraph {
     private List<NodeProto> nodes = new ArrayList<>();
     private final Map<String, Initializer> initializers = new LinkedHashMap<>();
     private final Map<String, Integer> uses = new LinkedHashMap<>();
+    private final Map<String, String> weights = new LinkedHashMap<>();
     private final Storage stored;
     private String scope = "";
 
@@ -92,7 +93,12 @@ public final class OnnxGraph {
 
     /** A weight, in FLOAT for whoever reads it, however it is stored. Two weights of one name must be the same. */
     public String weight(Weight weight) {
-        return stored.add(this, weight);
+        String known = weights.get(weight.name());
+        if (known == null) {
+            known = (weight.axis() < 0 ? Storage.FLOAT : stored).add(this, weight);
+            weights.put(weight.name(), known);
+        }
+        return known;
     }
 
     /** Adds what stands in the file as it is. */

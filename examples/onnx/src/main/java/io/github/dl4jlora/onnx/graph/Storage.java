@@ -1,5 +1,13 @@
 package io.github.dl4jlora.onnx.graph;
 
+import onnx.Onnx.TensorProto.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.util.List;
+
 /** How weights stand in the file. Those without an axis of outputs always stand there as FLOAT. */
 public enum Storage {
     /** As they are. */
@@ -13,24 +21,112 @@ public enum Storage {
     FLOAT16 {
         @Override
         String add(OnnxGraph graph, Weight weight) {
-            return FLOAT.add(graph, weight);
+            return graph.cast(graph.initializer(Initializer.encoded(weight.name(), DataType.FLOAT16, Short.BYTES, weight.shape(),
+                    weight.values(), () -> (floats, count, from, to) -> {
+                        for (int i = 0; i < count; i++) {
+                            to.putShort(HalfFloats.half(weight.name(), floats[i]));
+                        }
+                    })), DataType.FLOAT);
         }
     },
     /** The upper two bytes of a FLOAT. */
     BF16 {
         @Override
         String add(OnnxGraph graph, Weight weight) {
-            return FLOAT.add(graph, weight);
+            return graph.cast(graph.initializer(Initializer.encoded(weight.name(), DataType.BFLOAT16, Short.BYTES, weight.shape(),
+                    weight.values(), () -> (floats, count, from, to) -> {
+                        for (int i = 0; i < count; i++) {
+                            to.putShort(HalfFloats.bfloat(floats[i]));
+                        }
+                    })), DataType.FLOAT);
         }
     },
     /** In one byte, with a scale for each output. */
     INT8 {
         @Override
         String add(OnnxGraph graph, Weight weight) {
-            return FLOAT.add(graph, weight);
+            long outputs = weight.shape()[weight.axis()];
+            String scales = graph.initializer(Initializer.floats(weight.name() + ":scales", new long[] {outputs},
+                    () -> Nd4j.createFromArray(scales(weight))));
+            String codes = graph.initializer(Initializer.encoded(weight.name(), DataType.INT8, Byte.BYTES, weight.shape(),
+                    weight.values(), () -> codes(weight)));
+            return graph.add("DequantizeLinear", List.of(codes, scales), Attribute.of("axis", weight.axis()));
         }
     };
 
-    /** {@return the name of a FLOAT tensor with the weight's values} */
+    /** As in the library's own INT8. */
+    private static final int LARGEST = 127;
+    private static final float LARGEST_SCALE = Math.nextDown(Float.MAX_VALUE / LARGEST);
+
+    /** {@return the name of a FLOAT tensor with the values of a weight that has an axis of outputs} */
     abstract String add(OnnxGraph graph, Weight weight);
+
+    /** The number of values that follow each other with the same output. */
+    private static long run(Weight weight) {
+        long run = 1;
+        for (int i = weight.axis() + 1; i < weight.shape().length; i++) {
+            run *= weight.shape()[i];
+        }
+        return run;
+    }
+
+    /** The largest magnitude of each output, over 127. */
+    private static float[] scales(Weight weight) {
+        float[] scales = new float[(int) weight.shape()[weight.axis()]];
+        long run = run(weight);
+        INDArray array = weight.values().get();
+        try {
+            Values.forEachPiece(weight.name(), array, (floats, count, from) -> {
+                Cursor cursor = new Cursor(scales.length, run, from);
+                for (int i = 0; i < count; i++) {
+                    scales[cursor.output] = Math.max(scales[cursor.output], Math.abs(floats[i]));
+                    cursor.next();
+                }
+            });
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        for (int i = 0; i < scales.length; i++) {
+            scales[i] = Math.min(scales[i] / LARGEST, LARGEST_SCALE);
+        }
+        return scales;
+    }
+
+    private static Initializer.Encoder codes(Weight weight) {
+        float[] scales = scales(weight);
+        long run = run(weight);
+        return (floats, count, from, to) -> {
+            Cursor cursor = new Cursor(scales.length, run, from);
+            for (int i = 0; i < count; i++) {
+                float scale = scales[cursor.output];
+                // For the smallest magnitudes that floats have, the scale is zero or imprecise.
+                float ratio = scale == 0 ? 0 : Math.max(-LARGEST, Math.min(LARGEST, floats[i] / scale));
+                to.put((byte) Math.rint(ratio));
+                cursor.next();
+            }
+        };
+    }
+
+    /** Goes through a tensor's values and knows the output of each. */
+    private static final class Cursor {
+
+        private final int outputs;
+        private final long run;
+        private int output;
+        private long left;
+
+        Cursor(int outputs, long run, long from) {
+            this.outputs = outputs;
+            this.run = run;
+            output = (int) (from / run % outputs);
+            left = run - from % run;
+        }
+
+        void next() {
+            if (--left == 0) {
+                left = run;
+                output = output + 1 == outputs ? 0 : output + 1;
+            }
+        }
+    }
 }

@@ -1,0 +1,90 @@
+package io.github.dl4jlora.onnx;
+
+import org.deeplearning4j.nn.conf.CNN2DFormat;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.Convolution3D;
+
+import java.util.List;
+import java.util.function.IntFunction;
+
+/**
+ * What is known of an input's shape. DL4J's types need numbers, so sizes that are open have those of examples.
+ *
+ * @param example the type in an example, by its number; those of a pair, 2n and 2n + 1, differ in all open sizes and in no others
+ * @param ids     whether it holds whole numbers, such as ids of tokens
+ */
+record Shape(IntFunction<InputType> example, boolean ids) {
+
+    /** Small ones first, which are too small for some networks. All but the primes can be halved often. */
+    private static final long[] HEIGHTS = {32, 64, 224, 256, 331, 307, 768, 1024};
+    private static final long[] WIDTHS = {48, 96, 192, 288, 379, 347, 896, 1152};
+    private static final long[] DEPTHS = {16, 80, 160, 320, 353, 401, 640, 832};
+    private static final long[] LENGTHS = {24, 40, 128, 176, 313, 331, 1280, 1344};
+
+    /** The number of pairs of examples. */
+    static final int PAIRS = LENGTHS.length / 2;
+
+    /** The type itself. */
+    static Shape fixed(InputType type) {
+        return new Shape(example -> type, false);
+    }
+
+    /** A sequence of any length. */
+    static Shape sequence(long size, RNNFormat format) {
+        return new Shape(example -> InputType.recurrent(size, LENGTHS[example], format), false);
+    }
+
+    /** Ids of a sequence of any length, {@code [batch, time]}. */
+    static Shape sequenceOfIds() {
+        return new Shape(example -> InputType.feedForward(LENGTHS[example]), true);
+    }
+
+    /** An image of any size. */
+    static Shape image(long channels, CNN2DFormat format) {
+        return new Shape(example -> InputType.convolutional(HEIGHTS[example], WIDTHS[example], channels, format), false);
+    }
+
+    /** A volume of any size. */
+    static Shape volume(long channels, Convolution3D.DataFormat format) {
+        return new Shape(example -> InputType.convolutional3D(format, DEPTHS[example], HEIGHTS[example], WIDTHS[example],
+                channels), false);
+    }
+
+    /** What a user says of an input: a sequence without a length has any. */
+    static Shape given(InputType type, boolean ids) {
+        if (type instanceof InputType.InputTypeRecurrent sequence && sequence.getTimeSeriesLength() <= 0) {
+            return new Shape(sequence(sequence.getSize(), sequence.getFormat()).example, ids);
+        }
+        // DL4J's own shape of a flat image is that of an image.
+        return new Shape(fixed(type instanceof InputType.InputTypeConvolutionalFlat flat
+                ? InputType.feedForward(flat.getFlattenedSize()) : type).example, ids);
+    }
+
+    /** The same with open sizes, if it is an image or a volume of known ones. */
+    Shape opened() {
+        return new Shape(number -> {
+            InputType type = example.apply(number);
+            return number % 2 == 0 || !type.equals(example.apply(number - 1)) || type instanceof InputType.InputTypeRecurrent
+                    ? type : resized(type, sizes(type).stream().map(size -> 2 * size).toList());
+        }, ids);
+    }
+
+    /** Sizes in space, or the length; none of a vector. */
+    static List<Long> sizes(InputType type) {
+        return type instanceof InputType.InputTypeConvolutional image ? List.of(image.getHeight(), image.getWidth())
+                : type instanceof InputType.InputTypeConvolutional3D volume
+                ? List.of(volume.getDepth(), volume.getHeight(), volume.getWidth())
+                : type instanceof InputType.InputTypeRecurrent sequence ? List.of(sequence.getTimeSeriesLength()) : List.of();
+    }
+
+    /** The same type with other {@link #sizes}. */
+    static InputType resized(InputType type, List<Long> sizes) {
+        return type instanceof InputType.InputTypeConvolutional image
+                ? InputType.convolutional(sizes.get(0), sizes.get(1), image.getChannels(), image.getFormat())
+                : type instanceof InputType.InputTypeConvolutional3D volume ? InputType.convolutional3D(volume.getDataFormat(),
+                sizes.get(0), sizes.get(1), sizes.get(2), volume.getChannels())
+                : type instanceof InputType.InputTypeRecurrent sequence
+                ? InputType.recurrent(sequence.getSize(), sizes.get(0), sequence.getFormat()) : type;
+    }
+}

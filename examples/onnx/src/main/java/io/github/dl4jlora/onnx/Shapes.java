@@ -1,0 +1,270 @@
+package io.github.dl4jlora.onnx;
+
+import io.github.dl4jlora.internal.network.Network;
+import io.github.dl4jlora.internal.network.Node;
+import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.internal.undo.MergedValues;
+import org.deeplearning4j.nn.conf.CNN2DFormat;
+import org.deeplearning4j.nn.conf.InputPreProcessor;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.graph.AttentionVertex;
+import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.graph.L2NormalizeVertex;
+import org.deeplearning4j.nn.conf.graph.PoolHelperVertex;
+import org.deeplearning4j.nn.conf.graph.PreprocessorVertex;
+import org.deeplearning4j.nn.conf.graph.ScaleVertex;
+import org.deeplearning4j.nn.conf.graph.ShiftVertex;
+import org.deeplearning4j.nn.conf.graph.StackVertex;
+import org.deeplearning4j.nn.conf.graph.UnstackVertex;
+import org.deeplearning4j.nn.conf.graph.rnn.ReverseTimeSeriesVertex;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.ActivationLayer;
+import org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer;
+import org.deeplearning4j.nn.conf.layers.BatchNormalization;
+import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
+import org.deeplearning4j.nn.conf.layers.Convolution3D;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.Deconvolution3D;
+import org.deeplearning4j.nn.conf.layers.DropoutLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
+import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.LearnedSelfAttentionLayer;
+import org.deeplearning4j.nn.conf.layers.LocalResponseNormalization;
+import org.deeplearning4j.nn.conf.layers.LocallyConnected1D;
+import org.deeplearning4j.nn.conf.layers.LocallyConnected2D;
+import org.deeplearning4j.nn.conf.layers.LossLayer;
+import org.deeplearning4j.nn.conf.layers.PReLULayer;
+import org.deeplearning4j.nn.conf.layers.RecurrentAttentionLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.SelfAttentionLayer;
+import org.deeplearning4j.nn.conf.layers.Subsampling1DLayer;
+import org.deeplearning4j.nn.conf.layers.Subsampling3DLayer;
+import org.deeplearning4j.nn.conf.layers.SubsamplingLayer;
+import org.deeplearning4j.nn.conf.layers.Upsampling1D;
+import org.deeplearning4j.nn.conf.layers.Upsampling2D;
+import org.deeplearning4j.nn.conf.layers.Upsampling3D;
+import org.deeplearning4j.nn.conf.layers.ZeroPadding1DLayer;
+import org.deeplearning4j.nn.conf.layers.ZeroPadding3DLayer;
+import org.deeplearning4j.nn.conf.layers.ZeroPaddingLayer;
+import org.deeplearning4j.nn.conf.layers.convolutional.Cropping1D;
+import org.deeplearning4j.nn.conf.layers.convolutional.Cropping2D;
+import org.deeplearning4j.nn.conf.layers.convolutional.Cropping3D;
+import org.deeplearning4j.nn.conf.preprocessor.Cnn3DToFeedForwardPreProcessor;
+import org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor;
+import org.deeplearning4j.nn.conf.preprocessor.CnnToRnnPreProcessor;
+import org.deeplearning4j.nn.conf.preprocessor.ComposableInputPreProcessor;
+import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnn3DPreProcessor;
+import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnnPreProcessor;
+import org.deeplearning4j.nn.conf.preprocessor.RnnToCnnPreProcessor;
+import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
+import org.jspecify.annotations.Nullable;
+
+import java.util.Set;
+
+/**
+ * What a network's layers say of its inputs. DL4J forgets the types that a network was built with; the first layers' sizes and
+ * preprocessors remember most of them.
+ */
+final class Shapes {
+
+    /** What the transformers module's layers are in; they read ids beside vectors. */
+    private static final String TRANSFORMERS = "io.github.dl4jlora.transformers.layer.";
+
+    /** Layers and vertices that hand on the shape, but for sizes in space or time. */
+    private static final Set<Class<?>> PASSING = Set.of(ActivationLayer.class, DropoutLayer.class, LossLayer.class,
+            PReLULayer.class, ElementWiseVertex.class, ScaleVertex.class, ShiftVertex.class, L2NormalizeVertex.class,
+            StackVertex.class, UnstackVertex.class, ReverseTimeSeriesVertex.class);
+    private static final Set<Class<?>> PASSING_IMAGES = Set.of(SubsamplingLayer.class, Upsampling2D.class,
+            ZeroPaddingLayer.class, Cropping2D.class, LocalResponseNormalization.class, PoolHelperVertex.class);
+    private static final Set<Class<?>> PASSING_SEQUENCES = Set.of(Subsampling1DLayer.class, Upsampling1D.class,
+            ZeroPadding1DLayer.class, Cropping1D.class);
+    private static final Set<Class<?>> PASSING_VOLUMES = Set.of(Subsampling3DLayer.class, Upsampling3D.class,
+            ZeroPadding3DLayer.class, Cropping3D.class);
+
+    private final Network<?> network;
+    private final MergedValues values;
+
+    Shapes(Network<?> network, MergedValues values) {
+        this.network = network;
+        this.values = values;
+    }
+
+    /**
+     * The shape of an input, or of what flows out of a node, as its readers need it; null if none of them tells.
+     */
+    @Nullable Shape read(String name) {
+        for (Node node : network.nodes()) {
+            for (int i = 0; i < node.inputs().size(); i++) {
+                Shape shape = node.inputs().get(i).equals(name) ? needed(node, i) : null;
+                if (shape != null) {
+                    return shape;
+                }
+            }
+        }
+        return null;
+    }
+
+    /** Whether all that reads an input takes ids. */
+    boolean areIds(String input) {
+        boolean found = false;
+        for (Node node : network.nodes()) {
+            for (int i = 0; i < node.inputs().size(); i++) {
+                if (node.inputs().get(i).equals(input)) {
+                    found = true;
+                    if (!takesIds(node, i)) {
+                        return false;
+                    }
+                }
+            }
+        }
+        return found;
+    }
+
+    private boolean takesIds(Node node, int input) {
+        Layer layer = values.layer(node);
+        Class<?> type = layer != null ? layer.getClass() : values.vertex(node).getClass();
+        return network.preprocessor(node) == null && (type == EmbeddingLayer.class || type == EmbeddingSequenceLayer.class
+                || type.getName().startsWith(TRANSFORMERS) && (input > 0 || type.getSimpleName().equals("TokenEmbeddings")));
+    }
+
+    private @Nullable Shape needed(Node node, int input) {
+        Layer layer = values.layer(node);
+        if (layer == null) {
+            return needed(node, values.vertex(node), input);
+        }
+        InputPreProcessor preprocessor = network.preprocessor(node);
+        return preprocessor != null ? needed(preprocessor, layer) : needed(node, layer);
+    }
+
+    private @Nullable Shape needed(Node node, GraphVertex vertex, int input) {
+        if (PASSING.contains(vertex.getClass()) || PASSING_IMAGES.contains(vertex.getClass())) {
+            return read(node.name());
+        }
+        if (vertex instanceof PreprocessorVertex preprocessing) {
+            return needed(preprocessing.getPreProcessor(), null);
+        }
+        if (vertex instanceof AttentionVertex attention) {
+            return Shape.sequence(input == 0 ? attention.getNInQueries() : input == 1 ? attention.getNInKeys()
+                    : attention.getNInValues(), RNNFormat.NCW);
+        }
+        return vertex.getClass().getName().startsWith(TRANSFORMERS) && input > 0 ? Shape.sequenceOfIds() : null;
+    }
+
+    /** @param layer the preprocessor's; null for a vertex */
+    private static @Nullable Shape needed(InputPreProcessor preprocessor, @Nullable Layer layer) {
+        long nIn = layer != null && StockLayers.innermost(layer) instanceof FeedForwardLayer wide ? wide.getNIn() : 0;
+        if (preprocessor instanceof ComposableInputPreProcessor several) {
+            return needed(several.getInputPreProcessors()[0], null);
+        }
+        if (preprocessor instanceof FeedForwardToCnnPreProcessor flat) {
+            return Shape.fixed(InputType.feedForward(flat.getInputHeight() * flat.getInputWidth() * flat.getNumChannels()));
+        }
+        if (preprocessor instanceof FeedForwardToCnn3DPreProcessor flat) {
+            return Shape.fixed(InputType.feedForward((long) flat.getInputDepth() * flat.getInputHeight() * flat.getInputWidth()
+                    * flat.getNumChannels()));
+        }
+        if (preprocessor instanceof RnnToCnnPreProcessor steps) {
+            return Shape.sequence((long) steps.getInputHeight() * steps.getInputWidth() * steps.getNumChannels(),
+                    steps.getRnnDataFormat());
+        }
+        if (preprocessor instanceof RnnToFeedForwardPreProcessor steps && nIn > 0) {
+            return Shape.sequence(nIn, steps.getRnnDataFormat());
+        }
+        if (preprocessor instanceof CnnToFeedForwardPreProcessor image && image.getNumChannels() > 0) {
+            return Shape.fixed(InputType.convolutional(image.getInputHeight(), image.getInputWidth(), image.getNumChannels(),
+                    image.getFormat()));
+        }
+        if (preprocessor instanceof CnnToRnnPreProcessor image && image.getNumChannels() > 0) {
+            return Shape.fixed(InputType.convolutional(image.getInputHeight(), image.getInputWidth(), image.getNumChannels(),
+                    CNN2DFormat.NCHW));
+        }
+        if (preprocessor instanceof Cnn3DToFeedForwardPreProcessor volume) {
+            return Shape.fixed(InputType.convolutional3D(volume.isNCDHW() ? Convolution3D.DataFormat.NCDHW
+                    : Convolution3D.DataFormat.NDHWC, volume.getInputDepth(), volume.getInputHeight(), volume.getInputWidth(),
+                    volume.getNumChannels()));
+        }
+        return null;
+    }
+
+    private @Nullable Shape needed(Node node, Layer wrapped) {
+        Layer layer = StockLayers.innermost(wrapped);
+        if (PASSING.contains(layer.getClass())) {
+            return read(node.name());
+        }
+        if (PASSING_IMAGES.contains(layer.getClass()) || PASSING_SEQUENCES.contains(layer.getClass())
+                || PASSING_VOLUMES.contains(layer.getClass())) {
+            Shape behind = read(node.name());
+            // A size behind the layer is not the one before it.
+            return behind == null ? null : opened(behind.example().apply(0));
+        }
+        if (layer instanceof BatchNormalization) {
+            Shape behind = read(node.name());
+            return behind != null ? behind : fixedVector(layer);
+        }
+        if (layer instanceof LocallyConnected1D local) {
+            return Shape.fixed(InputType.recurrent(local.getNIn(), local.getInputSize(), RNNFormat.NCW));
+        }
+        if (layer instanceof LocallyConnected2D local) {
+            return Shape.fixed(InputType.convolutional(local.getInputSize()[0], local.getInputSize()[1], local.getNIn(),
+                    local.getFormat()));
+        }
+        if (layer instanceof SelfAttentionLayer attention) {
+            return Shape.sequence(attention.getNIn(), RNNFormat.NCW);
+        }
+        if (layer instanceof LearnedSelfAttentionLayer attention) {
+            return Shape.sequence(attention.getNIn(), RNNFormat.NCW);
+        }
+        if (layer instanceof RecurrentAttentionLayer attention) {
+            return Shape.sequence(attention.getNIn(), RNNFormat.NCW);
+        }
+        return layer instanceof FeedForwardLayer wide && wide.getNIn() > 0 ? needed(wide) : fixedVector(layer);
+    }
+
+    /** Of a layer that knows its number of inputs. */
+    private static Shape needed(FeedForwardLayer layer) {
+        long nIn = layer.getNIn();
+        if (layer instanceof BaseRecurrentLayer recurrent) {
+            return Shape.sequence(nIn, recurrent.getRnnDataFormat());
+        }
+        if (layer instanceof RnnOutputLayer output) {
+            return Shape.sequence(nIn, output.getRnnDataFormat());
+        }
+        if (layer instanceof EmbeddingLayer) {
+            return Shape.given(InputType.feedForward(1), true);
+        }
+        if (layer instanceof EmbeddingSequenceLayer) {
+            return Shape.sequenceOfIds();
+        }
+        if (layer instanceof Convolution1DLayer convolution) {
+            return Shape.sequence(nIn, convolution.getRnnDataFormat());
+        }
+        if (layer instanceof Convolution3D convolution) {
+            return Shape.volume(nIn, convolution.getDataFormat());
+        }
+        if (layer instanceof Deconvolution3D convolution) {
+            return Shape.volume(nIn, convolution.getDataFormat());
+        }
+        return layer instanceof ConvolutionLayer convolution ? Shape.image(nIn, convolution.getCnn2dDataFormat())
+                : Shape.fixed(InputType.feedForward(nIn));
+    }
+
+    private static @Nullable Shape fixedVector(Layer layer) {
+        if (layer.getClass().getName().equals(TRANSFORMERS + "TokenEmbeddings")) {
+            return Shape.sequenceOfIds();
+        }
+        return layer instanceof FeedForwardLayer wide && wide.getNIn() > 0 ? Shape.fixed(InputType.feedForward(wide.getNIn()))
+                : null;
+    }
+
+    /** Any size, of a type of that kind. */
+    private static Shape opened(InputType type) {
+        return type instanceof InputType.InputTypeConvolutional image ? Shape.image(image.getChannels(), image.getFormat())
+                : type instanceof InputType.InputTypeConvolutional3D volume
+                ? Shape.volume(volume.getChannels(), volume.getDataFormat())
+                : type instanceof InputType.InputTypeRecurrent sequence ? Shape.sequence(sequence.getSize(), sequence.getFormat())
+                : Shape.fixed(type);
+    }
+}

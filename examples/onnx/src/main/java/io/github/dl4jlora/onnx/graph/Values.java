@@ -1,0 +1,107 @@
+package io.github.dl4jlora.onnx.graph;
+
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.concurrency.AffinityManager;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.INDArrayIndex;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+
+import java.io.IOException;
+import java.nio.FloatBuffer;
+import java.util.Arrays;
+
+/**
+ * Reads an array's values as FLOAT in the order of C, a piece at a time, whatever type and order it has. A piece is copied by
+ * ND4J, which turns weights of the order of F many times faster than a loop over their elements.
+ */
+final class Values {
+
+    /** Values of a piece: 4 MB. */
+    private static final int PIECE = 1 << 20;
+
+    private final String name;
+    private final Sink sink;
+    private final float[] piece;
+    private long at;
+
+    /** Takes a piece. */
+    @FunctionalInterface
+    interface Sink {
+
+        /**
+         * @param values {@code count} of them from the beginning, overwritten afterwards
+         * @param from   the place of the first
+         */
+        void put(float[] values, int count, long from) throws IOException;
+    }
+
+    private Values(String name, long length, Sink sink) {
+        this.name = name;
+        this.sink = sink;
+        piece = new float[(int) Math.min(PIECE, length)];
+    }
+
+    /**
+     * Reads all values.
+     *
+     * @param name for the message
+     * @throws IllegalArgumentException if one is NaN or infinite
+     */
+    static void forEachPiece(String name, INDArray array, Sink sink) throws IOException {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            new Values(name, array.length(), sink).read(array);
+        }
+    }
+
+    private void read(INDArray array) throws IOException {
+        if (array.length() <= PIECE) {
+            copy(array);
+            return;
+        }
+        if (array.ordering() == 'c' && array.elementWiseStride() == 1 && array.rank() != 1) {
+            read(array.reshape(array.length()));
+            return;
+        }
+        int axis = 0;
+        while (array.size(axis) == 1) {
+            axis++;
+        }
+        INDArrayIndex[] part = new INDArrayIndex[array.rank()];
+        Arrays.fill(part, NDArrayIndex.all());
+        long each = array.length() / array.size(axis);
+        long lines = Math.max(1, PIECE / each);
+        for (long line = 0; line < array.size(axis); line += lines) {
+            part[axis] = NDArrayIndex.interval(line, Math.min(array.size(axis), line + lines));
+            read(array.get(part));
+        }
+    }
+
+    private void copy(INDArray part) throws IOException {
+        int count = (int) part.length();
+        try (INDArray copy = Nd4j.createUninitialized(DataType.FLOAT, part.shape(), 'c')) {
+            copy.assign(part);
+            Nd4j.getExecutioner().commit();
+            Nd4j.getAffinityManager().ensureLocation(copy, AffinityManager.Location.HOST);
+            FloatBuffer floats = copy.data().asNioFloat();
+            floats.rewind();
+            floats.get(piece, 0, count);
+        }
+        requireFinite(count);
+        sink.put(piece, count, at);
+        at += count;
+    }
+
+    private void requireFinite(int count) {
+        // Zero times a number is zero, but times NaN or infinity it is NaN: a loop that HotSpot vectorises.
+        float sum = 0;
+        for (int i = 0; i < count; i++) {
+            sum += piece[i] * 0;
+        }
+        if (Float.isNaN(sum)) {
+            throw new IllegalArgumentException("Weight \"" + name + "\" holds NaN or infinity, which no runtime can compute with; "
+                    + "nothing was written. Train the network with a lower learning rate, or restore an earlier state");
+        }
+    }
+}
