@@ -4,34 +4,49 @@ import io.github.dl4jlora.conf.SaveOption;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Networks;
+import io.github.dl4jlora.internal.undo.MergedValues;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
 
 /**
- * Writes DL4J's networks as ONNX, so that ONNX Runtime and others compute what they compute.
+ * Writes DL4J's networks as ONNX, so that ONNX Runtime and others compute what they compute: any MultiLayerNetwork or
+ * ComputationGraph, stock, frozen, quantised or adapted. What adapters learned is merged on the way, layer by layer, as
+ * {@code LoRA.merge} does; neither the network nor its base changes, and no second copy of it is in memory. Dropout, noise and
+ * all else that only training needs disappears. Networks of DOUBLE, HALF and BFLOAT16 are written in FLOAT.
  *
  * <pre>{@code
  * OnnxExport.write(network, Path.of("network.onnx"));
  *
- * OnnxExport.of(tuned)                                  // merged on the way; the network stays as it is
- *         .inputs("image").outputs("digit").logits(true)
- *         .weights(WeightType.INT8)
+ * OnnxExport.of(tuned).inputs("image").outputs("digit").logits(true).weights(WeightType.INT8)
  *         .write(Path.of("digits.onnx"));
  * }</pre>
+ *
+ * <p>Tensors have DL4J's shapes: {@code [batch, size]}, {@code [batch, size, time]} or {@code [batch, time, size]},
+ * {@code [batch, channels, height, width]} or {@code [batch, height, width, channels]}, and so on. Inputs are FLOAT; ids that
+ * only embeddings read are INT64: {@code [batch, time]} for sequences, {@code [batch, 1]} otherwise. The number of examples and
+ * the length of sequences are open: one session takes any.
  */
 public final class OnnxExport {
 
+    private static final int OLDEST = 17;
+    private static final int NEWEST = 21;
+
     private final Network<?> network;
-    private int opset = 17;
-    private List<String> inputs = List.of();
-    private List<String> outputs = List.of();
+    private int opset = OLDEST;
+    private List<String> inputs;
+    private List<String> outputs;
     private List<InputType> types = List.of();
     private long batch;
     private boolean openImages;
@@ -43,108 +58,226 @@ public final class OnnxExport {
 
     private OnnxExport(Network<?> network) {
         this.network = network;
+        inputs = network.isGraph() ? network.inputs() : List.of("input");
+        outputs = network.isGraph() ? network.outputs() : List.of("output");
     }
 
     /**
      * Writes a network with all defaults.
      *
-     * @param network a MultiLayerNetwork or ComputationGraph; not changed
-     * @param path    of the file; an existing one is replaced
-     * @throws OnnxExportException if the network cannot be written as ONNX
-     * @throws IOException         if the file cannot be written
+     * @param network a MultiLayerNetwork or ComputationGraph, initialised; not changed
+     * @param path    of the file; an existing one is replaced, unless an option forbids that
+     * @throws OnnxExportException      if the network has a layer that ONNX has nothing like, or shapes that are not known
+     * @throws IllegalArgumentException if the network is not initialised, was closed, or holds NaN or infinity
+     * @throws IllegalStateException    if the base of an adapted network has changed, its adapters are disabled, or a merged
+     *                                  weight would be NaN or infinite
+     * @throws IOException              if the file cannot be written; an existing one stays as it was
      */
     public static void write(Model network, Path path, SaveOption... options) throws IOException {
         of(network).write(path, options);
     }
 
-    /** An export of that network, with settings of its own. */
+    /**
+     * An export with settings of its own.
+     *
+     * @param network a MultiLayerNetwork or ComputationGraph, initialised; not changed
+     * @throws IllegalArgumentException if it is not initialised
+     */
     public static OnnxExport of(Model network) {
         return new OnnxExport(Networks.of(network));
     }
 
-    /** The version of ONNX's operators, 17 to 21; default 17, which ONNX Runtime reads from 1.12 on. */
+    /**
+     * The version of ONNX's operators: 17, the default, to 21. ONNX Runtime reads 17 from 1.12 on, 21 from 1.18 on. The version of
+     * the file's form goes with it: 8 for 17 and 18, 9 for 19 and 20, 10 for 21.
+     *
+     * @return this
+     * @throws OnnxExportException for another version
+     */
     public OnnxExport opset(int version) {
+        if (version < OLDEST || version > NEWEST) {
+            throw new OnnxExportException("opset(" + version + "): " + OLDEST + " to " + NEWEST + " can be written. Leave the call "
+                    + "out for " + OLDEST + ", which most runtimes read");
+        }
         this.opset = version;
         return this;
     }
 
-    /** Names of the inputs, in the network's order; default: those of a graph, "input" of a chain. */
+    /**
+     * Names of the inputs, in the network's order. Default: a graph's own, "input" for a chain of layers.
+     *
+     * @return this
+     * @throws OnnxExportException if there are more or fewer than the network has, or one is empty or given twice
+     */
     public OnnxExport inputs(String... names) {
-        this.inputs = List.of(names);
+        inputs = checked("inputs", names, network.inputs().size());
         return this;
     }
 
-    /** Names of the outputs, in the network's order; default: those of a graph, "output" of a chain. */
+    /**
+     * Names of the outputs, in the network's order. Default: a graph's own, "output" for a chain of layers.
+     *
+     * @return this
+     * @throws OnnxExportException if there are more or fewer than the network has, or one is empty or given twice
+     */
     public OnnxExport outputs(String... names) {
-        this.outputs = List.of(names);
+        outputs = checked("outputs", names, network.outputs().size());
         return this;
     }
 
-    /** Types of the inputs, in the network's order; default: what the network's layers and preprocessors say of them. */
+    private static List<String> checked(String call, String[] names, int count) {
+        List<String> checked = Arrays.asList(names.clone());
+        if (checked.size() != count || checked.stream().anyMatch(name -> name == null || name.isBlank())
+                || new HashSet<>(checked).size() < count) {
+            throw new OnnxExportException(call + "(" + checked + "): the network has " + count + " of them. Give each a name of "
+                    + "its own");
+        }
+        return checked;
+    }
+
+    /**
+     * Types of the inputs, in the network's order. Default: what the network's first layers and preprocessors say of them. A
+     * sequence's length is fixed if the type has one, as in {@code InputType.recurrent(12, 80)}, and otherwise open; sizes of
+     * images are fixed, but see {@link #openImages}. Sizes that nobody knows are open as well, where no layer depends on them.
+     *
+     * @return this
+     * @throws OnnxExportException if there are more or fewer than the network has
+     */
     public OnnxExport inputTypes(InputType... types) {
+        if (types.length != network.inputs().size() || Arrays.stream(types).anyMatch(Objects::isNull)) {
+            throw new OnnxExportException("inputTypes(" + Arrays.toString(types) + "): the network has " + network.inputs().size()
+                    + " inputs. Give each a type, in the network's order");
+        }
         this.types = List.of(types);
         return this;
     }
 
-    /** A fixed number of examples; default: left open. */
+    /**
+     * Fixes the number of examples, for runtimes that plan ahead. Default: open.
+     *
+     * @param examples at least 1
+     * @return this
+     * @throws OnnxExportException if it is less
+     */
     public OnnxExport batch(long examples) {
+        if (examples < 1) {
+            throw new OnnxExportException("batch(" + examples + "): a batch has at least 1 example. Leave the call out for batches "
+                    + "of any size");
+        }
         this.batch = examples;
         return this;
     }
 
-    /** Whether sizes of images are left open even where they are known; default false. */
+    /**
+     * Whether heights, widths and depths of images are left open even where they are known. Default: false. Layers that flatten
+     * an image need its size, and are refused then.
+     *
+     * @return this
+     */
     public OnnxExport openImages(boolean open) {
         this.openImages = open;
         return this;
     }
 
-    /** Whether each sequence among the inputs has a mask, an input of its own behind the features; default false. */
+    /**
+     * Whether each sequence among the inputs has a mask {@code [batch, time]}, 1 for steps that count and 0 for others: an input of
+     * its own, behind all features, called as those with {@code _mask} at the end. Default: false.
+     *
+     * @return this
+     */
     public OnnxExport masks(boolean masked) {
         this.masks = masked;
         return this;
     }
 
-    /** Whether the softmax or sigmoid of the outputs is left out; default false. */
+    /**
+     * Whether softmax and sigmoid of the outputs are left out. Default: false.
+     *
+     * @return this
+     */
     public OnnxExport logits(boolean bare) {
         this.logits = bare;
         return this;
     }
 
-    /** How weights are stored; default {@link WeightType#FLOAT}. */
+    /**
+     * How weights are stored. Default: {@link WeightType#FLOAT}.
+     *
+     * @return this
+     */
     public OnnxExport weights(WeightType stored) {
-        this.weights = stored;
+        this.weights = Objects.requireNonNull(stored, "weights(null): give a WeightType");
         return this;
     }
 
-    /** Whether weights go into a file of their own beside the file; default: above 2 GB. */
+    /**
+     * Whether weights go into a file of their own, called as the file with {@code .data} at the end, which must stay beside it.
+     * Default: only above 2 GB, which is more than a file of ONNX may have. Both files appear together.
+     *
+     * @return this
+     */
     public OnnxExport externalData(boolean beside) {
         this.externalData = beside;
         return this;
     }
 
-    /** One more entry of the file's metadata. */
+    /**
+     * Adds an entry to the file's metadata, or replaces one of the library's: its version, how weights are stored and, for
+     * adapted and frozen networks, each layer's content id and each adapter's settings.
+     *
+     * @return this
+     */
     public OnnxExport metadata(String key, String value) {
-        metadata.put(key, value);
+        metadata.put(Objects.requireNonNull(key, "metadata: the key is null"),
+                Objects.requireNonNull(value, () -> "metadata: the value of \"" + key + "\" is null"));
         return this;
     }
 
     /**
-     * Writes the file.
+     * Writes the file. Whatever can be refused is refused before that.
      *
-     * @throws OnnxExportException if the network cannot be written as ONNX; nothing is written
-     * @throws IOException         if the file cannot be written; an existing one stays as it was
+     * @param path    of the file; an existing one is replaced, unless an option forbids that
+     * @throws OnnxExportException      as {@link #write(Model, Path, SaveOption...)}, and if names are ambiguous
+     * @throws IllegalArgumentException as there
+     * @throws IllegalStateException    as there
+     * @throws IOException              as there
      */
     public void write(Path path, SaveOption... options) throws IOException {
-        OnnxGraph graph = new OnnxGraph(opset, weights.storage());
-        Walk walk = new Walk(network, graph);
-        walk.inputs(network.inputs(), types);
-        if (masks) {
-            walk.masks(network.inputs());
+        AtomicFile.requireNew(path, options);
+        try (MergedValues values = MergedValues.of(network, "OnnxExport.write")) {
+            OnnxGraph graph = Networks.outside(() -> graph(values));
+            Map<String, String> entries = Metadata.of(network, weights);
+            entries.putAll(metadata);
+            new OnnxFile(graph, "network", entries).write(path, externalData, options);
         }
-        walk.layers();
-        String last = network.nodes().get(network.nodes().size() - 1).name();
-        int rank = walk.flow(last).type() instanceof InputType.InputTypeRecurrent ? 3 : 2;
-        graph.output("output", walk.flow(last).name(), List.of("batch", "n", "m").subList(0, rank));
-        AtomicFile.write(path, out -> OnnxFile.write(graph, "network", metadata, out), options);
+    }
+
+    private OnnxGraph graph(MergedValues values) {
+        Shapes read = new Shapes(network, values);
+        Map<String, Shape> shapes = new LinkedHashMap<>();
+        for (int i = 0; i < inputs.size(); i++) {
+            String input = network.inputs().get(i);
+            Shape shape = types.isEmpty() ? read.of(input, inputs.get(i)) : Shape.given(types.get(i), read.areIds(input));
+            shapes.put(input, openImages ? shape.opened() : shape);
+        }
+        requireUnambiguous(inputs, outputs);
+        OnnxGraph graph = new Drafts(network, values, () -> new OnnxGraph(opset, weights.storage(), outputs), shapes, inputs,
+                outputs).graph(batch, masks, logits);
+        String twice = graph.ambiguous();
+        if (twice != null) {
+            throw new OnnxExportException("Two tensors would be called \"" + twice + "\". Choose other names for the inputs and "
+                    + "outputs with OnnxExport.inputs(...) and outputs(...), or rename the layer");
+        }
+        return graph;
+    }
+
+    private static void requireUnambiguous(List<String> inputs, List<String> outputs) {
+        Set<String> names = new HashSet<>(inputs);
+        for (String output : outputs) {
+            if (!names.add(output)) {
+                throw new OnnxExportException("An output is called \"" + output + "\", as an input or another output. Choose other "
+                        + "names with OnnxExport.inputs(...) and outputs(...)");
+            }
+        }
     }
 }

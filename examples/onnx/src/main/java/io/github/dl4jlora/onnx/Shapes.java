@@ -93,6 +93,21 @@ final class Shapes {
     }
 
     /**
+     * The shape of an input.
+     *
+     * @param name in the file, for the message
+     * @throws OnnxExportException if the layers do not tell
+     */
+    Shape of(String input, String name) {
+        Shape shape = read(input);
+        if (shape == null) {
+            throw new OnnxExportException("The shape of input \"" + name + "\" is not known: the layers that read it take more than "
+                    + "one. Give the shapes of all inputs with OnnxExport.inputTypes(...)");
+        }
+        return narrowed(input, shape);
+    }
+
+    /**
      * The shape of an input, or of what flows out of a node, as its readers need it; null if none of them tells.
      */
     @Nullable Shape read(String name) {
@@ -266,5 +281,17 @@ final class Shapes {
                 ? Shape.volume(volume.getChannels(), volume.getDataFormat())
                 : type instanceof InputType.InputTypeRecurrent sequence ? Shape.sequence(sequence.getSize(), sequence.getFormat())
                 : Shape.fixed(type);
+    }
+
+    /**
+     * The sizes that a layer which flattens images has room for. There may be several, where sizes are rounded on the way: then
+     * they are open.
+     */
+    private Shape narrowed(String input, Shape shape) {
+        InputType type = shape.example().apply(0);
+        Sizes sizes = type.equals(shape.example().apply(1)) || type instanceof InputType.InputTypeRecurrent || shape.ids() ? null
+                : Sizes.of(network, values, input, type);
+        return sizes == null ? shape : new Shape(number -> Shape.resized(type, number % 2 == 0 ? sizes.least() : sizes.most()),
+                false);
     }
 }

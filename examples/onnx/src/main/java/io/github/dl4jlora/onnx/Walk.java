@@ -2,6 +2,7 @@ package io.github.dl4jlora.onnx;
 
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
+import io.github.dl4jlora.internal.undo.MergedValues;
 import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import io.github.dl4jlora.onnx.graph.Weight;
@@ -14,89 +15,128 @@ import org.deeplearning4j.nn.conf.graph.MergeVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
+import org.jspecify.annotations.Nullable;
 
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
+import java.util.function.Supplier;
 
-/** Goes through a network from its inputs to its outputs, and writes layer after layer into a graph. */
+/**
+ * Goes through a network from its inputs to its outputs, and writes layer after layer into a graph: with what adapters learned,
+ * and without all that freezes. Values are read later, when the file is written.
+ */
 final class Walk {
 
     private final Network<?> network;
+    private final MergedValues values;
     private final OnnxGraph graph;
+    private final Set<String> logits;
     private final Exports exports = Exports.all();
     private final Map<String, Flow> flows = new HashMap<>();
     private String batch = "";
 
-    Walk(Network<?> network, OnnxGraph graph) {
+    /** Thrown where DL4J does not know what comes out of a layer, such as for an image that is smaller than a kernel. */
+    static final class NoShapeException extends RuntimeException {
+
+        private static final long serialVersionUID = 1;
+
+        NoShapeException(String layer, RuntimeException cause) {
+            super("Layer \"" + layer + "\" cannot be written as ONNX: DL4J does not know the shape of its output ("
+                    + String.valueOf(cause.getMessage()).lines().findFirst().orElse("").strip()
+                    + "). Give the shapes of the network's inputs with OnnxExport.inputTypes(...)", cause);
+        }
+    }
+
+    /** @param logits names of outputs whose softmax or sigmoid is to be left out */
+    Walk(Network<?> network, MergedValues values, OnnxGraph graph, Set<String> logits) {
         this.network = network;
+        this.values = values;
         this.graph = graph;
+        this.logits = logits;
     }
 
-    /** @param types of the network's inputs, in their order */
-    void inputs(List<String> names, List<InputType> types) {
-        for (int i = 0; i < names.size(); i++) {
-            List<Object> shape = new ArrayList<>();
-            InputType type = types.get(i) instanceof InputType.InputTypeConvolutionalFlat flat
-                    ? InputType.feedForward(flat.getFlattenedSize()) : types.get(i);
-            for (long size : type.getShape(true)) {
-                shape.add(shape.isEmpty() ? "batch" : size < 0 ? "time" : size);
-            }
-            String tensor = graph.input(names.get(i), DataType.FLOAT, shape);
-            flows.put(network.inputs().get(i), new Flow(tensor, types.get(i), null));
-            if (i == 0) {
-                graph.enter("network");
-                batch = graph.size(tensor, 0);
-            }
+    /**
+     * Adds the next input of the network.
+     *
+     * @param name  in the file
+     * @param sizes numbers, and names of those that are open
+     */
+    void input(String input, String name, InputType type, boolean ids, List<?> sizes) {
+        String tensor = graph.input(name, ids ? DataType.INT64 : DataType.FLOAT, sizes);
+        if (flows.isEmpty()) {
+            graph.enter("network");
+            batch = graph.size(tensor, 0);
         }
+        flows.put(input, new Flow(tensor, type, null, ids));
     }
 
-    /** A mask [batch, time] for each input that is a sequence, behind all features. */
-    void masks(List<String> names) {
-        for (int i = 0; i < names.size(); i++) {
-            Flow flow = flow(network.inputs().get(i));
-            if (flow.type() instanceof InputType.InputTypeRecurrent) {
-                String mask = graph.input(names.get(i) + "_mask", DataType.FLOAT, List.of("batch", "time"));
-                flows.put(network.inputs().get(i), flow.masked(mask));
-            }
-        }
+    /** Adds an input's mask [batch, time], behind all inputs. */
+    void mask(String input, String name, List<?> sizes) {
+        flows.put(input, flow(input).masked(graph.input(name, DataType.FLOAT, sizes)));
     }
 
     void layers() {
         for (Node node : network.nodes()) {
             graph.enter(node.name());
-            List<Flow> inputs = node.inputs().stream().map(name -> Objects.requireNonNull(flows.get(name), name)).toList();
-            flows.put(node.name(), node.layer() != null ? layer(node, inputs.get(0)) : vertex(node, inputs));
+            List<Flow> inputs = node.inputs().stream().map(this::flow).toList();
+            Layer layer = values.layer(node);
+            flows.put(node.name(), layer != null ? layer(node, layer, inputs.get(0)) : vertex(node, inputs));
         }
     }
 
-    private Flow layer(Node node, Flow input) {
-        Layer layer = Objects.requireNonNull(node.stockLayer());
+    private Flow layer(Node node, Layer layer, Flow input) {
         InputPreProcessor preprocessor = network.preprocessor(node);
         boolean flat = preprocessor instanceof RnnToFeedForwardPreProcessor && input.type().getType() == InputType.Type.FF;
-        Flow reshaped = preprocessor == null || flat ? input
-                : exports.preprocessor(preprocessor, input, place(node, preprocessor.getOutputType(input.type())));
-        return exports.layer(layer, reshaped, place(node, layer.getOutputType(0, reshaped.type())));
+        Flow reshaped = preprocessor == null || flat ? input : exports.preprocessor(preprocessor, input,
+                place(node, type(node, List.of(input), () -> preprocessor.getOutputType(input.type()))));
+        // A clone: some layers keep what they are asked about.
+        return exports.layer(layer, reshaped,
+                place(node, type(node, List.of(reshaped), () -> layer.clone().getOutputType(0, reshaped.type()))));
     }
 
     private Flow vertex(Node node, List<Flow> inputs) {
-        GraphVertex vertex = node.replacement() != null ? node.replacedVertex() : node.unwrappedVertex();
+        GraphVertex vertex = values.vertex(node);
         // A MergeVertex would set its axis by the types, and is its own judge of what comes out.
-        InputType type = vertex instanceof MergeVertex ? inputs.get(0).type()
-                : vertex.getOutputType(0, inputs.stream().map(Flow::type).toArray(InputType[]::new));
-        return exports.vertex(vertex, inputs, place(node, type));
+        return exports.vertex(vertex, inputs, place(node, vertex instanceof MergeVertex ? inputs.get(0).type()
+                : type(node, inputs, () -> vertex.getOutputType(0, inputs.stream().map(Flow::type).toArray(InputType[]::new)))));
+    }
+
+    /** What comes out of a layer. DL4J forgets the length of sequences in many layers that keep it. */
+    private InputType type(Node node, List<Flow> inputs, Supplier<InputType> asked) {
+        InputType type;
+        try {
+            type = asked.get();
+        } catch (RuntimeException e) {
+            throw new NoShapeException(node.name(), e);
+        }
+        return type instanceof InputType.InputTypeRecurrent sequence && sequence.getTimeSeriesLength() <= 0
+                ? InputType.recurrent(sequence.getSize(), length(inputs), sequence.getFormat()) : type;
+    }
+
+    /** Of the sequences that flow in, or of the network's first. */
+    private long length(List<Flow> inputs) {
+        return inputs.stream().map(Walk::length).filter(Objects::nonNull).findFirst().orElseGet(() -> network.inputs().stream()
+                .map(input -> length(flow(input))).filter(Objects::nonNull).findFirst().orElse(-1L));
+    }
+
+    private static @Nullable Long length(Flow flow) {
+        return flow.type() instanceof InputType.InputTypeRecurrent sequence && sequence.getTimeSeriesLength() > 0
+                ? (Long) sequence.getTimeSeriesLength()
+                : flow.integer() && flow.type() instanceof InputType.InputTypeFeedForward ids ? (Long) ids.getSize() : null;
     }
 
     private Place place(Node node, InputType output) {
         Map<String, Weight> weights = new LinkedHashMap<>();
-        network.shapes(node).forEach((key, shape) -> weights.put(key, new Weight(node.name() + "/" + key, shape,
-                () -> Objects.requireNonNull(network.runtime(node.name()).paramTable(false).get(key)), -1)));
-        return new Place(node.name(), graph, weights, output, batch, flows, false, exports);
+        values.shapes(node).forEach((key, shape) -> weights.put(key, new Weight(node.name() + "/" + key, shape,
+                () -> Objects.requireNonNull(values.values(node).get(key)), -1)));
+        return new Place(node.name(), graph, weights, output, batch, flows, logits.contains(node.name()), exports);
     }
 
+    /** What flows out of a node, or of the network's input of that name. */
     Flow flow(String name) {
         return Objects.requireNonNull(flows.get(name), name);
     }

@@ -6,14 +6,19 @@ import onnx.Onnx.TensorProto.DataType;
 import onnx.Onnx.TensorShapeProto;
 import onnx.Onnx.TypeProto;
 import onnx.Onnx.ValueInfoProto;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.UnaryOperator;
+import java.util.Set;
+import java.util.stream.Stream;
 
 /**
  * A graph in the making: inputs, nodes in the order of computation, weights, outputs. Names of what a layer adds begin with the
@@ -29,15 +34,19 @@ public final class OnnxGraph {
     private final Map<String, Integer> uses = new LinkedHashMap<>();
     private final Map<String, String> weights = new LinkedHashMap<>();
     private final Storage stored;
+    private final Map<String, String> layers = new HashMap<>();
+    private final Set<String> weightNames = new HashSet<>();
     private String scope = "";
 
     /**
-     * @param opset  the version of ONNX's operators
-     * @param stored how weights are in the file
+     * @param opset   the version of ONNX's operators
+     * @param stored  how weights are in the file
+     * @param outputs names of the graph's outputs, which nothing else gets
      */
-    public OnnxGraph(int opset, Storage stored) {
+    public OnnxGraph(int opset, Storage stored, List<String> outputs) {
         this.opset = opset;
         this.stored = stored;
+        outputs.forEach(output -> uses.put(output, 1));
     }
 
     /** {@return the version of ONNX's operators that nodes are of} */
@@ -95,6 +104,8 @@ public final class OnnxGraph {
     public String weight(Weight weight) {
         String known = weights.get(weight.name());
         if (known == null) {
+            weightNames.add(weight.name());
+            layers.put(weight.name(), scope);
             known = (weight.axis() < 0 ? Storage.FLOAT : stored).add(this, weight);
             weights.put(weight.name(), known);
         }
@@ -128,6 +139,7 @@ public final class OnnxGraph {
      * @param shape sizes, or names of sizes that are left open, such as "batch"
      */
     public String input(String name, DataType type, List<?> shape) {
+        uses.put(name, 1);
         inputs.add(info(name, type, shape));
         return name;
     }
@@ -150,7 +162,27 @@ public final class OnnxGraph {
     private String fresh(String what) {
         String name = scope + "/" + what;
         int use = uses.merge(name, 1, Integer::sum);
-        return use == 1 ? name : name + "_" + use;
+        String used = use == 1 ? name : name + "_" + use;
+        layers.put(used, scope);
+        return used;
+    }
+
+    /** {@return the layer that has added a node, weight or number of that name} */
+    public String layer(String name) {
+        return layers.getOrDefault(name, name);
+    }
+
+    /** Whether these are values of the network, or what a layer made of them. */
+    public boolean isWeight(String name) {
+        return weightNames.contains(name);
+    }
+
+    /** A name that stands for two things; null if there is none. */
+    public @Nullable String ambiguous() {
+        Set<String> names = new HashSet<>();
+        return Stream.of(inputs.stream().map(ValueInfoProto::getName), initializers.keySet().stream(),
+                nodes.stream().flatMap(node -> node.getOutputList().stream())).flatMap(each -> each)
+                .filter(name -> !names.add(name)).findFirst().orElse(null);
     }
 
     /** {@return inputs in the order in which they were added} */

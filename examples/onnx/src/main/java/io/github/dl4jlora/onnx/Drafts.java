@@ -1,0 +1,183 @@
+package io.github.dl4jlora.onnx;
+
+import io.github.dl4jlora.internal.network.Network;
+import io.github.dl4jlora.internal.network.Node;
+import io.github.dl4jlora.internal.undo.MergedValues;
+import io.github.dl4jlora.onnx.graph.Flow;
+import io.github.dl4jlora.onnx.graph.OnnxGraph;
+import org.deeplearning4j.nn.conf.CNN2DFormat;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.Convolution3D;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Supplier;
+
+/** Writes a network into graphs for examples of its inputs' sizes, until two of them agree. */
+final class Drafts {
+
+    private static final String BATCH = "batch";
+
+    private final Network<?> network;
+    private final MergedValues values;
+    private final Supplier<OnnxGraph> empty;
+    private final Map<String, Shape> shapes;
+    private final List<String> inputs;
+    private final List<String> outputs;
+
+    /**
+     * @param empty   makes a graph to write into
+     * @param shapes  of the network's inputs, by the network's own names
+     * @param inputs  names in the file
+     * @param outputs names in the file
+     */
+    Drafts(Network<?> network, MergedValues values, Supplier<OnnxGraph> empty, Map<String, Shape> shapes, List<String> inputs,
+            List<String> outputs) {
+        this.network = network;
+        this.values = values;
+        this.empty = empty;
+        this.shapes = shapes;
+        this.inputs = inputs;
+        this.outputs = outputs;
+    }
+
+    /**
+     * The graph of the network.
+     *
+     * @param batch  a fixed number of examples; 0 leaves it open
+     * @param masks  whether sequences have masks
+     * @param logits whether softmax and sigmoid of outputs are left out
+     * @throws OnnxExportException if a layer cannot be written, or not for open sizes
+     */
+    OnnxGraph graph(long batch, boolean masks, boolean logits) {
+        Walk.NoShapeException tooSmall = null;
+        for (int pair = 0; pair < Shape.PAIRS; pair++) {
+            try {
+                return agreed(2 * pair, batch == 0 ? BATCH : batch, masks, logits);
+            } catch (Walk.NoShapeException e) {
+                tooSmall = e;
+            }
+        }
+        throw new OnnxExportException(tooSmall.getMessage());
+    }
+
+    private OnnxGraph agreed(int example, Object batch, boolean masks, boolean logits) {
+        Names names = new Names(batch);
+        Draft draft = draft(example, names, masks, logits);
+        Draft other = isOpen(example) ? draft(example + 1, names, masks, logits) : draft;
+        String dependent = draft.dependent(other);
+        if (dependent != null) {
+            throw OnnxExportException.of(dependent, "what it does depends on the " + names.open + " of the network's input, which "
+                    + "is not known", "Give the sizes with OnnxExport.inputTypes(...)");
+        }
+        for (int i = 0; i < outputs.size(); i++) {
+            draft.graph().output(outputs.get(i), draft.tensors().get(i),
+                    names.ofOutput(outputs.get(i), draft.outputs().get(i), other.outputs().get(i)));
+        }
+        return draft.graph();
+    }
+
+    private boolean isOpen(int example) {
+        return shapes.values().stream().anyMatch(shape -> !shape.example().apply(example).equals(shape.example().apply(example + 1)));
+    }
+
+    private Draft draft(int example, Names names, boolean masks, boolean logits) {
+        OnnxGraph graph = empty.get();
+        Walk walk = new Walk(network, values, graph, logits ? bareOutputs() : Set.of());
+        List<List<Object>> sizes = new ArrayList<>();
+        for (int i = 0; i < inputs.size(); i++) {
+            String input = network.inputs().get(i);
+            Shape shape = shapes.get(input);
+            sizes.add(names.ofInput(i == 0 ? "" : inputs.get(i) + "_", shape, example));
+            walk.input(input, inputs.get(i), shape.example().apply(example), shape.ids(), sizes.get(i));
+        }
+        for (int i = 0; masks && i < inputs.size(); i++) {
+            InputType type = shapes.get(network.inputs().get(i)).example().apply(example);
+            if (type instanceof InputType.InputTypeRecurrent sequence) {
+                Object time = sizes.get(i).get(sequence.getFormat() == RNNFormat.NCW ? 2 : 1);
+                walk.mask(network.inputs().get(i), inputs.get(i) + "_mask", List.of(sizes.get(i).get(0), time));
+            }
+        }
+        walk.layers();
+        List<Flow> flows = network.outputs().stream().map(walk::flow).toList();
+        return new Draft(graph, flows.stream().map(Flow::type).toList(), flows.stream().map(Flow::name).toList());
+    }
+
+    private Set<String> bareOutputs() {
+        for (Node node : network.nodes()) {
+            for (String input : node.inputs()) {
+                if (network.outputs().contains(input)) {
+                    throw OnnxExportException.of(input, "it is an output whose logits are asked for, but layer \"" + node.name()
+                            + "\" reads it with its activation", "Leave out OnnxExport.logits(true)");
+                }
+            }
+        }
+        return new HashSet<>(network.outputs());
+    }
+
+    /** Names of sizes that are open. */
+    private static final class Names {
+
+        private final Object batch;
+        private final Map<List<Long>, String> known = new HashMap<>();
+        private String open = "sizes";
+
+        Names(Object batch) {
+            this.batch = batch;
+        }
+
+        /** @param prefix of names, which differ from one input to the next */
+        List<Object> ofInput(String prefix, Shape shape, int example) {
+            int first = example - example % 2;
+            InputType type = shape.example().apply(first);
+            long[] one = type.getShape(true);
+            long[] two = shape.example().apply(first + 1).getShape(true);
+            List<String> kinds = kinds(type, shape.ids());
+            List<Object> sizes = new ArrayList<>(List.of(batch));
+            for (int i = 1; i < one.length; i++) {
+                if (one[i] == two[i]) {
+                    sizes.add(one[i]);
+                } else {
+                    String name = prefix + kinds.get(i);
+                    known.putIfAbsent(List.of(one[i], two[i]), name);
+                    open = type instanceof InputType.InputTypeConvolutional ? "height and width"
+                            : type instanceof InputType.InputTypeConvolutional3D ? "depth, height and width" : "length";
+                    sizes.add(name);
+                }
+            }
+            return sizes;
+        }
+
+        private static List<String> kinds(InputType type, boolean ids) {
+            if (type instanceof InputType.InputTypeRecurrent || ids) {
+                return List.of(BATCH, "time", "time");
+            }
+            if (type instanceof InputType.InputTypeConvolutional image) {
+                return image.getFormat() == CNN2DFormat.NCHW
+                        ? List.of(BATCH, "channels", "height", "width") : List.of(BATCH, "height", "width", "channels");
+            }
+            boolean last = type instanceof InputType.InputTypeConvolutional3D volume
+                    && volume.getDataFormat() == Convolution3D.DataFormat.NDHWC;
+            return last ? List.of(BATCH, "depth", "height", "width", "channels")
+                    : List.of(BATCH, "channels", "depth", "height", "width");
+        }
+
+        List<Object> ofOutput(String output, InputType type, InputType other) {
+            long[] one = type.getShape(true);
+            long[] two = other.getShape(true);
+            // Rows of a vector may be those of a sequence: as many as examples times steps.
+            boolean isRows = type instanceof InputType.InputTypeFeedForward && (!known.isEmpty() || batch instanceof Long);
+            List<Object> sizes = new ArrayList<>(List.of(isRows ? output + "_rows" : batch instanceof Long ? output + "_batch" : batch));
+            for (int i = 1; i < one.length; i++) {
+                sizes.add(one[i] == two[i] && one[i] > 0 ? (Object) one[i]
+                        : known.getOrDefault(List.of(one[i], two[i]), output + "_" + i));
+            }
+            return sizes;
+        }
+    }
+}

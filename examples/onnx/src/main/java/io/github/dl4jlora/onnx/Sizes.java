@@ -1,0 +1,108 @@
+package io.github.dl4jlora.onnx;
+
+import io.github.dl4jlora.internal.network.Network;
+import io.github.dl4jlora.internal.network.Node;
+import io.github.dl4jlora.internal.undo.MergedValues;
+import org.deeplearning4j.nn.conf.InputPreProcessor;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.preprocessor.Cnn3DToFeedForwardPreProcessor;
+import org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor;
+import org.deeplearning4j.nn.conf.preprocessor.CnnToRnnPreProcessor;
+import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Sizes of images that fit the layer of a network which flattens them: found by trying, since a convolution's size cannot be
+ * inverted where it is rounded.
+ *
+ * @param least height and width, or depth, height and width
+ * @param most  likewise
+ */
+record Sizes(List<Long> least, List<Long> most) {
+
+    private static final long LARGEST = 2048;
+
+    /** A layer or vertex on its way from the input to what flattens. */
+    private record Step(Node node, @Nullable Layer layer, @Nullable GraphVertex vertex, @Nullable InputPreProcessor preprocessor) {
+
+        InputType output(InputType[] inputs) {
+            if (vertex != null) {
+                return vertex.getOutputType(0, inputs);
+            }
+            return layer.getOutputType(0, preprocessor == null ? inputs[0] : preprocessor.getOutputType(inputs[0]));
+        }
+    }
+
+    /**
+     * The sizes of the one input.
+     *
+     * @param type of the input, with any sizes
+     * @return null if no layer flattens, or there is more than one input
+     * @throws OnnxExportException if no size fits
+     */
+    static @Nullable Sizes of(Network<?> network, MergedValues values, String input, InputType type) {
+        List<Step> steps = new ArrayList<>();
+        for (Node node : network.nodes()) {
+            InputPreProcessor preprocessor = network.preprocessor(node);
+            List<Long> wanted = preprocessor == null ? List.of() : wanted(preprocessor);
+            if (!wanted.isEmpty() && network.inputs().size() == 1) {
+                return fitting(steps, node, wanted, input, type);
+            }
+            Layer layer = values.layer(node);
+            // Clones: some layers keep what they are asked about.
+            steps.add(new Step(node, layer == null ? null : layer.clone(), layer == null ? values.vertex(node) : null, preprocessor));
+        }
+        return null;
+    }
+
+    private static List<Long> wanted(InputPreProcessor preprocessor) {
+        List<Long> wanted = preprocessor instanceof CnnToFeedForwardPreProcessor image
+                ? List.of(image.getInputHeight(), image.getInputWidth())
+                : preprocessor instanceof CnnToRnnPreProcessor image ? List.of(image.getInputHeight(), image.getInputWidth())
+                : preprocessor instanceof Cnn3DToFeedForwardPreProcessor volume
+                ? List.of(volume.getInputDepth(), volume.getInputHeight(), volume.getInputWidth()) : List.of();
+        return wanted.contains(0L) ? List.of() : wanted;
+    }
+
+    private static Sizes fitting(List<Step> steps, Node flattening, List<Long> wanted, String input, InputType type) {
+        List<Long> least = new ArrayList<>(Collections.nCopies(wanted.size(), 0L));
+        List<Long> most = new ArrayList<>(least);
+        boolean isTooLarge = false;
+        for (long size = 1; size <= LARGEST && !isTooLarge; size++) {
+            List<Long> found = sizes(steps, flattening, input, Shape.resized(type, Collections.nCopies(wanted.size(), size)));
+            isTooLarge = found.size() == wanted.size();
+            for (int i = 0; i < found.size() && found.size() == wanted.size(); i++) {
+                isTooLarge &= found.get(i) > wanted.get(i);
+                if (found.get(i).equals(wanted.get(i))) {
+                    least.set(i, least.get(i) == 0 ? size : least.get(i));
+                    most.set(i, size);
+                }
+            }
+        }
+        if (least.contains(0L)) {
+            throw OnnxExportException.of(flattening.name(), "it flattens images of the sizes " + wanted + ", and no size of the "
+                    + "network's input leads to them", "Give the sizes with OnnxExport.inputTypes(...)");
+        }
+        return new Sizes(least, most);
+    }
+
+    /** What arrives at the layer that flattens; none if the image is too small on the way. */
+    private static List<Long> sizes(List<Step> steps, Node flattening, String input, InputType type) {
+        Map<String, InputType> types = new HashMap<>(Map.of(input, type));
+        try {
+            for (Step step : steps) {
+                types.put(step.node.name(), step.output(step.node.inputs().stream().map(types::get).toArray(InputType[]::new)));
+            }
+        } catch (RuntimeException e) {
+            return List.of();
+        }
+        return Shape.sizes(types.get(flattening.inputs().get(0)));
+    }
+}
