@@ -3,6 +3,7 @@ package io.github.dl4jlora.onnx;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.undo.MergedValues;
+import io.github.dl4jlora.onnx.adapter.AdapterInputs;
 import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
@@ -25,21 +26,24 @@ final class Drafts {
 
     private final Network<?> network;
     private final MergedValues values;
+    private final AdapterInputs adapters;
     private final Supplier<OnnxGraph> empty;
     private final Map<String, Shape> shapes;
     private final List<String> inputs;
     private final List<String> outputs;
 
     /**
-     * @param empty   makes a graph to write into
-     * @param shapes  of the network's inputs, by the network's own names
-     * @param inputs  names in the file
-     * @param outputs names in the file
+     * @param adapters what they change
+     * @param empty    makes a graph to write into
+     * @param shapes   of the network's inputs, by the network's own names
+     * @param inputs   names in the file
+     * @param outputs  names in the file
      */
-    Drafts(Network<?> network, MergedValues values, Supplier<OnnxGraph> empty, Map<String, Shape> shapes, List<String> inputs,
-            List<String> outputs) {
+    Drafts(Network<?> network, MergedValues values, AdapterInputs adapters, Supplier<OnnxGraph> empty, Map<String, Shape> shapes,
+            List<String> inputs, List<String> outputs) {
         this.network = network;
         this.values = values;
+        this.adapters = adapters;
         this.empty = empty;
         this.shapes = shapes;
         this.inputs = inputs;
@@ -79,6 +83,7 @@ final class Drafts {
             draft.graph().output(outputs.get(i), draft.tensors().get(i),
                     names.ofOutput(outputs.get(i), draft.outputs().get(i), other.outputs().get(i)));
         }
+        adapters.addTo(draft.graph());
         return draft.graph();
     }
 
@@ -88,7 +93,7 @@ final class Drafts {
 
     private Draft draft(int example, Names names, boolean masks, boolean logits) {
         OnnxGraph graph = empty.get();
-        Walk walk = new Walk(network, values, graph, logits ? bareOutputs() : Set.of());
+        Walk walk = new Walk(network, values, adapters, graph, logits ? bareOutputs() : Set.of());
         List<List<Object>> sizes = new ArrayList<>();
         for (int i = 0; i < inputs.size(); i++) {
             String input = network.inputs().get(i);

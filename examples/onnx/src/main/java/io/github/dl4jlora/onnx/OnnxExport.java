@@ -1,10 +1,12 @@
 package io.github.dl4jlora.onnx;
 
+import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.SaveOption;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Networks;
 import io.github.dl4jlora.internal.undo.MergedValues;
+import io.github.dl4jlora.onnx.adapter.AdapterInputs;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -48,6 +50,7 @@ public final class OnnxExport {
     private List<String> inputs;
     private List<String> outputs;
     private List<InputType> types = List.of();
+    private List<LoRAAdapter> adapters = List.of();
     private long batch;
     private boolean openImages;
     private boolean masks;
@@ -75,6 +78,23 @@ public final class OnnxExport {
      */
     public static void write(Model network, Path path, SaveOption... options) throws IOException {
         of(network).write(path, options);
+    }
+
+    /**
+     * Writes a base that takes adapters, see {@link #adapters}, with all defaults.
+     *
+     * @param base    a MultiLayerNetwork or ComputationGraph, not adapted; not changed
+     * @param adapter of that base
+     * @param path    of the file; an existing one is replaced, unless an option forbids that
+     * @param options each at most once
+     * @throws OnnxExportException      as {@link #write(Model, Path, SaveOption...)}, and for an adapter that does more than inputs
+     *                                  can
+     * @throws IllegalArgumentException as there, and if the adapter was made for another base
+     * @throws IllegalStateException    as there
+     * @throws IOException              as there
+     */
+    public static void write(Model base, LoRAAdapter adapter, Path path, SaveOption... options) throws IOException {
+        of(base).adapters(adapter).write(path, options);
     }
 
     /**
@@ -222,6 +242,19 @@ public final class OnnxExport {
     }
 
     /**
+     * Gives each parameter that these adapters change inputs of its own: A, B and the scale of a matrix, or the new values of a
+     * bias or of a layer that was trained in full. Their defaults give the base. {@link OnnxAdapter} writes files that ONNX
+     * Runtime fills them from, and says what they are called. Ranks are open. Default: none.
+     *
+     * @param adapters of this network, which is not adapted itself
+     * @return this
+     */
+    public OnnxExport adapters(LoRAAdapter... adapters) {
+        this.adapters = List.of(adapters);
+        return this;
+    }
+
+    /**
      * Adds an entry to the file's metadata, or replaces one of the library's: its version, how weights are stored and, for
      * adapted and frozen networks, each layer's content id and each adapter's settings.
      *
@@ -261,7 +294,8 @@ public final class OnnxExport {
             shapes.put(input, openImages ? shape.opened() : shape);
         }
         requireUnambiguous(inputs, outputs);
-        OnnxGraph graph = new Drafts(network, values, () -> new OnnxGraph(opset, weights.storage(), outputs), shapes, inputs,
+        AdapterInputs changes = adapters.isEmpty() ? AdapterInputs.NONE : AdapterInputs.of(network.model(), adapters);
+        OnnxGraph graph = new Drafts(network, values, changes, () -> new OnnxGraph(opset, weights.storage(), outputs), shapes, inputs,
                 outputs).graph(batch, masks, logits);
         String twice = graph.ambiguous();
         if (twice != null) {

@@ -3,6 +3,7 @@ package io.github.dl4jlora.onnx;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.undo.MergedValues;
+import io.github.dl4jlora.onnx.adapter.AdapterInputs;
 import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import io.github.dl4jlora.onnx.graph.Weight;
@@ -34,6 +35,7 @@ final class Walk {
     private final Network<?> network;
     private final MergedValues values;
     private final OnnxGraph graph;
+    private final AdapterInputs adapters;
     private final Set<String> logits;
     private final Exports exports = Exports.all();
     private final Map<String, Flow> flows = new HashMap<>();
@@ -51,10 +53,14 @@ final class Walk {
         }
     }
 
-    /** @param logits names of outputs whose softmax or sigmoid is to be left out */
-    Walk(Network<?> network, MergedValues values, OnnxGraph graph, Set<String> logits) {
+    /**
+     * @param adapters what they change
+     * @param logits   names of outputs whose softmax or sigmoid is to be left out
+     */
+    Walk(Network<?> network, MergedValues values, AdapterInputs adapters, OnnxGraph graph, Set<String> logits) {
         this.network = network;
         this.values = values;
+        this.adapters = adapters;
         this.graph = graph;
         this.logits = logits;
     }
@@ -133,7 +139,7 @@ final class Walk {
         Map<String, Weight> weights = new LinkedHashMap<>();
         values.shapes(node).forEach((key, shape) -> weights.put(key, new Weight(node.name() + "/" + key, shape,
                 () -> Objects.requireNonNull(values.values(node).get(key)), -1)));
-        return new Place(node.name(), graph, weights, output, batch, flows, logits.contains(node.name()), exports);
+        return new Place(node.name(), graph, adapters.watched(node.name(), weights), output, batch, flows, logits.contains(node.name()), exports);
     }
 
     /** What flows out of a node, or of the network's input of that name. */

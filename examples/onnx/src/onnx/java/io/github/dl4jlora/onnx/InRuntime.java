@@ -78,31 +78,37 @@ final class InRuntime {
         try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
             options.setOptimizationLevel(level);
             options.setIntraOpNumThreads(1);
-            try (OrtSession session = environment.createSession(file.toString(), options)) {
-                Map<String, OnnxTensor> named = new LinkedHashMap<>();
-                int i = 0;
-                for (var input : session.getInputInfo().entrySet()) {
-                    if (i < inputs.length) {
-                        named.put(input.getKey(), tensor(environment, (TensorInfo) input.getValue().getInfo(), inputs[i++]));
-                    }
-                }
-                List<INDArray> outputs = new ArrayList<>();
-                try (OrtSession.Result result = session.run(named)) {
-                    for (Map.Entry<String, OnnxValue> output : result) {
-                        OnnxTensor tensor = (OnnxTensor) output.getValue();
-                        FloatBuffer values = tensor.getFloatBuffer();
-                        float[] floats = new float[values.remaining()];
-                        values.get(floats);
-                        outputs.add(Nd4j.createFromArray(floats).reshape('c', tensor.getInfo().getShape()));
-                    }
-                } finally {
-                    named.values().forEach(OnnxTensor::close);
-                }
-                return outputs;
+            try (OrtSession session = environment.createSession(file.toString(), options);
+                    OrtSession.RunOptions plain = new OrtSession.RunOptions()) {
+                return run(session, plain, inputs);
             }
         } catch (OrtException e) {
             throw new AssertionError("ONNX Runtime refuses " + file + ": " + e.getMessage(), e);
         }
+    }
+
+    static List<INDArray> run(OrtSession session, OrtSession.RunOptions options, INDArray... inputs) throws OrtException {
+        Map<String, OnnxTensor> named = new LinkedHashMap<>();
+        int i = 0;
+        for (var input : session.getInputInfo().entrySet()) {
+            if (i < inputs.length) {
+                named.put(input.getKey(), tensor(OrtEnvironment.getEnvironment(), (TensorInfo) input.getValue().getInfo(),
+                        inputs[i++]));
+            }
+        }
+        List<INDArray> outputs = new ArrayList<>();
+        try (OrtSession.Result result = session.run(named, options)) {
+            for (Map.Entry<String, OnnxValue> output : result) {
+                OnnxTensor tensor = (OnnxTensor) output.getValue();
+                FloatBuffer values = tensor.getFloatBuffer();
+                float[] floats = new float[values.remaining()];
+                values.get(floats);
+                outputs.add(Nd4j.createFromArray(floats).reshape('c', tensor.getInfo().getShape()));
+            }
+        } finally {
+            named.values().forEach(OnnxTensor::close);
+        }
+        return outputs;
     }
 
     private static OnnxTensor tensor(OrtEnvironment environment, TensorInfo info, INDArray values) throws OrtException {

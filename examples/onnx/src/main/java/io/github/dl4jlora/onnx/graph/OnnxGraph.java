@@ -1,5 +1,6 @@
 package io.github.dl4jlora.onnx.graph;
 
+import onnx.Onnx.AttributeProto;
 import onnx.Onnx.GraphProto;
 import onnx.Onnx.NodeProto;
 import onnx.Onnx.TensorProto.DataType;
@@ -11,13 +12,14 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.UnaryOperator;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
 /**
@@ -33,6 +35,7 @@ public final class OnnxGraph {
     private final Map<String, Initializer> initializers = new LinkedHashMap<>();
     private final Map<String, Integer> uses = new LinkedHashMap<>();
     private final Map<String, String> weights = new LinkedHashMap<>();
+    private final Map<String, Weight> read = new LinkedHashMap<>();
     private final Storage stored;
     private final Map<String, String> layers = new HashMap<>();
     private final Set<String> weightNames = new HashSet<>();
@@ -108,8 +111,14 @@ public final class OnnxGraph {
             layers.put(weight.name(), scope);
             known = (weight.axis() < 0 ? Storage.FLOAT : stored).add(this, weight);
             weights.put(weight.name(), known);
+            read.put(known, weight);
         }
         return known;
+    }
+
+    /** {@return weights by the tensor that layers read them from} */
+    public Map<String, Weight> weights() {
+        return read;
     }
 
     /** Adds what stands in the file as it is. */
@@ -142,6 +151,53 @@ public final class OnnxGraph {
         uses.put(name, 1);
         inputs.add(info(name, type, shape));
         return name;
+    }
+
+    /**
+     * An input of the graph that may be left out: it has a default, which is no constant, so nothing is folded into it.
+     *
+     * @param shape as of {@link #input(String, DataType, List)}; sizes that are left open may be others than the default's
+     */
+    public String input(Initializer defaults, List<?> shape) {
+        input(defaults.name(), defaults.type(), shape);
+        return initializer(defaults);
+    }
+
+    /** Takes all nodes out, for whoever adds them again in another form. */
+    public List<NodeProto> takeNodes() {
+        List<NodeProto> taken = List.copyOf(nodes);
+        nodes.clear();
+        return taken;
+    }
+
+    /** Adds a node as it is. */
+    public void add(NodeProto node) {
+        nodes.add(node);
+    }
+
+    /** Leaves out nodes and values that no output needs. */
+    public void prune() {
+        Set<String> needed = new HashSet<>();
+        outputs.forEach(output -> needed.add(output.getName()));
+        List<NodeProto> kept = new ArrayList<>();
+        List<NodeProto> all = takeNodes();
+        for (int i = all.size() - 1; i >= 0; i--) {
+            NodeProto node = all.get(i);
+            if (node.getOutputList().stream().anyMatch(needed::contains)) {
+                operands(node).forEach(needed::add);
+                kept.add(node);
+            }
+        }
+        Collections.reverse(kept);
+        nodes.addAll(kept);
+        initializers.keySet().retainAll(needed);
+    }
+
+    /** What a node reads, graphs inside it included. */
+    private static Stream<String> operands(NodeProto node) {
+        return Stream.concat(node.getInputList().stream(), node.getAttributeList().stream().filter(AttributeProto::hasG)
+                .flatMap(attribute -> Stream.concat(attribute.getG().getNodeList().stream().flatMap(OnnxGraph::operands),
+                        attribute.getG().getOutputList().stream().map(ValueInfoProto::getName))));
     }
 
     /** An output of the graph: a tensor, by a name of its own. */

@@ -1,0 +1,348 @@
+package io.github.dl4jlora.onnx.adapter;
+
+import io.github.dl4jlora.onnx.adapter.AdapterInputs.Input;
+import io.github.dl4jlora.onnx.adapter.AdapterInputs.Matrix;
+import io.github.dl4jlora.onnx.adapter.AdapterInputs.Values;
+import io.github.dl4jlora.onnx.adapter.Pick.Factors;
+import io.github.dl4jlora.onnx.graph.Attribute;
+import io.github.dl4jlora.onnx.graph.Initializer;
+import io.github.dl4jlora.onnx.graph.OnnxGraph;
+import onnx.Onnx.AttributeProto;
+import onnx.Onnx.GraphProto;
+import onnx.Onnx.NodeProto;
+import org.jspecify.annotations.Nullable;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+
+/**
+ * Puts adapters into the graph of a base.
+ *
+ * <pre>
+ * product, look-up, convolution:   y + ((x·A)·(s·B))        x·A looks A up, or convolves with it; B then is a 1×1 convolution
+ * anything else with W:            W + A·(s·B), shaped as the node's W
+ * a parameter that is replaced:    the input, shaped as the node's
+ * </pre>
+ *
+ * <p>The first form leaves W constant, so that ONNX Runtime can lay it out as it likes when it opens the file.
+ */
+final class AdaptedGraph {
+
+    private static final int FEW = 4;
+
+    /** The inputs of one matrix; B times s. Names of tensors; magnitude null where outputs are not multiplied. */
+    private record LowRank(String a, String b, @Nullable String magnitude) {
+    }
+
+    private final OnnxGraph graph;
+    private final Map<String, Map<Input, Pick>> adapted;
+    private final Map<Matrix, LowRank> lowRank = new HashMap<>();
+    private final Map<Values, String> values = new HashMap<>();
+    private final Map<String, String> effective = new HashMap<>();
+
+    /** @param adapted by tensor, what its values are */
+    AdaptedGraph(OnnxGraph graph, Map<String, Map<Input, Pick>> adapted) {
+        this.graph = graph;
+        this.adapted = adapted;
+    }
+
+    void rewrite() {
+        for (NodeProto node : graph.takeNodes()) {
+            if (!isBeside(node)) {
+                graph.add(renamed(node));
+            }
+        }
+        graph.prune();
+    }
+
+    /** The node as it is but for its adapted operands. */
+    private NodeProto renamed(NodeProto node) {
+        NodeProto.Builder other = node.toBuilder();
+        for (int i = 0; i < node.getInputCount(); i++) {
+            other.setInput(i, adapted.containsKey(node.getInput(i)) ? effective(node.getInput(i)) : node.getInput(i));
+        }
+        for (int i = 0; i < node.getAttributeCount(); i++) {
+            AttributeProto attribute = node.getAttribute(i);
+            if (attribute.hasG()) {
+                GraphProto.Builder inner = attribute.getG().toBuilder().clearNode();
+                attribute.getG().getNodeList().forEach(inside -> inner.addNode(renamed(inside)));
+                other.setAttribute(i, attribute.toBuilder().setG(inner));
+            }
+        }
+        return other.build();
+    }
+
+    /** Adds a low-rank path beside the node if it is one that can have it. */
+    private boolean isBeside(NodeProto node) {
+        int operand = switch (node.getOpType()) {
+            case "MatMul", "Gemm", "Conv" -> 1;
+            case "Gather" -> 0;
+            default -> -1;
+        };
+        Map<Input, Pick> picks = operand < 0 ? null : adapted.get(node.getInput(operand));
+        if (picks == null || picks.size() > 1 || !(picks.keySet().iterator().next() instanceof Matrix matrix)) {
+            return false;
+        }
+        Pick pick = Objects.requireNonNull(picks.get(matrix));
+        Factors factors = pick.factors(matrix.nOut());
+        if (factors == null) {
+            return false;
+        }
+        graph.enter(matrix.name());
+        switch (node.getOpType()) {
+            case "MatMul" -> {
+                return factors.isMatrix(0, 1) && isAdded(node, matrix, factors, true,
+                        (a, b) -> graph.add("MatMul", graph.add("MatMul", node.getInput(0), a), b));
+            }
+            case "Gemm" -> {
+                boolean isTransposed = number(node, "transB") == 1;
+                boolean isPlain = number(node, "transA") == 0 && isOne(node, "alpha");
+                return isPlain && factors.isMatrix(isTransposed ? 1 : 0, isTransposed ? 0 : 1)
+                        && isAdded(node, matrix, factors, node.getInputCount() == 2,
+                                (a, b) -> graph.add("MatMul", graph.add("MatMul", node.getInput(0), a), b));
+            }
+            case "Gather" -> {
+                return factors.isMatrix(0, 1) && number(node, "axis") == 0 && isAdded(node, matrix, factors, true,
+                        (a, b) -> graph.add("MatMul", graph.add("Gather", a, node.getInput(1)), b));
+            }
+            default -> {
+                return number(node, "group") <= 1 && factors.isColumnsFirst() && !matrix.isScaled()
+                        && isAdded(node, matrix, factors, false, (a, b) -> convolved(node, pick, a, b));
+            }
+        }
+    }
+
+    /** What goes beside a node. */
+    @FunctionalInterface
+    private interface Path {
+        String add(String a, String b);
+    }
+
+    /** @param isBare whether the node does nothing but the product, whose outputs can be multiplied behind it */
+    private boolean isAdded(NodeProto node, Matrix matrix, Factors factors, boolean isBare, Path path) {
+        if (matrix.isScaled() && !isBare) {
+            return false;
+        }
+        LowRank own = inputs(matrix);
+        String result = node.getOutput(0);
+        String base = result + ":base";
+        graph.add(node.toBuilder().setOutput(0, base).build());
+        String added = path.add(rows(own, matrix, factors), columns(own.b(), matrix, factors, 1));
+        NodeProto.Builder sum = NodeProto.newBuilder().setName(result + ":sum").setOpType("Add").addInput(base).addInput(added);
+        if (own.magnitude() == null) {
+            graph.add(sum.addOutput(result).build());
+        } else {
+            graph.add(sum.addOutput(result + ":sum").build());
+            graph.add(NodeProto.newBuilder().setName(result + ":scaled").setOpType("Mul").addInput(result + ":sum")
+                    .addInput(columns(own.magnitude(), matrix, factors, 0)).addOutput(result).build());
+        }
+        return true;
+    }
+
+    private String convolved(NodeProto node, Pick pick, String a, String b) {
+        long[] kernel = pick.shape().clone();
+        kernel[0] = -1;
+        long[] point = new long[kernel.length];
+        Arrays.fill(point, 1);
+        point[0] = pick.shape()[0];
+        point[1] = -1;
+        Attribute[] same = node.getAttributeList().stream().map(Attribute::new).toArray(Attribute[]::new);
+        String narrow = graph.add("Conv", List.of(node.getInput(0), graph.reshape(graph.transpose(a, 1, 0), kernel)), same);
+        return graph.add("Conv", narrow, graph.reshape(graph.transpose(b, 1, 0), point));
+    }
+
+    private static long number(NodeProto node, String attribute) {
+        return node.getAttributeList().stream().filter(each -> each.getName().equals(attribute)).mapToLong(AttributeProto::getI)
+                .findFirst().orElse(0);
+    }
+
+    private static boolean isOne(NodeProto node, String attribute) {
+        return node.getAttributeList().stream().filter(each -> each.getName().equals(attribute))
+                .allMatch(each -> each.getF() == 1);
+    }
+
+    /** A, with the weight's own rows. */
+    private String rows(LowRank own, Matrix matrix, Factors factors) {
+        return isAll(factors.rows(), matrix.nIn()) ? own.a() : graph.add("Gather", own.a(), graph.ints(factors.rows()));
+    }
+
+    /** A tensor with the matrix's columns in a dimension, there with those of the weight. */
+    private String columns(String tensor, Matrix matrix, Factors factors, int axis) {
+        return isAll(factors.columns(), matrix.nOut()) ? tensor
+                : graph.add("Gather", List.of(tensor, graph.ints(factors.columns())), Attribute.of("axis", axis));
+    }
+
+    private static boolean isAll(long[] numbers, long count) {
+        return numbers.length == count && Pick.isRange(numbers, 0);
+    }
+
+    private LowRank inputs(Matrix matrix) {
+        LowRank known = lowRank.get(matrix);
+        if (known != null) {
+            return known;
+        }
+        graph.enter(matrix.name());
+        // The rank is open. With a rank of 1 the base alone costs little; a rank of 0 is nothing that a convolution takes.
+        String rank = matrix.name() + ".rank";
+        String a = graph.input(zeros(matrix.name() + AdapterTensors.A, matrix.nIn(), 1), List.of(matrix.nIn(), rank));
+        String b = graph.input(zeros(matrix.name() + AdapterTensors.B, 1, matrix.nOut()), List.of(rank, matrix.nOut()));
+        String scale = graph.input(ones(matrix.name() + AdapterTensors.SCALE), List.of());
+        String magnitude = !matrix.isScaled() ? null
+                : graph.input(ones(matrix.name() + AdapterTensors.MAGNITUDE, matrix.nOut()), List.of(matrix.nOut()));
+        LowRank made = new LowRank(a, graph.add("Mul", b, scale), magnitude);
+        lowRank.put(matrix, made);
+        return made;
+    }
+
+    private static Initializer zeros(String name, long... shape) {
+        return Initializer.floats(name, shape, () -> Nd4j.zeros(org.nd4j.linalg.api.buffer.DataType.FLOAT, shape));
+    }
+
+    private static Initializer ones(String name, long... shape) {
+        return Initializer.floats(name, shape, () -> shape.length == 0 ? Nd4j.scalar(1f)
+                : Nd4j.ones(org.nd4j.linalg.api.buffer.DataType.FLOAT, shape));
+    }
+
+    private String input(Values replaced) {
+        return values.computeIfAbsent(replaced, own -> graph.input(own.defaults(), Arrays.stream(own.shape()).boxed().toList()));
+    }
+
+    /** The weight with the adapters in it, shaped as the weight. */
+    private String effective(String tensor) {
+        String known = effective.get(tensor);
+        if (known != null) {
+            return known;
+        }
+        Map<Input, Pick> picks = Objects.requireNonNull(adapted.get(tensor));
+        graph.enter(picks.keySet().iterator().next().name());
+        String made = picks.size() == 1 ? alone(tensor, picks) : null;
+        made = made != null ? made : sliced(tensor, picks);
+        made = made != null ? made : gathered(tensor, picks);
+        effective.put(tensor, made);
+        return made;
+    }
+
+    /** A weight that one input is all of; null if it is not. */
+    private @Nullable String alone(String tensor, Map<Input, Pick> picks) {
+        Input input = picks.keySet().iterator().next();
+        Pick pick = Objects.requireNonNull(picks.get(input));
+        if (input instanceof Values replaced) {
+            return pick.isWhole() ? replacement(replaced, pick) : null;
+        }
+        Matrix matrix = (Matrix) input;
+        Factors factors = pick.factors(matrix.nOut());
+        if (factors == null) {
+            return null;
+        }
+        LowRank own = inputs(matrix);
+        String sum = graph.add("Add", tensor, product(own, matrix, factors, pick.shape()));
+        if (own.magnitude() == null) {
+            return sum;
+        }
+        long[] broadcast = pick.shape().clone();
+        for (int i = 0; i < broadcast.length; i++) {
+            broadcast[i] = factors.isColumn()[i] ? broadcast[i] : 1;
+        }
+        return graph.add("Mul", sum, graph.reshape(columns(own.magnitude(), matrix, factors, 0), broadcast));
+    }
+
+    private String replacement(Values replaced, Pick pick) {
+        String input = input(replaced);
+        if (pick.isIdentity(replaced.count())) {
+            return Arrays.equals(pick.shape(), replaced.shape()) ? input : graph.reshape(input, pick.shape());
+        }
+        return graph.add("Gather", graph.reshape(input, -1), numbers(pick.shape(), pick.ids(), -1));
+    }
+
+    /** A·B in the shape of a weight. */
+    private String product(LowRank own, Matrix matrix, Factors factors, long[] shape) {
+        String product = graph.add("MatMul", rows(own, matrix, factors), columns(own.b(), matrix, factors, 1));
+        List<Integer> order = new ArrayList<>();
+        for (boolean columns : new boolean[]{false, true}) {
+            for (int i = 0; i < shape.length; i++) {
+                if (factors.isColumn()[i] == columns) {
+                    order.add(i);
+                }
+            }
+        }
+        String shaped = graph.reshape(product, order.stream().mapToLong(i -> shape[i]).toArray());
+        int[] back = new int[shape.length];
+        for (int i = 0; i < back.length; i++) {
+            back[order.get(i)] = i;
+        }
+        boolean inOrder = true;
+        for (int i = 0; i < back.length; i++) {
+            inOrder &= back[i] == i;
+        }
+        return inOrder ? shaped : graph.transpose(shaped, back);
+    }
+
+    /** A weight of a few parts each of which is of one input, such as both directions of a recurrent layer; else null. */
+    private @Nullable String sliced(String tensor, Map<Input, Pick> picks) {
+        long[] shape = picks.values().iterator().next().shape();
+        if (shape.length < 2 || shape[0] < 2 || shape[0] > FEW) {
+            return null;
+        }
+        List<String> parts = new ArrayList<>();
+        for (int i = 0; i < shape[0]; i++) {
+            String part = graph.slice(tensor, 0, i, i + 1);
+            Map<Input, Pick> inside = new HashMap<>();
+            for (Map.Entry<Input, Pick> each : picks.entrySet()) {
+                Pick slice = each.getValue().slice(i);
+                if (!slice.isEmpty()) {
+                    inside.put(each.getKey(), slice);
+                }
+            }
+            String changed = inside.isEmpty() ? part : inside.size() > 1 ? null : alone(part, inside);
+            if (changed == null) {
+                return null;
+            }
+            parts.add(changed);
+        }
+        return graph.concat(0, parts);
+    }
+
+    /** Any other weight, value by value. */
+    private String gathered(String tensor, Map<Input, Pick> picks) {
+        String changed = tensor;
+        for (Map.Entry<Input, Pick> each : picks.entrySet()) {
+            long[] shape = each.getValue().shape();
+            long[] ids = each.getValue().ids();
+            if (each.getKey() instanceof Values replaced) {
+                // Behind the input's values are those of the weight itself.
+                long[] from = ids.clone();
+                for (int i = 0; i < from.length; i++) {
+                    from[i] = from[i] == 0 ? replaced.count() + i + 1 : from[i];
+                }
+                String pool = graph.concat(0, List.of(graph.reshape(input(replaced), -1), graph.reshape(changed, -1)));
+                changed = graph.add("Gather", pool, numbers(shape, from, -1));
+                continue;
+            }
+            Matrix matrix = (Matrix) each.getKey();
+            LowRank own = inputs(matrix);
+            String product = graph.add("MatMul", own.a(), own.b());
+            changed = graph.add("Add", changed, graph.add("Gather", padded(product, "zero", 0), numbers(shape, ids, 0)));
+            if (own.magnitude() != null) {
+                long[] columns = Arrays.stream(ids).map(id -> id == 0 ? 0 : (id - 1) % matrix.nOut() + 1).toArray();
+                changed = graph.add("Mul", changed, graph.add("Gather", padded(own.magnitude(), "one", 1),
+                        numbers(shape, columns, 0)));
+            }
+        }
+        return changed;
+    }
+
+    /** A tensor's values behind one that stands for values of other inputs. */
+    private String padded(String tensor, String what, float first) {
+        String before = graph.initializer(Initializer.floats(what, new long[]{1}, () -> Nd4j.createFromArray(first)));
+        return graph.concat(0, List.of(before, graph.reshape(tensor, -1)));
+    }
+
+    private String numbers(long[] shape, long[] ids, long shift) {
+        return graph.reshape(graph.ints(Arrays.stream(ids).map(id -> id + shift).toArray()), shape);
+    }
+}
