@@ -16,9 +16,11 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 
 /**
  * Puts adapters into the graph of a base.
@@ -51,26 +53,35 @@ final class AdaptedGraph {
         this.adapted = adapted;
     }
 
-    void rewrite() {
+    /** {@return what has become an input} */
+    Set<Input> rewrite() {
         for (NodeProto node : graph.takeNodes()) {
             if (!isBeside(node)) {
-                graph.add(renamed(node));
+                graph.add(renamed(node, -1));
             }
         }
         graph.prune();
+        Set<Input> made = new HashSet<>(lowRank.keySet());
+        made.addAll(values.keySet());
+        return made;
     }
 
-    /** The node as it is but for its adapted operands. */
-    private NodeProto renamed(NodeProto node) {
+    /**
+     * The node as it is but for its adapted operands.
+     *
+     * @param kept an operand that stays the base's; -1 for none
+     */
+    private NodeProto renamed(NodeProto node, int kept) {
         NodeProto.Builder other = node.toBuilder();
         for (int i = 0; i < node.getInputCount(); i++) {
-            other.setInput(i, adapted.containsKey(node.getInput(i)) ? effective(node.getInput(i)) : node.getInput(i));
+            boolean isChanged = i != kept && adapted.containsKey(node.getInput(i));
+            other.setInput(i, isChanged ? effective(node.getInput(i)) : node.getInput(i));
         }
         for (int i = 0; i < node.getAttributeCount(); i++) {
             AttributeProto attribute = node.getAttribute(i);
             if (attribute.hasG()) {
                 GraphProto.Builder inner = attribute.getG().toBuilder().clearNode();
-                attribute.getG().getNodeList().forEach(inside -> inner.addNode(renamed(inside)));
+                attribute.getG().getNodeList().forEach(inside -> inner.addNode(renamed(inside, -1)));
                 other.setAttribute(i, attribute.toBuilder().setG(inner));
             }
         }
@@ -78,13 +89,13 @@ final class AdaptedGraph {
     }
 
     /** Adds a low-rank path beside the node if it is one that can have it. */
-    private boolean isBeside(NodeProto node) {
-        int operand = switch (node.getOpType()) {
+    private boolean isBeside(NodeProto original) {
+        int operand = switch (original.getOpType()) {
             case "MatMul", "Gemm", "Conv" -> 1;
             case "Gather" -> 0;
             default -> -1;
         };
-        Map<Input, Pick> picks = operand < 0 ? null : adapted.get(node.getInput(operand));
+        Map<Input, Pick> picks = operand < 0 ? null : adapted.get(original.getInput(operand));
         if (picks == null || picks.size() > 1 || !(picks.keySet().iterator().next() instanceof Matrix matrix)) {
             return false;
         }
@@ -93,6 +104,7 @@ final class AdaptedGraph {
         if (factors == null) {
             return false;
         }
+        NodeProto node = renamed(original, operand);
         graph.enter(matrix.name());
         switch (node.getOpType()) {
             case "MatMul" -> {

@@ -268,19 +268,18 @@ public final class AdapterInputs {
             return;
         }
         Map<String, Map<Input, Pick>> adapted = new LinkedHashMap<>();
-        Set<Input> missing = new LinkedHashSet<>(inputs.values());
         graph.weights().forEach((tensor, weight) -> {
             Map<Input, Pick> picks = picks(weight);
             if (!picks.isEmpty()) {
                 adapted.put(tensor, picks);
-                missing.removeAll(picks.keySet());
             }
         });
+        Set<Input> missing = new LinkedHashSet<>(inputs.values());
+        missing.removeAll(new AdaptedGraph(graph, adapted).rewrite());
         if (!missing.isEmpty()) {
             throw OnnxExportException.of(missing.iterator().next().name(),
                     "the graph has no place where an adapter could change it", MERGE);
         }
-        new AdaptedGraph(graph, adapted).rewrite();
     }
 
     /** What the values of a weight are, by input; empty if no adapter changes any. */
