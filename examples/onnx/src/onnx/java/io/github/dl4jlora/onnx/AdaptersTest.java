@@ -153,6 +153,53 @@ class AdaptersTest {
         }
     }
 
+    @Test
+    void layersOfAllKindsTrainedInFullAreInputs() throws IOException, OrtException {
+        for (Layer layer : List.of(new LSTM.Builder().nIn(4).nOut(3).build(), new GravesLSTM.Builder().nIn(4).nOut(3).build(),
+                new Bidirectional(new SimpleRnn.Builder().nIn(4).nOut(3).build()),
+                new Convolution1D.Builder(2).nIn(4).nOut(3).build())) {
+            layer.setLayerName("full");
+            MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+                    .layer(new LSTM.Builder().name("adapted").nIn(4).nOut(4).build()).layer(layer)
+                    .setInputType(InputType.recurrent(4)).build());
+            base.init();
+            filled(base.params(), 2);
+            MultiLayerNetwork tuned = tuned(base, LoRAConfig.builder().rank(2).targets("adapted").trainable("full"));
+            write(base, tuned, InputType.recurrent(4));
+
+            requireAgreement(base, List.of(tuned), example(InputType.recurrent(4), layer));
+        }
+    }
+
+    @Test
+    void doraScalesConvolutionsAndEmbeddings() throws IOException, OrtException {
+        InputType image = InputType.convolutional(7, 6, 3);
+        for (Layer layer : List.of(new ConvolutionLayer.Builder(3, 2).nIn(3).nOut(4).build(),
+                new EmbeddingSequenceLayer.Builder().nIn(7).nOut(3).build())) {
+            InputType type = layer instanceof ConvolutionLayer ? image : InputType.feedForward(5);
+            MultiLayerNetwork base = chain(type, layer);
+            MultiLayerNetwork tuned = tuned(base, LoRAConfig.builder().rank(2).targets("adapted").variant(new DoRA()));
+            write(base, tuned, type);
+
+            requireAgreement(base, List.of(tuned), example(type, layer));
+        }
+    }
+
+    @Test
+    void adaptersFromFilesHaveTheSameNames() throws IOException, OrtException {
+        MultiLayerNetwork base = dense();
+        MultiLayerNetwork tuned = tuned(base, LoRAConfig.builder().rank(2).targets("first").trainable("last")
+                .bias(BiasTraining.ALL));
+        write(base, tuned, InputType.feedForward(4));
+        LoRAAdapter.of(tuned).save(folder.resolve("saved"));
+        OnnxAdapter.write(LoRAAdapter.load(folder.resolve("saved")), folder.resolve("loaded.onnx_adapter"));
+        INDArray input = Nd4j.rand(DataType.FLOAT, 7, 4);
+
+        try (OrtSession session = OrtEnvironment.getEnvironment().createSession(folder.resolve("base.onnx").toString())) {
+            requireSame(InRuntime.outputs(tuned, input), session, folder.resolve("loaded.onnx_adapter"), input);
+        }
+    }
+
     static Stream<Arguments> layers() {
         InputType sequence = InputType.recurrent(4);
         InputType image = InputType.convolutional(7, 6, 3);

@@ -21,6 +21,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.function.IntToLongFunction;
+import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 
 /**
  * Puts adapters into the graph of a base.
@@ -42,13 +45,13 @@ final class AdaptedGraph {
     }
 
     private final OnnxGraph graph;
-    private final Map<String, Map<Input, Pick>> adapted;
+    private final Map<String, AdaptedWeight> adapted;
     private final Map<Matrix, LowRank> lowRank = new HashMap<>();
     private final Map<Values, String> values = new HashMap<>();
     private final Map<String, String> effective = new HashMap<>();
 
-    /** @param adapted by tensor, what its values are */
-    AdaptedGraph(OnnxGraph graph, Map<String, Map<Input, Pick>> adapted) {
+    /** @param adapted by tensor */
+    AdaptedGraph(OnnxGraph graph, Map<String, AdaptedWeight> adapted) {
         this.graph = graph;
         this.adapted = adapted;
     }
@@ -95,15 +98,12 @@ final class AdaptedGraph {
             case "Gather" -> 0;
             default -> -1;
         };
-        Map<Input, Pick> picks = operand < 0 ? null : adapted.get(original.getInput(operand));
-        if (picks == null || picks.size() > 1 || !(picks.keySet().iterator().next() instanceof Matrix matrix)) {
+        AdaptedWeight weight = operand < 0 ? null : adapted.get(original.getInput(operand));
+        if (weight == null || weight.matrix() == null) {
             return false;
         }
-        Pick pick = Objects.requireNonNull(picks.get(matrix));
-        Factors factors = pick.factors(matrix.nOut());
-        if (factors == null) {
-            return false;
-        }
+        Matrix matrix = weight.matrix();
+        Factors factors = Objects.requireNonNull(weight.factors());
         NodeProto node = renamed(original, operand);
         graph.enter(matrix.name());
         switch (node.getOpType()) {
@@ -124,7 +124,7 @@ final class AdaptedGraph {
             }
             default -> {
                 return number(node, "group") <= 1 && factors.isColumnsFirst() && !matrix.isScaled()
-                        && isAdded(node, matrix, factors, false, (a, b) -> convolved(node, pick, a, b));
+                        && isAdded(node, matrix, factors, false, (a, b) -> convolved(node, factors.shape(), a, b));
             }
         }
     }
@@ -144,24 +144,24 @@ final class AdaptedGraph {
         String result = node.getOutput(0);
         String base = result + ":base";
         graph.add(node.toBuilder().setOutput(0, base).build());
-        String added = path.add(rows(own, matrix, factors), columns(own.b(), matrix, factors, 1));
+        String added = path.add(rows(own.a(), matrix.nIn(), factors), columns(own.b(), matrix.nOut(), factors, 1));
         NodeProto.Builder sum = NodeProto.newBuilder().setName(result + ":sum").setOpType("Add").addInput(base).addInput(added);
         if (own.magnitude() == null) {
             graph.add(sum.addOutput(result).build());
         } else {
             graph.add(sum.addOutput(result + ":sum").build());
             graph.add(NodeProto.newBuilder().setName(result + ":scaled").setOpType("Mul").addInput(result + ":sum")
-                    .addInput(columns(own.magnitude(), matrix, factors, 0)).addOutput(result).build());
+                    .addInput(columns(own.magnitude(), matrix.nOut(), factors, 0)).addOutput(result).build());
         }
         return true;
     }
 
-    private String convolved(NodeProto node, Pick pick, String a, String b) {
-        long[] kernel = pick.shape().clone();
+    private String convolved(NodeProto node, long[] shape, String a, String b) {
+        long[] kernel = shape.clone();
         kernel[0] = -1;
         long[] point = new long[kernel.length];
         Arrays.fill(point, 1);
-        point[0] = pick.shape()[0];
+        point[0] = shape[0];
         point[1] = -1;
         Attribute[] same = node.getAttributeList().stream().map(Attribute::new).toArray(Attribute[]::new);
         String narrow = graph.add("Conv", List.of(node.getInput(0), graph.reshape(graph.transpose(a, 1, 0), kernel)), same);
@@ -178,19 +178,19 @@ final class AdaptedGraph {
                 .allMatch(each -> each.getF() == 1);
     }
 
-    /** A, with the weight's own rows. */
-    private String rows(LowRank own, Matrix matrix, Factors factors) {
-        return isAll(factors.rows(), matrix.nIn()) ? own.a() : graph.add("Gather", own.a(), graph.ints(factors.rows()));
+    /** A matrix of so many rows, with those of the weight. */
+    private String rows(String tensor, long all, Factors factors) {
+        return isAll(factors.rows(), all) ? tensor : graph.add("Gather", tensor, graph.ints(factors.rows()));
     }
 
-    /** A tensor with the matrix's columns in a dimension, there with those of the weight. */
-    private String columns(String tensor, Matrix matrix, Factors factors, int axis) {
-        return isAll(factors.columns(), matrix.nOut()) ? tensor
+    /** A tensor with so many columns in a dimension, there with those of the weight. */
+    private String columns(String tensor, long all, Factors factors, int axis) {
+        return isAll(factors.columns(), all) ? tensor
                 : graph.add("Gather", List.of(tensor, graph.ints(factors.columns())), Attribute.of("axis", axis));
     }
 
     private static boolean isAll(long[] numbers, long count) {
-        return numbers.length == count && Pick.isRange(numbers, 0);
+        return Arrays.equals(numbers, LongStream.range(0, count).toArray());
     }
 
     private LowRank inputs(Matrix matrix) {
@@ -230,37 +230,40 @@ final class AdaptedGraph {
         if (known != null) {
             return known;
         }
-        Map<Input, Pick> picks = Objects.requireNonNull(adapted.get(tensor));
-        graph.enter(picks.keySet().iterator().next().name());
-        String made = picks.size() == 1 ? alone(tensor, picks) : null;
-        made = made != null ? made : sliced(tensor, picks);
-        made = made != null ? made : gathered(tensor, picks);
+        AdaptedWeight weight = Objects.requireNonNull(adapted.get(tensor));
+        graph.enter(weight.name());
+        String made = made(tensor, weight);
+        if (made == null) {
+            made = sliced(tensor, weight.picks());
+        }
+        if (made == null) {
+            made = gathered(tensor, weight.picks());
+        }
         effective.put(tensor, made);
         return made;
     }
 
     /** A weight that one input is all of; null if it is not. */
-    private @Nullable String alone(String tensor, Map<Input, Pick> picks) {
-        Input input = picks.keySet().iterator().next();
-        Pick pick = Objects.requireNonNull(picks.get(input));
-        if (input instanceof Values replaced) {
-            return pick.isWhole() ? replacement(replaced, pick) : null;
+    private @Nullable String made(String tensor, AdaptedWeight weight) {
+        if (weight.matrix() != null) {
+            return sum(tensor, weight.matrix(), Objects.requireNonNull(weight.factors()));
         }
-        Matrix matrix = (Matrix) input;
-        Factors factors = pick.factors(matrix.nOut());
-        if (factors == null) {
-            return null;
-        }
+        Map.Entry<Input, Pick> first = weight.picks().entrySet().iterator().next();
+        return weight.picks().size() == 1 && first.getKey() instanceof Values replaced && first.getValue().isWhole()
+                ? replacement(replaced, first.getValue()) : null;
+    }
+
+    private String sum(String tensor, Matrix matrix, Factors factors) {
         LowRank own = inputs(matrix);
-        String sum = graph.add("Add", tensor, product(own, matrix, factors, pick.shape()));
+        String sum = graph.add("Add", tensor, product(own, matrix, factors));
         if (own.magnitude() == null) {
             return sum;
         }
-        long[] broadcast = pick.shape().clone();
+        long[] broadcast = factors.shape().clone();
         for (int i = 0; i < broadcast.length; i++) {
             broadcast[i] = factors.isColumn()[i] ? broadcast[i] : 1;
         }
-        return graph.add("Mul", sum, graph.reshape(columns(own.magnitude(), matrix, factors, 0), broadcast));
+        return graph.add("Mul", sum, graph.reshape(columns(own.magnitude(), matrix.nOut(), factors, 0), broadcast));
     }
 
     private String replacement(Values replaced, Pick pick) {
@@ -268,12 +271,24 @@ final class AdaptedGraph {
         if (pick.isIdentity(replaced.count())) {
             return Arrays.equals(pick.shape(), replaced.shape()) ? input : graph.reshape(input, pick.shape());
         }
-        return graph.add("Gather", graph.reshape(input, -1), numbers(pick.shape(), pick.ids(), -1));
+        long columns = replaced.count() / (replaced.shape().length == 0 ? 1 : replaced.shape()[0]);
+        Factors factors = pick.factors((int) columns);
+        if (factors != null) {
+            String matrix = replaced.shape().length == 2 ? input : graph.reshape(input, -1, columns);
+            return shaped(columns(rows(matrix, replaced.count() / columns, factors), columns, factors, 1), factors);
+        }
+        return graph.add("Gather", graph.reshape(input, -1), numbers(pick, i -> pick.ids()[i] - 1));
     }
 
     /** A·B in the shape of a weight. */
-    private String product(LowRank own, Matrix matrix, Factors factors, long[] shape) {
-        String product = graph.add("MatMul", rows(own, matrix, factors), columns(own.b(), matrix, factors, 1));
+    private String product(LowRank own, Matrix matrix, Factors factors) {
+        return shaped(graph.add("MatMul", rows(own.a(), matrix.nIn(), factors), columns(own.b(), matrix.nOut(), factors, 1)),
+                factors);
+    }
+
+    /** A matrix with the rows and columns of a weight, in the weight's shape. */
+    private String shaped(String matrix, Factors factors) {
+        long[] shape = factors.shape();
         List<Integer> order = new ArrayList<>();
         for (boolean columns : new boolean[]{false, true}) {
             for (int i = 0; i < shape.length; i++) {
@@ -282,7 +297,7 @@ final class AdaptedGraph {
                 }
             }
         }
-        String shaped = graph.reshape(product, order.stream().mapToLong(i -> shape[i]).toArray());
+        String shaped = graph.reshape(matrix, order.stream().mapToLong(i -> shape[i]).toArray());
         int[] back = new int[shape.length];
         for (int i = 0; i < back.length; i++) {
             back[order.get(i)] = i;
@@ -310,7 +325,7 @@ final class AdaptedGraph {
                     inside.put(each.getKey(), slice);
                 }
             }
-            String changed = inside.isEmpty() ? part : inside.size() > 1 ? null : alone(part, inside);
+            String changed = inside.isEmpty() ? part : made(part, AdaptedWeight.of(inside));
             if (changed == null) {
                 return null;
             }
@@ -323,38 +338,34 @@ final class AdaptedGraph {
     private String gathered(String tensor, Map<Input, Pick> picks) {
         String changed = tensor;
         for (Map.Entry<Input, Pick> each : picks.entrySet()) {
-            long[] shape = each.getValue().shape();
-            long[] ids = each.getValue().ids();
-            if (each.getKey() instanceof Values replaced) {
-                // Behind the input's values are those of the weight itself.
-                long[] from = ids.clone();
-                for (int i = 0; i < from.length; i++) {
-                    from[i] = from[i] == 0 ? replaced.count() + i + 1 : from[i];
-                }
-                String pool = graph.concat(0, List.of(graph.reshape(input(replaced), -1), graph.reshape(changed, -1)));
-                changed = graph.add("Gather", pool, numbers(shape, from, -1));
-                continue;
-            }
-            Matrix matrix = (Matrix) each.getKey();
-            LowRank own = inputs(matrix);
-            String product = graph.add("MatMul", own.a(), own.b());
-            changed = graph.add("Add", changed, graph.add("Gather", padded(product, "zero", 0), numbers(shape, ids, 0)));
-            if (own.magnitude() != null) {
-                long[] columns = Arrays.stream(ids).map(id -> id == 0 ? 0 : (id - 1) % matrix.nOut() + 1).toArray();
-                changed = graph.add("Mul", changed, graph.add("Gather", padded(own.magnitude(), "one", 1),
-                        numbers(shape, columns, 0)));
-            }
+            changed = each.getKey() instanceof Values replaced ? replacedIn(changed, replaced, each.getValue())
+                    : addedTo(changed, (Matrix) each.getKey(), each.getValue());
         }
         return changed;
     }
 
-    /** A tensor's values behind one that stands for values of other inputs. */
-    private String padded(String tensor, String what, float first) {
-        String before = graph.initializer(Initializer.floats(what, new long[]{1}, () -> Nd4j.createFromArray(first)));
-        return graph.concat(0, List.of(before, graph.reshape(tensor, -1)));
+    private String replacedIn(String tensor, Values replaced, Pick pick) {
+        // Behind the input's values are those of the weight itself.
+        String pool = graph.concat(0, List.of(graph.reshape(input(replaced), -1), graph.reshape(tensor, -1)));
+        int[] ids = pick.ids();
+        return graph.add("Gather", pool, numbers(pick, i -> ids[i] == 0 ? replaced.count() + i : ids[i] - 1));
     }
 
-    private String numbers(long[] shape, long[] ids, long shift) {
-        return graph.reshape(graph.ints(Arrays.stream(ids).map(id -> id + shift).toArray()), shape);
+    private String addedTo(String tensor, Matrix matrix, Pick pick) {
+        LowRank own = inputs(matrix);
+        int[] ids = pick.ids();
+        String product = padded(graph.add("MatMul", own.a(), own.b()), 0);
+        String sum = graph.add("Add", tensor, graph.add("Gather", product, numbers(pick, i -> ids[i])));
+        return own.magnitude() == null ? sum : graph.add("Mul", sum, graph.add("Gather", padded(own.magnitude(), 1),
+                numbers(pick, i -> ids[i] == 0 ? 0 : (ids[i] - 1) % matrix.nOut() + 1)));
+    }
+
+    /** A tensor's values behind one that stands for values of other inputs. */
+    private String padded(String tensor, double first) {
+        return graph.concat(0, List.of(graph.unsqueeze(graph.number(first), 0), graph.reshape(tensor, -1)));
+    }
+
+    private String numbers(Pick pick, IntToLongFunction number) {
+        return graph.reshape(graph.ints(IntStream.range(0, pick.ids().length).mapToLong(number).toArray()), pick.shape());
     }
 }

@@ -267,11 +267,11 @@ public final class AdapterInputs {
         if (inputs.isEmpty()) {
             return;
         }
-        Map<String, Map<Input, Pick>> adapted = new LinkedHashMap<>();
+        Map<String, AdaptedWeight> adapted = new LinkedHashMap<>();
         graph.weights().forEach((tensor, weight) -> {
             Map<Input, Pick> picks = picks(weight);
             if (!picks.isEmpty()) {
-                adapted.put(tensor, picks);
+                adapted.put(tensor, AdaptedWeight.of(picks));
             }
         });
         Set<Input> missing = new LinkedHashSet<>(inputs.values());
@@ -310,9 +310,9 @@ public final class AdapterInputs {
         double[] first = seen(weight, input, numbers);
         Arrays.setAll(numbers, i -> 2.0 * (i + 1) + 1);
         double[] second = seen(weight, input, numbers);
-        long[] ids = new long[first.length];
+        int[] ids = new int[first.length];
         for (int i = 0; i < ids.length; i++) {
-            ids[i] = (long) first[i];
+            ids[i] = (int) first[i];
             boolean isPicked = ids[i] == first[i] && ids[i] >= 0 && ids[i] <= input.count();
             if (!isPicked || second[i] != (ids[i] == 0 ? 0 : 2 * first[i] + 1)) {
                 throw OnnxExportException.of(input.name(), "the graph does not have its values as they are in the network, but what "

@@ -10,17 +10,18 @@ import java.util.Arrays;
  * @param shape of the weight
  * @param ids   in the order of C, the place among the input's values counted from 1; 0 for a value that is none of them
  */
-record Pick(long[] shape, long[] ids) {
+record Pick(long[] shape, int[] ids) {
 
     /**
      * A weight each dimension of which is one of the matrix's rows or of its columns, never both.
      *
+     * @param shape    of the weight
      * @param isRow    by dimension, whether it runs along the matrix's rows
      * @param isColumn by dimension, likewise; neither for a dimension of size 1
      * @param rows     of the matrix, in the order of the first kind of dimensions
      * @param columns  of the matrix, in the order of the second kind
      */
-    record Factors(boolean[] isRow, boolean[] isColumn, long[] rows, long[] columns) {
+    record Factors(long[] shape, boolean[] isRow, boolean[] isColumn, long[] rows, long[] columns) {
 
         /** Whether the weight is a matrix with rows in one dimension and columns in the other. */
         boolean isMatrix(int rowAxis, int columnAxis) {
@@ -50,7 +51,7 @@ record Pick(long[] shape, long[] ids) {
         return ids.length == count && isRange(ids, 1);
     }
 
-    static boolean isRange(long[] numbers, long first) {
+    private static boolean isRange(int[] numbers, int first) {
         for (int i = 0; i < numbers.length; i++) {
             if (numbers[i] != first + i) {
                 return false;
@@ -73,7 +74,7 @@ record Pick(long[] shape, long[] ids) {
      * @param columns of the matrix that the ids count
      * @return null if it is nothing of that kind
      */
-    @Nullable Factors factors(long columns) {
+    @Nullable Factors factors(int columns) {
         if (!isWhole()) {
             return null;
         }
@@ -87,7 +88,7 @@ record Pick(long[] shape, long[] ids) {
         boolean[] isColumn = new boolean[shape.length];
         for (int axis = 0; axis < shape.length; axis++) {
             for (int at = 1; at < shape[axis]; at++) {
-                long id = ids[at * steps[axis]] - 1;
+                int id = ids[at * steps[axis]] - 1;
                 isRow[axis] |= id / columns != (ids[0] - 1) / columns;
                 isColumn[axis] |= id % columns != (ids[0] - 1) % columns;
             }
@@ -100,7 +101,7 @@ record Pick(long[] shape, long[] ids) {
         for (int at = 0; at < ids.length; at++) {
             int row = place(at, steps, isRow);
             int column = place(at, steps, isColumn);
-            long id = ids[at] - 1;
+            int id = ids[at] - 1;
             if (column == 0) {
                 rowsPicked[row] = id / columns;
             }
@@ -114,7 +115,7 @@ record Pick(long[] shape, long[] ids) {
                 return null;
             }
         }
-        return new Factors(isRow, isColumn, rowsPicked, columnsPicked);
+        return new Factors(shape, isRow, isColumn, rowsPicked, columnsPicked);
     }
 
     private int count(boolean[] axes) {
