@@ -42,20 +42,23 @@ class RecurrentLayersTest {
     }
 
     private static Layer lstm(RNNFormat format, Activation activation, Activation gate) {
-        return new LSTM.Builder().nOut(UNITS).weightInit(WeightInit.XAVIER).biasInit(0).activation(activation).gateActivationFunction(gate).dataFormat(format).build();
+        return new LSTM.Builder().nOut(UNITS).weightInit(WeightInit.XAVIER).biasInit(0)
+                .activation(activation).gateActivationFunction(gate).dataFormat(format).build();
     }
 
     private static Layer graves(RNNFormat format, Activation activation, Activation gate) {
-        return new GravesLSTM.Builder().nOut(UNITS).weightInit(WeightInit.XAVIER).biasInit(0).activation(activation).gateActivationFunction(gate).dataFormat(format).build();
+        return new GravesLSTM.Builder().nOut(UNITS).weightInit(WeightInit.XAVIER).biasInit(0)
+                .activation(activation).gateActivationFunction(gate).dataFormat(format).build();
     }
 
     private static Layer bothWays(RNNFormat format, Activation activation, Activation gate) {
-        return new GravesBidirectionalLSTM.Builder().nOut(UNITS).weightInit(WeightInit.XAVIER).biasInit(0).activation(activation).gateActivationFunction(gate)
-                .dataFormat(format).build();
+        return new GravesBidirectionalLSTM.Builder().nOut(UNITS).weightInit(WeightInit.XAVIER).biasInit(0)
+                .activation(activation).gateActivationFunction(gate).dataFormat(format).build();
     }
 
     private static Layer simple(RNNFormat format, Activation activation) {
-        return new SimpleRnn.Builder().nOut(UNITS).weightInit(WeightInit.XAVIER).biasInit(0).activation(activation).dataFormat(format).build();
+        return new SimpleRnn.Builder().nOut(UNITS).weightInit(WeightInit.XAVIER).biasInit(0)
+                .activation(activation).dataFormat(format).build();
     }
 
     private static Layer output(RNNFormat format) {
@@ -126,8 +129,8 @@ class RecurrentLayersTest {
                 SequenceRuns.agrees(SequenceRuns.chain(type, layer), mask, (batch, time) -> {
                     INDArray values = SequenceRuns.values(type, batch, time);
                     INDArray present = SequenceRuns.mask(mask == Mask.NONE ? Mask.START : mask, batch, time);
-                    INDArray wide = present.reshape(format == RNNFormat.NCW ? new long[]{batch, 1, time} : new long[]{batch, time, 1})
-                            .broadcast(values.shape());
+                    INDArray wide = present.reshape(format == RNNFormat.NCW ? new long[]{batch, 1, time}
+                            : new long[]{batch, time, 1}).broadcast(values.shape());
                     return new INDArray[]{values.mul(wide).subi(wide.rsub(1).muli(2))};
                 }, type);
             }
@@ -138,8 +141,9 @@ class RecurrentLayersTest {
     @EnumSource(Mask.class)
     void rowsOfStepsComeInTheOrderOfTheNetwork(Mask mask) throws IOException {
         for (RNNFormat format : RNNFormat.values()) {
-            agrees(format, mask, new DenseLayer.Builder().nOut(5).activation(Activation.TANH).build(), lstm(format), output(format));
-            agrees(format, mask, lstm(format), new DenseLayer.Builder().nOut(5).activation(Activation.TANH).build());
+            Layer dense = new DenseLayer.Builder().nOut(5).activation(Activation.TANH).build();
+            agrees(format, mask, dense, lstm(format), output(format));
+            agrees(format, mask, lstm(format), dense.clone());
         }
     }
 

@@ -56,8 +56,8 @@ final class SequenceRuns {
 
     /** Inputs are normally distributed values of the types' shapes. */
     static void agrees(Supplier<Model> network, Mask mask, InputType... types) throws IOException {
-        agrees(network, mask, (batch, time) -> Arrays.stream(types).map(type -> values(type, batch, time)).toArray(INDArray[]::new),
-                types);
+        agrees(network, mask, (batch, time) -> Arrays.stream(types).map(type -> values(type, batch, time))
+                .toArray(INDArray[]::new), types);
     }
 
     /** What flows into a network. */
@@ -73,8 +73,9 @@ final class SequenceRuns {
             for (long[] size : SIZES) {
                 Nd4j.getRandom().setSeed(size[1]);
                 INDArray[] features = inputs.of(size[0], size[1]);
-                INDArray[] masks = Arrays.stream(types).map(type -> mask == Mask.NONE || !(type instanceof InputType.InputTypeRecurrent)
-                        ? null : mask(mask, size[0], size[1])).toArray(INDArray[]::new);
+                INDArray[] masks = Arrays.stream(types).map(type -> mask != Mask.NONE
+                        && type instanceof InputType.InputTypeRecurrent ? mask(mask, size[0], size[1]) : null)
+                        .toArray(INDArray[]::new);
                 INDArray[] all = Stream.concat(Arrays.stream(features), Arrays.stream(masks).filter(m -> m != null))
                         .toArray(INDArray[]::new);
                 INDArray[] copies = Arrays.stream(features).map(INDArray::dup).toArray(INDArray[]::new);

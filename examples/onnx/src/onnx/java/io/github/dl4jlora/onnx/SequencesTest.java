@@ -47,7 +47,8 @@ class SequencesTest {
         for (boolean bias : new boolean[]{true, false}) {
             EmbeddingSequenceLayer layer = new EmbeddingSequenceLayer.Builder().nIn(WORDS).nOut(4).hasBias(bias)
                     .activation(bias ? Activation.TANH : Activation.IDENTITY).outputDataFormat(format).build();
-            SequenceRuns.agrees(SequenceRuns.chain(InputType.recurrent(WORDS), layer, new LSTM.Builder().nOut(3).dataFormat(format).build()), mask,
+            SequenceRuns.agrees(SequenceRuns.chain(InputType.recurrent(WORDS), layer,
+                    new LSTM.Builder().nOut(3).dataFormat(format).build()), mask,
                     (batch, time) -> new INDArray[]{ids(batch, 1, time)}, type);
         }
     }
@@ -56,15 +57,16 @@ class SequencesTest {
     @EnumSource(Mask.class)
     void idsOfStepsAreLookedUpRowByRow(Mask mask) throws IOException {
         InputType type = InputType.recurrent(1);
-        SequenceRuns.agrees(SequenceRuns.chain(InputType.recurrent(WORDS), new EmbeddingLayer.Builder().nIn(WORDS).nOut(4).activation(Activation.TANH)
-                .hasBias(true).build(), new LSTM.Builder().nOut(3).build()), mask,
+        SequenceRuns.agrees(SequenceRuns.chain(InputType.recurrent(WORDS), new EmbeddingLayer.Builder().nIn(WORDS).nOut(4)
+                .activation(Activation.TANH).hasBias(true).build(), new LSTM.Builder().nOut(3).build()), mask,
                 (batch, time) -> new INDArray[]{ids(batch, 1, time)}, type);
     }
 
     @Test
     void oneIdOfAnExampleIsLookedUp() throws IOException {
         InputType type = InputType.feedForward(1);
-        SequenceRuns.agrees(SequenceRuns.chain(InputType.feedForward(WORDS), new EmbeddingLayer.Builder().nIn(WORDS).nOut(4).build()), Mask.NONE,
+        SequenceRuns.agrees(SequenceRuns.chain(InputType.feedForward(WORDS),
+                new EmbeddingLayer.Builder().nIn(WORDS).nOut(4).build()), Mask.NONE,
                 (batch, time) -> new INDArray[]{ids(batch, 1)}, type);
     }
 

@@ -52,13 +52,14 @@ final class AttentionLayers {
         String results = graph.scan(List.of(RecurrentLayers.zeros(first, units, graph), graph.number(0)), List.of(z), in -> {
             String attended = graph.squeeze(keys.attend(graph.unsqueeze(in.get(0), 1)), 1);
             String seen = graph.add("Mul", graph.add("MatMul", attended, r), in.get(1));
-            String h = Activations.gate(layer.getActivation().getActivationFunction(), graph.add("Add", in.get(2), seen), -1, here);
+            String h = Activations.gate(layer.getActivation().getActivationFunction(), graph.add("Add", in.get(2), seen), -1,
+                    here);
             return List.of(h, graph.number(1), h);
         });
         return input.to(Sequences.batchFirst(results, RNNFormat.NCW, graph), here.output());
     }
 
-    /** Inputs are queries, keys and values. */
+    /** Inputs are queries, keys and values; a query that is masked gets zeros. */
     private static Flow vertex(AttentionVertex vertex, List<Flow> inputs, Place here) {
         OnnxGraph graph = here.graph();
         List<String> steps = inputs.stream().map(input -> graph.transpose(input.name(), 0, 2, 1)).toList();

@@ -21,8 +21,8 @@ import java.util.List;
  * Layers around recurrent ones.
  *
  * <p>In DL4J a mask reaches an inner layer in one of two ways. The network hands it on from layer to layer, and LSTMs ignore it
- * (but Bidirectional hands it on to its layers, and they may not); or a wrapper sets it, and all inner layers see it: LastTimeStep
- * sets what was handed on to it, MaskZeroLayer what it finds in its input.
+ * (Bidirectional hands it on to its two layers); or a wrapper sets it, and all inner layers see it: LastTimeStep sets what was
+ * handed on to it, MaskZeroLayer what it finds in its input.
  */
 final class RecurrentWrappers {
 
@@ -96,8 +96,8 @@ final class RecurrentWrappers {
         OnnxGraph graph = here.graph();
         RNNFormat format = format(layer, here);
         if (format == RNNFormat.NWC && !(layer.getUnderlying() instanceof BaseRecurrentLayer)) {
-            throw here.refusal("DL4J looks for masked steps in the wrong dimension where a MaskZeroLayer of format NWC is around a "
-                    + layer.getUnderlying().getClass().getSimpleName(), "Use format NCW, or put the MaskZeroLayer inside");
+            throw here.refusal("DL4J looks for masked steps in the wrong dimension where a MaskZeroLayer of format NWC is around "
+                    + "a " + layer.getUnderlying().getClass().getSimpleName(), "Use format NCW, or put the MaskZeroLayer inside");
         }
         String same = graph.cast(graph.add("Equal", input.name(), graph.number(layer.getMaskingValue())), DataType.FLOAT);
         return graph.add("Sub", graph.number(1), graph.reduce("ReduceMin", same, false, Sequences.units(format)));

@@ -56,7 +56,8 @@ final class Sequences {
 
     /** One dimension backwards. */
     static String reversed(String tensor, int axis, OnnxGraph graph) {
-        return graph.add("Slice", List.of(tensor, graph.ints(-1), graph.ints(Long.MIN_VALUE + 1), graph.ints(axis), graph.ints(-1)));
+        String end = graph.ints(Long.MIN_VALUE + 1);
+        return graph.add("Slice", List.of(tensor, graph.ints(-1), end, graph.ints(axis), graph.ints(-1)));
     }
 
     /**

@@ -82,10 +82,11 @@ final class TimeSeriesLayers {
     private static Flow toSequence(FeedForwardToRnnPreProcessor preprocessor, Flow input, Place here) {
         OnnxGraph graph = here.graph();
         long size = ((InputType.InputTypeRecurrent) here.output()).getSize();
-        String steps = graph.add("Reshape", input.name(), graph.concat(0, List.of(graph.ints(-1), here.batch(), graph.ints(size))));
+        String shape = graph.concat(0, List.of(graph.ints(-1), here.batch(), graph.ints(size)));
+        String steps = graph.add("Reshape", input.name(), shape);
         String mask = input.mask() == null ? null : graph.transpose(graph.add("Reshape", input.mask(),
                 graph.concat(0, List.of(graph.ints(-1), here.batch()))), 1, 0);
-        return new Flow(Sequences.batchFirst(steps, preprocessor.getRnnDataFormat(), graph), here.output(), mask, input.integer());
+        return new Flow(Sequences.batchFirst(steps, preprocessor.getRnnDataFormat(), graph), here.output(), mask);
     }
 
     private static Flow duplicate(DuplicateToTimeSeriesVertex vertex, List<Flow> inputs, Place here) {
