@@ -1,5 +1,6 @@
 package io.github.dl4jlora.onnx;
 
+import ai.onnxruntime.OrtSession;
 import io.github.dl4jlora.onnx.SequenceRuns.Mask;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -16,11 +17,14 @@ import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
 import org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed;
 import org.deeplearning4j.nn.conf.layers.util.MaskLayer;
 import org.deeplearning4j.nn.conf.layers.util.MaskZeroLayer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.weights.WeightInit;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -28,9 +32,14 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.lossfunctions.LossFunctions;
 
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 @SuppressWarnings("deprecation")
 class RecurrentLayersTest {
@@ -166,14 +175,70 @@ class RecurrentLayersTest {
     }
 
     @ParameterizedTest
+    @EnumSource(Mask.class)
+    void wrappersInWrappersTreatMasksAsTheNetworkDoes(Mask mask) throws IOException {
+        for (RNNFormat format : RNNFormat.values()) {
+            for (Layer inner : List.of(lstm(format), simple(format, Activation.TANH))) {
+                Layer zeros = new MaskZeroLayer.Builder().underlying(inner).maskValue(0).build();
+                agrees(format, mask, new Bidirectional(Bidirectional.Mode.ADD, new LastTimeStep(zeros)));
+                agrees(format, mask, new LastTimeStep(new Bidirectional(Bidirectional.Mode.ADD, zeros.clone())));
+                agrees(format, mask, new Bidirectional(Bidirectional.Mode.MUL, zeros.clone()), lstm(format));
+            }
+        }
+        agrees(RNNFormat.NCW, mask, new LastTimeStep(new MaskZeroLayer.Builder().maskValue(0)
+                .underlying(new Bidirectional(lstm(RNNFormat.NCW))).build()));
+    }
+
+    @Test
+    void maskedStepsInTheWrongDimensionAreRefused() {
+        Layer layer = new LastTimeStep(new MaskZeroLayer.Builder().maskValue(0)
+                .underlying(new Bidirectional(lstm(RNNFormat.NWC))).build());
+
+        assertThatExceptionOfType(OnnxExportException.class).isThrownBy(() -> agrees(RNNFormat.NWC, Mask.NONE, layer))
+                .withMessageContaining("wrong dimension");
+    }
+
+    @Test
+    void layerNormalisationIsRefused() {
+        Layer layer = new SimpleRnn.Builder().nOut(UNITS).hasLayerNorm(true).build();
+
+        assertThatExceptionOfType(OnnxExportException.class).isThrownBy(() -> agrees(RNNFormat.NCW, Mask.NONE, layer))
+                .withMessageContaining("DL4J itself cannot compute");
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {18, 19, 20, 21})
+    void laterOperatorsComputeTheSame(int opset) throws IOException {
+        InputType type = InputType.recurrent(3);
+        SequenceRuns.agrees(SequenceRuns.chain(type, new Bidirectional(lstm(RNNFormat.NCW)),
+                simple(RNNFormat.NCW, Activation.TANH), lstm(RNNFormat.NCW, Activation.TANH, Activation.TANH),
+                new LastTimeStep(new MaskZeroLayer.Builder().underlying(graves(RNNFormat.NCW, Activation.TANH, Activation.SIGMOID))
+                        .maskValue(0).build())), Mask.BETWEEN, export -> export.opset(opset), type);
+    }
+
+    @Test
+    void weightsInEightBitsComputeAboutTheSame() throws IOException {
+        InputType type = InputType.recurrent(3);
+        MultiLayerNetwork network = (MultiLayerNetwork) SequenceRuns.chain(type, lstm(RNNFormat.NCW),
+                simple(RNNFormat.NCW, Activation.TANH), graves(RNNFormat.NCW, Activation.TANH, Activation.TANH),
+                output(RNNFormat.NCW)).get();
+        INDArray values = SequenceRuns.values(type, 2, 5);
+        Path file = Files.createTempFile("network", ".onnx");
+        OnnxExport.of(network).inputTypes(type).weights(WeightType.INT8).write(file);
+
+        INDArray output = InRuntime.run(file, OrtSession.SessionOptions.OptLevel.ALL_OPT, values).get(0);
+
+        assertThat(InRuntime.difference(network.output(values), output)).isBetween(1e-5, 0.02);
+    }
+
+    @ParameterizedTest
     @EnumSource(RNNFormat.class)
     void nothingButOnesIsAsGoodAsNoMask(RNNFormat format) throws IOException {
         InputType type = InputType.recurrent(3, format);
         INDArray ones = Nd4j.ones(DataType.FLOAT, 2, 5);
         INDArray values = SequenceRuns.values(type, 2, 5);
-        var network = (org.deeplearning4j.nn.multilayer.MultiLayerNetwork) SequenceRuns
-                .chain(type, new LastTimeStep(lstm(format))).get();
-        java.nio.file.Path file = java.nio.file.Files.createTempFile("network", ".onnx");
+        MultiLayerNetwork network = (MultiLayerNetwork) SequenceRuns.chain(type, new LastTimeStep(lstm(format))).get();
+        Path file = Files.createTempFile("network", ".onnx");
         OnnxExport.of(network).inputTypes(type).masks(true).write(file);
         InRuntime.agrees(List.of(network.output(values)), file, values, ones);
     }

@@ -18,6 +18,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
 /** Compares networks of sequences, each written once, at several lengths and batches, and with several masks. */
@@ -56,8 +57,17 @@ final class SequenceRuns {
 
     /** Inputs are normally distributed values of the types' shapes. */
     static void agrees(Supplier<Model> network, Mask mask, InputType... types) throws IOException {
-        agrees(network, mask, (batch, time) -> Arrays.stream(types).map(type -> values(type, batch, time))
+        agrees(network, mask, UnaryOperator.identity(), types);
+    }
+
+    static void agrees(Supplier<Model> network, Mask mask, UnaryOperator<OnnxExport> settings, InputType... types)
+            throws IOException {
+        agrees(network, mask, settings, (batch, time) -> Arrays.stream(types).map(type -> values(type, batch, time))
                 .toArray(INDArray[]::new), types);
+    }
+
+    static void agrees(Supplier<Model> network, Mask mask, Inputs inputs, InputType... types) throws IOException {
+        agrees(network, mask, UnaryOperator.identity(), inputs, types);
     }
 
     /** What flows into a network. */
@@ -66,10 +76,11 @@ final class SequenceRuns {
     }
 
     /** @param network makes one for each size, since attention in DL4J keeps the length that it has seen first */
-    static void agrees(Supplier<Model> network, Mask mask, Inputs inputs, InputType... types) throws IOException {
+    private static void agrees(Supplier<Model> network, Mask mask, UnaryOperator<OnnxExport> settings, Inputs inputs,
+                               InputType... types) throws IOException {
         Path file = Files.createTempFile("network", ".onnx");
         try {
-            OnnxExport.of(network.get()).inputTypes(types).masks(mask != Mask.NONE).write(file);
+            settings.apply(OnnxExport.of(network.get()).inputTypes(types).masks(mask != Mask.NONE)).write(file);
             for (long[] size : SIZES) {
                 Nd4j.getRandom().setSeed(size[1]);
                 INDArray[] features = inputs.of(size[0], size[1]);
