@@ -1,5 +1,7 @@
 package io.github.dl4jlora.onnx;
 
+import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.layer.LowRankLayer;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -61,6 +63,7 @@ class DenseTest {
                         .activation(Activation.SIGMOID).build(),
                 new VariationalAutoencoder.Builder().nOut(2).encoderLayerSizes(5).decoderLayerSizes(3)
                         .activation(Activation.RRELU).pzxActivationFunction(Activation.RRELU).build(),
+                new LowRankLayer.Builder().nIn(4).nOut(5).rank(2).alpha(6).scaling(Scaling.ALPHA_OVER_RANK).build(),
                 new FrozenLayer(new DenseLayer.Builder().nOut(5).activation(Activation.TANH).build()),
                 new FrozenLayerWithBackprop(new DenseLayer.Builder().nOut(5).activation(Activation.TANH).build()));
     }

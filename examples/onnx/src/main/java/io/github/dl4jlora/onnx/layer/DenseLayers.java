@@ -1,5 +1,6 @@
 package io.github.dl4jlora.onnx.layer;
 
+import io.github.dl4jlora.layer.LowRankLayer;
 import io.github.dl4jlora.onnx.graph.Attribute;
 import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
@@ -29,6 +30,7 @@ final class DenseLayers {
         exports.layer(ElementWiseMultiplicationLayer.class, DenseLayers::elementWise);
         exports.layer(AutoEncoder.class, DenseLayers::encoder);
         exports.layer(VariationalAutoencoder.class, DenseLayers::variational);
+        exports.layer(LowRankLayer.class, DenseLayers::lowRank);
     }
 
     private static Flow dense(FeedForwardLayer layer, Flow input, Place here) {
@@ -68,6 +70,13 @@ final class DenseLayers {
         }
         String mean = product(current, "pZXMeanW", "pZXMeanb", here);
         return input.to(Activations.add(layer.getPzxActivationFn(), mean, -1, here), here.output());
+    }
+
+    private static Flow lowRank(LowRankLayer layer, Flow input, Place here) {
+        OnnxGraph graph = here.graph();
+        String down = graph.add("MatMul", input.name(), graph.weight(here.weight("A").withAxis(1)));
+        String up = graph.add("MatMul", down, graph.weight(here.weight("B").withAxis(1)));
+        return input.to(graph.add("Mul", up, graph.number(layer.factor())), here.output());
     }
 
     private static String product(String rows, String weight, String bias, Place here) {
