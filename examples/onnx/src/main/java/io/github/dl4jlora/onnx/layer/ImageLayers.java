@@ -94,13 +94,15 @@ final class ImageLayers {
                 here.output());
     }
 
+    /** With -0, since ONNX Runtime makes zeros part of a pooling behind them, which then pads with what it leaves out. */
     private static Flow padded(Flow input, int[] padding, int first, int rank, Place here) {
         long[] pads = new long[2 * rank];
         for (int i = 0; i < padding.length / 2; i++) {
             pads[first + i] = padding[2 * i];
             pads[rank + first + i] = padding[2 * i + 1];
         }
-        return input.to(here.graph().add("Pad", input.name(), here.graph().ints(pads)), here.output());
+        return input.to(here.graph().add("Pad", List.of(input.name(), here.graph().ints(pads), here.graph().number(-0.0))),
+                here.output());
     }
 
     private static Flow depth(SpaceToDepthLayer layer, Flow input, Place here) {

@@ -26,12 +26,16 @@ final class LocallyConnectedLayers {
         OnnxGraph graph = here.graph();
         Window window = new Window(new int[]{layer.getKernel()}, new int[]{layer.getStride()}, new int[]{layer.getPadding()},
                 new int[]{layer.getDilation()}, layer.getCm());
-        String windows = graph.transpose(windows(input.name(), layer.getNIn(), window, here), 2, 0, 1);
+        long places = here.weight("W").shape()[0];
+        String all = windows(input.name(), layer.getNIn(), window, here);
+        // Behind an embedding DL4J knows no length, makes weights for one place, and takes the first one alone.
+        String windows = graph.transpose(graph.slice(all, 2, 0, places), 2, 0, 1);
         String y = graph.transpose(graph.add("MatMul", windows, graph.weight(here.weight("W").withAxis(2))), 1, 2, 0);
         if (layer.isHasBias()) {
             y = graph.add("Add", y, graph.weight(here.weight("b").reshaped(layer.getNOut(), 1)));
         }
-        return input.to(Activations.add(layer.getActivation().getActivationFunction(), y, -1, here), here.output());
+        return input.to(Activations.add(layer.getActivation().getActivationFunction(), y, -1, here),
+                Sizes.with(here.output(), 2, places));
     }
 
     private static Flow image(LocallyConnected2D layer, Flow input, Place here) {

@@ -90,7 +90,7 @@ final class PoolingLayers {
 
     /** @param padding whether padding counts as values of zero */
     private static String mean(OnnxGraph graph, Window window, String x, boolean padding) {
-        if (!window.open() && !window.dilated()) {
+        if (!window.open() && !window.dilated() && !window.wide()) {
             return window.add(graph, "AveragePool", List.of(x), 0, Attribute.of("count_include_pad", padding ? 1 : 0));
         }
         String count = padding ? graph.number(Arrays.stream(window.kernel()).reduce(1, (a, b) -> a * b))

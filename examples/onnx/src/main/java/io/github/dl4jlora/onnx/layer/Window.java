@@ -44,6 +44,12 @@ record Window(int[] kernel, int[] stride, int[] padding, int[] dilation, Convolu
                 && (dilated() || IntStream.range(0, rank()).anyMatch(i -> kernel[i] < stride[i]));
     }
 
+    /** Whether the padding is as wide as the kernel, which ONNX Runtime takes in convolutions only. */
+    boolean wide() {
+        long[] pads = pads();
+        return IntStream.range(0, pads.length).anyMatch(i -> pads[i] >= kernel[i % rank()]);
+    }
+
     private boolean unstrided() {
         return Arrays.stream(stride).allMatch(s -> s == 1);
     }
@@ -70,6 +76,12 @@ record Window(int[] kernel, int[] stride, int[] padding, int[] dilation, Convolu
             inputs.set(0, padded(graph, operands.get(0), fill));
         } else if (mode == ConvolutionMode.Same && !unstrided()) {
             attributes.add(Attribute.of("auto_pad", "SAME_UPPER"));
+        } else if (operator.equals("MaxPool") && wide()) {
+            long[] pads = pads();
+            long[] around = new long[2 * rank() + 4];
+            System.arraycopy(pads, 0, around, 2, rank());
+            System.arraycopy(pads, rank(), around, rank() + 4, rank());
+            inputs.set(0, graph.add("Pad", List.of(operands.get(0), graph.ints(around), graph.number(fill))));
         } else {
             attributes.add(Attribute.of("pads", pads()));
         }
