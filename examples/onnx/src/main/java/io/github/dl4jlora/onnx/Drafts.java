@@ -178,8 +178,10 @@ final class Drafts {
             // Rows of a vector may be those of a sequence: as many as examples times steps.
             boolean isRows = type instanceof InputType.InputTypeFeedForward && (!known.isEmpty() || batch instanceof Long);
             List<Object> sizes = new ArrayList<>(List.of(isRows ? output + "_rows" : batch instanceof Long ? output + "_batch" : batch));
+            // DL4J is wrong about many volumes.
+            boolean isTrue = one.length < 5;
             for (int i = 1; i < one.length; i++) {
-                sizes.add(one[i] == two[i] && one[i] > 0 ? (Object) one[i]
+                sizes.add(isTrue && one[i] == two[i] && one[i] > 0 ? (Object) one[i]
                         : known.getOrDefault(List.of(one[i], two[i]), output + "_" + i));
             }
             return sizes;

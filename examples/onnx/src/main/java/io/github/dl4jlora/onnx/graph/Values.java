@@ -94,12 +94,12 @@ final class Values {
     }
 
     private void requireFinite(int count) {
-        // Zero times a number is zero, but times NaN or infinity it is NaN: a loop that HotSpot vectorises.
-        float sum = 0;
+        int largest = 0;
         for (int i = 0; i < count; i++) {
-            sum += piece[i] * 0;
+            largest = Math.max(largest, Float.floatToRawIntBits(piece[i]) & Integer.MAX_VALUE);
         }
-        if (Float.isNaN(sum)) {
+        // The bits of magnitudes are in their order, and those of infinity and NaN come last.
+        if (largest >= Float.floatToRawIntBits(Float.POSITIVE_INFINITY)) {
             throw new IllegalArgumentException("Weight \"" + name + "\" holds NaN or infinity, which no runtime can compute with; "
                     + "nothing was written. Train the network with a lower learning rate, or restore an earlier state");
         }

@@ -3,6 +3,7 @@ package io.github.dl4jlora.onnx.layer;
 import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import onnx.Onnx.TensorProto.DataType;
+import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
@@ -30,8 +31,12 @@ final class EmbeddingLayers {
         OnnxGraph graph = here.graph();
         String steps = Sequences.unitsLast(rows(layer, input, here, 0, -1), layer.getOutputFormat(), graph);
         String activated = Activations.add(layer.getActivationFn(), steps, -1, here);
+        // DL4J's type has the length that the layer was configured with, if any.
+        long length = input.type() instanceof InputType.InputTypeRecurrent ids ? ids.getTimeSeriesLength()
+                : input.type().arrayElementsPerExample();
         return input.to(input.mask() == null ? activated
-                : Sequences.masked(activated, input.mask(), layer.getOutputFormat(), graph), here.output());
+                : Sequences.masked(activated, input.mask(), layer.getOutputFormat(), graph),
+                InputType.recurrent(layer.getNOut(), length, layer.getOutputFormat()));
     }
 
     private static String rows(FeedForwardLayer layer, Flow input, Place here, long... shape) {

@@ -137,9 +137,10 @@ final class PoolingLayers {
             }
         };
         if (layer.isCollapseDimensions()) {
-            InputType type = input.type() instanceof InputType.InputTypeRecurrent recurrent
-                    ? InputType.feedForward(recurrent.getSize()) : here.output();
-            return new Flow(y, type, null);
+            long[] sizes = input.type().getShape(true);
+            long[] left = LongStream.range(1, rank).filter(i -> LongStream.of(axes).noneMatch(axis -> axis == i))
+                    .map(i -> sizes[(int) i]).toArray();
+            return new Flow(y, left.length == 1 ? InputType.feedForward(left[0]) : here.output(), null);
         }
         if (last(input.type())) {
             throw here.refusal("DL4J itself cannot pool without collapsing dimensions where channels are last",

@@ -95,7 +95,10 @@ final class ShapeVertices {
     private static Flow reshape(ReshapeVertex vertex, List<Flow> inputs, Place here) {
         Flow input = inputs.get(0);
         String values = reshaped(input.name(), Sizes.rank(input.type()), vertex.getNewShape(), vertex.getReshapeOrder(), here);
-        return new Flow(values, here.output(), mask(vertex, input, here));
+        int[] shape = vertex.getNewShape();
+        // DL4J forgets the length.
+        InputType type = shape.length == 3 && shape[2] > 0 ? InputType.recurrent(shape[1], shape[2]) : here.output();
+        return new Flow(values, type, mask(vertex, input, here));
     }
 
     private static @Nullable String mask(ReshapeVertex vertex, Flow input, Place here) {
