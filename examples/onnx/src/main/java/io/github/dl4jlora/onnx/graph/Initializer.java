@@ -70,10 +70,11 @@ public record Initializer(String name, DataType type, long[] shape, long bytes, 
                         + Arrays.toString(shape));
             }
             Encoder own = encoder.get();
+            ByteBuffer bytes = ByteBuffer.allocate((int) Math.min(width * array.length(), width * (long) Values.PIECE))
+                    .order(ByteOrder.LITTLE_ENDIAN);
             Values.forEachPiece(name, array, (floats, count, from) -> {
-                ByteBuffer bytes = ByteBuffer.allocate(width * count).order(ByteOrder.LITTLE_ENDIAN);
-                own.encode(floats, count, from, bytes);
-                out.write(bytes.array());
+                own.encode(floats, count, from, bytes.clear());
+                out.write(bytes.array(), 0, width * count);
             });
         });
     }

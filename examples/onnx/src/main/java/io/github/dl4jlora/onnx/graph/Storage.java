@@ -7,6 +7,7 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicReference;
 
 /** How weights stand in the file. Those without an axis of outputs always stand there as FLOAT. */
 public enum Storage {
@@ -45,11 +46,14 @@ public enum Storage {
     INT8 {
         @Override
         String add(OnnxGraph graph, Weight weight) {
-            long outputs = weight.shape()[weight.axis()];
-            String scales = graph.initializer(Initializer.floats(weight.name() + ":scales", new long[] {outputs},
-                    () -> Nd4j.createFromArray(scales(weight))));
+            AtomicReference<float[]> found = new AtomicReference<>();
+            String scales = graph.initializer(Initializer.floats(weight.name() + ":scales",
+                    new long[] {weight.shape()[weight.axis()]}, () -> {
+                        found.set(scales(weight));
+                        return Nd4j.createFromArray(found.get());
+                    }));
             String codes = graph.initializer(Initializer.encoded(weight.name(), DataType.INT8, Byte.BYTES, weight.shape(),
-                    weight.values(), () -> codes(weight)));
+                    weight.values(), () -> codes(weight, found.get() == null ? scales(weight) : found.get())));
             return graph.add("DequantizeLinear", List.of(codes, scales), Attribute.of("axis", weight.axis()));
         }
     };
@@ -92,8 +96,7 @@ public enum Storage {
         return scales;
     }
 
-    private static Initializer.Encoder codes(Weight weight) {
-        float[] scales = scales(weight);
+    private static Initializer.Encoder codes(Weight weight, float[] scales) {
         long run = run(weight);
         return (floats, count, from, to) -> {
             Cursor cursor = new Cursor(scales.length, run, from);

@@ -18,8 +18,8 @@ import java.util.Arrays;
  */
 final class Values {
 
-    /** Values of a piece: 4 MB. */
-    private static final int PIECE = 1 << 20;
+    /** Values of a piece: 1 MB. */
+    static final int PIECE = 1 << 18;
 
     private final String name;
     private final Sink sink;
