@@ -2,6 +2,7 @@ package io.github.dl4jlora.onnx;
 
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.undo.MergedValues;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
@@ -56,8 +57,9 @@ record Sizes(List<Long> least, List<Long> most) {
                 return fitting(steps, node, wanted, input, type);
             }
             Layer layer = values.layer(node);
-            // Clones: some layers keep what they are asked about.
-            steps.add(new Step(node, layer == null ? null : layer.clone(), layer == null ? values.vertex(node) : null, preprocessor));
+            // Copies: some keep what they are asked about.
+            steps.add(new Step(node, layer == null ? null : layer.clone(), layer == null ? StockLayers.copy(values.vertex(node)) : null,
+                    preprocessor));
         }
         return null;
     }

@@ -2,6 +2,7 @@ package io.github.dl4jlora.onnx;
 
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.undo.MergedValues;
 import io.github.dl4jlora.onnx.adapter.AdapterInputs;
 import io.github.dl4jlora.onnx.graph.Flow;
@@ -108,7 +109,8 @@ final class Walk {
         GraphVertex vertex = values.vertex(node);
         // A MergeVertex would set its axis by the types, and is its own judge of what comes out.
         return exports.vertex(vertex, inputs, place(node, vertex instanceof MergeVertex ? inputs.get(0).type()
-                : type(node, inputs, () -> vertex.getOutputType(0, inputs.stream().map(Flow::type).toArray(InputType[]::new)))));
+                : type(node, inputs, () -> StockLayers.copy(vertex).getOutputType(0,
+                inputs.stream().map(Flow::type).toArray(InputType[]::new)))));
     }
 
     /** What comes out of a layer. DL4J forgets the length of sequences in many layers that keep it. */
