@@ -52,6 +52,8 @@ import org.deeplearning4j.nn.conf.layers.ZeroPaddingLayer;
 import org.deeplearning4j.nn.conf.layers.convolutional.Cropping1D;
 import org.deeplearning4j.nn.conf.layers.convolutional.Cropping2D;
 import org.deeplearning4j.nn.conf.layers.convolutional.Cropping3D;
+import org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed;
+import org.deeplearning4j.nn.conf.layers.util.MaskLayer;
 import org.deeplearning4j.nn.conf.preprocessor.Cnn3DToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.CnnToRnnPreProcessor;
@@ -75,7 +77,7 @@ final class Shapes {
 
     /** Layers and vertices that hand on the shape, but for sizes in space or time. */
     private static final Set<Class<?>> PASSING = Set.of(ActivationLayer.class, DropoutLayer.class, LossLayer.class,
-            PReLULayer.class, ElementWiseVertex.class, ScaleVertex.class, ShiftVertex.class, L2NormalizeVertex.class,
+            PReLULayer.class, MaskLayer.class, ElementWiseVertex.class, ScaleVertex.class, ShiftVertex.class, L2NormalizeVertex.class,
             StackVertex.class, UnstackVertex.class, ReverseTimeSeriesVertex.class);
     private static final Set<Class<?>> PASSING_IMAGES = Set.of(SubsamplingLayer.class, Upsampling2D.class,
             ZeroPaddingLayer.class, Cropping2D.class, LocalResponseNormalization.class, PoolHelperVertex.class);
@@ -141,6 +143,9 @@ final class Shapes {
     private boolean takesIds(Node node, int input) {
         Layer layer = values.layer(node);
         Class<?> type = layer != null ? layer.getClass() : values.vertex(node).getClass();
+        if (network.preprocessor(node) instanceof RnnToFeedForwardPreProcessor) {
+            return type == EmbeddingLayer.class;
+        }
         return network.preprocessor(node) == null && (type == EmbeddingLayer.class || type == EmbeddingSequenceLayer.class
                 || type.getName().startsWith(TRANSFORMERS) && (input > 0 || type.getSimpleName().equals("TokenEmbeddings")));
     }
@@ -185,6 +190,9 @@ final class Shapes {
             return Shape.sequence((long) steps.getInputHeight() * steps.getInputWidth() * steps.getNumChannels(),
                     steps.getRnnDataFormat());
         }
+        if (preprocessor instanceof RnnToFeedForwardPreProcessor steps && layer instanceof EmbeddingLayer) {
+            return Shape.given(InputType.recurrent(1, steps.getRnnDataFormat()), true);
+        }
         if (preprocessor instanceof RnnToFeedForwardPreProcessor steps && nIn > 0) {
             return Shape.sequence(nIn, steps.getRnnDataFormat());
         }
@@ -206,6 +214,9 @@ final class Shapes {
 
     private @Nullable Shape needed(Node node, Layer wrapped) {
         Layer layer = StockLayers.innermost(wrapped);
+        if (wrapped instanceof TimeDistributed steps && layer instanceof FeedForwardLayer wide) {
+            return Shape.sequence(wide.getNIn(), steps.getRnnDataFormat());
+        }
         if (PASSING.contains(layer.getClass())) {
             return read(node.name());
         }

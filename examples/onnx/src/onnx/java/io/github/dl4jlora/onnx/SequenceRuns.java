@@ -76,11 +76,11 @@ final class SequenceRuns {
     }
 
     /** @param network makes one for each size, since attention in DL4J keeps the length that it has seen first */
-    private static void agrees(Supplier<Model> network, Mask mask, UnaryOperator<OnnxExport> settings, Inputs inputs,
-                               InputType... types) throws IOException {
+    static void agrees(Supplier<Model> network, Mask mask, UnaryOperator<OnnxExport> settings, Inputs inputs,
+                       InputType... types) throws IOException {
         Path file = Files.createTempFile("network", ".onnx");
         try {
-            settings.apply(OnnxExport.of(network.get()).inputTypes(types).masks(mask != Mask.NONE)).write(file);
+            settings.apply(OnnxExport.of(network.get()).masks(mask != Mask.NONE)).write(file);
             for (long[] size : SIZES) {
                 Nd4j.getRandom().setSeed(size[1]);
                 INDArray[] features = inputs.of(size[0], size[1]);

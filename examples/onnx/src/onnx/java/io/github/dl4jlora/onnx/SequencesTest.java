@@ -1,6 +1,7 @@
 package io.github.dl4jlora.onnx;
 
 import io.github.dl4jlora.onnx.SequenceRuns.Mask;
+import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.conf.graph.rnn.DuplicateToTimeSeriesVertex;
@@ -25,6 +26,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
 import java.util.Arrays;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 
 class SequencesTest {
@@ -47,9 +49,11 @@ class SequencesTest {
         for (boolean bias : new boolean[]{true, false}) {
             EmbeddingSequenceLayer layer = new EmbeddingSequenceLayer.Builder().nIn(WORDS).nOut(4).hasBias(bias)
                     .activation(bias ? Activation.TANH : Activation.IDENTITY).outputDataFormat(format).build();
-            SequenceRuns.agrees(SequenceRuns.chain(InputType.recurrent(WORDS), layer,
-                    new LSTM.Builder().nOut(3).dataFormat(format).build()), mask,
+            Supplier<Model> network = SequenceRuns.chain(InputType.recurrent(WORDS), layer,
+                    new LSTM.Builder().nOut(3).dataFormat(format).build());
+            SequenceRuns.agrees(network, mask, export -> export.inputTypes(type),
                     (batch, time) -> new INDArray[]{ids(batch, 1, time)}, type);
+            SequenceRuns.agrees(network, Mask.NONE, (batch, time) -> new INDArray[]{ids(batch, time)}, type);
         }
     }
 
@@ -83,7 +87,8 @@ class SequencesTest {
                 .addLayer("rnn", new SimpleRnn.Builder().nOut(3).weightInit(WeightInit.XAVIER).build(), "both")
                 .setOutputs("rnn")), mask, type, type);
         SequenceRuns.agrees(SequenceRuns.graph(builder -> builder.addInputs("in").setInputTypes(type)
-                .addVertex("last", new LastTimeStepVertex("in"), "in").setOutputs("last")), mask, type);
+                .addVertex("last", new LastTimeStepVertex("in"), "in").setOutputs("last")), mask,
+                export -> export.inputTypes(type), type);
     }
 
     @ParameterizedTest
