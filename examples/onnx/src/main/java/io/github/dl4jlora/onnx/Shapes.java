@@ -77,8 +77,8 @@ final class Shapes {
 
     /** Layers and vertices that hand on the shape, but for sizes in space or time. */
     private static final Set<Class<?>> PASSING = Set.of(ActivationLayer.class, DropoutLayer.class, LossLayer.class,
-            PReLULayer.class, MaskLayer.class, ElementWiseVertex.class, ScaleVertex.class, ShiftVertex.class, L2NormalizeVertex.class,
-            StackVertex.class, UnstackVertex.class, ReverseTimeSeriesVertex.class);
+            PReLULayer.class, MaskLayer.class, ElementWiseVertex.class, ScaleVertex.class, ShiftVertex.class,
+            L2NormalizeVertex.class, StackVertex.class, UnstackVertex.class, ReverseTimeSeriesVertex.class);
     private static final Set<Class<?>> PASSING_IMAGES = Set.of(SubsamplingLayer.class, Upsampling2D.class,
             ZeroPaddingLayer.class, Cropping2D.class, LocalResponseNormalization.class, PoolHelperVertex.class);
     private static final Set<Class<?>> PASSING_SEQUENCES = Set.of(Subsampling1DLayer.class, Upsampling1D.class,
