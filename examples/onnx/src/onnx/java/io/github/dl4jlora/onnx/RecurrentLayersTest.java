@@ -212,8 +212,8 @@ class RecurrentLayersTest {
         InputType type = InputType.recurrent(3);
         SequenceRuns.agrees(SequenceRuns.chain(type, new Bidirectional(lstm(RNNFormat.NCW)),
                 simple(RNNFormat.NCW, Activation.TANH), lstm(RNNFormat.NCW, Activation.TANH, Activation.TANH),
-                new LastTimeStep(new MaskZeroLayer.Builder().underlying(graves(RNNFormat.NCW, Activation.TANH, Activation.SIGMOID))
-                        .maskValue(0).build())), Mask.BETWEEN, export -> export.opset(opset), type);
+                new LastTimeStep(new MaskZeroLayer.Builder().maskValue(0)
+                        .underlying(graves(RNNFormat.NCW, Activation.TANH, Activation.SIGMOID)).build())), Mask.BETWEEN, export -> export.opset(opset), type);
     }
 
     @Test
