@@ -102,8 +102,11 @@ final class Drafts {
             walk.input(input, inputs.get(i), shape.example().apply(example), shape.ids(), sizes.get(i));
         }
         for (int i = 0; masks && i < inputs.size(); i++) {
-            InputType type = shapes.get(network.inputs().get(i)).example().apply(example);
-            if (type instanceof InputType.InputTypeRecurrent sequence) {
+            Shape shape = shapes.get(network.inputs().get(i));
+            InputType type = shape.example().apply(example);
+            if (i == 0 && shape.ids() && sizes.get(i).get(1) instanceof String) {
+                walk.mask(network.inputs().get(i), inputs.get(i) + "_mask", sizes.get(i));
+            } else if (type instanceof InputType.InputTypeRecurrent sequence) {
                 Object time = sizes.get(i).get(sequence.getFormat() == RNNFormat.NCW ? 2 : 1);
                 walk.mask(network.inputs().get(i), inputs.get(i) + "_mask", List.of(sizes.get(i).get(0), time));
             }
