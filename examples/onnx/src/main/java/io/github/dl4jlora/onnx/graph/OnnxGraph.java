@@ -39,6 +39,7 @@ public final class OnnxGraph {
     private final Storage stored;
     private final Map<String, String> layers = new HashMap<>();
     private final Set<String> weightNames = new HashSet<>();
+    private final Set<String> optional = new HashSet<>();
     private String scope = "";
 
     /**
@@ -159,7 +160,7 @@ public final class OnnxGraph {
      * @param shape as of {@link #input(String, DataType, List)}; sizes that are left open may be others than the default's
      */
     public String input(Initializer defaults, List<?> shape) {
-        input(defaults.name(), defaults.type(), shape);
+        optional.add(input(defaults.name(), defaults.type(), shape));
         return initializer(defaults);
     }
 
@@ -236,7 +237,8 @@ public final class OnnxGraph {
     /** A name that stands for two things; null if there is none. */
     public @Nullable String ambiguous() {
         Set<String> names = new HashSet<>();
-        return Stream.of(inputs.stream().map(ValueInfoProto::getName), initializers.keySet().stream(),
+        return Stream.of(inputs.stream().map(ValueInfoProto::getName),
+                initializers.keySet().stream().filter(name -> !optional.contains(name)),
                 nodes.stream().flatMap(node -> node.getOutputList().stream())).flatMap(each -> each)
                 .filter(name -> !names.add(name)).findFirst().orElse(null);
     }
