@@ -11,6 +11,7 @@ import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Transformer;
@@ -46,15 +47,18 @@ import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
 import org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 import org.nd4j.linalg.ops.transforms.Transforms;
 
 import java.io.IOException;
@@ -151,6 +155,34 @@ class AdaptersTest {
 
             requireAgreement(base, all ? List.of(large) : List.of(small, large), example(type, layer));
         }
+    }
+
+    @ParameterizedTest
+    @EnumSource(WeightType.class)
+    void lowRankPathsStayFloatHoweverWeightsAreStored(WeightType stored) throws IOException, OrtException {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+                .layer(new OutputLayer.Builder(LossFunction.MSE).name("only").nIn(4).nOut(3).activation(Activation.IDENTITY).build())
+                .build());
+        base.init();
+        filled(base.params(), 2);
+        MultiLayerNetwork tuned = tuned(base, LoRAConfig.builder().rank(2).targets("only"));
+        OnnxExport.of(base).adapters(LoRAAdapter.of(tuned)).weights(stored).opset(21).write(folder.resolve("base.onnx"));
+        OnnxAdapter.write(LoRAAdapter.of(tuned), folder.resolve("adapter"));
+        INDArray input = Nd4j.rand(DataType.FLOAT, 7, 4);
+
+        try (OrtSession session = OrtEnvironment.getEnvironment().createSession(folder.resolve("base.onnx").toString())) {
+            INDArray added = run(session, folder.resolve("adapter"), input).get(0).sub(run(session, null, input).get(0));
+            assertThat(InRuntime.difference(tuned.output(input).sub(base.output(input)), added)).isLessThan(InRuntime.TOLERANCE);
+        }
+    }
+
+    @Test
+    void frozenAndQuantisedBasesTakeAdapters() throws IOException, OrtException {
+        MultiLayerNetwork base = LoRA.freeze(dense(), Quantization.INT8);
+        MultiLayerNetwork tuned = tuned(base, LoRAConfig.builder().rank(2).targets(".*"));
+        OnnxExport.write(base, LoRAAdapter.of(tuned), folder.resolve("base.onnx"));
+
+        requireAgreement(base, List.of(tuned), Nd4j.rand(DataType.FLOAT, 7, 4));
     }
 
     @Test
@@ -332,20 +364,23 @@ class AdaptersTest {
         }
     }
 
-    private static void requireSame(List<INDArray> expected, OrtSession session, Path adapter, INDArray... inputs)
+    private static void requireSame(List<INDArray> expected, OrtSession session, @Nullable Path adapter, INDArray... inputs)
             throws OrtException {
+        List<INDArray> actual = run(session, adapter, inputs);
+        assertThat(actual).hasSameSizeAs(expected);
+        for (int i = 0; i < actual.size(); i++) {
+            assertThat(InRuntime.difference(expected.get(i), actual.get(i))).isLessThanOrEqualTo(InRuntime.TOLERANCE);
+        }
+    }
+
+    private static List<INDArray> run(OrtSession session, @Nullable Path adapter, INDArray... inputs) throws OrtException {
         try (OrtSession.RunOptions options = new OrtSession.RunOptions()) {
-            OrtLoraAdapter active = adapter == null ? null : OrtLoraAdapter.create(adapter.toString());
-            if (active != null) {
+            if (adapter == null) {
+                return InRuntime.run(session, options, inputs);
+            }
+            try (OrtLoraAdapter active = OrtLoraAdapter.create(adapter.toString())) {
                 options.addActiveLoraAdapter(active);
-            }
-            List<INDArray> actual = InRuntime.run(session, options, inputs);
-            if (active != null) {
-                active.close();
-            }
-            assertThat(actual).hasSameSizeAs(expected);
-            for (int i = 0; i < actual.size(); i++) {
-                assertThat(InRuntime.difference(expected.get(i), actual.get(i))).isLessThanOrEqualTo(InRuntime.TOLERANCE);
+                return InRuntime.run(session, options, inputs);
             }
         }
     }
