@@ -295,8 +295,8 @@ public final class OnnxExport {
         }
         requireUnambiguous(inputs, outputs);
         AdapterInputs changes = adapters.isEmpty() ? AdapterInputs.NONE : AdapterInputs.of(network.model(), adapters);
-        OnnxGraph graph = new Drafts(network, values, changes, () -> new OnnxGraph(opset, weights.storage(), outputs), shapes, inputs,
-                outputs).graph(batch, masks, logits);
+        OnnxGraph graph = new Drafts(network, values, changes, () -> new OnnxGraph(opset, weights.storage(), outputs), shapes,
+                inputs, outputs).graph(batch, masks, logits);
         String twice = graph.ambiguous();
         if (twice != null) {
             throw new OnnxExportException("Two tensors would be called \"" + twice + "\". Choose other names for the inputs and "

@@ -161,7 +161,8 @@ class AdaptersTest {
     @EnumSource(WeightType.class)
     void lowRankPathsStayFloatHoweverWeightsAreStored(WeightType stored) throws IOException, OrtException {
         MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
-                .layer(new OutputLayer.Builder(LossFunction.MSE).name("only").nIn(4).nOut(3).activation(Activation.IDENTITY).build())
+                .layer(new OutputLayer.Builder(LossFunction.MSE).name("only").nIn(4).nOut(3).activation(Activation.IDENTITY)
+                        .build())
                 .build());
         base.init();
         filled(base.params(), 2);
@@ -177,12 +178,15 @@ class AdaptersTest {
     }
 
     @Test
-    void frozenAndQuantisedBasesTakeAdapters() throws IOException, OrtException {
-        MultiLayerNetwork base = LoRA.freeze(dense(), Quantization.INT8);
-        MultiLayerNetwork tuned = tuned(base, LoRAConfig.builder().rank(2).targets(".*"));
-        OnnxExport.write(base, LoRAAdapter.of(tuned), folder.resolve("base.onnx"));
+    void frozenAndMappedBasesTakeAdapters() throws IOException, OrtException {
+        LoRA.writeBase(dense(), folder.resolve("written"), null);
+        for (MultiLayerNetwork base : List.of(LoRA.freeze(dense(), Quantization.INT8),
+                LoRA.openMultiLayerNetworkBase(folder.resolve("written")))) {
+            MultiLayerNetwork tuned = tuned(base, LoRAConfig.builder().rank(2).targets(".*"));
+            OnnxExport.write(base, LoRAAdapter.of(tuned), folder.resolve("base.onnx"));
 
-        requireAgreement(base, List.of(tuned), Nd4j.rand(DataType.FLOAT, 7, 4));
+            requireAgreement(base, List.of(tuned), Nd4j.rand(DataType.FLOAT, 7, 4));
+        }
     }
 
     @Test
