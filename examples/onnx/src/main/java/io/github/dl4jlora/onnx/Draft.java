@@ -18,10 +18,11 @@ import java.util.List;
  * then the size can be left open.
  *
  * @param graph   all but its outputs
+ * @param walk    that wrote it
  * @param outputs types of the network's outputs
  * @param tensors those that are the outputs
  */
-record Draft(OnnxGraph graph, List<InputType> outputs, List<String> tensors) {
+record Draft(OnnxGraph graph, Walk walk, List<InputType> outputs, List<String> tensors) {
 
     /** Weights are larger, and have no sizes of examples in them. */
     private static final long SMALL = 64;

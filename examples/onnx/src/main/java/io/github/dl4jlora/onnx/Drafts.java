@@ -6,10 +6,12 @@ import io.github.dl4jlora.internal.undo.MergedValues;
 import io.github.dl4jlora.onnx.adapter.AdapterInputs;
 import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
+import io.github.dl4jlora.onnx.transformer.TextForm;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
+import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -31,6 +33,7 @@ final class Drafts {
     private final Map<String, Shape> shapes;
     private final List<String> inputs;
     private final List<String> outputs;
+    private final @Nullable TextForm form;
 
     /**
      * @param adapters what they change
@@ -38,9 +41,10 @@ final class Drafts {
      * @param shapes   of the network's inputs, by the network's own names
      * @param inputs   names in the file
      * @param outputs  names in the file
+     * @param form     what programs expect that read texts; null for the network's own inputs and outputs
      */
     Drafts(Network<?> network, MergedValues values, AdapterInputs adapters, Supplier<OnnxGraph> empty, Map<String, Shape> shapes,
-            List<String> inputs, List<String> outputs) {
+            List<String> inputs, List<String> outputs, @Nullable TextForm form) {
         this.network = network;
         this.values = values;
         this.adapters = adapters;
@@ -48,6 +52,7 @@ final class Drafts {
         this.shapes = shapes;
         this.inputs = inputs;
         this.outputs = outputs;
+        this.form = form;
     }
 
     /**
@@ -79,6 +84,10 @@ final class Drafts {
             throw OnnxExportException.of(dependent, "what it does depends on the " + names.open + " of the network's input, which "
                     + "is not known", "Give the sizes with OnnxExport.inputTypes(...)");
         }
+        if (form != null) {
+            form.addOutputs(outputs, draft.walk()::flow, draft.graph());
+            return draft.graph();
+        }
         for (int i = 0; i < outputs.size(); i++) {
             draft.graph().output(outputs.get(i), draft.tensors().get(i),
                     names.ofOutput(outputs.get(i), draft.outputs().get(i), other.outputs().get(i)));
@@ -101,10 +110,13 @@ final class Drafts {
             sizes.add(names.ofInput(i == 0 ? "" : inputs.get(i) + "_", shape, example));
             walk.input(input, inputs.get(i), shape.example().apply(example), shape.ids(), sizes.get(i));
         }
+        if (form != null) {
+            walk.mask(form.input(), form.addMask(walk.flow(form.input()), graph));
+        }
         for (int i = 0; masks && i < inputs.size(); i++) {
             Shape shape = shapes.get(network.inputs().get(i));
             InputType type = shape.example().apply(example);
-            if (i == 0 && shape.ids() && sizes.get(i).get(1) instanceof String) {
+            if (i == 0 && form == null && shape.ids() && sizes.get(i).get(1) instanceof String) {
                 walk.mask(network.inputs().get(i), inputs.get(i) + "_mask", sizes.get(i));
             } else if (type instanceof InputType.InputTypeRecurrent sequence) {
                 Object time = sizes.get(i).get(sequence.getFormat() == RNNFormat.NCW ? 2 : 1);
@@ -113,7 +125,7 @@ final class Drafts {
         }
         walk.layers();
         List<Flow> flows = network.outputs().stream().map(walk::flow).toList();
-        return new Draft(graph, flows.stream().map(Flow::type).toList(), flows.stream().map(Flow::name).toList());
+        return new Draft(graph, walk, flows.stream().map(Flow::type).toList(), flows.stream().map(Flow::name).toList());
     }
 
     private Set<String> bareOutputs() {

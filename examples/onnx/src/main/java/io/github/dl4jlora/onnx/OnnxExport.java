@@ -8,8 +8,10 @@ import io.github.dl4jlora.internal.network.Networks;
 import io.github.dl4jlora.internal.undo.MergedValues;
 import io.github.dl4jlora.onnx.adapter.AdapterInputs;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
+import io.github.dl4jlora.onnx.transformer.TextForm;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -48,12 +50,13 @@ public final class OnnxExport {
     private final Network<?> network;
     private int opset = OLDEST;
     private List<String> inputs;
-    private List<String> outputs;
+    private List<String> outputs = List.of();
     private List<InputType> types = List.of();
     private List<LoRAAdapter> adapters = List.of();
     private long batch;
     private boolean openImages;
     private boolean masks;
+    private @Nullable TextForm form;
     private boolean logits;
     private boolean externalData;
     private WeightType weights = WeightType.FLOAT;
@@ -62,7 +65,6 @@ public final class OnnxExport {
     private OnnxExport(Network<?> network) {
         this.network = network;
         inputs = network.isGraph() ? network.inputs() : List.of("input");
-        outputs = network.isGraph() ? network.outputs() : List.of("output");
     }
 
     /**
@@ -135,7 +137,8 @@ public final class OnnxExport {
     }
 
     /**
-     * Names of the outputs, in the network's order. Default: a graph's own, "output" for a chain of layers.
+     * Names of the outputs, in the network's order. Default: a graph's own, "output" for a chain of layers; but see
+     * {@link #forText}.
      *
      * @return this
      * @throws OnnxExportException if there are more or fewer than the network has, or one is empty or given twice
@@ -207,6 +210,29 @@ public final class OnnxExport {
      */
     public OnnxExport masks(boolean masked) {
         this.masks = masked;
+        return this;
+    }
+
+    /**
+     * Inputs and outputs as programs expect them that run Hugging Face's models, such as langchain4j's OnnxEmbeddingModel and
+     * Spring AI's TransformersEmbeddingModel. For transformers of dl4j-lora-transformers.
+     *
+     * <pre>
+     * inputs   input_ids, attention_mask, token_type_ids  INT64 [batch, length]; the last only of models with several types
+     * outputs  last_hidden_state                          [batch, length, hidden]
+     *          logits                                     [batch, length, vocabulary], of a language model
+     *          sentence_embedding                         [batch, hidden], of a network that pools; behind last_hidden_state
+     * </pre>
+     *
+     * <p>The mask is 1 for tokens and 0 for padding, whatever its id. A program that pools last_hidden_state by itself must do so
+     * as the network does: the mean of a text's vectors, or the first. A classifier has its own output alone. Names that
+     * {@link #inputs} and {@link #outputs} give to the network's own inputs and outputs hold here, too.
+     *
+     * @return this
+     * @throws OnnxExportException if the network is no transformer
+     */
+    public OnnxExport forText() {
+        form = Transformers.form(network);
         return this;
     }
 
@@ -285,7 +311,13 @@ public final class OnnxExport {
         }
     }
 
+    private List<String> outputNames() {
+        return !outputs.isEmpty() ? outputs : form != null ? form.outputNames()
+                : network.isGraph() ? network.outputs() : List.of("output");
+    }
+
     private OnnxGraph graph(MergedValues values) {
+        List<String> named = outputNames();
         Shapes read = new Shapes(network, values);
         Map<String, Shape> shapes = new LinkedHashMap<>();
         for (int i = 0; i < inputs.size(); i++) {
@@ -293,10 +325,10 @@ public final class OnnxExport {
             Shape shape = types.isEmpty() ? read.of(input, inputs.get(i)) : Shape.given(types.get(i), read.areIds(input));
             shapes.put(input, openImages ? shape.opened() : shape);
         }
-        requireUnambiguous(inputs, outputs);
+        requireUnambiguous(inputs, named);
         AdapterInputs changes = adapters.isEmpty() ? AdapterInputs.NONE : AdapterInputs.of(network.model(), adapters);
-        OnnxGraph graph = new Drafts(network, values, changes, () -> new OnnxGraph(opset, weights.storage(), outputs), shapes,
-                inputs, outputs).graph(batch, masks, logits);
+        OnnxGraph graph = new Drafts(network, values, changes, () -> new OnnxGraph(opset, weights.storage(), named), shapes,
+                inputs, named, form).graph(batch, masks, logits);
         String twice = graph.ambiguous();
         if (twice != null) {
             throw new OnnxExportException("Two tensors would be called \"" + twice + "\". Choose other names for the inputs and "

@@ -230,6 +230,9 @@ final class Shapes {
             Shape behind = read(node.name());
             return behind != null ? behind : fixedVector(layer);
         }
+        if (layer.getClass().getName().equals(TRANSFORMERS + "TokenEmbeddings")) {
+            return Shape.sequenceOfIds();
+        }
         if (layer instanceof LocallyConnected1D local) {
             return Shape.fixed(InputType.recurrent(local.getNIn(), local.getInputSize(), RNNFormat.NCW));
         }
@@ -278,9 +281,6 @@ final class Shapes {
     }
 
     private static @Nullable Shape fixedVector(Layer layer) {
-        if (layer.getClass().getName().equals(TRANSFORMERS + "TokenEmbeddings")) {
-            return Shape.sequenceOfIds();
-        }
         return layer instanceof FeedForwardLayer wide && wide.getNIn() > 0 ? Shape.fixed(InputType.feedForward(wide.getNIn()))
                 : null;
     }

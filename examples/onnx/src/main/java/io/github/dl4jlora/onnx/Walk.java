@@ -38,7 +38,7 @@ final class Walk {
     private final OnnxGraph graph;
     private final AdapterInputs adapters;
     private final Set<String> logits;
-    private final Exports exports = Exports.all();
+    private final Exports exports = Transformers.addTo(Exports.all());
     private final Map<String, Flow> flows = new HashMap<>();
     private String batch = "";
 
@@ -83,7 +83,12 @@ final class Walk {
 
     /** Adds an input's mask [batch, time], behind all inputs. */
     void mask(String input, String name, List<?> sizes) {
-        flows.put(input, flow(input).masked(graph.input(name, DataType.FLOAT, sizes)));
+        mask(input, graph.input(name, DataType.FLOAT, sizes));
+    }
+
+    /** Gives an input a mask. */
+    void mask(String input, String tensor) {
+        flows.put(input, flow(input).masked(tensor));
     }
 
     void layers() {

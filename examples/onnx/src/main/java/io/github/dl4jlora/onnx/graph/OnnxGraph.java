@@ -19,6 +19,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
@@ -36,6 +37,7 @@ public final class OnnxGraph {
     private final Map<String, Integer> uses = new LinkedHashMap<>();
     private final Map<String, String> weights = new LinkedHashMap<>();
     private final Map<String, Weight> read = new LinkedHashMap<>();
+    private final Map<String, String> shared = new HashMap<>();
     private final Storage stored;
     private final Map<String, String> layers = new HashMap<>();
     private final Set<String> weightNames = new HashSet<>();
@@ -122,6 +124,20 @@ public final class OnnxGraph {
         return read;
     }
 
+    /**
+     * A tensor that several layers use: made by the first of them.
+     *
+     * @param key what it is, unique in the graph
+     */
+    public String shared(String key, Supplier<String> tensor) {
+        String known = shared.get(key);
+        if (known == null) {
+            known = tensor.get();
+            shared.put(key, known);
+        }
+        return known;
+    }
+
     /** Adds what stands in the file as it is. */
     public String initializer(Initializer initializer) {
         initializers.putIfAbsent(initializer.name(), initializer);
@@ -199,6 +215,13 @@ public final class OnnxGraph {
         return Stream.concat(node.getInputList().stream(), node.getAttributeList().stream().filter(AttributeProto::hasG)
                 .flatMap(attribute -> Stream.concat(attribute.getG().getNodeList().stream().flatMap(OnnxGraph::operands),
                         attribute.getG().getOutputList().stream().map(ValueInfoProto::getName))));
+    }
+
+    /** {@return the sizes of an input: numbers, and names of those that are left open} */
+    public List<Object> sizes(String input) {
+        TypeProto type = inputs.stream().filter(info -> info.getName().equals(input)).findFirst().orElseThrow().getType();
+        return type.getTensorType().getShape().getDimList().stream()
+                .map(size -> size.hasDimParam() ? (Object) size.getDimParam() : size.getDimValue()).toList();
     }
 
     /** An output of the graph: a tensor, by a name of its own. */

@@ -95,8 +95,7 @@ final class Activations {
         }
         Form<IActivation> form = (Form<IActivation>) FORMS.get(activation.getClass());
         if (form == null) {
-            throw here.refusal("nothing is known of the activation " + activation.getClass().getSimpleName(),
-                    "Use one of DL4J's own activations");
+            return here.exports().activation(activation, z, here);
         }
         return form.add(activation, z, here.graph());
     }

@@ -4,6 +4,7 @@ import io.github.dl4jlora.onnx.graph.Flow;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.nd4j.linalg.activations.IActivation;
 
 import java.util.HashMap;
 import java.util.List;
@@ -18,6 +19,7 @@ public final class Exports {
     private final Map<Class<?>, LayerExport<?>> layers = new HashMap<>();
     private final Map<Class<?>, VertexExport<?>> vertices = new HashMap<>();
     private final Map<Class<?>, PreprocessorExport<?>> preprocessors = new HashMap<>();
+    private final Map<Class<?>, ActivationExport<?>> activations = new HashMap<>();
 
     /** Everything that this module knows. */
     public static Exports all() {
@@ -40,16 +42,23 @@ public final class Exports {
         return exports;
     }
 
-    <L extends Layer> void layer(Class<L> type, LayerExport<? super L> export) {
+    /** Adds layers of a class. */
+    public <L extends Layer> void layer(Class<L> type, LayerExport<? super L> export) {
         layers.put(type, export);
     }
 
-    <V extends GraphVertex> void vertex(Class<V> type, VertexExport<? super V> export) {
+    /** Adds vertices of a class. */
+    public <V extends GraphVertex> void vertex(Class<V> type, VertexExport<? super V> export) {
         vertices.put(type, export);
     }
 
     <P extends InputPreProcessor> void preprocessor(Class<P> type, PreprocessorExport<? super P> export) {
         preprocessors.put(type, export);
+    }
+
+    /** Adds activations of a class. */
+    public <A extends IActivation> void activation(Class<A> type, ActivationExport<? super A> export) {
+        activations.put(type, export);
     }
 
     /**
@@ -74,6 +83,17 @@ public final class Exports {
             throw here.refusal("nothing is known of a " + vertex.getClass().getSimpleName(), REMEDY);
         }
         return export.export(vertex, inputs, here);
+    }
+
+    /** As {@link #layer(Layer, Flow, Place)}, of an activation that is none of DL4J's own. */
+    @SuppressWarnings("unchecked")
+    String activation(IActivation activation, String z, Place here) {
+        ActivationExport<IActivation> export = (ActivationExport<IActivation>) activations.get(activation.getClass());
+        if (export == null) {
+            throw here.refusal("nothing is known of the activation " + activation.getClass().getSimpleName(),
+                    "Use one of DL4J's own activations");
+        }
+        return export.export(activation, z, here);
     }
 
     /** As {@link #layer(Layer, Flow, Place)}. */

@@ -1,0 +1,44 @@
+package io.github.dl4jlora.onnx;
+
+import io.github.dl4jlora.internal.network.Network;
+import io.github.dl4jlora.onnx.layer.Exports;
+import io.github.dl4jlora.onnx.transformer.TextForm;
+import io.github.dl4jlora.onnx.transformer.TransformerLayers;
+
+/** The module of transformers, which may be missing: then there is no network with its layers either. */
+final class Transformers {
+
+    private Transformers() {
+    }
+
+    /** Adds its layers, if it is on the class path. */
+    static Exports addTo(Exports exports) {
+        if (arePresent()) {
+            TransformerLayers.addTo(exports);
+        }
+        return exports;
+    }
+
+    /**
+     * The form that programs expect which read texts.
+     *
+     * @throws OnnxExportException if the network is no transformer
+     */
+    static TextForm form(Network<?> network) {
+        TextForm form = arePresent() ? TextForm.of(network) : null;
+        if (form == null) {
+            throw new OnnxExportException("forText(): the network has no TokenEmbeddings, the layer of transformers that reads "
+                    + "ids of tokens. Leave the call out");
+        }
+        return form;
+    }
+
+    private static boolean arePresent() {
+        try {
+            Class.forName("io.github.dl4jlora.transformers.layer.TokenEmbeddings", false, Transformers.class.getClassLoader());
+            return true;
+        } catch (ClassNotFoundException e) {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,86 @@
+package io.github.dl4jlora.onnx.transformer;
+
+import io.github.dl4jlora.onnx.graph.Flow;
+import io.github.dl4jlora.onnx.graph.OnnxGraph;
+import onnx.Onnx.TensorProto.DataType;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+
+import java.util.List;
+import java.util.function.Supplier;
+
+/**
+ * Where texts end. A text ends with its last id that is not the padding id; where the ids have a mask, with what that leaves.
+ *
+ * @param ids     {@code [batch, length]}
+ * @param padding the id that is padding at the end of a text
+ */
+record Texts(Flow ids, int padding, OnnxGraph graph) {
+
+    static Texts of(Flow ids, int padding, OnnxGraph graph) {
+        return new Texts(ids(ids, graph), padding, graph);
+    }
+
+    /** In INT64, also where something else reads them as numbers. */
+    static Flow ids(Flow input, OnnxGraph graph) {
+        return input.integer() ? input : new Flow(graph.shared("ids of " + input.name(), () ->
+                graph.cast(input.name(), DataType.INT64)), input.type(), input.mask(), true);
+    }
+
+    /** A tensor that all vertices over these ids use. */
+    String shared(String what, Supplier<String> tensor) {
+        return graph.shared(what + " of " + ids.name() + " with padding " + padding, tensor);
+    }
+
+    /** {@return which tokens are no padding, BOOL, {@code [batch, length]}} */
+    String kept() {
+        return shared("kept", () -> ids.mask() != null ? given() : graph.add("Less", places(), lengths()));
+    }
+
+    private String given() {
+        return graph.add("Greater", ids.mask(), graph.number(0));
+    }
+
+    /** {@return tokens of each text, INT64, {@code [batch, 1]}} */
+    String lengths() {
+        return shared("lengths", () -> {
+            String tokens = ids.mask() != null ? given() : graph.add("Not", graph.add("Equal", ids.name(), graph.index(padding)));
+            String ends = graph.add("Mul", graph.cast(tokens, DataType.INT64), graph.add("Add", places(), graph.index(1)));
+            return graph.reduce("ReduceMax", ends, true, 1);
+        });
+    }
+
+    /** {@return 0, 1, 2 and so on, INT64, {@code [length]}} */
+    String places() {
+        return graph.shared("places of " + ids.name(), () -> graph.add("Range", List.of(graph.index(0),
+                graph.squeeze(graph.size(ids.name(), 1), 0), graph.index(1))));
+    }
+
+    /**
+     * Rows of all texts, text by text.
+     *
+     * @param rows  {@code [batch · length, hidden]}
+     * @param sizes of what a row is cut into, -1 for the last one that is left open; none for the whole row
+     * @return {@code [batch, length, hidden]}, with hidden so cut
+     */
+    String apart(String rows, long... sizes) {
+        return apart(rows, ids, graph, sizes);
+    }
+
+    /** As {@link #apart(String, long...)}, of rows that any input counts. */
+    static String apart(String rows, Flow ids, OnnxGraph graph, long... sizes) {
+        String batch = graph.size(ids.name(), 0);
+        String length = graph.size(ids.name(), 1);
+        return graph.add("Reshape", rows, graph.concat(0, List.of(batch, length, graph.ints(sizes.length == 0 ? new long[]{-1}
+                : sizes))));
+    }
+
+    /** The types of tokens, made unless they are there: an index for all tokens, or [batch, length]. */
+    static String types(Flow ids, OnnxGraph graph, Supplier<String> types) {
+        return graph.shared("types of " + ids.name(), types);
+    }
+
+    /** {@return the size of a row} */
+    static long width(Flow rows) {
+        return ((InputType.InputTypeFeedForward) rows.type()).getSize();
+    }
+}

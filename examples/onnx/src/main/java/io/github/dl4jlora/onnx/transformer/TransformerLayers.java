@@ -1,0 +1,153 @@
+package io.github.dl4jlora.onnx.transformer;
+
+import io.github.dl4jlora.onnx.graph.Attribute;
+import io.github.dl4jlora.onnx.graph.Flow;
+import io.github.dl4jlora.onnx.graph.OnnxGraph;
+import io.github.dl4jlora.onnx.layer.Exports;
+import io.github.dl4jlora.onnx.layer.Place;
+import io.github.dl4jlora.transformers.layer.ErfGelu;
+import io.github.dl4jlora.transformers.layer.LayerNormalization;
+import io.github.dl4jlora.transformers.layer.MeanPooling;
+import io.github.dl4jlora.transformers.layer.MultiHeadAttention;
+import io.github.dl4jlora.transformers.layer.PickedRows;
+import io.github.dl4jlora.transformers.layer.PickedToken;
+import io.github.dl4jlora.transformers.layer.TanhGelu;
+import io.github.dl4jlora.transformers.layer.TiedDecoder;
+import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
+import io.github.dl4jlora.transformers.layer.VocabularyBias;
+import io.github.dl4jlora.transformers.layer.VocabularyMatrix;
+import onnx.Onnx.TensorProto.DataType;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Layers, vertices and activations of dl4j-lora-transformers. What flows between them is {@code [batch · length, hidden]}, ids
+ * are {@code [batch, length]}.
+ */
+public final class TransformerLayers {
+
+    private TransformerLayers() {
+    }
+
+    /** Adds them all. */
+    public static void addTo(Exports exports) {
+        exports.layer(TokenEmbeddings.class, TransformerLayers::embeddings);
+        exports.layer(LayerNormalization.class, TransformerLayers::normalization);
+        exports.layer(VocabularyMatrix.class, TransformerLayers::matrix);
+        exports.layer(VocabularyBias.class, TransformerLayers::bias);
+        exports.layer(TiedDecoder.class, TransformerLayers::decoder);
+        exports.vertex(MultiHeadAttention.class, Attention::export);
+        exports.vertex(MeanPooling.class, TransformerLayers::mean);
+        exports.vertex(PickedToken.class, TransformerLayers::token);
+        exports.vertex(PickedRows.class, TransformerLayers::rows);
+        exports.activation(ErfGelu.class, TransformerLayers::erfGelu);
+        exports.activation(TanhGelu.class, TransformerLayers::tanhGelu);
+    }
+
+    private static Flow embeddings(TokenEmbeddings layer, Flow input, Place here) {
+        OnnxGraph graph = here.graph();
+        Flow ids = Texts.ids(input, graph);
+        // Padding that is no token is looked up as token 0; ONNX would take -1 for the last token.
+        String tokens = layer.getPadding() < 0 ? graph.add("Max", ids.name(), graph.index(0)) : ids.name();
+        String words = shared(TokenEmbeddings.WORDS, here.name(), here);
+        String sum = graph.add("Add", graph.add("Gather", words, tokens), positions(layer, ids, here));
+        if (layer.getTypes() > 0) {
+            String types = graph.weight(here.weight("T"));
+            sum = graph.add("Add", sum, graph.add("Gather", types, Texts.types(ids, graph, () -> graph.index(0))));
+        }
+        return new Flow(graph.reshape(sum, -1, layer.getNOut()), here.output(), null);
+    }
+
+    /** {@code [length, hidden]}, or {@code [batch, length, hidden]} where positions count from the padding id on. */
+    private static String positions(TokenEmbeddings layer, Flow ids, Place here) {
+        OnnxGraph graph = here.graph();
+        String matrix = graph.weight(here.weight("P"));
+        if (!layer.isPositionsFromPadding()) {
+            return graph.add("Slice", List.of(matrix, graph.ints(0), graph.size(ids.name(), 1), graph.ints(0)));
+        }
+        String padding = graph.index(layer.getPadding());
+        String counts = graph.cast(graph.add("Not", graph.add("Equal", ids.name(), padding)), DataType.INT64);
+        String counted = graph.add("Mul", graph.add("CumSum", counts, graph.index(1)), counts);
+        return graph.add("Gather", matrix, graph.add("Add", counted, padding));
+    }
+
+    private static Flow normalization(LayerNormalization layer, Flow input, Place here) {
+        OnnxGraph graph = here.graph();
+        String gain = graph.weight(here.weight("g").reshaped(layer.getNOut()));
+        String bias = graph.weight(here.weight("b").reshaped(layer.getNOut()));
+        return input.to(graph.add("LayerNormalization", List.of(input.name(), gain, bias), Attribute.of("axis", -1),
+                Attribute.of("epsilon", layer.getEpsilon())), here.output());
+    }
+
+    private static Flow matrix(VocabularyMatrix layer, Flow input, Place here) {
+        shared(TokenEmbeddings.WORDS, here.name(), here);
+        return input;
+    }
+
+    private static Flow bias(VocabularyBias layer, Flow input, Place here) {
+        shared(VocabularyBias.BIAS, here.name(), here);
+        return input;
+    }
+
+    /** A parameter that a decoder uses too; the layer that has it comes before the decoder. */
+    private static String shared(String key, String holder, Place here) {
+        return here.graph().shared(key + " of " + holder, () -> {
+            var weight = here.weight(key);
+            return here.graph().weight(key.equals(VocabularyBias.BIAS) ? weight.reshaped(weight.shape()[1]) : weight);
+        });
+    }
+
+    private static Flow decoder(TiedDecoder layer, Flow input, Place here) {
+        List<String> operands = new ArrayList<>(List.of(input.name(), shared(TokenEmbeddings.WORDS, layer.getWords(), here)));
+        if (layer.getBiases() != null) {
+            operands.add(shared(VocabularyBias.BIAS, layer.getBiases(), here));
+        }
+        return input.to(here.graph().add("Gemm", operands, Attribute.of("transB", 1)), here.output());
+    }
+
+    private static Flow mean(MeanPooling vertex, List<Flow> inputs, Place here) {
+        OnnxGraph graph = here.graph();
+        Texts texts = Texts.of(inputs.get(1), vertex.getPadding(), graph);
+        String kept = graph.cast(texts.kept(), DataType.FLOAT);
+        String count = graph.add("Max", graph.reduce("ReduceSum", kept, true, 1), graph.number(1));
+        String share = graph.unsqueeze(graph.add("Div", kept, count), 1);
+        return out(graph.squeeze(graph.add("MatMul", share, texts.apart(inputs.get(0).name())), 1), here);
+    }
+
+    private static Flow token(PickedToken vertex, List<Flow> inputs, Place here) {
+        OnnxGraph graph = here.graph();
+        Texts texts = Texts.of(inputs.get(1), vertex.getPadding(), graph);
+        String rows = texts.apart(inputs.get(0).name());
+        if (vertex.getWhich() == PickedToken.Which.FIRST) {
+            return out(graph.add("Gather", List.of(rows, graph.index(0)), Attribute.of("axis", 1)), here);
+        }
+        String last = graph.add("Sub", texts.lengths(), graph.index(1));
+        return out(graph.add("GatherND", List.of(rows, last), Attribute.of("batch_dims", 1)), here);
+    }
+
+    private static Flow rows(PickedRows vertex, List<Flow> inputs, Place here) {
+        OnnxGraph graph = here.graph();
+        String rows = Texts.of(inputs.get(2), vertex.getPadding(), graph).apart(inputs.get(0).name());
+        String picked = graph.add("GatherND", List.of(rows, graph.unsqueeze(Texts.ids(inputs.get(1), graph).name(), 2)),
+                Attribute.of("batch_dims", 1));
+        return out(graph.reshape(picked, -1, Texts.width(inputs.get(0))), here);
+    }
+
+    private static Flow out(String tensor, Place here) {
+        return new Flow(tensor, here.output(), null);
+    }
+
+    private static String erfGelu(ErfGelu activation, String z, Place here) {
+        OnnxGraph graph = here.graph();
+        String erf = graph.add("Erf", graph.add("Div", z, graph.number(Math.sqrt(2))));
+        return graph.add("Mul", graph.add("Mul", z, graph.add("Add", erf, graph.number(1))), graph.number(0.5));
+    }
+
+    private static String tanhGelu(TanhGelu activation, String z, Place here) {
+        OnnxGraph graph = here.graph();
+        String cube = graph.add("Mul", graph.add("Mul", graph.add("Mul", z, z), z), graph.number(0.044715));
+        String tanh = graph.add("Tanh", graph.add("Mul", graph.add("Add", z, cube), graph.number(Math.sqrt(2 / Math.PI))));
+        return graph.add("Mul", graph.add("Mul", z, graph.number(0.5)), graph.add("Add", tanh, graph.number(1)));
+    }
+}
