@@ -86,9 +86,8 @@ final class Drafts {
         }
         if (form != null) {
             form.addOutputs(outputs, draft.walk()::flow, draft.graph());
-            return draft.graph();
         }
-        for (int i = 0; i < outputs.size(); i++) {
+        for (int i = 0; form == null && i < outputs.size(); i++) {
             draft.graph().output(outputs.get(i), draft.tensors().get(i),
                     names.ofOutput(outputs.get(i), draft.outputs().get(i), other.outputs().get(i)));
         }
