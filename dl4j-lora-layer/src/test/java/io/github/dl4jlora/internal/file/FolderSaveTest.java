@@ -11,6 +11,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.FileAlreadyExistsException;
@@ -20,6 +21,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.nio.file.attribute.UserDefinedFileAttributeView;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -222,6 +224,20 @@ class FolderSaveTest {
     }
 
     /** Whose shell stands in the folder would stand nowhere. */
+    @Test
+    void filesThatAreWrittenTogetherLeaveTheFolderWhereItIs() throws IOException {
+        Object key = Files.readAttributes(folder, BasicFileAttributes.class).fileKey();
+        AtomicFile.writeTogether(folder, Pairs.of(2));
+
+        assertThat(Files.readAttributes(folder, BasicFileAttributes.class).fileKey()).isEqualTo(key);
+        assertUsersFiles(folder);
+        for (Map.Entry<String, AtomicFile.Content> file : Pairs.of(2).entrySet()) {
+            ByteArrayOutputStream out = new ByteArrayOutputStream();
+            file.getValue().writeTo(out);
+            assertThat(folder.resolve(file.getKey())).hasBinaryContent(out.toByteArray());
+        }
+    }
+
     @Test
     void theWorkingFolderStaysTheFolderThatItIs() throws IOException {
         Path working = Path.of("").toRealPath();

@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 
 /**
  * A graph for an example of the inputs' sizes. Two drafts for two examples are the same where no layer's form depends on a size:
@@ -29,6 +30,11 @@ record Draft(OnnxGraph graph, Walk walk, List<InputType> outputs, List<String> t
 
     /** The layer whose form depends on the sizes in which two drafts differ; null if there is none. */
     @Nullable String dependent(Draft other) {
+        for (Map.Entry<String, Long> width : walk.widths().entrySet()) {
+            if (!width.getValue().equals(other.walk.widths().get(width.getKey()))) {
+                return width.getKey();
+            }
+        }
         List<NodeProto> nodes = graph.nodes();
         for (int i = 0; i < nodes.size(); i++) {
             if (i >= other.graph.nodes().size() || !nodes.get(i).equals(other.graph.nodes().get(i))) {

@@ -81,8 +81,9 @@ final class Drafts {
         Draft other = isOpen(example) ? draft(example + 1, names, masks, logits) : draft;
         String dependent = draft.dependent(other);
         if (dependent != null) {
-            throw OnnxExportException.of(dependent, "what it does depends on the " + names.open + " of the network's input, which "
-                    + "is not known", "Give the sizes with OnnxExport.inputTypes(...)");
+            throw OnnxExportException.of(dependent, "what it does depends on the " + names.open + " of the network's input, "
+                    + "which " + (names.open.contains("and") ? "are" : "is") + " open",
+                    "Fix sizes with OnnxExport.inputTypes(...), and leave out openImages(true)");
         }
         if (form != null) {
             form.addOutputs(outputs, draft.walk()::flow, draft.graph());
@@ -96,7 +97,8 @@ final class Drafts {
     }
 
     private boolean isOpen(int example) {
-        return shapes.values().stream().anyMatch(shape -> !shape.example().apply(example).equals(shape.example().apply(example + 1)));
+        return shapes.values().stream()
+                .anyMatch(shape -> !shape.example().apply(example).equals(shape.example().apply(example + 1)));
     }
 
     private Draft draft(int example, Names names, boolean masks, boolean logits) {
@@ -191,7 +193,8 @@ final class Drafts {
             long[] two = other.getShape(true);
             // Rows of a vector may be those of a sequence: as many as examples times steps.
             boolean isRows = type instanceof InputType.InputTypeFeedForward && (!known.isEmpty() || batch instanceof Long);
-            List<Object> sizes = new ArrayList<>(List.of(isRows ? output + "_rows" : batch instanceof Long ? output + "_batch" : batch));
+            List<Object> sizes = new ArrayList<>(List.of(isRows ? output + "_rows"
+                    : batch instanceof Long ? output + "_batch" : batch));
             // DL4J is wrong about many volumes.
             boolean isTrue = one.length < 5;
             for (int i = 1; i < one.length; i++) {

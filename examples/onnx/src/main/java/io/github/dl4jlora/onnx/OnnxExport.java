@@ -89,8 +89,8 @@ public final class OnnxExport {
      * @param adapter of that base
      * @param path    of the file; an existing one is replaced, unless an option forbids that
      * @param options each at most once
-     * @throws OnnxExportException      as {@link #write(Model, Path, SaveOption...)}, and for an adapter that does more than inputs
-     *                                  can
+     * @throws OnnxExportException      as {@link #write(Model, Path, SaveOption...)}, and for an adapter that does more than
+     *                                  inputs can
      * @throws IllegalArgumentException as there, and if the adapter was made for another base
      * @throws IllegalStateException    as there
      * @throws IOException              as there
@@ -110,16 +110,16 @@ public final class OnnxExport {
     }
 
     /**
-     * The version of ONNX's operators: 17, the default, to 21. ONNX Runtime reads 17 from 1.12 on, 21 from 1.18 on. The version of
-     * the file's form goes with it: 8 for 17 and 18, 9 for 19 and 20, 10 for 21.
+     * The version of ONNX's operators: 17, the default, to 21. ONNX Runtime reads 17 from 1.12 on, 21 from 1.18 on. The version
+     * of the file's form goes with it: 8 for 17 and 18, 9 for 19 and 20, 10 for 21.
      *
      * @return this
      * @throws OnnxExportException for another version
      */
     public OnnxExport opset(int version) {
         if (version < OLDEST || version > NEWEST) {
-            throw new OnnxExportException("opset(" + version + "): " + OLDEST + " to " + NEWEST + " can be written. Leave the call "
-                    + "out for " + OLDEST + ", which most runtimes read");
+            throw new OnnxExportException("opset(" + version + "): " + OLDEST + " to " + NEWEST + " can be written. Leave the "
+                    + "call out for " + OLDEST + ", which most runtimes read");
         }
         this.opset = version;
         return this;
@@ -184,8 +184,8 @@ public final class OnnxExport {
      */
     public OnnxExport batch(long examples) {
         if (examples < 1) {
-            throw new OnnxExportException("batch(" + examples + "): a batch has at least 1 example. Leave the call out for batches "
-                    + "of any size");
+            throw new OnnxExportException("batch(" + examples + "): a batch has at least 1 example. Leave the call out for "
+                    + "batches of any size");
         }
         this.batch = examples;
         return this;
@@ -203,8 +203,8 @@ public final class OnnxExport {
     }
 
     /**
-     * Whether each sequence among the inputs has a mask {@code [batch, time]}, 1 for steps that count and 0 for others: an input of
-     * its own, behind all features, called as those with {@code _mask} at the end. Default: false.
+     * Whether each sequence among the inputs has a mask {@code [batch, time]}, 1 for steps that count and 0 for others: an input
+     * of its own, behind all features, called as those with {@code _mask} at the end. Default: false.
      *
      * @return this
      */
@@ -341,8 +341,8 @@ public final class OnnxExport {
         Set<String> names = new HashSet<>(inputs);
         for (String output : outputs) {
             if (!names.add(output)) {
-                throw new OnnxExportException("An output is called \"" + output + "\", as an input or another output. Choose other "
-                        + "names with OnnxExport.inputs(...) and outputs(...)");
+                throw new OnnxExportException("An output is called \"" + output + "\", as an input or another output. Choose "
+                        + "other names with OnnxExport.inputs(...) and outputs(...)");
             }
         }
     }

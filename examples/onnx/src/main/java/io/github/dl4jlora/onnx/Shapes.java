@@ -103,8 +103,8 @@ final class Shapes {
     Shape of(String input, String name) {
         Shape shape = read(input);
         if (shape == null) {
-            throw new OnnxExportException("The shape of input \"" + name + "\" is not known: the layers that read it take more than "
-                    + "one. Give the shapes of all inputs with OnnxExport.inputTypes(...)");
+            throw new OnnxExportException("The shape of input \"" + name + "\" is not known: the layers that read it take more "
+                    + "than one. Give the shapes of all inputs with OnnxExport.inputTypes(...)");
         }
         return narrowed(input, shape);
     }

@@ -31,7 +31,8 @@ record Sizes(List<Long> least, List<Long> most) {
     private static final long LARGEST = 2048;
 
     /** A layer or vertex on its way from the input to what flattens. */
-    private record Step(Node node, @Nullable Layer layer, @Nullable GraphVertex vertex, @Nullable InputPreProcessor preprocessor) {
+    private record Step(Node node, @Nullable Layer layer, @Nullable GraphVertex vertex,
+                        @Nullable InputPreProcessor preprocessor) {
 
         InputType output(InputType[] inputs) {
             if (vertex != null) {
@@ -58,8 +59,8 @@ record Sizes(List<Long> least, List<Long> most) {
             }
             Layer layer = values.layer(node);
             // Copies: some keep what they are asked about.
-            steps.add(new Step(node, layer == null ? null : layer.clone(), layer == null ? StockLayers.copy(values.vertex(node)) : null,
-                    preprocessor));
+            steps.add(new Step(node, layer == null ? null : layer.clone(),
+                    layer == null ? StockLayers.copy(values.vertex(node)) : null, preprocessor));
         }
         return null;
     }

@@ -40,6 +40,7 @@ final class Walk {
     private final Set<String> logits;
     private final Exports exports = Transformers.addTo(Exports.all());
     private final Map<String, Flow> flows = new HashMap<>();
+    private final Map<String, Long> widths = new LinkedHashMap<>();
     private String batch = "";
 
     /** Thrown where DL4J does not know what comes out of a layer, such as for an image that is smaller than a kernel. */
@@ -105,6 +106,9 @@ final class Walk {
         boolean flat = preprocessor instanceof RnnToFeedForwardPreProcessor && input.type().getType() == InputType.Type.FF;
         Flow reshaped = preprocessor == null || flat ? input : exports.preprocessor(preprocessor, input,
                 place(node, type(node, List.of(input), () -> preprocessor.getOutputType(input.type()))));
+        if (reshaped.type() instanceof InputType.InputTypeFeedForward vector && !reshaped.integer()) {
+            widths.put(node.name(), vector.getSize());
+        }
         // A clone: some layers keep what they are asked about.
         return exports.layer(layer, reshaped,
                 place(node, type(node, List.of(reshaped), () -> layer.clone().getOutputType(0, reshaped.type()))));
@@ -146,7 +150,13 @@ final class Walk {
         Map<String, Weight> weights = new LinkedHashMap<>();
         values.shapes(node).forEach((key, shape) -> weights.put(key, new Weight(node.name() + "/" + key, shape,
                 () -> Objects.requireNonNull(values.values(node).get(key)), -1)));
-        return new Place(node.name(), graph, adapters.watched(node.name(), weights), output, batch, flows, logits.contains(node.name()), exports);
+        return new Place(node.name(), graph, adapters.watched(node.name(), weights), output, batch, flows,
+                logits.contains(node.name()), exports);
+    }
+
+    /** Sizes of the vectors that layers read, by layer. */
+    Map<String, Long> widths() {
+        return widths;
     }
 
     /** What flows out of a node, or of the network's input of that name. */

@@ -70,11 +70,13 @@ class KindsTest {
     }
 
     static Stream<LoRAConfig> configurations() {
-        return Stream.of(config(), config().storage(FrozenStorage.EMBEDDED), config().copyBase(true), config().bias(BiasTraining.ALL),
+        return Stream.of(config(), config().storage(FrozenStorage.EMBEDDED), config().copyBase(true),
+                config().bias(BiasTraining.ALL),
                 config().targets("first").trainable("second"), config().bias(BiasTraining.LORA_ONLY).targets("first"),
                 config().engine(Engine.SAMEDIFF), config().quantize(Quantization.INT8), config().quantize(Quantization.NF4),
                 config().quantize(Quantization.BF16).variant(new DoRA()), config().override("first", layer -> layer.rank(1)),
-                config().storage(FrozenStorage.EMBEDDED).variant(new DoRA()).bias(BiasTraining.ALL)).map(LoRAConfig.Builder::build);
+                config().storage(FrozenStorage.EMBEDDED).variant(new DoRA()).bias(BiasTraining.ALL))
+                .map(LoRAConfig.Builder::build);
     }
 
     @ParameterizedTest

@@ -49,7 +49,8 @@ class SettingsTest {
         ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(2).graphBuilder()
                 .addInputs("in").addLayer("first", new DenseLayer.Builder().nOut(9).build(), "in")
                 .addLayer("left", new OutputLayer.Builder().nOut(3).activation(Activation.SOFTMAX).build(), "first")
-                .addLayer("right", new OutputLayer.Builder(LossFunctions.LossFunction.XENT).nOut(2).activation(Activation.SIGMOID).build(), "first")
+                .addLayer("right", new OutputLayer.Builder(LossFunctions.LossFunction.XENT)
+                        .nOut(2).activation(Activation.SIGMOID).build(), "first")
                 .setOutputs("right", "left").setInputTypes(InputType.feedForward(60)).build());
         graph.init();
         return Samples.shaken(graph, 2);

@@ -175,8 +175,8 @@ class ShapesTest {
                 new GlobalPoolingLayer(), "merged").addLayer("dense", new DenseLayer.Builder().nIn(6).nOut(3).build(), "pooled")
                 .setOutputs("dense"));
 
-        assertThatThrownBy(() -> read(graph)).isInstanceOf(OnnxExportException.class).hasMessage("The shape of input \"in\" is not "
-                + "known: the layers that read it take more than one. Give the shapes of all inputs with "
+        assertThatThrownBy(() -> read(graph)).isInstanceOf(OnnxExportException.class).hasMessage("The shape of input \"in\" is "
+                + "not known: the layers that read it take more than one. Give the shapes of all inputs with "
                 + "OnnxExport.inputTypes(...)");
     }
 

@@ -20,8 +20,8 @@ final class HalfFloats {
     static short half(String name, float value) {
         float magnitude = Math.abs(value);
         if (magnitude >= TOO_LARGE) {
-            throw new IllegalArgumentException("Weight \"" + name + "\" holds " + value + ", which FLOAT16 does not reach; nothing "
-                    + "was written. Use WeightType.BF16 or FLOAT");
+            throw new IllegalArgumentException("Weight \"" + name + "\" holds " + value + ", which FLOAT16 does not reach; "
+                    + "nothing was written. Use WeightType.BF16 or FLOAT");
         }
         int sign = Float.floatToRawIntBits(value) >>> 16 & 0x8000;
         if (magnitude < SMALLEST_NORMAL) {

@@ -55,8 +55,8 @@ final class Values {
     }
 
     private void read(INDArray array) throws IOException {
-        if (array.rank() == 2 && array.dataType() == DataType.FLOAT && array.stride(0) == 1 && array.size(1) <= PIECE
-                && HostMemory.holds(array)) {
+        if (array.rank() == 2 && array.dataType() == DataType.FLOAT && array.size(0) > 1 && array.stride(0) == 1
+                && array.size(1) <= PIECE && HostMemory.holds(array)) {
             turn(array);
             return;
         }
@@ -126,8 +126,8 @@ final class Values {
         }
         // The bits of magnitudes are in their order, and those of infinity and NaN come last.
         if (largest >= Float.floatToRawIntBits(Float.POSITIVE_INFINITY)) {
-            throw new IllegalArgumentException("Weight \"" + name + "\" holds NaN or infinity, which no runtime can compute with; "
-                    + "nothing was written. Train the network with a lower learning rate, or restore an earlier state");
+            throw new IllegalArgumentException("Weight \"" + name + "\" holds NaN or infinity, which no runtime can compute "
+                    + "with; nothing was written. Train the network with a lower learning rate, or restore an earlier state");
         }
     }
 }

@@ -13,8 +13,8 @@ import java.util.function.UnaryOperator;
  * @param name   of the initializer: the layer's name, a slash, and DL4J's key
  * @param shape  as in the file
  * @param values reads them, of that shape and of any floating point type and order; called at most twice
- * @param axis   of the outputs, each of which has a scale where weights are written in eight bits; -1 for what always stays FLOAT,
- *               such as a bias
+ * @param axis   of the outputs, each of which has a scale where weights are written in eight bits; -1 for what always stays
+ *               FLOAT, such as a bias
  */
 public record Weight(String name, long[] shape, Supplier<INDArray> values, int axis) {
 
