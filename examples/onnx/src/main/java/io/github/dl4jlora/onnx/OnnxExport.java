@@ -11,6 +11,8 @@ import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import io.github.dl4jlora.onnx.transformer.TextForm;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.factory.Nd4j;
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
@@ -303,8 +305,9 @@ public final class OnnxExport {
      */
     public void write(Path path, SaveOption... options) throws IOException {
         AtomicFile.requireNew(path, options);
-        try (MergedValues values = MergedValues.of(network, "OnnxExport.write")) {
-            OnnxGraph graph = Networks.outside(() -> graph(values));
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();
+             MergedValues values = MergedValues.of(network, "OnnxExport.write")) {
+            OnnxGraph graph = graph(values);
             Map<String, String> entries = Metadata.of(network, weights);
             entries.putAll(metadata);
             new OnnxFile(graph, "network", entries).write(path, externalData, options);
