@@ -9,13 +9,19 @@ import org.deeplearning4j.nn.conf.layers.Cnn3DLossLayer;
 import org.deeplearning4j.nn.conf.layers.CnnLossLayer;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.LocalResponseNormalization;
 import org.deeplearning4j.nn.conf.layers.LocallyConnected1D;
 import org.deeplearning4j.nn.conf.layers.LocallyConnected2D;
 import org.deeplearning4j.nn.conf.layers.PReLULayer;
+import org.deeplearning4j.nn.conf.layers.PoolingType;
 import org.deeplearning4j.nn.conf.layers.SpaceToBatchLayer;
 import org.deeplearning4j.nn.conf.layers.SpaceToDepthLayer;
+import org.deeplearning4j.nn.conf.layers.SubsamplingLayer;
 import org.deeplearning4j.nn.conf.layers.Upsampling1D;
 import org.deeplearning4j.nn.conf.layers.Upsampling2D;
 import org.deeplearning4j.nn.conf.layers.Upsampling3D;
@@ -25,17 +31,25 @@ import org.deeplearning4j.nn.conf.layers.ZeroPaddingLayer;
 import org.deeplearning4j.nn.conf.layers.convolutional.Cropping1D;
 import org.deeplearning4j.nn.conf.layers.convolutional.Cropping2D;
 import org.deeplearning4j.nn.conf.layers.convolutional.Cropping3D;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Named;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.lossfunctions.LossFunctions;
 
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
 class ImageLayersTest {
+
+    @TempDir
+    Path folder;
 
     private static final InputType SEQUENCE = InputType.recurrent(3, 7);
     private static final InputType VOLUME = InputType.convolutional3D(Convolution3D.DataFormat.NCDHW, 4, 5, 6, 3);
@@ -69,7 +83,8 @@ class ImageLayersTest {
             trials.add(Trial.of("padding " + format, image, new ZeroPaddingLayer.Builder(1, 2, 0, 3).dataFormat(format).build()));
             trials.add(Trial.of("space to depth " + format, image, new SpaceToDepthLayer.Builder<>(2, format).build()));
             trials.add(Trial.of("space to batch " + format, image, batch(format, new int[]{2, 4}, new int[][]{{0, 0}, {0, 0}})));
-            trials.add(Trial.of("space to batch, padded " + format, image, batch(format, new int[]{3, 2}, new int[][]{{1, 2}, {0, 2}})));
+            trials.add(Trial.of("space to batch, padded " + format, image,
+                    batch(format, new int[]{3, 2}, new int[][]{{1, 2}, {0, 2}})));
         }
         return trials;
     }
@@ -78,6 +93,30 @@ class ImageLayersTest {
         SpaceToBatchLayer.Builder<?> builder = new SpaceToBatchLayer.Builder<>(blocks, padding);
         builder.dataFormat(format);
         return builder.build();
+    }
+
+    @Test
+    void imagesOfOtherSizesRunInTheSameSession() throws IOException {
+        InputType type = InputType.convolutional(16, 16, 3);
+        MultiLayerNetwork network = Samples.network(1, type,
+                new ConvolutionLayer.Builder(3, 3).nOut(4).stride(2, 2).dilation(2, 2).convolutionMode(ConvolutionMode.Same)
+                        .build(),
+                new BatchNormalization(),
+                new SubsamplingLayer.Builder(PoolingType.AVG).kernelSize(3, 2).stride(2, 1).dilation(2, 1)
+                        .convolutionMode(ConvolutionMode.Same).build(),
+                new Upsampling2D.Builder(2).build(), new Cropping2D.Builder(1, 0).build(),
+                new ZeroPaddingLayer.Builder(2, 1).build(),
+                new SpaceToDepthLayer.Builder<>(2, CNN2DFormat.NCHW).build(),
+                new LocalResponseNormalization.Builder().build(),
+                new Deconvolution2D.Builder(3, 3).stride(2, 2).nOut(3).convolutionMode(ConvolutionMode.Same).build(),
+                new GlobalPoolingLayer.Builder(PoolingType.PNORM).build(),
+                new DenseLayer.Builder().nOut(2).build());
+        Path file = folder.resolve("open.onnx");
+        OnnxExport.of(network).inputTypes(type).openImages(true).write(file);
+        for (int[] size : new int[][]{{16, 16}, {24, 20}, {32, 17}}) {
+            INDArray input = Samples.normal(2, 3, size[0], size[1]);
+            InRuntime.agrees(List.of(network.output(input)), file, input);
+        }
     }
 
     @ParameterizedTest
@@ -133,7 +172,8 @@ class ImageLayersTest {
             }
         }
         trials.add(Trial.of("PReLU of vectors", InputType.feedForward(5), new PReLULayer.Builder().inputShape(5).build()));
-        trials.add(Trial.of("PReLU of pixels", InputType.convolutional(5, 4, 3), new PReLULayer.Builder().inputShape(3, 5, 4).build()));
+        trials.add(Trial.of("PReLU of pixels", InputType.convolutional(5, 4, 3),
+                new PReLULayer.Builder().inputShape(3, 5, 4).build()));
         trials.add(Trial.of("PReLU of channels", InputType.convolutional(5, 4, 3),
                 new PReLULayer.Builder().inputShape(3, 5, 4).sharedAxes(2, 3).build()));
         trials.add(Trial.of("PReLU of last channels", InputType.convolutional(5, 4, 3, CNN2DFormat.NHWC),
@@ -155,13 +195,14 @@ class ImageLayersTest {
             for (int[] w : windows) {
                 int padding = mode == ConvolutionMode.Same ? 0 : w[2];
                 String name = mode + " " + w[0] + " " + w[1];
-                trials.add(Trial.of("sequence " + name, SEQUENCE, new LocallyConnected1D.Builder().nOut(4).kernelSize(w[0]).stride(w[1])
-                        .padding(padding).convolutionMode(mode).setInputSize(7).activation(Activation.TANH).hasBias(w[1] == 1).build()));
+                trials.add(Trial.of("sequence " + name, SEQUENCE, new LocallyConnected1D.Builder().nOut(4).kernelSize(w[0])
+                        .stride(w[1]).padding(padding).convolutionMode(mode).setInputSize(7).activation(Activation.TANH)
+                        .hasBias(w[1] == 1).build()));
                 for (CNN2DFormat format : CNN2DFormat.values()) {
                     trials.add(Trial.of("image " + name + " " + format, InputType.convolutional(5, 6, 3, format),
-                            new LocallyConnected2D.Builder().nOut(4).kernelSize(w[0], w[0]).stride(w[1], w[1]).padding(padding, padding)
-                                    .convolutionMode(mode).setInputSize(5, 6).activation(Activation.TANH).hasBias(w[1] == 1)
-                                    .dataFormat(format).build()));
+                            new LocallyConnected2D.Builder().nOut(4).kernelSize(w[0], w[0]).stride(w[1], w[1])
+                                    .padding(padding, padding).convolutionMode(mode).setInputSize(5, 6)
+                                    .activation(Activation.TANH).hasBias(w[1] == 1).dataFormat(format).build()));
                 }
             }
         }

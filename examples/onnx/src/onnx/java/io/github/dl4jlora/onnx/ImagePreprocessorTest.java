@@ -1,6 +1,7 @@
 package io.github.dl4jlora.onnx;
 
 import org.deeplearning4j.nn.conf.CNN2DFormat;
+import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
@@ -22,7 +23,6 @@ import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnn3DPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnnPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToCnnPreProcessor;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.junit.jupiter.api.Named;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -30,7 +30,6 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.activations.Activation;
-import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -82,13 +81,14 @@ class ImagePreprocessorTest {
     void sequencesBecomeImagesAndImagesSequences(RNNFormat format) throws IOException {
         agrees(InputType.recurrent(24, 5, format), Map.of(0, new RnnToCnnPreProcessor(4, 3, 2, format),
                         1, new CnnToRnnPreProcessor(3, 2, 3, format)),
-                image(), new Convolution1DLayer.Builder(2).nIn(18).nOut(3).rnnDataFormat(format).activation(Activation.TANH).build());
+                image(), new Convolution1DLayer.Builder(2).nIn(18).nOut(3).rnnDataFormat(format).activation(Activation.TANH)
+                        .build());
     }
 
     @Test
     void preprocessorsFollowEachOther() throws IOException {
-        agrees(InputType.convolutional(5, 4, 3), Map.of(1, new ComposableInputPreProcessor(new CnnToFeedForwardPreProcessor(4, 3, 3),
-                new FeedForwardToCnnPreProcessor(2, 6, 3))), image(), image());
+        agrees(InputType.convolutional(5, 4, 3), Map.of(1, new ComposableInputPreProcessor(
+                new CnnToFeedForwardPreProcessor(4, 3, 3), new FeedForwardToCnnPreProcessor(2, 6, 3))), image(), image());
     }
 
     @ParameterizedTest
@@ -97,8 +97,8 @@ class ImagePreprocessorTest {
         for (ConvolutionMode mode : List.of(ConvolutionMode.Same, ConvolutionMode.Truncate, ConvolutionMode.Causal)) {
             for (int stride : new int[]{1, 2}) {
                 masked(network(InputType.recurrent(3, 9), Map.of(),
-                        new Convolution1DLayer.Builder(3).nOut(4).stride(stride).dilation(stride == 1 ? 2 : 1).convolutionMode(mode)
-                                .activation(Activation.TANH).build(),
+                        new Convolution1DLayer.Builder(3).nOut(4).stride(stride).dilation(stride == 1 ? 2 : 1)
+                                .convolutionMode(mode).activation(Activation.TANH).build(),
                         new Subsampling1DLayer.Builder(PoolingType.MAX, 2).stride(stride)
                                 .convolutionMode(mode == ConvolutionMode.Causal ? ConvolutionMode.Same : mode).build(),
                         new GlobalPoolingLayer.Builder(pooling).pnorm(3).build()), InputType.recurrent(3, 9));
@@ -122,17 +122,15 @@ class ImagePreprocessorTest {
                 new GlobalPoolingLayer.Builder(PoolingType.AVG).build()), InputType.recurrent(24, 9));
     }
 
-    private static void agrees(InputType type, Map<Integer, InputPreProcessor> preprocessors, Layer... layers) throws IOException {
-        MultiLayerNetwork network = network(type, preprocessors, layers);
-        for (int batch : new int[]{3, 1}) {
-            InRuntime.agrees(network, OnnxExport.of(network).inputTypes(type), new Trial(type, List.of()).input(batch));
-        }
+    private static void agrees(InputType type, Map<Integer, InputPreProcessor> preprocessors, Layer... layers)
+            throws IOException {
+        Trial.agrees(network(type, preprocessors, layers), type);
     }
 
     private void masked(MultiLayerNetwork network, InputType type) throws IOException {
         Path file = folder.resolve("masked.onnx");
         OnnxExport.of(network).inputTypes(type).masks(true).write(file);
-        INDArray input = new Trial(type, List.of()).input(3);
+        INDArray input = Samples.input(type, 3);
         INDArray mask = Nd4j.createFromArray(new float[][]{{1, 1, 1, 1, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 0, 0, 0, 0},
                 {0, 0, 1, 1, 1, 1, 1, 1, 0}});
         InRuntime.agrees(List.of(network.output(input, false, mask, null)), file, input, mask);
@@ -146,8 +144,7 @@ class ImagePreprocessorTest {
         preprocessors.forEach(builder::inputPreProcessor);
         MultiLayerNetwork network = new MultiLayerNetwork(builder.setInputType(type).build());
         network.init();
-        Trial.randomise(network.paramTable());
-        return network;
+        return Samples.shaken(network, 1);
     }
 
     private static Layer image() {

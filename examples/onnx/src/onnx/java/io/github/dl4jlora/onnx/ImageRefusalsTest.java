@@ -33,7 +33,7 @@ class ImageRefusalsTest {
     @MethodSource
     void whatDl4jItselfCannotComputeIsRefused(Trial trial) {
         MultiLayerNetwork network = trial.network();
-        assertThatThrownBy(() -> network.output(trial.input(2))).isInstanceOf(RuntimeException.class);
+        assertThatThrownBy(() -> network.output(Samples.input(trial.type(), 2))).isInstanceOf(RuntimeException.class);
         refused(network, trial.type(), "DL4J");
     }
 
@@ -41,7 +41,7 @@ class ImageRefusalsTest {
         return List.of(
                 Trial.of("volumes normalised", InputType.convolutional3D(Convolution3D.DataFormat.NCDHW, 4, 5, 6, 3),
                         new BatchNormalization()),
-                Trial.of("sequences normalised", InputType.recurrent(3, 7, RNNFormat.NCW), new BatchNormalization.Builder().build()),
+                Trial.of("sequences normalised", InputType.recurrent(3, 7), new BatchNormalization()),
                 Trial.of("sequences padded", InputType.recurrent(3, 7), new Subsampling1DLayer.Builder(2, 1, 1).build()),
                 Trial.of("sums of windows", InputType.convolutional(4, 4, 3),
                         new SubsamplingLayer.Builder(PoolingType.SUM, new int[]{2, 2}).build()),

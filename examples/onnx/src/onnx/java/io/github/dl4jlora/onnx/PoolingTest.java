@@ -22,8 +22,8 @@ import java.util.List;
 class PoolingTest {
 
     /** Kernel, stride, padding (for Truncate), dilation. */
-    private static final int[][] WINDOWS = {{1, 1, 0, 1}, {2, 1, 0, 1}, {3, 1, 1, 1}, {3, 2, 1, 1}, {2, 2, 0, 1}, {4, 3, 2, 1}, {3, 1, 1, 2},
-            {2, 2, 1, 2}, {3, 3, 0, 2}, {1, 2, 0, 1}, {1, 3, 0, 1}};
+    private static final int[][] WINDOWS = {{1, 1, 0, 1}, {2, 1, 0, 1}, {3, 1, 1, 1}, {3, 2, 1, 1}, {2, 2, 0, 1}, {4, 3, 2, 1},
+            {3, 1, 1, 2}, {2, 2, 1, 2}, {3, 3, 0, 2}, {1, 2, 0, 1}, {1, 3, 0, 1}};
 
     private static final List<ConvolutionMode> MODES = List.of(ConvolutionMode.Same, ConvolutionMode.Truncate);
     private static final List<PoolingType> TYPES = List.of(PoolingType.MAX, PoolingType.AVG, PoolingType.PNORM);
@@ -45,7 +45,8 @@ class PoolingTest {
                                     InputType.convolutional(10, 9, 3, format),
                                     new SubsamplingLayer.Builder(pooling).kernelSize(w[0], w[0]).stride(w[1], w[1])
                                             .padding(padding(mode, w), padding(mode, w)).dilation(w[3], w[3]).pnorm(3)
-                                            .avgPoolIncludePadInDivisor(padding).convolutionMode(mode).dataFormat(format).build()));
+                                            .avgPoolIncludePadInDivisor(padding).convolutionMode(mode).dataFormat(format)
+                                            .build()));
                         }
                     }
                 }
@@ -93,7 +94,8 @@ class PoolingTest {
                     for (int[] w : WINDOWS) {
                         trials.add(Trial.of(format + " " + mode + " " + pooling + " " + Arrays.toString(w),
                                 InputType.convolutional3D(format, 8, 7, 6, 3), new Subsampling3DLayer.Builder(pooling)
-                                        .kernelSize(w[0], w[0], 2).stride(w[1], w[1], 1).padding(padding(mode, w), padding(mode, w), 0)
+                                        .kernelSize(w[0], w[0], 2).stride(w[1], w[1], 1)
+                                        .padding(padding(mode, w), padding(mode, w), 0)
                                         .dilation(w[3], w[3], 1).convolutionMode(mode).dataFormat(format).build()));
                     }
                 }
@@ -111,7 +113,7 @@ class PoolingTest {
     static List<Named<Trial>> wholeDimensionsArePooled() {
         List<Named<Trial>> trials = new ArrayList<>();
         for (PoolingType pooling : PoolingType.values()) {
-            for (InputType type : List.of(InputType.recurrent(3, RNNFormat.NCW), InputType.recurrent(3, RNNFormat.NWC),
+            for (InputType type : List.of(InputType.recurrent(3, 7, RNNFormat.NCW), InputType.recurrent(3, 7, RNNFormat.NWC),
                     InputType.convolutional(5, 4, 3, CNN2DFormat.NCHW), InputType.convolutional(5, 4, 3, CNN2DFormat.NHWC),
                     InputType.convolutional3D(Convolution3D.DataFormat.NCDHW, 5, 4, 2, 3),
                     InputType.convolutional3D(Convolution3D.DataFormat.NDHWC, 5, 4, 2, 3))) {

@@ -10,7 +10,6 @@ import org.deeplearning4j.zoo.model.Darknet19;
 import org.deeplearning4j.zoo.model.FaceNetNN4Small2;
 import org.deeplearning4j.zoo.model.InceptionResNetV1;
 import org.deeplearning4j.zoo.model.LeNet;
-import org.deeplearning4j.zoo.model.NASNet;
 import org.deeplearning4j.zoo.model.ResNet50;
 import org.deeplearning4j.zoo.model.SimpleCNN;
 import org.deeplearning4j.zoo.model.SqueezeNet;
@@ -39,7 +38,10 @@ import java.util.function.Supplier;
 
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-/** DL4J's zoo with random weights and statistics, at sizes that take little time. */
+/**
+ * DL4J's zoo with random weights and statistics, at sizes that take little time. Without NASNet, which DL4J 1.0.0-M2.1 cannot
+ * build: its helper asks for the types of activations before there is an input.
+ */
 class ZooTest {
 
     @TempDir
@@ -53,9 +55,9 @@ class ZooTest {
 
     static List<Named<Zoo>> smallModelsComputeTheSame() {
         return List.of(
-                zoo("LeNet", 1, 28, () -> LeNet.builder().seed(1).numClasses(10).inputShape(new int[]{1, 28, 28}).build()),
-                zoo("SimpleCNN", 3, 48, () -> SimpleCNN.builder().seed(1).numClasses(10).inputShape(new int[]{3, 48, 48}).build()),
-                zoo("SqueezeNet", 3, 67, () -> SqueezeNet.builder().seed(1).numClasses(10).inputShape(new int[]{3, 67, 67}).build()));
+                zoo("LeNet", 1, 28, () -> LeNet.builder().seed(1).numClasses(10).inputShape(image(1, 28)).build()),
+                zoo("SimpleCNN", 3, 48, () -> SimpleCNN.builder().seed(1).numClasses(10).inputShape(image(3, 48)).build()),
+                zoo("SqueezeNet", 3, 67, () -> SqueezeNet.builder().seed(1).numClasses(10).inputShape(image(3, 67)).build()));
     }
 
     @Tag("heavy")
@@ -67,23 +69,22 @@ class ZooTest {
 
     static List<Named<Zoo>> largeModelsComputeTheSame() {
         return List.of(
-                zoo("AlexNet", 3, 224, () -> AlexNet.builder().seed(1).numClasses(10).inputShape(new int[]{3, 224, 224}).build()),
-                zoo("Darknet19", 3, 64, () -> Darknet19.builder().seed(1).numClasses(10).inputShape(new int[]{3, 64, 64}).build()),
-                zoo("ResNet50", 3, 64, () -> ResNet50.builder().seed(1).numClasses(10).inputShape(new int[]{3, 64, 64}).build()),
-                zoo("VGG16", 3, 32, () -> VGG16.builder().seed(1).numClasses(10).inputShape(new int[]{3, 32, 32}).build()),
-                zoo("VGG19", 3, 32, () -> VGG19.builder().seed(1).numClasses(10).inputShape(new int[]{3, 32, 32}).build()),
-                zoo("UNet", 3, 64, () -> UNet.builder().seed(1).inputShape(new int[]{3, 64, 64}).build()),
-                zoo("Xception", 3, 96, () -> Xception.builder().seed(1).numClasses(10).inputShape(new int[]{3, 96, 96}).build()),
+                zoo("AlexNet", 3, 224, () -> AlexNet.builder().seed(1).numClasses(10).inputShape(image(3, 224)).build()),
+                zoo("Darknet19", 3, 64, () -> Darknet19.builder().seed(1).numClasses(10).inputShape(image(3, 64)).build()),
+                zoo("VGG16", 3, 32, () -> VGG16.builder().seed(1).numClasses(10).inputShape(image(3, 32)).build()),
+                zoo("VGG19", 3, 32, () -> VGG19.builder().seed(1).numClasses(10).inputShape(image(3, 32)).build()),
+                zoo("UNet", 3, 64, () -> UNet.builder().seed(1).inputShape(image(3, 64)).build()),
+                zoo("Xception", 3, 96, () -> Xception.builder().seed(1).numClasses(10).inputShape(image(3, 96)).build()),
                 zoo("InceptionResNetV1", 3, 96,
-                        () -> InceptionResNetV1.builder().seed(1).numClasses(10).inputShape(new int[]{3, 96, 96}).build()),
+                        () -> InceptionResNetV1.builder().seed(1).numClasses(10).inputShape(image(3, 96)).build()),
                 zoo("FaceNetNN4Small2", 3, 96,
-                        () -> FaceNetNN4Small2.builder().seed(1).numClasses(10).inputShape(new int[]{3, 96, 96}).build()),
-                zoo("NASNet", 3, 64, () -> NASNet.builder().seed(1).numClasses(10).inputShape(new int[]{3, 64, 64}).build()));
+                        () -> FaceNetNN4Small2.builder().seed(1).numClasses(10).inputShape(image(3, 96)).build()),
+                zoo("ResNet50", 3, 128, () -> ResNet50.builder().seed(1).numClasses(10).inputShape(image(3, 128)).build()));
     }
 
     @Test
     void textIsGeneratedByTheSameNetwork() throws IOException {
-        Zoo zoo = new Zoo(InputType.recurrent(20), () -> TextGenerationLSTM.builder().seed(1).totalUniqueCharacters(20)
+        Zoo zoo = new Zoo(InputType.recurrent(20, 9), () -> TextGenerationLSTM.builder().seed(1).totalUniqueCharacters(20)
                 .inputShape(new int[]{20, 20}).build());
         zoo.agrees();
     }
@@ -91,13 +92,17 @@ class ZooTest {
     @Test
     @Tag("heavy")
     void decodingOfYolosBoxesIsRefused() {
-        for (ZooModel<?> yolo : List.of(TinyYOLO.builder().seed(1).inputShape(new int[]{3, 64, 64}).build(),
-                YOLO2.builder().seed(1).inputShape(new int[]{3, 64, 64}).build())) {
+        for (ZooModel<?> yolo : List.of(TinyYOLO.builder().seed(1).inputShape(image(3, 64)).build(),
+                YOLO2.builder().seed(1).inputShape(image(3, 64)).build())) {
             Model network = yolo.init();
             assertThatThrownBy(() -> OnnxExport.of(network).inputTypes(InputType.convolutional(64, 64, 3))
                     .write(folder.resolve("yolo.onnx"))).isInstanceOf(OnnxExportException.class)
                     .hasMessageContaining("decoding").hasMessageContaining("outputs");
         }
+    }
+
+    private static int[] image(int channels, int side) {
+        return new int[]{channels, side, side};
     }
 
     private static Named<Zoo> zoo(String name, int channels, int side, Supplier<ZooModel<?>> model) {
@@ -115,19 +120,26 @@ class ZooTest {
             Model network = model.get().init();
             Nd4j.getRandom().setSeed(7);
             parameters(network).forEach(Zoo::vary);
-            InRuntime.agrees(network, OnnxExport.of(network).inputTypes(type), new Trial(type, List.of()).input(2));
+            InRuntime.agrees(network, OnnxExport.of(network).inputTypes(type), Trial.input(type, 2));
         }
 
         private static Map<String, INDArray> parameters(Model network) {
             return network instanceof MultiLayerNetwork layers ? layers.paramTable() : ((ComputationGraph) network).paramTable();
         }
 
-        /** Weights are random already; biases and statistics are not. */
+        /** Weights that keep the size of activations, which no layer saturates. */
         private static void vary(String key, INDArray values) {
+            INDArray normal = Nd4j.randn(DataType.FLOAT, values.shape());
             if (key.endsWith("_var")) {
                 values.assign(Nd4j.rand(DataType.FLOAT, values.shape()).add(0.5));
-            } else if (key.endsWith("_b") || key.endsWith("_mean") || key.endsWith("_beta")) {
-                values.assign(Nd4j.randn(DataType.FLOAT, values.shape()).mul(0.1));
+            } else if (key.endsWith("_gamma")) {
+                values.assign(normal.mul(0.1).add(1));
+            } else if (key.endsWith("W")) {
+                boolean depth = values.rank() == 4 && values.size(0) == 1;
+                long inputs = values.rank() == 2 ? values.size(0) : values.length() / values.size(depth ? 1 : 0);
+                values.assign(normal.mul(Math.sqrt(2.0 / inputs)));
+            } else {
+                values.assign(normal.mul(0.1));
             }
         }
     }

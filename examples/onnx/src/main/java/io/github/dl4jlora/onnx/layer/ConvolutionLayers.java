@@ -22,8 +22,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Convolutions, plain and transposed. Masks of images have one value for each image, and pass. DL4J's softmax of a convolution runs over the last dimension of its output, whatever that
- * is; so it does here.
+ * Convolutions, plain and transposed. Masks of images have one value for each image, and pass. DL4J's softmax of a convolution
+ * runs over the last dimension of its output, whatever that is; so it does here.
  */
 final class ConvolutionLayers {
 
@@ -133,9 +133,13 @@ final class ConvolutionLayers {
             boolean same = window.mode() == ConvolutionMode.Same;
             pads[i] = same ? over / 2 : window.padding()[i];
             pads[rank + i] = same ? over - over / 2 : window.padding()[i];
-            around[2 + i] = -pads[i];
-            around[rank + 4 + i] = -pads[rank + i];
-            gaps |= over < 0 && same;
+            if (over < 0 && same) {
+                around[2 + i] = -pads[i];
+                around[rank + 4 + i] = -pads[rank + i];
+                pads[i] = 0;
+                pads[rank + i] = 0;
+                gaps = true;
+            }
         }
         List<String> operands = new ArrayList<>(List.of(x, graph.weight(weight)));
         String bias = here.has("b") ? graph.weight(here.weight("b").reshaped(weight.shape()[1])) : "";
@@ -143,12 +147,13 @@ final class ConvolutionLayers {
             operands.add(bias);
         }
         String y = graph.add("ConvTranspose", operands, Attribute.of("kernel_shape", Window.longs(window.kernel())),
-                Attribute.of("strides", Window.longs(window.stride())), Attribute.of("dilations", Window.longs(window.dilation())),
-                Attribute.of("pads", gaps ? new long[2 * rank] : pads));
+                Attribute.of("strides", Window.longs(window.stride())),
+                Attribute.of("dilations", Window.longs(window.dilation())),
+                Attribute.of("pads", pads));
         if (!gaps) {
             return y;
         }
-        String whole = graph.add("Pad", y, graph.ints(around));
+        String whole = graph.add("Pad", List.of(y, graph.ints(around), graph.number(-0.0)));
         long[] shape = new long[rank + 1];
         Arrays.fill(shape, 1);
         shape[0] = weight.shape()[1];
@@ -161,7 +166,8 @@ final class ConvolutionLayers {
     }
 
     private static int rank(ConvolutionLayer layer) {
-        return layer instanceof Convolution1DLayer ? 3 : layer instanceof Convolution3D || layer instanceof Deconvolution3D ? 5 : 4;
+        boolean volume = layer instanceof Convolution3D || layer instanceof Deconvolution3D;
+        return layer instanceof Convolution1DLayer ? 3 : volume ? 5 : 4;
     }
 
     private static void noMask(Flow input, Place here) {

@@ -57,8 +57,8 @@ final class ImageLayers {
                 here.graph().weight(here.weight("W"))), here.output()));
         exports.layer(CnnLossLayer.class, (layer, input, here) -> new Flow(Activations.add(layer.getActivationFn(), input.name(),
                 layer.getFormat() == CNN2DFormat.NHWC ? -1 : 1, here), here.output(), null));
-        exports.layer(Cnn3DLossLayer.class, (layer, input, here) -> new Flow(Activations.add(layer.getActivationFn(), input.name(),
-                layer.getDataFormat() == Convolution3D.DataFormat.NDHWC ? -1 : 1, here), here.output(), null));
+        exports.layer(Cnn3DLossLayer.class, (layer, input, here) -> new Flow(Activations.add(layer.getActivationFn(),
+                input.name(), layer.getDataFormat() == Convolution3D.DataFormat.NDHWC ? -1 : 1, here), here.output(), null));
         exports.layer(Yolo2OutputLayer.class, ImageLayers::decoding);
         exports.layer(PrimaryCapsules.class, ImageLayers::capsules);
         exports.layer(CapsuleLayer.class, ImageLayers::capsules);
@@ -75,7 +75,8 @@ final class ImageLayers {
         String factors = graph.initializer(Initializer.floats(here.name() + "/scales", new long[]{scales.length},
                 () -> Nd4j.createFromArray(scales)));
         return input.to(graph.add("Resize", List.of(input.name(), "", factors), Attribute.of("mode", "nearest"),
-                Attribute.of("coordinate_transformation_mode", "asymmetric"), Attribute.of("nearest_mode", "floor")), here.output());
+                Attribute.of("coordinate_transformation_mode", "asymmetric"), Attribute.of("nearest_mode", "floor")),
+                here.output());
     }
 
     /** @param cropping of each dimension at its begin and its end, from dimension {@code first} on */

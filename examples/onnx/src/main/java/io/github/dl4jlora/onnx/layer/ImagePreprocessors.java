@@ -27,8 +27,8 @@ final class ImagePreprocessors {
     static void addTo(Exports exports) {
         exports.preprocessor(CnnToFeedForwardPreProcessor.class, ImagePreprocessors::flat);
         exports.preprocessor(Cnn3DToFeedForwardPreProcessor.class, ImagePreprocessors::flat);
-        exports.preprocessor(FeedForwardToCnnPreProcessor.class, (preprocessor, input, here) ->
-                shaped(input, here, 4, preprocessor.getNumChannels(), preprocessor.getInputHeight(), preprocessor.getInputWidth()));
+        exports.preprocessor(FeedForwardToCnnPreProcessor.class, (preprocessor, input, here) -> shaped(input, here, 4,
+                preprocessor.getNumChannels(), preprocessor.getInputHeight(), preprocessor.getInputWidth()));
         exports.preprocessor(FeedForwardToCnn3DPreProcessor.class, ImagePreprocessors::volume);
         exports.preprocessor(RnnToCnnPreProcessor.class, ImagePreprocessors::images);
         exports.preprocessor(CnnToRnnPreProcessor.class, ImagePreprocessors::sequence);
@@ -81,7 +81,8 @@ final class ImagePreprocessors {
         OnnxGraph graph = here.graph();
         boolean last = preprocessor.getRnnDataFormat() == RNNFormat.NWC;
         long size = preprocessor.getNumChannels() * preprocessor.getInputHeight() * preprocessor.getInputWidth();
-        String steps = graph.add("Reshape", input.name(), graph.concat(0, List.of(graph.ints(-1), here.batch(), graph.ints(size))));
+        String steps = graph.add("Reshape", input.name(),
+                graph.concat(0, List.of(graph.ints(-1), here.batch(), graph.ints(size))));
         String mask = input.mask() == null ? null : graph.transpose(graph.add("Reshape", input.mask(),
                 graph.concat(0, List.of(graph.ints(-1), here.batch()))), 1, 0);
         return new Flow(graph.transpose(steps, last ? new int[]{1, 0, 2} : new int[]{1, 2, 0}), here.output(), mask);

@@ -11,7 +11,10 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.List;
 
-/** Convolutions with weights of their own at each place: windows, taken by a convolution with ones, times W [places, window, outputs]. */
+/**
+ * Convolutions with weights of their own at each place: windows, taken by a convolution with ones, times W
+ * [places, window, outputs].
+ */
 final class LocallyConnectedLayers {
 
     private LocallyConnectedLayers() {
@@ -73,7 +76,8 @@ final class LocallyConnectedLayers {
         String ones = here.graph().initializer(Initializer.floats(here.name() + "/windows", shape,
                 () -> Nd4j.eye(count).reshape('c', shape)));
         Window own = window.mode() == ConvolutionMode.Causal
-                ? new Window(window.kernel(), window.stride(), window.padding(), window.dilation(), ConvolutionMode.Truncate) : window;
+                ? new Window(window.kernel(), window.stride(), window.padding(), window.dilation(), ConvolutionMode.Truncate)
+                : window;
         return own.add(here.graph(), "Conv", List.of(x, ones), 0);
     }
 }

@@ -104,7 +104,8 @@ final class PoolingLayers {
         String sizes = graph.add("Shape", x, Attribute.of("start", 2));
         String channels = graph.add("Reshape", x, graph.concat(0, List.of(graph.ints(-1, 1), sizes)));
         long[] shape = LongStream.concat(LongStream.of(1, 1), Arrays.stream(window.kernel()).asLongStream()).toArray();
-        String ones = graph.initializer(Initializer.floats("ones" + Arrays.toString(window.kernel()), shape, () -> Nd4j.ones(shape)));
+        String ones = graph.initializer(Initializer.floats("ones" + Arrays.toString(window.kernel()), shape,
+                () -> Nd4j.ones(shape)));
         String sums = window.add(graph, "Conv", List.of(channels, ones), 0);
         String front = graph.add("Shape", x, Attribute.of("start", 0), Attribute.of("end", 2));
         return graph.add("Reshape", sums, graph.concat(0, List.of(front, graph.add("Shape", sums, Attribute.of("start", 2)))));

@@ -10,11 +10,13 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 
 /**
  * The window that a convolution or pooling moves over its input [batch, channels, sizes…], with a value for each of the sizes.
  * Mode Same gives ceil(size / stride) outputs; the sum of its padding is (outputs - 1) · stride + extent - size, of which half,
- * rounded towards zero, comes first. It may be negative where the stride exceeds the kernel: the input is then cut.
+ * rounded towards zero, comes first. Where the stride exceeds the kernel it may be negative: the beginning is then cut. What is
+ * too much at the end is reached by no window; ONNX Runtime must not see negative padding.
  *
  * @param kernel   sizes of the window
  * @param stride   steps of the window
@@ -26,8 +28,8 @@ record Window(int[] kernel, int[] stride, int[] padding, int[] dilation, Convolu
 
     /** Of the first dimension alone: DL4J's layers for sequences have a second one that they do not use. */
     Window first() {
-        return new Window(Arrays.copyOf(kernel, 1), Arrays.copyOf(stride, 1), Arrays.copyOf(padding, 1), Arrays.copyOf(dilation, 1),
-                mode);
+        return new Window(Arrays.copyOf(kernel, 1), Arrays.copyOf(stride, 1), Arrays.copyOf(padding, 1),
+                Arrays.copyOf(dilation, 1), mode);
     }
 
     int rank() {
@@ -40,7 +42,7 @@ record Window(int[] kernel, int[] stride, int[] padding, int[] dilation, Convolu
 
     /** Whether the padding depends on the size in a way for which ONNX has no word. */
     boolean open() {
-        return mode == ConvolutionMode.Same && !unstrided()
+        return mode == ConvolutionMode.Same && !fixed()
                 && (dilated() || IntStream.range(0, rank()).anyMatch(i -> kernel[i] < stride[i]));
     }
 
@@ -48,6 +50,11 @@ record Window(int[] kernel, int[] stride, int[] padding, int[] dilation, Convolu
     boolean wide() {
         long[] pads = pads();
         return IntStream.range(0, pads.length).anyMatch(i -> pads[i] >= kernel[i % rank()]);
+    }
+
+    /** Whether the padding of mode Same is the same for all sizes: where every element, or every second one, is one window. */
+    private boolean fixed() {
+        return IntStream.range(0, rank()).allMatch(i -> stride[i] == 1 || stride[i] == 2 && kernel[i] == 1);
     }
 
     private boolean unstrided() {
@@ -74,7 +81,7 @@ record Window(int[] kernel, int[] stride, int[] padding, int[] dilation, Convolu
         List<String> inputs = new ArrayList<>(operands);
         if (open()) {
             inputs.set(0, padded(graph, operands.get(0), fill));
-        } else if (mode == ConvolutionMode.Same && !unstrided()) {
+        } else if (mode == ConvolutionMode.Same && !fixed()) {
             attributes.add(Attribute.of("auto_pad", "SAME_UPPER"));
         } else if (operator.equals("MaxPool") && wide()) {
             long[] pads = pads();
@@ -97,7 +104,8 @@ record Window(int[] kernel, int[] stride, int[] padding, int[] dilation, Convolu
     }
 
     private long[] pads(IntUnaryOperator begin, IntUnaryOperator end) {
-        return IntStream.concat(IntStream.range(0, rank()).map(begin), IntStream.range(0, rank()).map(end)).asLongStream().toArray();
+        return IntStream.concat(IntStream.range(0, rank()).map(begin), IntStream.range(0, rank()).map(end)).asLongStream()
+                .toArray();
     }
 
     /** The input with the padding of mode Same around it, or a part of it. */
@@ -110,12 +118,17 @@ record Window(int[] kernel, int[] stride, int[] padding, int[] dilation, Convolu
         String extents = graph.ints(IntStream.range(0, rank()).mapToLong(this::extent).toArray());
         String sum = graph.add("Sub", graph.add("Add", reach, extents), size);
         String begin = graph.add("Div", sum, graph.ints(2));
+        String zero = graph.ints(0);
         String none = graph.ints(0, 0);
-        String pads = graph.concat(0, List.of(none, begin, none, graph.add("Sub", sum, begin)));
-        return graph.add("Pad", List.of(tensor, pads, graph.number(fill)));
+        String pads = graph.concat(0, List.of(none, graph.add("Max", begin, zero),
+                none, graph.add("Max", graph.add("Sub", sum, begin), zero)));
+        String cut = IntStream.range(0, rank()).noneMatch(i -> extent(i) < stride[i] - 1) ? tensor
+                : graph.add("Slice", List.of(tensor, graph.add("Max", graph.add("Neg", begin), zero), size,
+                        graph.ints(LongStream.range(2, rank() + 2).toArray())));
+        return graph.add("Pad", List.of(cut, pads, graph.number(fill)));
     }
 
-    /** The mask [batch, time] of what a layer of sequences computes from an input with a mask: the largest value of each window. */
+    /** The mask [batch, time] of what a layer of sequences computes from an input with one: the largest value of each window. */
     Flow reduced(OnnxGraph graph, Flow output, String mask) {
         if ((mode == ConvolutionMode.Same || mode == ConvolutionMode.Causal) && unstrided()) {
             return output.masked(mask);
