@@ -2,15 +2,19 @@ package io.github.dl4jlora.onnx;
 
 import ai.onnxruntime.OrtSession;
 import io.github.dl4jlora.onnx.SequenceRuns.Mask;
+import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.GravesBidirectionalLSTM;
 import org.deeplearning4j.nn.conf.layers.GravesLSTM;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.PoolingType;
 import org.deeplearning4j.nn.conf.layers.RnnLossLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.Subsampling1DLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.recurrent.LastTimeStep;
 import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
@@ -114,13 +118,14 @@ class RecurrentLayersTest {
     @ParameterizedTest
     @MethodSource("masks")
     void wrappersOfAllFormatsTreatMasksAsTheNetworkDoes(RNNFormat format, Mask mask) throws IOException {
+        for (Bidirectional.Mode mode : Bidirectional.Mode.values()) {
+            agrees(format, mask, new Bidirectional(mode, lstm(format)), output(format));
+            agrees(format, mask, new Bidirectional(mode, new LastTimeStep(lstm(format))));
+        }
         for (Layer inner : List.of(lstm(format), graves(format, Activation.TANH, Activation.TANH),
                 simple(format, Activation.SIGMOID))) {
-            for (Bidirectional.Mode mode : Bidirectional.Mode.values()) {
-                agrees(format, mask, new Bidirectional(mode, inner.clone()), output(format));
-                agrees(format, mask, new LastTimeStep(new Bidirectional(mode, inner.clone())));
-                agrees(format, mask, new Bidirectional(mode, new LastTimeStep(inner.clone())));
-            }
+            agrees(format, mask, new Bidirectional(inner.clone()), output(format));
+            agrees(format, mask, new LastTimeStep(new Bidirectional(Bidirectional.Mode.ADD, inner.clone())));
             agrees(format, mask, new LastTimeStep(inner.clone()));
         }
         agrees(format, mask, new TimeDistributed(new DenseLayer.Builder().nOut(5).activation(Activation.TANH).build()),
@@ -130,20 +135,24 @@ class RecurrentLayersTest {
     @ParameterizedTest
     @MethodSource("masks")
     void stepsOfNothingButAMaskingValueAreMasked(RNNFormat format, Mask mask) throws IOException {
-        InputType type = InputType.recurrent(3, format);
         for (Layer inner : List.of(lstm(format), graves(format, Activation.TANH, Activation.SIGMOID),
                 simple(format, Activation.SIGMOID))) {
             Layer zero = new MaskZeroLayer.Builder().underlying(inner).maskValue(-2).build();
-            for (Layer layer : List.of(zero, new LastTimeStep(zero.clone()))) {
-                SequenceRuns.agrees(SequenceRuns.chain(type, layer), mask, (batch, time) -> {
-                    INDArray values = SequenceRuns.values(type, batch, time);
-                    INDArray present = SequenceRuns.mask(mask == Mask.NONE ? Mask.START : mask, batch, time);
-                    INDArray wide = present.reshape(format == RNNFormat.NCW ? new long[]{batch, 1, time}
-                            : new long[]{batch, time, 1}).broadcast(values.shape());
-                    return new INDArray[]{values.mul(wide).subi(wide.rsub(1).muli(2))};
-                }, type);
-            }
+            zerosAgree(format, mask, zero);
+            zerosAgree(format, mask, new LastTimeStep(zero.clone()));
         }
+    }
+
+    /** On inputs with steps that are nothing but -2. */
+    private static void zerosAgree(RNNFormat format, Mask mask, Layer layer) throws IOException {
+        InputType type = InputType.recurrent(3, format);
+        SequenceRuns.agrees(SequenceRuns.chain(type, layer), mask, export -> export.inputTypes(type), (batch, time) -> {
+            INDArray values = SequenceRuns.values(type, batch, time);
+            INDArray present = SequenceRuns.mask(mask == Mask.NONE ? Mask.START : mask, batch, time);
+            INDArray wide = present.reshape(format == RNNFormat.NCW ? new long[]{batch, 1, time}
+                    : new long[]{batch, time, 1}).broadcast(values.shape());
+            return new INDArray[]{values.mul(wide).subi(wide.rsub(1).muli(2))};
+        }, type);
     }
 
     @ParameterizedTest
@@ -179,19 +188,27 @@ class RecurrentLayersTest {
     void wrappersInWrappersTreatMasksAsTheNetworkDoes(Mask mask) throws IOException {
         for (RNNFormat format : RNNFormat.values()) {
             for (Layer inner : List.of(lstm(format), simple(format, Activation.TANH))) {
-                Layer zeros = new MaskZeroLayer.Builder().underlying(inner).maskValue(0).build();
-                agrees(format, mask, new Bidirectional(Bidirectional.Mode.ADD, new LastTimeStep(zeros)));
-                agrees(format, mask, new LastTimeStep(new Bidirectional(Bidirectional.Mode.ADD, zeros.clone())));
-                agrees(format, mask, new Bidirectional(Bidirectional.Mode.MUL, zeros.clone()), lstm(format));
+                Layer zeros = new MaskZeroLayer.Builder().underlying(inner).maskValue(-2).build();
+                zerosAgree(format, mask, new Bidirectional(Bidirectional.Mode.ADD, new LastTimeStep(zeros)));
+                zerosAgree(format, mask, new LastTimeStep(new Bidirectional(Bidirectional.Mode.ADD, zeros.clone())));
+                zerosAgree(format, mask, new Bidirectional(Bidirectional.Mode.MUL, zeros.clone()));
             }
         }
-        agrees(RNNFormat.NCW, mask, new LastTimeStep(new MaskZeroLayer.Builder().maskValue(0)
+        Layer lstm = lstm(RNNFormat.NCW);
+        for (Layer inner : List.of(new Bidirectional(lstm.clone()), new Bidirectional(new LastTimeStep(lstm.clone())),
+                new LastTimeStep(lstm.clone()), new Convolution1DLayer.Builder().kernelSize(2).nOut(3).activation(Activation.TANH)
+                        .convolutionMode(ConvolutionMode.Same).weightInit(WeightInit.XAVIER).biasInit(0).build(),
+                new Subsampling1DLayer.Builder(PoolingType.MAX).kernelSize(2).stride(2).convolutionMode(ConvolutionMode.Same)
+                        .build())) {
+            zerosAgree(RNNFormat.NCW, mask, new MaskZeroLayer.Builder().maskValue(-2).underlying(inner).build());
+        }
+        zerosAgree(RNNFormat.NCW, mask, new LastTimeStep(new MaskZeroLayer.Builder().maskValue(-2)
                 .underlying(new Bidirectional(lstm(RNNFormat.NCW))).build()));
     }
 
     @Test
     void maskedStepsInTheWrongDimensionAreRefused() {
-        Layer layer = new LastTimeStep(new MaskZeroLayer.Builder().maskValue(0)
+        Layer layer = new LastTimeStep(new MaskZeroLayer.Builder().maskValue(-2)
                 .underlying(new Bidirectional(lstm(RNNFormat.NWC))).build());
 
         assertThatExceptionOfType(OnnxExportException.class).isThrownBy(() -> agrees(RNNFormat.NWC, Mask.NONE, layer))
@@ -212,8 +229,9 @@ class RecurrentLayersTest {
         InputType type = InputType.recurrent(3);
         SequenceRuns.agrees(SequenceRuns.chain(type, new Bidirectional(lstm(RNNFormat.NCW)),
                 simple(RNNFormat.NCW, Activation.TANH), lstm(RNNFormat.NCW, Activation.TANH, Activation.TANH),
-                new LastTimeStep(new MaskZeroLayer.Builder().maskValue(0)
-                        .underlying(graves(RNNFormat.NCW, Activation.TANH, Activation.SIGMOID)).build())), Mask.BETWEEN, export -> export.opset(opset), type);
+                new LastTimeStep(new MaskZeroLayer.Builder().maskValue(-2)
+                        .underlying(graves(RNNFormat.NCW, Activation.TANH, Activation.SIGMOID)).build())), Mask.BETWEEN,
+                export -> export.opset(opset), type);
     }
 
     @Test

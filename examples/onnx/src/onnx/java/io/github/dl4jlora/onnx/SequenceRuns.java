@@ -28,7 +28,7 @@ final class SequenceRuns {
     enum Mask { NONE, END, START, BETWEEN }
 
     /** Batches and lengths, all of which one file must take. */
-    private static final long[][] SIZES = {{3, 5}, {1, 4}, {2, 1}, {4, 40}};
+    private static final long[][] SIZES = {{3, 5}, {1, 4}, {2, 1}, {4, 9}};
 
     private SequenceRuns() {
     }

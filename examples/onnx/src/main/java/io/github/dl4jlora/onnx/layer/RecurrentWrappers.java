@@ -7,7 +7,9 @@ import onnx.Onnx.TensorProto.DataType;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer;
+import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.Subsampling1DLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.recurrent.LastTimeStep;
 import org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed;
@@ -52,7 +54,10 @@ final class RecurrentWrappers {
         if (set && layer instanceof BaseRecurrentLayer recurrent) {
             return RecurrentLayers.masked(recurrent, input, here);
         }
-        return here.exports().layer(layer, input, here);
+        Flow output = here.exports().layer(layer, input, here);
+        // As LSTMs, these apply only a mask that was set, here at the steps that are left.
+        return set && (layer instanceof Convolution1DLayer || layer instanceof Subsampling1DLayer) && output.mask() != null
+                ? output.to(Sequences.masked(output.name(), output.mask(), RNNFormat.NCW, here.graph()), output.type()) : output;
     }
 
     private static Place inside(Layer inner, Flow input, String prefix, Place here) {
@@ -94,7 +99,8 @@ final class RecurrentWrappers {
     /** A mask [batch, time]: zero where all values are the one that stands for nothing. */
     private static String present(MaskZeroLayer layer, Flow input, Place here) {
         OnnxGraph graph = here.graph();
-        RNNFormat format = format(layer, here);
+        RNNFormat format = layer.getUnderlying() instanceof BaseRecurrentLayer recurrent ? recurrent.getRnnDataFormat()
+                : ((InputType.InputTypeRecurrent) input.type()).getFormat();
         if (format == RNNFormat.NWC && !(layer.getUnderlying() instanceof BaseRecurrentLayer)) {
             throw here.refusal("DL4J looks for masked steps in the wrong dimension where a MaskZeroLayer of format NWC is around "
                     + "a " + layer.getUnderlying().getClass().getSimpleName(), "Use format NCW, or put the MaskZeroLayer inside");
