@@ -10,6 +10,7 @@ import io.github.dl4jlora.onnx.transformer.TextForm;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.jspecify.annotations.Nullable;
 
@@ -117,7 +118,8 @@ final class Drafts {
         for (int i = 0; masks && i < inputs.size(); i++) {
             Shape shape = shapes.get(network.inputs().get(i));
             InputType type = shape.example().apply(example);
-            if (i == 0 && form == null && shape.ids() && sizes.get(i).get(1) instanceof String) {
+            boolean isText = shape.ids() && !Long.valueOf(1).equals(sizes.get(i).get(1));
+            if (form == null && isText && (i == 0 || isLookedUp(network.inputs().get(i)))) {
                 walk.mask(network.inputs().get(i), inputs.get(i) + "_mask", sizes.get(i));
             } else if (type instanceof InputType.InputTypeRecurrent sequence) {
                 Object time = sizes.get(i).get(sequence.getFormat() == RNNFormat.NCW ? 2 : 1);
@@ -127,6 +129,12 @@ final class Drafts {
         walk.layers();
         List<Flow> flows = network.outputs().stream().map(walk::flow).toList();
         return new Draft(graph, walk, flows.stream().map(Flow::type).toList(), flows.stream().map(Flow::name).toList());
+    }
+
+    /** Whether ids are those of a sequence of its own, not something beside another one. */
+    private boolean isLookedUp(String input) {
+        return network.nodes().stream().anyMatch(node -> node.inputs().contains(input)
+                && values.layer(node) instanceof EmbeddingSequenceLayer);
     }
 
     private Set<String> bareOutputs() {

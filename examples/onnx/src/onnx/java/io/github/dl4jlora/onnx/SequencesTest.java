@@ -26,6 +26,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 
@@ -53,8 +54,24 @@ class SequencesTest {
                     new LSTM.Builder().nOut(3).dataFormat(format).build());
             SequenceRuns.agrees(network, mask, export -> export.inputTypes(type),
                     (batch, time) -> new INDArray[]{ids(batch, 1, time)}, type);
-            SequenceRuns.agrees(network, Mask.NONE, (batch, time) -> new INDArray[]{ids(batch, time)}, type);
+            SequenceRuns.agrees(network, mask, (batch, time) -> new INDArray[]{ids(batch, time)}, type);
         }
+    }
+
+    @ParameterizedTest
+    @EnumSource(Mask.class)
+    void eachOfSeveralTextsHasAMask(Mask mask) throws IOException {
+        InputType type = InputType.recurrent(WORDS);
+        SequenceRuns.agrees(SequenceRuns.graph(builder -> {
+            builder.addInputs("one", "two").setInputTypes(type, type);
+            for (String text : List.of("one", "two")) {
+                builder.addLayer("words-" + text, new EmbeddingSequenceLayer.Builder().nIn(WORDS).nOut(4).build(), text)
+                        .addLayer("lstm-" + text, new LSTM.Builder().nOut(3).build(), "words-" + text)
+                        .addVertex("last-" + text, new LastTimeStepVertex(text), "lstm-" + text);
+            }
+            builder.addVertex("out", new ElementWiseVertex(ElementWiseVertex.Op.Subtract), "last-one", "last-two")
+                    .setOutputs("out");
+        }), mask, (batch, time) -> new INDArray[]{ids(batch, time), ids(batch, time)}, type, type);
     }
 
     @ParameterizedTest
