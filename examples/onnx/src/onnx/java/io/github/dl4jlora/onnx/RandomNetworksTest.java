@@ -41,6 +41,8 @@ class RandomNetworksTest {
     private static final int SHRINKING_STEPS = 60;
     /** Of the networks; the property suite draws few that ONNX has no words for. */
     private static final double MOST_REFUSED = 0.05;
+    /** Values within the networks are around 1. */
+    private static final double LEAST = 0.1;
 
     private final Map<String, Integer> refusals = new TreeMap<>();
     private final List<String> failures = new ArrayList<>();
@@ -75,7 +77,7 @@ class RandomNetworksTest {
 
     private void requireFewRefusals(int least) {
         int refused = refusals.values().stream().mapToInt(Integer::intValue).sum();
-        String report = agreed + " networks agree, also at " + lengths + " other lengths; DL4J is of several minds about "
+        String report = agreed + " networks agree, also at " + lengths + " other lengths; DL4J itself is not sure of "
                 + unsteady + "; refused " + refusals;
         System.out.println(report);
         failures.forEach(System.out::println);
@@ -122,7 +124,8 @@ class RandomNetworksTest {
         return inFile(file -> {
             write(OnnxExport.of(drawn.network()).masks(drawn.mask() != null), file, drawn.type());
             agrees(drawn, drawn.features(), drawn.mask(), file);
-            return drawn.isSequence() && isOpen(file, drawn.time()) ? otherLength(drawn, file, 9) + otherLength(drawn, file, 4) : 0;
+            return drawn.hasOtherLengths() && isOpen(file, drawn.time())
+                    ? otherLength(drawn, file, 9) + otherLength(drawn, file, 4) : 0;
         });
     }
 
@@ -177,7 +180,7 @@ class RandomNetworksTest {
     }
 
     private static void agrees(Drawn drawn, INDArray features, @Nullable INDArray mask, Path file) {
-        InRuntime.agrees(output(drawn.network(), List.of(features), Arrays.asList(mask)), file,
+        InRuntime.agrees(LEAST, output(drawn.network(), List.of(features), Arrays.asList(mask)), file,
                 mask == null ? new INDArray[]{features} : new INDArray[]{features, mask});
     }
 
@@ -204,7 +207,7 @@ class RandomNetworksTest {
             inFile(file -> {
                 write(OnnxExport.of(graph).masks(masks.stream().anyMatch(mask -> mask != null)), file,
                         pair.both().map(Drawn::type).toArray(InputType[]::new));
-                InRuntime.agrees(expected, file, Stream.concat(features.stream(), masks.stream().filter(mask -> mask != null))
+                InRuntime.agrees(LEAST, expected, file, Stream.concat(features.stream(), masks.stream().filter(mask -> mask != null))
                         .toArray(INDArray[]::new));
                 return 0;
             });

@@ -1,7 +1,6 @@
 package io.github.dl4jlora.onnx.layer;
 
 import io.github.dl4jlora.layer.LowRankLayer;
-import io.github.dl4jlora.onnx.graph.Attribute;
 import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import org.deeplearning4j.nn.conf.layers.AutoEncoder;
@@ -16,9 +15,6 @@ import java.util.List;
 
 /** Layers that are a product of rows with weights. DL4J's preprocessors make rows [batch * time, size] of sequences. */
 final class DenseLayers {
-
-    /** Small beside any variance; DL4J adds nothing to it, and makes zeros of what does not vary. */
-    private static final double EPSILON = 1e-12;
 
     private DenseLayers() {
     }
@@ -37,9 +33,20 @@ final class DenseLayers {
         OnnxGraph graph = here.graph();
         String z = graph.add("MatMul", input.name(), graph.weight(here.weight("W").withAxis(1)));
         if (here.has("g")) {
-            z = graph.add("LayerNormalization", List.of(z, row("g", here)), Attribute.of("epsilon", EPSILON));
+            z = graph.add("Mul", normalized(z, graph), row("g", here));
         }
         return activated(layer, here.has("b") ? graph.add("Add", z, row("b", here)) : z, input, here);
+    }
+
+    /**
+     * Rows of mean 0 and variance 1, zeros of what does not vary: DL4J adds nothing to the variance. ONNX Runtime's own operator
+     * takes the variance for a difference of two means, of which less is exact.
+     */
+    private static String normalized(String z, OnnxGraph graph) {
+        String centred = graph.add("Sub", z, graph.reduce("ReduceMean", z, true, 1));
+        String deviation = graph.add("Sqrt", graph.reduce("ReduceMean", graph.add("Mul", centred, centred), true, 1));
+        String none = graph.add("Equal", deviation, graph.number(0));
+        return graph.add("Div", centred, graph.add("Where", List.of(none, graph.number(1), deviation)));
     }
 
     private static Flow elementWise(ElementWiseMultiplicationLayer layer, Flow input, Place here) {
