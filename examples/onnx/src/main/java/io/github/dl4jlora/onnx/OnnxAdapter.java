@@ -58,7 +58,7 @@ public final class OnnxAdapter {
      */
     public static void write(LoRAAdapter adapter, Model base, Path path, SaveOption... options) throws IOException {
         Model adapted = AdapterInputs.applied(base, adapter);
-        write(ContentAccess.of(LoRAAdapter.of(adapted)), AdaptedView.of(adapted), path, options);
+        write(AdapterInputs.content(adapter, adapted), AdaptedView.of(adapted), path, options);
     }
 
     private static void write(AdapterContent adapter, @Nullable AdaptedView view, Path path, SaveOption... options)

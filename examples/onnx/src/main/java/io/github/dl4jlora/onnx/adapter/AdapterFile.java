@@ -78,8 +78,8 @@ public final class AdapterFile {
         ByteBuffer raw = file.createUnintializedVector(1, Float.BYTES * values.length, ALIGNMENT);
         for (float value : values) {
             if (!Float.isFinite(value)) {
-                throw new OnnxExportException("The adapter's \"" + name + "\" holds NaN or infinity; nothing was written. Train it "
-                        + "with a lower learning rate, or restore an earlier state");
+                throw new OnnxExportException("The adapter's \"" + name + "\" holds NaN or infinity; nothing was written. "
+                        + "Train it with a lower learning rate, or restore an earlier state");
             }
             raw.putFloat(value);
         }

@@ -7,6 +7,7 @@ import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.Biases;
 import io.github.dl4jlora.internal.content.ContentAccess;
+import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.content.TorchLayout;
 import io.github.dl4jlora.internal.inspect.AdaptedView;
 import io.github.dl4jlora.internal.network.Networks;
@@ -17,7 +18,9 @@ import io.github.dl4jlora.onnx.OnnxExportException;
 import io.github.dl4jlora.onnx.graph.Initializer;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import io.github.dl4jlora.onnx.graph.Weight;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
@@ -142,7 +145,10 @@ public final class AdapterInputs {
      */
     public static AdapterInputs of(Model base, List<LoRAAdapter> adapters) {
         AdapterInputs inputs = new AdapterInputs();
-        adapters.forEach(adapter -> inputs.add(applied(base, adapter)));
+        adapters.forEach(adapter -> {
+            Model adapted = applied(base, adapter);
+            inputs.add(adapted, content(adapter, adapted));
+        });
         return inputs;
     }
 
@@ -152,9 +158,21 @@ public final class AdapterInputs {
                 : LoRA.apply((MultiLayerNetwork) base, adapter);
     }
 
-    private void add(Model adapted) {
+    /**
+     * What an adapter consists of. The base is asked only where the adapter depends on it, since that takes a look at all of the
+     * base's values.
+     *
+     * @param adapted a network with the adapter
+     */
+    public static AdapterContent content(LoRAAdapter adapter, Model adapted) {
+        AdapterContent own = ContentAccess.of(adapter);
+        boolean isComplete = own.trained().isEmpty() && own.deltas().values().stream().noneMatch(delta ->
+                delta.has(Delta.LORA_BIAS) || delta.kind().init().isTakenFromW() && !delta.has(Variant.START_A));
+        return isComplete ? own : ContentAccess.of(LoRAAdapter.of(adapted));
+    }
+
+    private void add(Model adapted, AdapterContent content) {
         AdaptedView view = AdaptedView.of(adapted);
-        AdapterContent content = ContentAccess.of(LoRAAdapter.of(adapted));
         view.adaptedMatrices().forEach((name, matrix) -> {
             boolean isScaled = !matrix.settings().variant().isAdditive();
             if (isScaled) {
@@ -188,7 +206,8 @@ public final class AdapterInputs {
             Map<String, String> keys = TorchLayout.keysByName(layer.conf(), layer.table().keySet(), names);
             String key = Objects.requireNonNull(keys.get(name));
             INDArray like = Objects.requireNonNull(layer.table().get(key));
-            put(module, key, new Values(tensor, value.shape(), values -> TorchLayout.fromTorch(layer.conf(), keys, name, values, like),
+            put(module, key, new Values(tensor, value.shape(),
+                    values -> TorchLayout.fromTorch(layer.conf(), keys, name, values, like),
                     base -> key.equals(name) ? base : TorchLayout.toTorch(layer.conf(), key, base)));
             return;
         }
@@ -207,8 +226,9 @@ public final class AdapterInputs {
         for (Node node : Networks.of(adapted).nodes()) {
             AdaptedConfiguration lora = node.adapted();
             if (lora != null && lora.stockLayer() != null) {
-                lora.biases().forEach(bias -> biases.put(StockBiases.module(Objects.requireNonNull(lora.stockLayer()), node.name(),
-                        bias.key()), new Parameter(node.name(), bias.key())));
+                Layer stock = Objects.requireNonNull(lora.stockLayer());
+                lora.biases().forEach(bias -> biases.put(StockBiases.module(stock, node.name(), bias.key()),
+                        new Parameter(node.name(), bias.key())));
             }
         }
         return biases;
@@ -221,8 +241,8 @@ public final class AdapterInputs {
         } else if (before instanceof Values && input instanceof Values && before.name().equals(input.name())) {
             return;
         } else if (before != null) {
-            throw OnnxExportException.of(layer, "its " + key + " would be both the input \"" + before.name() + "\" and the input \""
-                    + input.name() + "\"", MERGE);
+            throw OnnxExportException.of(layer, "its " + key + " would be both the input \"" + before.name()
+                    + "\" and the input \"" + input.name() + "\"", MERGE);
         } else {
             inputs.put(new Parameter(layer, key), input);
         }
@@ -315,8 +335,8 @@ public final class AdapterInputs {
             ids[i] = (int) first[i];
             boolean isPicked = ids[i] == first[i] && ids[i] >= 0 && ids[i] <= input.count();
             if (!isPicked || second[i] != (ids[i] == 0 ? 0 : 2 * first[i] + 1)) {
-                throw OnnxExportException.of(input.name(), "the graph does not have its values as they are in the network, but what "
-                        + "is computed from them", MERGE);
+                throw OnnxExportException.of(input.name(), "the graph does not have its values as they are in the network, but "
+                        + "what is computed from them", MERGE);
             }
         }
         return new Pick(weight.shape(), ids);
