@@ -130,7 +130,8 @@ class AdaptersTest {
     void transformersTakeAdaptersWithTheirHeads() throws IOException, OrtException {
         for (Head head : List.of(Head.meanPooling(), Head.classifier(3))) {
             GraphBuilder graph = new NeuralNetConfiguration.Builder().seed(5).graphBuilder();
-            ComputationGraph base = new ComputationGraph(Transformer.addTo(graph, TransformerShape.bert(40, 14, 12, 20, 2, 3), head)
+            ComputationGraph base = new ComputationGraph(Transformer.addTo(graph, TransformerShape.bert(40, 14, 12, 20, 2,
+                    3), head)
                     .build());
             base.init();
             filled(base.params(), 2);
@@ -171,7 +172,7 @@ class AdaptersTest {
         OnnxAdapter.write(LoRAAdapter.of(tuned), folder.resolve("adapter"));
         INDArray input = Nd4j.rand(DataType.FLOAT, 7, 4);
 
-        try (OrtSession session = OrtEnvironment.getEnvironment().createSession(folder.resolve("base.onnx").toString())) {
+        try (OrtSession session = session(OptLevel.ALL_OPT)) {
             INDArray added = run(session, folder.resolve("adapter"), input).get(0).sub(run(session, null, input).get(0));
             assertThat(InRuntime.difference(tuned.output(input).sub(base.output(input)), added)).isLessThan(InRuntime.TOLERANCE);
         }
@@ -231,7 +232,7 @@ class AdaptersTest {
         OnnxAdapter.write(LoRAAdapter.load(folder.resolve("saved")), folder.resolve("loaded.onnx_adapter"));
         INDArray input = Nd4j.rand(DataType.FLOAT, 7, 4);
 
-        try (OrtSession session = OrtEnvironment.getEnvironment().createSession(folder.resolve("base.onnx").toString())) {
+        try (OrtSession session = session(OptLevel.ALL_OPT)) {
             requireSame(InRuntime.outputs(tuned, input), session, folder.resolve("loaded.onnx_adapter"), input);
         }
     }
@@ -346,25 +347,28 @@ class AdaptersTest {
     private <M extends Model> void requireAgreement(M base, List<M> tuned, INDArray... inputs)
             throws IOException, OrtException {
         for (OptLevel level : List.of(OptLevel.ALL_OPT, OptLevel.NO_OPT)) {
-            try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
-                options.setOptimizationLevel(level);
-                // It warns that inputs with defaults are no constants.
-                options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR);
-                try (OrtSession session = OrtEnvironment.getEnvironment()
-                        .createSession(folder.resolve("base.onnx").toString(), options)) {
-                    for (M network : tuned) {
-                        requireSame(InRuntime.outputs(base, inputs), session, null, inputs);
-                        Path file = folder.resolve("adapter.onnx_adapter");
-                        OnnxAdapter.write(LoRAAdapter.of(network), base, file);
-                        List<INDArray> expected = InRuntime.outputs(network, inputs);
-                        assertThat(InRuntime.difference(InRuntime.outputs(base, inputs).get(0), expected.get(0)))
-                                .isGreaterThan(1e-2);
-                        requireSame(expected, session, file, inputs);
-                        requireSame(InRuntime.outputs(LoRA.merging(network).merge(), inputs), session, file, inputs);
-                    }
+            try (OrtSession session = session(level)) {
+                for (M network : tuned) {
                     requireSame(InRuntime.outputs(base, inputs), session, null, inputs);
+                    Path file = folder.resolve("adapter.onnx_adapter");
+                    OnnxAdapter.write(LoRAAdapter.of(network), base, file);
+                    List<INDArray> expected = InRuntime.outputs(network, inputs);
+                    assertThat(InRuntime.difference(InRuntime.outputs(base, inputs).get(0), expected.get(0)))
+                            .isGreaterThan(1e-2);
+                    requireSame(expected, session, file, inputs);
+                    requireSame(InRuntime.outputs(LoRA.merging(network).merge(), inputs), session, file, inputs);
                 }
+                requireSame(InRuntime.outputs(base, inputs), session, null, inputs);
             }
+        }
+    }
+
+    private OrtSession session(OptLevel level) throws OrtException {
+        try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
+            options.setOptimizationLevel(level);
+            // It warns that inputs with defaults are no constants.
+            options.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR);
+            return OrtEnvironment.getEnvironment().createSession(folder.resolve("base.onnx").toString(), options);
         }
     }
 
