@@ -15,7 +15,6 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -53,24 +52,38 @@ public final class OnnxCheck {
      * @param file    what was written of it
      * @param adapter in ONNX Runtime's form, which is active; null for none
      * @param types   of the network's inputs, for sizes that are open in the file; none: some sizes are taken
-     * @throws IOException if ONNX Runtime refuses the file or the inputs
+     * @throws IOException              if ONNX Runtime refuses the file or the inputs
+     * @throws IllegalArgumentException if the network refuses the inputs
      */
     public static double largestDifference(Model network, Path file, @Nullable Path adapter, InputType... types)
             throws IOException {
         try (OnnxSession session = OnnxSession.open(file)) {
-            Map<OnnxSession.Input, INDArray> inputs = new LinkedHashMap<>();
             Network<?> known = Networks.of(network);
             Random random = new Random(SEED);
+            Map<OnnxSession.Input, INDArray> inputs = new LinkedHashMap<>();
             List<OnnxSession.Input> asked = session.inputs();
             int count = known.inputs().size();
+            INDArray[] features = new INDArray[count];
+            INDArray[] masks = new INDArray[count];
             for (int i = 0; i < asked.size(); i++) {
                 OnnxSession.Input input = asked.get(i);
-                inputs.put(input, i < count ? features(known, i, shape(input, i < types.length ? types[i] : null), random)
-                        : mask(shape(input, null), random));
+                if (i < count) {
+                    features[i] = features(known, i, shape(input, i < types.length ? types[i] : null), random);
+                    inputs.put(input, features[i]);
+                } else {
+                    int of = masked(input, asked);
+                    masks[of] = mask(features[of], asked.get(of).shape(), random);
+                    inputs.put(input, masks[of]);
+                }
             }
-            List<INDArray> actual = session.run(inputs, adapter);
-            return difference(outputs(network, new ArrayList<>(inputs.values()), count), actual);
+            return difference(outputs(network, features, asked.size() == count ? null : masks), session.run(inputs, adapter));
         }
+    }
+
+    /** Which input's mask it is, by its name. */
+    private static int masked(OnnxSession.Input mask, List<OnnxSession.Input> asked) {
+        return IntStream.range(0, asked.size()).filter(i -> mask.name().equals(asked.get(i).name() + "_mask")).findFirst()
+                .orElseThrow(() -> new IllegalArgumentException("\"" + mask.name() + "\" is no mask of another input"));
     }
 
     /** @param type of the input; null where nobody has said */
@@ -100,26 +113,27 @@ public final class OnnxCheck {
         return array(values, shape);
     }
 
-    /** Sequences of several lengths, the first of the full one. */
-    private static INDArray mask(long[] shape, Random random) {
-        int steps = (int) shape[1];
-        float[] values = new float[(int) shape[0] * steps];
-        for (int example = 0; example < shape[0]; example++) {
-            Arrays.fill(values, example * steps, example * steps + (example == 0 ? steps : 1 + random.nextInt(steps)), 1);
+    /**
+     * Sequences of several lengths, the first of the full one.
+     *
+     * @param shape of the sequences in the file, in which steps are open
+     */
+    private static INDArray mask(INDArray features, long[] shape, Random random) {
+        int steps = (int) features.size(shape[1] < 0 ? 1 : 2);
+        float[] values = new float[(int) features.size(0) * steps];
+        for (int start = 0; start < values.length; start += steps) {
+            Arrays.fill(values, start, start + (start == 0 ? steps : 1 + random.nextInt(steps)), 1);
         }
-        return array(values, shape);
+        return array(values, features.size(0), steps);
     }
 
-    private static INDArray array(float[] values, long[] shape) {
+    private static INDArray array(float[] values, long... shape) {
         return Nd4j.createFromArray(values).reshape('c', shape);
     }
 
-    /** @param inputs the features, then the masks */
-    private static List<INDArray> outputs(Model network, List<INDArray> inputs, int features) {
-        INDArray[] of = inputs.subList(0, features).toArray(INDArray[]::new);
-        INDArray[] masks = inputs.size() == features ? null : inputs.subList(features, inputs.size()).toArray(INDArray[]::new);
-        return network instanceof ComputationGraph graph ? List.of(graph.output(false, of, masks, null))
-                : List.of(((MultiLayerNetwork) network).output(of[0], false, masks == null ? null : masks[0], null));
+    private static List<INDArray> outputs(Model network, INDArray[] features, INDArray @Nullable [] masks) {
+        return network instanceof ComputationGraph graph ? List.of(graph.output(false, features, masks, null))
+                : List.of(((MultiLayerNetwork) network).output(features[0], false, masks == null ? null : masks[0], null));
     }
 
     private static double difference(List<INDArray> expected, List<INDArray> actual) throws IOException {

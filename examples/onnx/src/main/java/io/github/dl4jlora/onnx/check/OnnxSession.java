@@ -24,7 +24,9 @@ import java.util.Objects;
 final class OnnxSession implements AutoCloseable {
 
     private static final String ENVIRONMENT = "OrtEnvironment";
+    private static final String SETTINGS = "OrtSession$SessionOptions";
     private static final String OPTIONS = "OrtSession$RunOptions";
+    private static final String LEVEL = "OrtLoggingLevel";
 
     private final Object environment;
     private final Object session;
@@ -54,8 +56,15 @@ final class OnnxSession implements AutoCloseable {
 
     static OnnxSession open(Path file) throws IOException {
         Object environment = call(null, ENVIRONMENT, "getEnvironment", List.of());
-        return new OnnxSession(environment,
-                call(environment, ENVIRONMENT, "createSession", List.of(String.class), file.toString()));
+        Object settings = made(SETTINGS);
+        try {
+            // It warns of each input that has a default, which is how adapters' inputs are.
+            invoke(settings, SETTINGS, "setSessionLogLevel", List.of(type(LEVEL)), field(null, LEVEL, "ORT_LOGGING_LEVEL_ERROR"));
+            return new OnnxSession(environment, call(environment, ENVIRONMENT, "createSession",
+                    List.of(String.class, type(SETTINGS)), file.toString(), settings));
+        } finally {
+            close((AutoCloseable) settings);
+        }
     }
 
     /** In the file's order. */
@@ -155,7 +164,8 @@ final class OnnxSession implements AutoCloseable {
         return told(() -> type(type).getConstructor().newInstance());
     }
 
-    private static Object field(Object of, String type, String name) throws IOException {
+    /** @param of null for a static field */
+    private static Object field(@Nullable Object of, String type, String name) throws IOException {
         return told(() -> type(type).getField(name).get(of));
     }
 

@@ -1,0 +1,126 @@
+package io.github.dl4jlora.onnx.check;
+
+import io.github.dl4jlora.onnx.OnnxExport;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.ConvolutionMode;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.graph.MergeVertex;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
+import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+import java.io.IOException;
+import java.nio.file.Path;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+class OnnxCheckTest {
+
+    private static final double TOLERANCE = 1e-5;
+
+    @TempDir
+    private Path folder;
+
+    private static NeuralNetConfiguration.Builder settings() {
+        return new NeuralNetConfiguration.Builder().seed(1).activation(Activation.TANH);
+    }
+
+    private static MultiLayerNetwork chain(NeuralNetConfiguration.ListBuilder layers, InputType type) {
+        MultiLayerNetwork network = new MultiLayerNetwork(layers.setInputType(type).build());
+        network.init();
+        return network;
+    }
+
+    private double difference(Model network, OnnxExport export, InputType... types) throws IOException {
+        Path file = folder.resolve("network.onnx");
+        export.write(file);
+        return OnnxCheck.largestDifference(network, file, null, types);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void sequencesHaveMasks(RNNFormat format) throws IOException {
+        MultiLayerNetwork network = chain(settings().list().layer(new LSTM.Builder().nOut(5).build())
+                .layer(new RnnOutputLayer.Builder().nOut(3).activation(Activation.SOFTMAX).build()),
+                InputType.recurrent(4, format));
+
+        assertThat(difference(network, OnnxExport.of(network))).isLessThan(TOLERANCE);
+        assertThat(difference(network, OnnxExport.of(network).masks(true))).isLessThan(TOLERANCE);
+    }
+
+    @Test
+    void severalInputsHaveTheirOwnMasks() throws IOException {
+        InputType[] types = {InputType.feedForward(4), InputType.recurrent(3), InputType.recurrent(2)};
+        ComputationGraph network = new ComputationGraph(settings().graphBuilder().addInputs("rows", "steps", "more")
+                .setInputTypes(types)
+                .addLayer("dense", new DenseLayer.Builder().nOut(5).build(), "rows")
+                .addLayer("pool", new GlobalPoolingLayer.Builder().build(), "steps")
+                .addLayer("other", new GlobalPoolingLayer.Builder().build(), "more")
+                .addVertex("merge", new MergeVertex(), "dense", "pool", "other")
+                .addLayer("out", new OutputLayer.Builder().nOut(2).activation(Activation.SOFTMAX).build(), "merge")
+                .addLayer("second", new OutputLayer.Builder(LossFunction.MSE).nOut(3).build(), "merge")
+                .setOutputs("out", "second").build());
+        network.init();
+
+        assertThat(difference(network, OnnxExport.of(network).inputTypes(types).masks(true))).isLessThan(TOLERANCE);
+    }
+
+    @Test
+    void embeddingsGetIdsOfTheirVocabulary() throws IOException {
+        MultiLayerNetwork network = chain(settings().list()
+                .layer(new EmbeddingSequenceLayer.Builder().nIn(11).nOut(4).build())
+                .layer(new GlobalPoolingLayer.Builder().build())
+                .layer(new OutputLayer.Builder().nOut(2).activation(Activation.SOFTMAX).build()), InputType.recurrent(1, 9));
+
+        assertThat(difference(network, OnnxExport.of(network))).isLessThan(TOLERANCE);
+    }
+
+    @Test
+    void sizesOfOpenImagesAreThoseThatAreGiven() throws IOException {
+        MultiLayerNetwork network = chain(settings().convolutionMode(ConvolutionMode.Same).list()
+                .layer(new ConvolutionLayer.Builder(3, 3).nOut(4).build())
+                .layer(new GlobalPoolingLayer.Builder().build())
+                .layer(new OutputLayer.Builder().nOut(2).activation(Activation.SOFTMAX).build()),
+                InputType.convolutional(12, 10, 3));
+
+        assertThat(difference(network, OnnxExport.of(network))).isLessThan(TOLERANCE);
+        assertThat(difference(network, OnnxExport.of(network).openImages(true))).isLessThan(TOLERANCE);
+        assertThat(difference(network, OnnxExport.of(network).openImages(true), InputType.convolutional(5, 6, 3)))
+                .isLessThan(TOLERANCE);
+    }
+
+    @Test
+    void anotherNetworkDiffers() throws IOException {
+        MultiLayerNetwork network = chain(settings().list().layer(new DenseLayer.Builder().nOut(5).build())
+                .layer(new OutputLayer.Builder().nOut(3).activation(Activation.SOFTMAX).build()), InputType.feedForward(4));
+        MultiLayerNetwork other = network.clone();
+        other.getLayer(1).getParam("W").addi(0.1);
+        other.getLayer(1).getParam("W").getColumn(0).muli(2);
+
+        assertThat(difference(other, OnnxExport.of(network))).isGreaterThan(1e-3);
+    }
+
+    @Test
+    void whatOnnxRuntimeSaysIsTold() {
+        MultiLayerNetwork network = chain(settings().list().layer(new OutputLayer.Builder().nOut(3).build()),
+                InputType.feedForward(4));
+
+        assertThatThrownBy(() -> OnnxCheck.largestDifference(network, folder.resolve("none.onnx"), null))
+                .isInstanceOf(IOException.class).hasMessageStartingWith("ONNX Runtime: ").hasMessageContaining("none.onnx");
+    }
+}
