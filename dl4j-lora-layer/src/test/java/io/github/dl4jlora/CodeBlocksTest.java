@@ -29,7 +29,8 @@ class CodeBlocksTest {
 
     /** Which test compiles, runs or compares blocks, by {@code language page}. A test of one page names it. */
     private static final Map<String, String> OF_BLOCKS = Map.ofEntries(
-            Map.entry("java README\\.md", "ReadmeTest"), Map.entry("java docs/guide/(?!see\\.|service\\.).*", "JavaBlocksTest"),
+            Map.entry("java README\\.md", "ReadmeTest"), Map.entry("java docs/guide/(?!elsewhere\\.|see\\.|service\\.).*",
+                    "JavaBlocksTest"), Map.entry("java docs/guide/elsewhere\\.md", "ElsewhereTest"),
             Map.entry("java docs/guide/see\\.md", "AdapterReportTest"),
             Map.entry("java docs/guide/service\\.md", "ServiceGuideTest"),
             Map.entry("java docs/scale\\.md", "ScaleGuideTest"), Map.entry("java docs/models\\.md", "ModelsPageTest"),

@@ -18,6 +18,8 @@ public record ShellCommand(CodeBlock block, List<String> words) {
     public static final String EXEC = "exec:exec@";
     /** Before the arguments of what Maven runs. */
     public static final String ARGS = "-Dargs=";
+    /** Before the command line's arguments where its jar is not the only one. */
+    private static final String MAIN = "io.github.dl4jlora.cli.Main";
 
     /** A word of quoted and plain parts, what lies between commands, or a comment. */
     private static final Pattern TOKEN = Pattern.compile(
@@ -61,14 +63,15 @@ public record ShellCommand(CodeBlock block, List<String> words) {
                         .flatMap(word -> List.of(word.substring(ARGS.length()).split("\\s+")).stream()).toList()).toList();
     }
 
-    /** What the pages hand to the command line: after {@code dl4j-lora}, or after {@code java -jar …/dl4j-lora….jar}. */
+    /** What the pages hand to the command line: after {@code dl4j-lora}, its jar, or its class. */
     public static List<List<String>> argumentsOfCommandLine() throws IOException {
         return all().stream().map(ShellCommand::afterCommandLine).filter(arguments -> !arguments.isEmpty()).toList();
     }
 
     private List<String> afterCommandLine() {
-        int jar = program().equals("dl4j-lora") ? 0 : program().equals("java") ? words.indexOf("-jar") + 1 : -1;
-        return jar < 0 ? List.of() : words.subList(jar + 1, words.size());
+        int last = program().equals("dl4j-lora") ? 0 : !program().equals("java") ? -1
+                : Math.max(words.indexOf("-jar") + 1, words.indexOf(MAIN));
+        return last < 0 ? List.of() : words.subList(last + 1, words.size());
     }
 
     @Override

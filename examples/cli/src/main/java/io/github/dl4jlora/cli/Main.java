@@ -22,8 +22,8 @@ import java.util.ServiceLoader;
 /** The command line's entry: {@code java -jar dl4j-lora.jar}. */
 @Command(name = "dl4j-lora", sortOptions = false, versionProvider = Main.Version.class,
         subcommands = {InspectCommand.class, QuantizeCommand.class, PlanCommand.class, ApplyCommand.class, MergeCommand.class,
-                ExportCommand.class, ImportCommand.class, ExtractCommand.class, CombineCommand.class, ReportCommand.class,
-                DoctorCommand.class, HelpCommand.class},
+                ExportCommand.class, ImportCommand.class, ExtractCommand.class, CombineCommand.class, OnnxCommand.class,
+                ReportCommand.class, DoctorCommand.class, HelpCommand.class},
         header = "Low-rank adapters (LoRA) for saved Deeplearning4j networks.%n",
         description = {"%nFiles: a NETWORK is a .zip that DL4J's ModelSerializer or LoRA.save wrote. An ADAPTER is a folder with "
                 + "adapter_model.safetensors and adapter_config.json, as Python's PEFT writes it.%n"},

@@ -12,6 +12,7 @@ public final class Wording {
 
     /** Names of the library's API, which nobody can use here. */
     private static final Pattern JAVA = Pattern.compile("\\bLoRA(Config|Adapter|Init|Settings|Files)?\\.\\w+|\\bLoRAConfig\\b"
+            + "|\\bOnnx(Export|Adapter)\\b|\\b(inputTypes|openImages|externalData)\\("
             + "|\\b(Apply|Save)Option\\b|\\b(Threads|Doctor|Pattern)\\.\\w+"
             + "|\\b(copyBase|allTargets|override|alpha|rank|scaling|bias|keyMapper|strict|fullValues|toPlainLoRA|convertDataType"
             + "|updater|engine|variant|loraInit|loraDropout|baseLocation|storage|targets|exclude|trainable|setFeatureExtractor"
@@ -49,6 +50,15 @@ public final class Wording {
         word("Give (an|the network's|one) InputTypes?\\b.*", "Give it with --input: " + NetworkInput.WORDS);
         word("give the network's InputType with its steps.*", "give it with --input steps:SIZE,STEPS");
         word("Give the network its base, or start Java with", "Give the network its base with --base FILE, or start Java with");
+        word("Use OnnxAdapter\\.write\\(adapter, base, path\\)", "Name its base with --base FILE");
+        word("OnnxExport writes", "dl4j-lora onnx writes");
+        word("with OnnxExport\\.inputTypes\\(\\.\\.\\.\\)", "with --input: " + NetworkInput.WORDS);
+        word("OnnxExport\\.inputs\\(\\.\\.\\.\\) and outputs\\(\\.\\.\\.\\)", "--input-name and --output-name");
+        word("OnnxExport\\.logits\\(true\\)", "--logits");
+        word("^inputTypes\\(\\[.*?]\\)", "--input");
+        word("^(in|out)puts\\(\\[(.*?)]\\)", "--$1put-name $2");
+        word("^(opset|batch)\\((-?\\d+)\\)", "--$1 $2");
+        word("Leave the call out", "Leave the option out");
         // Where a command does the same.
         word("LoRA\\.apply\\(base, adapter\\)", "dl4j-lora apply NETWORK ADAPTER");
         word("LoRA\\.merge(\\(network\\))?", "dl4j-lora merge");

@@ -56,6 +56,14 @@ class JarIT {
         assertThat(ModelSerializer.restoreMultiLayerNetwork(folder.resolve("plain.zip").toFile()).output(Networks.input())
                 .sub(tuned.output(Networks.input())).amaxNumber().doubleValue()).isLessThan(1e-5);
 
+        Ended onnx = run("onnx", "base.zip", "adapter", "-o", "network.onnx");
+        assertThat(onnx.exitCode).as(onnx.err).isZero();
+        assertThat(folder.resolve("network.onnx")).isNotEmptyFile();
+        Ended unchecked = run("onnx", "base.zip", "-o", "unchecked.onnx", "--check");
+        assertThat(unchecked.exitCode).isEqualTo(1);
+        assertThat(unchecked.err).contains("onnxruntime.jar").hasLineCount(1);
+        assertThat(folder.resolve("unchecked.onnx")).doesNotExist();
+
         Ended report = run("report", "base.zip", "adapter", "-o", "page.html");
         assertThat(report.exitCode).as(report.err).isZero();
         assertThat(folder.resolve("page.html")).content().contains("Adapters of base.zip", "<svg");

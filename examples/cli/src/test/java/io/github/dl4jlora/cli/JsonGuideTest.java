@@ -65,6 +65,8 @@ class JsonGuideTest {
             "import @adapter @base.zip -o @imported.zip, 0",
             "extract @base.zip @finetuned.zip --rank 1 -o @extracted, 0",
             "combine @adapter --compress 1 -o @combined, 0", "combine @adapter -o @same, 0",
+            "onnx @base.zip -o @base.onnx, 0", "onnx @base.zip @adapter --separate -o @separate.onnx, 0",
+            "onnx @adapter -o @adapter.onnx_adapter, 1",
             "report @base.zip @adapter -o @report.html, 0"})
     void whatACommandPrintsIsWhatTheGuideShows(String line, int object) throws IOException {
         assertThat(shell.run((line + " --json").split(" "))).as(shell.err()).isZero();
@@ -84,7 +86,7 @@ class JsonGuideTest {
     @Test
     void everyCommandHasItsObjects() throws IOException {
         for (String command : HelpTest.commands().toList()) {
-            assertThat(documented(command)).as(command).hasSize(command.equals("inspect") ? 2 : 1);
+            assertThat(documented(command)).as(command).hasSize(Set.of("inspect", "onnx").contains(command) ? 2 : 1);
         }
     }
 

@@ -83,7 +83,7 @@ class ThirdPartyIT {
     @Test
     void eachJarHasTheLicenceTheNoticeAModuleNameAndTheVersion() throws IOException {
         for (Path path : List.of(Path.of("target", "dl4j-lora.jar"), own("../../dl4j-lora-layer", "dl4j-lora-layer"),
-                own(".", "dl4j-lora-cli"), own("../report", "dl4j-lora-report"))) {
+                own(".", "dl4j-lora-cli"), own("../report", "dl4j-lora-report"), own("../onnx", "dl4j-lora-onnx"))) {
             try (JarFile jar = new JarFile(path.toFile())) {
                 assertThat(text(jar, LICENSE)).as(path.toString()).isEqualTo(Files.readString(Path.of("../../LICENSE")));
                 assertThat(text(jar, NOTICE)).as(path.toString()).contains("The dl4j-lora authors");

@@ -133,6 +133,10 @@ class WordingTest {
             "extract @base.zip @graph.zip --rank 2 | the fine-tuned network a ComputationGraph",
             "extract @int8.zip @base.zip --rank 2 | extract compares trained weights. Name the network that it was made from",
             "extract @base.zip @base.zip --rank 2 | there is nothing to extract",
+            "onnx @base.zip --opset 3 | --opset 3: 17 to 21 can be written",
+            "onnx @tuned.zip @spam | a network without adapters is needed here",
+            "onnx @diverged.zip --base @base.zip | go back to an earlier checkpoint",
+            "onnx @dora | Name its base with --base FILE",
             "report @graph.zip @spam | match them with dl4j-lora import and --rename"})
     void whatFailsIsToldInOptionsAndCommands(String line, String message) throws IOException {
         String[] words = line.split(" ");

@@ -1,0 +1,177 @@
+package io.github.dl4jlora.cli;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.onnx.check.OnnxCheck;
+import onnx.Onnx.ModelProto;
+import onnx.Onnx.StringStringEntryProto;
+import onnx.Onnx.TensorProto;
+import onnx.Onnx.TensorProto.DataType;
+import onnx.Onnx.ValueInfoProto;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.nd4j.linalg.dataset.api.preprocessor.NormalizerStandardize;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
+
+/** What {@code dl4j-lora onnx} writes, without ONNX Runtime. */
+class OnnxTest {
+
+    @TempDir
+    private Path folder;
+    private Shell shell;
+    private final MultiLayerNetwork base = Networks.layers(1);
+    private final MultiLayerNetwork tuned = Networks.adapted(base, 2, 1);
+
+    @BeforeEach
+    void saveThem() throws IOException {
+        shell = new Shell(folder);
+        ModelSerializer.writeModel(base, file("base.zip").toFile(), true);
+        ModelSerializer.writeModel(tuned, file("checkpoint.zip").toFile(), true);
+        LoRA.save(tuned, file("tuned.zip"), true);
+        LoRA.writeBase(base, file("shared.base"), Quantization.INT8);
+        LoRAAdapter.of(tuned).save(file("spam"));
+    }
+
+    private Path file(String name) {
+        return folder.resolve(name);
+    }
+
+    private ModelProto read(String name) throws IOException {
+        try (InputStream in = Files.newInputStream(file(name))) {
+            return ModelProto.parseFrom(in);
+        }
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @CsvSource({"onnx @base.zip", "onnx @tuned.zip", "onnx @checkpoint.zip --base @base.zip", "onnx @base.zip @spam",
+            "onnx @shared.base", "onnx @shared.base @spam"})
+    void anyNetworkIsWritten(String line) throws IOException {
+        assertThat(shell.run((line + " -o @x.onnx").split(" "))).as(shell.err()).isZero();
+
+        assertThat(shell.out()).contains("x.onnx (", "a MultiLayerNetwork, weights in FLOAT.").doesNotContain("inputs for");
+        ModelProto written = read("x.onnx");
+        assertThat(written.getGraph().getInputList()).extracting(ValueInfoProto::getName).containsExactly("input");
+        assertThat(written.getGraph().getOutputList()).extracting(ValueInfoProto::getName).containsExactly("output");
+        assertThat(written.getOpsetImport(0).getVersion()).isEqualTo(17);
+    }
+
+    @Test
+    void whatIsAskedForIsWritten() throws IOException {
+        assertThat(shell.run("onnx", "@base.zip", "-o", "@x.onnx", "--weights", "int8", "--input-name", "rows", "--output-name",
+                "answers", "--opset", "19", "--batch", "4", "--logits", "--metadata", "task=spam", "--metadata", "by=me",
+                "--input", "rows:6", "--json")).as(shell.err()).isZero();
+
+        ModelProto written = read("x.onnx");
+        assertThat(written.getGraph().getInputList()).extracting(ValueInfoProto::getName).containsExactly("rows");
+        assertThat(written.getGraph().getInput(0).getType().getTensorType().getShape().getDim(0).getDimValue()).isEqualTo(4);
+        assertThat(written.getGraph().getOutputList()).extracting(ValueInfoProto::getName).containsExactly("answers");
+        assertThat(written.getGraph().getNodeList()).noneMatch(node -> node.getOpType().equals("Softmax"));
+        assertThat(written.getGraph().getInitializerList()).extracting(TensorProto::getDataType)
+                .contains(DataType.INT8.getNumber());
+        assertThat(written.getOpsetImport(0).getVersion()).isEqualTo(19);
+        assertThat(written.getMetadataPropsList()).extracting(StringStringEntryProto::getKey, StringStringEntryProto::getValue)
+                .contains(org.assertj.core.groups.Tuple.tuple("task", "spam"), org.assertj.core.groups.Tuple.tuple("by", "me"));
+        assertThat(shell.json().get("weights").asText()).isEqualTo("INT8");
+        assertThat(shell.json().get("opset").asInt()).isEqualTo(19);
+        assertThat(shell.json().get("largestDifference").isNull()).isTrue();
+    }
+
+    @Test
+    void baseAndAdapterAreWrittenApart() throws IOException {
+        for (String[] network : List.of(new String[] {"@base.zip", "@spam"}, new String[] {"@tuned.zip"})) {
+            assertThat(shell.run(Stream.of(Stream.of("onnx"), Stream.of(network), Stream.of("--separate", "--force", "-o",
+                    "@base.onnx")).flatMap(words -> words).toArray(String[]::new))).as(shell.err()).isZero();
+
+            assertThat(shell.out()).contains("with inputs for adapters of the layers fc1, fc2.");
+            // Inputs with defaults.
+            assertThat(read("base.onnx").getGraph().getInputList()).extracting(ValueInfoProto::getName).hasSizeGreaterThan(4)
+                    .contains("input");
+        }
+        assertThat(shell.run("onnx", "@spam", "-o", "@spam.onnx_adapter", "--json")).as(shell.err()).isZero();
+        assertThat(shell.json().get("layers")).hasSize(2);
+        assertThat(Files.readAllBytes(file("spam.onnx_adapter"))).hasSizeGreaterThan(4 * (2 * 6 + 2 * 8))
+                .as("ONNX Runtime's mark").containsSequence('T', 'O', 'R', 'T');
+    }
+
+    @Test
+    void aNormalizerIsSaidToStayOutside() throws IOException {
+        NormalizerStandardize normalizer = new NormalizerStandardize();
+        normalizer.fit(Networks.data(1));
+        ModelSerializer.addNormalizerToModel(file("base.zip").toFile(), normalizer);
+
+        assertThat(shell.run("onnx", "@base.zip", "-o", "@x.onnx")).as(shell.err()).isZero();
+
+        assertThat(shell.out()).contains("does not contain the normalizer of " + file("base.zip"));
+    }
+
+    @Test
+    void withoutOnnxRuntimeACheckSaysWhatToAddAndWritesNothing() {
+        assumeFalse(OnnxCheck.isPossible(), "ONNX Runtime is here: -Ponnx");
+
+        assertThat(shell.run("onnx", "@base.zip", "-o", "@x.onnx", "--check")).isEqualTo(1);
+
+        assertThat(shell.err().lines()).hasSize(1);
+        assertThat(shell.err()).contains("com.microsoft.onnxruntime:onnxruntime", "java -cp dl4j-lora.jar:onnxruntime.jar "
+                + "io.github.dl4jlora.cli.Main onnx");
+        assertThat(file("x.onnx")).doesNotExist();
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @CsvSource(delimiter = '|', value = {
+            "onnx @spam --weights int8 --check | is an adapter, which is written as it is. Leave out --weights, --check",
+            "onnx @spam @spam | is an adapter, which is written as it is. Leave out",
+            "onnx @base.zip --check --logits | --check compares outputs, which --logits and --for-text change",
+            "onnx @base.zip --weights int2 | expected one of",
+            "onnx @base.zip --metadata task | should be in KEY=VALUE format"})
+    void wrongUsageIsToldBeforeAnythingIsRead(String line, String message) {
+        assertThat(shell.run((line + " -o @x.onnx").split(" "))).as(shell.err()).isEqualTo(2);
+
+        assertThat(shell.err()).contains(message);
+        assertThat(file("x.onnx")).doesNotExist();
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @CsvSource(delimiter = '|', value = {
+            "onnx @none.zip | none.zip does not exist",
+            "onnx @base.zip --separate | Make an adapted one with: dl4j-lora apply",
+            "onnx @base.zip @none | none does not exist. An adapter is a folder",
+            "onnx @tuned.zip @spam | a network without adapters is needed here",
+            "onnx @base.zip --opset 3 | --opset 3: 17 to 21 can be written. Leave the option out for 17",
+            "onnx @base.zip --batch 0 | --batch 0: a batch has at least 1 example",
+            "onnx @base.zip --input rows:6 --input rows:6 | --input: the network has 1 inputs",
+            "onnx @base.zip --input-name a --input-name b | --input-name a, b: the network has 1 of them",
+            "onnx @base.zip --input-name a --output-name a | with --input-name and --output-name"})
+    void whatFailsIsToldInTermsOfTheCommand(String line, String message) {
+        assertThat(shell.run((line + " -o @x.onnx").split(" "))).as(shell.err()).isEqualTo(1);
+
+        assertThat(shell.err()).contains(message).doesNotContain("\tat ", "OnnxExport");
+        assertThat(file("x.onnx")).doesNotExist();
+    }
+
+    @Test
+    void aDivergedNetworkIsNotWritten() throws IOException {
+        base.getLayer(0).getParam("W").putScalar(0, Double.NaN);
+        ModelSerializer.writeModel(base, file("diverged.zip").toFile(), false);
+
+        assertThat(shell.run("onnx", "@diverged.zip", "-o", "@x.onnx")).isEqualTo(1);
+
+        assertThat(shell.err()).contains("fc1", "NaN").doesNotContain("\tat ");
+        assertThat(file("x.onnx")).doesNotExist();
+        assertThat(folder).isDirectoryNotContaining("glob:**.tmp");
+    }
+}
