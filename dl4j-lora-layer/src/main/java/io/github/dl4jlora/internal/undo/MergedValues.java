@@ -82,6 +82,9 @@ public final class MergedValues implements AutoCloseable {
         if (reference != null) {
             return reference.require(node.name()).shapes();
         }
+        if (length(node) == 0) {
+            return Map.of();
+        }
         Map<String, long[]> shapes = new LinkedHashMap<>();
         Networks.outside(() -> table(node, inside(node))).forEach((key, values) -> shapes.put(key, values.shape()));
         return shapes;

@@ -45,6 +45,17 @@ class OnnxCheckTest {
         assertThat(shell.json().get("largestDifference").asDouble()).isLessThan(1e-5);
     }
 
+    /** Among its vertices is a frozen one without parameters. */
+    @Test
+    void aFileOfAnOlderReleaseIsWritten() throws IOException {
+        Path old = Path.of("../../dl4j-lora-layer/src/test/resources/written-by-0.3.0/mapped-two-nf4/saved.zip");
+
+        assertThat(shell.run("onnx", old.toString(), "--input", "images:5,5,1", "--input", "steps:3,4", "--masks", "--check",
+                "--json", "-o", "@x.onnx")).as(shell.err()).isZero();
+
+        assertThat(shell.json().get("largestDifference").asDouble()).isLessThan(1e-5);
+    }
+
     @Test
     void theDifferenceOfFewerBitsIsTold() throws IOException {
         assertThat(shell.run("onnx", "@base.zip", "--weights", "int8", "--check", "--json", "-o", "@x.onnx")).as(shell.err())
