@@ -119,7 +119,7 @@ public final class OnnxCheck {
      * @param shape of the sequences in the file, in which steps are open
      */
     private static INDArray mask(INDArray features, long[] shape, Random random) {
-        int steps = (int) features.size(shape[1] < 0 ? 1 : 2);
+        int steps = (int) features.size(shape[1] < 0 || shape.length == 2 ? 1 : 2);
         float[] values = new float[(int) features.size(0) * steps];
         for (int start = 0; start < values.length; start += steps) {
             Arrays.fill(values, start, start + (start == 0 ? steps : 1 + random.nextInt(steps)), 1);
