@@ -142,7 +142,8 @@ class ElsewhereTest {
 
     @Test
     void pythonsLinesRun() throws Exception {
-        assumeTrue(python("from importlib.util import find_spec as at; exit(not (at('numpy') and at('onnxruntime')))") == 0, "needs Python with onnxruntime");
+        assumeTrue(python("from importlib.util import find_spec as at; exit(not (at('numpy') and at('onnxruntime')))") == 0,
+                "needs Python with onnxruntime");
         MultiLayerNetwork base = network();
         LoRAAdapter spam = LoRAAdapter.of(tuned(base, 2, Nd4j.rand(DataType.FLOAT, 10, 64)));
         OnnxExport.write(base, folder.resolve("network.onnx"));
