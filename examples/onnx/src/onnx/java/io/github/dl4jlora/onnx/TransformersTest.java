@@ -1,26 +1,42 @@
 package io.github.dl4jlora.onnx;
 
+import ai.onnxruntime.OrtEnvironment;
+import ai.onnxruntime.OrtException;
+import ai.onnxruntime.OrtSession;
+import ai.onnxruntime.OrtSession.SessionOptions.OptLevel;
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.transformers.Family;
 import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Nonlinearity;
 import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;
+import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
 
 /** Transformers of all families, with all heads. */
 class TransformersTest {
@@ -51,10 +67,83 @@ class TransformersTest {
         Path file = folder.resolve("transformer.onnx");
         OnnxExport.of(network).write(file);
 
-        for (INDArray ids : List.of(ids(shape, 5), ids(shape, 1, 9), ids(shape, shape.longestText(), 3, 1), ids(shape, 2, 2))) {
-            INDArray[] inputs = head.kind() == Head.Kind.MASKED_WORDS_AT_POSITIONS
-                    ? new INDArray[]{ids, positions(ids)} : new INDArray[]{ids};
-            InRuntime.agrees(InRuntime.outputs(network, inputs), file, inputs);
+        List<INDArray[]> batches = Stream.of(ids(shape, 5), ids(shape, 1, 9), ids(shape, shape.longestText(), 3, 1),
+                ids(shape, 2, 2)).map(ids -> head.kind() == Head.Kind.MASKED_WORDS_AT_POSITIONS
+                ? new INDArray[]{ids, positions(ids)} : new INDArray[]{ids}).toList();
+        agree(network, file, batches);
+    }
+
+    private static LoRAConfig.Builder adapter() {
+        return LoRAConfig.builder().rank(2).alpha(2).scaling(Scaling.ALPHA).seed(1);
+    }
+
+    static Stream<UnaryOperator<ComputationGraph>> kinds() {
+        return Stream.of(network -> LoRA.apply(network, adapter().build()),
+                network -> LoRA.apply(network, adapter().variant(new DoRA()).quantize(Quantization.INT8).build()),
+                network -> LoRA.apply(network, adapter().trainable(".*embeddings").build()),
+                LoRA::freeze, network -> LoRA.freeze(network, Quantization.INT8), network -> LoRA.freeze(network, Quantization.NF4),
+                network -> LoRA.freeze(network, Quantization.BF16));
+    }
+
+    @ParameterizedTest
+    @MethodSource("kinds")
+    void adaptedFrozenAndQuantisedTransformersAreWritten(UnaryOperator<ComputationGraph> change) throws IOException {
+        for (TransformerShape shape : SHAPES.subList(0, 4)) {
+            ComputationGraph network = change.apply(network(shape, shape.family().isCausal() ? Head.nextWord() : Head.classifier(3)));
+            Samples.shaken(network, 2);
+            InRuntime.agrees(network, OnnxExport.of(network), ids(shape, 4, 7));
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void aMappedTransformerIsWritten(Quantization scheme, @TempDir Path folder) throws IOException {
+        LoRA.writeBase(network(SHAPES.get(0), Head.meanPooling()), folder.resolve("base"), scheme);
+        ComputationGraph mapped = LoRA.openComputationGraphBase(folder.resolve("base"));
+
+        InRuntime.agrees(mapped, OnnxExport.of(mapped), ids(SHAPES.get(0), 4, 7));
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {17, 18, 19, 20, 21})
+    void everyVersionOfTheOperatorsComputesTheSame(int opset) throws IOException {
+        for (TransformerShape shape : SHAPES.subList(0, 4)) {
+            InRuntime.agrees(network(shape, Head.classifier(3)), OnnxExport.of(network(shape, Head.classifier(3))).opset(opset),
+                    ids(shape, 4, 7));
+        }
+    }
+
+    @Test
+    void aMaskThatSaysWhatTheIdsSayChangesNothing() throws IOException {
+        TransformerShape shape = SHAPES.get(1);
+        ComputationGraph network = network(shape, Head.meanPooling());
+        Path file = Files.createTempFile("masked", ".onnx");
+        try {
+            OnnxExport.of(network).masks(true).write(file);
+            INDArray ids = ids(shape, 4, 7);
+            InRuntime.agrees(InRuntime.outputs(network, ids), file, ids, ids.neq(shape.padding()).castTo(DataType.FLOAT));
+        } finally {
+            Files.delete(file);
+        }
+    }
+
+    /** In one session, so that nothing of the first length can be fixed. */
+    private static void agree(ComputationGraph network, Path file, List<INDArray[]> batches) {
+        for (OptLevel level : List.of(OptLevel.ALL_OPT, OptLevel.NO_OPT)) {
+            try (OrtSession.SessionOptions options = new OrtSession.SessionOptions();
+                    OrtSession.RunOptions plain = new OrtSession.RunOptions()) {
+                options.setOptimizationLevel(level);
+                try (OrtSession session = OrtEnvironment.getEnvironment().createSession(file.toString(), options)) {
+                    for (INDArray[] inputs : batches) {
+                        INDArray expected = InRuntime.outputs(network, inputs).get(0);
+                        INDArray actual = InRuntime.run(session, plain, inputs).get(0);
+                        assertThat(actual.shape()).isEqualTo(expected.shape());
+                        assertThat(InRuntime.difference(expected, actual)).as("%s", level).isLessThan(InRuntime.TOLERANCE);
+                    }
+                }
+            } catch (OrtException e) {
+                throw new AssertionError("ONNX Runtime refuses " + file + ": " + e.getMessage(), e);
+            }
         }
     }
 

@@ -31,6 +31,7 @@ class OnnxEmbeddingModelTest {
     private static final double LARGEST_DIFFERENCE = 1e-5;
 
     private static final int LONGEST = 300;
+    private static final int TEXTS = 80;
 
     @Test
     void langchain4jEmbedsWithAnAdaptedMiniLm(@TempDir Path folder, TestReporter reporter) throws IOException {
@@ -46,9 +47,7 @@ class OnnxEmbeddingModelTest {
         OnnxEmbeddingModel model = new OnnxEmbeddingModel(folder.resolve("model.onnx"), folder.resolve("tokenizer.json"),
                 PoolingMode.MEAN);
 
-        ComputationGraph base = MiniLm.sentenceEncoder();
         double worst = 1;
-        double changed = 1;
         try (Tokenizer tokenizer = new Tokenizer(512)) {
             for (String text : texts()) {
                 INDArray expected = tuned.outputSingle(tokenizer.batch(List.of(text)));
@@ -57,17 +56,17 @@ class OnnxEmbeddingModelTest {
                 assertThat(cosine).as(text).isGreaterThanOrEqualTo(COSINE);
                 assertThat(expected.getRow(0).sub(actual).amaxNumber().doubleValue()).as(text).isLessThan(LARGEST_DIFFERENCE);
                 worst = Math.min(worst, cosine);
-                changed = Math.min(changed, Cosine.of(base.outputSingle(tokenizer.batch(List.of(text))).toDoubleVector(),
-                        actual.toDoubleVector()));
             }
+            INDArray ids = tokenizer.batch(texts().subList(0, 1));
+            assertThat(Cosine.of(MiniLm.sentenceEncoder().outputSingle(ids).toDoubleVector(),
+                    tuned.outputSingle(ids).toDoubleVector())).as("cosine to the base's").isLessThan(0.999);
         }
-        assertThat(changed).as("cosine to the base's").isLessThan(0.999);
         reporter.publishEntry("smallest cosine", Double.toString(worst));
     }
 
     /** Without those that langchain4j cuts or does not take, and the one where {@link Tokenizer} replaces a token. */
     private static List<String> texts() {
         return Sentences.all().stream().filter(text -> !text.isBlank() && text.length() < LONGEST && !text.contains("[PAD]"))
-                .toList();
+                .limit(TEXTS).toList();
     }
 }

@@ -2,6 +2,7 @@ package io.github.dl4jlora.onnx.transformer;
 
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
+import io.github.dl4jlora.onnx.OnnxExportException;
 import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import io.github.dl4jlora.transformers.layer.MeanPooling;
@@ -10,6 +11,7 @@ import io.github.dl4jlora.transformers.layer.PickedToken;
 import io.github.dl4jlora.transformers.layer.TiedDecoder;
 import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
 import onnx.Onnx.TensorProto.DataType;
+import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.jspecify.annotations.Nullable;
@@ -87,6 +89,7 @@ public final class TextForm {
      *
      * @param names of the network's outputs
      * @param flows what flows out of nodes and inputs
+     * @throws OnnxExportException if an output is neither vectors of tokens nor a vector for each text
      */
     public void addOutputs(List<String> names, Function<String, Flow> flows, OnnxGraph graph) {
         boolean hasVectors = names.contains(HIDDEN);
@@ -101,6 +104,10 @@ public final class TextForm {
                 addVectors(names.get(i), output, flows, graph);
             } else {
                 Flow flow = flows.apply(output);
+                if (!(flow.type() instanceof InputType.InputTypeFeedForward)) {
+                    throw OnnxExportException.of(output, "it is an output of the type " + flow.type() + ", which programs that read "
+                            + "texts do not expect", "Leave out OnnxExport.forText()");
+                }
                 graph.output(names.get(i), flow.name(), List.of(batch(flows, graph), Texts.width(flow)));
             }
         }
