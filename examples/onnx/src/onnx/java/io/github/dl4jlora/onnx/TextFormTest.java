@@ -5,6 +5,8 @@ import ai.onnxruntime.OnnxValue;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.TransformerShape;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -125,6 +127,19 @@ class TextFormTest {
 
         assertThat(actual.get("sentence_embedding").getRow(1).amaxNumber().doubleValue()).isCloseTo(0, within(0.0));
         assertThat(actual.get(HIDDEN).sumNumber().doubleValue()).isFinite();
+    }
+
+    @Test
+    void aBaseWithAnAdapterApartComputesWhatTheBaseComputes() throws IOException, OrtException {
+        ComputationGraph base = TransformersTest.network(DISTILBERT, Head.meanPooling());
+        ComputationGraph tuned = LoRA.apply(base, TransformersTest.adapter().build());
+        Path file = folder.resolve("model.onnx");
+        OnnxExport.of(base).adapters(LoRAAdapter.of(tuned)).forText().write(file);
+
+        Map<String, INDArray> actual = run(file, feed(TOKENS, ATTENDED, List.of(IDS, MASK)));
+
+        INDArray expected = base.outputSingle(Nd4j.createFromArray(new float[][]{{5, 7, 9}, {6, 0, 0}}));
+        assertThat(InRuntime.difference(expected, actual.get("sentence_embedding"))).isLessThanOrEqualTo(InRuntime.TOLERANCE);
     }
 
     @Test

@@ -73,7 +73,7 @@ class TransformersTest {
         agree(network, file, batches);
     }
 
-    private static LoRAConfig.Builder adapter() {
+    static LoRAConfig.Builder adapter() {
         return LoRAConfig.builder().rank(2).alpha(2).scaling(Scaling.ALPHA).seed(1);
     }
 
@@ -81,16 +81,16 @@ class TransformersTest {
         return Stream.of(network -> LoRA.apply(network, adapter().build()),
                 network -> LoRA.apply(network, adapter().variant(new DoRA()).quantize(Quantization.INT8).build()),
                 network -> LoRA.apply(network, adapter().trainable(".*embeddings").build()),
-                LoRA::freeze, network -> LoRA.freeze(network, Quantization.INT8), network -> LoRA.freeze(network, Quantization.NF4),
-                network -> LoRA.freeze(network, Quantization.BF16));
+                LoRA::freeze, network -> LoRA.freeze(network, Quantization.INT8),
+                network -> LoRA.freeze(network, Quantization.NF4), network -> LoRA.freeze(network, Quantization.BF16));
     }
 
     @ParameterizedTest
     @MethodSource("kinds")
     void adaptedFrozenAndQuantisedTransformersAreWritten(UnaryOperator<ComputationGraph> change) throws IOException {
         for (TransformerShape shape : SHAPES.subList(0, 4)) {
-            ComputationGraph network = change.apply(network(shape, shape.family().isCausal() ? Head.nextWord() : Head.classifier(3)));
-            Samples.shaken(network, 2);
+            Head head = shape.family().isCausal() ? Head.nextWord() : Head.classifier(3);
+            ComputationGraph network = Samples.shaken(change.apply(network(shape, head)), 2);
             InRuntime.agrees(network, OnnxExport.of(network), ids(shape, 4, 7));
         }
     }

@@ -35,8 +35,8 @@ class OnnxEmbeddingModelTest {
 
     @Test
     void langchain4jEmbedsWithAnAdaptedMiniLm(@TempDir Path folder, TestReporter reporter) throws IOException {
-        ComputationGraph tuned = LoRA.apply(MiniLm.sentenceEncoder(), LoRAConfig.builder().rank(4).alpha(8).scaling(Scaling.ALPHA_OVER_RANK)
-                .targets(EncoderTargets.QUERY_VALUE).seed(1).build());
+        ComputationGraph tuned = LoRA.apply(MiniLm.sentenceEncoder(), LoRAConfig.builder().rank(4).alpha(8)
+                .scaling(Scaling.ALPHA_OVER_RANK).targets(EncoderTargets.QUERY_VALUE).seed(1).build());
         Nd4j.getRandom().setSeed(2);
         tuned.params().addi(Nd4j.randn(DataType.FLOAT, tuned.params().shape()).muli(0.05));
         OnnxExport.of(tuned).forText().write(folder.resolve("model.onnx"));

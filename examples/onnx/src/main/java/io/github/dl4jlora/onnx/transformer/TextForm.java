@@ -105,8 +105,8 @@ public final class TextForm {
             } else {
                 Flow flow = flows.apply(output);
                 if (!(flow.type() instanceof InputType.InputTypeFeedForward)) {
-                    throw OnnxExportException.of(output, "it is an output of the type " + flow.type() + ", which programs that read "
-                            + "texts do not expect", "Leave out OnnxExport.forText()");
+                    throw OnnxExportException.of(output, "it is an output of the type " + flow.type() + ", which programs that "
+                            + "read texts do not expect", "Leave out OnnxExport.forText()");
                 }
                 graph.output(names.get(i), flow.name(), List.of(batch(flows, graph), Texts.width(flow)));
             }
