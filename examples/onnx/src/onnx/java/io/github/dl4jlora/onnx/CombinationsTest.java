@@ -79,7 +79,8 @@ class CombinationsTest {
     void anUnstackedMaskIsThatOfItsPart() throws IOException {
         for (int part : new int[]{0, 1}) {
             agrees(graph(builder().addVertex("stacked", new StackVertex(), "x", "y")
-                    .addVertex("part", new UnstackVertex(part, 2), "stacked").addLayer("out", pooling(), "part").setOutputs("out")));
+                    .addVertex("part", new UnstackVertex(part, 2), "stacked").addLayer("out", pooling(), "part")
+                    .setOutputs("out")));
         }
     }
 
@@ -101,7 +102,7 @@ class CombinationsTest {
     @MethodSource("layersOfSteps")
     void denseLayersMaskTheirOutput(Layer layer) throws IOException {
         agrees(graph(builder().addLayer("dense", layer, "x").addLayer("again", new DenseLayer.Builder().nOut(3).build(), "dense")
-                .addLayer("steps", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.SIGMOID).build(), "again")
+                .addLayer("steps", output(Activation.SIGMOID), "again")
                 .addLayer("other", pooling(), "y").setOutputs("steps", "other")));
     }
 
@@ -140,8 +141,8 @@ class CombinationsTest {
     @Test
     void aMaskIsPaddedBeyondItsWindow() throws IOException {
         agrees(graph(builder().addLayer("wide", new Convolution1DLayer.Builder().kernelSize(1).stride(2).padding(1).nOut(3)
-                        .activation(Activation.TANH).build(), "x").addLayer("steps", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2)
-                        .activation(Activation.IDENTITY).build(), "wide").addLayer("other", pooling(), "y").setOutputs("steps", "other")));
+                .activation(Activation.TANH).build(), "x").addLayer("steps", output(Activation.IDENTITY), "wide")
+                .addLayer("other", pooling(), "y").setOutputs("steps", "other")));
     }
 
     @Test
@@ -149,9 +150,14 @@ class CombinationsTest {
         MultiLayerNetwork network = Samples.network(1, InputType.recurrent(7, 6),
                 new EmbeddingSequenceLayer.Builder().nIn(7).nOut(3).inferInputLength(true).build(),
                 new LocallyConnected1D.Builder().kernelSize(1).nOut(3).build(),
-                new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build());
+                output(Activation.IDENTITY));
+        INDArray words = Nd4j.createFromArray(new float[][]{{1, 6, 3, 0, 2, 2}, {5, 0, 0, 4, 1, 6}});
 
-        InRuntime.agrees(network, OnnxExport.of(network), Nd4j.createFromArray(new float[][]{{1, 6, 3, 0, 2, 2}, {5, 0, 0, 4, 1, 6}}));
+        InRuntime.agrees(network, OnnxExport.of(network), words);
+    }
+
+    private static Layer output(Activation activation) {
+        return new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(activation).build();
     }
 
     private static GlobalPoolingLayer pooling() {

@@ -47,7 +47,8 @@ class DenseTest {
                 new DenseLayer.Builder().nOut(5).activation(Activation.TANH).build(),
                 new DenseLayer.Builder().nOut(5).activation(Activation.SOFTMAX).hasBias(false).build(),
                 new DenseLayer.Builder().nOut(5).activation(Activation.RELU).hasLayerNorm(true).build(),
-                new DenseLayer.Builder().nOut(5).activation(Activation.ELU).hasLayerNorm(true).hasBias(false).dropOut(0.5).build(),
+                new DenseLayer.Builder().nOut(5).activation(Activation.ELU).hasLayerNorm(true).hasBias(false)
+                        .dropOut(0.5).build(),
                 new OutputLayer.Builder().nOut(3).activation(Activation.SOFTMAX).build(),
                 new OutputLayer.Builder(LossFunction.XENT).nOut(3).activation(Activation.SIGMOID).hasBias(false).build(),
                 new CenterLossOutputLayer.Builder().nOut(3).activation(Activation.SOFTMAX).build(),
@@ -99,8 +100,9 @@ class DenseTest {
         InputType nchw = InputType.convolutional(5, 6, 4, CNN2DFormat.NCHW);
         InputType nhwc = InputType.convolutional(5, 6, 4, CNN2DFormat.NHWC);
         InputType ndhwc = InputType.convolutional3D(Convolution3D.DataFormat.NDHWC, 3, 5, 6, 4);
-        return Stream.of(arguments(ROW, shape(4), shape()), arguments(ROW, shape(4), shape(1)), arguments(ncw, shape(4, 6), shape()),
-                arguments(ncw, shape(4, 6), shape(2)), arguments(nwc, shape(6, 4), shape(1)), arguments(nwc, shape(6, 4), shape(1, 2)),
+        return Stream.of(arguments(ROW, shape(4), shape()), arguments(ROW, shape(4), shape(1)),
+                arguments(ncw, shape(4, 6), shape()), arguments(ncw, shape(4, 6), shape(2)),
+                arguments(nwc, shape(6, 4), shape(1)), arguments(nwc, shape(6, 4), shape(1, 2)),
                 arguments(nchw, shape(4, 5, 6), shape()), arguments(nchw, shape(4, 5, 6), shape(2, 3)),
                 arguments(nhwc, shape(5, 6, 4), shape(1, 2)), arguments(nhwc, shape(5, 6, 4), shape(3)),
                 arguments(nchw, shape(4, 5, 6), shape(3)), arguments(ndhwc, shape(3, 5, 6, 4), shape(1, 2, 3)),

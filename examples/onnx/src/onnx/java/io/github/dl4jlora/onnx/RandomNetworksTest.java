@@ -25,6 +25,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 
@@ -171,7 +172,11 @@ class RandomNetworksTest {
             mask.putScalar(0, length - 1, 0);
         }
         try {
-            output(drawn.network(), List.of(features), Arrays.asList(mask));
+            // DL4J's softplus overflows, ONNX's does not.
+            INDArray output = output(drawn.network(), List.of(features), Arrays.asList(mask)).get(0);
+            if (!Double.isFinite(output.sumNumber().doubleValue())) {
+                return 0;
+            }
         } catch (RuntimeException e) {
             return 0;
         }
@@ -207,8 +212,8 @@ class RandomNetworksTest {
             inFile(file -> {
                 write(OnnxExport.of(graph).masks(masks.stream().anyMatch(mask -> mask != null)), file,
                         pair.both().map(Drawn::type).toArray(InputType[]::new));
-                InRuntime.agrees(LEAST, expected, file, Stream.concat(features.stream(), masks.stream().filter(mask -> mask != null))
-                        .toArray(INDArray[]::new));
+                InRuntime.agrees(LEAST, expected, file, Stream.concat(features.stream(), masks.stream())
+                        .filter(Objects::nonNull).toArray(INDArray[]::new));
                 return 0;
             });
             agreed++;
@@ -233,8 +238,13 @@ class RandomNetworksTest {
         /** Of all sequences, if of any. */
         List<@Nullable INDArray> masks() {
             boolean masked = both().anyMatch(drawn -> drawn.mask() != null);
-            return Stream.of(first, second).map(drawn -> !masked || !drawn.isSequence() ? null : drawn.mask() != null ? drawn.mask()
-                    : Nd4j.ones(drawn.features().dataType(), drawn.features().size(0), drawn.features().size(drawn.time()))).toList();
+            return Stream.of(first, second).map(drawn -> masked && drawn.isSequence() ? mask(drawn) : null).toList();
+        }
+
+        private static INDArray mask(Drawn drawn) {
+            INDArray features = drawn.features();
+            return drawn.mask() != null ? drawn.mask()
+                    : Nd4j.ones(features.dataType(), features.size(0), features.size(drawn.time()));
         }
 
         ComputationGraph graph() {

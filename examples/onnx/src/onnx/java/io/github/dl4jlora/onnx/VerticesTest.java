@@ -119,7 +119,8 @@ class VerticesTest {
 
     @Test
     void anExportLeavesAMergeVertexAsItIs() throws IOException {
-        ComputationGraph graph = graph(builder(NWC, NWC).addVertex("merged", new MergeVertex(), "in0", "in1").setOutputs("merged"));
+        ComputationGraph graph = graph(builder(NWC, NWC).addVertex("merged", new MergeVertex(), "in0", "in1")
+                .setOutputs("merged"));
         String before = graph.getConfiguration().toJson();
 
         agrees(graph, new InputType[]{NWC, NWC}, Samples.input(NWC, 3), Samples.input(NWC, 3));
@@ -168,7 +169,8 @@ class VerticesTest {
     }
 
     static Stream<Arguments> acrossExamples() {
-        return Stream.of(arguments(norm(0), ROW), arguments(norm(0), NCW), arguments(norm(0, 2), NCW), arguments(norm(0, 3), NCHW));
+        return Stream.of(arguments(norm(0), ROW), arguments(norm(0), NCW), arguments(norm(0, 2), NCW),
+                arguments(norm(0, 3), NCHW));
     }
 
     @ParameterizedTest

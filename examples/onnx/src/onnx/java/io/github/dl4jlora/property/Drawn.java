@@ -87,6 +87,9 @@ public final class Drawn {
      * written, and its means of many values are rounded.
      */
     public boolean isSteady() {
+        if (hasConvolvedMask()) {
+            return false;
+        }
         INDArray output = trial.output(trial.original);
         for (int again = 0; again < AGAIN; again++) {
             Trial other = new Trial(spec);
@@ -134,9 +137,13 @@ public final class Drawn {
         return spec.input().signal == Signal.SEQUENCE;
     }
 
-    /** Whether DL4J knows masks at other lengths: those of strided causal convolutions are partly memory that nobody has written. */
+    /** Whether other lengths can be told: a mask is partly unwritten memory behind strided causal convolutions. */
     public boolean hasOtherLengths() {
-        return isSequence() && (mask() == null || spec.layers().stream().noneMatch(layer -> layer.kind() == Kind.CONVOLUTION_1D));
+        return isSequence() && !hasConvolvedMask();
+    }
+
+    private boolean hasConvolvedMask() {
+        return mask() != null && spec.layers().stream().anyMatch(layer -> layer.kind() == Kind.CONVOLUTION_1D);
     }
 
     /** {@return the dimension of time of its features} */
