@@ -46,7 +46,9 @@ public final class MergedValues implements AutoCloseable {
      */
     public static MergedValues of(Network<?> network, String what) {
         DisabledScopes.requireNone(network.model(), what);
-        if (network.model().params() != null && network.model().params().wasClosed()) {
+        // Not by the network's own vector, which DL4J cannot always reshape once it is closed.
+        if (network.nodes().stream().map(node -> network.runtime(node.name()).params())
+                .anyMatch(values -> values != null && values.wasClosed())) {
             throw new IllegalArgumentException("The network was closed, so its weights are gone. Restore it from its file, and "
                     + "keep it open");
         }

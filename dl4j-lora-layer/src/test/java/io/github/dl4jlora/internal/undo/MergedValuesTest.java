@@ -32,7 +32,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 class MergedValuesTest {
 
     private static MultiLayerNetwork base() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1)
+                .updater(new Sgd(0.1)).list()
                 .layer(new Bidirectional(new LSTM.Builder().nIn(3).nOut(4).build()))
                 .layer(new DenseLayer.Builder().nIn(8).nOut(5).build())
                 .layer(new RnnOutputLayer.Builder().nIn(5).nOut(2).build()).build());
@@ -45,8 +46,10 @@ class MergedValuesTest {
     }
 
     static Stream<LoRAConfig> configurations() {
-        return Stream.of(config(), config().variant(new DoRA()), config().bias(BiasTraining.ALL), config().copyBase(true),
-                config().storage(FrozenStorage.EMBEDDED), config().quantize(Quantization.NF4), config().targets("1").trainable("0"))
+        return Stream.of(config(), config().variant(new DoRA()).exclude("layer0"), config().bias(BiasTraining.ALL),
+                config().copyBase(true),
+                config().storage(FrozenStorage.EMBEDDED), config().quantize(Quantization.NF4),
+                config().targets("layer1").trainable("layer0"))
                 .map(LoRAConfig.Builder::build);
     }
 
