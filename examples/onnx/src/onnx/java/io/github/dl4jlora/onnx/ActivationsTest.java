@@ -52,7 +52,8 @@ class ActivationsTest {
 
     static List<InputType> shapes() {
         return List.of(InputType.feedForward(3), InputType.recurrent(3, 5, RNNFormat.NCW),
-                InputType.recurrent(3, 5, RNNFormat.NWC), InputType.convolutional(4, 5, 3), InputType.convolutional3D(2, 4, 5, 3));
+                InputType.recurrent(3, 5, RNNFormat.NWC), InputType.convolutional(4, 5, 3),
+                InputType.convolutional3D(2, 4, 5, 3));
     }
 
     @ParameterizedTest

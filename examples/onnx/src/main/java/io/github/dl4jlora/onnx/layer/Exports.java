@@ -13,8 +13,8 @@ import java.util.Map;
 /** All that can be written, by class. A class of its own that extends one of DL4J's may compute anything, and is refused. */
 public final class Exports {
 
-    private static final String REMEDY = "Take it out of the network, or compute it outside: OnnxExport writes DL4J's own layers and "
-            + "those of dl4j-lora-transformers";
+    private static final String REMEDY = "Take it out of the network, or compute it outside: OnnxExport writes DL4J's own layers "
+            + "and those of dl4j-lora-transformers";
 
     private final Map<Class<?>, LayerExport<?>> layers = new HashMap<>();
     private final Map<Class<?>, VertexExport<?>> vertices = new HashMap<>();
