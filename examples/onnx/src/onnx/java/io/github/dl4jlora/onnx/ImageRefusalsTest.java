@@ -4,6 +4,7 @@ import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
 import org.deeplearning4j.nn.conf.layers.PoolingType;
 import org.deeplearning4j.nn.conf.layers.PrimaryCapsules;
@@ -54,6 +55,13 @@ class ImageRefusalsTest {
         Trial trial = new Trial(InputType.convolutional(4, 4, 14),
                 List.of(new Yolo2OutputLayer.Builder().boundingBoxPriors(Nd4j.rand(2, 2)).build()));
         refused(trial.network(), trial.type(), "the decoding of YOLO's boxes");
+    }
+
+    @Test
+    void windowsLargerThanTheImageAreRefused() {
+        Trial trial = new Trial(InputType.convolutional(2, 2, 3), List.of(new ConvolutionLayer.Builder(1, 1).nOut(2).build(),
+                new SubsamplingLayer.Builder(PoolingType.MAX, new int[]{3, 3}).stride(2, 2).build()));
+        refused(trial.network(), trial.type(), "its window is larger than its image of 2 by 2");
     }
 
     @Test

@@ -79,7 +79,7 @@ class ZooTest {
                         () -> InceptionResNetV1.builder().seed(1).numClasses(10).inputShape(image(3, 96)).build()),
                 zoo("FaceNetNN4Small2", 3, 96,
                         () -> FaceNetNN4Small2.builder().seed(1).numClasses(10).inputShape(image(3, 96)).build()),
-                zoo("ResNet50", 3, 128, () -> ResNet50.builder().seed(1).numClasses(10).inputShape(image(3, 128)).build()));
+                zoo("ResNet50", 3, 160, () -> ResNet50.builder().seed(1).numClasses(10).inputShape(image(3, 160)).build()));
     }
 
     @Test

@@ -6,6 +6,7 @@ import io.github.dl4jlora.onnx.graph.Initializer;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import io.github.dl4jlora.onnx.graph.Weight;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
+import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
@@ -46,8 +47,17 @@ final class PoolingLayers {
 
     private static Flow image(SubsamplingLayer layer, Flow input, Place here) {
         boolean last = layer.getCnn2dDataFormat() == CNN2DFormat.NHWC;
+        if (input.type() instanceof InputType.InputTypeConvolutional image && layer.getConvolutionMode() != ConvolutionMode.Same
+                && !(fits(layer, 0, image.getHeight()) && fits(layer, 1, image.getWidth()))) {
+            throw here.refusal("its window is larger than its image of " + image.getHeight() + " by " + image.getWidth()
+                    + ", beyond which DL4J reads", "Use a smaller kernel, or larger images");
+        }
         String x = Channels.first(here.graph(), input.name(), 4, last);
         return input.to(Channels.back(here.graph(), pooled(layer, window(layer), x, here), 4, last), here.output());
+    }
+
+    private static boolean fits(SubsamplingLayer layer, int i, long size) {
+        return window(layer).extent(i) <= size + 2L * layer.getPadding()[i];
     }
 
     private static Flow sequence(SubsamplingLayer layer, Flow input, Place here) {
