@@ -98,9 +98,13 @@ final class PoolingLayers {
         return window.add(graph, "MaxPool", List.of(x), -Float.MAX_VALUE);
     }
 
-    /** @param padding whether padding counts as values of zero */
+    /**
+     * ONNX Runtime 1.22 computes something else where uneven padding counts.
+     *
+     * @param padding whether padding counts as values of zero
+     */
     private static String mean(OnnxGraph graph, Window window, String x, boolean padding) {
-        if (!window.open() && !window.dilated() && !window.wide()) {
+        if (!window.open() && !window.dilated() && !window.wide() && !(padding && window.uneven())) {
             return window.add(graph, "AveragePool", List.of(x), 0, Attribute.of("count_include_pad", padding ? 1 : 0));
         }
         String count = padding ? graph.number(Arrays.stream(window.kernel()).reduce(1, (a, b) -> a * b))

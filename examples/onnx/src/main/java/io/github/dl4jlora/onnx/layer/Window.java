@@ -52,6 +52,11 @@ record Window(int[] kernel, int[] stride, int[] padding, int[] dilation, Convolu
         return IntStream.range(0, pads.length).anyMatch(i -> pads[i] >= kernel[i % rank()]);
     }
 
+    /** Whether the padding may be wider at the end than at the beginning. */
+    boolean uneven() {
+        return mode == ConvolutionMode.Same && IntStream.range(0, rank()).anyMatch(i -> stride[i] != 1 || extent(i) % 2 == 0);
+    }
+
     /** Whether the padding of mode Same is the same for all sizes: where every element, or every second one, is one window. */
     private boolean fixed() {
         return IntStream.range(0, rank()).allMatch(i -> stride[i] == 1 || stride[i] == 2 && kernel[i] == 1);
