@@ -1,6 +1,7 @@
 package io.github.dl4jlora.onnx;
 
 import ai.onnxruntime.OrtSession;
+import io.github.dl4jlora.onnx.SequenceRuns.Mask;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.RNNFormat;
@@ -11,14 +12,21 @@ import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
 import org.deeplearning4j.nn.conf.layers.Deconvolution3D;
 import org.deeplearning4j.nn.conf.layers.DepthwiseConvolution2D;
+import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.PoolingType;
 import org.deeplearning4j.nn.conf.layers.SeparableConvolution2D;
+import org.deeplearning4j.nn.conf.layers.recurrent.LastTimeStep;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Named;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -102,6 +110,43 @@ class ConvolutionTest {
             }
         }
         return trials;
+    }
+
+    /** SequenceRuns has lengths that are no multiples of the strides. */
+    @ParameterizedTest
+    @EnumSource(value = Mask.class, names = "NONE", mode = EnumSource.Mode.EXCLUDE)
+    void masksFollowTheWindowsOfSequences(Mask mask) throws IOException {
+        for (int[] w : new int[][]{{1, 3, 1}, {3, 2, 1}, {3, 3, 1}, {2, 2, 1}, {4, 3, 1}, {2, 4, 1}, {3, 2, 2}, {5, 2, 1}}) {
+            for (ConvolutionMode mode : List.of(ConvolutionMode.Same, ConvolutionMode.Causal)) {
+                for (RNNFormat format : RNNFormat.values()) {
+                    InputType type = InputType.recurrent(3, format);
+                    SequenceRuns.agrees(SequenceRuns.chain(type, strided(w, mode, format),
+                            new LastTimeStep(new LSTM.Builder().nOut(3).dataFormat(format).build())), mask,
+                            export -> export.inputTypes(type), type);
+                }
+                InputType type = InputType.recurrent(3);
+                SequenceRuns.agrees(SequenceRuns.chain(type, strided(w, mode, RNNFormat.NCW),
+                        new GlobalPoolingLayer(PoolingType.SUM)), mask, export -> export.inputTypes(type), type);
+            }
+        }
+    }
+
+    @Test
+    void theMaskOfACausalConvolutionIsPaddedAtBothEnds() throws IOException {
+        InputType type = InputType.recurrent(3);
+        Path file = folder.resolve("strided.onnx");
+        MultiLayerNetwork network = Samples.network(1, type, strided(new int[]{1, 3, 1}, ConvolutionMode.Causal, RNNFormat.NCW),
+                new GlobalPoolingLayer(PoolingType.SUM));
+        OnnxExport.of(network).masks(true).inputTypes(type).write(file);
+        INDArray input = Samples.normal(3, 3, 3);
+        INDArray mask = Nd4j.createFromArray(new float[][]{{0, 1, 1}, {0, 1, 0}, {0, 1, 0}});
+
+        InRuntime.agrees(List.of(network.output(input.dup(), false, mask, null)), file, input, mask);
+    }
+
+    private static Convolution1DLayer strided(int[] window, ConvolutionMode mode, RNNFormat format) {
+        return new Convolution1DLayer.Builder(window[0]).nOut(3).stride(window[1]).dilation(window[2]).convolutionMode(mode)
+                .rnnDataFormat(format).activation(Activation.TANH).build();
     }
 
     @ParameterizedTest

@@ -133,12 +133,16 @@ record Window(int[] kernel, int[] stride, int[] padding, int[] dilation, Convolu
         return graph.add("Pad", List.of(cut, pads, graph.number(fill)));
     }
 
-    /** The mask [batch, time] of what a layer of sequences computes from an input with one: the largest value of each window. */
+    /**
+     * The mask [batch, time] of what a layer of sequences computes from an input with one: the largest value of each window. DL4J
+     * pads a mask as in mode Same where the layer is causal.
+     */
     Flow reduced(OnnxGraph graph, Flow output, String mask) {
         if ((mode == ConvolutionMode.Same || mode == ConvolutionMode.Causal) && unstrided()) {
             return output.masked(mask);
         }
-        String pooled = add(graph, "MaxPool", List.of(graph.unsqueeze(mask, 1)), -Float.MAX_VALUE);
+        Window own = mode == ConvolutionMode.Causal ? new Window(kernel, stride, padding, dilation, ConvolutionMode.Same) : this;
+        String pooled = own.add(graph, "MaxPool", List.of(graph.unsqueeze(mask, 1)), -Float.MAX_VALUE);
         return output.masked(graph.squeeze(pooled, 1));
     }
 
