@@ -23,6 +23,7 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -139,6 +140,14 @@ class VerticesTest {
     @MethodSource("broadcasts")
     void elementWiseVerticesBroadcast(ElementWiseVertex.Op op, List<InputType> types) throws IOException {
         agrees(new ElementWiseVertex(op), types.toArray(InputType[]::new));
+    }
+
+    @ParameterizedTest
+    @EnumSource(ElementWiseVertex.Op.class)
+    void anElementWiseVertexOfOneInputGivesThatInput(ElementWiseVertex.Op op) throws IOException {
+        for (InputType type : ALL) {
+            agrees(new ElementWiseVertex(op), type);
+        }
     }
 
     static Stream<Arguments> parts() {

@@ -30,6 +30,9 @@ final class ArithmeticVertices {
     private static Flow elementWise(ElementWiseVertex vertex, List<Flow> inputs, Place here) {
         OnnxGraph graph = here.graph();
         List<String> values = inputs.stream().map(Flow::name).toList();
+        if (values.size() == 1) {
+            return inputs.get(0);
+        }
         String result = switch (vertex.getOp()) {
             case Add -> graph.add("Sum", values);
             case Average -> graph.add("Mean", values);
