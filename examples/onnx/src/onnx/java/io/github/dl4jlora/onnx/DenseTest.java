@@ -26,6 +26,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
@@ -92,6 +93,15 @@ class DenseTest {
         input.getRow(1).assign(0);
 
         agrees(network, ROW, input);
+    }
+
+    @ParameterizedTest
+    @ValueSource(doubles = {1e-5, 1e-10, 1e-15, 1e5})
+    void rowsOfAnyMagnitudeAreNormalised(double scale) throws IOException {
+        MultiLayerNetwork network = Samples.network(1, ROW, new DenseLayer.Builder().nOut(5).activation(Activation.IDENTITY)
+                .hasLayerNorm(true).build());
+
+        agrees(network, ROW, Samples.input(ROW, 3).mul(scale));
     }
 
     static Stream<Arguments> slopes() {
