@@ -1,5 +1,7 @@
 package io.github.dl4jlora.onnx;
 
+import onnx.Onnx.ModelProto;
+import onnx.Onnx.TensorShapeProto;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.RNNFormat;
@@ -36,15 +38,19 @@ import org.junit.jupiter.api.Named;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.lossfunctions.LossFunctions;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+
+import static org.assertj.core.api.Assertions.assertThat;
 
 class ImageLayersTest {
 
@@ -87,6 +93,31 @@ class ImageLayersTest {
                     batch(format, new int[]{3, 2}, new int[][]{{1, 2}, {0, 2}})));
         }
         return trials;
+    }
+
+    @ParameterizedTest
+    @EnumSource(RNNFormat.class)
+    void theSizesOfSequencesAreDeclaredAsTheyAre(RNNFormat format) throws IOException {
+        Path file = folder.resolve("sizes.onnx");
+        for (Layer layer : List.of(new Cropping1D.Builder(1, 1).build(), new ZeroPadding1DLayer.Builder(1, 2).build(),
+                new Upsampling1D.Builder(3).build())) {
+            for (InputType type : List.of(InputType.recurrent(4, 7, format), InputType.recurrent(4, format))) {
+                MultiLayerNetwork network = Samples.network(1, type, layer);
+                OnnxExport.of(network).inputTypes(type).write(file);
+                INDArray input = format == RNNFormat.NWC ? Samples.normal(2, 7, 4) : Samples.normal(2, 4, 7);
+                INDArray output = network.output(input.dup());
+                InRuntime.agrees(List.of(output), file, input);
+
+                List<TensorShapeProto.Dimension> declared = ModelProto.parseFrom(Files.readAllBytes(file)).getGraph()
+                        .getOutput(0).getType().getTensorType().getShape().getDimList();
+                assertThat(declared).hasSize(3);
+                for (int i = 0; i < 3; i++) {
+                    if (declared.get(i).hasDimValue()) {
+                        assertThat(declared.get(i).getDimValue()).as("%s of %s", layer, type).isEqualTo(output.size(i));
+                    }
+                }
+            }
+        }
     }
 
     private static Layer batch(CNN2DFormat format, int[] blocks, int[][] padding) {

@@ -38,16 +38,18 @@ final class ImageLayers {
 
     static void addTo(Exports exports) {
         exports.layer(Upsampling1D.class, (layer, input, here) ->
-                larger(input, new int[]{layer.getSize()[0]}, false, here));
+                larger(input, new int[]{layer.getSize()[0]}, false, longer(input, layer.getSize()[0], 0, here)));
         exports.layer(Upsampling2D.class, (layer, input, here) ->
                 larger(input, layer.getSize(), layer.getFormat() == CNN2DFormat.NHWC, here));
         exports.layer(Upsampling3D.class, (layer, input, here) ->
                 larger(input, layer.getSize(), layer.getDataFormat() == Convolution3D.DataFormat.NDHWC, here));
-        exports.layer(Cropping1D.class, (layer, input, here) -> cropped(input, layer.getCropping(), 2, here));
+        exports.layer(Cropping1D.class, (layer, input, here) -> cropped(input, layer.getCropping(), 2,
+                longer(input, 1, -Arrays.stream(layer.getCropping()).sum(), here)));
         exports.layer(Cropping2D.class, (layer, input, here) ->
                 cropped(input, layer.getCropping(), layer.getDataFormat() == CNN2DFormat.NHWC ? 1 : 2, here));
         exports.layer(Cropping3D.class, (layer, input, here) -> cropped(input, layer.getCropping(), 2, here));
-        exports.layer(ZeroPadding1DLayer.class, (layer, input, here) -> padded(input, layer.getPadding(), 2, 3, here));
+        exports.layer(ZeroPadding1DLayer.class, (layer, input, here) -> padded(input, layer.getPadding(), 2, 3,
+                longer(input, 1, Arrays.stream(layer.getPadding()).sum(), here)));
         exports.layer(ZeroPaddingLayer.class, (layer, input, here) ->
                 padded(input, layer.getPadding(), layer.getDataFormat() == CNN2DFormat.NHWC ? 1 : 2, 4, here));
         exports.layer(ZeroPadding3DLayer.class, (layer, input, here) -> padded(input, layer.getPadding(), 2, 5, here));
@@ -63,6 +65,16 @@ final class ImageLayers {
         exports.layer(PrimaryCapsules.class, ImageLayers::capsules);
         exports.layer(CapsuleLayer.class, ImageLayers::capsules);
         exports.layer(CapsuleStrengthLayer.class, ImageLayers::capsules);
+    }
+
+    /**
+     * The place of a layer that changes the last dimension of sequences, whatever their format is: DL4J's own type has the format
+     * NCW, and changes a length that is not known.
+     */
+    private static Place longer(Flow input, int factor, int more, Place here) {
+        long[] sizes = Sizes.of(input.type());
+        long size = sizes[sizes.length - 1];
+        return here.within("", Sizes.with(input.type(), sizes.length - 1, size > 0 ? size * factor + more : size));
     }
 
     private static Flow larger(Flow input, int[] size, boolean last, Place here) {
