@@ -24,6 +24,7 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 
@@ -54,15 +55,8 @@ public final class AtomicFile {
      */
     public static void write(Path target, Content content, SaveOption... options) throws IOException {
         requireNew(target, options);
-        Path absolute = behindLinks(target);
-        Path folder = absolute.getParent();
-        if (folder == null) {
-            throw new IOException("Cannot write " + target + ": it is a folder, not a file. Name a file");
-        }
-        if (Files.exists(absolute) && !Files.isRegularFile(absolute)) {
-            throw new IOException("Cannot write " + target + ": it is a "
-                    + (Files.isDirectory(absolute) ? "folder" : "device or a pipe") + ", not a file. Name a file");
-        }
+        Path absolute = file(target);
+        Path folder = Objects.requireNonNull(absolute.getParent());
         try (NewFolders folders = new NewFolders(folder); Temporary temporary = Temporary.fileBeside(absolute)) {
             fill(temporary.path(), content);
             keepPermissions(absolute, temporary.path());
@@ -78,6 +72,23 @@ public final class AtomicFile {
         } catch (IOException e) {
             throw new IOException("Cannot write " + target + ": " + reason(absolute, e) + ". Nothing was changed", e);
         }
+    }
+
+    /**
+     * {@return the absolute path behind a path's links, which is not the root} What is there may be a file, or nothing.
+     *
+     * @throws IOException naming the path, if something else is there
+     */
+    public static Path file(Path target) throws IOException {
+        Path absolute = behindLinks(target);
+        if (absolute.getParent() == null) {
+            throw new IOException("Cannot write " + target + ": it is a folder, not a file. Name a file");
+        }
+        if (Files.exists(absolute) && !Files.isRegularFile(absolute)) {
+            throw new IOException("Cannot write " + target + ": it is a "
+                    + (Files.isDirectory(absolute) ? "folder" : "device or a pipe") + ", not a file. Name a file");
+        }
+        return absolute;
     }
 
     /** The folders of a path that were missing: they are deleted again, unless they are kept. */

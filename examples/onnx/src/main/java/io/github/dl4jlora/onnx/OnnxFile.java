@@ -45,21 +45,21 @@ final class OnnxFile {
         this.metadata = metadata;
     }
 
-    /** Writes one file or, if that is asked for or necessary, two. */
+    /** Writes one file or, if that is asked for or necessary, two: where the path is a link, both are where that leads. */
     void write(Path path, boolean beside, SaveOption... options) throws IOException {
         long bytes = graph.initializers().stream().mapToLong(Initializer::bytes).sum();
         if (!beside && bytes <= MOST) {
             AtomicFile.write(path, out -> write(out, Map.of(), ""), options);
             return;
         }
-        Path absolute = path.toAbsolutePath().normalize();
-        Path folder = Objects.requireNonNull(absolute.getParent(), () -> path + " is no file");
-        String file = String.valueOf(absolute.getFileName());
+        Path behind = AtomicFile.file(path);
+        String file = String.valueOf(behind.getFileName());
+        AtomicFile.file(behind.resolveSibling(file + BESIDE));
         Map<String, Long> offsets = offsets();
         Map<String, AtomicFile.Content> files = new LinkedHashMap<>();
         files.put(file, out -> write(out, offsets, file + BESIDE));
         files.put(file + BESIDE, out -> writeWeights(out, offsets));
-        AtomicFile.writeTogether(folder, files, options);
+        AtomicFile.writeTogether(Objects.requireNonNull(behind.getParent()), files, options);
     }
 
     /** Where weights begin in a file of their own, by name. */

@@ -14,6 +14,8 @@ import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -185,6 +187,25 @@ class SettingsTest {
             assertThat(Files.size(two)).isLessThan(2500);
             assertThat(two.resolveSibling("two.onnx.data")).exists();
             InRuntime.agrees(InRuntime.run(one, OrtSession.SessionOptions.OptLevel.NO_OPT, INPUT), two, INPUT);
+        }
+    }
+
+    @Test
+    @DisabledOnOs(OS.WINDOWS)
+    void aLinkStaysOneWhereverTheWeightsAre() throws IOException {
+        for (boolean beside : new boolean[]{false, true}) {
+            Path there = folder.resolve("first" + beside + ".onnx");
+            // ONNX Runtime looks for the second file beside the link.
+            Path inside = Files.createSymbolicLink(folder.resolve("current" + beside + ".onnx"), there.getFileName());
+            Path elsewhere = Files.createDirectories(folder.resolve("links")).resolve("current" + beside + ".onnx");
+            Files.createSymbolicLink(elsewhere, there);
+            for (Path link : List.of(inside, elsewhere)) {
+                OnnxExport.of(chain(Activation.SOFTMAX)).externalData(beside).write(link);
+
+                assertThat(link).isSymbolicLink();
+                InRuntime.agrees(InRuntime.outputs(chain(Activation.SOFTMAX), INPUT), there, INPUT);
+                InRuntime.agrees(InRuntime.outputs(chain(Activation.SOFTMAX), INPUT), inside, INPUT);
+            }
         }
     }
 

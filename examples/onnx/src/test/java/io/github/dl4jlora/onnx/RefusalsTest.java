@@ -26,6 +26,7 @@ import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -172,6 +173,20 @@ class RefusalsTest {
                 .isInstanceOf(FileAlreadyExistsException.class);
         assertThatThrownBy(() -> OnnxExport.of(network()).externalData(true).write(file, SaveOption.NEW_ONLY))
                 .isInstanceOf(FileAlreadyExistsException.class);
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aPathThatIsNoFile(boolean beside) {
+        OnnxExport export = OnnxExport.of(network()).externalData(beside);
+        Path root = folder.toAbsolutePath().getRoot();
+
+        for (Path path : List.of(root, folder, folder.resolve("."))) {
+            assertThatThrownBy(() -> export.write(path)).isInstanceOf(IOException.class)
+                    .hasMessage("Cannot write " + path + ": it is a folder, not a file. Name a file");
+        }
+        assertThatThrownBy(() -> export.write(file.resolve("inner"))).isInstanceOf(IOException.class)
+                .hasMessageContaining(" is a file, ").hasMessageContaining(file.toString());
     }
 
     @Test
