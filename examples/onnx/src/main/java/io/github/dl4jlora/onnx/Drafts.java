@@ -166,7 +166,7 @@ final class Drafts {
             InputType type = shape.example().apply(first);
             long[] one = type.getShape(true);
             long[] two = shape.example().apply(first + 1).getShape(true);
-            List<String> kinds = kinds(type, shape.ids());
+            List<String> kinds = kinds(type);
             List<Object> sizes = new ArrayList<>(List.of(batch));
             for (int i = 1; i < one.length; i++) {
                 if (one[i] == two[i]) {
@@ -182,8 +182,8 @@ final class Drafts {
             return sizes;
         }
 
-        private static List<String> kinds(InputType type, boolean ids) {
-            if (type instanceof InputType.InputTypeRecurrent || ids) {
+        private static List<String> kinds(InputType type) {
+            if (type instanceof InputType.InputTypeRecurrent || type instanceof InputType.InputTypeFeedForward) {
                 return List.of(BATCH, "time", "time");
             }
             if (type instanceof InputType.InputTypeConvolutional image) {

@@ -106,22 +106,26 @@ final class Shapes {
             throw new OnnxExportException("The shape of input \"" + name + "\" is not known: the layers that read it take more "
                     + "than one. Give the shapes of all inputs with OnnxExport.inputTypes(...)");
         }
-        return narrowed(input, shape);
+        // What reads ids beside others, or through others, casts them.
+        return narrowed(input, new Shape(shape.example(), shape.ids() && areIds(input)));
     }
 
     /**
-     * The shape of an input, or of what flows out of a node, as its readers need it; null if none of them tells.
+     * The shape of an input, or of what flows out of a node, as its readers need it: one that does not read ids, if there is
+     * such a one, since what reads ids reads numbers, too; null if none of them tells.
      */
     @Nullable Shape read(String name) {
+        Shape ids = null;
         for (Node node : network.nodes()) {
             for (int i = 0; i < node.inputs().size(); i++) {
                 Shape shape = node.inputs().get(i).equals(name) ? needed(node, i) : null;
-                if (shape != null) {
+                if (shape != null && !shape.ids()) {
                     return shape;
                 }
+                ids = ids == null ? shape : ids;
             }
         }
-        return null;
+        return ids;
     }
 
     /** Whether all that reads an input takes ids. */

@@ -1,18 +1,23 @@
 package io.github.dl4jlora.onnx;
 
 import org.deeplearning4j.nn.conf.CNN2DFormat;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.graph.ScaleVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.SubsamplingLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -87,6 +92,34 @@ class OpenSizesTest {
             INDArray ids = Nd4j.arange(2 * length).fmod(9).castTo(DataType.FLOAT).reshape(2, length);
             InRuntime.agrees(InRuntime.outputs(network, ids), file, ids);
         }
+    }
+
+    private static GraphBuilder graph() {
+        return new NeuralNetConfiguration.Builder().seed(4).graphBuilder().addInputs("in");
+    }
+
+    private static GraphBuilder embedded(String input) {
+        return graph().addVertex("scaled", new ScaleVertex(2), "in")
+                .addLayer("words", new EmbeddingSequenceLayer.Builder().nIn(19).nOut(3).build(), input)
+                .setOutputs("scaled", "words");
+    }
+
+    static Stream<Arguments> idsAmongNumbers() {
+        return Stream.of(arguments(graph().addLayer("word", new EmbeddingLayer.Builder().nIn(9).nOut(3).build(), "in")
+                        .addLayer("dense", new DenseLayer.Builder().nIn(1).nOut(4).build(), "in").setOutputs("word", "dense"), 1),
+                arguments(graph().addLayer("words", new EmbeddingSequenceLayer.Builder().nIn(9).nOut(3).build(), "in")
+                        .addLayer("dense", new DenseLayer.Builder().nIn(5).nOut(4).build(), "in").setOutputs("words", "dense"), 5),
+                arguments(embedded("in"), 7), arguments(embedded("scaled"), 7));
+    }
+
+    @ParameterizedTest
+    @MethodSource("idsAmongNumbers")
+    void idsThatOthersReadTooAreNumbers(GraphBuilder builder, int length) throws IOException {
+        ComputationGraph graph = new ComputationGraph(builder.build());
+        graph.init();
+
+        InRuntime.agrees(Samples.shaken(graph, 4), OnnxExport.of(graph), Nd4j.arange(2 * length).fmod(9)
+                .castTo(DataType.FLOAT).reshape(2, length));
     }
 
     @Test
