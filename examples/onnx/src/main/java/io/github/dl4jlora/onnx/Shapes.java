@@ -231,8 +231,8 @@ final class Shapes {
             return behind == null ? null : opened(behind.example().apply(0));
         }
         if (layer instanceof BatchNormalization) {
-            Shape behind = read(node.name());
-            return behind != null ? behind : fixedVector(layer);
+            // Of vectors, sequences or images: its own sizes do not tell.
+            return read(node.name());
         }
         if (layer.getClass().getName().equals(TRANSFORMERS + "TokenEmbeddings")) {
             return Shape.sequenceOfIds();

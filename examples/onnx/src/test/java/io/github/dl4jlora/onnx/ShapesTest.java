@@ -181,6 +181,14 @@ class ShapesTest {
     }
 
     @Test
+    void aNormalizationDoesNotTellWhatItReads() {
+        MultiLayerNetwork network = chain(InputType.recurrent(5), new BatchNormalization(), new GlobalPoolingLayer());
+
+        assertThatThrownBy(() -> read(network)).isInstanceOf(OnnxExportException.class)
+                .hasMessageEndingWith("Give the shapes of all inputs with OnnxExport.inputTypes(...)");
+    }
+
+    @Test
     void readingChangesNothing() {
         MultiLayerNetwork network = chain(InputType.convolutional(20, 31, 2), convolution(2, CNN2DFormat.NCHW),
                 new DenseLayer.Builder().nOut(3).build());
