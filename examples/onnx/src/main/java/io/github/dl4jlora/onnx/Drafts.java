@@ -118,8 +118,9 @@ final class Drafts {
         for (int i = 0; masks && i < inputs.size(); i++) {
             Shape shape = shapes.get(network.inputs().get(i));
             InputType type = shape.example().apply(example);
-            boolean isText = shape.ids() && !Long.valueOf(1).equals(sizes.get(i).get(1));
-            if (form == null && isText && (i == 0 || isLookedUp(network.inputs().get(i)))) {
+            boolean isLong = shape.ids() && i == 0 && !Long.valueOf(1).equals(sizes.get(i).get(1));
+            if (form == null && type instanceof InputType.InputTypeFeedForward
+                    && (isLong || isLookedUp(network.inputs().get(i)))) {
                 walk.mask(network.inputs().get(i), inputs.get(i) + "_mask", sizes.get(i));
             } else if (type instanceof InputType.InputTypeRecurrent sequence) {
                 Object time = sizes.get(i).get(sequence.getFormat() == RNNFormat.NCW ? 2 : 1);

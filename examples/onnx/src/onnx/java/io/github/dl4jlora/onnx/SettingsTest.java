@@ -10,6 +10,7 @@ import io.github.dl4jlora.conf.Quantization;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -151,6 +152,17 @@ class SettingsTest {
         assertThatThrownBy(() -> OnnxExport.of(graph).logits(true).write(folder.resolve("never"))).hasMessage("Layer \"first\" "
                 + "cannot be written as ONNX: it is an output whose logits are asked for, but layer \"second\" reads it with its "
                 + "activation. Leave out OnnxExport.logits(true)");
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 5})
+    void aTextOfFixedLengthHasAMask(int length) throws Exception {
+        MultiLayerNetwork network = Samples.network(3, InputType.feedForward(length), new EmbeddingSequenceLayer.Builder()
+                .nIn(9).nOut(3).inputLength(length).build());
+        Path file = written(OnnxExport.of(network).inputTypes(InputType.feedForward(length)).masks(true));
+
+        assertThat(names(file)).isEqualTo("[input, input_mask] [output]");
+        assertThat(shape(file, true, "input_mask")).containsExactly(-1, length);
     }
 
     @ParameterizedTest
