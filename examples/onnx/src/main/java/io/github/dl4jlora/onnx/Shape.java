@@ -22,6 +22,9 @@ record Shape(IntFunction<InputType> example, boolean ids) {
     private static final long[] DEPTHS = {16, 80, 160, 320, 353, 401, 640, 832};
     private static final long[] LENGTHS = {24, 40, 128, 176, 313, 331, 1280, 1344};
 
+    /** How much larger the second one of a pair is: multiples of many strides. */
+    private static final long[] STEPS = {64, 2 * 2 * 2 * 3 * 3 * 5 * 7, 1024, 128 * 3 * 3 * 5 * 7};
+
     /** The number of pairs of examples. */
     static final int PAIRS = LENGTHS.length / 2;
 
@@ -61,12 +64,15 @@ record Shape(IntFunction<InputType> example, boolean ids) {
                 ? InputType.feedForward(flat.getFlattenedSize()) : type).example, ids);
     }
 
-    /** The same with open sizes, if it is an image or a volume of known ones. */
+    /**
+     * The same with open sizes, if it is an image or a volume of known ones. Layers of ConvolutionMode.Strict take only sizes
+     * that their strides lead through exactly: the known one and a multiple of all strides.
+     */
     Shape opened() {
         return new Shape(number -> {
             InputType type = example.apply(number);
             return number % 2 == 0 || !type.equals(example.apply(number - 1)) || type instanceof InputType.InputTypeRecurrent
-                    ? type : resized(type, sizes(type).stream().map(size -> 2 * size).toList());
+                    ? type : resized(type, sizes(type).stream().map(size -> size + STEPS[number / 2]).toList());
         }, ids);
     }
 

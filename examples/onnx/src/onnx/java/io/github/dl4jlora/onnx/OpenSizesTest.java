@@ -108,7 +108,8 @@ class OpenSizesTest {
         return Stream.of(arguments(graph().addLayer("word", new EmbeddingLayer.Builder().nIn(9).nOut(3).build(), "in")
                         .addLayer("dense", new DenseLayer.Builder().nIn(1).nOut(4).build(), "in").setOutputs("word", "dense"), 1),
                 arguments(graph().addLayer("words", new EmbeddingSequenceLayer.Builder().nIn(9).nOut(3).build(), "in")
-                        .addLayer("dense", new DenseLayer.Builder().nIn(5).nOut(4).build(), "in").setOutputs("words", "dense"), 5),
+                        .addLayer("dense", new DenseLayer.Builder().nIn(5).nOut(4).build(), "in")
+                        .setOutputs("words", "dense"), 5),
                 arguments(embedded("in"), 7), arguments(embedded("scaled"), 7));
     }
 
@@ -131,6 +132,16 @@ class OpenSizesTest {
         assertThatThrownBy(() -> InRuntime.agrees(network, export, other)).isInstanceOf(AssertionError.class);
         InRuntime.agrees(network, export, Samples.normal(2, 3, 20, 30));
         InRuntime.agrees(network, export.openImages(true), other);
+    }
+
+    @Test
+    void imagesThatFitStridesExactlyAreOpenedToo() throws IOException {
+        InputType type = InputType.convolutional(19, 25, 3);
+        MultiLayerNetwork network = Samples.network(7, type, new ConvolutionLayer.Builder(3, 3).nOut(4).stride(2, 2)
+                .convolutionMode(ConvolutionMode.Strict).build(), new SubsamplingLayer.Builder(2, 2).stride(3, 3)
+                .padding(1, 1).convolutionMode(ConvolutionMode.Strict).build());
+
+        InRuntime.agrees(network, OnnxExport.of(network).inputTypes(type).openImages(true), Samples.normal(2, 3, 31, 13));
     }
 
     @Test
