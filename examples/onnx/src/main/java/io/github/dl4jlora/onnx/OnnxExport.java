@@ -278,6 +278,10 @@ public final class OnnxExport {
      * @return this
      */
     public OnnxExport adapters(LoRAAdapter... adapters) {
+        Objects.requireNonNull(adapters, "adapters(null): give adapters, or leave the call out");
+        for (LoRAAdapter adapter : adapters) {
+            Objects.requireNonNull(adapter, "adapters(null): give adapters, or leave the call out");
+        }
         this.adapters = List.of(adapters);
         return this;
     }
@@ -304,7 +308,7 @@ public final class OnnxExport {
      * @throws IOException              as there
      */
     public void write(Path path, SaveOption... options) throws IOException {
-        AtomicFile.requireNew(path, options);
+        AtomicFile.requireNew(Objects.requireNonNull(path, "write(null): give the path of the file"), options);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();
              MergedValues values = MergedValues.of(network, "OnnxExport.write")) {
             OnnxGraph graph = graph(values);
@@ -341,6 +345,10 @@ public final class OnnxExport {
     }
 
     private static void requireUnambiguous(List<String> inputs, List<String> outputs) {
+        if (inputs.stream().anyMatch(String::isBlank) || outputs.stream().anyMatch(String::isBlank)) {
+            throw new OnnxExportException("An input or output of the network has an empty name, which ONNX takes for nothing. "
+                    + "Give names with OnnxExport.inputs(...) and outputs(...)");
+        }
         Set<String> names = new HashSet<>(inputs);
         for (String output : outputs) {
             if (!names.add(output)) {

@@ -2,6 +2,7 @@ package io.github.dl4jlora.onnx;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LoRA.Scope;
+import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.SaveOption;
 import org.assertj.core.api.AbstractThrowableAssert;
@@ -17,6 +18,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.autodiff.samediff.SDVariable;
@@ -202,6 +204,24 @@ class RefusalsTest {
         assertThatThrownBy(() -> export.inputs(" ")).isInstanceOf(OnnxExportException.class);
         assertThatThrownBy(() -> export.outputs()).hasMessageStartingWith("outputs([])");
         assertThatThrownBy(() -> export.inputTypes()).hasMessageStartingWith("inputTypes([]): the network has 1 inputs");
+    }
+
+    @Test
+    void whatIsNull() {
+        assertThatThrownBy(() -> OnnxExport.write(network(), (Path) null)).hasMessage("write(null): give the path of the file");
+        assertThatThrownBy(() -> OnnxExport.of(network()).adapters((LoRAAdapter) null)).hasMessage("adapters(null): give "
+                + "adapters, or leave the call out");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"'', out", "in, ''"})
+    void namesOfNothing(String in, String out) {
+        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs(in)
+                .addLayer(out, new DenseLayer.Builder().nIn(2).nOut(2).build(), in).setOutputs(out).build());
+        graph.init();
+
+        refused(graph).hasMessage("An input or output of the network has an empty name, which ONNX takes for nothing. Give "
+                + "names with OnnxExport.inputs(...) and outputs(...)");
     }
 
     @Test
