@@ -164,9 +164,11 @@ public final class OnnxExport {
      * Types of the inputs, in the network's order. Default: what the network's first layers and preprocessors say of them. A
      * sequence's length is fixed if the type has one, as in {@code InputType.recurrent(12, 80)}, and otherwise open; sizes of
      * images are fixed, but see {@link #openImages}. Sizes that nobody knows are open as well, where no layer depends on them.
+     * A type of ids may have as many values as there are different ids, as DL4J's have: the input has one value then.
      *
      * @return this
-     * @throws OnnxExportException if there are more or fewer than the network has
+     * @throws OnnxExportException if there are more or fewer than the network has; and {@link #write(Path, SaveOption...)}
+     *                             throws one if a layer does not read what is given
      */
     public OnnxExport inputTypes(InputType... types) {
         if (types.length != network.inputs().size() || Arrays.stream(types).anyMatch(Objects::isNull)) {
@@ -329,7 +331,7 @@ public final class OnnxExport {
         Map<String, Shape> shapes = new LinkedHashMap<>();
         for (int i = 0; i < inputs.size(); i++) {
             String input = network.inputs().get(i);
-            Shape shape = types.isEmpty() ? read.of(input, inputs.get(i)) : Shape.given(types.get(i), read.areIds(input));
+            Shape shape = types.isEmpty() ? read.of(input, inputs.get(i)) : read.given(input, inputs.get(i), types.get(i));
             shapes.put(input, openImages ? shape.opened() : shape);
         }
         requireUnambiguous(inputs, named);

@@ -76,6 +76,43 @@ record Shape(IntFunction<InputType> example, boolean ids) {
         }, ids);
     }
 
+    private boolean isOpen() {
+        return !example.apply(0).equals(example.apply(1));
+    }
+
+    /** Whether a type of the same kind has these channels, format and fixed sizes; true of other kinds. */
+    boolean takes(InputType given) {
+        InputType type = example.apply(0);
+        InputType other = given(given, ids).example.apply(0);
+        if (ids && isOpen()) {
+            return !(other instanceof InputType.InputTypeRecurrent sequence) || sequence.getSize() == 1;
+        }
+        boolean hasAnySize = isOpen() || given instanceof InputType.InputTypeRecurrent sequence
+                && sequence.getTimeSeriesLength() <= 0;
+        return type.getClass() != other.getClass() || (hasAnySize ? resized(type, sizes(other)) : type).equals(other);
+    }
+
+    @Override
+    public String toString() {
+        return ids && isOpen() ? "feedForward(length)" : written(example.apply(0), isOpen());
+    }
+
+    /** As the call of InputType that makes it. */
+    static String written(InputType type) {
+        return written(type, false);
+    }
+
+    private static String written(InputType type, boolean open) {
+        String sizes = String.join(", ", sizes(type).stream().map(String::valueOf).toList());
+        return type instanceof InputType.InputTypeFeedForward vector ? "feedForward(" + vector.getSize() + ")"
+                : type instanceof InputType.InputTypeRecurrent sequence ? "recurrent(" + sequence.getSize() + ", "
+                + (open || sequence.getTimeSeriesLength() <= 0 ? "" : sizes + ", ") + sequence.getFormat() + ")"
+                : type instanceof InputType.InputTypeConvolutional image ? "convolutional(" + (open ? "height, width" : sizes)
+                + ", " + image.getChannels() + ", " + image.getFormat() + ")"
+                : type instanceof InputType.InputTypeConvolutional3D volume ? "convolutional3D(" + volume.getDataFormat() + ", "
+                + (open ? "depth, height, width" : sizes) + ", " + volume.getChannels() + ")" : type.toString();
+    }
+
     /** Sizes in space, or the length; none of a vector. */
     static List<Long> sizes(InputType type) {
         return type instanceof InputType.InputTypeConvolutional image ? List.of(image.getHeight(), image.getWidth())

@@ -111,6 +111,46 @@ final class Shapes {
     }
 
     /**
+     * The shape that a user gives of an input.
+     *
+     * @param name in the file, for the message
+     * @throws OnnxExportException if a layer reads another
+     */
+    Shape given(String input, String name, InputType type) {
+        boolean ids = areIds(input);
+        InputType own = type;
+        for (Node node : network.nodes()) {
+            for (int i = 0; i < node.inputs().size(); i++) {
+                Shape needed = node.inputs().get(i).equals(input) ? needed(node, i) : null;
+                own = ids && needed != null ? oneId(node, own) : own;
+                if (needed != null && !changesSizes(node) && !needed.takes(own)) {
+                    throw new OnnxExportException("inputTypes(...): input \"" + name + "\" is given as " + Shape.written(type)
+                            + ", but layer \"" + node.name() + "\" takes " + needed);
+                }
+            }
+        }
+        return Shape.given(own, ids);
+    }
+
+    /** Whether what flows in may differ in size from what flows out: vertices that repeat or cut off values. */
+    private boolean changesSizes(Node node) {
+        return values.layer(node) == null && (values.vertex(node) instanceof ElementWiseVertex
+                || values.vertex(node) instanceof PoolHelperVertex);
+    }
+
+    /** DL4J's types of ids have as many values as there are different ids; a tensor of ids has one. */
+    private InputType oneId(Node node, InputType type) {
+        if (!(values.layer(node) instanceof FeedForwardLayer embedding)) {
+            return type;
+        }
+        if (type instanceof InputType.InputTypeRecurrent sequence && sequence.getSize() == embedding.getNIn()) {
+            return InputType.recurrent(1, sequence.getTimeSeriesLength(), sequence.getFormat());
+        }
+        return embedding instanceof EmbeddingLayer && type instanceof InputType.InputTypeFeedForward vector
+                && vector.getSize() == embedding.getNIn() ? InputType.feedForward(1) : type;
+    }
+
+    /**
      * The shape of an input, or of what flows out of a node, as its readers need it: one that does not read ids, if there is
      * such a one, since what reads ids reads numbers, too; null if none of them tells.
      */
@@ -208,7 +248,7 @@ final class Shapes {
             return Shape.fixed(InputType.convolutional(image.getInputHeight(), image.getInputWidth(), image.getNumChannels(),
                     CNN2DFormat.NCHW));
         }
-        if (preprocessor instanceof Cnn3DToFeedForwardPreProcessor volume) {
+        if (preprocessor instanceof Cnn3DToFeedForwardPreProcessor volume && volume.getNumChannels() > 0) {
             return Shape.fixed(InputType.convolutional3D(volume.isNCDHW() ? Convolution3D.DataFormat.NCDHW
                     : Convolution3D.DataFormat.NDHWC, volume.getInputDepth(), volume.getInputHeight(), volume.getInputWidth(),
                     volume.getNumChannels()));

@@ -144,6 +144,26 @@ class OpenSizesTest {
         InRuntime.agrees(network, OnnxExport.of(network).inputTypes(type).openImages(true), Samples.normal(2, 3, 31, 13));
     }
 
+    static Stream<Arguments> typesOfIds() {
+        EmbeddingLayer word = new EmbeddingLayer.Builder().nIn(9).nOut(3).build();
+        EmbeddingSequenceLayer words = new EmbeddingSequenceLayer.Builder().nIn(9).nOut(3).build();
+        return Stream.of(arguments(word, InputType.feedForward(9), new long[] {4, 1}),
+                arguments(word, InputType.feedForward(1), new long[] {4, 1}),
+                arguments(words, InputType.feedForward(5), new long[] {4, 5}),
+                arguments(words, InputType.recurrent(1, 5), new long[] {4, 1, 5}),
+                arguments(words, InputType.recurrent(9, 5), new long[] {4, 1, 5}),
+                arguments(words, InputType.recurrent(9), new long[] {4, 1, 5}));
+    }
+
+    @ParameterizedTest
+    @MethodSource("typesOfIds")
+    void dl4jsTypesOfIdsHoldOneId(Layer layer, InputType type, long[] shape) throws IOException {
+        MultiLayerNetwork network = Samples.network(3, InputType.feedForward(9), layer.clone());
+
+        InRuntime.agrees(network, OnnxExport.of(network).inputTypes(type), Nd4j.arange(shape[0] * shape[shape.length - 1])
+                .fmod(9).castTo(DataType.FLOAT).reshape(shape));
+    }
+
     @Test
     void aLayerThatFlattensNeedsTheSize() {
         MultiLayerNetwork network = Samples.network(8, InputType.convolutional(20, 30, 3), convolution(CNN2DFormat.NCHW),

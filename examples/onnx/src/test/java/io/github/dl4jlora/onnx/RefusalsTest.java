@@ -7,9 +7,16 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.SaveOption;
 import org.assertj.core.api.AbstractThrowableAssert;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLambdaLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -18,8 +25,10 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
@@ -33,6 +42,7 @@ import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 /** What cannot be written is refused in one sentence; the file that was there stays, and no other is left. */
 class RefusalsTest {
@@ -222,6 +232,35 @@ class RefusalsTest {
 
         refused(graph).hasMessage("An input or output of the network has an empty name, which ONNX takes for nothing. Give "
                 + "names with OnnxExport.inputs(...) and outputs(...)");
+    }
+
+    static Stream<Arguments> wrongTypes() {
+        EmbeddingSequenceLayer words = new EmbeddingSequenceLayer.Builder().nIn(9).nOut(2).build();
+        ConvolutionLayer image = new ConvolutionLayer.Builder(3, 3).nIn(2).nOut(2).build();
+        LSTM sequence = new LSTM.Builder().nIn(3).nOut(2).build();
+        return Stream.of(
+                arguments(new DenseLayer.Builder().nIn(4).nOut(2).build(), InputType.feedForward(7), "feedForward(7)",
+                        "feedForward(4)"),
+                arguments(sequence, InputType.recurrent(5), "recurrent(5, NCW)", "recurrent(3, NCW)"),
+                arguments(sequence, InputType.recurrent(3, 8, RNNFormat.NWC), "recurrent(3, 8, NWC)", "recurrent(3, NCW)"),
+                arguments(image, InputType.convolutional(9, 8, 2, CNN2DFormat.NHWC), "convolutional(9, 8, 2, NHWC)",
+                        "convolutional(height, width, 2, NCHW)"),
+                arguments(image, InputType.convolutional(9, 8, 3), "convolutional(9, 8, 3, NCHW)",
+                        "convolutional(height, width, 2, NCHW)"),
+                arguments(words, InputType.recurrent(10, 5), "recurrent(10, 5, NCW)", "feedForward(length)"),
+                arguments(new EmbeddingLayer.Builder().nIn(9).nOut(2).build(), InputType.feedForward(8), "feedForward(8)",
+                        "feedForward(1)"));
+    }
+
+    @ParameterizedTest
+    @MethodSource("wrongTypes")
+    void aTypeThatTheFirstLayerDoesNotTake(Layer layer, InputType type, String given, String taken) {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list().layer(layer)
+                .build());
+        network.init();
+
+        refused(OnnxExport.of(network).inputs("x").inputTypes(type)).isInstanceOf(OnnxExportException.class)
+                .hasMessage("inputTypes(...): input \"x\" is given as " + given + ", but layer \"layer0\" takes " + taken);
     }
 
     @Test
