@@ -17,8 +17,9 @@ import java.nio.file.Path;
 
 /**
  * Writes adapters as ONNX Runtime's own adapter files, {@code .onnx_adapter}, for a base that
- * {@link OnnxExport#write(Model, LoRAAdapter, Path, SaveOption...)} wrote. The base's file takes every adapter of the same base
- * that changes no more matrices than the one that it was written with, whatever its ranks, one at a time.
+ * {@link OnnxExport#write(Model, LoRAAdapter, Path, SaveOption...)} wrote. The base's file takes one adapter at a time. A later
+ * adapter needs no new base if it changes nothing but what those change that the base was written with; its rank does not matter.
+ * A matrix takes DoRA only if one of those has DoRA there.
  *
  * <pre>{@code
  * OnnxExport.write(base, adapter, Path.of("base.onnx"));

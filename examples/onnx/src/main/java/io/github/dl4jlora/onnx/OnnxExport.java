@@ -75,7 +75,8 @@ public final class OnnxExport {
      * @param network a MultiLayerNetwork or ComputationGraph, initialised; not changed
      * @param path    of the file; an existing one is replaced, unless an option forbids that
      * @throws OnnxExportException      if the network has a layer that ONNX has nothing like, or shapes that are not known
-     * @throws IllegalArgumentException if the network is not initialised, was closed, or holds NaN or infinity
+     * @throws IllegalArgumentException if the network is not initialised, was closed, or holds NaN or infinity; and of
+     *                                  {@link WeightType#FLOAT16} for a weight of 65520 or more
      * @throws IllegalStateException    if the base of an adapted network has changed, its adapters are disabled, or a merged
      *                                  weight would be NaN or infinite
      * @throws IOException              if the file cannot be written; an existing one stays as it was
@@ -262,7 +263,8 @@ public final class OnnxExport {
 
     /**
      * Whether weights go into a file of their own, called as the file with {@code .data} at the end, which must stay beside it.
-     * Default: only above 2 GB, which is more than a file of ONNX may have. Both files appear together.
+     * Default: only above 2 GB, which is more than a file of ONNX may have. Both files are written before either appears; a
+     * program that is killed just then may leave the first without the other.
      *
      * @return this
      */

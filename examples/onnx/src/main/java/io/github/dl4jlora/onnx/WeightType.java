@@ -3,21 +3,21 @@ package io.github.dl4jlora.onnx;
 import io.github.dl4jlora.onnx.graph.Storage;
 
 /**
- * How weights are stored in the file: {@link OnnxExport#weights}. Biases, and what normalises, always stay FLOAT, and the graph
- * computes in FLOAT: it widens the others when it is loaded or run.
+ * How weights are stored in the file: {@link OnnxExport#weights}. Biases, what normalises and tables of embeddings always stay
+ * FLOAT, and the graph computes in FLOAT: it widens the others when it is loaded or run.
  */
 public enum WeightType {
 
     /** As they are, in 4 bytes. */
     FLOAT(Storage.FLOAT),
 
-    /** In 2 bytes with 11 significant bits, up to 65504. */
+    /** In 2 bytes with 11 significant bits, up to 65504: a weight that would round to more is refused. */
     FLOAT16(Storage.FLOAT16),
 
     /** In 2 bytes with 8 significant bits, of FLOAT's range. */
     BF16(Storage.BF16),
 
-    /** In 1 byte, with one scale for each output of a matrix: ONNX's DequantizeLinear. Embeddings and biases stay FLOAT. */
+    /** In 1 byte, with one scale for each output of a matrix: ONNX's DequantizeLinear. */
     INT8(Storage.INT8);
 
     private final Storage storage;
