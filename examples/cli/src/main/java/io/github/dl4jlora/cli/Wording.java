@@ -12,7 +12,7 @@ public final class Wording {
 
     /** Names of the library's API, which nobody can use here. */
     private static final Pattern JAVA = Pattern.compile("\\bLoRA(Config|Adapter|Init|Settings|Files)?\\.\\w+|\\bLoRAConfig\\b"
-            + "|\\bOnnx(Export|Adapter)\\b|\\b(inputTypes|openImages|externalData)\\("
+            + "|\\bOnnx(Export|Adapter)\\b|\\bWeightType\\b|\\b(inputTypes|openImages|externalData|forText|masks|logits)\\("
             + "|\\b(Apply|Save)Option\\b|\\b(Threads|Doctor|Pattern)\\.\\w+"
             + "|\\b(copyBase|allTargets|override|alpha|rank|scaling|bias|keyMapper|strict|fullValues|toPlainLoRA|convertDataType"
             + "|updater|engine|variant|loraInit|loraDropout|baseLocation|storage|targets|exclude|trainable|setFeatureExtractor"
@@ -52,10 +52,22 @@ public final class Wording {
         word("Give the network its base, or start Java with", "Give the network its base with --base FILE, or start Java with");
         word("Use OnnxAdapter\\.write\\(adapter, base, path\\)", "Name its base with --base FILE");
         word("OnnxExport writes", "dl4j-lora onnx writes");
+        word("Fix sizes with OnnxExport\\.inputTypes\\(\\.\\.\\.\\), and leave out openImages\\(true\\)",
+                "Leave out --open-images, and fix sizes with --input: " + NetworkInput.WORDS);
         word("with OnnxExport\\.inputTypes\\(\\.\\.\\.\\)", "with --input: " + NetworkInput.WORDS);
         word("OnnxExport\\.inputs\\(\\.\\.\\.\\) and outputs\\(\\.\\.\\.\\)", "--input-name and --output-name");
-        word("OnnxExport\\.logits\\(true\\)", "--logits");
-        word("^inputTypes\\(\\[.*?]\\)", "--input");
+        word("(?:\\bOnnxExport\\.)?\\b(logits|masks)\\(true\\)", "--$1");
+        word("(?:\\bOnnxExport\\.)?\\bopenImages\\(true\\)", "--open-images");
+        word("(?:\\bOnnxExport\\.)?\\bforText\\(\\)", "--for-text");
+        word("\\bWeightType\\.(\\w+)", "--weights $1");
+        word("^inputTypes\\((\\[.*?]|\\.\\.\\.)\\)", "--input");
+        word("\\bfeedForward\\((\\d+|length)\\)", "rows:$1");
+        word("\\brecurrent\\((\\d+), (NCW|NWC)\\)", "recurrent($1, steps, $2)");
+        word("\\brecurrent\\((\\d+), (\\w+), (NCW|NWC)\\)", "steps:$1,$2,$3");
+        word("\\bconvolutional\\((\\w+), (\\w+), (\\d+), (NCHW|NHWC)\\)", "images:$1,$2,$3,$4");
+        word("\\bconvolutional3D\\((NCDHW|NDHWC), (\\w+), (\\w+), (\\w+), (\\d+)\\)", "volumes:$2,$3,$4,$5,$1");
+        word("\\b((?:steps|images|volumes):[\\w,]+),NC[DHW]+\\b", "$1");
+        word("\\b((?:steps|images|volumes):[\\w,]+),N[DHW]+C\\b", "$1,last");
         word("^(in|out)puts\\(\\[(.*?)]\\)", "--$1put-name $2");
         word("^(opset|batch)\\((-?\\d+)\\)", "--$1 $2");
         word("Leave the call out", "Leave the option out");

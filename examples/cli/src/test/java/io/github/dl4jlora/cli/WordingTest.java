@@ -175,6 +175,14 @@ class WordingTest {
                     + "No. Leave this layer out with --exclude \"out\", or choose plain LoRA",
             "Leave the layer out with exclude(...), or raise its alpha with override(...), and see whether that matters. | "
                     + "Leave the layer out with --exclude, and see whether that matters.",
+            "Fix sizes with OnnxExport.inputTypes(...), and leave out openImages(true) | Leave out --open-images, and fix sizes "
+                    + "with --input: rows:SIZE, steps:SIZE,STEPS, images:HEIGHT,WIDTH,CHANNELS or "
+                    + "volumes:DEPTH,HEIGHT,WIDTH,CHANNELS",
+            "No. Leave out OnnxExport.forText() | No. Leave out --for-text",
+            "masks(true) and forText() exclude each other | --masks and --for-text exclude each other",
+            "recurrent(3, 8, NWC), but layer \"a\" takes recurrent(3, NCW) | steps:3,8,last, but layer \"a\" takes steps:3,steps",
+            "convolutional(9, 8, 2, NHWC) or convolutional(height, width, 2, NCHW) | images:9,8,2,last or images:height,width,2",
+            "convolutional3D(NDHWC, 4, 5, 6, 2) or convolutional3D(NCDHW, 4, 5, 6, 2) | volumes:4,5,6,2,last or volumes:4,5,6,2",
             "/home/me (old)/a(1).zip does not exist. Check the name | /home/me (old)/a(1).zip does not exist. Check the name"})
     void adviceForProgramsBecomesAnOptionOrIsLeftOut(String java, String here) {
         assertThat(Wording.of(java)).isEqualTo(here);

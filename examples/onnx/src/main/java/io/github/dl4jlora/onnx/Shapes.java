@@ -125,7 +125,7 @@ final class Shapes {
                 own = ids && needed != null ? oneId(node, own) : own;
                 if (needed != null && !changesSizes(node) && !needed.takes(own)) {
                     throw new OnnxExportException("inputTypes(...): input \"" + name + "\" is given as " + Shape.written(type)
-                            + ", but layer \"" + node.name() + "\" takes " + needed);
+                            + ", but layer \"" + node.name() + "\" takes " + needed + ". Give what the layer takes");
                 }
             }
         }

@@ -260,7 +260,8 @@ class RefusalsTest {
         network.init();
 
         refused(OnnxExport.of(network).inputs("x").inputTypes(type)).isInstanceOf(OnnxExportException.class)
-                .hasMessage("inputTypes(...): input \"x\" is given as " + given + ", but layer \"layer0\" takes " + taken);
+                .hasMessage("inputTypes(...): input \"x\" is given as " + given + ", but layer \"layer0\" takes " + taken
+                        + ". Give what the layer takes");
     }
 
     @Test
