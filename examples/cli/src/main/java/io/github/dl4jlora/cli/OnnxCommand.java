@@ -1,6 +1,7 @@
 package io.github.dl4jlora.cli;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.internal.common.FileIdentity;
 import io.github.dl4jlora.internal.common.Temporary;
 import io.github.dl4jlora.onnx.OnnxAdapter;
 import io.github.dl4jlora.onnx.OnnxExport;
@@ -35,6 +36,9 @@ import java.util.Set;
                 "  dl4j-lora onnx base.zip spam tone --separate -o base.onnx",
                 "  dl4j-lora onnx spam -o spam.onnx_adapter"})
 final class OnnxCommand extends Work {
+
+    /** At the end of the name of the file that large weights go into. */
+    private static final String DATA = ".data";
 
     /** What is of use for an adapter alone. */
     private static final Set<String> OF_ADAPTERS = Set.of("--output", "--base", "--force", "--json", FailureMessage.STACK_TRACE);
@@ -110,6 +114,9 @@ final class OnnxCommand extends Work {
             writeAdapter(progress, facts);
             return;
         }
+        if (externalData) {
+            output.checkBeside(output.beside(DATA));
+        }
         require(separate || adapters.size() < 2, "One file takes one adapter. Several: --separate");
         if (check) {
             requireCheckable();
@@ -127,14 +134,23 @@ final class OnnxCommand extends Work {
                 : adapted.stream().map(network -> LoRAAdapter.of(network.model())).toList();
         Model written = separate ? stock(read) : adapted.isEmpty() ? read.model() : adapted.get(0).model();
         progress.step("writing " + output.path());
+        Path data = output.beside(DATA);
+        FileIdentity before = FileIdentity.of(data);
         output.write((file, options) -> export(written, apart).write(file, options));
+        boolean isBeside = FileIdentity.of(data).isAnotherThan(before);
         List<String> layers = apart.stream().flatMap(adapter -> adapter.layers().stream()).distinct().toList();
-        output.tell("a " + read.type() + ", weights in " + weights + (separate ? ", with inputs for adapters of the layers "
-                + String.join(", ", layers) : "") + ".", facts);
+        String what = "a " + read.type() + ", weights in " + weights + (separate ? ", with inputs for adapters of the layers "
+                + String.join(", ", layers) : "") + ".";
+        if (isBeside) {
+            output.tell(what + " Both must stay in one folder.", data, facts);
+        } else {
+            output.tell(what, facts);
+        }
         if (read.normalizer() != null) {
             facts.say("The result does not contain the normalizer of " + network + ": normalize inputs as before.");
         }
-        facts.put("type", read.type()).put("weights", weights.name()).put("opset", opset).put("adapterInputs", layers);
+        facts.put("type", read.type()).put("data", isBeside ? data.toString() : null).put("weights", weights.name())
+                .put("opset", opset).put("adapterInputs", layers);
         Double difference = null;
         if (check) {
             progress.step("checking");

@@ -49,8 +49,22 @@ final class Output {
         if (Files.isDirectory(path)) {
             throw new IOException(path + " is a folder, but the result is a file. Name a file");
         }
-        refuseExisting();
+        refuseExisting(path);
         return this;
+    }
+
+    /** As {@link #checkedFile()}, for a second file of the result. */
+    void checkBeside(Path other) throws IOException {
+        refuseExisting(other);
+    }
+
+    /**
+     * A file beside the result, called as the result with that at its end. Where the result is a link, it is beside what that
+     * leads to.
+     */
+    Path beside(String end) throws IOException {
+        Path file = Files.isSymbolicLink(path) ? AtomicFile.file(path) : path;
+        return file.resolveSibling(file.getFileName() + end);
     }
 
     /** As {@link #checkedFile()}, for a result that is a folder. */
@@ -59,19 +73,23 @@ final class Output {
         if (Files.exists(path) && !Files.isDirectory(path)) {
             throw new IOException(path + " is a file, but an adapter is a folder. Name a folder");
         }
-        refuseExisting();
+        refuseExisting(path);
         return this;
     }
 
-    private void refuseExisting() throws IOException {
-        // A broken link counts as existing, too.
-        if (Files.exists(path, LinkOption.NOFOLLOW_LINKS) && !force) {
-            throw exists();
+    private void refuseExisting(Path file) throws IOException {
+        if (isThere(file) && !force) {
+            throw exists(file);
         }
     }
 
-    private IOException exists() {
-        return new IOException(path + " exists already. Name another, or overwrite it with --force");
+    /** A broken link counts as existing, too. */
+    private static boolean isThere(Path file) {
+        return Files.exists(file, LinkOption.NOFOLLOW_LINKS);
+    }
+
+    private static IOException exists(Path file) {
+        return new IOException(file + " exists already. Name another, or overwrite it with --force");
     }
 
     /** The path may exist by now: of several commands at the same time, only one succeeds. */
@@ -113,7 +131,8 @@ final class Output {
         try {
             writer.writeTo(path, options());
         } catch (FileAlreadyExistsException e) {
-            throw exists();
+            // Where the result is not there, it is another file of it.
+            throw exists(isThere(path) ? path : Path.of(e.getFile()));
         }
     }
 
@@ -169,7 +188,16 @@ final class Output {
 
     /** Says where the result is. */
     void tell(String what, Facts facts) throws IOException {
-        facts.say(String.format(Locale.ROOT, "%s (%,d bytes): %s", path, size(path), what))
-                .put("output", path.toString()).put("bytes", size(path));
+        tell(path.toString(), size(path), what, facts);
+    }
+
+    /** As {@link #tell(String, Facts)}, of two files. */
+    void tell(String what, Path beside, Facts facts) throws IOException {
+        tell(path + " and " + beside, size(path) + size(beside), what, facts);
+    }
+
+    private void tell(String files, long bytes, String what, Facts facts) {
+        facts.say(String.format(Locale.ROOT, "%s (%,d bytes): %s", files, bytes, what))
+                .put("output", path.toString()).put("bytes", bytes);
     }
 }

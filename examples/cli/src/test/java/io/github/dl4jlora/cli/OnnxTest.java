@@ -112,6 +112,32 @@ class OnnxTest {
     }
 
     @Test
+    void aSecondFileIsNamedAndCounted() throws IOException {
+        String[] command = {"onnx", "@base.zip", "-o", "@x.onnx", "--external-data", "--force"};
+        for (int i = 0; i < 2; i++) {
+            assertThat(shell.run(command)).as(shell.err()).isZero();
+            assertThat(shell.out()).contains(file("x.onnx") + " and " + file("x.onnx.data") + " (", "must stay in one folder");
+        }
+        assertThat(shell.run(Stream.concat(Stream.of(command), Stream.of("--json")).toArray(String[]::new))).isZero();
+        assertThat(shell.json().get("data").asText()).isEqualTo(file("x.onnx.data").toString());
+        assertThat(shell.json().get("bytes").asLong()).isEqualTo(Files.size(file("x.onnx")) + Files.size(file("x.onnx.data")));
+
+        assertThat(shell.run("onnx", "@base.zip", "-o", "@x.onnx", "--force")).isZero();
+        assertThat(shell.out()).as("the second file is of an earlier result").doesNotContain(".data");
+    }
+
+    @Test
+    void aSecondFileOfAnotherResultStays() throws IOException {
+        Files.writeString(file("x.onnx.data"), "another's");
+
+        assertThat(shell.run("onnx", "@base.zip", "-o", "@x.onnx", "--external-data")).isEqualTo(1);
+
+        assertThat(shell.err()).contains(file("x.onnx.data") + " exists already. Name another, or overwrite it with --force");
+        assertThat(file("x.onnx")).doesNotExist();
+        assertThat(file("x.onnx.data")).hasContent("another's");
+    }
+
+    @Test
     void aNormalizerIsSaidToStayOutside() throws IOException {
         NormalizerStandardize normalizer = new NormalizerStandardize();
         normalizer.fit(Networks.data(1));
