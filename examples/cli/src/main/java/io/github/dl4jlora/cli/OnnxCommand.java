@@ -128,6 +128,10 @@ final class OnnxCommand extends Work {
             adapted.add(Adapting.put(read.stock(), AdapterFolder.read(adapter), adapter, false));
         }
         if (separate && adapters.isEmpty()) {
+            if (read.isStock()) {
+                throw new IOException(network + " is not adapted, and no ADAPTER is named. Name those that the base is to take: "
+                        + "dl4j-lora onnx " + network + " ADAPTER --separate -o " + output.path());
+            }
             adapted.add(read.adapted());
         }
         List<LoRAAdapter> apart = !separate ? List.of()
@@ -169,7 +173,10 @@ final class OnnxCommand extends Work {
     }
 
     private OnnxExport export(Model written, List<LoRAAdapter> apart) {
-        OnnxExport export = OnnxExport.of(written).adapters(apart.toArray(LoRAAdapter[]::new));
+        OnnxExport export = OnnxExport.of(written);
+        if (!apart.isEmpty()) {
+            export.adapters(apart.toArray(LoRAAdapter[]::new));
+        }
         export.opset(opset).weights(weights).logits(logits).masks(masks).openImages(openImages).externalData(externalData);
         if (forText) {
             export.forText();

@@ -177,7 +177,7 @@ class OnnxTest {
     @ParameterizedTest(name = "{0}")
     @CsvSource(delimiter = '|', value = {
             "onnx @none.zip | none.zip does not exist",
-            "onnx @base.zip --separate | Make an adapted one with: dl4j-lora apply",
+            "onnx @base.zip --separate | Name those that the base is to take: dl4j-lora onnx",
             "onnx @base.zip @none | none does not exist. An adapter is a folder",
             "onnx @tuned.zip @spam | a network without adapters is needed here",
             "onnx @base.zip --opset 3 | --opset 3: 17 to 21 can be written. Leave the option out for 17",
