@@ -4,6 +4,7 @@ import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.undo.MergedValues;
+import io.github.dl4jlora.onnx.layer.LayerTypes;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.RNNFormat;
@@ -71,9 +72,6 @@ import java.util.Set;
  * preprocessors remember most of them.
  */
 final class Shapes {
-
-    /** What the transformers module's layers are in; they read ids beside vectors. */
-    private static final String TRANSFORMERS = "io.github.dl4jlora.transformers.layer.";
 
     /** Layers and vertices that hand on the shape, but for sizes in space or time. */
     private static final Set<Class<?>> PASSING = Set.of(ActivationLayer.class, DropoutLayer.class, LossLayer.class,
@@ -186,12 +184,11 @@ final class Shapes {
 
     private boolean takesIds(Node node, int input) {
         Layer layer = values.layer(node);
-        Class<?> type = layer != null ? layer.getClass() : values.vertex(node).getClass();
         if (network.preprocessor(node) instanceof RnnToFeedForwardPreProcessor) {
-            return type == EmbeddingLayer.class;
+            return layer != null && layer.getClass() == EmbeddingLayer.class;
         }
-        return network.preprocessor(node) == null && (type == EmbeddingLayer.class || type == EmbeddingSequenceLayer.class
-                || type.getName().startsWith(TRANSFORMERS) && (input > 0 || type.getSimpleName().equals("TokenEmbeddings")));
+        return network.preprocessor(node) == null && (LayerTypes.isEmbedding(layer)
+                || input > 0 && LayerTypes.isOfTransformers(layer != null ? layer : values.vertex(node)));
     }
 
     private @Nullable Shape needed(Node node, int input) {
@@ -214,7 +211,7 @@ final class Shapes {
             return Shape.sequence(input == 0 ? attention.getNInQueries() : input == 1 ? attention.getNInKeys()
                     : attention.getNInValues(), RNNFormat.NCW);
         }
-        return vertex.getClass().getName().startsWith(TRANSFORMERS) && input > 0 ? Shape.sequenceOfIds() : null;
+        return LayerTypes.isOfTransformers(vertex) && input > 0 ? Shape.sequenceOfIds() : null;
     }
 
     /** @param layer the preprocessor's; null for a vertex */
@@ -274,7 +271,7 @@ final class Shapes {
             // Of vectors, sequences or images: its own sizes do not tell.
             return read(node.name());
         }
-        if (layer.getClass().getName().equals(TRANSFORMERS + "TokenEmbeddings")) {
+        if (LayerTypes.isTokenEmbeddings(layer)) {
             return Shape.sequenceOfIds();
         }
         if (layer instanceof LocallyConnected1D local) {
@@ -293,7 +290,7 @@ final class Shapes {
         if (layer instanceof RecurrentAttentionLayer attention) {
             return Shape.sequence(attention.getNIn(), RNNFormat.NCW);
         }
-        return layer instanceof FeedForwardLayer wide && wide.getNIn() > 0 ? needed(wide) : fixedVector(layer);
+        return layer instanceof FeedForwardLayer wide && wide.getNIn() > 0 ? needed(wide) : null;
     }
 
     /** Of a layer that knows its number of inputs. */
@@ -322,11 +319,6 @@ final class Shapes {
         }
         return layer instanceof ConvolutionLayer convolution ? Shape.image(nIn, convolution.getCnn2dDataFormat())
                 : Shape.fixed(InputType.feedForward(nIn));
-    }
-
-    private static @Nullable Shape fixedVector(Layer layer) {
-        return layer instanceof FeedForwardLayer wide && wide.getNIn() > 0 ? Shape.fixed(InputType.feedForward(wide.getNIn()))
-                : null;
     }
 
     /** Any size, of a type of that kind. */

@@ -2,6 +2,7 @@ package io.github.dl4jlora.onnx;
 
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.onnx.layer.Exports;
+import io.github.dl4jlora.onnx.layer.LayerTypes;
 import io.github.dl4jlora.onnx.transformer.TextForm;
 import io.github.dl4jlora.onnx.transformer.TransformerLayers;
 
@@ -13,7 +14,7 @@ final class Transformers {
 
     /** Adds its layers, if it is on the class path. */
     static Exports addTo(Exports exports) {
-        if (arePresent()) {
+        if (LayerTypes.hasTransformers()) {
             TransformerLayers.addTo(exports);
         }
         return exports;
@@ -25,20 +26,11 @@ final class Transformers {
      * @throws OnnxExportException if the network is no transformer
      */
     static TextForm form(Network<?> network) {
-        TextForm form = arePresent() ? TextForm.of(network) : null;
+        TextForm form = LayerTypes.hasTransformers() ? TextForm.of(network) : null;
         if (form == null) {
             throw new OnnxExportException("forText(): the network has no TokenEmbeddings, the layer of transformers that reads "
                     + "ids of tokens. Leave the call out");
         }
         return form;
-    }
-
-    private static boolean arePresent() {
-        try {
-            Class.forName("io.github.dl4jlora.transformers.layer.TokenEmbeddings", false, Transformers.class.getClassLoader());
-            return true;
-        } catch (ClassNotFoundException e) {
-            return false;
-        }
     }
 }

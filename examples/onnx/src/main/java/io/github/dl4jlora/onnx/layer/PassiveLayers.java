@@ -7,7 +7,6 @@ import org.deeplearning4j.nn.conf.layers.ActivationLayer;
 import org.deeplearning4j.nn.conf.layers.DropoutLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.LossLayer;
-import org.deeplearning4j.nn.conf.layers.PReLULayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
 import org.deeplearning4j.nn.conf.layers.misc.RepeatVector;
@@ -22,8 +21,6 @@ final class PassiveLayers {
     static void addTo(Exports exports) {
         exports.layer(ActivationLayer.class, (layer, input, here) ->
                 input.to(Activations.add(layer.getActivationFn(), input.name(), -1, here), input.type()));
-        exports.layer(PReLULayer.class, (layer, input, here) ->
-                input.to(here.graph().add("PRelu", input.name(), here.graph().weight(here.weight("W"))), input.type()));
         exports.layer(DropoutLayer.class, (layer, input, here) -> input.to(masked(input.name(), input, here), input.type()));
         exports.layer(LossLayer.class, (layer, input, here) -> input.to(
                 masked(Activations.add(layer.getActivationFn(), input.name(), -1, here), input, here), input.type()));

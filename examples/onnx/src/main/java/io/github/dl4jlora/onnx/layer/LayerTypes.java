@@ -1,0 +1,41 @@
+package io.github.dl4jlora.onnx.layer;
+
+import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
+import org.jspecify.annotations.Nullable;
+
+/** What layers and vertices are. Those of dl4j-lora-transformers go by name, since the module may be missing. */
+public final class LayerTypes {
+
+    private static final String TRANSFORMERS = "io.github.dl4jlora.transformers.layer.";
+    private static final String TOKENS = TRANSFORMERS + "TokenEmbeddings";
+
+    private LayerTypes() {
+    }
+
+    /** Whether dl4j-lora-transformers is on the class path. */
+    public static boolean hasTransformers() {
+        try {
+            Class.forName(TOKENS, false, LayerTypes.class.getClassLoader());
+            return true;
+        } catch (ClassNotFoundException e) {
+            return false;
+        }
+    }
+
+    /** Whether a layer or vertex is of dl4j-lora-transformers; all but the first input of such a one are ids. */
+    public static boolean isOfTransformers(Object type) {
+        return type.getClass().getName().startsWith(TRANSFORMERS);
+    }
+
+    /** Whether this is what transformers read ids of tokens with. */
+    public static boolean isTokenEmbeddings(@Nullable Object type) {
+        return type != null && type.getClass().getName().equals(TOKENS);
+    }
+
+    /** Whether a layer looks ids up that are its only input. */
+    public static boolean isEmbedding(@Nullable Object type) {
+        return type != null && (type.getClass() == EmbeddingLayer.class || type.getClass() == EmbeddingSequenceLayer.class)
+                || isTokenEmbeddings(type);
+    }
+}
