@@ -3,6 +3,8 @@ package io.github.dl4jlora.onnx.check;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Networks;
 import io.github.dl4jlora.internal.network.Node;
+import io.github.dl4jlora.onnx.layer.LayerTypes;
+import io.github.dl4jlora.onnx.transformer.TextForm;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
@@ -59,21 +61,31 @@ public final class OnnxCheck {
             throws IOException {
         try (OnnxSession session = OnnxSession.open(file)) {
             Network<?> known = Networks.of(network);
+            TextForm form = LayerTypes.hasTransformers() ? TextForm.of(known) : null;
+            int text = form == null ? -1 : known.inputs().indexOf(form.input());
+            List<OnnxSession.Input> asked = session.inputs();
+            long length = text < 0 ? 0 : shape(asked.get(text), types, text)[1];
             Random random = new Random(SEED);
             Map<OnnxSession.Input, INDArray> inputs = new LinkedHashMap<>();
-            List<OnnxSession.Input> asked = session.inputs();
             int count = known.inputs().size();
             INDArray[] features = new INDArray[count];
             INDArray[] masks = new INDArray[count];
             for (int i = 0; i < asked.size(); i++) {
                 OnnxSession.Input input = asked.get(i);
                 if (i < count) {
-                    features[i] = features(known, i, shape(input, i < types.length ? types[i] : null), random);
+                    long[] shape = shape(input, types, i);
+                    boolean isPlace = input.whole() && vocabulary(known, i) == 0 && text >= 0;
+                    features[i] = features(isPlace ? length : vocabulary(known, i), i == text ? form.padding() : -1, shape,
+                            random);
                     inputs.put(input, features[i]);
                 } else {
                     int of = masked(input, asked);
-                    masks[of] = mask(features[of], asked.get(of).shape(), random);
+                    masks[of] = mask(features[of], steps(input, features[of], asked.get(of).shape()), random);
                     inputs.put(input, masks[of]);
+                    if (of == text) {
+                        // Transformers refuse a mask that says something else than the ids.
+                        features[of].muli(masks[of]).addi(masks[of].rsub(1).mul(form.padding()));
+                    }
                 }
             }
             return difference(outputs(network, features, asked.size() == count ? null : masks), session.run(inputs, adapter));
@@ -86,10 +98,10 @@ public final class OnnxCheck {
                 .orElseThrow(() -> new IllegalArgumentException("\"" + mask.name() + "\" is no mask of another input"));
     }
 
-    /** @param type of the input; null where nobody has said */
-    private static long[] shape(OnnxSession.Input input, @Nullable InputType type) {
+    /** @param types of the network's inputs; none where nobody has said */
+    private static long[] shape(OnnxSession.Input input, InputType[] types, int index) {
         long[] shape = input.shape().clone();
-        long[] said = type == null ? new long[0] : type.getShape(true);
+        long[] said = index < types.length ? types[index].getShape(true) : new long[0];
         for (int i = 0; i < shape.length; i++) {
             if (shape[i] < 0) {
                 shape[i] = i == 0 ? EXAMPLES : said.length == shape.length && said[i] > 0 ? said[i]
@@ -99,27 +111,38 @@ public final class OnnxCheck {
         return shape;
     }
 
-    private static INDArray features(Network<?> network, int index, long[] shape, Random random) {
+    /** How many ids an input may have; 0 for one that no embedding reads. */
+    private static long vocabulary(Network<?> network, int index) {
         String name = network.inputs().get(index);
-        long vocabulary = network.nodes().stream().filter(node -> node.inputs().contains(name)).map(Node::stockLayer)
-                .filter(layer -> layer instanceof FeedForwardLayer && layer.getClass().getSimpleName().contains("Embedding"))
-                .mapToLong(layer -> ((FeedForwardLayer) layer).getNIn()).min().orElse(0);
+        return network.nodes().stream().filter(node -> node.inputs().contains(name)).map(Node::stockLayer)
+                .filter(LayerTypes::isEmbedding).mapToLong(layer -> ((FeedForwardLayer) layer).getNIn()).min().orElse(0);
+    }
+
+    /**
+     * Random ids, or numbers.
+     *
+     * @param vocabulary different ids; 0 for numbers
+     * @param padding    an id that is none of a token
+     */
+    private static INDArray features(long vocabulary, int padding, long[] shape, Random random) {
         float[] values = new float[(int) Arrays.stream(shape).reduce(1, Math::multiplyExact)];
         // The first ids are padding in most vocabularies, and may not stand in the middle of a text.
         int first = vocabulary > PADDINGS ? PADDINGS : 0;
         for (int i = 0; i < values.length; i++) {
             values[i] = vocabulary == 0 ? (float) random.nextGaussian() : first + random.nextInt((int) vocabulary - first);
+            values[i] = vocabulary > 0 && values[i] == padding ? padding == 0 ? 1 : 0 : values[i];
         }
         return array(values, shape);
     }
 
-    /**
-     * Sequences of several lengths, the first of the full one.
-     *
-     * @param shape of the sequences in the file, in which steps are open
-     */
-    private static INDArray mask(INDArray features, long[] shape, Random random) {
-        int steps = (int) features.size(shape[1] < 0 || shape.length == 2 ? 1 : 2);
+    /** The length that a mask asks for: its own, or that of the sequences, in whose shape it is open, too. */
+    private static int steps(OnnxSession.Input mask, INDArray features, long[] shape) {
+        long own = mask.shape()[1];
+        return (int) (own > 0 ? own : features.size(shape[1] < 0 || shape.length == 2 ? 1 : 2));
+    }
+
+    /** Sequences of several lengths, the first of the full one. */
+    private static INDArray mask(INDArray features, int steps, Random random) {
         float[] values = new float[(int) features.size(0) * steps];
         for (int start = 0; start < values.length; start += steps) {
             Arrays.fill(values, start, start + (start == 0 ? steps : 1 + random.nextInt(steps)), 1);

@@ -26,6 +26,9 @@ import java.util.stream.Collectors;
 /** Inputs and outputs of a transformer as programs expect them that run Hugging Face's models in ONNX Runtime. */
 public final class TextForm {
 
+    /** What such programs call ids of tokens. */
+    public static final String IDS = "input_ids";
+
     private static final String HIDDEN = "last_hidden_state";
 
     private final Network<?> network;
@@ -53,6 +56,11 @@ public final class TextForm {
     /** {@return the network's input of token ids} */
     public String input() {
         return input;
+    }
+
+    /** {@return the id that is padding at the end of a text} */
+    public int padding() {
+        return embeddings.getPadding();
     }
 
     /** Adds the inputs that go with the ids. {@return the mask in FLOAT} */

@@ -1,6 +1,11 @@
 package io.github.dl4jlora.onnx.check;
 
 import io.github.dl4jlora.onnx.OnnxExport;
+import io.github.dl4jlora.transformers.Family;
+import io.github.dl4jlora.transformers.Head;
+import io.github.dl4jlora.transformers.Nonlinearity;
+import io.github.dl4jlora.transformers.Transformer;
+import io.github.dl4jlora.transformers.TransformerShape;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -19,15 +24,19 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 class OnnxCheckTest {
 
@@ -58,6 +67,34 @@ class OnnxCheckTest {
         MultiLayerNetwork network = chain(settings().list().layer(new LSTM.Builder().nOut(5).build())
                 .layer(new RnnOutputLayer.Builder().nOut(3).activation(Activation.SOFTMAX).build()),
                 InputType.recurrent(4, format));
+
+        assertThat(difference(network, OnnxExport.of(network))).isLessThan(TOLERANCE);
+        assertThat(difference(network, OnnxExport.of(network).masks(true))).isLessThan(TOLERANCE);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void sequencesOfAFixedLengthHaveMasks(RNNFormat format) throws IOException {
+        MultiLayerNetwork network = chain(settings().list().layer(new LSTM.Builder().nOut(5).build()),
+                InputType.recurrent(4, 9, format));
+
+        assertThat(difference(network, OnnxExport.of(network).inputTypes(InputType.recurrent(4, 9, format)).masks(true)))
+                .isLessThan(TOLERANCE);
+    }
+
+    static Stream<Arguments> transformers() {
+        TransformerShape bert = TransformerShape.bert(20, 9, 8, 12, 1, 2);
+        TransformerShape endPadded = new TransformerShape(Family.GPT2, 6, 9, 0, 8, 12, 1, 2, 1e-5, Nonlinearity.RELU, 5);
+        return Stream.of(arguments(bert, Head.meanPooling()), arguments(bert, Head.maskedWordsAtPositions()),
+                arguments(TransformerShape.roberta(20, 9, 8, 12, 1, 2), Head.classifier(2)),
+                arguments(TransformerShape.gpt2(20, 9, 8, 1, 2), Head.nextWord()), arguments(endPadded, Head.classifier(2)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("transformers")
+    void transformersGetTextsWithTheirPadding(TransformerShape shape, Head head) throws IOException {
+        ComputationGraph network = new ComputationGraph(Transformer.addTo(settings().graphBuilder(), shape, head).build());
+        network.init();
 
         assertThat(difference(network, OnnxExport.of(network))).isLessThan(TOLERANCE);
         assertThat(difference(network, OnnxExport.of(network).masks(true))).isLessThan(TOLERANCE);
