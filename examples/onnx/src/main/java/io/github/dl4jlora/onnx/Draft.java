@@ -30,6 +30,12 @@ record Draft(OnnxGraph graph, Walk walk, List<InputType> outputs, List<String> t
 
     /** The layer whose form depends on the sizes in which two drafts differ; null if there is none. */
     @Nullable String dependent(Draft other) {
+        String own = differing(other);
+        return own != null ? own : other.differing(this);
+    }
+
+    /** What this draft has and the other has not, or has otherwise. */
+    private @Nullable String differing(Draft other) {
         for (Map.Entry<String, Long> width : walk.widths().entrySet()) {
             if (!width.getValue().equals(other.walk.widths().get(width.getKey()))) {
                 return width.getKey();
