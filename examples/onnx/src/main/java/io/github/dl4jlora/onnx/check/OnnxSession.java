@@ -106,9 +106,29 @@ final class OnnxSession implements AutoCloseable {
             }
             return outputs;
         } finally {
-            for (AutoCloseable resource : open) {
+            closeAll(open);
+        }
+    }
+
+    /** Closes all of them, and throws what the first one threw that did not close. */
+    static void closeAll(Iterable<AutoCloseable> resources) throws IOException {
+        Throwable first = null;
+        for (AutoCloseable resource : resources) {
+            try {
                 close(resource);
+            } catch (IOException | RuntimeException e) {
+                if (first == null) {
+                    first = e;
+                } else {
+                    first.addSuppressed(e);
+                }
             }
+        }
+        if (first instanceof IOException e) {
+            throw e;
+        }
+        if (first instanceof RuntimeException e) {
+            throw e;
         }
     }
 
