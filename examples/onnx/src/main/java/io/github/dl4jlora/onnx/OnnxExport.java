@@ -51,7 +51,7 @@ public final class OnnxExport {
 
     private final Network<?> network;
     private int opset = OLDEST;
-    private List<String> inputs;
+    private List<String> inputs = List.of();
     private List<String> outputs = List.of();
     private List<InputType> types = List.of();
     private List<LoRAAdapter> adapters = List.of();
@@ -66,7 +66,6 @@ public final class OnnxExport {
 
     private OnnxExport(Network<?> network) {
         this.network = network;
-        inputs = network.isGraph() ? network.inputs() : List.of("input");
     }
 
     /**
@@ -152,6 +151,7 @@ public final class OnnxExport {
     }
 
     private static List<String> checked(String call, String[] names, int count) {
+        Objects.requireNonNull(names, () -> call + "(null): give names, or leave the call out");
         List<String> checked = Arrays.asList(names.clone());
         if (checked.size() != count || checked.stream().anyMatch(name -> name == null || name.isBlank())
                 || new HashSet<>(checked).size() < count) {
@@ -172,6 +172,7 @@ public final class OnnxExport {
      *                             throws one if a layer does not read what is given
      */
     public OnnxExport inputTypes(InputType... types) {
+        Objects.requireNonNull(types, "inputTypes(null): give types, or leave the call out");
         if (types.length != network.inputs().size() || Arrays.stream(types).anyMatch(Objects::isNull)) {
             throw new OnnxExportException("inputTypes(" + Arrays.toString(types) + "): the network has " + network.inputs().size()
                     + " inputs. Give each a type, in the network's order");
@@ -231,7 +232,8 @@ public final class OnnxExport {
      *
      * <p>The mask is 1 for tokens and 0 for padding, whatever its id. A program that pools last_hidden_state by itself must do so
      * as the network does: the mean of a text's vectors, or the first. A classifier has its own output alone. Names that
-     * {@link #inputs} and {@link #outputs} give to the network's own inputs and outputs hold here, too.
+     * {@link #inputs} and {@link #outputs} give to the network's own inputs and outputs hold here, too. It has the mask of the
+     * texts: {@link #masks} is refused beside it.
      *
      * @return this
      * @throws OnnxExportException if the network is no transformer
@@ -322,24 +324,39 @@ public final class OnnxExport {
         }
     }
 
+    private List<String> inputNames() {
+        List<String> own = !inputs.isEmpty() ? inputs : network.isGraph() ? network.inputs() : List.of("input");
+        if (form == null || !inputs.isEmpty()) {
+            return own;
+        }
+        List<String> names = new ArrayList<>(own);
+        names.set(network.inputs().indexOf(form.input()), TextForm.IDS);
+        return names;
+    }
+
     private List<String> outputNames() {
         return !outputs.isEmpty() ? outputs : form != null ? form.outputNames()
                 : network.isGraph() ? network.outputs() : List.of("output");
     }
 
     private OnnxGraph graph(MergedValues values) {
+        if (masks && form != null) {
+            throw new OnnxExportException("masks(true) and forText(): a text's mask is attention_mask already. Leave masks(true) "
+                    + "out");
+        }
+        List<String> names = inputNames();
         List<String> named = outputNames();
         Shapes read = new Shapes(network, values);
         Map<String, Shape> shapes = new LinkedHashMap<>();
-        for (int i = 0; i < inputs.size(); i++) {
+        for (int i = 0; i < names.size(); i++) {
             String input = network.inputs().get(i);
-            Shape shape = types.isEmpty() ? read.of(input, inputs.get(i)) : read.given(input, inputs.get(i), types.get(i));
+            Shape shape = types.isEmpty() ? read.of(input, names.get(i)) : read.given(input, names.get(i), types.get(i));
             shapes.put(input, openImages ? shape.opened() : shape);
         }
-        requireUnambiguous(inputs, named);
+        requireUnambiguous(names, named);
         AdapterInputs changes = adapters.isEmpty() ? AdapterInputs.NONE : AdapterInputs.of(network.model(), adapters);
         OnnxGraph graph = new Drafts(network, values, changes, () -> new OnnxGraph(opset, weights.storage(), named), shapes,
-                inputs, named, form).graph(batch, masks, logits);
+                names, named, form).graph(batch, masks, logits);
         String twice = graph.ambiguous();
         if (twice != null) {
             throw new OnnxExportException("Two tensors would be called \"" + twice + "\". Choose other names for the inputs and "

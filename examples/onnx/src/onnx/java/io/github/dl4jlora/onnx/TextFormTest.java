@@ -9,6 +9,8 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.TransformerShape;
+import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
+import onnx.Onnx.ModelProto;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -24,6 +26,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
 import java.nio.FloatBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -140,6 +143,28 @@ class TextFormTest {
 
         INDArray expected = base.outputSingle(Nd4j.createFromArray(new float[][]{{5, 7, 9}, {6, 0, 0}}));
         assertThat(InRuntime.difference(expected, actual.get("sentence_embedding"))).isLessThanOrEqualTo(InRuntime.TOLERANCE);
+    }
+
+    @Test
+    void idsOfAnotherNameAreInputIds() throws IOException, OrtException {
+        ComputationGraph network = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder()
+                .addInputs("words").addLayer("embeddings", new TokenEmbeddings.Builder(20, 9, 8).build(), "words")
+                .setOutputs("embeddings").build());
+        network.init();
+
+        assertThat(run(file(network), feed(TOKENS, ATTENDED, List.of(IDS, MASK)))).containsOnlyKeys(HIDDEN);
+        OnnxExport.of(network).inputs("mine").forText().write(folder.resolve("model.onnx"));
+        assertThat(ModelProto.parseFrom(Files.readAllBytes(folder.resolve("model.onnx"))).getGraph().getInput(0).getName())
+                .isEqualTo("mine");
+    }
+
+    @Test
+    void aSecondMaskIsRefused() {
+        OnnxExport export = OnnxExport.of(TransformersTest.network(BERT, Head.tokenVectors())).forText().masks(true);
+
+        assertThatExceptionOfType(OnnxExportException.class).isThrownBy(() -> export.write(folder.resolve("never")))
+                .withMessage("masks(true) and forText(): a text's mask is attention_mask already. Leave masks(true) out");
+        assertThat(folder).isEmptyDirectory();
     }
 
     @Test
