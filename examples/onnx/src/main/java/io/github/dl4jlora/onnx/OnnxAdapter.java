@@ -14,6 +14,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Objects;
 
 /**
  * Writes adapters as ONNX Runtime's own adapter files, {@code .onnx_adapter}, for a base that
@@ -47,7 +48,7 @@ public final class OnnxAdapter {
      * @throws IOException         if the file cannot be written; an existing one stays as it was
      */
     public static void write(LoRAAdapter adapter, Path path, SaveOption... options) throws IOException {
-        write(ContentAccess.of(adapter), null, path, options);
+        write(ContentAccess.of(required(adapter)), null, path, options);
     }
 
     /**
@@ -58,12 +59,18 @@ public final class OnnxAdapter {
      * @throws OnnxExportException      if it does more than add to W and scale outputs
      */
     public static void write(LoRAAdapter adapter, Model base, Path path, SaveOption... options) throws IOException {
-        Model adapted = AdapterInputs.applied(base, adapter);
+        Model adapted = AdapterInputs.applied(Objects.requireNonNull(base, "write(adapter, null, path): give the base, or leave it "
+                + "out"), required(adapter));
         write(AdapterInputs.content(adapter, adapted), AdaptedView.of(adapted), path, options);
+    }
+
+    private static LoRAAdapter required(LoRAAdapter adapter) {
+        return Objects.requireNonNull(adapter, "write(null, path): give the adapter");
     }
 
     private static void write(AdapterContent adapter, @Nullable AdaptedView view, Path path, SaveOption... options)
             throws IOException {
+        Objects.requireNonNull(path, "write(adapter, null): give the path of the file");
         byte[] file = AdapterFile.of(AdapterTensors.of(adapter, view));
         AtomicFile.write(path, out -> out.write(file), options);
     }

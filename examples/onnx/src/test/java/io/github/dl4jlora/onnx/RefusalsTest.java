@@ -221,6 +221,18 @@ class RefusalsTest {
         assertThatThrownBy(() -> OnnxExport.write(network(), (Path) null)).hasMessage("write(null): give the path of the file");
         assertThatThrownBy(() -> OnnxExport.of(network()).adapters((LoRAAdapter) null)).hasMessage("adapters(null): give "
                 + "adapters, or leave the call out");
+        assertThatThrownBy(() -> OnnxExport.of(network()).inputs((String[]) null)).hasMessage("inputs(null): give names, or leave "
+                + "the call out");
+        assertThatThrownBy(() -> OnnxExport.of(network()).outputs((String[]) null)).hasMessageStartingWith("outputs(null): ");
+        assertThatThrownBy(() -> OnnxExport.of(network()).inputTypes((InputType[]) null)).hasMessage("inputTypes(null): give "
+                + "types, or leave the call out");
+        LoRAAdapter adapter = LoRAAdapter.of(tuned(network()));
+        assertThatThrownBy(() -> OnnxAdapter.write(null, file)).hasMessage("write(null, path): give the adapter");
+        assertThatThrownBy(() -> OnnxAdapter.write(null, network(), file)).hasMessage("write(null, path): give the adapter");
+        assertThatThrownBy(() -> OnnxAdapter.write(adapter, (Path) null)).hasMessage("write(adapter, null): give the path of the "
+                + "file");
+        assertThatThrownBy(() -> OnnxAdapter.write(adapter, null, file)).hasMessage("write(adapter, null, path): give the base, "
+                + "or leave it out");
     }
 
     @ParameterizedTest
