@@ -115,6 +115,21 @@ class AdaptersTest {
     }
 
     @Test
+    void layersThatNoOutputNeedsAskForNothing() throws IOException, OrtException {
+        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
+                .addLayer("first", new DenseLayer.Builder().nIn(4).nOut(5).build(), "in")
+                .addLayer("unread", new DenseLayer.Builder().nIn(5).nOut(5).build(), "first")
+                .addLayer("last", new OutputLayer.Builder(LossFunction.MSE).nIn(5).nOut(3).build(), "first")
+                .setOutputs("last").allowDisconnected(true).build());
+        base.init();
+        filled(base.params(), 2);
+        ComputationGraph tuned = tuned(base, LoRAConfig.builder().rank(2).targets(".*"));
+        OnnxExport.of(base).adapters(LoRAAdapter.of(tuned)).write(folder.resolve("base.onnx"));
+
+        requireAgreement(base, List.of(tuned), Nd4j.rand(DataType.FLOAT, 7, 4));
+    }
+
+    @Test
     void doraScalesOutputs() throws IOException, OrtException {
         MultiLayerNetwork base = dense();
         MultiLayerNetwork dora = tuned(base, LoRAConfig.builder().rank(2).variant(new DoRA()));

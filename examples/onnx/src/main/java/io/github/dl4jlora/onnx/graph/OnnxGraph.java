@@ -192,7 +192,10 @@ public final class OnnxGraph {
         nodes.add(node);
     }
 
-    /** Leaves out nodes and values that no output needs. */
+    /**
+     * Leaves out nodes and values that no output needs. Inputs with defaults stay, with these: adapters fill them, and ONNX
+     * Runtime refuses a name that the file does not have.
+     */
     public void prune() {
         Set<String> needed = new HashSet<>();
         outputs.forEach(output -> needed.add(output.getName()));
@@ -207,6 +210,7 @@ public final class OnnxGraph {
         }
         Collections.reverse(kept);
         nodes.addAll(kept);
+        needed.addAll(optional);
         initializers.keySet().retainAll(needed);
     }
 
