@@ -123,9 +123,12 @@ public final class MergedValues implements AutoCloseable {
                 : reference.values(node.name(), network.dataType(), length(node));
         boolean isFresh = reference != null && reference.scheme() != null;
         if (node.adapted() != null) {
-            own = new MergedLayer(node, network.runtime(node.name()), without).merged(1);
-            if (isFresh) {
-                without.close();
+            try {
+                own = new MergedLayer(node, network.runtime(node.name()), without).merged(1);
+            } finally {
+                if (isFresh) {
+                    without.close();
+                }
             }
             return table(node, own);
         }
