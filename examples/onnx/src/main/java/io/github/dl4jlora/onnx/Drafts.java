@@ -6,6 +6,7 @@ import io.github.dl4jlora.internal.undo.MergedValues;
 import io.github.dl4jlora.onnx.adapter.AdapterInputs;
 import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
+import io.github.dl4jlora.onnx.layer.NoShapeException;
 import io.github.dl4jlora.onnx.transformer.TextForm;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.RNNFormat;
@@ -65,11 +66,11 @@ final class Drafts {
      * @throws OnnxExportException if a layer cannot be written, or not for open sizes
      */
     OnnxGraph graph(long batch, boolean masks, boolean logits) {
-        Walk.NoShapeException tooSmall = null;
+        NoShapeException tooSmall = null;
         for (int pair = 0; pair < Shape.PAIRS; pair++) {
             try {
                 return agreed(2 * pair, batch == 0 ? BATCH : batch, masks, logits);
-            } catch (Walk.NoShapeException e) {
+            } catch (NoShapeException e) {
                 tooSmall = e;
             }
         }

@@ -9,6 +9,7 @@ import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import io.github.dl4jlora.onnx.graph.Weight;
 import io.github.dl4jlora.onnx.layer.Exports;
+import io.github.dl4jlora.onnx.layer.NoShapeException;
 import io.github.dl4jlora.onnx.layer.Place;
 import onnx.Onnx.TensorProto.DataType;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
@@ -43,18 +44,6 @@ final class Walk {
     private final Map<String, Flow> flows = new HashMap<>();
     private final Map<String, Long> widths = new LinkedHashMap<>();
     private String batch = "";
-
-    /** Thrown where DL4J does not know what comes out of a layer, such as for an image that is smaller than a kernel. */
-    static final class NoShapeException extends RuntimeException {
-
-        private static final long serialVersionUID = 1;
-
-        NoShapeException(String layer, RuntimeException cause) {
-            super("Layer \"" + layer + "\" cannot be written as ONNX: DL4J does not know the shape of its output ("
-                    + String.valueOf(cause.getMessage()).lines().findFirst().orElse("").strip()
-                    + "). Give the shapes of the network's inputs with OnnxExport.inputTypes(...)", cause);
-        }
-    }
 
     /**
      * @param adapters what they change
@@ -130,7 +119,9 @@ final class Walk {
         try {
             type = asked.get();
         } catch (RuntimeException e) {
-            throw new NoShapeException(node.name(), e);
+            throw new NoShapeException(node.name(), "DL4J does not know the shape of its output ("
+                    + String.valueOf(e.getMessage()).lines().findFirst().orElse("").strip() + ")",
+                    "Give the shapes of the network's inputs with OnnxExport.inputTypes(...)");
         }
         return type instanceof InputType.InputTypeRecurrent sequence && sequence.getTimeSeriesLength() <= 0
                 ? InputType.recurrent(sequence.getSize(), length(inputs), sequence.getFormat()) : type;

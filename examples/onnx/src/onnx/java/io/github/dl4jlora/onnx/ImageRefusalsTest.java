@@ -61,7 +61,8 @@ class ImageRefusalsTest {
     void windowsLargerThanTheImageAreRefused() {
         Trial trial = new Trial(InputType.convolutional(2, 2, 3), List.of(new ConvolutionLayer.Builder(1, 1).nOut(2).build(),
                 new SubsamplingLayer.Builder(PoolingType.MAX, new int[]{3, 3}).stride(2, 2).build()));
-        refused(trial.network(), trial.type(), "its window is larger than its image of 2 by 2");
+        refused(trial.network(), trial.type(), "its window is larger than its image of 2 by 2, beyond which DL4J reads. "
+                + "Give larger images with OnnxExport.inputTypes(...)");
     }
 
     @Test

@@ -30,6 +30,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -121,6 +122,17 @@ class OpenSizesTest {
 
         InRuntime.agrees(Samples.shaken(graph, 4), OnnxExport.of(graph), Nd4j.arange(2 * length).fmod(9)
                 .castTo(DataType.FLOAT).reshape(2, length));
+    }
+
+    @Test
+    void imagesMayHaveToBeLargeForManyPoolings() throws IOException {
+        Layer[] layers = new Layer[7];
+        Arrays.setAll(layers, i -> new SubsamplingLayer.Builder(3, 3).stride(2, 2).build());
+        layers[0] = convolution(CNN2DFormat.NCHW);
+        layers[6] = new GlobalPoolingLayer();
+        MultiLayerNetwork network = Samples.network(7, InputType.convolutional(200, 200, 3), layers);
+
+        InRuntime.agrees(network, OnnxExport.of(network), Samples.normal(2, 3, 170, 201));
     }
 
     @Test
