@@ -78,7 +78,7 @@ final class Drafts {
     }
 
     private OnnxGraph agreed(int example, Object batch, boolean masks, boolean logits) {
-        Names names = new Names(batch);
+        Names names = new Names(batch, example);
         Draft draft = draft(example, names, masks, logits);
         Draft other = isOpen(example) ? draft(example + 1, names, masks, logits) : draft;
         String dependent = draft.dependent(other);
@@ -90,12 +90,32 @@ final class Drafts {
         if (form != null) {
             form.addOutputs(outputs, draft.walk()::flow, draft.graph());
         }
-        for (int i = 0; form == null && i < outputs.size(); i++) {
-            draft.graph().output(outputs.get(i), draft.tensors().get(i),
-                    names.ofOutput(outputs.get(i), draft.outputs().get(i), other.outputs().get(i)));
+        if (form == null) {
+            addOutputs(draft, other, draft == other ? draft : odd(names, masks, logits), names);
         }
         adapters.addTo(draft.graph());
         return draft.graph();
+    }
+
+    /** A draft for sizes that few layers divide; null if some layer does not take them. */
+    private @Nullable Draft odd(Names names, boolean masks, boolean logits) {
+        try {
+            return draft(Shape.ODD, names, masks, logits);
+        } catch (NoShapeException | OnnxExportException e) {
+            return null;
+        }
+    }
+
+    private void addOutputs(Draft draft, Draft other, @Nullable Draft odd, Names names) {
+        Map<String, Counted> counted = Counted.in(network, values, draft.walk());
+        boolean areLengthsCertain = draft.walk().areLengthsCertain();
+        for (int i = 0; i < outputs.size(); i++) {
+            boolean areExamples = counted.get(network.outputs().get(i)) == Counted.EXAMPLES;
+            InputType type = draft.outputs().get(i);
+            boolean isLengthKnown = areExamples && areLengthsCertain || !(type instanceof InputType.InputTypeRecurrent);
+            draft.graph().output(outputs.get(i), draft.tensors().get(i), names.ofOutput(outputs.get(i), areExamples,
+                    isLengthKnown, type, other.outputs().get(i), odd == null ? null : odd.outputs().get(i)));
+        }
     }
 
     private boolean isOpen(int example) {
@@ -110,7 +130,7 @@ final class Drafts {
         for (int i = 0; i < inputs.size(); i++) {
             String input = network.inputs().get(i);
             Shape shape = shapes.get(input);
-            sizes.add(names.ofInput(i == 0 ? "" : inputs.get(i) + "_", shape, example));
+            sizes.add(names.ofInput(i == 0 ? "" : inputs.get(i) + "_", shape));
             walk.input(input, inputs.get(i), shape.example().apply(example), shape.ids(), sizes.get(i));
         }
         if (form != null) {
@@ -155,19 +175,23 @@ final class Drafts {
     private static final class Names {
 
         private final Object batch;
+        private final int first;
+        /** By the sizes in all examples; the empty string for those that several inputs have. */
         private final Map<List<Long>, String> known = new HashMap<>();
         private String open = "sizes";
 
-        Names(Object batch) {
+        /** @param first of the pair of examples */
+        Names(Object batch, int first) {
             this.batch = batch;
+            this.first = first;
         }
 
         /** @param prefix of names, which differ from one input to the next */
-        List<Object> ofInput(String prefix, Shape shape, int example) {
-            int first = example - example % 2;
+        List<Object> ofInput(String prefix, Shape shape) {
             InputType type = shape.example().apply(first);
             long[] one = type.getShape(true);
             long[] two = shape.example().apply(first + 1).getShape(true);
+            long[] odd = shape.example().apply(Shape.ODD).getShape(true);
             List<String> kinds = kinds(type);
             List<Object> sizes = new ArrayList<>(List.of(batch));
             for (int i = 1; i < one.length; i++) {
@@ -175,7 +199,7 @@ final class Drafts {
                     sizes.add(one[i]);
                 } else {
                     String name = prefix + kinds.get(i);
-                    known.putIfAbsent(List.of(one[i], two[i]), name);
+                    known.merge(List.of(one[i], two[i], odd[i]), name, (before, same) -> before.equals(same) ? same : "");
                     open = type instanceof InputType.InputTypeConvolutional ? "height and width"
                             : type instanceof InputType.InputTypeConvolutional3D ? "depth, height and width" : "length";
                     sizes.add(name);
@@ -198,18 +222,26 @@ final class Drafts {
                     : List.of(BATCH, "channels", "depth", "height", "width");
         }
 
-        List<Object> ofOutput(String output, InputType type, InputType other) {
+        /**
+         * @param areExamples   whether the first dimension is that of the inputs
+         * @param isLengthKnown whether the type tells the length of a sequence
+         * @param odd           null if it is not known
+         */
+        List<Object> ofOutput(String output, boolean areExamples, boolean isLengthKnown, InputType type, InputType other,
+                @Nullable InputType odd) {
             long[] one = type.getShape(true);
             long[] two = other.getShape(true);
-            // Rows of a vector may be those of a sequence: as many as examples times steps.
-            boolean isRows = type instanceof InputType.InputTypeFeedForward && (!known.isEmpty() || batch instanceof Long);
-            List<Object> sizes = new ArrayList<>(List.of(isRows ? output + "_rows"
-                    : batch instanceof Long ? output + "_batch" : batch));
+            long[] three = odd == null ? one : odd.getShape(true);
+            int time = isLengthKnown || !(type instanceof InputType.InputTypeRecurrent sequence) ? -1
+                    : sequence.getFormat() == RNNFormat.NCW ? 2 : 1;
+            List<Object> sizes = new ArrayList<>(List.of(areExamples ? batch
+                    : output + (type instanceof InputType.InputTypeFeedForward ? "_rows" : "_batch")));
             // DL4J is wrong about many volumes.
             boolean isTrue = one.length < 5;
             for (int i = 1; i < one.length; i++) {
-                sizes.add(isTrue && one[i] == two[i] && one[i] > 0 ? (Object) one[i]
-                        : known.getOrDefault(List.of(one[i], two[i]), output + "_" + i));
+                String name = i == time ? "" : known.getOrDefault(List.of(one[i], two[i], three[i]), "");
+                boolean isFixed = isTrue && i != time && one[i] == two[i] && one[i] == three[i] && one[i] > 0;
+                sizes.add(isFixed ? (Object) one[i] : name.isEmpty() ? output + "_" + i : name);
             }
             return sizes;
         }

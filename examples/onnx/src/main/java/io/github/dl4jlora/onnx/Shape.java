@@ -11,19 +11,23 @@ import java.util.function.IntFunction;
 /**
  * What is known of an input's shape. DL4J's types need numbers, so sizes that are open have those of examples.
  *
- * @param example the type in an example, by its number; those of a pair, 2n and 2n + 1, differ in all open sizes and in no others
+ * @param example the type in an example, by its number; those of a pair, 2n and 2n + 1, differ in all open sizes and in no
+ *                others; the last one, {@link #ODD}, is in no pair
  * @param ids     whether it holds whole numbers, such as ids of tokens
  */
 record Shape(IntFunction<InputType> example, boolean ids) {
 
     /** Small ones first, which are too small for some networks. All but the primes can be halved often. */
-    private static final long[] HEIGHTS = {32, 64, 224, 256, 331, 307, 768, 1024};
-    private static final long[] WIDTHS = {48, 96, 192, 288, 379, 347, 896, 1152};
-    private static final long[] DEPTHS = {16, 80, 160, 320, 353, 401, 640, 832};
-    private static final long[] LENGTHS = {24, 40, 128, 176, 313, 331, 1280, 1344};
+    private static final long[] HEIGHTS = {32, 64, 224, 256, 331, 307, 768, 1024, 1021};
+    private static final long[] WIDTHS = {48, 96, 192, 288, 379, 347, 896, 1152, 1031};
+    private static final long[] DEPTHS = {16, 80, 160, 320, 353, 401, 640, 832, 1033};
+    private static final long[] LENGTHS = {24, 40, 128, 176, 313, 331, 1280, 1344, 1019};
 
     /** How much larger the second one of a pair is: multiples of many strides. */
     private static final long[] STEPS = {64, 2 * 2 * 2 * 3 * 3 * 5 * 7, 1024, 128 * 3 * 3 * 5 * 7};
+
+    /** The example whose open sizes are odd, and mostly prime: what is halved and doubled again is another size there. */
+    static final int ODD = LENGTHS.length - 1;
 
     /** The number of pairs of examples. */
     static final int PAIRS = LENGTHS.length / 2;
@@ -71,8 +75,10 @@ record Shape(IntFunction<InputType> example, boolean ids) {
     Shape opened() {
         return new Shape(number -> {
             InputType type = example.apply(number);
-            return number % 2 == 0 || !type.equals(example.apply(number - 1)) || type instanceof InputType.InputTypeRecurrent
-                    ? type : resized(type, sizes(type).stream().map(size -> size + STEPS[number / 2]).toList());
+            boolean isFirst = number % 2 == 0 && number != ODD;
+            return isFirst || !type.equals(example.apply(number - 1)) || type instanceof InputType.InputTypeRecurrent
+                    ? type : resized(type, sizes(type).stream()
+                    .map(size -> size + (number == ODD ? 1 + size % 2 : STEPS[number / 2])).toList());
         }, ids);
     }
 

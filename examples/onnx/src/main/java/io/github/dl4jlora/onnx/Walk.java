@@ -43,6 +43,7 @@ final class Walk {
     private final Exports exports = Transformers.addTo(Exports.all());
     private final Map<String, Flow> flows = new HashMap<>();
     private final Map<String, Long> widths = new LinkedHashMap<>();
+    private boolean isLengthGuessed;
     private String batch = "";
 
     /**
@@ -129,8 +130,15 @@ final class Walk {
 
     /** Of the sequences that flow in, or of the network's first. */
     private long length(List<Flow> inputs) {
-        return inputs.stream().map(Walk::length).filter(Objects::nonNull).findFirst().orElseGet(() -> network.inputs().stream()
-                .map(input -> length(flow(input))).filter(Objects::nonNull).findFirst().orElse(-1L));
+        Long own = inputs.stream().map(Walk::length).filter(Objects::nonNull).findFirst().orElse(null);
+        isLengthGuessed |= own == null;
+        return own != null ? own : network.inputs().stream().map(input -> length(flow(input))).filter(Objects::nonNull)
+                .findFirst().orElse(-1L);
+    }
+
+    /** Whether sequences have the lengths that their types say. */
+    boolean areLengthsCertain() {
+        return !isLengthGuessed || flows.values().stream().map(Walk::length).filter(Objects::nonNull).distinct().count() <= 1;
     }
 
     private static @Nullable Long length(Flow flow) {
