@@ -59,8 +59,8 @@ public final class OnnxAdapter {
      * @throws OnnxExportException      if it does more than add to W and scale outputs
      */
     public static void write(LoRAAdapter adapter, Model base, Path path, SaveOption... options) throws IOException {
-        Model adapted = AdapterInputs.applied(Objects.requireNonNull(base, "write(adapter, null, path): give the base, or leave it "
-                + "out"), required(adapter));
+        Objects.requireNonNull(base, "write(adapter, null, path): give the base, or leave it out");
+        Model adapted = AdapterInputs.applied(base, required(adapter));
         write(AdapterInputs.content(adapter, adapted), AdaptedView.of(adapted), path, options);
     }
 

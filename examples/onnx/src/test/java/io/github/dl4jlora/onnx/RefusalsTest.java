@@ -221,8 +221,8 @@ class RefusalsTest {
         assertThatThrownBy(() -> OnnxExport.write(network(), (Path) null)).hasMessage("write(null): give the path of the file");
         assertThatThrownBy(() -> OnnxExport.of(network()).adapters((LoRAAdapter) null)).hasMessage("adapters(null): give "
                 + "adapters, or leave the call out");
-        assertThatThrownBy(() -> OnnxExport.of(network()).inputs((String[]) null)).hasMessage("inputs(null): give names, or leave "
-                + "the call out");
+        assertThatThrownBy(() -> OnnxExport.of(network()).inputs((String[]) null)).hasMessage("inputs(null): give names, or "
+                + "leave the call out");
         assertThatThrownBy(() -> OnnxExport.of(network()).outputs((String[]) null)).hasMessageStartingWith("outputs(null): ");
         assertThatThrownBy(() -> OnnxExport.of(network()).inputTypes((InputType[]) null)).hasMessage("inputTypes(null): give "
                 + "types, or leave the call out");

@@ -49,8 +49,9 @@ final class PoolingLayers {
         boolean last = layer.getCnn2dDataFormat() == CNN2DFormat.NHWC;
         if (input.type() instanceof InputType.InputTypeConvolutional image && layer.getConvolutionMode() != ConvolutionMode.Same
                 && !(fits(layer, 0, image.getHeight()) && fits(layer, 1, image.getWidth()))) {
-            throw new NoShapeException(here.name(), "its window is larger than its image of " + image.getHeight() + " by " + image.getWidth()
-                    + ", beyond which DL4J reads", "Give larger images with OnnxExport.inputTypes(...), or use a smaller kernel");
+            throw new NoShapeException(here.name(), "its window is larger than its image of " + image.getHeight() + " by "
+                    + image.getWidth() + ", beyond which DL4J reads",
+                    "Give larger images with OnnxExport.inputTypes(...), or use a smaller kernel");
         }
         String x = Channels.first(here.graph(), input.name(), 4, last);
         return input.to(Channels.back(here.graph(), pooled(layer, window(layer), x, here), 4, last), here.output());
