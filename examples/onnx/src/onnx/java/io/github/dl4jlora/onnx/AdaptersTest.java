@@ -126,6 +126,9 @@ class AdaptersTest {
         ComputationGraph tuned = tuned(base, LoRAConfig.builder().rank(2).targets(".*"));
         OnnxExport.of(base).adapters(LoRAAdapter.of(tuned)).write(folder.resolve("base.onnx"));
 
+        try (OrtSession session = session(OptLevel.ALL_OPT)) {
+            assertThat(session.getInputNames()).containsExactly("in");
+        }
         requireAgreement(base, List.of(tuned), Nd4j.rand(DataType.FLOAT, 7, 4));
     }
 
