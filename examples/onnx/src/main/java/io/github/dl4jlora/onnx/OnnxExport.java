@@ -280,11 +280,15 @@ public final class OnnxExport {
      * bias or of a layer that was trained in full. Their defaults give the base. {@link OnnxAdapter} writes files that ONNX
      * Runtime fills them from, and says what they are called. Ranks are open. Default: none.
      *
-     * @param adapters of this network, which is not adapted itself
+     * @param adapters of this network, which is not adapted itself; at least one
      * @return this
+     * @throws OnnxExportException if there is none
      */
     public OnnxExport adapters(LoRAAdapter... adapters) {
         Objects.requireNonNull(adapters, "adapters(null): give adapters, or leave the call out");
+        if (adapters.length == 0) {
+            throw new OnnxExportException("adapters(): give adapters, or leave the call out");
+        }
         for (LoRAAdapter adapter : adapters) {
             Objects.requireNonNull(adapter, "adapters(null): give adapters, or leave the call out");
         }

@@ -219,6 +219,8 @@ class RefusalsTest {
     @Test
     void whatIsNull() {
         assertThatThrownBy(() -> OnnxExport.write(network(), (Path) null)).hasMessage("write(null): give the path of the file");
+        assertThatThrownBy(() -> OnnxExport.of(network()).adapters()).isInstanceOf(OnnxExportException.class)
+                .hasMessage("adapters(): give adapters, or leave the call out");
         assertThatThrownBy(() -> OnnxExport.of(network()).adapters((LoRAAdapter) null)).hasMessage("adapters(null): give "
                 + "adapters, or leave the call out");
         assertThatThrownBy(() -> OnnxExport.of(network()).inputs((String[]) null)).hasMessage("inputs(null): give names, or "
