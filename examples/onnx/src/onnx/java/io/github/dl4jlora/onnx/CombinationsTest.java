@@ -180,7 +180,7 @@ class CombinationsTest {
 
     /** With another mask for each of the inputs. */
     private static void agrees(ComputationGraph graph, int... lengths) throws IOException {
-        Path file = Files.createTempFile("masked", ".onnx");
+        Path file = InMemory.file();
         try {
             OnnxExport.of(graph).inputTypes(SEQUENCE, SEQUENCE).masks(true).write(file);
             for (int length : lengths) {

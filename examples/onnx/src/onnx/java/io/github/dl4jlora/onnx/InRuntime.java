@@ -14,6 +14,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.FloatBuffer;
 import java.nio.LongBuffer;
 import java.nio.file.Files;
@@ -32,12 +33,15 @@ final class InRuntime {
     /** Of the largest output. */
     static final double TOLERANCE = 1e-5;
 
+    /** Parameters of a network whose file would take too much of the heap. */
+    private static final long LARGE = 1_000_000;
+
     private InRuntime() {
     }
 
     /** The network as DL4J computes it, and the file as ONNX Runtime does. */
     static void agrees(Model network, OnnxExport export, INDArray... inputs) throws IOException {
-        Path file = Files.createTempFile("network", ".onnx");
+        Path file = network.numParams() < LARGE ? InMemory.file() : Files.createTempFile("network", ".onnx");
         try {
             export.write(file);
             agrees(outputs(network, inputs), file, inputs);
@@ -87,10 +91,13 @@ final class InRuntime {
         try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
             options.setOptimizationLevel(level);
             options.setIntraOpNumThreads(1);
-            try (OrtSession session = environment.createSession(file.toString(), options);
+            try (OrtSession session = InMemory.has(file) ? environment.createSession(Files.readAllBytes(file), options)
+                    : environment.createSession(file.toString(), options);
                     OrtSession.RunOptions plain = new OrtSession.RunOptions()) {
                 return run(session, plain, inputs);
             }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         } catch (OrtException e) {
             throw new AssertionError("ONNX Runtime refuses " + file + ": " + e.getMessage(), e);
         }

@@ -137,7 +137,7 @@ class RandomNetworksTest {
 
     private static int inFile(Check check) {
         try {
-            Path file = Files.createTempFile("random", ".onnx");
+            Path file = InMemory.file();
             try {
                 return check.of(file);
             } finally {

@@ -241,7 +241,7 @@ class RecurrentLayersTest {
                 simple(RNNFormat.NCW, Activation.TANH), graves(RNNFormat.NCW, Activation.TANH, Activation.TANH),
                 output(RNNFormat.NCW)).get();
         INDArray values = SequenceRuns.values(type, 2, 5);
-        Path file = Files.createTempFile("network", ".onnx");
+        Path file = InMemory.file();
         OnnxExport.of(network).inputTypes(type).weights(WeightType.INT8).write(file);
 
         INDArray output = InRuntime.run(file, OrtSession.SessionOptions.OptLevel.ALL_OPT, values).get(0);
@@ -256,7 +256,7 @@ class RecurrentLayersTest {
         INDArray ones = Nd4j.ones(DataType.FLOAT, 2, 5);
         INDArray values = SequenceRuns.values(type, 2, 5);
         MultiLayerNetwork network = (MultiLayerNetwork) SequenceRuns.chain(type, new LastTimeStep(lstm(format))).get();
-        Path file = Files.createTempFile("network", ".onnx");
+        Path file = InMemory.file();
         OnnxExport.of(network).inputTypes(type).masks(true).write(file);
         InRuntime.agrees(List.of(network.output(values)), file, values, ones);
     }

@@ -78,7 +78,7 @@ final class SequenceRuns {
     /** @param network makes one for each size, since attention in DL4J keeps the length that it has seen first */
     static void agrees(Supplier<Model> network, Mask mask, UnaryOperator<OnnxExport> settings, Inputs inputs,
                        InputType... types) throws IOException {
-        Path file = Files.createTempFile("network", ".onnx");
+        Path file = InMemory.file();
         try {
             settings.apply(OnnxExport.of(network.get()).masks(mask != Mask.NONE)).write(file);
             for (long[] size : SIZES) {
