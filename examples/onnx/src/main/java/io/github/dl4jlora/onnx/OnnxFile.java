@@ -54,6 +54,7 @@ final class OnnxFile {
         }
         Path behind = AtomicFile.file(path);
         String file = String.valueOf(behind.getFileName());
+        // Refuses a folder in the place of the second file.
         AtomicFile.file(behind.resolveSibling(file + BESIDE));
         Map<String, Long> offsets = offsets();
         Map<String, AtomicFile.Content> files = new LinkedHashMap<>();

@@ -336,8 +336,8 @@ final class Shapes {
      */
     private Shape narrowed(String input, Shape shape) {
         InputType type = shape.example().apply(0);
-        Sizes sizes = type.equals(shape.example().apply(1)) || type instanceof InputType.InputTypeRecurrent || shape.ids() ? null
-                : Sizes.of(network, values, input, type);
+        boolean isKnown = type.equals(shape.example().apply(1)) || type instanceof InputType.InputTypeRecurrent || shape.ids();
+        FlattenedSizes sizes = isKnown ? null : FlattenedSizes.of(network, values, input, type);
         return sizes == null ? shape : new Shape(number -> Shape.resized(type, number % 2 == 0 ? sizes.least() : sizes.most()),
                 false);
     }

@@ -1,7 +1,6 @@
 package io.github.dl4jlora.onnx;
 
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -17,13 +16,7 @@ final class Samples {
 
     /** A chain of layers, none of whose parameters is at its initial value. */
     static MultiLayerNetwork network(int seed, InputType type, Layer... layers) {
-        NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().seed(seed).list();
-        for (Layer layer : layers) {
-            list.layer(layer);
-        }
-        MultiLayerNetwork network = new MultiLayerNetwork(list.setInputType(type).build());
-        network.init();
-        return shaken(network, seed);
+        return shaken(Chains.of(seed, type, layers), seed);
     }
 
     /** Adds something to each parameter: a bias or slope that is still zero would hide mistakes. */

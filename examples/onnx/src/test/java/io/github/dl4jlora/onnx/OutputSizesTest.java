@@ -19,7 +19,6 @@ import org.deeplearning4j.nn.conf.layers.Upsampling1D;
 import org.deeplearning4j.nn.conf.layers.Upsampling2D;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToCnnPreProcessor;
 import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -51,16 +50,6 @@ class OutputSizesTest {
         return new DenseLayer.Builder().nOut(2).build();
     }
 
-    private static MultiLayerNetwork chain(InputType type, Layer... layers) {
-        NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().seed(1).list();
-        for (Layer layer : layers) {
-            list.layer(layer);
-        }
-        MultiLayerNetwork network = new MultiLayerNetwork(list.setInputType(type).build());
-        network.init();
-        return network;
-    }
-
     static Stream<Arguments> chains() {
         InputType fixed = InputType.recurrent(3, 6);
         SpaceToBatchLayer blocks = new SpaceToBatchLayer.Builder(new int[] {2, 2}).build();
@@ -80,12 +69,12 @@ class OutputSizesTest {
     @ParameterizedTest
     @MethodSource("chains")
     void chainsSayWhatIsCertain(InputType type, Layer[] layers, List<String> sizes) throws IOException {
-        assertThat(sizes(OnnxExport.of(chain(type, layers)).inputTypes(type), 0)).isEqualTo(sizes);
+        assertThat(sizes(OnnxExport.of(Chains.of(1, type, layers)).inputTypes(type), 0)).isEqualTo(sizes);
     }
 
     @Test
     void aFixedNumberOfExamplesIsThatOfTheOutputs() throws IOException {
-        assertThat(sizes(OnnxExport.of(chain(STEPS, lstm())).batch(5), 0)).containsExactly("5", "4", "time");
+        assertThat(sizes(OnnxExport.of(Chains.of(1, STEPS, lstm())).batch(5), 0)).containsExactly("5", "4", "time");
     }
 
     @Test
@@ -94,9 +83,9 @@ class OutputSizesTest {
         ConvolutionLayer same = new ConvolutionLayer.Builder(3, 3).nOut(2).convolutionMode(ConvolutionMode.Same).build();
         Layer[] halved = {new SubsamplingLayer.Builder(2, 2).stride(2, 2).build(), new Upsampling2D.Builder(2).build()};
 
-        assertThat(sizes(OnnxExport.of(chain(type, same)).inputTypes(type).openImages(true), 0))
+        assertThat(sizes(OnnxExport.of(Chains.of(1, type, same)).inputTypes(type).openImages(true), 0))
                 .containsExactly("batch", "2", "height", "width");
-        assertThat(sizes(OnnxExport.of(chain(type, halved)).inputTypes(type).openImages(true), 0))
+        assertThat(sizes(OnnxExport.of(Chains.of(1, type, halved)).inputTypes(type).openImages(true), 0))
                 .containsExactly("batch", "3", "output_2", "output_3");
     }
 

@@ -44,16 +44,6 @@ import static org.junit.jupiter.params.provider.Arguments.arguments;
 /** What a network's layers say of its inputs. */
 class ShapesTest {
 
-    private static MultiLayerNetwork chain(InputType type, Layer... layers) {
-        NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().seed(1).list();
-        for (Layer layer : layers) {
-            list.layer(layer);
-        }
-        MultiLayerNetwork network = new MultiLayerNetwork(list.setInputType(type).build());
-        network.init();
-        return network;
-    }
-
     private static Shape read(Model model) {
         Network<?> network = Networks.of(model);
         try (MergedValues values = MergedValues.of(network, "test")) {
@@ -88,7 +78,7 @@ class ShapesTest {
     @ParameterizedTest
     @MethodSource("known")
     void whatIsKnownIsFixed(InputType type, Layer[] layers, InputType expected) {
-        Shape shape = read(chain(type, layers));
+        Shape shape = read(Chains.of(1, type, layers));
 
         assertThat(shape.example().apply(0)).isEqualTo(expected);
         assertThat(shape.example().apply(1)).isEqualTo(expected);
@@ -120,7 +110,7 @@ class ShapesTest {
     @ParameterizedTest
     @MethodSource("open")
     void whatIsNotKnownIsOpen(InputType type, Layer[] layers, String expected) {
-        Shape shape = read(chain(type, layers));
+        Shape shape = read(Chains.of(1, type, layers));
         long[] one = shape.example().apply(0).getShape(true);
         long[] two = shape.example().apply(1).getShape(true);
         for (int i = 0; i < one.length; i++) {
@@ -132,7 +122,7 @@ class ShapesTest {
 
     @Test
     void allSizesThatFitWhatIsFlattenedAreOpen() {
-        Shape shape = read(chain(InputType.convolutional(20, 31, 2), convolution(2, CNN2DFormat.NCHW),
+        Shape shape = read(Chains.of(1, InputType.convolutional(20, 31, 2), convolution(2, CNN2DFormat.NCHW),
                 new DenseLayer.Builder().nOut(3).build()));
 
         assertThat(shape.example().apply(0)).isEqualTo(InputType.convolutional(19, 31, 2));
@@ -141,8 +131,9 @@ class ShapesTest {
 
     @Test
     void whatEmbeddingsReadAreIds() {
-        MultiLayerNetwork words = chain(InputType.feedForward(1), new EmbeddingLayer.Builder().nIn(9).nOut(3).build());
-        MultiLayerNetwork texts = chain(InputType.recurrent(1), new EmbeddingSequenceLayer.Builder().nIn(9).nOut(3).build());
+        MultiLayerNetwork words = Chains.of(1, InputType.feedForward(1), new EmbeddingLayer.Builder().nIn(9).nOut(3).build());
+        MultiLayerNetwork texts = Chains.of(1, InputType.recurrent(1),
+                new EmbeddingSequenceLayer.Builder().nIn(9).nOut(3).build());
 
         assertThat(read(words).ids()).isTrue();
         assertThat(read(words).example().apply(0)).isEqualTo(InputType.feedForward(1));
@@ -182,7 +173,7 @@ class ShapesTest {
 
     @Test
     void aNormalizationDoesNotTellWhatItReads() {
-        MultiLayerNetwork network = chain(InputType.recurrent(5), new BatchNormalization(), new GlobalPoolingLayer());
+        MultiLayerNetwork network = Chains.of(1, InputType.recurrent(5), new BatchNormalization(), new GlobalPoolingLayer());
 
         assertThatThrownBy(() -> read(network)).isInstanceOf(OnnxExportException.class)
                 .hasMessageEndingWith("Give the shapes of all inputs with OnnxExport.inputTypes(...)");
@@ -190,7 +181,7 @@ class ShapesTest {
 
     @Test
     void readingChangesNothing() {
-        MultiLayerNetwork network = chain(InputType.convolutional(20, 31, 2), convolution(2, CNN2DFormat.NCHW),
+        MultiLayerNetwork network = Chains.of(1, InputType.convolutional(20, 31, 2), convolution(2, CNN2DFormat.NCHW),
                 new DenseLayer.Builder().nOut(3).build());
         String before = network.getLayerWiseConfigurations().toJson();
         read(network);

@@ -300,6 +300,11 @@ public final class OnnxGraph {
         return add("Reshape", tensor, ints(shape));
     }
 
+    /** Another shape, of INT64 vectors one after the other; -1 is what is left. */
+    public String reshape(String tensor, String... parts) {
+        return add("Reshape", tensor, concat(0, List.of(parts)));
+    }
+
     /** Dimensions of size 1 at these places of the result. */
     public String unsqueeze(String tensor, long... axes) {
         return add("Unsqueeze", tensor, ints(axes));
@@ -331,8 +336,26 @@ public final class OnnxGraph {
 
     /** A tensor's size in one dimension: an INT64 vector of one value. */
     public String size(String tensor, int axis) {
-        return axis == -1 ? add("Shape", tensor, Attribute.of("start", axis))
-                : add("Shape", tensor, Attribute.of("start", axis), Attribute.of("end", axis + 1));
+        return axis == -1 ? shape(tensor, axis) : shape(tensor, axis, axis + 1);
+    }
+
+    /** A tensor's sizes from one dimension on: an INT64 vector. */
+    public String shape(String tensor, int start) {
+        return add("Shape", tensor, Attribute.of("start", start));
+    }
+
+    /** As {@link #shape(String, int)}, without the dimension {@code end} and those behind it. */
+    public String shape(String tensor, int start, int end) {
+        return add("Shape", tensor, Attribute.of("start", start), Attribute.of("end", end));
+    }
+
+    /**
+     * 0, 1, 2 and so on, INT64.
+     *
+     * @param count an INT64 vector of one value
+     */
+    public String range(String count) {
+        return add("Range", List.of(index(0), squeeze(count, 0), index(1)));
     }
 
     /**

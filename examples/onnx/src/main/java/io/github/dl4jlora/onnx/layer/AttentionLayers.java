@@ -42,10 +42,7 @@ final class AttentionLayers {
         OnnxGraph graph = here.graph();
         long units = here.weight("RW").shape()[0];
         String first = Sequences.timeFirst(input.name(), RNNFormat.NCW, graph);
-        String z = graph.add("MatMul", first, graph.weight(here.weight("W").withAxis(1)));
-        if (here.has("b")) {
-            z = graph.add("Add", z, graph.weight(here.weight("b").reshaped(units)));
-        }
+        String z = here.product(first, "W", "b");
         String steps = graph.transpose(input.name(), 0, 2, 1);
         Keys keys = new Keys(steps, steps, input.mask(), here);
         String r = graph.weight(here.weight("RW").withAxis(1));

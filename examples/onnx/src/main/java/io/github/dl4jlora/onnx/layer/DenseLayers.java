@@ -33,9 +33,9 @@ final class DenseLayers {
         OnnxGraph graph = here.graph();
         String z = graph.add("MatMul", input.name(), graph.weight(here.weight("W").withAxis(1)));
         if (here.has("g")) {
-            z = graph.add("Mul", normalized(z, graph), row("g", here));
+            z = graph.add("Mul", normalized(z, graph), here.row("g"));
         }
-        return activated(layer, here.has("b") ? graph.add("Add", z, row("b", here)) : z, input, here);
+        return activated(layer, here.has("b") ? graph.add("Add", z, here.row("b")) : z, input, here);
     }
 
     /**
@@ -50,8 +50,8 @@ final class DenseLayers {
     }
 
     private static Flow elementWise(ElementWiseMultiplicationLayer layer, Flow input, Place here) {
-        String product = here.graph().add("Mul", input.name(), row("W", here));
-        return activated(layer, here.graph().add("Add", product, row("b", here)), input, here);
+        String product = here.graph().add("Mul", input.name(), here.row("W"));
+        return activated(layer, here.graph().add("Add", product, here.row("b")), input, here);
     }
 
     /** DL4J masks both what goes into the activation and what comes out of it. */
@@ -62,7 +62,7 @@ final class DenseLayers {
     }
 
     private static Flow encoder(AutoEncoder layer, Flow input, Place here) {
-        String z = product(input.name(), "W", "b", here);
+        String z = here.product(input.name(), "W", "b");
         return input.to(Activations.add(layer.getActivationFn(), z, -1, here), here.output());
     }
 
@@ -73,9 +73,9 @@ final class DenseLayers {
         }
         String current = input.name();
         for (int i = 0; i < layer.getEncoderLayerSizes().length; i++) {
-            current = Activations.gate(layer.getActivationFn(), product(current, "e" + i + "W", "e" + i + "b", here), -1, here);
+            current = Activations.gate(layer.getActivationFn(), here.product(current, "e" + i + "W", "e" + i + "b"), -1, here);
         }
-        String mean = product(current, "pZXMeanW", "pZXMeanb", here);
+        String mean = here.product(current, "pZXMeanW", "pZXMeanb");
         return input.to(Activations.add(layer.getPzxActivationFn(), mean, -1, here), here.output());
     }
 
@@ -84,15 +84,5 @@ final class DenseLayers {
         String down = graph.add("MatMul", input.name(), graph.weight(here.weight("A").withAxis(1)));
         String up = graph.add("MatMul", down, graph.weight(here.weight("B").withAxis(1)));
         return input.to(graph.add("Mul", up, graph.number(layer.factor())), here.output());
-    }
-
-    private static String product(String rows, String weight, String bias, Place here) {
-        OnnxGraph graph = here.graph();
-        return graph.add("Add", graph.add("MatMul", rows, graph.weight(here.weight(weight).withAxis(1))), row(bias, here));
-    }
-
-    private static String row(String key, Place here) {
-        long[] shape = here.weight(key).shape();
-        return here.graph().weight(here.weight(key).reshaped(shape[shape.length - 1]));
     }
 }

@@ -6,7 +6,6 @@ import onnx.Onnx.TensorProto.DataType;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
-import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 
 /** Rows of W [ids, outputs], by id. */
 final class EmbeddingLayers {
@@ -21,15 +20,14 @@ final class EmbeddingLayers {
 
     /** From [rows, 1] to [rows, outputs]. */
     private static Flow embedding(EmbeddingLayer layer, Flow input, Place here) {
-        OnnxGraph graph = here.graph();
-        String rows = Activations.add(layer.getActivationFn(), rows(layer, input, here, -1), -1, here);
-        return input.to(input.mask() == null ? rows : graph.add("Mul", rows, input.mask()), here.output());
+        String rows = Activations.add(layer.getActivationFn(), rows(input, here, -1), -1, here);
+        return input.to(Masks.apply(rows, input.mask(), here), here.output());
     }
 
     /** From [batch, time] or [batch, 1, time] to a sequence. */
     private static Flow sequence(EmbeddingSequenceLayer layer, Flow input, Place here) {
         OnnxGraph graph = here.graph();
-        String steps = Sequences.unitsLast(rows(layer, input, here, 0, -1), layer.getOutputFormat(), graph);
+        String steps = Sequences.unitsLast(rows(input, here, 0, -1), layer.getOutputFormat(), graph);
         String activated = Activations.add(layer.getActivationFn(), steps, -1, here);
         // DL4J's type has the length that the layer was configured with, if any.
         long length = input.type() instanceof InputType.InputTypeRecurrent ids ? ids.getTimeSeriesLength()
@@ -39,10 +37,10 @@ final class EmbeddingLayers {
                 InputType.recurrent(layer.getNOut(), length, layer.getOutputFormat()));
     }
 
-    private static String rows(FeedForwardLayer layer, Flow input, Place here, long... shape) {
+    private static String rows(Flow input, Place here, long... shape) {
         OnnxGraph graph = here.graph();
         String ids = input.integer() ? input.name() : graph.cast(input.name(), DataType.INT64);
         String rows = graph.add("Gather", graph.weight(here.weight("W")), graph.reshape(ids, shape));
-        return here.has("b") ? graph.add("Add", rows, graph.weight(here.weight("b").reshaped(layer.getNOut()))) : rows;
+        return here.has("b") ? graph.add("Add", rows, here.row("b")) : rows;
     }
 }

@@ -139,12 +139,11 @@ final class ImageLayers {
                 graph.ints(0, 0, p[0][0], p[1][0], 0, 0, p[0][1], p[1][1]));
         String rows = graph.ints(block[0]);
         String columns = graph.ints(block[1]);
-        String front = graph.add("Shape", x, Attribute.of("start", 0), Attribute.of("end", 2));
+        String front = graph.shape(x, 0, 2);
         String height = graph.add("Div", graph.size(x, 2), rows);
         String width = graph.add("Div", graph.size(x, 3), columns);
-        String blocks = graph.add("Reshape", x, graph.concat(0, List.of(front, height, rows, width, columns)));
-        String y = graph.add("Reshape", graph.transpose(blocks, 3, 5, 0, 1, 2, 4),
-                graph.concat(0, List.of(graph.ints(-1), graph.size(x, 1), height, width)));
+        String blocks = graph.reshape(x, front, height, rows, width, columns);
+        String y = graph.reshape(graph.transpose(blocks, 3, 5, 0, 1, 2, 4), graph.ints(-1), graph.size(x, 1), height, width);
         return input.to(Channels.back(graph, y, 4, last), here.output());
     }
 

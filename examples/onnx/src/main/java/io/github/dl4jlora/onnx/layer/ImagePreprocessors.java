@@ -3,7 +3,6 @@ package io.github.dl4jlora.onnx.layer;
 import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
-import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.preprocessor.Cnn3DToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor;
@@ -12,8 +11,6 @@ import org.deeplearning4j.nn.conf.preprocessor.ComposableInputPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnn3DPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnnPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToCnnPreProcessor;
-
-import java.util.List;
 
 /**
  * Between images and vectors or sequences. Images of a sequence are examples: those of the first time step, then those of the
@@ -35,22 +32,18 @@ final class ImagePreprocessors {
         exports.preprocessor(ComposableInputPreProcessor.class, ImagePreprocessors::composed);
     }
 
-    private static int rank(InputType type) {
-        return type instanceof InputType.InputTypeConvolutionalFlat ? 2 : type.getShape(true).length;
-    }
-
     /** Masks of shape [batch, 1, 1, 1] become [batch, 1]. */
     private static Flow flat(InputPreProcessor preprocessor, Flow input, Place here) {
-        if (rank(input.type()) == 2) {
+        if (Sizes.rank(input.type()) == 2) {
             return input;
         }
         Flow output = input.to(here.graph().reshape(input.name(), 0, -1), here.output());
-        return input.mask() == null || rank(input.type()) != 4 ? output
+        return input.mask() == null || Sizes.rank(input.type()) != 4 ? output
                 : output.masked(here.graph().reshape(input.mask(), 0, 1));
     }
 
     private static Flow shaped(Flow input, Place here, int rank, long... sizes) {
-        if (rank(input.type()) == rank) {
+        if (Sizes.rank(input.type()) == rank) {
             return input;
         }
         long[] shape = new long[sizes.length + 1];
@@ -69,8 +62,7 @@ final class ImagePreprocessors {
 
     private static Flow images(RnnToCnnPreProcessor preprocessor, Flow input, Place here) {
         OnnxGraph graph = here.graph();
-        boolean last = preprocessor.getRnnDataFormat() == RNNFormat.NWC;
-        String steps = graph.transpose(input.name(), last ? new int[]{1, 0, 2} : new int[]{2, 0, 1});
+        String steps = Sequences.timeFirst(input.name(), preprocessor.getRnnDataFormat(), graph);
         String images = graph.reshape(steps, -1, preprocessor.getNumChannels(), preprocessor.getInputHeight(),
                 preprocessor.getInputWidth());
         String mask = input.mask() == null ? null : graph.reshape(graph.transpose(input.mask(), 1, 0), -1, 1, 1, 1);
@@ -78,14 +70,8 @@ final class ImagePreprocessors {
     }
 
     private static Flow sequence(CnnToRnnPreProcessor preprocessor, Flow input, Place here) {
-        OnnxGraph graph = here.graph();
-        boolean last = preprocessor.getRnnDataFormat() == RNNFormat.NWC;
         long size = preprocessor.getNumChannels() * preprocessor.getInputHeight() * preprocessor.getInputWidth();
-        String steps = graph.add("Reshape", input.name(),
-                graph.concat(0, List.of(graph.ints(-1), here.batch(), graph.ints(size))));
-        String mask = input.mask() == null ? null : graph.transpose(graph.add("Reshape", input.mask(),
-                graph.concat(0, List.of(graph.ints(-1), here.batch()))), 1, 0);
-        return new Flow(graph.transpose(steps, last ? new int[]{1, 0, 2} : new int[]{1, 2, 0}), here.output(), mask);
+        return Sequences.ofRows(input, size, preprocessor.getRnnDataFormat(), here);
     }
 
     private static Flow composed(ComposableInputPreProcessor preprocessor, Flow input, Place here) {

@@ -82,8 +82,7 @@ record LstmCell(String input, String recurrent, String bias, IActivation activat
 
     private String loop(String steps, @Nullable String mask, Place here) {
         OnnxGraph graph = here.graph();
-        String z = graph.add("Add", graph.add("MatMul", steps, graph.weight(here.weight(input).withAxis(1))),
-                graph.weight(here.weight(bias).reshaped(4 * units)));
+        String z = here.product(steps, input, bias);
         Weight rw = here.weight(recurrent);
         String r = graph.weight(peepholes ? rw.mapped("/ifog", new long[]{units, 4 * units},
                 all -> all.get(NDArrayIndex.all(), NDArrayIndex.interval(0, 4 * units))).withAxis(1) : rw.withAxis(1));

@@ -27,7 +27,7 @@ final class NormalizationLayers {
     private static Flow batch(BatchNormalization layer, Flow input, Place here) {
         OnnxGraph graph = here.graph();
         InputType type = input.type();
-        int rank = type instanceof InputType.InputTypeConvolutionalFlat ? 2 : type.getShape(true).length;
+        int rank = Sizes.rank(type);
         boolean last = (rank == 3 || rank == 4) && layer.getCnn2DFormat() == CNN2DFormat.NHWC;
         if (rank == 3 && !last) {
             throw here.refusal("DL4J normalises sequences only with their values last, and dataFormat(CNN2DFormat.NHWC)",
@@ -45,14 +45,14 @@ final class NormalizationLayers {
             scale = constant(graph, here.name() + "/gamma", size, both ? layer.getGamma() : 1);
             shift = constant(graph, here.name() + "/beta", size, both ? layer.getBeta() : 0);
         } else {
-            scale = graph.weight(here.weight("gamma").reshaped(size));
-            shift = graph.weight(here.weight("beta").reshaped(size));
+            scale = here.row("gamma");
+            shift = here.row("beta");
         }
-        String variance = graph.weight(here.has("var") ? here.weight("var").reshaped(size)
-                : here.weight("log10stdev").mapped("/var", new long[]{size}, log -> Transforms.pow(
+        String variance = here.has("var") ? here.row("var") : graph.weight(
+                here.weight("log10stdev").mapped("/var", new long[]{size}, log -> Transforms.pow(
                         Nd4j.valueArrayOf(log.shape(), 10.0, log.dataType()), log.mul(2)).reshape(size)));
         String y = graph.add("BatchNormalization", List.of(Channels.first(graph, input.name(), rank, last), scale, shift,
-                graph.weight(here.weight("mean").reshaped(size)), variance), Attribute.of("epsilon", layer.getEps()));
+                here.row("mean"), variance), Attribute.of("epsilon", layer.getEps()));
         return input.to(Channels.back(graph, y, rank, last), here.output());
     }
 

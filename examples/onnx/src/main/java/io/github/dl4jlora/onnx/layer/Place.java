@@ -2,6 +2,7 @@ package io.github.dl4jlora.onnx.layer;
 
 import io.github.dl4jlora.onnx.OnnxExportException;
 import io.github.dl4jlora.onnx.graph.Flow;
+import io.github.dl4jlora.onnx.graph.Initializer;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import io.github.dl4jlora.onnx.graph.Weight;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -37,6 +38,23 @@ public record Place(String name, OnnxGraph graph, Map<String, Weight> weights, I
     /** Whether the layer has a weight of that key. */
     public boolean has(String key) {
         return weights.containsKey(key);
+    }
+
+    /**
+     * x·W + b, without b if the layer has none of that key.
+     *
+     * @param x      rows, or any tensor whose last dimension is W's first
+     * @param weight key of W, [inputs, outputs]
+     * @param bias   key of b, which has any shape
+     */
+    String product(String x, String weight, String bias) {
+        String z = graph.add("MatMul", x, graph.weight(weight(weight).withAxis(1)));
+        return has(bias) ? graph.add("Add", z, row(bias)) : z;
+    }
+
+    /** A weight of that key as a vector, which is added to rows or multiplied by them. */
+    public String row(String key) {
+        return graph.weight(weight(key).reshaped(Initializer.count(weight(key).shape())));
     }
 
     /**

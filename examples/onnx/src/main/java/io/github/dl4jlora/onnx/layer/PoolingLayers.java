@@ -4,7 +4,6 @@ import io.github.dl4jlora.onnx.graph.Attribute;
 import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.Initializer;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
-import io.github.dl4jlora.onnx.graph.Weight;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.RNNFormat;
@@ -21,6 +20,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.UnaryOperator;
 import java.util.stream.LongStream;
 
 /** Pooling over windows and over whole dimensions. */
@@ -86,13 +86,15 @@ final class PoolingLayers {
         return switch (layer.getPoolingType()) {
             case MAX -> largest(here.graph(), window, x);
             case AVG -> mean(here.graph(), window, x, layer.isAvgPoolIncludePadInDivisor());
-            case PNORM -> {
-                OnnxGraph graph = here.graph();
-                String powers = graph.add("Pow", graph.add("Abs", x), graph.number(layer.getPnorm()));
-                yield graph.add("Pow", sum(graph, window, powers), graph.number(1.0 / layer.getPnorm()));
-            }
+            case PNORM -> norm(here.graph(), x, layer.getPnorm(), powers -> sum(here.graph(), window, powers));
             default -> throw here.refusal("DL4J itself cannot pool windows with " + layer.getPoolingType(), OTHER);
         };
+    }
+
+    /** The root of a sum of powers. */
+    private static String norm(OnnxGraph graph, String x, int power, UnaryOperator<String> sum) {
+        String powers = graph.add("Pow", graph.add("Abs", x), graph.number(power));
+        return graph.add("Pow", sum.apply(powers), graph.number(1.0 / power));
     }
 
     private static String largest(OnnxGraph graph, Window window, String x) {
@@ -116,14 +118,13 @@ final class PoolingLayers {
     /** Sums of windows: a convolution of each channel with ones. */
     private static String sum(OnnxGraph graph, Window window, String x) {
         int rank = window.rank();
-        String sizes = graph.add("Shape", x, Attribute.of("start", 2));
-        String channels = graph.add("Reshape", x, graph.concat(0, List.of(graph.ints(-1, 1), sizes)));
+        String sizes = graph.shape(x, 2);
+        String channels = graph.reshape(x, graph.ints(-1, 1), sizes);
         long[] shape = LongStream.concat(LongStream.of(1, 1), Arrays.stream(window.kernel()).asLongStream()).toArray();
         String ones = graph.initializer(Initializer.floats("ones" + Arrays.toString(window.kernel()), shape,
                 () -> Nd4j.ones(shape)));
         String sums = window.add(graph, "Conv", List.of(channels, ones), 0);
-        String front = graph.add("Shape", x, Attribute.of("start", 0), Attribute.of("end", 2));
-        return graph.add("Reshape", sums, graph.concat(0, List.of(front, graph.add("Shape", sums, Attribute.of("start", 2)))));
+        return graph.reshape(sums, graph.shape(x, 0, 2), graph.shape(sums, 2));
     }
 
     /** DL4J pools the dimensions behind the second, whatever the format is, unless the layer names others. */
@@ -147,10 +148,7 @@ final class PoolingLayers {
             case SUM -> graph.reduce("ReduceSum", x, false, axes);
             case AVG -> mask == null ? graph.reduce("ReduceMean", x, false, axes)
                     : graph.add("Div", graph.reduce("ReduceSum", x, false, axes), count(graph, mask, rank));
-            case PNORM -> {
-                String powers = graph.add("Pow", graph.add("Abs", x), graph.number(layer.getPnorm()));
-                yield graph.add("Pow", graph.reduce("ReduceSum", powers, false, axes), graph.number(1.0 / layer.getPnorm()));
-            }
+            case PNORM -> norm(graph, x, layer.getPnorm(), powers -> graph.reduce("ReduceSum", powers, false, axes));
         };
         if (layer.isCollapseDimensions()) {
             long[] sizes = input.type().getShape(true);

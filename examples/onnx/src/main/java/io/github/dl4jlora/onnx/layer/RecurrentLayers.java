@@ -90,8 +90,7 @@ final class RecurrentLayers {
         OnnxGraph graph = here.graph();
         long units = layer.getNOut();
         String r = graph.weight(here.weight("RW").withAxis(1));
-        String biased = graph.add("Add", graph.add("MatMul", steps, graph.weight(here.weight("W").withAxis(1))),
-                graph.weight(here.weight("b").reshaped(units)));
+        String biased = here.product(steps, "W", "b");
         List<String> sequences = mask == null ? List.of(biased) : List.of(biased, Sequences.maskTimeFirst(mask, graph));
         return graph.scan(List.of(zeros(steps, units, graph)), sequences, in -> {
             String z = graph.add("Add", in.get(1), graph.add("MatMul", in.get(0), r));

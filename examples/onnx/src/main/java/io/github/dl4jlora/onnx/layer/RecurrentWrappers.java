@@ -123,8 +123,7 @@ final class RecurrentWrappers {
             throw here.refusal("the layer in its TimeDistributed does not return rows but " + inner.type(),
                     "Use a layer such as DenseLayer in it");
         }
-        String shape = graph.add("Shape", steps, Attribute.of("start", 0), Attribute.of("end", 2));
-        String result = graph.add("Reshape", inner.name(), graph.concat(0, List.of(shape, graph.ints(-1))));
+        String result = graph.reshape(inner.name(), graph.shape(steps, 0, 2), graph.ints(-1));
         return new Flow(Sequences.unitsLast(result, format, graph), here.output(), inner.mask() == null ? null : input.mask());
     }
 

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.onnx.layer;
 
 import io.github.dl4jlora.onnx.graph.Attribute;
+import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import onnx.Onnx.TensorProto.DataType;
 import org.deeplearning4j.nn.conf.RNNFormat;
@@ -69,17 +70,22 @@ final class Sequences {
         if (mask == null) {
             return graph.add("Gather", List.of(sequence, graph.index(-1)), Attribute.of("axis", time(format)));
         }
-        String present = graph.add("Cast", graph.add("Cast", mask, to(DataType.BOOL)), to(DataType.INT64));
-        String step = graph.add("ArgMax", graph.add("Mul", present, range(graph.size(mask, 1), graph)), Attribute.of("axis", 1));
+        String steps = graph.range(graph.size(mask, 1));
+        String step = graph.add("ArgMax", graph.add("Mul", present(mask, graph), steps), Attribute.of("axis", 1));
         return graph.add("GatherND", List.of(unitsLast(sequence, format, graph), step), Attribute.of("batch_dims", 1));
     }
 
-    /** 0, 1, 2, and so on, INT64. */
-    static String range(String count, OnnxGraph graph) {
-        return graph.add("Range", List.of(graph.index(0), graph.squeeze(count, 0), graph.index(1)));
+    /** 1 where a mask is not 0, INT64. */
+    static String present(String mask, OnnxGraph graph) {
+        return graph.cast(graph.cast(mask, DataType.BOOL), DataType.INT64);
     }
 
-    private static Attribute to(DataType type) {
-        return Attribute.of("to", type.getNumber());
+    /** A sequence of rows [time * batch, …], all examples of the first step first, and of their mask. */
+    static Flow ofRows(Flow rows, long size, @Nullable RNNFormat format, Place here) {
+        OnnxGraph graph = here.graph();
+        String steps = graph.reshape(rows.name(), graph.ints(-1), here.batch(), graph.ints(size));
+        String mask = rows.mask() == null ? null
+                : graph.transpose(graph.reshape(rows.mask(), graph.ints(-1), here.batch()), 1, 0);
+        return new Flow(batchFirst(steps, format, graph), here.output(), mask);
     }
 }

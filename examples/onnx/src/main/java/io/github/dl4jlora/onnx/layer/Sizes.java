@@ -15,7 +15,9 @@ final class Sizes {
 
     /** {@return sizes in the order of DL4J's dimensions} */
     static long[] of(InputType type) {
-        return type.getShape(true);
+        // DL4J's own shape of a flat image is that of an image.
+        return type instanceof InputType.InputTypeConvolutionalFlat flat ? new long[]{-1, flat.getFlattenedSize()}
+                : type.getShape(true);
     }
 
     /** {@return the number of dimensions} */

@@ -42,11 +42,7 @@ final class TimeSeriesLayers {
     private static Flow output(RnnOutputLayer layer, Flow input, Place here) {
         OnnxGraph graph = here.graph();
         String steps = Sequences.unitsLast(input.name(), layer.getRnnDataFormat(), graph);
-        String z = graph.add("MatMul", steps, graph.weight(here.weight("W").withAxis(1)));
-        if (here.has("b")) {
-            z = graph.add("Add", z, graph.weight(here.weight("b").reshaped(layer.getNOut())));
-        }
-        String activated = Activations.add(layer.getActivationFn(), z, -1, here);
+        String activated = Activations.add(layer.getActivationFn(), here.product(steps, "W", "b"), -1, here);
         return new Flow(Sequences.unitsLast(activated, layer.getRnnDataFormat(), graph), here.output(), null);
     }
 
@@ -65,7 +61,7 @@ final class TimeSeriesLayers {
             }
             return input.to(Sequences.masked(input.name(), input.mask(), RNNFormat.NCW, here.graph()), here.output());
         }
-        return input.to(here.graph().add("Mul", input.name(), input.mask()), here.output());
+        return input.to(Masks.apply(input.name(), input.mask(), here), here.output());
     }
 
     /** DL4J's rows are the examples of the first step, then those of the second one. */
@@ -80,13 +76,8 @@ final class TimeSeriesLayers {
     }
 
     private static Flow toSequence(FeedForwardToRnnPreProcessor preprocessor, Flow input, Place here) {
-        OnnxGraph graph = here.graph();
         long size = ((InputType.InputTypeRecurrent) here.output()).getSize();
-        String shape = graph.concat(0, List.of(graph.ints(-1), here.batch(), graph.ints(size)));
-        String steps = graph.add("Reshape", input.name(), shape);
-        String mask = input.mask() == null ? null : graph.transpose(graph.add("Reshape", input.mask(),
-                graph.concat(0, List.of(graph.ints(-1), here.batch()))), 1, 0);
-        return new Flow(Sequences.batchFirst(steps, preprocessor.getRnnDataFormat(), graph), here.output(), mask);
+        return Sequences.ofRows(input, size, preprocessor.getRnnDataFormat(), here);
     }
 
     private static Flow duplicate(DuplicateToTimeSeriesVertex vertex, List<Flow> inputs, Place here) {
@@ -105,15 +96,15 @@ final class TimeSeriesLayers {
         if (mask == null) {
             return input.to(Sequences.reversed(input.name(), 2, graph), here.output());
         }
-        String present = graph.cast(graph.cast(mask, DataType.BOOL), DataType.INT64);
+        String present = Sequences.present(mask, graph);
         String length = graph.size(mask, 1);
-        String steps = Sequences.range(length, graph);
+        String steps = graph.range(length);
         // Places of what is present, in order; behind them those of the rest.
         String absent = graph.add("Mul", graph.add("Sub", graph.ints(1), present), length);
         List<String> sorted = graph.add(2, "TopK", List.of(graph.add("Add", steps, absent), length), Attribute.of("axis", 1),
                 Attribute.of("largest", 0), Attribute.of("sorted", 1));
         String rank = graph.add("CumSum", List.of(present, graph.index(1)));
-        String count = graph.add("ReduceSum", List.of(present, graph.ints(1)), Attribute.of("keepdims", 1));
+        String count = graph.reduce("ReduceSum", present, true, 1);
         String mirrored = graph.add("Mul", graph.add("Sub", count, rank), present);
         String source = graph.add("GatherElements", List.of(sorted.get(1), mirrored), Attribute.of("axis", 1));
         String rows = graph.add("GatherND", List.of(Sequences.unitsLast(input.name(), RNNFormat.NCW, graph),

@@ -115,7 +115,7 @@ record Window(int[] kernel, int[] stride, int[] padding, int[] dilation, Convolu
 
     /** The input with the padding of mode Same around it, or a part of it. */
     private String padded(OnnxGraph graph, String tensor, double fill) {
-        String size = graph.add("Shape", tensor, Attribute.of("start", 2));
+        String size = graph.shape(tensor, 2);
         String steps = graph.ints(longs(stride));
         String up = graph.ints(Arrays.stream(stride).mapToLong(s -> s - 1).toArray());
         String outputs = graph.add("Div", graph.add("Add", size, up), steps);

@@ -5,7 +5,6 @@ import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import onnx.Onnx.TensorProto.DataType;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 
-import java.util.List;
 import java.util.function.Supplier;
 
 /**
@@ -51,8 +50,7 @@ record Texts(Flow ids, int padding, OnnxGraph graph) {
 
     /** {@return 0, 1, 2 and so on, INT64, {@code [length]}} */
     String places() {
-        return graph.shared("places of " + ids.name(), () -> graph.add("Range", List.of(graph.index(0),
-                graph.squeeze(graph.size(ids.name(), 1), 0), graph.index(1))));
+        return graph.shared("places of " + ids.name(), () -> graph.range(graph.size(ids.name(), 1)));
     }
 
     /**
@@ -68,10 +66,8 @@ record Texts(Flow ids, int padding, OnnxGraph graph) {
 
     /** As {@link #apart(String, long...)}, of rows that any input counts. */
     static String apart(String rows, Flow ids, OnnxGraph graph, long... sizes) {
-        String batch = graph.size(ids.name(), 0);
-        String length = graph.size(ids.name(), 1);
-        return graph.add("Reshape", rows, graph.concat(0, List.of(batch, length, graph.ints(sizes.length == 0 ? new long[]{-1}
-                : sizes))));
+        return graph.reshape(rows, graph.size(ids.name(), 0), graph.size(ids.name(), 1),
+                graph.ints(sizes.length == 0 ? new long[]{-1} : sizes));
     }
 
     /** The types of tokens, made unless they are there: an index for all tokens, or [batch, length]. */

@@ -74,10 +74,8 @@ public final class TransformerLayers {
 
     private static Flow normalization(LayerNormalization layer, Flow input, Place here) {
         OnnxGraph graph = here.graph();
-        String gain = graph.weight(here.weight("g").reshaped(layer.getNOut()));
-        String bias = graph.weight(here.weight("b").reshaped(layer.getNOut()));
-        return input.to(graph.add("LayerNormalization", List.of(input.name(), gain, bias), Attribute.of("axis", -1),
-                Attribute.of("epsilon", layer.getEpsilon())), here.output());
+        return input.to(graph.add("LayerNormalization", List.of(input.name(), here.row("g"), here.row("b")),
+                Attribute.of("axis", -1), Attribute.of("epsilon", layer.getEpsilon())), here.output());
     }
 
     private static Flow matrix(VocabularyMatrix layer, Flow input, Place here) {

@@ -26,7 +26,7 @@ import java.util.Map;
  * @param least height and width, or depth, height and width
  * @param most  likewise
  */
-record Sizes(List<Long> least, List<Long> most) {
+record FlattenedSizes(List<Long> least, List<Long> most) {
 
     private static final long LARGEST = 2048;
 
@@ -49,7 +49,7 @@ record Sizes(List<Long> least, List<Long> most) {
      * @return null if no layer flattens, or there is more than one input
      * @throws OnnxExportException if no size fits
      */
-    static @Nullable Sizes of(Network<?> network, MergedValues values, String input, InputType type) {
+    static @Nullable FlattenedSizes of(Network<?> network, MergedValues values, String input, InputType type) {
         List<Step> steps = new ArrayList<>();
         for (Node node : network.nodes()) {
             InputPreProcessor preprocessor = network.preprocessor(node);
@@ -74,7 +74,7 @@ record Sizes(List<Long> least, List<Long> most) {
         return wanted.contains(0L) ? List.of() : wanted;
     }
 
-    private static Sizes fitting(List<Step> steps, Node flattening, List<Long> wanted, String input, InputType type) {
+    private static FlattenedSizes fitting(List<Step> steps, Node flattening, List<Long> wanted, String input, InputType type) {
         List<Long> least = new ArrayList<>(Collections.nCopies(wanted.size(), 0L));
         List<Long> most = new ArrayList<>(least);
         boolean isTooLarge = false;
@@ -93,7 +93,7 @@ record Sizes(List<Long> least, List<Long> most) {
             throw OnnxExportException.of(flattening.name(), "it flattens images of the sizes " + wanted + ", and no size of the "
                     + "network's input leads to them", "Give the sizes with OnnxExport.inputTypes(...)");
         }
-        return new Sizes(least, most);
+        return new FlattenedSizes(least, most);
     }
 
     /** What arrives at the layer that flattens; none if the image is too small on the way. */
