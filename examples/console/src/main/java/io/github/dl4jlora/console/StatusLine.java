@@ -43,6 +43,11 @@ public final class StatusLine {
         this.columns = columns;
     }
 
+    /** {@return whether there is a terminal to show it on} Where there is none, a long task prints lines instead. */
+    public boolean isShown() {
+        return terminal;
+    }
+
     /** Shows a state until the next call; {@code text} is asked again whenever the line is drawn. */
     public synchronized void show(Supplier<String> text) {
         if (!terminal) {

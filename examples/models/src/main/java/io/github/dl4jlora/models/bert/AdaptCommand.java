@@ -66,7 +66,8 @@ final class AdaptCommand implements Callable<Integer> {
     @Option(names = "--quantize", description = "Keep the base in fewer bits: ${COMPLETION-CANDIDATES}. Default: unquantised.")
     private Quantization quantization;
 
-    @Option(names = "--passages", defaultValue = "" + MANY, description = "To learn from. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--passages", defaultValue = "" + MANY, description = "To learn from. No more than that are tested, "
+            + "nor more than " + TESTED + ". Default: ${DEFAULT-VALUE}.")
     private int passages;
 
     @Option(names = "--epochs", defaultValue = "1", description = "Default: ${DEFAULT-VALUE}.")
@@ -95,7 +96,8 @@ final class AdaptCommand implements Callable<Integer> {
         out = spec.commandLine().getOut();
         Checkpoint opened = checkpoint.open();
         try (Tokenizer tokenizer = checkpoint.tokenizer(opened, TOKENS)) {
-            Domain domain = Domain.load(texts, tokenizer, brief ? Math.min(passages, FEW) : passages, brief ? FEW : TESTED);
+            int trained = brief ? Math.min(passages, FEW) : passages;
+            Domain domain = Domain.load(texts, tokenizer, trained, Math.min(trained, TESTED));
             out.printf(Locale.ROOT, "%,d passages to learn from, %,d of other presidents to be tested on, up to %d tokens of "
                     + "each%n", domain.train().size(), domain.test().size(), tokenizer.maxTokens());
             out.flush();

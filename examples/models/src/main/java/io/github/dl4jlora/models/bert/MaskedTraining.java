@@ -9,8 +9,10 @@ import java.util.List;
 import java.util.Locale;
 import java.util.function.IntFunction;
 
-/** Trains with other masks in each epoch, and shows its progress. */
+/** Trains with other masks in each epoch, and shows its progress: without a terminal by a line for each tenth of an epoch. */
 final class MaskedTraining {
+
+    private static final int LINES_OF_EPOCH = 10;
 
     private final ComputationGraph network;
     private final CommandLine line;
@@ -35,12 +37,24 @@ final class MaskedTraining {
                 losses += network.score();
                 state = String.format(Locale.ROOT, "  epoch %d of %d, step %d of %d, mean loss %.3f", epoch + 1, epochs, step + 1,
                         all.size(), losses / (step + 1));
+                if (!status.isShown() && isTenth(step, all.size())) {
+                    print();
+                }
             }
             status.clear();
-            line.getOut().printf(Locale.ROOT, "%s, %.1f s%n", state, seconds());
-            line.getOut().flush();
+            print();
         }
         return seconds();
+    }
+
+    /** The last step of an epoch has a line on a terminal, too. */
+    private static boolean isTenth(int step, int steps) {
+        return step + 1 < steps && (step + 1) * LINES_OF_EPOCH / steps > step * LINES_OF_EPOCH / steps;
+    }
+
+    private void print() {
+        line.getOut().printf(Locale.ROOT, "%s, %.1f s%n", state, seconds());
+        line.getOut().flush();
     }
 
     private double seconds() {

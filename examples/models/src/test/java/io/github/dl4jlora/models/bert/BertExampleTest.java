@@ -61,7 +61,7 @@ class BertExampleTest {
                 BertBaseTest.FOLDER.toString(), "--texts", texts.toString(), "--output", output.toString()))
                 .as(err.toString()).isZero();
 
-        assertThat(out.toString()).contains("4 passages to learn from", "base", "LoRA, query and value", "294,912",
+        assertThat(out.toString()).contains("4 passages to learn from, 4 of other", "base", "LoRA, query and value", "294,912",
                 "Kept in " + output);
         assertThat(output.resolve("adapter_model.safetensors")).isNotEmptyFile();
         out.getBuffer().setLength(0);
