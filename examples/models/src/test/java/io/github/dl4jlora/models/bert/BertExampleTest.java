@@ -57,11 +57,11 @@ class BertExampleTest {
         }
         Path output = folder.resolve("new/adapter");
 
-        assertThat(run("adapt", "--short", "--passages", "4", "--quantize", "INT8", "--checkpoint",
+        assertThat(run("adapt", "--short", "--passages", "2", "--quantize", "INT8", "--checkpoint",
                 BertBaseTest.FOLDER.toString(), "--texts", texts.toString(), "--output", output.toString()))
                 .as(err.toString()).isZero();
 
-        assertThat(out.toString()).contains("4 passages to learn from, 4 of other", "base", "LoRA, query and value", "294,912",
+        assertThat(out.toString()).contains("2 passages to learn from, 2 of other", "base", "LoRA, query and value", "294,912",
                 "Kept in " + output);
         assertThat(output.resolve("adapter_model.safetensors")).isNotEmptyFile();
         out.getBuffer().setLength(0);
@@ -92,6 +92,7 @@ class BertExampleTest {
 
         assertThat(run("adapt", "--checkpoint", folder.toString(), "--texts", texts.toString(), "--output", output))
                 .as(err.toString()).isZero();
+        assertThat(out.toString()).as("progress without a terminal").contains("step 1 of ");
         assertThat(filled(folder, "the <mask> is")).isEqualTo(filled(folder, "the [MASK] is")).containsPattern("0\\.\\d{3}, ");
     }
 
