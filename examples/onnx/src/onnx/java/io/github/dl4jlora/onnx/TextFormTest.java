@@ -61,6 +61,8 @@ class TextFormTest {
         return Stream.of(
                 Arguments.of(BERT, Head.tokenVectors(), List.of(IDS, MASK, TYPES), List.of(HIDDEN)),
                 Arguments.of(BERT, Head.meanPooling(), List.of(IDS, MASK, TYPES), List.of(HIDDEN, "sentence_embedding")),
+                Arguments.of(BERT, Head.firstToken(), List.of(IDS, MASK, TYPES), List.of(HIDDEN, "sentence_embedding")),
+                Arguments.of(BERT, Head.maxPooling(), List.of(IDS, MASK, TYPES), List.of(HIDDEN, "sentence_embedding")),
                 Arguments.of(BERT, Head.pooler(), List.of(IDS, MASK, TYPES), List.of(HIDDEN, "sentence_embedding")),
                 Arguments.of(BERT, Head.classifier(3), List.of(IDS, MASK, TYPES), List.of("classifier")),
                 Arguments.of(BERT, Head.maskedWords(), List.of(IDS, MASK, TYPES), List.of("logits")),

@@ -52,8 +52,8 @@ class TransformersTest {
             new TransformerShape(Family.BERT, VOCABULARY, POSITIONS, 2, 12, 20, 1, 1, 1e-12, Nonlinearity.GELU_NEW, 3));
 
     static Stream<Arguments> transformers() {
-        List<Head> heads = List.of(Head.tokenVectors(), Head.meanPooling(), Head.pooler(), Head.classifier(3), Head.maskedWords(),
-                Head.maskedWordsAtPositions(), Head.nextWord());
+        List<Head> heads = List.of(Head.tokenVectors(), Head.meanPooling(), Head.firstToken(), Head.maxPooling(), Head.pooler(),
+                Head.classifier(3), Head.maskedWords(), Head.maskedWordsAtPositions(), Head.nextWord());
         return SHAPES.stream().flatMap(shape -> Stream.of(shape, shape.untied()).flatMap(tied -> heads.stream()
                 .filter(head -> shape.family().hasHead(head.kind()))
                 .filter(head -> tied.tied() || head.kind() == Head.Kind.MASKED_WORDS || head.kind() == Head.Kind.NEXT_WORD)

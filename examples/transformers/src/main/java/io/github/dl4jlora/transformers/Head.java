@@ -14,6 +14,10 @@ public record Head(Kind kind, int classes) {
         TOKEN_VECTORS,
         /** The mean of a text's token vectors, {@code [minibatch, hidden]}. */
         MEAN_POOLING,
+        /** A text's first token vector, BERT's [CLS], {@code [minibatch, hidden]}. */
+        FIRST_TOKEN,
+        /** The largest value of a text's token vectors in each place, {@code [minibatch, hidden]}. */
+        MAX_POOLING,
         /** BERT's pooler: a dense layer with tanh on a text's first token, {@code [minibatch, hidden]}. */
         POOLER,
         /** Probabilities of classes, {@code [minibatch, classes]}. */
@@ -44,6 +48,16 @@ public record Head(Kind kind, int classes) {
     /** {@return the mean of a text's token vectors} */
     public static Head meanPooling() {
         return new Head(Kind.MEAN_POOLING, 0);
+    }
+
+    /** {@return a text's first token vector, as in BGE} */
+    public static Head firstToken() {
+        return new Head(Kind.FIRST_TOKEN, 0);
+    }
+
+    /** {@return the largest value of a text's token vectors in each place} */
+    public static Head maxPooling() {
+        return new Head(Kind.MAX_POOLING, 0);
     }
 
     /** {@return the pooler of BERT and RoBERTa} */
@@ -77,7 +91,7 @@ public record Head(Kind kind, int classes) {
     /** {@return what the names of the model's modules begin with: the family's prefix, or nothing for the bare model} */
     public String prefix(Family family) {
         return switch (kind) {
-            case TOKEN_VECTORS, MEAN_POOLING, POOLER -> "";
+            case TOKEN_VECTORS, MEAN_POOLING, FIRST_TOKEN, MAX_POOLING, POOLER -> "";
             default -> family.prefix();
         };
     }

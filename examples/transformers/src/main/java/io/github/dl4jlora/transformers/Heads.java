@@ -1,7 +1,6 @@
 package io.github.dl4jlora.transformers;
 
 import io.github.dl4jlora.transformers.layer.LayerNormalization;
-import io.github.dl4jlora.transformers.layer.MeanPooling;
 import io.github.dl4jlora.transformers.layer.PickedRows;
 import io.github.dl4jlora.transformers.layer.PickedToken;
 import io.github.dl4jlora.transformers.layer.TiedDecoder;
@@ -62,10 +61,9 @@ final class Heads {
     String on(String rows) {
         return switch (head.kind()) {
             case TOKEN_VECTORS -> rows;
-            case MEAN_POOLING -> {
-                graph.addVertex(Transformer.POOLING, new MeanPooling(shape.padding()), rows, Transformer.INPUT_IDS);
-                yield Transformer.POOLING;
-            }
+            case MEAN_POOLING -> Pooling.addTo(graph, shape, rows, Pooling.MEAN);
+            case FIRST_TOKEN -> Pooling.addTo(graph, shape, rows, Pooling.FIRST_TOKEN);
+            case MAX_POOLING -> Pooling.addTo(graph, shape, rows, Pooling.MAXIMUM);
             case POOLER -> pooler("pooler.dense", rows);
             case CLASSIFIER -> classifier(rows);
             case MASKED_WORDS, MASKED_WORDS_AT_POSITIONS, NEXT_WORD -> languageModel(rows);

@@ -23,7 +23,7 @@ public final class Transformer {
     public static final String MASKED_POSITIONS = "masked_positions";
     /** Sum of word, position and type embeddings: {@code W}, {@code P} and {@code T} of one layer. After the prefix. */
     public static final String EMBEDDINGS = ModuleNames.EMBEDDINGS;
-    /** The mean of a text's token vectors, {@code [minibatch, hidden]}. */
+    /** A text's vector, made of its token vectors by a {@link Pooling}, {@code [minibatch, hidden]}. */
     public static final String POOLING = "pooling";
     /** The output of a language model. */
     public static final String LOGITS = "logits";
@@ -57,7 +57,7 @@ public final class Transformer {
     public static String output(TransformerShape shape, Head head) {
         return switch (head.kind()) {
             case TOKEN_VECTORS -> tokenVectors(shape);
-            case MEAN_POOLING -> POOLING;
+            case MEAN_POOLING, FIRST_TOKEN, MAX_POOLING -> POOLING;
             case POOLER -> "pooler.dense";
             case CLASSIFIER -> Heads.classifier(shape.family());
             case MASKED_WORDS, MASKED_WORDS_AT_POSITIONS, NEXT_WORD -> LOGITS;

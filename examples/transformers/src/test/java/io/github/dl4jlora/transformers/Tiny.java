@@ -61,7 +61,8 @@ public record Tiny(TransformerShape shape, Head head) {
     }
 
     static Stream<Tiny> all() {
-        return Stream.of(classifiers(), languageModels(), Stream.of(meanPooling(), new Tiny(shape(Family.BERT), Head.pooler())))
+        Stream<Head> bare = Stream.of(Head.meanPooling(), Head.firstToken(), Head.maxPooling(), Head.pooler());
+        return Stream.of(classifiers(), languageModels(), bare.map(head -> new Tiny(shape(Family.BERT), head)))
                 .flatMap(Function.identity());
     }
 
@@ -73,7 +74,7 @@ public record Tiny(TransformerShape shape, Head head) {
     public ComputationGraph network(DataType type, IUpdater updater) {
         GraphBuilder builder = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(3).dataType(type).updater(updater)
                 .graphBuilder(), shape, head);
-        if (head.kind() == Head.Kind.MEAN_POOLING || head.kind() == Head.Kind.POOLER) {
+        if (head.prefix(shape.family()).isEmpty()) {
             builder.addLayer("own", new OutputLayer.Builder(LossFunction.MCXENT).nIn(shape.hidden()).nOut(CLASSES)
                     .activation(Activation.SOFTMAX).build(), Transformer.output(shape, head)).setOutputs("own");
         }
@@ -110,7 +111,7 @@ public record Tiny(TransformerShape shape, Head head) {
 
     INDArray labels(DataType type) {
         return (switch (head.kind()) {
-            case CLASSIFIER, MEAN_POOLING, POOLER -> Nd4j.eye(CLASSES);
+            case CLASSIFIER, MEAN_POOLING, FIRST_TOKEN, MAX_POOLING, POOLER -> Nd4j.eye(CLASSES);
             case MASKED_WORDS_AT_POSITIONS -> Nd4j.createFromArray(new double[][]{{7, 9}, {2, -100}, {5, -100}});
             default -> Nd4j.createFromArray(new double[][]{
                     {-100, 7, -100, 9, 1}, {-100, -100, 2, -100, -100}, {5, -100, -100, -100, -100}});

@@ -5,6 +5,7 @@ import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.onnx.OnnxExportException;
 import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
+import io.github.dl4jlora.transformers.layer.MaxPooling;
 import io.github.dl4jlora.transformers.layer.MeanPooling;
 import io.github.dl4jlora.transformers.layer.PickedRows;
 import io.github.dl4jlora.transformers.layer.PickedToken;
@@ -149,7 +150,7 @@ public final class TextForm {
     }
 
     private static boolean pools(@Nullable Object type) {
-        return type instanceof MeanPooling || type instanceof PickedToken;
+        return type instanceof MeanPooling || type instanceof MaxPooling || type instanceof PickedToken;
     }
 
     /** What an output pools, and hands on as it is or changed, but to no classifier; null for any other output. */

@@ -7,6 +7,7 @@ import io.github.dl4jlora.onnx.layer.Exports;
 import io.github.dl4jlora.onnx.layer.Place;
 import io.github.dl4jlora.transformers.layer.ErfGelu;
 import io.github.dl4jlora.transformers.layer.LayerNormalization;
+import io.github.dl4jlora.transformers.layer.MaxPooling;
 import io.github.dl4jlora.transformers.layer.MeanPooling;
 import io.github.dl4jlora.transformers.layer.MultiHeadAttention;
 import io.github.dl4jlora.transformers.layer.PickedRows;
@@ -39,6 +40,7 @@ public final class TransformerLayers {
         exports.layer(TiedDecoder.class, TransformerLayers::decoder);
         exports.vertex(MultiHeadAttention.class, Attention::export);
         exports.vertex(MeanPooling.class, TransformerLayers::mean);
+        exports.vertex(MaxPooling.class, TransformerLayers::maximum);
         exports.vertex(PickedToken.class, TransformerLayers::token);
         exports.vertex(PickedRows.class, TransformerLayers::rows);
         exports.activation(ErfGelu.class, TransformerLayers::erfGelu);
@@ -107,10 +109,24 @@ public final class TransformerLayers {
     private static Flow mean(MeanPooling vertex, List<Flow> inputs, Place here) {
         OnnxGraph graph = here.graph();
         Texts texts = Texts.of(inputs.get(1), vertex.getPadding(), graph);
-        String kept = graph.cast(texts.kept(), DataType.FLOAT);
-        String count = graph.add("Max", graph.reduce("ReduceSum", kept, true, 1), graph.number(1));
-        String share = graph.unsqueeze(graph.add("Div", kept, count), 1);
+        String counted = graph.cast(texts.kept(), DataType.FLOAT);
+        if (vertex.getWeights() == MeanPooling.Weights.POSITION) {
+            String places = graph.cast(graph.add("Add", texts.places(), graph.index(1)), DataType.FLOAT);
+            counted = graph.add("Mul", counted, places);
+        }
+        String sum = graph.add("Max", graph.reduce("ReduceSum", counted, true, 1), graph.number(1));
+        String divisor = vertex.getWeights() == MeanPooling.Weights.ROOT ? graph.add("Sqrt", sum) : sum;
+        String share = graph.unsqueeze(graph.add("Div", counted, divisor), 1);
         return out(graph.squeeze(graph.add("MatMul", share, texts.apart(inputs.get(0).name())), 1), here);
+    }
+
+    private static Flow maximum(MaxPooling vertex, List<Flow> inputs, Place here) {
+        OnnxGraph graph = here.graph();
+        Texts texts = Texts.of(inputs.get(1), vertex.getPadding(), graph);
+        String kept = graph.unsqueeze(texts.kept(), 2);
+        String values = graph.add("Where",
+                List.of(kept, texts.apart(inputs.get(0).name()), graph.number(-Float.MAX_VALUE)));
+        return out(graph.reduce("ReduceMax", values, false, 1), here);
     }
 
     private static Flow token(PickedToken vertex, List<Flow> inputs, Place here) {

@@ -192,7 +192,7 @@ public final class CheckpointWriter {
 
     private String architecture() {
         Head.Kind saved = switch (kind) {
-            case MEAN_POOLING, POOLER -> Head.Kind.TOKEN_VECTORS;
+            case MEAN_POOLING, FIRST_TOKEN, MAX_POOLING, POOLER -> Head.Kind.TOKEN_VECTORS;
             case MASKED_WORDS_AT_POSITIONS -> Head.Kind.MASKED_WORDS;
             default -> kind;
         };

@@ -4,6 +4,8 @@ import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;
 import io.github.dl4jlora.transformers.layer.LayerNormalization;
+import io.github.dl4jlora.transformers.layer.MaxPooling;
+import io.github.dl4jlora.transformers.layer.MeanPooling;
 import io.github.dl4jlora.transformers.layer.MultiHeadAttention;
 import io.github.dl4jlora.transformers.layer.PickedToken;
 import io.github.dl4jlora.transformers.layer.TiedDecoder;
@@ -83,8 +85,15 @@ final class LayerSettings {
         if (vertex instanceof MultiHeadAttention attention) {
             return attention.getHeads() + " heads and the padding " + attention.getPadding();
         }
+        // Which pooling is the user's choice.
         if (vertex instanceof PickedToken token) {
             return "the padding " + token.getPadding();
+        }
+        if (vertex instanceof MeanPooling mean) {
+            return "the padding " + mean.getPadding();
+        }
+        if (vertex instanceof MaxPooling maximum) {
+            return "the padding " + maximum.getPadding();
         }
         Layer layer = vertex instanceof LayerVertex holder ? holder.getLayerConf().getLayer() : null;
         if (layer instanceof LayerNormalization norm) {

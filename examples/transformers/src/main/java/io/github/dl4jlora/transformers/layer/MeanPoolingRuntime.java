@@ -9,43 +9,47 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
-import java.util.Arrays;
-
-/** Runs {@link MeanPooling} as a product with the weights 1/count of each text's tokens. */
+/** Runs {@link MeanPooling} as a product with the weights of each text's tokens. */
 @SuppressWarnings("overrides")
 final class MeanPoolingRuntime extends TokenVertex {
 
     private static final long serialVersionUID = 1L;
 
-    MeanPoolingRuntime(ComputationGraph graph, String name, int index, int padding, DataType type) {
+    private final MeanPooling.Weights weights;
+
+    MeanPoolingRuntime(ComputationGraph graph, String name, int index, int padding, MeanPooling.Weights weights,
+                       DataType type) {
         super(graph, name, index, padding, type);
+        this.weights = weights;
     }
 
     /** {@code [minibatch, 1, tokens]} */
-    private INDArray weights() {
+    private INDArray shares() {
         INDArray ids = checkedIds();
         int[] lengths = lengths(ids);
-        double[][][] weights = new double[lengths.length][1][(int) ids.size(1)];
+        double[][][] shares = new double[lengths.length][1][(int) ids.size(1)];
         for (int text = 0; text < lengths.length; text++) {
-            Arrays.fill(weights[text][0], 0, lengths[text], 1.0 / lengths[text]);
+            for (int token = 0; token < lengths[text]; token++) {
+                shares[text][0][token] = weights.of(token, lengths[text]);
+            }
         }
-        return Nd4j.createFromArray(weights).castTo(dataType);
+        return Nd4j.createFromArray(shares).castTo(dataType);
     }
 
     @Override
     public INDArray doForward(boolean training, LayerWorkspaceMgr workspaces) {
-        INDArray weights = weights();
-        INDArray rows = inputs[0].reshape('c', weights.size(0), weights.size(2), inputs[0].size(1));
+        INDArray shares = shares();
+        INDArray rows = inputs[0].reshape('c', shares.size(0), shares.size(2), inputs[0].size(1));
         INDArray means = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
-                new long[]{weights.size(0), inputs[0].size(1)}, 'c');
-        return means.assign(Nd4j.matmul(weights, rows).reshape(means.shape()));
+                new long[]{shares.size(0), inputs[0].size(1)}, 'c');
+        return means.assign(Nd4j.matmul(shares, rows).reshape(means.shape()));
     }
 
     @Override
     public Pair<Gradient, INDArray[]> doBackward(boolean tbptt, LayerWorkspaceMgr workspaces) {
-        INDArray weights = weights();
+        INDArray shares = shares();
         INDArray dRows = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, inputs[0].shape(), 'c');
-        INDArray column = weights.reshape('c', weights.size(0), weights.size(2), 1);
+        INDArray column = shares.reshape('c', shares.size(0), shares.size(2), 1);
         INDArray error = epsilon.dup('c').reshape('c', epsilon.size(0), 1, epsilon.size(1));
         return new Pair<>(null, new INDArray[]{dRows.assign(Nd4j.matmul(column, error).reshape(dRows.shape())), null});
     }

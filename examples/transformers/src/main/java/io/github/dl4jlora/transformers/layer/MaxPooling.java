@@ -1,0 +1,48 @@
+package io.github.dl4jlora.transformers.layer;
+
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.shade.jackson.annotation.JsonProperty;
+
+/**
+ * The largest value of a text's token vectors in each place, padding left out.
+ *
+ * <pre>
+ * inputs  rows       [minibatch · tokens, hidden]
+ *         token ids  [minibatch, tokens], padding at the end; the last input, as it has no gradient
+ * output             [minibatch, hidden]
+ * </pre>
+ *
+ * The gradient of a place goes to the token that has the largest value, to the first of them if there are several.
+ */
+public final class MaxPooling extends RowsVertex {
+
+    /**
+     * @param padding the token id that is padding at the end of a text
+     */
+    public MaxPooling(@JsonProperty("padding") int padding) {
+        super(2, padding);
+    }
+
+    @Override
+    public MaxPooling clone() {
+        return new MaxPooling(getPadding());
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof MaxPooling that && getPadding() == that.getPadding();
+    }
+
+    @Override
+    public int hashCode() {
+        return getPadding();
+    }
+
+    @Override
+    public org.deeplearning4j.nn.graph.vertex.GraphVertex instantiate(ComputationGraph graph, String name, int index,
+                                                                      INDArray view, boolean initialize, DataType type) {
+        return new MaxPoolingRuntime(graph, name, index, getPadding(), type);
+    }
+}
