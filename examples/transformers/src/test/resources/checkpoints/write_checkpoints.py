@@ -18,10 +18,16 @@ from safetensors.torch import save_file
 
 HIDDEN, WIDE, LAYERS, HEADS, VOCABULARY, POSITIONS, CLASSES, RANK, ALPHA = 8, 12, 2, 2, 19, 10, 3, 2, 3
 LENGTHS = [7, 4, 1, 6]
-WORDS = {family: "wte" if family == "gpt2" else "embeddings.word_embeddings"
-         for family in ("bert", "roberta", "distilbert", "gpt2")}
-DECODERS = {"bert": "cls.predictions.decoder", "roberta": "lm_head.decoder", "distilbert": "vocab_projector",
-            "gpt2": "lm_head"}
+LIKE_ROBERTA = ("roberta", "xlm-roberta", "camembert")
+NAMES = {"bert": "Bert", "roberta": "Roberta", "distilbert": "DistilBert", "gpt2": "GPT2", "xlm-roberta": "XLMRoberta",
+         "camembert": "Camembert"}
+PREFIXES = {"bert": "bert.", "distilbert": "distilbert.", "gpt2": "transformer.",
+            **{family: "roberta." for family in LIKE_ROBERTA}}
+WORDS = {family: "wte" if family == "gpt2" else "embeddings.word_embeddings" for family in NAMES}
+DECODERS = {"bert": "cls.predictions.decoder", "distilbert": "vocab_projector", "gpt2": "lm_head",
+            **{family: "lm_head.decoder" for family in LIKE_ROBERTA}}
+BIASES = {"bert": "cls.predictions.bias", "distilbert": "vocab_projector.bias",
+          **{family: "lm_head.bias" for family in LIKE_ROBERTA}}
 ACTIVATIONS = {
     "gelu": F.gelu,
     "gelu_new": lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x ** 3))),
@@ -72,7 +78,7 @@ def bert(m, ids, padding):
     c, p = m.config, m.prefix
     act, epsilon = ACTIVATIONS[c["hidden_act"]], c["layer_norm_eps"]
     real = ids != padding
-    if c["model_type"] == "roberta":
+    if c["model_type"] in LIKE_ROBERTA:
         positions = torch.cumsum(real.long(), 1) * real.long() + padding
     else:
         positions = torch.arange(ids.shape[1]).expand(ids.shape)
@@ -125,13 +131,13 @@ def gpt2(m, ids, padding):
 def decode(m, x, family):
     """By the decoder's own matrix, or by the words; of the two names of BERT's and RoBERTa's bias m has one."""
     own, words = DECODERS[family] + ".weight", m.prefix + WORDS[family] + ".weight"
-    bias = {"bert": "cls.predictions.bias", "roberta": "lm_head.bias", "distilbert": "vocab_projector.bias"}.get(family)
+    bias = BIASES.get(family)
     weight = m.get(own) if own in m.state or own in m.replaced else m.get(words)
     return x @ weight.T + (0 if bias is None else m.get(bias))
 
 
 def outputs(m, family, head, ids, padding):
-    x = {"bert": bert, "roberta": bert, "distilbert": distilbert, "gpt2": gpt2}[family](m, ids, padding)
+    x = {"distilbert": distilbert, "gpt2": gpt2}.get(family, bert)(m, ids, padding)
     if head == "bare":
         result = {"hidden": x}
         if m.prefix + "pooler.dense.weight" in m.state:
@@ -145,7 +151,7 @@ def outputs(m, family, head, ids, padding):
             t = ACTIVATIONS[m.config["hidden_act"]](m.dense("cls.predictions.transform.dense", x))
             t = m.norm("cls.predictions.transform.LayerNorm", t, m.config["layer_norm_eps"])
             logits = decode(m, t, family)
-        elif family == "roberta":
+        elif family in LIKE_ROBERTA:
             t = m.norm("lm_head.layer_norm", F.gelu(m.dense("lm_head.dense", x)), m.config["layer_norm_eps"])
             logits = decode(m, t, family)
         elif family == "distilbert":
@@ -156,7 +162,7 @@ def outputs(m, family, head, ids, padding):
         return {"hidden": x, "logits": logits}
     if family == "bert":
         logits = m.dense("classifier", torch.tanh(m.dense(m.prefix + "pooler.dense", x[:, 0])))
-    elif family == "roberta":
+    elif family in LIKE_ROBERTA:
         logits = m.dense("classifier.out_proj", torch.tanh(m.dense("classifier.dense", x[:, 0])))
     elif family == "distilbert":
         logits = m.dense("classifier", F.relu(m.dense("pre_classifier", x[:, 0])))
@@ -167,12 +173,11 @@ def outputs(m, family, head, ids, padding):
 
 
 def config_of(family, head):
-    names = {"bert": "Bert", "roberta": "Roberta", "distilbert": "DistilBert", "gpt2": "GPT2"}
     suffix = {"bare": "Model", "lm": "LMHeadModel" if family == "gpt2" else "ForMaskedLM",
               "classifier": "ForSequenceClassification"}
-    config = {"model_type": family, "architectures": [names[family] + suffix[head]], "vocab_size": VOCABULARY,
+    config = {"model_type": family, "architectures": [NAMES[family] + suffix[head]], "vocab_size": VOCABULARY,
               "torch_dtype": "float32", "transformers_version": "4.55.0"}
-    if family in ("bert", "roberta"):
+    if family == "bert" or family in LIKE_ROBERTA:
         config.update(hidden_size=HIDDEN, num_hidden_layers=LAYERS, num_attention_heads=HEADS, intermediate_size=WIDE,
                       hidden_act="gelu", max_position_embeddings=POSITIONS, type_vocab_size=2 if family == "bert" else 1,
                       layer_norm_eps=1e-12 if family == "bert" else 1e-5, pad_token_id=0 if family == "bert" else 1,
@@ -274,8 +279,8 @@ def fill(m, family, head, generator):
         dense("classifier.out_proj", HIDDEN, CLASSES)
 
 
-TARGETS = {"bert": ["query", "value", "intermediate.dense"], "roberta": ["query", "value"],
-           "distilbert": ["q_lin", "v_lin", "lin1"], "gpt2": ["c_attn", "c_fc"]}
+TARGETS = {"bert": ["query", "value", "intermediate.dense"], "distilbert": ["q_lin", "v_lin", "lin1"],
+           "gpt2": ["c_attn", "c_fc"], **{family: ["query", "value"] for family in LIKE_ROBERTA}}
 
 
 def twin(m, family, key):
@@ -321,7 +326,7 @@ def write_adapter(m, family, head, options, folder, generator):
     if any(entry.endswith(("wte", "word_embeddings")) for entry in saved) and head == "lm" \
             and decoder + ".weight" not in m.state:
         saved.append(decoder)
-        bias = {"bert": "cls.predictions.bias", "roberta": "lm_head.bias", "distilbert": "vocab_projector.bias"}.get(family)
+        bias = BIASES.get(family)
         if bias:
             tensors[f"base_model.model.{decoder}.bias"] = m.state[bias].float()
     if "biases" in options:
@@ -352,7 +357,7 @@ def stored(m, family, head, options):
         tensors[DECODERS[family] + ".weight"] = tensors[m.prefix + WORDS[family] + ".weight"].clone()
         if family == "bert":
             tensors["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"].clone()
-        elif family == "roberta":
+        elif family in LIKE_ROBERTA:
             # Of two names for one tensor a file may have either.
             tensors["lm_head.decoder.bias"] = tensors.pop("lm_head.bias")
     if "gamma" in options:
@@ -361,8 +366,7 @@ def stored(m, family, head, options):
     if "bare-names" in options:
         tensors = {key.removeprefix(m.prefix): value for key, value in tensors.items()}
     if "prefixed" in options:
-        prefix = {"bert": "bert.", "roberta": "roberta.", "distilbert": "distilbert.", "gpt2": "transformer."}[family]
-        tensors = {prefix + key: value for key, value in tensors.items()}
+        tensors = {PREFIXES[family] + key: value for key, value in tensors.items()}
     dtype = torch.float16 if "f16" in options else torch.bfloat16 if "bf16" in options else torch.float32
     tensors = {key: value.to(dtype).contiguous() for key, value in tensors.items()}
     if "buffers" in options:
@@ -401,7 +405,7 @@ def write(folder, family, head, options, seed):
         config["activation" if family == "distilbert" else "hidden_act"] = "relu"
     if "gelu-new" in options:
         config["hidden_act"] = "gelu_new"
-    prefix = "" if head == "bare" else {"gpt2": "transformer."}.get(family, family + ".")
+    prefix = "" if head == "bare" else PREFIXES[family]
     m = Model(prefix, config)
     fill(m, family, head, generator)
     if "untied" in options:
@@ -464,6 +468,13 @@ CASES.update({
     "roberta-lm-unties-head": ("roberta", "lm", ["peft-unties", "full=lm_head"]),
     "distilbert-lm-unties-decoder": ("distilbert", "lm", ["peft-unties", "full=vocab_projector"]),
     "gpt2-lm-unties-both": ("gpt2", "lm", ["peft-unties", "full=wte", "full=lm_head"]),
+    **{f"{family}-{head}": (family, head, []) for family in ("xlm-roberta", "camembert")
+       for head in ("bare", "lm", "classifier")},
+    "xlm-roberta-bare-prefixed": ("xlm-roberta", "bare", ["prefixed", "gamma", "sharded"]),
+    "xlm-roberta-lm-tied": ("xlm-roberta", "lm", ["tied", "f16", "buffers"]),
+    "xlm-roberta-lm-untied": ("xlm-roberta", "lm", ["untied", "biases"]),
+    "camembert-lm-old": ("camembert", "lm", ["tied", "gamma", "buffers"]),
+    "camembert-lm-unties-words": ("camembert", "lm", ["peft-unties", "full=word_embeddings"]),
 })
 
 if __name__ == "__main__":

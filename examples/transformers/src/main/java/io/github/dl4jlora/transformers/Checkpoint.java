@@ -20,8 +20,8 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * A Hugging Face folder of BERT, RoBERTa, DistilBERT or GPT-2: {@code config.json} and {@code model.safetensors}, in one file or
- * in the shards that {@code model.safetensors.index.json} names.
+ * A Hugging Face folder of one of the {@link Family families}: {@code config.json} and {@code model.safetensors}, in one file or in
+ * the shards that {@code model.safetensors.index.json} names.
  *
  * <pre>
  * Checkpoint checkpoint = Checkpoint.open(folder);
@@ -131,12 +131,12 @@ public final class Checkpoint {
         return model(graph.setOutputs(SENTENCE).build());
     }
 
-    /** {@return the encoder under BERT's pooler, {@code [minibatch, hidden]}} */
+    /** {@return the encoder under BERT's or RoBERTa's pooler, {@code [minibatch, hidden]}} */
     public BaseSource<ComputationGraph> pooler() throws IOException {
         return model(Head.pooler());
     }
 
-    /** {@return logits {@code [minibatch · tokens, vocabulary]} of the word at every token, of BERT, RoBERTa or DistilBERT} */
+    /** {@return logits {@code [minibatch · tokens, vocabulary]} of the word at every token, of all families but GPT-2} */
     public BaseSource<ComputationGraph> maskedLanguageModel() throws IOException {
         return model(Head.maskedWords());
     }

@@ -15,7 +15,11 @@ public enum Family {
     /** Sanh et al. 2019, arXiv:1910.01108: BERT's block, without token types and pooler. */
     DISTILBERT("distilbert."),
     /** Radford et al. 2019: norms before each part, and no token sees those after it. */
-    GPT2("transformer.");
+    GPT2("transformer."),
+    /** Conneau et al. 2019, arXiv:1911.02116: RoBERTa, for a hundred languages. */
+    XLM_ROBERTA("roberta."),
+    /** Martin et al. 2019, arXiv:1911.03894: RoBERTa, for French. */
+    CAMEMBERT("roberta.");
 
     private final String prefix;
 
@@ -35,13 +39,21 @@ public enum Family {
 
     /** {@return whether positions count from the padding id + 1 on, over tokens that are not padding} */
     public boolean countsPositionsFromPadding() {
-        return this == ROBERTA;
+        return hasHeadsOfRoberta();
+    }
+
+    /** {@return whether its heads and the pooler have the names and the arithmetic of RoBERTa's} */
+    public boolean hasHeadsOfRoberta() {
+        return switch (this) {
+            case ROBERTA, XLM_ROBERTA, CAMEMBERT -> true;
+            default -> false;
+        };
     }
 
     /** {@return what PyTorch calls the parameters of the layers} */
     public ModuleNames names() {
         return switch (this) {
-            case BERT, ROBERTA -> ModuleNames.BERT;
+            case BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT -> ModuleNames.BERT;
             case DISTILBERT -> ModuleNames.DISTILBERT;
             case GPT2 -> ModuleNames.GPT2;
         };
@@ -60,7 +72,7 @@ public enum Family {
     public boolean hasHead(Head.Kind kind) {
         return switch (kind) {
             case TOKEN_VECTORS, MEAN_POOLING, FIRST_TOKEN, MAX_POOLING, CLASSIFIER -> true;
-            case POOLER -> this == BERT || this == ROBERTA;
+            case POOLER -> this == BERT || hasHeadsOfRoberta();
             case MASKED_WORDS, MASKED_WORDS_AT_POSITIONS -> !isCausal();
             case NEXT_WORD -> isCausal();
         };
@@ -84,7 +96,7 @@ public enum Family {
     /** {@return the part of a transformer layer that widens, {@code [hidden, intermediate]}, for {@link #name}} */
     public String wide() {
         return switch (this) {
-            case BERT, ROBERTA -> "intermediate.dense";
+            case BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT -> "intermediate.dense";
             case DISTILBERT -> "ffn.lin1";
             case GPT2 -> "mlp.c_fc";
         };
@@ -97,7 +109,7 @@ public enum Family {
      */
     public String name(int layer, String part) {
         String blocks = switch (this) {
-            case BERT, ROBERTA -> "encoder.layer.";
+            case BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT -> "encoder.layer.";
             case DISTILBERT -> "transformer.layer.";
             case GPT2 -> "h.";
         };

@@ -60,7 +60,7 @@ public record Head(Kind kind, int classes) {
         return new Head(Kind.MAX_POOLING, 0);
     }
 
-    /** {@return the pooler of BERT and RoBERTa} */
+    /** {@return the pooler of BERT and of RoBERTa and its kin} */
     public static Head pooler() {
         return new Head(Kind.POOLER, 0);
     }

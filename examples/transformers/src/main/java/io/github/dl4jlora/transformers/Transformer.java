@@ -67,7 +67,7 @@ public final class Transformer {
     private static String tokenVectors(TransformerShape shape) {
         int last = shape.layers() - 1;
         return switch (shape.family()) {
-            case BERT, ROBERTA -> shape.family().name(last, "output.LayerNorm");
+            case BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT -> shape.family().name(last, "output.LayerNorm");
             case DISTILBERT -> shape.family().name(last, "output_layer_norm");
             case GPT2 -> "ln_f";
         };

@@ -29,6 +29,10 @@ public record TransformerShape(Family family, int vocabulary, int positions, int
     public static final TransformerShape MINI_LM_L6 = bert(30522, 512, 384, 1536, 6, 12);
     /** bert-base-uncased. */
     public static final TransformerShape BERT_BASE = bert(30522, 512, 768, 3072, 12, 12);
+    /** xlm-roberta-base. */
+    public static final TransformerShape XLM_ROBERTA_BASE = xlmRoberta(250002, 514, 768, 3072, 12, 12);
+    /** camembert-base. */
+    public static final TransformerShape CAMEMBERT_BASE = camembert(32005, 514, 768, 3072, 12, 12);
 
     /**
      * @throws IllegalArgumentException for a size below 1, heads that do not divide hidden, an epsilon that is not above 0, a
@@ -77,7 +81,23 @@ public record TransformerShape(Family family, int vocabulary, int positions, int
 
     /** {@return RoBERTa with one token type, epsilon 1e-5, exact GELU and padding 1} */
     public static TransformerShape roberta(int vocabulary, int positions, int hidden, int intermediate, int layers, int heads) {
-        return new TransformerShape(Family.ROBERTA, vocabulary, positions, 1, hidden, intermediate, layers, heads, 1e-5,
+        return likeRoberta(Family.ROBERTA, vocabulary, positions, 1, hidden, intermediate, layers, heads);
+    }
+
+    /** {@return XLM-RoBERTa with one token type, epsilon 1e-5, exact GELU and padding 1} */
+    public static TransformerShape xlmRoberta(int vocabulary, int positions, int hidden, int intermediate, int layers,
+                                              int heads) {
+        return likeRoberta(Family.XLM_ROBERTA, vocabulary, positions, 1, hidden, intermediate, layers, heads);
+    }
+
+    /** {@return CamemBERT with one token type, epsilon 1e-5, exact GELU and padding 1} */
+    public static TransformerShape camembert(int vocabulary, int positions, int hidden, int intermediate, int layers, int heads) {
+        return likeRoberta(Family.CAMEMBERT, vocabulary, positions, 1, hidden, intermediate, layers, heads);
+    }
+
+    private static TransformerShape likeRoberta(Family family, int vocabulary, int positions, int types, int hidden,
+                                                int intermediate, int layers, int heads) {
+        return new TransformerShape(family, vocabulary, positions, types, hidden, intermediate, layers, heads, 1e-5,
                 Nonlinearity.GELU, 1);
     }
 

@@ -110,7 +110,8 @@ class HeadsOfArchitecturesTest {
     }
 
     static Stream<Architecture> all() {
-        return Stream.of(bert(), roberta(), distilBert(), gpt2()).flatMap(List::stream);
+        return Stream.of(bert(), likeRoberta(Family.ROBERTA, "Roberta"), likeRoberta(Family.XLM_ROBERTA, "XLMRoberta"),
+                likeRoberta(Family.CAMEMBERT, "Camembert"), distilBert(), gpt2()).flatMap(List::stream);
     }
 
     private static List<Architecture> bert() {
@@ -133,17 +134,16 @@ class HeadsOfArchitecturesTest {
                 of(family, "BertForQuestionAnswering", dense("qa_outputs", 2)));
     }
 
-    private static List<Architecture> roberta() {
-        Map<String, long[]> pooler = dense("roberta.pooler.dense", 8);
+    private static List<Architecture> likeRoberta(Family family, String name) {
+        Map<String, long[]> pooler = dense(family.prefix() + "pooler.dense", 8);
         Map<String, long[]> words = heads(dense("lm_head.dense", 8), norm("lm_head.layer_norm"), bias("lm_head"));
-        Family family = Family.ROBERTA;
-        return List.of(of(family, "RobertaModel", pooler, POOLER, MODEL), of(family, "RobertaForMaskedLM", words, MASKED, MODEL),
-                of(family, "RobertaForCausalLM", words, MASKED),
-                of(family, "RobertaForSequenceClassification", heads(dense("classifier.dense", 8),
+        return List.of(of(family, name + "Model", pooler, POOLER, MODEL), of(family, name + "ForMaskedLM", words, MASKED, MODEL),
+                of(family, name + "ForCausalLM", words, MASKED),
+                of(family, name + "ForSequenceClassification", heads(dense("classifier.dense", 8),
                         dense("classifier.out_proj", 3)), CLASSIFIER, MODEL),
-                of(family, "RobertaForTokenClassification", dense("classifier", 3)),
-                of(family, "RobertaForMultipleChoice", heads(pooler, dense("classifier", 1)), POOLER),
-                of(family, "RobertaForQuestionAnswering", dense("qa_outputs", 2)));
+                of(family, name + "ForTokenClassification", dense("classifier", 3)),
+                of(family, name + "ForMultipleChoice", heads(pooler, dense("classifier", 1)), POOLER),
+                of(family, name + "ForQuestionAnswering", dense("qa_outputs", 2)));
     }
 
     private static List<Architecture> distilBert() {
@@ -173,6 +173,8 @@ class HeadsOfArchitecturesTest {
             case ROBERTA -> "roberta-classifier";
             case DISTILBERT -> "distilbert-lm";
             case GPT2 -> "gpt2-lm";
+            case XLM_ROBERTA -> "xlm-roberta-lm-tied";
+            case CAMEMBERT -> "camembert-classifier";
         };
     }
 

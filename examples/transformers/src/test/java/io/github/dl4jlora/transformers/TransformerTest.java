@@ -58,6 +58,12 @@ class TransformerTest {
                 .endsWith("classifier.dense", "classifier.out_proj");
         assertThat(layers(new Tiny(Tiny.shape(Family.ROBERTA), Head.maskedWords())))
                 .endsWith("lm_head.dense", "lm_head.layer_norm", "lm_head");
+        for (TransformerShape shape : List.of(TransformerShape.xlmRoberta(11, 9, 6, 8, 2, 2),
+                TransformerShape.camembert(11, 9, 6, 8, 2, 2))) {
+            for (Head head : List.of(Head.pooler(), Head.classifier(2), Head.maskedWords())) {
+                assertThat(layers(new Tiny(shape, head))).isEqualTo(layers(new Tiny(Tiny.shape(Family.ROBERTA), head)));
+            }
+        }
         assertThat(layers(new Tiny(Tiny.shape(Family.BERT), Head.classifier(2)))).endsWith("bert.pooler.dense", "classifier");
         assertThat(layers(new Tiny(Tiny.shape(Family.DISTILBERT), Head.maskedWords())))
                 .endsWith("vocab_transform", "vocab_layer_norm", "vocab_projector");
@@ -120,7 +126,7 @@ class TransformerTest {
         graph.setLayerMaskArrays(new INDArray[]{Nd4j.createFromArray(new float[][]{{1, 1, 1, 0}})}, null);
         INDArray rows = graph.feedForward(Nd4j.createFromArray(new float[][]{{5, midst, 7, padding}}), false).get("embeddings");
 
-        double[] expected = shape.family() == Family.ROBERTA ? new double[]{2, 1, 3, 1} : new double[]{0, 1, 2, 3};
+        double[] expected = shape.family().countsPositionsFromPadding() ? new double[]{2, 1, 3, 1} : new double[]{0, 1, 2, 3};
         assertThat(rows.getColumn(0).toDoubleVector()).containsExactly(expected);
         assertThat(words.sumNumber().doubleValue()).isZero();
     }

@@ -37,6 +37,8 @@ public final class Architectures {
             case ROBERTA -> "Roberta";
             case DISTILBERT -> "DistilBert";
             case GPT2 -> "GPT2";
+            case XLM_ROBERTA -> "XLMRoberta";
+            case CAMEMBERT -> "Camembert";
         };
     }
 }

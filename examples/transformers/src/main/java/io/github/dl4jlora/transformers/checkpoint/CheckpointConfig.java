@@ -21,7 +21,8 @@ import java.util.Map;
 public record CheckpointConfig(TransformerShape shape, List<String> architectures, String dataType, ConfigFile file) {
 
     private static final Map<String, Family> FAMILIES = Map.of("bert", Family.BERT, "roberta", Family.ROBERTA,
-            "distilbert", Family.DISTILBERT, "gpt2", Family.GPT2);
+            "distilbert", Family.DISTILBERT, "gpt2", Family.GPT2, "xlm-roberta", Family.XLM_ROBERTA,
+            "camembert", Family.CAMEMBERT);
     private static final Map<String, Nonlinearity> ACTIVATIONS = Map.of("gelu", Nonlinearity.GELU,
             "gelu_python", Nonlinearity.GELU, "gelu_new", Nonlinearity.GELU_NEW, "gelu_fast", Nonlinearity.GELU_NEW,
             "gelu_pytorch_tanh", Nonlinearity.GELU_NEW, "relu", Nonlinearity.RELU);
@@ -59,6 +60,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
         return switch (family) {
             case BERT -> bert(file, family, 30522, 0);
             case ROBERTA -> bert(file, family, 50265, 1);
+            case XLM_ROBERTA, CAMEMBERT -> bert(file, family, 30522, 1);
             case DISTILBERT -> new TransformerShape(family, file.number(1, 30522, "vocab_size"),
                     file.number(1, 512, "max_position_embeddings"), 0, file.number(1, 768, "dim", "hidden_size"),
                     file.number(1, 3072, "hidden_dim"), file.number(1, 6, "n_layers", "num_hidden_layers"),

@@ -17,7 +17,7 @@ import java.util.regex.Pattern;
  */
 public enum ModuleNames {
 
-    /** Of BERT and RoBERTa. */
+    /** Of BERT and of RoBERTa and its kin. */
     BERT("embeddings.word_embeddings", "embeddings.position_embeddings", "embeddings.token_type_embeddings",
             bias -> bias + ModuleNames.DECODER, null),
     /** The decoder is the module that has the bias. */
