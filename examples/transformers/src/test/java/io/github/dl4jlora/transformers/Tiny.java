@@ -74,7 +74,7 @@ public record Tiny(TransformerShape shape, Head head) {
     public ComputationGraph network(DataType type, IUpdater updater) {
         GraphBuilder builder = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(3).dataType(type).updater(updater)
                 .graphBuilder(), shape, head);
-        if (head.prefix(shape.family()).isEmpty()) {
+        if (head.kind() != Head.Kind.TOKEN_VECTORS && head.prefix(shape.family()).isEmpty()) {
             builder.addLayer("own", new OutputLayer.Builder(LossFunction.MCXENT).nIn(shape.hidden()).nOut(CLASSES)
                     .activation(Activation.SOFTMAX).build(), Transformer.output(shape, head)).setOutputs("own");
         }
