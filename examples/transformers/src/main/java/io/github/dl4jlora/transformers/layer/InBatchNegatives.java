@@ -2,147 +2,271 @@ package io.github.dl4jlora.transformers.layer;
 
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.activations.IActivation;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.lossfunctions.ILossFunction;
-import org.nd4j.linalg.ops.transforms.Transforms;
+import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 import java.util.Arrays;
+import java.util.Objects;
 
 /**
  * Teaches an encoder to bring a query and its document together, and apart from the other documents and queries of the batch:
  * {@code MultipleNegativesSymmetricRankingLoss} of sentence-transformers, after Henderson et al. 2017, arXiv:1705.00652, section
  * 4.4, and with the cosine and both directions of Radford et al. 2021, arXiv:2103.00020, figure 3. With S = scale · cos(q, d),
- * the loss of query i is {@code −log softmax(row i of S)[i]}, that of document i the same of column i.
+ * the loss of query i is {@code −log softmax(row i of S)[i]}, that of document i the same of column i. The batch's loss is the
+ * mean over queries, or the mean of the two means of both directions.
  *
  * <pre>
- * input   embeddings  [2·pairs, hidden], the queries and, below them, in the same order, their documents
- * labels  groups      [2·pairs, 1], any numbers; a pair's two are equal, and pairs of one group are not negatives of each other
- * score   of a row    the loss of that query or document; their mean is sentence-transformers' loss
+ * input   embeddings  [(2 + hard negatives)·pairs, hidden]: the queries; below them, in the same order, their documents; then the
+ *                     first hard negative of each query, the second of each, and so on
+ * labels  groups      [(2 + hard negatives)·pairs, 1], any numbers that the data type has exactly; a pair's two are equal, and
+ *                     what is of a query's group, but not its own document, is no negative of that query
+ * score   of a row    such that the mean over all rows, which is DL4J's score, is the batch's loss
  * </pre>
  *
- * <p>The mean is that of DL4J, which divides score and gradient by the rows of a batch. A batch of one pair has loss 0.
+ * <pre>{@code
+ * InBatchNegatives.ofTemperature(0.05)                        // scale 20, both directions
+ *         .withHardNegatives(1).oneDirection()                // MultipleNegativesRankingLoss with triples
+ *         .withDimensions(384, 128, 64)                       // MatryoshkaLoss around it
+ * }</pre>
+ *
+ * <p><b>Hard negatives</b> are passages that look like answers and are none. Queries alone look for them: S has a column for
+ * each, and the other direction has pairs only. <b>Groups</b> keep texts from being their own negatives: let a group be the number
+ * of a document, also for hard negatives, and a document that answers two queries is a negative of neither. <b>Dimensions</b> are
+ * those of Kusupati et al. 2022, arXiv:2205.13147: the loss is the weighted sum of the losses of embeddings cut to their first
+ * numbers, so that an index can store the first 64 numbers alone.
+ *
+ * <p>A batch of one pair without hard negatives has loss 0. Losses are computed in DOUBLE, whatever the network's type. It is a
+ * loss for a {@code LossLayer}.
  */
 public final class InBatchNegatives implements ILossFunction {
 
     private static final long serialVersionUID = 1L;
-
-    /** Less than any cosine can be, also once multiplied by a scale, and within the range of half precision. */
-    private static final double NEVER = -3e4;
     private static final double MOST = 1e4;
-    /** A vector of length 0 has cosine 0 to all, and no gradient that would break the rest. */
-    private static final double SHORTEST = 1e-12;
 
     private final double scale;
+    private final int hardNegatives;
+    private final boolean symmetric;
+    private final int[] dimensions;
+    private final double[] weights;
 
     /**
+     * Both directions, no hard negatives, embeddings in full.
+     *
      * @param scale of the cosines, 20 in sentence-transformers: the larger, the more the nearest negatives count
      * @throws IllegalArgumentException if it is not above 0, or above 10,000
      */
-    public InBatchNegatives(@JsonProperty("scale") double scale) {
+    public InBatchNegatives(double scale) {
+        this(scale, 0, true, null, null);
+    }
+
+    /** What is null was not yet there when the file was written. */
+    @JsonCreator
+    private InBatchNegatives(@JsonProperty("scale") double scale, @JsonProperty("hardNegatives") int hardNegatives,
+                             @JsonProperty("symmetric") Boolean symmetric, @JsonProperty("dimensions") int[] dimensions,
+                             @JsonProperty("weights") double[] weights) {
         if (!(scale > 0 && scale <= MOST)) {
             throw new IllegalArgumentException("scale is " + scale + ", but must be above 0, and at most 10,000; 20 is usual");
         }
+        if (hardNegatives < 0) {
+            throw new IllegalArgumentException("hardNegatives is " + hardNegatives + ", but must be 0 or more: the number of hard "
+                    + "negatives of each query");
+        }
         this.scale = scale;
+        this.hardNegatives = hardNegatives;
+        this.symmetric = !Boolean.FALSE.equals(symmetric);
+        this.dimensions = dimensions == null ? new int[0] : dimensions.clone();
+        this.weights = weights == null ? ones(this.dimensions.length) : weights.clone();
+        requireDimensions();
+    }
+
+    private static double[] ones(int length) {
+        double[] ones = new double[length];
+        Arrays.fill(ones, 1);
+        return ones;
+    }
+
+    private void requireDimensions() {
+        if (weights.length != dimensions.length) {
+            throw new IllegalArgumentException("There are " + dimensions.length + " dimensions, " + Arrays.toString(dimensions)
+                    + ", but " + weights.length + " weights, " + Arrays.toString(weights) + ": give a weight for each");
+        }
+        for (int i = 0; i < dimensions.length; i++) {
+            if (dimensions[i] < 1 || !(weights[i] > 0 && weights[i] <= MOST)) {
+                throw new IllegalArgumentException("dimensions are " + Arrays.toString(dimensions) + " and their weights "
+                        + Arrays.toString(weights) + ", but dimensions must be 1 or more, and weights above 0, and at most 10,000");
+            }
+        }
+    }
+
+    /**
+     * The loss of scale 1/temperature.
+     *
+     * @param temperature 0.05 in sentence-transformers, 0.01 to 0.02 for E5 and BGE
+     * @throws IllegalArgumentException if it is below 0.0001, or not a finite number
+     */
+    public static InBatchNegatives ofTemperature(double temperature) {
+        if (!(1 / temperature > 0 && 1 / temperature <= MOST)) {
+            throw new IllegalArgumentException("temperature is " + temperature + ", but must be at least 0.0001, and finite; 0.05 "
+                    + "is usual");
+        }
+        return new InBatchNegatives(1 / temperature);
+    }
+
+    /**
+     * The same with hard negatives.
+     *
+     * @param perQuery how many blocks of rows come below those of the documents
+     * @throws IllegalArgumentException if it is below 0
+     */
+    public InBatchNegatives withHardNegatives(int perQuery) {
+        return new InBatchNegatives(scale, perQuery, symmetric, dimensions, weights);
+    }
+
+    /** The same, but only queries look for documents: {@code MultipleNegativesRankingLoss} of sentence-transformers. */
+    public InBatchNegatives oneDirection() {
+        return new InBatchNegatives(scale, hardNegatives, false, dimensions, weights);
+    }
+
+    /**
+     * The sum of losses of embeddings that are cut to their first numbers, each with weight 1: {@code MatryoshkaLoss} of
+     * sentence-transformers around this loss. The full length counts only if it is one of them.
+     *
+     * @param lengths in numbers; none for embeddings in full
+     * @throws IllegalArgumentException if one is below 1
+     */
+    public InBatchNegatives withDimensions(int... lengths) {
+        return new InBatchNegatives(scale, hardNegatives, symmetric, lengths, null);
+    }
+
+    /**
+     * The weighted sum of losses of embeddings that are cut to their first numbers.
+     *
+     * @param lengths   in numbers
+     * @param ofLengths their weights
+     * @throws IllegalArgumentException if a length is below 1, a weight not above 0, or if there are not as many of either
+     */
+    public InBatchNegatives withDimensions(int[] lengths, double[] ofLengths) {
+        return new InBatchNegatives(scale, hardNegatives, symmetric, lengths, Objects.requireNonNull(ofLengths));
     }
 
     public double getScale() {
         return scale;
     }
 
-    /**
-     * Intermediate values of a batch.
-     *
-     * @param queries     {@code [pairs, hidden]}, of length 1
-     * @param documents   {@code [pairs, hidden]}, of length 1
-     * @param lengths     of the embeddings, {@code [2·pairs, 1]}
-     * @param ofQueries   logarithms of the softmax, {@code [query, document]}
-     * @param ofDocuments the same the other way, {@code [document, query]}
-     */
-    private record Batch(INDArray queries, INDArray documents, INDArray lengths, INDArray ofQueries, INDArray ofDocuments) {
+    public int getHardNegatives() {
+        return hardNegatives;
     }
 
-    private Batch batch(INDArray labels, INDArray embeddings, INDArray mask) {
-        requirePairs(labels, embeddings, mask);
-        int pairs = (int) (embeddings.size(0) / 2);
-        INDArray lengths = Transforms.max(embeddings.norm2(true, 1), SHORTEST, false);
-        INDArray unit = embeddings.divColumnVector(lengths);
-        INDArray queries = unit.get(NDArrayIndex.interval(0, pairs), NDArrayIndex.all());
-        INDArray documents = unit.get(NDArrayIndex.interval(pairs, 2L * pairs), NDArrayIndex.all());
-        INDArray scores = queries.mmul(documents.transpose()).muli(scale).addi(leftOut(labels, pairs)
-                .castTo(embeddings.dataType()));
-        return new Batch(queries, documents, lengths, Nd4j.nn().logSoftmax(scores.dup('c'), 1),
-                Nd4j.nn().logSoftmax(scores.transpose().dup('c'), 1));
+    public boolean isSymmetric() {
+        return symmetric;
     }
 
-    /** {@link #NEVER} where a query and a document are of one group, but not of one pair. */
-    private static INDArray leftOut(INDArray labels, int pairs) {
-        double[] groups = labels.dup('c').reshape(labels.length()).toDoubleVector();
-        double[][] added = new double[pairs][pairs];
-        for (int i = 0; i < pairs; i++) {
-            for (int j = 0; j < pairs; j++) {
-                added[i][j] = i != j && groups[i] == groups[j] ? NEVER : 0;
-            }
-        }
-        return Nd4j.createFromArray(added);
+    /** {@return the lengths to which embeddings are cut; none if they are taken in full} */
+    public int[] getDimensions() {
+        return dimensions.clone();
     }
 
-    private static void requirePairs(INDArray labels, INDArray embeddings, INDArray mask) {
+    /** {@return what the loss of each length counts} */
+    public double[] getWeights() {
+        return weights.clone();
+    }
+
+    private double[] groups(INDArray labels, INDArray embeddings, INDArray mask) {
         if (mask != null) {
             throw new IllegalArgumentException("This loss takes no mask: leave out the pairs that should not count");
         }
         long rows = embeddings.size(0);
-        if (embeddings.rank() != 2 || rows % 2 != 0 || labels.size(0) != rows || labels.length() != rows) {
+        int ofAPair = 2 + hardNegatives;
+        if (embeddings.rank() != 2 || rows % ofAPair != 0 || labels.size(0) != rows || labels.length() != rows) {
             throw new IllegalArgumentException("Embeddings of shape " + Arrays.toString(embeddings.shape())
                     + " and groups of shape " + Arrays.toString(labels.shape())
-                    + ", but they must be [2·pairs, hidden], queries above their documents, and [2·pairs, 1]");
+                    + ", but they must be [" + ofAPair + "·pairs, hidden], queries above their documents"
+                    + (hardNegatives == 0 ? "" : ", those above " + hardNegatives + " hard negatives of each query")
+                    + ", and [" + ofAPair + "·pairs, 1]");
         }
-        for (long i = 0; i < rows / 2; i++) {
-            double query = labels.getDouble(i);
-            double document = labels.getDouble(rows / 2 + i);
+        for (int dimension : dimensions) {
+            if (dimension > embeddings.size(1)) {
+                throw new IllegalArgumentException("The loss cuts embeddings to " + dimension + " numbers, but they have "
+                        + embeddings.size(1) + ": give dimensions of at most that");
+            }
+        }
+        double[] groups = labels.dup('c').reshape(rows).toDoubleVector();
+        requireGroups(groups, (int) (rows / ofAPair));
+        return groups;
+    }
+
+    private static void requireGroups(double[] groups, int pairs) {
+        for (int i = 0; i < pairs; i++) {
+            double query = groups[i];
+            double document = groups[pairs + i];
             if (query != document) {
                 throw new IllegalArgumentException("Query " + i + " is of group " + query + ", but its document, "
-                        + "row " + (rows / 2 + i) + ", is of group " + document + ": give both the same group, and keep "
+                        + "row " + (pairs + i) + ", is of group " + document + ": give both the same group, and keep "
                         + "documents in the order of their queries");
             }
+        }
+        for (int row = 2 * pairs; row < groups.length; row++) {
+            if (groups[row] == groups[row % pairs]) {
+                throw new IllegalArgumentException("Row " + row + ", a hard negative of query " + row % pairs + ", is of that "
+                        + "query's group, " + groups[row] + ", and would never count: give it the group of the document that it "
+                        + "is, or a number that no query has");
+            }
+        }
+    }
+
+    /** What is added up: a loss of embeddings of some length, and what it counts. */
+    @FunctionalInterface
+    private interface Term {
+
+        void add(ContrastiveBatch batch, int length, double factor);
+    }
+
+    private void forEachLength(INDArray labels, INDArray embeddings, INDArray mask, Term term) {
+        double[] groups = groups(labels, embeddings, mask);
+        int pairs = groups.length / (2 + hardNegatives);
+        // DL4J divides by all rows.
+        double factor = (double) groups.length / (pairs * (symmetric ? 2L : 1L));
+        INDArray exact = embeddings.castTo(DataType.DOUBLE);
+        int hidden = (int) embeddings.size(1);
+        for (int i = 0; i < Math.max(dimensions.length, 1); i++) {
+            int length = dimensions.length == 0 ? hidden : dimensions[i];
+            INDArray cut = length == hidden ? exact
+                    : exact.get(NDArrayIndex.all(), NDArrayIndex.interval(0, length)).dup('c');
+            term.add(new ContrastiveBatch(cut, groups, pairs, scale, symmetric), length,
+                    dimensions.length == 0 ? factor : factor * weights[i]);
         }
     }
 
     @Override
     public double computeScore(INDArray labels, INDArray preOutput, IActivation activation, INDArray mask, boolean average) {
-        double sum = computeScoreArray(labels, preOutput, activation, mask).sumNumber().doubleValue();
+        double sum = scores(labels, preOutput, activation, mask).sumNumber().doubleValue();
         return average ? sum / preOutput.size(0) : sum;
     }
 
-    /** {@return the loss of each row, {@code [2·pairs, 1]}} */
+    /** {@return the share of each row in the loss, {@code [(2 + hard negatives)·pairs, 1]}; that of hard negatives is 0} */
     @Override
     public INDArray computeScoreArray(INDArray labels, INDArray preOutput, IActivation activation, INDArray mask) {
-        return scores(batch(labels, activation.getActivation(preOutput.dup(), true), mask));
+        return scores(labels, preOutput, activation, mask).castTo(preOutput.dataType());
     }
 
-    private static INDArray scores(Batch batch) {
-        INDArray both = Nd4j.concat(0, Nd4j.diag(batch.ofQueries), Nd4j.diag(batch.ofDocuments)).negi();
-        return both.reshape(both.length(), 1);
+    private INDArray scores(INDArray labels, INDArray preOutput, IActivation activation, INDArray mask) {
+        INDArray scores = Nd4j.zeros(DataType.DOUBLE, preOutput.size(0), 1);
+        forEachLength(labels, activation.getActivation(preOutput.dup(), true), mask,
+                (batch, length, factor) -> scores.addi(batch.losses().muli(factor)));
+        return scores;
     }
 
     @Override
     public INDArray computeGradient(INDArray labels, INDArray preOutput, IActivation activation, INDArray mask) {
-        Batch batch = batch(labels, activation.getActivation(preOutput.dup(), true), mask);
-        return activation.backprop(preOutput.dup(), gradient(batch)).getFirst();
-    }
-
-    /** With respect to the embeddings, of the sum over all rows. */
-    private INDArray gradient(Batch batch) {
-        // The gradient of −log softmax(s)[i] is softmax(s), minus 1 at i; each score is in a row and in a column.
-        INDArray ofScores = Transforms.exp(batch.ofQueries, true).addi(Transforms.exp(batch.ofDocuments, true).transpose())
-                .subi(Nd4j.eye(batch.queries.size(0)).castTo(batch.queries.dataType()).muli(2)).muli(scale);
-        INDArray unit = Nd4j.concat(0, batch.queries, batch.documents);
-        INDArray ofUnit = Nd4j.concat(0, ofScores.mmul(batch.documents), ofScores.transpose().mmul(batch.queries));
-        // A change along a vector does not change its cosines.
-        INDArray along = unit.mul(ofUnit).sum(true, 1);
-        return ofUnit.subi(unit.mulColumnVector(along)).diviColumnVector(batch.lengths);
+        INDArray gradient = Nd4j.zeros(DataType.DOUBLE, preOutput.shape());
+        forEachLength(labels, activation.getActivation(preOutput.dup(), true), mask, (batch, length, factor) -> gradient
+                .get(NDArrayIndex.all(), NDArrayIndex.interval(0, length)).addi(batch.gradient().muli(factor)));
+        return activation.backprop(preOutput.dup(), gradient.castTo(preOutput.dataType())).getFirst();
     }
 
     @Override
@@ -159,16 +283,20 @@ public final class InBatchNegatives implements ILossFunction {
 
     @Override
     public boolean equals(Object other) {
-        return other instanceof InBatchNegatives that && scale == that.scale;
+        return other instanceof InBatchNegatives that && scale == that.scale && hardNegatives == that.hardNegatives
+                && symmetric == that.symmetric && Arrays.equals(dimensions, that.dimensions)
+                && Arrays.equals(weights, that.weights);
     }
 
     @Override
     public int hashCode() {
-        return Double.hashCode(scale);
+        return Objects.hash(scale, hardNegatives, symmetric, Arrays.hashCode(dimensions), Arrays.hashCode(weights));
     }
 
     @Override
     public String toString() {
-        return "InBatchNegatives(scale=" + scale + ")";
+        return "InBatchNegatives(scale=" + scale + (hardNegatives == 0 ? "" : ", hardNegatives=" + hardNegatives)
+                + (symmetric ? "" : ", oneDirection") + (dimensions.length == 0 ? ""
+                : ", dimensions=" + Arrays.toString(dimensions) + ", weights=" + Arrays.toString(weights)) + ")";
     }
 }

@@ -16,6 +16,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationIdentity;
@@ -27,6 +28,8 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.NoOp;
 
 import java.util.Random;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -104,16 +107,70 @@ class InBatchNegativesTest {
         }
     }
 
+    static Stream<InBatchNegatives> settings() {
+        return IntStream.rangeClosed(0, 3).boxed().flatMap(hard -> Stream.of(new InBatchNegatives(3).withHardNegatives(hard)))
+                .flatMap(loss -> Stream.of(loss, loss.oneDirection(), loss.withDimensions(3, 1),
+                        loss.oneDirection().withDimensions(new int[]{2, 3}, new double[]{0.5, 2})));
+    }
+
+    /** Three pairs, the first and the third of one group; the first hard negative is the second document. */
+    private static INDArray groupsFor(InBatchNegatives loss) {
+        double[] groups = new double[3 * (2 + loss.getHardNegatives())];
+        for (int row = 0; row < groups.length; row++) {
+            groups[row] = row < 6 ? new double[]{1, 2, 1}[row % 3] : row == 6 ? 2 : row;
+        }
+        return Nd4j.createFromArray(groups).reshape(groups.length, 1);
+    }
+
+    @ParameterizedTest
+    @MethodSource("settings")
+    void everySettingHasTheGradientOfFiniteDifferences(InBatchNegatives loss) {
+        INDArray labels = groupsFor(loss);
+        INDArray x = Nd4j.createFromArray(new Random(5).doubles(3 * labels.length(), -2, 2).toArray())
+                .reshape(labels.length(), 3);
+        INDArray gradient = loss.computeGradient(labels, x, IDENTITY, null);
+        for (int i = 0; i < x.length(); i++) {
+            INDArray above = x.dup();
+            above.putScalar(i, above.getDouble(i) + STEP);
+            INDArray below = x.dup();
+            below.putScalar(i, below.getDouble(i) - STEP);
+            double slope = (loss.computeScore(labels, above, IDENTITY, null, false)
+                    - loss.computeScore(labels, below, IDENTITY, null, false)) / (2 * STEP);
+            assertThat(gradient.getDouble(i)).isCloseTo(slope, within(1e-7));
+        }
+    }
+
+    @Test
+    void configurationsKeepEverySettingAndOldOnesHaveDefaults() {
+        InBatchNegatives all = InBatchNegatives.ofTemperature(0.05).withHardNegatives(2).oneDirection()
+                .withDimensions(new int[]{3, 1}, new double[]{1, 0.5});
+        ComputationGraphConfiguration kept = graph(all).build();
+        String json = kept.toJson();
+        assertThat(ComputationGraphConfiguration.fromJson(json)).isEqualTo(kept);
+        assertThat(all).hasToString("InBatchNegatives(scale=20.0, hardNegatives=2, oneDirection, dimensions=[3, 1], "
+                + "weights=[1.0, 0.5])");
+        String old = graph(new InBatchNegatives(20)).build().toJson()
+                .replaceAll(",\\s*\"(hardNegatives|symmetric|dimensions|weights)\"\\s*:\\s*(\\[[^]]*]|[^,}\\s]*)", "");
+        assertThat(old).contains("InBatchNegatives").doesNotContain("hardNegatives", "symmetric", "dimensions", "weights\"");
+        assertThat(ComputationGraphConfiguration.fromJson(old)).isEqualTo(graph(new InBatchNegatives(20)).build());
+        assertThat(new InBatchNegatives(20)).isNotEqualTo(new InBatchNegatives(20).oneDirection())
+                .isNotEqualTo(new InBatchNegatives(20).withDimensions(3)).hasToString("InBatchNegatives(scale=20.0)");
+    }
+
     /** An encoder that reads four texts: two queries and their documents. */
     private static ComputationGraph encoder() {
-        ComputationGraphConfiguration.GraphBuilder graph = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(3)
-                .dataType(DataType.DOUBLE).updater(new NoOp()).graphBuilder(), Tiny.meanPooling().shape(), Head.meanPooling());
-        graph.addLayer("contrast", new LossLayer.Builder(new InBatchNegatives(4)).activation(IDENTITY).build(),
-                Transformer.POOLING).setOutputs("contrast");
-        ComputationGraph network = new ComputationGraph(graph.build());
+        ComputationGraph network = new ComputationGraph(graph(new InBatchNegatives(4)).build());
         network.init();
         network.params().addi(Nd4j.randn(DataType.DOUBLE, network.params().shape()).muli(0.3));
         return network;
+    }
+
+    private static ComputationGraphConfiguration.GraphBuilder graph(InBatchNegatives loss) {
+        ComputationGraphConfiguration.GraphBuilder graph = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(3)
+                .dataType(DataType.DOUBLE).updater(new NoOp()).graphBuilder(), Tiny.meanPooling().shape(), Head.meanPooling());
+        graph.addLayer("contrast", new LossLayer.Builder(loss).activation(IDENTITY).build(), Transformer.POOLING)
+                .setOutputs("contrast");
+        return graph;
     }
 
     private static INDArray fourTexts() {
@@ -150,7 +207,9 @@ class InBatchNegativesTest {
 
         INDArray withZero = embeddings();
         withZero.putRow(2, Nd4j.zeros(DataType.DOUBLE, 3));
-        assertThat(loss.computeGradient(groups(1, 2, 3, 4), withZero, IDENTITY, null).isNaN().any()).isFalse();
+        INDArray gradient = loss.computeGradient(groups(1, 2, 3, 4), withZero, IDENTITY, null);
+        assertThat(gradient.amaxNumber().doubleValue()).isLessThan(100);
+        assertThat(gradient.getRow(2).amaxNumber().doubleValue()).isZero();
     }
 
     @Test
@@ -169,5 +228,27 @@ class InBatchNegativesTest {
             assertThatThrownBy(() -> new InBatchNegatives(scale)).isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining("scale is " + scale);
         }
+        for (double temperature : new double[]{0, -1, Double.NaN, 1e-5, Double.POSITIVE_INFINITY}) {
+            assertThatThrownBy(() -> InBatchNegatives.ofTemperature(temperature)).isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("temperature is " + temperature);
+        }
+    }
+
+    @Test
+    void hardNegativesAndDimensionsThatDoNotFitAreRefusedByName() {
+        InBatchNegatives loss = new InBatchNegatives(20);
+        INDArray x = embeddings();
+        assertThatThrownBy(() -> loss.withHardNegatives(-1)).hasMessageContaining("hardNegatives is -1");
+        assertThatThrownBy(() -> loss.withDimensions(3, 0)).hasMessageContaining("[3, 0]");
+        assertThatThrownBy(() -> loss.withDimensions(new int[]{3}, new double[]{1, 2}))
+                .hasMessageContainingAll("1 dimensions", "2 weights");
+        assertThatThrownBy(() -> loss.withDimensions(new int[]{3}, new double[]{0})).hasMessageContaining("[0.0]");
+        assertThatThrownBy(() -> loss.withDimensions(4).computeScore(groups(1, 2, 3, 4), x, IDENTITY, null, true))
+                .hasMessageContainingAll("to 4 numbers", "they have 3");
+        assertThatThrownBy(() -> loss.withHardNegatives(1).computeScore(groups(1, 2, 3, 4), x, IDENTITY, null, true))
+                .hasMessageContainingAll("[8, 3]", "[3·pairs, hidden]", "1 hard negatives");
+        INDArray ofItsQuery = Nd4j.createFromArray(1., 2, 1, 2, 3, 4, 5, 2).reshape(8, 1);
+        assertThatThrownBy(() -> loss.withHardNegatives(2).computeScore(ofItsQuery, x, IDENTITY, null, true))
+                .hasMessageContainingAll("Row 7", "query 1", "2.0");
     }
 }
