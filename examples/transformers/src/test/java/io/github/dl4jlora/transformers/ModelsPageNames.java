@@ -13,4 +13,5 @@ public class ModelsPageNames {
     protected Path merged;
     protected Path file;
     protected INDArray ids;
+    protected INDArray groups;
 }
