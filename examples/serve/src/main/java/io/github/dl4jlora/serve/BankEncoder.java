@@ -2,7 +2,7 @@ package io.github.dl4jlora.serve;
 
 import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.bank.BankRequest;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import io.github.dl4jlora.transformers.TransformerShape;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -17,7 +17,7 @@ import java.util.stream.IntStream;
 
 /**
  * all-MiniLM-L6-v2 in a bank, for callers that do not wait and whose texts may already be tokens;
- * {@link io.github.dl4jlora.models.minilm.SentenceEncoder} is for one caller that waits.
+ * {@link io.github.dl4jlora.models.encoder.SentenceEncoder} is for one caller that waits.
  *
  * <p>Texts of about the same length go together, padded to a multiple of {@value #STEP} tokens, so that those of many callers can
  * be one batch.

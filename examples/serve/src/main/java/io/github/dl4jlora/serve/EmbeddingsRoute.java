@@ -1,7 +1,7 @@
 package io.github.dl4jlora.serve;
 
 import io.github.dl4jlora.bank.AdapterMix;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import io.javalin.http.Context;
 import org.nd4j.shade.jackson.core.JsonFactory;
 import org.nd4j.shade.jackson.core.JsonGenerator;

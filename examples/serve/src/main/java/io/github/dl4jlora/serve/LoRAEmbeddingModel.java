@@ -7,7 +7,7 @@ import dev.langchain4j.model.output.Response;
 import dev.langchain4j.model.output.TokenUsage;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.bank.AdapterMix;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 
 import java.util.Arrays;
 import java.util.List;
@@ -27,7 +27,7 @@ public final class LoRAEmbeddingModel implements EmbeddingModel {
     /**
      * A model of one adapter, or of a mix.
      *
-     * @param bank      on {@code MiniLm.sentenceEncoder()}; not closed by this
+     * @param bank      on the network of {@code PretrainedEncoder.sentenceEncoder()}; not closed by this
      * @param tokenizer of texts; texts that are too long lose their end. Not closed by this
      * @param mix       what texts are embedded with
      */

@@ -4,8 +4,7 @@ import io.github.dl4jlora.bank.BankConfig;
 import io.github.dl4jlora.cli.AddedCommand;
 import io.github.dl4jlora.cli.SavedNetwork;
 import io.github.dl4jlora.machine.Threads;
-import io.github.dl4jlora.models.minilm.MiniLm;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.PretrainedEncoder;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -165,8 +164,8 @@ public final class ServeCommand implements AddedCommand {
 
     private Service start(ServiceConfig config) throws IOException {
         if (served.encoder) {
-            BankEncoder encoder = new BankEncoder(new Tokenizer(maxTokens));
-            return Service.start(MiniLm.sentenceEncoder(), BankEncoder.NAME, encoder, adapters, config);
+            BankEncoder encoder = new BankEncoder(PretrainedEncoder.MINILM.tokenizer(maxTokens));
+            return Service.start(PretrainedEncoder.MINILM.sentenceEncoder(), BankEncoder.NAME, encoder, adapters, config);
         }
         return Service.start(SavedNetwork.read(served.base).stock().model(), served.base.getFileName().toString(), null, adapters,
                 config);

@@ -13,8 +13,8 @@ import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.bank.UnknownAdapterException;
 import io.github.dl4jlora.conf.LoRAConfig;
-import io.github.dl4jlora.models.minilm.MiniLm;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.PretrainedEncoder;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -60,8 +60,8 @@ class EmbeddingsTest {
 
     @BeforeAll
     static void start() throws IOException {
-        encoder = MiniLm.sentenceEncoder();
-        tokenizer = new Tokenizer(MAX_TOKENS);
+        encoder = PretrainedEncoder.MINILM.sentenceEncoder();
+        tokenizer = PretrainedEncoder.MINILM.tokenizer(MAX_TOKENS);
         spam = LoRA.apply(encoder, LoRAConfig.builder().rank(2).alpha(2).targets(".*query", ".*value").build());
         INDArray values = spam.params();
         values.assign(Nd4j.randn(values.shape(), Nd4j.getRandomFactory().getNewRandomInstance(1)).muli(0.1));

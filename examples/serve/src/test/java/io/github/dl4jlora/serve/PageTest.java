@@ -2,8 +2,8 @@ package io.github.dl4jlora.serve;
 
 import io.github.dl4jlora.browser.Chromium;
 import io.github.dl4jlora.browser.PageCheck;
-import io.github.dl4jlora.models.minilm.MiniLm;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.PretrainedEncoder;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.AfterAll;
@@ -149,8 +149,8 @@ class PageTest {
 
     @Test
     void aPersonCanTryAnAdapterOfTheEncoder() throws Exception {
-        try (Tokenizer tokenizer = new Tokenizer(256);
-             Running running = new Running(Service.start(MiniLm.sentenceEncoder(), BankEncoder.NAME,
+        try (Tokenizer tokenizer = PretrainedEncoder.MINILM.tokenizer(256);
+             Running running = new Running(Service.start(PretrainedEncoder.MINILM.sentenceEncoder(), BankEncoder.NAME,
                      new BankEncoder(tokenizer), adapters, Running.config(null)))) {
             open(running);
             await("document.getElementById('input').value !== ''");

@@ -7,8 +7,8 @@ import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.bank.AdapterSource;
 import io.github.dl4jlora.bank.BankConfig;
 import io.github.dl4jlora.cli.Main;
-import io.github.dl4jlora.models.minilm.MiniLm;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.PretrainedEncoder;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import io.github.dl4jlora.pages.CodeBlock;
 import io.github.dl4jlora.pages.JavaBlocks;
 import io.github.dl4jlora.pages.ShellCommand;
@@ -181,9 +181,9 @@ class ServiceGuideTest {
     /** EmbeddingsTest tests the clients that these lines make. */
     @Test
     void javasLinesMakeModels(@TempDir Path adapters) throws IOException {
-        AdapterBank bank = new AdapterBank(MiniLm.sentenceEncoder(),
+        AdapterBank bank = new AdapterBank(PretrainedEncoder.MINILM.sentenceEncoder(),
                 BankConfig.builder().source(AdapterSource.folder(adapters)).build());
-        Tokenizer tokenizer = new Tokenizer(256);
+        Tokenizer tokenizer = PretrainedEncoder.MINILM.tokenizer(256);
         EmbeddingModel spam = new LoRAEmbeddingModel(bank, tokenizer, AdapterMix.of("spam"));
         EmbeddingModel tone = new LoRAEmbeddingModel(bank, tokenizer, AdapterMix.of("tone"));
         try (bank; tokenizer) {

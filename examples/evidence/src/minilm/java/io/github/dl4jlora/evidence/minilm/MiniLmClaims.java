@@ -13,7 +13,7 @@ import io.github.dl4jlora.evidence.claim.Placements;
 import io.github.dl4jlora.evidence.claim.TrainsAlike;
 import io.github.dl4jlora.evidence.claim.TwoRates;
 import io.github.dl4jlora.evidence.claim.VariantsTuned;
-import io.github.dl4jlora.models.minilm.MiniLm;
+import io.github.dl4jlora.models.encoder.PretrainedEncoder;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -60,7 +60,8 @@ public final class MiniLmClaims implements EvidenceSource {
                 new DataStarts(List.of(new DataStarts.Setting(task, 1.5e-3, 5e-4, 3, 2, 1, task.epochs(), RANKS_TO_SHARE))),
                 new Intruders(List.of(new Intruders.Setting(task, LOOKED_AT, BEST_RATES, SEEDS, 1))),
                 new FewerBits(List.of(new FewerBits.Setting(task, 1.6e-3, 3))),
-                new TrainsAlike(List.of(new TrainsAlike.Setting(task, MiniLm.CLASSIFIER, 1e-3, 1, task.epochs(), 0.01, 3))));
+                new TrainsAlike(List.of(new TrainsAlike.Setting(task, PretrainedEncoder.CLASSIFIER, 1e-3, 1, task.epochs(), 0.01,
+                        3))));
         return claims.<Claim>map(OnMiniLm::new).toList();
     }
 }

@@ -2,8 +2,8 @@ package io.github.dl4jlora.evidence.minilm;
 
 import io.github.dl4jlora.evidence.Task;
 import io.github.dl4jlora.evidence.minilm.Glosses.Example;
-import io.github.dl4jlora.models.minilm.MiniLm;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.PretrainedEncoder;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import io.github.dl4jlora.models.retrieval.WordNet;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -67,7 +67,7 @@ public final class TurnedGlosses implements Task {
 
     @Override
     public List<String> trainable() {
-        return List.of(MiniLm.CLASSIFIER);
+        return List.of(PretrainedEncoder.CLASSIFIER);
     }
 
     @Override
@@ -80,8 +80,8 @@ public final class TurnedGlosses implements Task {
         ComputationGraph base;
         List<DataSet> train;
         List<DataSet> test;
-        try (Tokenizer tokenizer = new Tokenizer(TOKENS)) {
-            base = MiniLm.classifier(Glosses.CLASSES, new Adam(), seed);
+        try (Tokenizer tokenizer = PretrainedEncoder.MINILM.tokenizer(TOKENS)) {
+            base = PretrainedEncoder.MINILM.classifier(Glosses.CLASSES, new Adam(), seed);
             train = batches(glosses.train(TRAIN, seed), tokenizer);
             test = batches(glosses.test(TEST), tokenizer);
         } catch (IOException e) {

@@ -1,6 +1,6 @@
 package io.github.dl4jlora.models.bert;
 
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import io.github.dl4jlora.transformers.Checkpoint;
 import picocli.CommandLine.Option;
 

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.models.bert;
 
 import io.github.dl4jlora.models.StableHash;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import io.github.dl4jlora.models.retrieval.Addresses;
 
 import java.io.IOException;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.models.bert;
 
-import io.github.dl4jlora.models.minilm.KeptAdapter;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.KeptAdapter;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import io.github.dl4jlora.transformers.Checkpoint;
 import io.github.dl4jlora.transformers.Head;
 import org.deeplearning4j.nn.graph.ComputationGraph;

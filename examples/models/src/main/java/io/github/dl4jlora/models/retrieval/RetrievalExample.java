@@ -10,8 +10,8 @@ import io.github.dl4jlora.console.UsageMessage;
 import io.github.dl4jlora.examples.Checks;
 import io.github.dl4jlora.examples.Figures;
 import io.github.dl4jlora.machine.Threads;
-import io.github.dl4jlora.models.minilm.MiniLm;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.PretrainedEncoder;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import io.github.dl4jlora.report.page.AdapterReport;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.util.ModelSerializer;
@@ -116,9 +116,9 @@ public final class RetrievalExample implements Callable<Integer> {
         }
         Files.createDirectories(output);
         Checks checks = new Checks(spec.commandLine());
-        try (Tokenizer tokenizer = new Tokenizer(Texts.TOKENS)) {
+        try (Tokenizer tokenizer = PretrainedEncoder.MINILM.tokenizer(Texts.TOKENS)) {
             train(tokenizer, checks);
-            ComputationGraph encoder = MiniLm.sentenceEncoder();
+            ComputationGraph encoder = PretrainedEncoder.MINILM.sentenceEncoder();
             ModelSerializer.writeModel(encoder, baseFile().toFile(), false);
             test(tokenizer);
             tell(encoder);

@@ -3,8 +3,8 @@ package io.github.dl4jlora.models.retrieval;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.console.StatusLine;
-import io.github.dl4jlora.models.minilm.SentenceEncoder;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.SentenceEncoder;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import org.deeplearning4j.util.ModelSerializer;
 
 import java.io.IOException;
@@ -24,7 +24,7 @@ final class Served implements AutoCloseable {
     private final StatusLine status;
 
     /**
-     * @param base     file of {@link io.github.dl4jlora.models.minilm.MiniLm#sentenceEncoder}
+     * @param base     file of {@link io.github.dl4jlora.models.encoder.PretrainedEncoder#sentenceEncoder}
      * @param adapters folder of folders
      */
     Served(Path base, Path adapters, Collection<Task> tasks, Tokenizer tokenizer, StatusLine status) throws IOException {

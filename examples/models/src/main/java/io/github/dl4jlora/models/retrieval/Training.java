@@ -8,8 +8,8 @@ import io.github.dl4jlora.console.StatusLine;
 import io.github.dl4jlora.examples.Checks;
 import io.github.dl4jlora.examples.ProgressLine;
 import io.github.dl4jlora.examples.StepTimer;
-import io.github.dl4jlora.models.minilm.MiniLm;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.PretrainedEncoder;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import io.github.dl4jlora.report.page.ScoreHistory;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.optimize.listeners.CollectScoresIterationListener;
@@ -30,7 +30,7 @@ final class Training {
     static final String TARGETS = "encoder\\..*\\.(query|value)";
     static final double SCALE = 20;
 
-    private final ComputationGraph base = MiniLm.contrastive(SCALE);
+    private final ComputationGraph base = PretrainedEncoder.MINILM.contrastive(SCALE);
     private final INDArray before = base.params().dup();
     private final Tokenizer tokenizer;
     private final Settings settings;

@@ -3,8 +3,8 @@ package io.github.dl4jlora.models.spam;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
-import io.github.dl4jlora.models.minilm.MiniLm;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.PretrainedEncoder;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import io.github.dl4jlora.transformers.Checkpoint;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.learning.config.Adam;
@@ -57,17 +57,17 @@ interface Base {
 
         @Override
         public List<String> head() {
-            return List.of(MiniLm.CLASSIFIER);
+            return List.of(PretrainedEncoder.CLASSIFIER);
         }
 
         @Override
         public Tokenizer tokenizer(int maxTokens) throws IOException {
-            return new Tokenizer(maxTokens);
+            return PretrainedEncoder.MINILM.tokenizer(maxTokens);
         }
 
         @Override
         public ComputationGraph network(IUpdater updater, long seed) throws IOException {
-            return MiniLm.classifier(Batches.CLASSES, updater, seed);
+            return PretrainedEncoder.MINILM.classifier(Batches.CLASSES, updater, seed);
         }
     }
 

@@ -2,8 +2,8 @@ package io.github.dl4jlora.models.spam;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.conf.Quantization;
-import io.github.dl4jlora.models.minilm.KeptAdapter;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.KeptAdapter;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;

@@ -4,7 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.console.StatusLine;
 import io.github.dl4jlora.examples.Figures;
 import io.github.dl4jlora.examples.ProgressLine;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.optimize.api.TrainingListener;
 import org.deeplearning4j.optimize.listeners.CollectScoresIterationListener;

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.models.bert;
 
 import io.github.dl4jlora.internal.untrusted.Safetensors;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.models.retrieval;
 
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.PretrainedEncoder;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.nd4j.linalg.dataset.DataSet;
@@ -19,7 +20,7 @@ class PairBatchesTest {
             .mapToObj(i -> new Sample("query " + "long ".repeat(i), "document", i < 2 ? "shared" : "group " + i)).toList();
 
     private static List<DataSet> batches(int pairs) throws Exception {
-        try (Tokenizer tokenizer = new Tokenizer(16)) {
+        try (Tokenizer tokenizer = PretrainedEncoder.MINILM.tokenizer(16)) {
             List<DataSet> batches = new ArrayList<>();
             DataSetIterator iterator = PairBatches.of(SAMPLES, tokenizer, pairs, 3);
             iterator.forEachRemaining(batches::add);

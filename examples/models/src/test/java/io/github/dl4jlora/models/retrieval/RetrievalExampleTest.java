@@ -3,8 +3,8 @@ package io.github.dl4jlora.models.retrieval;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.console.StatusLine;
 import io.github.dl4jlora.examples.Checks;
-import io.github.dl4jlora.models.minilm.MiniLm;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.PretrainedEncoder;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -51,12 +51,12 @@ class RetrievalExampleTest {
     @Test
     void aShortTrainingTeachesWhatTheBaseDoesNotFind(@TempDir Path folder) throws Exception {
         Samples samples = new Samples(sayings(LEARNED), sayings(TESTED));
-        try (Tokenizer tokenizer = new Tokenizer(16)) {
+        try (Tokenizer tokenizer = PretrainedEncoder.MINILM.tokenizer(16)) {
             CommandLine line = silent();
             Checks checks = new Checks(line);
             new Training(tokenizer, new Training.Settings(3, 16, 2e-3, 7), line).train(Task.UNION, samples,
                     folder.resolve("union"), checks);
-            ModelSerializer.writeModel(MiniLm.sentenceEncoder(), folder.resolve("base.zip").toFile(), false);
+            ModelSerializer.writeModel(PretrainedEncoder.MINILM.sentenceEncoder(), folder.resolve("base.zip").toFile(), false);
             try (Served served = new Served(folder.resolve("base.zip"), folder, List.of(Task.UNION), tokenizer,
                     new StatusLine(line.getErr()))) {
                 Ranking base = served.rank(Task.UNION, samples.test(), AdapterBank.BASE);
@@ -81,7 +81,7 @@ class RetrievalExampleTest {
                 "ok      words: with the adapter off", "kinds, what a thing is a kind of: the adapter", "73,728",
                 "Look at it: " + output.resolve("report.html").toUri());
         assertThat(ModelSerializer.restoreComputationGraph(output.resolve("base.zip").toFile()).params())
-                .isEqualTo(MiniLm.sentenceEncoder().params());
+                .isEqualTo(PretrainedEncoder.MINILM.sentenceEncoder().params());
         for (Task task : Task.values()) {
             assertThat(output.resolve("adapters").resolve(task.toString()).resolve("adapter_model.safetensors")).isNotEmptyFile();
         }

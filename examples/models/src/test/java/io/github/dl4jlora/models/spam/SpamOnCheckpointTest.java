@@ -2,7 +2,7 @@ package io.github.dl4jlora.models.spam;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.Quantization;
-import io.github.dl4jlora.models.minilm.Tokenizer;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import io.github.dl4jlora.transformers.Checkpoint;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;

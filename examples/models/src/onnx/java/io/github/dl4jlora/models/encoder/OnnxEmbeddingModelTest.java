@@ -1,4 +1,4 @@
-package io.github.dl4jlora.models.minilm;
+package io.github.dl4jlora.models.encoder;
 
 import dev.langchain4j.model.embedding.onnx.OnnxEmbeddingModel;
 import dev.langchain4j.model.embedding.onnx.PoolingMode;
@@ -35,12 +35,12 @@ class OnnxEmbeddingModelTest {
 
     @Test
     void langchain4jEmbedsWithAnAdaptedMiniLm(@TempDir Path folder, TestReporter reporter) throws IOException {
-        ComputationGraph tuned = LoRA.apply(MiniLm.sentenceEncoder(), LoRAConfig.builder().rank(4).alpha(8)
+        ComputationGraph tuned = LoRA.apply(PretrainedEncoder.MINILM.sentenceEncoder(), LoRAConfig.builder().rank(4).alpha(8)
                 .scaling(Scaling.ALPHA_OVER_RANK).targets(EncoderTargets.QUERY_VALUE).seed(1).build());
         Nd4j.getRandom().setSeed(2);
         tuned.params().addi(Nd4j.randn(DataType.FLOAT, tuned.params().shape()).muli(0.05));
         OnnxExport.of(tuned).forText().write(folder.resolve("model.onnx"));
-        try (InputStream tokenizer = ModelFiles.open(ModelFiles.TOKENIZER)) {
+        try (InputStream tokenizer = PretrainedEncoder.MINILM.tokenizerFile()) {
             Files.copy(tokenizer, folder.resolve("tokenizer.json"));
         }
 
@@ -48,7 +48,7 @@ class OnnxEmbeddingModelTest {
                 PoolingMode.MEAN);
 
         double worst = 1;
-        try (Tokenizer tokenizer = new Tokenizer(512)) {
+        try (Tokenizer tokenizer = PretrainedEncoder.MINILM.tokenizer(512)) {
             for (String text : texts()) {
                 INDArray expected = tuned.outputSingle(tokenizer.batch(List.of(text)));
                 INDArray actual = Nd4j.createFromArray(model.embed(text).content().vector());
@@ -58,7 +58,7 @@ class OnnxEmbeddingModelTest {
                 worst = Math.min(worst, cosine);
             }
             INDArray ids = tokenizer.batch(texts().subList(0, 1));
-            assertThat(Cosine.of(MiniLm.sentenceEncoder().outputSingle(ids).toDoubleVector(),
+            assertThat(Cosine.of(PretrainedEncoder.MINILM.sentenceEncoder().outputSingle(ids).toDoubleVector(),
                     tuned.outputSingle(ids).toDoubleVector())).as("cosine to the base's").isLessThan(0.999);
         }
         reporter.publishEntry("smallest cosine", Double.toString(worst));

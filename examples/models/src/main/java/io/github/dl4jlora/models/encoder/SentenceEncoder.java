@@ -1,4 +1,4 @@
-package io.github.dl4jlora.models.minilm;
+package io.github.dl4jlora.models.encoder;
 
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -11,7 +11,7 @@ import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 
 /**
- * Texts to embeddings, through {@link MiniLm#sentenceEncoder}, or that under an adapter, or in a bank:
+ * Texts to embeddings, through {@link PretrainedEncoder#sentenceEncoder}, or that under an adapter, or in a bank:
  *
  * <pre>{@code
  * SentenceEncoder encoder = new SentenceEncoder(tokenizer, ids -> bank.output("words", ids), 32);

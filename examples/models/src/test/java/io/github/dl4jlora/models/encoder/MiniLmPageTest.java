@@ -1,4 +1,4 @@
-package io.github.dl4jlora.models.minilm;
+package io.github.dl4jlora.models.encoder;
 
 import io.github.dl4jlora.pages.JavaBlocks;
 import org.junit.jupiter.api.Tag;
@@ -14,6 +14,6 @@ class MiniLmPageTest {
 
     @Test
     void javaCompilesAsThePagePrintsIt() throws IOException {
-        assertThat(JavaBlocks.mistakes(Map.of("docs/minilm.md", Object.class))).isEmpty();
+        assertThat(JavaBlocks.mistakes(Map.of("docs/minilm.md", Object.class, "docs/encoders.md", Object.class))).isEmpty();
     }
 }

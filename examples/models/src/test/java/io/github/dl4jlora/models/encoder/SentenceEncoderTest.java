@@ -1,4 +1,4 @@
-package io.github.dl4jlora.models.minilm;
+package io.github.dl4jlora.models.encoder;
 
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -25,7 +25,7 @@ class SentenceEncoderTest {
 
     @BeforeAll
     static void open() throws Exception {
-        tokenizer = new Tokenizer(16);
+        tokenizer = PretrainedEncoder.MINILM.tokenizer(16);
     }
 
     @AfterAll
@@ -42,7 +42,7 @@ class SentenceEncoderTest {
     @Test
     void rowsAreInTheOrderOfTheTextsWhateverTheirLengths() throws Exception {
         List<String> texts = List.of("a rather long text about nothing much at all", "", "short", "of middling length", "short");
-        SentenceEncoder encoder = new SentenceEncoder(tokenizer, MiniLm.sentenceEncoder()::outputSingle, 2);
+        SentenceEncoder encoder = new SentenceEncoder(tokenizer, PretrainedEncoder.MINILM.sentenceEncoder()::outputSingle, 2);
 
         INDArray embeddings = encoder.embed(texts);
 

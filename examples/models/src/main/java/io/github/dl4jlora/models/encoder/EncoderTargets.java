@@ -1,4 +1,4 @@
-package io.github.dl4jlora.models.minilm;
+package io.github.dl4jlora.models.encoder;
 
 /** Which layers of an encoder get adapters, as patterns of names, whichever family it is of and whatever head it has. */
 public final class EncoderTargets {

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.models.minilm;
+package io.github.dl4jlora.models.encoder;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;

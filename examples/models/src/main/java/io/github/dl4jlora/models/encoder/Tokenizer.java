@@ -1,4 +1,4 @@
-package io.github.dl4jlora.models.minilm;
+package io.github.dl4jlora.models.encoder;
 
 import ai.djl.huggingface.tokenizers.Encoding;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
@@ -38,16 +38,6 @@ public final class Tokenizer implements AutoCloseable {
     private final int unknown;
 
     /**
-     * MiniLM's own.
-     *
-     * @param maxTokens longer texts are cut, {@code [CLS]} and {@code [SEP]} included; at most 512
-     * @throws IOException if the artifact with the tokenizer is not on the classpath, or cannot be read
-     */
-    public Tokenizer(int maxTokens) throws IOException {
-        this(ModelFiles.open(ModelFiles.TOKENIZER), maxTokens, 0);
-    }
-
-    /**
      * A model's own, which pads with 0.
      *
      * @param json      {@code tokenizer.json}
@@ -72,7 +62,7 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /** @param description is closed */
-    private Tokenizer(InputStream description, int maxTokens, int padding) throws IOException {
+    Tokenizer(InputStream description, int maxTokens, int padding) throws IOException {
         try (description) {
             if (maxTokens < 2 || maxTokens > 512) {
                 throw new IllegalArgumentException("maxTokens is " + maxTokens + ", but must be between 2 and 512");

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.models.minilm;
+package io.github.dl4jlora.models.encoder;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
@@ -88,7 +88,7 @@ class ElsewhereTest {
         ElsewhereNames.tuned = tuned(images(), 2, Nd4j.rand(DataType.FLOAT, 10, 1, 28, 28));
         ElsewhereNames.rows = rows.toFloatMatrix();
         ElsewhereNames.encoder = encoder();
-        try (InputStream tokenizer = ModelFiles.open(ModelFiles.TOKENIZER)) {
+        try (InputStream tokenizer = PretrainedEncoder.MINILM.tokenizerFile()) {
             Files.copy(tokenizer, folder.resolve("tokenizer.json"));
         }
 
@@ -103,13 +103,13 @@ class ElsewhereTest {
         assertClose("answers", base.output(rows));
         assertClose("withAdapter", spam.output(rows));
         assertClose("ofTheBase", base.output(rows));
-        try (Tokenizer tokenizer = new Tokenizer(64)) {
+        try (Tokenizer tokenizer = PretrainedEncoder.MINILM.tokenizer(64)) {
             assertClose("vector", ElsewhereNames.encoder.outputSingle(tokenizer.batch(List.of("Claim your free prize now"))));
         }
     }
 
     private static ComputationGraph encoder() throws IOException {
-        ComputationGraph encoder = LoRA.apply(MiniLm.sentenceEncoder(), LoRAConfig.builder().rank(4)
+        ComputationGraph encoder = LoRA.apply(PretrainedEncoder.MINILM.sentenceEncoder(), LoRAConfig.builder().rank(4)
                 .targets(EncoderTargets.QUERY_VALUE).seed(1).build());
         encoder.params().addi(Nd4j.randn(DataType.FLOAT, encoder.params().shape()).muli(0.05));
         return encoder;
