@@ -49,10 +49,12 @@ public final class Checkpoint {
 
     private final CheckpointFolder folder;
     private final TransformerShape shape;
+    private final boolean pairs;
 
-    private Checkpoint(CheckpointFolder folder, TransformerShape shape) {
+    private Checkpoint(CheckpointFolder folder, TransformerShape shape, boolean pairs) {
         this.folder = folder;
         this.shape = shape;
+        this.pairs = pairs;
     }
 
     /**
@@ -64,7 +66,7 @@ public final class Checkpoint {
      */
     public static Checkpoint open(Path folder) throws IOException {
         CheckpointFolder opened = CheckpointFolder.open(Objects.requireNonNull(folder, "The folder to open is null"));
-        return new Checkpoint(opened, opened.config().shape());
+        return new Checkpoint(opened, opened.config().shape(), false);
     }
 
     /**
@@ -74,7 +76,16 @@ public final class Checkpoint {
      * without {@code ensure_weight_tying}; such an adapter fits networks of the untied checkpoint.
      */
     public Checkpoint untied() {
-        return new Checkpoint(folder, shape.untied());
+        return new Checkpoint(folder, shape.untied(), pairs);
+    }
+
+    /**
+     * {@return this folder, but with models of pairs of texts} In families whose token types tell texts apart (BERT), they have
+     * {@link Transformer#TOKEN_TYPE_IDS} as a second input, {@code [minibatch, tokens]}, 0 in a first text and 1 in a second. In
+     * others (RoBERTa, DistilBERT) they are the same, since nothing but separators tells texts apart there.
+     */
+    public Checkpoint pairs() {
+        return new Checkpoint(folder, shape, true);
     }
 
     /** {@return what kind of transformer it is, and its sizes; {@code tied} is what config.json says, or {@link #untied}} */
@@ -102,13 +113,21 @@ public final class Checkpoint {
 
     /**
      * {@return the model as the class that config.json names first: bare, …ForMaskedLM, …ForSequenceClassification or
-     * GPT2LMHeadModel}
+     * GPT2LMHeadModel} What a head for sequence classification gives are classes, numbers or labels, as {@code problem_type} says
+     * or, without it, numbers if it has one output, and classes otherwise.
      *
-     * @throws IOException if it names none of these, or the tensors are not those of the class
+     * @throws IOException if it names none of these, or the tensors are not those of the class; if the head is for pairs,
+     *                     according to config.json, in a family that tells texts apart by token types, and this is not
+     *                     {@link #pairs}
      */
     public BaseSource<ComputationGraph> model() throws IOException {
+        return model(head());
+    }
+
+    /** {@return the head of the class that config.json names first, as {@link #model()} has it} */
+    public Head head() throws IOException {
         Head.Kind kind = folder.kind();
-        return kind == Head.Kind.CLASSIFIER ? classifier() : model(new Head(kind, 0));
+        return kind == Head.Kind.CLASSIFIER ? folder.textHead() : new Head(kind, 0);
     }
 
     /** {@return token ids {@code [minibatch, tokens]} in, the vectors of all tokens {@code [minibatch · tokens, hidden]} out} */
@@ -146,9 +165,35 @@ public final class Checkpoint {
         return model(Head.nextWord());
     }
 
-    /** {@return probabilities {@code [minibatch, classes]} by the stored head for sequence classification} */
+    /**
+     * {@return probabilities {@code [minibatch, classes]} by the stored head for sequence classification}
+     *
+     * @throws IOException if there is none, or it gives numbers or labels, as {@link #model()}
+     */
     public BaseSource<ComputationGraph> classifier() throws IOException {
-        return model(Head.classifier(folder.classes(Heads.classifier(shape.family()))));
+        Head head = folder.textHead();
+        if (head.kind() != Head.Kind.CLASSIFIER) {
+            throw new IOException(folder.path() + ": config.json describes a head of kind " + head.kind() + " with "
+                    + head.classes() + " outputs, not a classifier: model() gives the model with this head; for a new head use "
+                    + "classifier(classes, updater, seed)");
+        }
+        return model(head);
+    }
+
+    /**
+     * {@return the probability {@code [minibatch, 1]} that a passage answers a query: the sigmoid of the stored head's one logit}
+     * Its inputs are those of {@link #pairs}. With an identity on top instead, as some models have it, the order is the same;
+     * {@code pairs().model()} gives the logit of heads that were saved as such.
+     *
+     * @throws IOException if the folder has no head for sequence classification, or one with several outputs
+     */
+    public BaseSource<ComputationGraph> reranker() throws IOException {
+        Head head = folder.textHead();
+        if (head.classes() != 1) {
+            throw new IOException(folder.path() + ": the stored head has " + head.classes() + " outputs, but a reranker's has "
+                    + "one: for a new head use model(Head.reranker(), updater, seed)");
+        }
+        return model(Head.reranker());
     }
 
     /**
@@ -159,19 +204,48 @@ public final class Checkpoint {
      * @param seed    of the new head's weights
      */
     public BaseSource<ComputationGraph> classifier(int classes, IUpdater updater, long seed) throws IOException {
-        // DL4J's builder seeds ND4J's generator.
-        try (KeptRandom kept = new KeptRandom()) {
-            GraphBuilder graph = new NeuralNetConfiguration.Builder().seed(seed).updater(updater).graphBuilder();
-            return model(Transformer.addTo(graph, shape, Head.classifier(classes)).build(), newHead().toArray(String[]::new));
-        }
+        return model(Head.classifier(classes), updater, seed);
     }
 
     /**
-     * {@return the layers that {@link #classifier(int, IUpdater, long)} adds to a pretrained model, the output layer last} They
-     * start at random, so they are to be trained beside adapters: {@code LoRAConfig.trainable}, PEFT's {@code modules_to_save}.
+     * {@return the model with a new head, whatever head the folder has}
+     *
+     * @param head    for texts: a classifier, regression, labels or reranker
+     * @param updater of everything that trains, including adapters, unless their configuration has another
+     * @param seed    of the new head's weights
+     * @throws IllegalArgumentException if the head has no layers that could be new
      */
+    public BaseSource<ComputationGraph> model(Head head, IUpdater updater, long seed) throws IOException {
+        // DL4J's builder seeds ND4J's generator.
+        try (KeptRandom kept = new KeptRandom()) {
+            GraphBuilder graph = new NeuralNetConfiguration.Builder().seed(seed).updater(updater).graphBuilder();
+            return model(Transformer.addTo(graph, shape, read(head)).build(), newHead(head).toArray(String[]::new));
+        }
+    }
+
+    /** {@return the layers of a new classifier, as {@link #newHead(Head)}} */
     public List<String> newHead() {
-        return Heads.ofClassifier(shape.family());
+        return newHead(Head.classifier(2));
+    }
+
+    /**
+     * {@return the layers that {@link #model(Head, IUpdater, long)} adds to a pretrained model, the output layer last} They
+     * start at random, so they are to be trained beside adapters: {@code LoRAConfig.trainable}, PEFT's {@code modules_to_save}.
+     *
+     * @throws IllegalArgumentException if the head is none of those
+     */
+    public List<String> newHead(Head head) {
+        List<String> layers = Heads.layers(shape.family(), head.kind());
+        if (layers.isEmpty()) {
+            throw new IllegalArgumentException("A head of kind " + head.kind() + " has no layers that start at random: use "
+                    + "model(head)");
+        }
+        return layers;
+    }
+
+    /** With pairs of texts, if they were asked for. */
+    private Head read(Head head) {
+        return pairs ? head.ofPairs() : head;
     }
 
     /**
@@ -182,7 +256,7 @@ public final class Checkpoint {
      * @throws IllegalArgumentException if the family has no such head
      */
     public BaseSource<ComputationGraph> model(Head head) throws IOException {
-        return model(Transformer.addTo(builder(), shape, head).build());
+        return model(Transformer.addTo(builder(), shape, read(head)).build());
     }
 
     /**

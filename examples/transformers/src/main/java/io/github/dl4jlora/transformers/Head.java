@@ -4,9 +4,11 @@ package io.github.dl4jlora.transformers;
  * What a network is for: what goes on top of the token vectors.
  *
  * @param kind    which
- * @param classes of a classifier; 0 for all others
+ * @param classes classes, labels or values that it has an output for; 0 for kinds that have no such number
+ * @param pairs   whether it reads pairs of texts: then a network whose shape tells texts apart by token types,
+ *                {@link TransformerShape#hasTextTypes}, has a second input of these types
  */
-public record Head(Kind kind, int classes) {
+public record Head(Kind kind, int classes, boolean pairs) {
 
     /** The kinds of head. */
     public enum Kind {
@@ -22,6 +24,10 @@ public record Head(Kind kind, int classes) {
         POOLER,
         /** Probabilities of classes, {@code [minibatch, classes]}. */
         CLASSIFIER,
+        /** Any numbers, {@code [minibatch, classes]}, with the squared error as loss; mostly one number. */
+        REGRESSION,
+        /** Probabilities of labels, each by itself, {@code [minibatch, classes]}; one label is a reranker's relevance. */
+        MULTI_LABEL,
         /** Logits of the words that were masked, {@code [minibatch · tokens, vocabulary]}. */
         MASKED_WORDS,
         /** The same, only for the tokens that a second input names, {@code [minibatch · k, vocabulary]}. */
@@ -31,13 +37,34 @@ public record Head(Kind kind, int classes) {
     }
 
     /**
-     * @throws IllegalArgumentException if a classifier has less than two classes, or another head has any
+     * @throws IllegalArgumentException if a classifier has less than two classes, a regression less than one value, labels are
+     *                                  less than one, or another head has any
      */
     public Head {
-        if (kind == Kind.CLASSIFIER ? classes < 2 : classes != 0) {
-            throw new IllegalArgumentException("A head of kind " + kind + " with " + classes + " classes: "
-                    + "a classifier has at least 2, any other head 0");
+        int least = fewest(kind);
+        if (least == 0 ? classes != 0 : classes < least) {
+            throw new IllegalArgumentException("A head of kind " + kind + " with " + classes + " classes: a classifier has at "
+                    + "least 2, a regression and labels at least 1, any other head 0");
         }
+    }
+
+    /** Of single texts, {@link #ofPairs} for pairs. */
+    public Head(Kind kind, int classes) {
+        this(kind, classes, false);
+    }
+
+    /** {@return the least number of classes of a kind} */
+    public static int fewest(Kind kind) {
+        return switch (kind) {
+            case CLASSIFIER -> 2;
+            case REGRESSION, MULTI_LABEL -> 1;
+            default -> 0;
+        };
+    }
+
+    /** {@return the same of pairs of texts} */
+    public Head ofPairs() {
+        return new Head(kind, classes, true);
     }
 
     /** {@return no head: the vectors of all tokens} */
@@ -68,6 +95,25 @@ public record Head(Kind kind, int classes) {
     /** {@return the family's head for sequence classification} */
     public static Head classifier(int classes) {
         return new Head(Kind.CLASSIFIER, classes);
+    }
+
+    /**
+     * {@return the family's head for sequence classification, for numbers instead of classes, such as a similarity or a price}
+     *
+     * @param values how many numbers of each text, mostly 1
+     */
+    public static Head regression(int values) {
+        return new Head(Kind.REGRESSION, values);
+    }
+
+    /** {@return the family's head for sequence classification, for labels of which a text may have any number} */
+    public static Head multiLabel(int labels) {
+        return new Head(Kind.MULTI_LABEL, labels);
+    }
+
+    /** {@return one label of a pair: the probability that the second text, a passage, answers the first, a query} */
+    public static Head reranker() {
+        return multiLabel(1).ofPairs();
     }
 
     /** {@return the masked language model, with logits for every token} */

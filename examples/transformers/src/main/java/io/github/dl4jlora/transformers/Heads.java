@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers;
 
+import io.github.dl4jlora.transformers.layer.LabelsCrossEntropy;
 import io.github.dl4jlora.transformers.layer.LayerNormalization;
 import io.github.dl4jlora.transformers.layer.PickedRows;
 import io.github.dl4jlora.transformers.layer.PickedToken;
@@ -41,8 +42,15 @@ final class Heads {
         }
     }
 
-    /** {@return the layers that a classifier adds to the pretrained model, the output layer last} */
-    static List<String> ofClassifier(Family family) {
+    /** {@return the layers that a head adds to the pretrained model, the output layer last; none for the pretrained heads} */
+    static List<String> layers(Family family, Head.Kind kind) {
+        return switch (kind) {
+            case CLASSIFIER, REGRESSION, MULTI_LABEL -> ofClassifier(family);
+            default -> List.of();
+        };
+    }
+
+    private static List<String> ofClassifier(Family family) {
         return switch (family) {
             case BERT -> List.of("classifier");
             case ROBERTA, XLM_ROBERTA, CAMEMBERT -> List.of("classifier.dense", "classifier.out_proj");
@@ -65,7 +73,7 @@ final class Heads {
             case FIRST_TOKEN -> Pooling.addTo(graph, shape, rows, Pooling.FIRST_TOKEN);
             case MAX_POOLING -> Pooling.addTo(graph, shape, rows, Pooling.MAXIMUM);
             case POOLER -> pooler("pooler.dense", rows);
-            case CLASSIFIER -> classifier(rows);
+            case CLASSIFIER, REGRESSION, MULTI_LABEL -> classifier(rows);
             case MASKED_WORDS, MASKED_WORDS_AT_POSITIONS, NEXT_WORD -> languageModel(rows);
         };
     }
@@ -91,8 +99,13 @@ final class Heads {
             }
         };
         String name = classifier(family);
-        graph.addLayer(name, new OutputLayer.Builder(LossFunction.MCXENT).nIn(shape.hidden()).nOut(head.classes())
-                .hasBias(family != Family.GPT2).weightInit(WeightInit.XAVIER).activation(Activation.SOFTMAX).build(), pooled);
+        OutputLayer.Builder output = switch (head.kind()) {
+            case REGRESSION -> new OutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY);
+            case MULTI_LABEL -> new OutputLayer.Builder(new LabelsCrossEntropy()).activation(Activation.SIGMOID);
+            default -> new OutputLayer.Builder(LossFunction.MCXENT).activation(Activation.SOFTMAX);
+        };
+        graph.addLayer(name, output.nIn(shape.hidden()).nOut(head.classes()).hasBias(family != Family.GPT2)
+                .weightInit(WeightInit.XAVIER).build(), pooled);
         return name;
     }
 

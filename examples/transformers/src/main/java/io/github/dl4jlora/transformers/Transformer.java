@@ -4,6 +4,7 @@ import io.github.dl4jlora.transformers.layer.LayerNormalization;
 import io.github.dl4jlora.transformers.layer.ModuleNames;
 import io.github.dl4jlora.transformers.layer.MultiHeadAttention;
 import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
+import io.github.dl4jlora.transformers.layer.TypedIds;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -19,7 +20,12 @@ public final class Transformer {
 
     /** Token ids {@code [minibatch, tokens]}, the first input. */
     public static final String INPUT_IDS = "input_ids";
-    /** Which tokens of a text were masked, {@code [minibatch, k]}, counted from 0; the second input where there is one. */
+    /**
+     * Types of tokens {@code [minibatch, tokens]}, 0 in a first text and 1 in a second: the second input of networks that read
+     * pairs, if their shape {@link TransformerShape#hasTextTypes() has types} for them.
+     */
+    public static final String TOKEN_TYPE_IDS = "token_type_ids";
+    /** Which tokens of a text were masked, {@code [minibatch, k]}, counted from 0; the last input where there is one. */
     public static final String MASKED_POSITIONS = "masked_positions";
     /** Sum of word, position and type embeddings: {@code W}, {@code P} and {@code T} of one layer. After the prefix. */
     public static final String EMBEDDINGS = ModuleNames.EMBEDDINGS;
@@ -27,6 +33,8 @@ public final class Transformer {
     public static final String POOLING = "pooling";
     /** The output of a language model. */
     public static final String LOGITS = "logits";
+
+    private static final String TYPED_IDS = "typed_ids";
 
     private final GraphBuilder graph;
     private final TransformerShape shape;
@@ -42,14 +50,20 @@ public final class Transformer {
 
     /**
      * Adds inputs, transformer and head, and sets the head's output as the graph's. To put a custom head on top, call
-     * {@code setOutputs} again.
+     * {@code setOutputs} again. A head of pairs has the types of tokens as its second input, if the shape has them.
      *
      * @throws IllegalArgumentException if the family has no such head
      */
     public static GraphBuilder addTo(GraphBuilder graph, TransformerShape shape, Head head) {
         Heads heads = new Heads(graph, shape, head);
         graph.addInputs(INPUT_IDS);
-        String rows = new Transformer(graph, shape, head.prefix(shape.family())).tokenVectors();
+        String ids = INPUT_IDS;
+        if (head.pairs() && shape.hasTextTypes()) {
+            graph.addInputs(TOKEN_TYPE_IDS);
+            graph.addVertex(TYPED_IDS, new TypedIds(), TOKEN_TYPE_IDS, INPUT_IDS);
+            ids = TYPED_IDS;
+        }
+        String rows = new Transformer(graph, shape, head.prefix(shape.family())).tokenVectors(ids);
         return graph.setOutputs(heads.on(rows));
     }
 
@@ -59,7 +73,7 @@ public final class Transformer {
             case TOKEN_VECTORS -> tokenVectors(shape);
             case MEAN_POOLING, FIRST_TOKEN, MAX_POOLING -> POOLING;
             case POOLER -> "pooler.dense";
-            case CLASSIFIER -> Heads.classifier(shape.family());
+            case CLASSIFIER, REGRESSION, MULTI_LABEL -> Heads.classifier(shape.family());
             case MASKED_WORDS, MASKED_WORDS_AT_POSITIONS, NEXT_WORD -> LOGITS;
         };
     }
@@ -73,11 +87,12 @@ public final class Transformer {
         };
     }
 
-    private String tokenVectors() {
+    private String tokenVectors(String ids) {
         String last = add(EMBEDDINGS);
         graph.addLayer(last, new TokenEmbeddings.Builder(shape.vocabulary(), shape.positions(), shape.hidden())
                 .types(shape.tokenTypes()).padding(shape.padding())
-                .positionsFromPadding(family.countsPositionsFromPadding()).names(family.names()).build(), INPUT_IDS);
+                .positionsFromPadding(family.countsPositionsFromPadding()).names(family.names())
+                .typed(ids.equals(TYPED_IDS)).build(), ids);
         if (family == Family.GPT2) {
             for (int layer = 0; layer < shape.layers(); layer++) {
                 last = normFirst(layer, last);

@@ -9,7 +9,8 @@ import java.util.TreeMap;
  * @param family       how it is wired, and what its modules are called
  * @param vocabulary   number of token ids
  * @param positions    rows of the position embeddings; see {@link #longestText}
- * @param tokenTypes   rows of the token type embeddings; 0 for none. Every token is of the first type
+ * @param tokenTypes   rows of the token type embeddings; 0 for none. Every token is of the first type, unless a network has an
+ *                     input of types
  * @param hidden       width of a token's vector
  * @param intermediate width of the feed-forward part
  * @param layers       number of transformer layers
@@ -61,6 +62,11 @@ public record TransformerShape(Family family, int vocabulary, int positions, int
     public TransformerShape untied() {
         return new TransformerShape(family, vocabulary, positions, tokenTypes, hidden, intermediate, layers, heads, epsilon,
                 activation, padding, false);
+    }
+
+    /** {@return whether the tokens of a second text may have another type than those of the first} */
+    public boolean hasTextTypes() {
+        return tokenTypes > 1;
     }
 
     private static void require(boolean condition, Family family, String message) {

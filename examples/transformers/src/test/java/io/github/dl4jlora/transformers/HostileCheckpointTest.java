@@ -176,12 +176,18 @@ class HostileCheckpointTest {
     }
 
     @Test
-    void aHeadThatIsNoSingleLabelClassifierIsRefused() throws IOException {
+    void aHeadOfAnotherProblemThanItsLabelsOrThanWasAskedForIsRefused() throws IOException {
         ChangedFolder changed = ChangedFolder.of("roberta-classifier", folder.resolve("it"));
         changed.config(config -> config.put("problem_type", "multi_label_classification"));
 
+        assertThatThrownBy(() -> Checkpoint.open(changed.path()).classifier()).isInstanceOf(IOException.class)
+                .hasMessageContainingAll("MULTI_LABEL with 3 outputs", "model()");
+        assertThatThrownBy(() -> Checkpoint.open(changed.path()).reranker()).isInstanceOf(IOException.class)
+                .hasMessageContaining("3 outputs");
+
+        changed.config(config -> config.put("problem_type", "ranking"));
         assertThatThrownBy(() -> Checkpoint.open(changed.path()).model()).isInstanceOf(IOException.class)
-                .hasMessageContaining("multi_label_classification");
+                .hasMessageContainingAll("\"problem_type\": \"ranking\"", "multi_label_classification", "regression");
 
         changed.config(config -> config.put("problem_type", "single_label_classification").put("num_labels", 7));
         assertThatThrownBy(() -> Checkpoint.open(changed.path()).model()).isInstanceOf(IOException.class)

@@ -11,6 +11,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
@@ -62,8 +63,15 @@ public record Tiny(TransformerShape shape, Head head) {
 
     static Stream<Tiny> all() {
         Stream<Head> bare = Stream.of(Head.meanPooling(), Head.firstToken(), Head.maxPooling(), Head.pooler());
-        return Stream.of(classifiers(), languageModels(), bare.map(head -> new Tiny(shape(Family.BERT), head)))
+        return Stream.of(classifiers(), languageModels(), bare.map(head -> new Tiny(shape(Family.BERT), head)), otherHeads())
                 .flatMap(Function.identity());
+    }
+
+    /** Each once, of single texts or of pairs. */
+    static Stream<Tiny> otherHeads() {
+        return Stream.of(new Tiny(shape(Family.BERT), Head.classifier(CLASSES).ofPairs()),
+                new Tiny(shape(Family.BERT), Head.reranker()), new Tiny(shape(Family.GPT2), Head.regression(2)),
+                new Tiny(shape(Family.ROBERTA), Head.multiLabel(CLASSES).ofPairs()));
     }
 
     /** The encoder of sentences: BERT under the mean of its token vectors. */
@@ -101,8 +109,14 @@ public record Tiny(TransformerShape shape, Head head) {
     }
 
     INDArray[] inputs(DataType type) {
-        return head.kind() != Head.Kind.MASKED_WORDS_AT_POSITIONS ? new INDArray[]{ids(type)}
-                : new INDArray[]{ids(type), Nd4j.createFromArray(new double[][]{{1, 3}, {2, 0}, {0, 0}}).castTo(type)};
+        INDArray second = !hasTypes() ? Nd4j.createFromArray(new double[][]{{1, 3}, {2, 0}, {0, 0}})
+                : Nd4j.createFromArray(new double[][]{{0, 0, 1, 1, 1}, {0, 1, 1, 0, 0}, {0, 0, 0, 0, 0}});
+        return !hasTypes() && head.kind() != Head.Kind.MASKED_WORDS_AT_POSITIONS ? new INDArray[]{ids(type)}
+                : new INDArray[]{ids(type), second.castTo(type)};
+    }
+
+    private boolean hasTypes() {
+        return head.pairs() && shape.hasTextTypes();
     }
 
     InputType[] inputTypes() {
@@ -112,6 +126,9 @@ public record Tiny(TransformerShape shape, Head head) {
     INDArray labels(DataType type) {
         return (switch (head.kind()) {
             case CLASSIFIER, MEAN_POOLING, FIRST_TOKEN, MAX_POOLING, POOLER -> Nd4j.eye(CLASSES);
+            case REGRESSION -> Nd4j.createFromArray(new double[][]{{0.3, -2}, {1.5, 0}, {-0.7, 1}});
+            case MULTI_LABEL -> Nd4j.createFromArray(new double[][]{{1, 0, 1}, {0, 1, 1}, {0, 0, 0}})
+                    .get(NDArrayIndex.all(), NDArrayIndex.interval(0, head.classes()));
             case MASKED_WORDS_AT_POSITIONS -> Nd4j.createFromArray(new double[][]{{7, 9}, {2, -100}, {5, -100}});
             default -> Nd4j.createFromArray(new double[][]{
                     {-100, 7, -100, 9, 1}, {-100, -100, 2, -100, -100}, {5, -100, -100, -100, -100}});
@@ -147,6 +164,6 @@ public record Tiny(TransformerShape shape, Head head) {
 
     @Override
     public String toString() {
-        return shape.family() + " " + head.kind() + (shape.tied() ? "" : " untied");
+        return shape.family() + " " + head.kind() + (head.pairs() ? " of pairs" : "") + (shape.tied() ? "" : " untied");
     }
 }

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.transformers.checkpoint;
 
 import io.github.dl4jlora.transformers.Family;
+import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Nonlinearity;
 import io.github.dl4jlora.transformers.TransformerShape;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
@@ -9,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.StreamSupport;
 
 /**
  * The content of config.json. Missing keys have the defaults of transformers; keys that only matter to training or to generating
@@ -28,7 +30,12 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
             "gelu_pytorch_tanh", Nonlinearity.GELU_NEW, "relu", Nonlinearity.RELU);
     private static final String PADDING = "pad_token_id";
     private static final String TIED = "tie_word_embeddings";
-    private static final String ONE_LABEL = "single_label_classification";
+    private static final String PROBLEM = "problem_type";
+    private static final Map<Head.Kind, String> PROBLEMS = Map.of(Head.Kind.CLASSIFIER, "single_label_classification",
+            Head.Kind.REGRESSION, "regression", Head.Kind.MULTI_LABEL, "multi_label_classification");
+    /** What sentence-transformers' CrossEncoder writes. */
+    private static final List<String> CROSS_ENCODER = List.of("sbert_ce_default_activation_function",
+            "sbert_ce_default_activation_fn", "sentence_transformers");
 
     /**
      * @throws IOException if the file is missing, is not such a configuration, or has a setting that is not supported and changes
@@ -120,19 +127,47 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     }
 
     /**
-     * @param classes that the stored head has
-     * @throws IOException if the file gives another number, or says that outputs are not probabilities of classes
+     * {@return the stored head for sequence classification, as transformers reads problem_type and the number of labels}
+     *
+     * @param outputs that the stored head has
+     * @throws IOException if the file gives another number, or a problem that is unknown or has more outputs
      */
-    void requireClassifierOf(int classes) throws IOException {
-        file.requireOnly("problem_type", ONE_LABEL);
-        int said = classes(classes);
-        if (said != classes) {
-            throw new IOException(file + " has " + said + " labels, but the stored head has " + classes + " classes");
+    Head textHead(int outputs) throws IOException {
+        int said = classes(outputs);
+        if (said != outputs) {
+            throw new IOException(file + " has " + said + " labels, but the stored head has " + outputs + " classes");
         }
-        if (classes < 2) {
-            throw new IOException(file + " describes a head with one output, which is for regression; classifiers have at least "
-                    + "two");
+        String problem = file.text(PROBLEMS.get(textHeadIfUnsaid(outputs)), PROBLEM);
+        Head.Kind kind = PROBLEMS.entrySet().stream().filter(known -> known.getValue().equals(problem)).findFirst()
+                .orElseThrow(() -> file.refused(PROBLEM, problem, "one of " + PROBLEMS.values().stream().sorted().toList()))
+                .getKey();
+        if (outputs < Head.fewest(kind)) {
+            throw file.refused(PROBLEM, problem, "\"" + PROBLEMS.get(Head.Kind.REGRESSION) + "\" for a head with one output; "
+                    + "classifiers have at least two");
         }
+        return new Head(kind, outputs);
+    }
+
+    /**
+     * Neither tensors nor ids show whether a classifier was trained on pairs, but some files do.
+     *
+     * @throws IOException if this file does so, and the types of tokens tell texts apart
+     */
+    void requireSingleTexts() throws IOException {
+        ObjectNode labels = file.object("id2label");
+        boolean isInference = labels != null && StreamSupport.stream(labels.spliterator(), false)
+                .anyMatch(label -> label.asText().equalsIgnoreCase("entailment"));
+        String why = isInference ? "a label \"entailment\"" : CROSS_ENCODER.stream().filter(file.content()::hasNonNull).findFirst()
+                .map(key -> "\"" + key + "\"").orElse(null);
+        if (why != null && shape.hasTextTypes()) {
+            throw new IOException(file + " has " + why + ", so the stored head is for pairs of texts, which this model tells apart "
+                    + "by the types of tokens: open the folder with Checkpoint.open(folder).pairs(), which adds the input "
+                    + "token_type_ids");
+        }
+    }
+
+    private static Head.Kind textHeadIfUnsaid(int outputs) {
+        return outputs == 1 ? Head.Kind.REGRESSION : Head.Kind.CLASSIFIER;
     }
 
     private int classes(int ifMissing) throws IOException {
@@ -143,20 +178,22 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     /**
      * {@return the text of config.json for a network of that class, with everything else unchanged}
      *
-     * @param classes  of a classifier; 0 for others
+     * @param head     of the network
      * @param dataType of the weights, as PyTorch calls it
      * @param tied     whether a language model's decoder is
      */
-    byte[] with(String architecture, int classes, String dataType, boolean tied) throws IOException {
+    byte[] with(String architecture, Head head, String dataType, boolean tied) throws IOException {
+        int classes = head.classes();
         ObjectNode content = file.content();
         if (tied != shape.tied()) {
             content.put(TIED, tied);
         }
         content.putArray("architectures").add(architecture);
         content.put(content.has("dtype") ? "dtype" : "torch_dtype", dataType);
-        if (classes > 0 && content.has("problem_type")) {
-            // The original's may be that of a regression.
-            content.put("problem_type", ONE_LABEL);
+        String problem = PROBLEMS.get(head.kind());
+        if (problem != null && (content.has(PROBLEM) || head.kind() != textHeadIfUnsaid(classes))) {
+            // The original's may be another.
+            content.put(PROBLEM, problem);
         }
         if (classes > 0 && (classes(0) != classes || file.object("id2label") == null && classes != 2)) {
             content.remove("num_labels");

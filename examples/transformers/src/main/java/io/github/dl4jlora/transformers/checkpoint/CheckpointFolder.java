@@ -123,12 +123,12 @@ public final class CheckpointFolder {
     }
 
     /**
-     * {@return how many classes the stored head for sequence classification has}
+     * {@return the stored head for sequence classification}
      *
-     * @param module whose rows are the classes
-     * @throws IOException if there is none, or its outputs are not probabilities of classes
+     * @throws IOException if there is none, or config.json does not say what its outputs are
      */
-    public int classes(String module) throws IOException {
+    public Head textHead() throws IOException {
+        String module = Transformer.output(config.shape(), Head.classifier(2));
         String found = names.find(module + ".weight");
         if (found == null) {
             throw new IOException(path + ", saved from " + ConfigFile.shown(config.architectures()) + ", has no head for "
@@ -141,8 +141,7 @@ public final class CheckpointFolder {
         if (shape.length != 2 || shape[0] > Integer.MAX_VALUE) {
             files.requireShape(found, config.file().number(2, 2, "num_labels"), config.shape().hidden());
         }
-        config.requireClassifierOf((int) shape[0]);
-        return (int) shape[0];
+        return config.textHead((int) shape[0]);
     }
 
     /**
@@ -166,6 +165,9 @@ public final class CheckpointFolder {
             throws IOException {
         if (hasStoredClassifier(graph, added)) {
             config.requireSequenceClassifier();
+            if (!graph.getNetworkInputs().contains(Transformer.TOKEN_TYPE_IDS)) {
+                config.requireSingleTexts();
+            }
         }
         BaseSource.Values values = StoredModel.of(graph, config.shape().family(), files, names, added);
         Map<String, GraphVertex> expected = LayerSettings.vertices(shape);

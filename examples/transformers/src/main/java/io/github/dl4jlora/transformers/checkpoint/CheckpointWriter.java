@@ -12,9 +12,13 @@ import io.github.dl4jlora.transformers.TransformerShape;
 import io.github.dl4jlora.transformers.layer.VocabularyMatrix;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
+import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.nd4j.linalg.activations.IActivation;
+import org.nd4j.linalg.activations.impl.ActivationIdentity;
+import org.nd4j.linalg.activations.impl.ActivationSigmoid;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
@@ -47,7 +51,6 @@ public final class CheckpointWriter {
     private final TransformerShape shape;
     private final Map<String, Layer> layers;
     private final Head.Kind kind;
-    private final int classes;
 
     /**
      * @param origin whose settings the network has
@@ -62,7 +65,6 @@ public final class CheckpointWriter {
         boolean isUntied = layers.values().stream().anyMatch(VocabularyMatrix.class::isInstance);
         this.shape = isUntied ? origin.config().shape().untied() : origin.config().shape();
         this.kind = kind();
-        this.classes = kind == Head.Kind.CLASSIFIER ? classes(layers) : 0;
         requireSizes();
         LayerSettings.require(expectedVertices(kind), network.getConfiguration().getVertices(), origin.path(),
                 "Write it with the checkpoint that it was made from");
@@ -99,13 +101,21 @@ public final class CheckpointWriter {
         for (Head.Kind kind : Head.Kind.values()) {
             Set<String> differing = family.hasHead(kind) ? difference(layers.keySet(), expected(kind).keySet()) : layers.keySet();
             if (differing.isEmpty()) {
-                return kind;
+                return kind == Head.Kind.CLASSIFIER ? textHead() : kind;
             }
             fewest = fewest == null || differing.size() < fewest.size() ? differing : fewest;
         }
         throw new IllegalArgumentException("The network is none of " + Architectures.of(family).keySet() + " with "
                 + shape.layers() + " layers: it differs from the closest in " + Few.of(fewest) + ". A checkpoint cannot hold a "
                 + "custom head: ModelSerializer writes any network");
+    }
+
+    /** The kind of a head for sequence classification, by what goes on top of its dense layer. */
+    private Head.Kind textHead() {
+        Layer output = layers.get(Transformer.output(shape, Head.classifier(2)));
+        IActivation activation = output instanceof BaseLayer layer ? layer.getActivationFn() : null;
+        return activation instanceof ActivationSigmoid ? Head.Kind.MULTI_LABEL
+                : activation instanceof ActivationIdentity ? Head.Kind.REGRESSION : Head.Kind.CLASSIFIER;
     }
 
     private static Set<String> difference(Set<String> one, Set<String> other) {
@@ -126,7 +136,12 @@ public final class CheckpointWriter {
     }
 
     private Map<String, GraphVertex> expectedVertices(Head.Kind kind) {
-        return LayerSettings.vertices(shape, new Head(kind, kind == Head.Kind.CLASSIFIER ? Math.max(2, classes(layers)) : 0));
+        return LayerSettings.vertices(shape, head(kind));
+    }
+
+    private Head head(Head.Kind kind) {
+        int fewest = Head.fewest(kind);
+        return new Head(kind, fewest == 0 ? 0 : Math.max(fewest, classes(layers)));
     }
 
     /** The number of classes, if the network has the output layer of a classifier. */
@@ -164,7 +179,7 @@ public final class CheckpointWriter {
         requireNew(folder);
         DataType type = network.params().dataType();
         Map<String, AtomicFile.Content> files = new LinkedHashMap<>();
-        byte[] config = origin.config().with(architecture(), classes, TYPES.get(type), shape.tied());
+        byte[] config = origin.config().with(architecture(), head(kind), TYPES.get(type), shape.tied());
         files.put("config.json", out -> out.write(config));
         addTensors(files, tensors(type), shardBytes);
         for (String name : BESIDE) {
@@ -194,6 +209,7 @@ public final class CheckpointWriter {
         Head.Kind saved = switch (kind) {
             case MEAN_POOLING, FIRST_TOKEN, MAX_POOLING, POOLER -> Head.Kind.TOKEN_VECTORS;
             case MASKED_WORDS_AT_POSITIONS -> Head.Kind.MASKED_WORDS;
+            case REGRESSION, MULTI_LABEL -> Head.Kind.CLASSIFIER;
             default -> kind;
         };
         return Architectures.of(shape.family()).entrySet().stream().filter(entry -> entry.getValue() == saved).findFirst()

@@ -55,7 +55,7 @@ final class LayerSettings {
         Map<String, GraphVertex> all = new LinkedHashMap<>();
         for (Head.Kind kind : Head.Kind.values()) {
             if (shape.family().hasHead(kind)) {
-                vertices(shape, new Head(kind, kind == Head.Kind.CLASSIFIER ? 2 : 0)).forEach((name, vertex) -> {
+                vertices(shape, new Head(kind, Head.fewest(kind))).forEach((name, vertex) -> {
                     if (!(vertex instanceof LayerVertex layer && layer.getLayerConf().getLayer() instanceof OutputLayer)) {
                         all.putIfAbsent(name, vertex);
                     }

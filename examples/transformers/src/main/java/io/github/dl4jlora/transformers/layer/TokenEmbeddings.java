@@ -14,14 +14,14 @@ import java.util.Map;
 import java.util.Objects;
 
 /**
- * The first layer of a transformer: {@code row[b·tokens + t] = W[id[b, t]] + P[position of t] + T[0]}.
+ * The first layer of a transformer: {@code row[b·tokens + t] = W[id[b, t]] + P[position of t] + T[type[b, t]]}.
  *
  * <pre>
- * input    token ids  [minibatch, tokens]
+ * input    token ids  [minibatch, tokens]; if it is typed, those and their types, [minibatch, 2·tokens], of {@link TypedIds}
  * output              [minibatch · tokens, hidden]
  * W        words      [vocabulary, hidden]
  * P        positions  [positions, hidden]
- * T        types      [types, hidden]; every token is of the first type; left out where there are none
+ * T        types      [types, hidden]; left out where there are none. Every token is of the first type, unless it is typed
  * </pre>
  *
  * <p>The position of token t is t; in RoBERTa, padding + the number of tokens up to t that are not padding, and the padding id
@@ -51,6 +51,7 @@ public final class TokenEmbeddings extends MatrixConfiguration implements TorchN
     private int padding;
     private boolean positionsFromPadding;
     private ModuleNames names = ModuleNames.BERT;
+    private boolean typed;
 
     TokenEmbeddings() {
         // For JSON.
@@ -63,6 +64,7 @@ public final class TokenEmbeddings extends MatrixConfiguration implements TorchN
         this.padding = builder.padding;
         this.positionsFromPadding = builder.positionsFromPadding;
         this.names = builder.names;
+        this.typed = builder.typed;
     }
 
     /** Collects the sizes. */
@@ -75,6 +77,7 @@ public final class TokenEmbeddings extends MatrixConfiguration implements TorchN
         private int padding;
         private boolean positionsFromPadding;
         private ModuleNames names = ModuleNames.BERT;
+        private boolean typed;
 
         /** No token types, padding 0, and BERT's names. */
         public Builder(long vocabulary, long positions, long hidden) {
@@ -107,7 +110,22 @@ public final class TokenEmbeddings extends MatrixConfiguration implements TorchN
             return this;
         }
 
+        /** Whether the input has the type of each token, beside the ids: {@link TypedIds}. */
+        public Builder typed(boolean isTyped) {
+            this.typed = isTyped;
+            return this;
+        }
+
+        /**
+         * {@return the layer}
+         *
+         * @throws IllegalArgumentException if it is typed, but has no types
+         */
         public TokenEmbeddings build() {
+            if (typed && types == 0) {
+                throw new IllegalArgumentException("Embeddings without types cannot be typed: give types(rows), or leave out "
+                        + "typed(true)");
+            }
             return new TokenEmbeddings(this);
         }
     }
@@ -126,6 +144,10 @@ public final class TokenEmbeddings extends MatrixConfiguration implements TorchN
 
     public boolean isPositionsFromPadding() {
         return positionsFromPadding;
+    }
+
+    public boolean isTyped() {
+        return typed;
     }
 
     public ModuleNames getNames() {
@@ -157,12 +179,12 @@ public final class TokenEmbeddings extends MatrixConfiguration implements TorchN
     public boolean equals(Object other) {
         return super.equals(other) && other instanceof TokenEmbeddings that && positions == that.positions
                 && types == that.types && padding == that.padding && positionsFromPadding == that.positionsFromPadding
-                && names == that.names;
+                && names == that.names && typed == that.typed;
     }
 
     @Override
     public int hashCode() {
-        return Objects.hash(super.hashCode(), positions, types, padding, positionsFromPadding, names);
+        return Objects.hash(super.hashCode(), positions, types, padding, positionsFromPadding, names, typed);
     }
 
     @Override

@@ -26,24 +26,35 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
         assertInputSet(false);
         beginPass();
         int[] ids = checkedIds();
-        TextEnds.require(ids, (int) input.size(1), layerConf().getPadding(), maskArray, layerId());
+        TextEnds.require(ids, (int) tokens(), layerConf().getPadding(), maskArray, layerId());
         INDArray words = getParam(TokenEmbeddings.WORDS);
-        long texts = input.size(0);
-        long tokens = input.size(1);
         INDArray rows = workspaces.createUninitialized(ArrayType.ACTIVATIONS, words.dataType(),
-                new long[]{texts * tokens, words.size(1)}, 'c');
+                new long[]{ids.length, words.size(1)}, 'c');
         Nd4j.pullRows(words, rows, 1, inVocabulary(ids));
         addPositions(ids, rows, workspaces);
+        if (layerConf().isTyped()) {
+            addRows(getParam(TokenEmbeddings.TYPES), checkedTypes(), rows, workspaces);
+            return rows;
+        }
         return layerConf().getTypes() == 0 ? rows : rows.addiRowVector(getParam(TokenEmbeddings.TYPES).getRow(0, true));
+    }
+
+    /** The number of tokens of each text, padding included. */
+    private long tokens() {
+        return layerConf().isTyped() ? input.size(1) / 2 : input.size(1);
+    }
+
+    private static void addRows(INDArray matrix, int[] which, INDArray rows, LayerWorkspaceMgr workspaces) {
+        INDArray added = workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, rows.dataType(), rows.shape(), 'c');
+        Nd4j.pullRows(matrix, added, 1, which);
+        rows.addi(added);
     }
 
     private void addPositions(int[] ids, INDArray rows, LayerWorkspaceMgr workspaces) {
         INDArray matrix = getParam(TokenEmbeddings.POSITIONS);
-        long tokens = input.size(1);
+        long tokens = tokens();
         if (layerConf().isPositionsFromPadding()) {
-            INDArray positions = workspaces.createUninitialized(ArrayType.FF_WORKING_MEM, rows.dataType(), rows.shape(), 'c');
-            Nd4j.pullRows(matrix, positions, 1, positionsFromPadding(ids));
-            rows.addi(positions);
+            addRows(matrix, positionsFromPadding(ids), rows, workspaces);
         } else {
             rows.reshape('c', input.size(0), tokens * rows.size(1)).addiRowVector(first(matrix, tokens));
         }
@@ -57,7 +68,7 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
     /** RoBERTa's: see {@link TokenEmbeddings}. */
     private int[] positionsFromPadding(int[] ids) {
         int padding = layerConf().getPadding();
-        int tokens = (int) input.size(1);
+        int tokens = (int) tokens();
         int[] positions = new int[ids.length];
         for (int text = 0; text < ids.length; text += tokens) {
             int last = padding;
@@ -73,8 +84,12 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
             throw new IllegalArgumentException("Token ids have shape " + Arrays.toString(input.shape())
                     + ", expected [minibatch, tokens] " + layerId());
         }
-        int[] ids = WholeNumbers.in(input, "Token id", layerId());
-        int tokens = (int) input.size(1);
+        if (layerConf().isTyped() && input.size(1) % 2 != 0) {
+            throw new IllegalArgumentException("Token ids and types have shape " + Arrays.toString(input.shape())
+                    + ", expected [minibatch, 2·tokens], as TypedIds gives them " + layerId());
+        }
+        int tokens = (int) tokens();
+        int[] ids = WholeNumbers.in(input.get(NDArrayIndex.all(), NDArrayIndex.interval(0, tokens)), "Token id", layerId());
         for (int i = 0; i < ids.length; i++) {
             if (ids[i] != layerConf().getPadding() && (ids[i] < 0 || ids[i] >= layerConf().getNIn())) {
                 throw new IllegalArgumentException("Token id " + ids[i] + ", token " + i % tokens + " of text " + i / tokens
@@ -86,6 +101,20 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
         return ids;
     }
 
+    private int[] checkedTypes() {
+        int tokens = (int) tokens();
+        int[] types = WholeNumbers.in(input.get(NDArrayIndex.all(), NDArrayIndex.interval(tokens, 2L * tokens)), "Token type",
+                layerId());
+        for (int i = 0; i < types.length; i++) {
+            if (types[i] < 0 || types[i] >= layerConf().getTypes()) {
+                throw new IllegalArgumentException("Token type " + types[i] + ", token " + i % tokens + " of text " + i / tokens
+                        + ", is outside the " + layerConf().getTypes() + " types, which are counted from 0: give 0 for the "
+                        + "tokens of a first text and 1 for those of a second " + layerId());
+            }
+        }
+        return types;
+    }
+
     /** Only RoBERTa's positions leave out padding, so that padding may exceed them. */
     private void requireRoom(int[] ids, int tokens) {
         long room = layerConf().longestText();
@@ -93,7 +122,7 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
             long taken = layerConf().isPositionsFromPadding() ? Arrays.stream(ids, text * tokens, (text + 1) * tokens)
                     .filter(id -> id != layerConf().getPadding()).count() : tokens;
             if (taken > room) {
-                throw new IllegalArgumentException("Token ids have shape " + Arrays.toString(input.shape()) + ", and text " + text
+                throw new IllegalArgumentException("Token ids have shape [" + input.size(0) + ", " + tokens + "], and text " + text
                         + " has " + taken + " tokens, but there are positions for at most " + room + " tokens: cut longer texts "
                         + layerId());
             }
@@ -125,10 +154,12 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
         if (layerConf().isPositionsFromPadding()) {
             scatter(rows, positionsFromPadding(ids), positions);
         } else {
-            long tokens = input.size(1);
+            long tokens = tokens();
             first(positions, tokens).addi(rows.reshape('c', input.size(0), tokens * rows.size(1)).sum(true, 0));
         }
-        if (layerConf().getTypes() > 0) {
+        if (layerConf().isTyped()) {
+            scatter(rows, checkedTypes(), sumOf(TokenEmbeddings.TYPES));
+        } else if (layerConf().getTypes() > 0) {
             sumOf(TokenEmbeddings.TYPES).getRow(0, true).addi(rows.sum(true, 0));
         }
         return new Pair<>(gradients(), null);
