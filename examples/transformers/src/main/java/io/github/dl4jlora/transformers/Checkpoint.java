@@ -36,8 +36,8 @@ import java.util.Set;
  * generating text are not used; a setting that changes what the model computes is either followed or refused.
  *
  * <p>A folder is not trusted: sizes are compared with its files before anything of that size is allocated. Whatever is wrong with
- * it ends in an {@link IOException} that names file and tensor. A missing part is never made up: a layer starts at random only if
- * a new head was asked for.
+ * it ends in a {@link CheckpointException} that names file and tensor. A missing part is never made up: a layer starts at random
+ * only if a new head was asked for.
  */
 public final class Checkpoint {
 
@@ -61,8 +61,9 @@ public final class Checkpoint {
      * Reads config.json and the tensors' names and shapes.
      *
      * @param folder which holds them; nothing in it stays open
-     * @throws IOException if a file is missing, damaged or of another kind, the files contradict each other, or config.json asks
-     *                     for what is not supported; the message names the file, and the key or tensor
+     * @throws CheckpointException if a file is missing, damaged or of another kind, the files contradict each other, or
+     *                             config.json asks for what is not supported; the message names the file, and the key or tensor
+     * @throws IOException         if a file cannot be read
      */
     public static Checkpoint open(Path folder) throws IOException {
         CheckpointFolder opened = CheckpointFolder.open(Objects.requireNonNull(folder, "The folder to open is null"));
@@ -106,8 +107,10 @@ public final class Checkpoint {
     /**
      * {@return the folder's tokenizer.json; this class does not read texts} Empty if there is none, or if it is a link to a file
      * outside of the folder.
+     *
+     * @throws CheckpointException if it is a Git LFS pointer instead of the file
      */
-    public Optional<Path> tokenizer() {
+    public Optional<Path> tokenizer() throws IOException {
         return folder.tokenizer();
     }
 
@@ -173,7 +176,7 @@ public final class Checkpoint {
     public BaseSource<ComputationGraph> classifier() throws IOException {
         Head head = folder.textHead();
         if (head.kind() != Head.Kind.CLASSIFIER) {
-            throw new IOException(folder.path() + ": config.json describes a head of kind " + head.kind() + " with "
+            throw new CheckpointException(folder.path() + ": config.json describes a head of kind " + head.kind() + " with "
                     + head.classes() + " outputs, not a classifier: model() gives the model with this head; for a new head use "
                     + "classifier(classes, updater, seed)");
         }
@@ -190,7 +193,7 @@ public final class Checkpoint {
     public BaseSource<ComputationGraph> reranker() throws IOException {
         Head head = folder.textHead();
         if (head.classes() != 1) {
-            throw new IOException(folder.path() + ": the stored head has " + head.classes() + " outputs, but a reranker's has "
+            throw new CheckpointException(folder.path() + ": the stored head has " + head.classes() + " outputs, but a reranker's has "
                     + "one: for a new head use model(Head.reranker(), updater, seed)");
         }
         return model(Head.reranker());

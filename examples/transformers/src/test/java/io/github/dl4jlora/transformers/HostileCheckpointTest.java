@@ -68,6 +68,8 @@ class HostileCheckpointTest {
                 folder("config.json has a long number", changed -> changed.configText("{\"vocab_size\": " + "9".repeat(100_000)
                         + "}"), "config.json", "digits"),
                 config("model_type", "t5", "\"model_type\": \"t5\"", "[bert, camembert, distilbert, gpt2, roberta, xlm-roberta]"),
+                folder("config.json has no model_type", changed -> changed.config(config -> config.remove("model_type")),
+                        "config.json lacks \"model_type\"", "one of [bert, "),
                 config("model_type", 3, "\"model_type\": 3"),
                 config("hidden_size", "8", "\"hidden_size\": \"8\"", "whole number"),
                 config("hidden_size", 8.5, "\"hidden_size\": 8.5"),
@@ -119,6 +121,9 @@ class HostileCheckpointTest {
                 folder("there are no tensors", changed -> Files.delete(changed.tensorFile()), "neither model.safetensors nor"),
                 folder("there is a pickle", changed -> Files.move(changed.tensorFile(), changed.path().resolve(
                         "pytorch_model.bin")), "pytorch_model.bin", "safe_serialization=True"),
+                folder("there are sharded pickles", changed -> Files.move(changed.tensorFile(), changed.path().resolve(
+                        "pytorch_model.bin.index.json")), "pytorch_model.bin.index.json and the .bin files",
+                        "safe_serialization=True"),
                 place("../model.safetensors"), place("/etc/passwd"), place("more/model.safetensors"),
                 place("..\\\\a.safetensors"),
                 index("a shard is missing", index -> ((ObjectNode) index.get("weight_map")).put(WORDS, "other.safetensors"),
@@ -137,8 +142,8 @@ class HostileCheckpointTest {
         ChangedFolder changed = unchanged();
         change.to(changed);
 
-        assertThatThrownBy(() -> Checkpoint.open(changed.path()).model().network()).as(what).isInstanceOf(IOException.class)
-                .hasMessageContaining(changed.path().toString()).hasMessageContainingAll(told);
+        assertThatThrownBy(() -> Checkpoint.open(changed.path()).model().network()).as(what)
+                .isInstanceOf(CheckpointException.class).hasMessageContaining(changed.path().toString()).hasMessageContainingAll(told);
     }
 
     @Test
@@ -167,11 +172,11 @@ class HostileCheckpointTest {
         ChangedFolder changed = ChangedFolder.of("gpt2-lm", folder.resolve("it"));
         changed.config(config -> config.put("scale_attn_by_inverse_layer_idx", true));
 
-        assertThatThrownBy(() -> Checkpoint.open(changed.path())).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> Checkpoint.open(changed.path())).isInstanceOf(CheckpointException.class)
                 .hasMessageContaining("\"scale_attn_by_inverse_layer_idx\": true");
 
         changed.config(config -> config.put("scale_attn_by_inverse_layer_idx", false).put("scale_attn_weights", false));
-        assertThatThrownBy(() -> Checkpoint.open(changed.path())).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> Checkpoint.open(changed.path())).isInstanceOf(CheckpointException.class)
                 .hasMessageContaining("\"scale_attn_weights\": false");
     }
 
@@ -180,17 +185,17 @@ class HostileCheckpointTest {
         ChangedFolder changed = ChangedFolder.of("roberta-classifier", folder.resolve("it"));
         changed.config(config -> config.put("problem_type", "multi_label_classification"));
 
-        assertThatThrownBy(() -> Checkpoint.open(changed.path()).classifier()).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> Checkpoint.open(changed.path()).classifier()).isInstanceOf(CheckpointException.class)
                 .hasMessageContainingAll("MULTI_LABEL with 3 outputs", "model()");
-        assertThatThrownBy(() -> Checkpoint.open(changed.path()).reranker()).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> Checkpoint.open(changed.path()).reranker()).isInstanceOf(CheckpointException.class)
                 .hasMessageContaining("3 outputs");
 
         changed.config(config -> config.put("problem_type", "ranking"));
-        assertThatThrownBy(() -> Checkpoint.open(changed.path()).model()).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> Checkpoint.open(changed.path()).model()).isInstanceOf(CheckpointException.class)
                 .hasMessageContainingAll("\"problem_type\": \"ranking\"", "multi_label_classification", "regression");
 
         changed.config(config -> config.put("problem_type", "single_label_classification").put("num_labels", 7));
-        assertThatThrownBy(() -> Checkpoint.open(changed.path()).model()).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> Checkpoint.open(changed.path()).model()).isInstanceOf(CheckpointException.class)
                 .hasMessageContaining("7 labels").hasMessageContaining("3 classes");
     }
 
@@ -202,7 +207,7 @@ class HostileCheckpointTest {
         Checkpoint.open(path).sentenceEncoder();
 
         Files.writeString(settings, "{\"pooling_mode_mean_tokens\": true, \"pooling_mode_cls_token\": true}");
-        assertThatThrownBy(() -> Checkpoint.open(path).sentenceEncoder()).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> Checkpoint.open(path).sentenceEncoder()).isInstanceOf(CheckpointException.class)
                 .hasMessageContaining("1_Pooling").hasMessageContaining("\"pooling_mode_cls_token\": true");
     }
 
@@ -222,8 +227,8 @@ class HostileCheckpointTest {
         Files.delete(snapshot.resolve("model.safetensors"));
         Files.createSymbolicLink(snapshot.resolve("model.safetensors"), elsewhere);
 
-        assertThatThrownBy(() -> Checkpoint.open(snapshot)).isInstanceOf(IOException.class).hasMessageContaining("link to")
-                .hasMessageContaining(elsewhere.toString());
+        assertThatThrownBy(() -> Checkpoint.open(snapshot)).isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("link to").hasMessageContaining(elsewhere.toString());
     }
 
     @Test
@@ -232,7 +237,7 @@ class HostileCheckpointTest {
         var source = Checkpoint.open(changed.path()).model();
         changed.tensors(all -> all.put("transformer.h.0.ln_1.weight", Nd4j.zeros(9)));
 
-        assertThatThrownBy(source::network).isInstanceOf(IOException.class).hasMessageContainingAll("has been replaced",
+        assertThatThrownBy(source::network).isInstanceOf(CheckpointException.class).hasMessageContainingAll("has been replaced",
                 "model.safetensors", "Open the checkpoint again");
     }
 
@@ -243,7 +248,7 @@ class HostileCheckpointTest {
         var source = Checkpoint.open(changed.path()).model();
         changed.tensors(all -> all.replaceAll((name, tensor) -> tensor.mul(2)));
 
-        assertThatThrownBy(source::network).isInstanceOf(IOException.class).hasMessageContainingAll("has been replaced",
+        assertThatThrownBy(source::network).isInstanceOf(CheckpointException.class).hasMessageContainingAll("has been replaced",
                 "model.safetensors", "Open the checkpoint again");
     }
 }

@@ -46,10 +46,10 @@ class MutatedCheckpointTest {
         try {
             ask.of(Checkpoint.open(folder));
             read++;
-        } catch (IOException e) {
+        } catch (CheckpointException e) {
             refused++;
             assertThat(e.getMessage()).as(what).contains(folder.toString()).hasSizeLessThan(1500).doesNotContain("\n");
-        } catch (RuntimeException | Error e) {
+        } catch (IOException | RuntimeException | Error e) {
             throw new AssertionError(what, e);
         }
     }
@@ -149,8 +149,22 @@ class MutatedCheckpointTest {
                 changed.shards(index -> { });
             }
             Files.write(changed.path().resolve(file), pointer);
-            assertThatThrownBy(() -> Checkpoint.open(changed.path())).as(file).isInstanceOf(IOException.class)
+            assertThatThrownBy(() -> Checkpoint.open(changed.path())).as(file).isInstanceOf(CheckpointException.class)
                     .hasMessageContainingAll(file, "Git LFS", "git lfs pull");
+        }
+        for (String file : new String[] {"tokenizer.json", "modules.json", "1_Pooling/config.json",
+            "config_sentence_transformers.json"}) {
+            ChangedFolder changed = ChangedFolder.of("gpt2-lm", Files.createDirectories(folder.resolve(
+                    file.replace('/', '.') + ".case")));
+            Files.createDirectories(changed.path().resolve("1_Pooling"));
+            if (file.startsWith("config")) {
+                Files.writeString(changed.path().resolve("1_Pooling/config.json"), MEAN);
+                Files.writeString(changed.path().resolve("modules.json"), MODULES);
+            }
+            Files.write(changed.path().resolve(file), pointer);
+            Checkpoint opened = Checkpoint.open(changed.path());
+            assertThatThrownBy(file.startsWith("tokenizer") ? opened::tokenizer : opened::sentenceEncoder).as(file)
+                    .isInstanceOf(CheckpointException.class).hasMessageContainingAll(file, "Git LFS", "git lfs pull");
         }
     }
 
@@ -163,18 +177,18 @@ class MutatedCheckpointTest {
                 all.put("transformer.h." + layer + ".mlp.c_fc.weight", all.get("transformer.h.0.mlp.c_fc.weight"));
             }
         });
-        assertThatThrownBy(() -> Checkpoint.open(folder)).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> Checkpoint.open(folder)).isInstanceOf(CheckpointException.class)
                 .hasMessageContainingAll("config.json", "513 layers", "at most 512");
 
         try (RandomAccessFile file = new RandomAccessFile(changed.tensorFile().toFile(), "rw")) {
             file.writeLong(Long.reverseBytes(20_000_001));
             file.setLength(30_000_000);
         }
-        assertThatThrownBy(() -> Checkpoint.open(folder)).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> Checkpoint.open(folder)).isInstanceOf(CheckpointException.class)
                 .hasMessageContainingAll("model.safetensors", "claims 20000001 bytes", "at most 20000000");
 
         changed.configText("{\"a\": [" + "{},".repeat(2_000_000) + "{}]}");
-        assertThatThrownBy(() -> Checkpoint.open(folder)).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> Checkpoint.open(folder)).isInstanceOf(CheckpointException.class)
                 .hasMessageContainingAll("config.json", "longer than");
     }
 
@@ -186,11 +200,11 @@ class MutatedCheckpointTest {
             Path path = changed.path().resolve(file);
             Files.delete(path);
             assertThat(new ProcessBuilder("mkfifo", path.toString()).start().waitFor()).isZero();
-            assertThatThrownBy(() -> Checkpoint.open(changed.path())).isInstanceOf(IOException.class)
+            assertThatThrownBy(() -> Checkpoint.open(changed.path())).isInstanceOf(CheckpointException.class)
                     .hasMessageContainingAll(path.toString(), "not a file");
             Files.delete(path);
             Files.createDirectory(path);
-            assertThatThrownBy(() -> Checkpoint.open(changed.path())).isInstanceOf(IOException.class)
+            assertThatThrownBy(() -> Checkpoint.open(changed.path())).isInstanceOf(CheckpointException.class)
                     .hasMessageContainingAll(path.toString(), "not a file");
         }
     }

@@ -60,7 +60,7 @@ class SentenceModulesTest {
     }
 
     private void assertRefused(String... told) {
-        assertThatThrownBy(this::embed).isInstanceOf(IOException.class).hasMessageContaining(folder.toString())
+        assertThatThrownBy(this::embed).isInstanceOf(CheckpointException.class).hasMessageContaining(folder.toString())
                 .hasMessageContainingAll(told);
     }
 

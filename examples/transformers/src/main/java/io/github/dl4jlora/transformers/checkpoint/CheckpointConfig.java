@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers.checkpoint;
 
+import io.github.dl4jlora.transformers.CheckpointException;
 import io.github.dl4jlora.transformers.Family;
 import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Nonlinearity;
@@ -43,7 +44,12 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
      */
     static CheckpointConfig read(Path path) throws IOException {
         ConfigFile file = ConfigFile.read(path);
-        String type = file.text("", "model_type");
+        String type = file.text(null, "model_type");
+        if (type == null) {
+            throw new CheckpointException(file + " lacks \"model_type\", which says what kind of transformer it is. Write it "
+                    + "there, as in the config.json that transformers saves: one of "
+                    + FAMILIES.keySet().stream().sorted().toList());
+        }
         Family family = FAMILIES.get(type);
         if (family == null) {
             throw file.refused("model_type", type, "one of " + FAMILIES.keySet().stream().sorted().toList());
@@ -59,7 +65,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
             return new CheckpointConfig(file.flag(true, TIED) ? shape : shape.untied(), file.texts("architectures"),
                     file.text(null, "torch_dtype", "dtype"), file);
         } catch (IllegalArgumentException e) {
-            throw new IOException(path + ": " + e.getMessage(), e);
+            throw new CheckpointException(path + ": " + e.getMessage(), e);
         }
     }
 
@@ -118,7 +124,8 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     void requireSequenceClassifier() throws IOException {
         String classifier = Architectures.classifier(shape.family());
         if (architectures.isEmpty() || !architectures.get(0).equals(classifier)) {
-            throw new IOException(file + " says \"architectures\": " + ConfigFile.shown(architectures) + ", but expected is "
+            throw new CheckpointException(
+                    file + " says \"architectures\": " + ConfigFile.shown(architectures) + ", but expected is "
                     + "[" + classifier + "], whose head gives a text one of several classes. For a head of another class use "
                     + "encoder() with a layer of your own on top: model(graph, newLayers…); for a new head use "
                     + "classifier(classes, updater, seed)"
@@ -135,7 +142,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     Head textHead(int outputs) throws IOException {
         int said = classes(outputs);
         if (said != outputs) {
-            throw new IOException(file + " has " + said + " labels, but the stored head has " + outputs + " classes");
+            throw new CheckpointException(file + " has " + said + " labels, but the stored head has " + outputs + " classes");
         }
         String problem = file.text(PROBLEMS.get(textHeadIfUnsaid(outputs)), PROBLEM);
         Head.Kind kind = PROBLEMS.entrySet().stream().filter(known -> known.getValue().equals(problem)).findFirst()
@@ -157,11 +164,11 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
         ObjectNode labels = file.object("id2label");
         boolean isInference = labels != null && StreamSupport.stream(labels.spliterator(), false)
                 .anyMatch(label -> label.asText().equalsIgnoreCase("entailment"));
-        String why = isInference ? "a label \"entailment\"" : CROSS_ENCODER.stream().filter(file.content()::hasNonNull).findFirst()
-                .map(key -> "\"" + key + "\"").orElse(null);
+        String why = isInference ? "a label \"entailment\"" : CROSS_ENCODER.stream().filter(file.content()::hasNonNull)
+                .findFirst().map(key -> "\"" + key + "\"").orElse(null);
         if (why != null && shape.hasTextTypes()) {
-            throw new IOException(file + " has " + why + ", so the stored head is for pairs of texts, which this model tells apart "
-                    + "by the types of tokens: open the folder with Checkpoint.open(folder).pairs(), which adds the input "
+            throw new CheckpointException(file + " has " + why + ", so the stored head is for pairs of texts, which this model "
+                    + "tells apart by the types of tokens: open the folder with Checkpoint.open(folder).pairs(), which adds the input "
                     + "token_type_ids");
         }
     }

@@ -2,6 +2,7 @@ package io.github.dl4jlora.transformers.checkpoint;
 
 import io.github.dl4jlora.BaseSource;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
+import io.github.dl4jlora.transformers.CheckpointException;
 import io.github.dl4jlora.transformers.Family;
 import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Transformer;
@@ -60,13 +61,20 @@ public final class CheckpointFolder {
         return config;
     }
 
-    /** {@return tokenizer.json, if the folder has one} */
-    public Optional<Path> tokenizer() {
+    /**
+     * {@return tokenizer.json, if the folder has one}
+     *
+     * @throws IOException if it is a Git LFS pointer
+     */
+    public Optional<Path> tokenizer() throws IOException {
+        Path file;
         try {
-            return Optional.of(TensorFiles.inside(path, "tokenizer.json"));
-        } catch (IOException e) {
+            file = TensorFiles.found(path, "tokenizer.json");
+        } catch (CheckpointException e) {
             return Optional.empty();
         }
+        TensorFiles.requireFetched(file);
+        return Optional.of(file);
     }
 
     /**
@@ -79,7 +87,8 @@ public final class CheckpointFolder {
         List<String> said = config.architectures();
         Head.Kind kind = said.isEmpty() ? null : known.get(said.get(0));
         if (kind == null) {
-            throw new IOException(path + ": " + CONFIG + " says \"architectures\": " + ConfigFile.shown(said) + ", but expected "
+            throw new CheckpointException(
+                    path + ": " + CONFIG + " says \"architectures\": " + ConfigFile.shown(said) + ", but expected "
                     + "is one of " + known.keySet() + ". Call the method for the model instead: encoder(), "
                     + "maskedLanguageModel(), "
                     + "classifier(2, updater, seed)…");
@@ -98,7 +107,8 @@ public final class CheckpointFolder {
         for (int layer = 0; layer < shape.layers(); layer++) {
             String module = family.name(layer, family.wide());
             if (names.find(module + ".weight") == null) {
-                throw new IOException(path + ": " + CONFIG + " has " + shape.layers() + " layers, but the tensors are those of "
+                throw new CheckpointException(
+                        path + ": " + CONFIG + " has " + shape.layers() + " layers, but the tensors are those of "
                         + layer + ": there is no \"" + module + ".weight\"");
             }
             if (family.storesInByOut()) {
@@ -108,7 +118,7 @@ public final class CheckpointFolder {
             }
         }
         if (shape.layers() > MOST_LAYERS) {
-            throw new IOException(path + ": " + CONFIG + " has " + shape.layers() + " layers; at most " + MOST_LAYERS
+            throw new CheckpointException(path + ": " + CONFIG + " has " + shape.layers() + " layers; at most " + MOST_LAYERS
                     + " are supported");
         }
     }
@@ -116,7 +126,7 @@ public final class CheckpointFolder {
     private void require(String module, long... shape) throws IOException {
         String found = names.find(module + ".weight");
         if (found == null) {
-            throw new IOException(path + " lacks the tensor \"" + module + ".weight\", with or without \""
+            throw new CheckpointException(path + " lacks the tensor \"" + module + ".weight\", with or without \""
                     + config.shape().family().prefix() + "\" before it");
         }
         files.requireShape(found, shape);
@@ -131,7 +141,7 @@ public final class CheckpointFolder {
         String module = Transformer.output(config.shape(), Head.classifier(2));
         String found = names.find(module + ".weight");
         if (found == null) {
-            throw new IOException(path + ", saved from " + ConfigFile.shown(config.architectures()) + ", has no head for "
+            throw new CheckpointException(path + ", saved from " + ConfigFile.shown(config.architectures()) + ", has no head for "
                     + "sequence "
                     + "classification, which would hold the tensor \"" + module + ".weight\". Ask for a new one: "
                     + "classifier(classes, updater, seed)");

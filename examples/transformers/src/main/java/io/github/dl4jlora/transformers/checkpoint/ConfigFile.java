@@ -1,18 +1,20 @@
 package io.github.dl4jlora.transformers.checkpoint;
 
 import io.github.dl4jlora.internal.untrusted.UntrustedJson;
+import io.github.dl4jlora.transformers.CheckpointException;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
 import java.io.IOException;
-import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /** A JSON object in an untrusted file. Messages about it name file, key and value. */
 final class ConfigFile {
@@ -22,7 +24,6 @@ final class ConfigFile {
      * their text.
      */
     private static final int LONGEST = 4 << 20;
-    private static final byte[] POINTER = "version https://git-lfs".getBytes(StandardCharsets.US_ASCII);
     private static final int DEEPEST = 32;
     private static final String UNSUPPORTED = ": the setting changes what the model computes, in a way that is not supported";
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -40,13 +41,14 @@ final class ConfigFile {
      */
     static ConfigFile read(Path file) throws IOException {
         if (!Files.isRegularFile(file)) {
-            throw new IOException(file + " does not exist or is not a file: a checkpoint is a folder with config.json and "
+            throw new CheckpointException(
+                    file + " does not exist or is not a file: a checkpoint is a folder with config.json and "
                     + "model.safetensors");
         }
         if (json(file) instanceof ObjectNode object) {
             return new ConfigFile(file, object);
         }
-        throw new IOException(file + " is not a JSON object");
+        throw new CheckpointException(file + " is not a JSON object");
     }
 
     /**
@@ -63,18 +65,19 @@ final class ConfigFile {
             }
         }
         if (!list.isArray() || objects.size() != list.size()) {
-            throw new IOException(file + " is not a list of JSON objects");
+            throw new CheckpointException(file + " is not a list of JSON objects");
         }
         return objects;
     }
 
     private static JsonNode json(Path file) throws IOException {
-        try (InputStream in = Files.newInputStream(file)) {
-            if (Arrays.equals(in.readNBytes(POINTER.length), POINTER)) {
-                throw new IOException(file + " is a Git LFS pointer to a file. Fetch the file with git lfs pull");
-            }
+        try {
+            return UntrustedJson.read(file, LONGEST, DEEPEST);
+        } catch (FileSystemException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new CheckpointException(e.getMessage(), e);
         }
-        return UntrustedJson.read(file, LONGEST, DEEPEST);
     }
 
     /** {@return a copy} */
@@ -152,6 +155,25 @@ final class ConfigFile {
         return (ObjectNode) value;
     }
 
+    /** {@return the texts below a key by their names, in the file's order; none if the key is missing} */
+    Map<String, String> textsByName(String key) throws IOException {
+        Map<String, String> texts = new LinkedHashMap<>();
+        ObjectNode object = object(key);
+        if (object != null) {
+            for (Map.Entry<String, JsonNode> entry : (Iterable<Map.Entry<String, JsonNode>>) object::fields) {
+                if (!entry.getValue().isTextual()) {
+                    throw refused(new String[] {key}, object, "an object of texts");
+                }
+                texts.put(entry.getKey(), entry.getValue().textValue());
+            }
+        }
+        return texts;
+    }
+
+    boolean has(String key) {
+        return root.hasNonNull(key);
+    }
+
     boolean isExplicitlyNull(String key) {
         return root.has(key) && root.get(key).isNull();
     }
@@ -176,13 +198,13 @@ final class ConfigFile {
     }
 
     /** {@return an exception that names a key, what the file says, and what is expected} */
-    IOException refused(String[] keys, JsonNode value, String expected) {
+    CheckpointException refused(String[] keys, JsonNode value, String expected) {
         String key = Arrays.stream(keys).filter(root::hasNonNull).findFirst().orElse(keys[0]);
-        return new IOException(file + " says \"" + key + "\": " + shown(value) + ", but expected is " + expected);
+        return new CheckpointException(file + " says \"" + key + "\": " + shown(value) + ", but expected is " + expected);
     }
 
-    IOException refused(String key, String value, String expected) {
-        return new IOException(file + " says \"" + key + "\": \"" + shown(value) + "\", but expected is " + expected);
+    CheckpointException refused(String key, String value, String expected) {
+        return new CheckpointException(file + " says \"" + key + "\": \"" + shown(value) + "\", but expected is " + expected);
     }
 
     /** {@return a value of a file for a message, which is short whatever the file says} */

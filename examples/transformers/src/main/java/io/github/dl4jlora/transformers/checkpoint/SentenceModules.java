@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers.checkpoint;
 
+import io.github.dl4jlora.transformers.CheckpointException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -52,12 +53,12 @@ public record SentenceModules(boolean normalized) {
         List<String> types = modules.stream().map(Part::type).toList();
         boolean normalized = types.equals(List.of("Transformer", "Pooling", "Normalize"));
         if (!normalized && !types.equals(List.of("Transformer", "Pooling"))) {
-            throw new IOException(file + " has the modules " + types + ", but expected are [Transformer, Pooling], and "
+            throw new CheckpointException(file + " has the modules " + types + ", but expected are [Transformer, Pooling], and "
                     + "optionally Normalize: other modules change what the model computes, in a way that is not "
                     + "supported" + REMEDY);
         }
         if (!modules.get(0).path.isEmpty()) {
-            throw new IOException(file + " has the transformer in the folder \"" + modules.get(0).path + "\". Only one beside "
+            throw new CheckpointException(file + " has the transformer in the folder \"" + modules.get(0).path + "\". Only one beside "
                     + "modules.json is supported: move its files there, and set \"path\": \"\"");
         }
         requireMean(folder, modules.get(1).path, hidden);
@@ -92,8 +93,8 @@ public record SentenceModules(boolean normalized) {
             }
             pooling.requireOnly("include_prompt", true);
             pooling.requireOnly("word_embedding_dimension", hidden);
-        } catch (IOException e) {
-            throw new IOException(e.getMessage() + REMEDY, e);
+        } catch (CheckpointException e) {
+            throw new CheckpointException(e.getMessage() + REMEDY, e);
         }
     }
 

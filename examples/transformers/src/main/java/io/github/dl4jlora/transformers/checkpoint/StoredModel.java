@@ -3,6 +3,7 @@ package io.github.dl4jlora.transformers.checkpoint;
 import io.github.dl4jlora.BaseSource;
 import io.github.dl4jlora.conf.TorchParameter;
 import io.github.dl4jlora.internal.untrusted.Few;
+import io.github.dl4jlora.transformers.CheckpointException;
 import io.github.dl4jlora.transformers.Family;
 import io.github.dl4jlora.transformers.Transformer;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
@@ -114,9 +115,10 @@ final class StoredModel implements BaseSource.Values {
         return names.find(parameter.tensor()) == null;
     }
 
-    private IOException missing() {
+    private CheckpointException missing() {
         List<String> all = parameters().stream().filter(this::isMissing).map(TorchParameter::tensor).toList();
-        return new IOException(names + " lacks " + (all.size() == 1 ? "the tensor " : all.size() + " tensors, among them ")
+        return new CheckpointException(
+                names + " lacks " + (all.size() == 1 ? "the tensor " : all.size() + " tensors, among them ")
                 + Few.of(all) + ". A part that was not saved is never made up: ask for a model that was saved, or name the "
                 + "layers that should start at random, model(graph, newLayers…), which here are "
                 + Few.of(lacking()));
@@ -141,7 +143,8 @@ final class StoredModel implements BaseSource.Values {
     private void requireTied(String to) throws IOException {
         for (Map.Entry<String, String> pair : tied.entrySet()) {
             if (pair.getValue().equals(to) && !files.isSame(pair.getKey(), to)) {
-                throw new IOException(files.fileOf(to) + ": tensor \"" + pair.getKey() + "\" differs from \"" + to + "\", but "
+                throw new CheckpointException(
+                        files.fileOf(to) + ": tensor \"" + pair.getKey() + "\" differs from \"" + to + "\", but "
                         + "config.json says that the decoder is tied to it. If it is not, write \"tie_word_embeddings\": false "
                         + "there");
             }

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.transformers.checkpoint;
 
 import io.github.dl4jlora.internal.untrusted.Few;
+import io.github.dl4jlora.transformers.CheckpointException;
 import io.github.dl4jlora.transformers.Family;
 import io.github.dl4jlora.transformers.TransformerShape;
 import org.slf4j.Logger;
@@ -44,7 +45,8 @@ final class TensorNames {
         for (String name : files.names()) {
             String twin = byModule.put(module(name), name);
             if (twin != null) {
-                throw new IOException(origin + " contains \"" + twin + "\" and \"" + name + "\", which are two names of the "
+                throw new CheckpointException(
+                        origin + " contains \"" + twin + "\" and \"" + name + "\", which are two names of the "
                         + "same tensor");
             }
         }
@@ -141,7 +143,7 @@ final class TensorNames {
             }
         }
         if (!unknown.isEmpty()) {
-            throw new IOException(origin + " contains tensors that no supported " + family + " with this config.json "
+            throw new CheckpointException(origin + " contains tensors that no supported " + family + " with this config.json "
                     + "has: " + Few.of(unknown));
         }
         if (!left.isEmpty()) {
