@@ -2,8 +2,8 @@ package io.github.dl4jlora.serve;
 
 import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.bank.BankRequest;
+import io.github.dl4jlora.models.encoder.PretrainedEncoder;
 import io.github.dl4jlora.models.encoder.Tokenizer;
-import io.github.dl4jlora.transformers.TransformerShape;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;
@@ -16,17 +16,13 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /**
- * all-MiniLM-L6-v2 in a bank, for callers that do not wait and whose texts may already be tokens;
+ * A sentence encoder in a bank, for callers that do not wait and whose texts may already be tokens;
  * {@link io.github.dl4jlora.models.encoder.SentenceEncoder} is for one caller that waits.
  *
  * <p>Texts of about the same length go together, padded to a multiple of {@value #STEP} tokens, so that those of many callers can
  * be one batch.
  */
 final class BankEncoder {
-
-    /** The model's common name. */
-    static final String NAME = "all-MiniLM-L6-v2";
-    static final int WIDTH = TransformerShape.MINI_LM_L6.hidden();
 
     /** The most characters of a text that are looked at: a hundred times as many as there may be tokens. */
     private static final int LONGEST_LOOKED_AT = 1 << 16;
@@ -41,11 +37,38 @@ final class BankEncoder {
     /** Passes of one caller at a time. */
     private static final int AT_A_TIME = 2;
 
+    private final PretrainedEncoder model;
     private final Tokenizer tokenizer;
 
-    /** @param tokenizer not closed by this */
-    BankEncoder(Tokenizer tokenizer) {
+    /** @param tokenizer the model's; not closed by this */
+    BankEncoder(PretrainedEncoder model, Tokenizer tokenizer) {
+        this.model = model;
         this.tokenizer = tokenizer;
+    }
+
+    /** The model's common name. */
+    String name() {
+        return model.modelName();
+    }
+
+    /** How many numbers an embedding has. */
+    int width() {
+        return model.shape().hidden();
+    }
+
+    /** The text of a query, with the model's prompt. */
+    String query(String text) {
+        return model.queryPrompt() + text;
+    }
+
+    /** The text of what a query may find, with the model's prompt. */
+    String document(String text) {
+        return model.documentPrompt() + text;
+    }
+
+    /** The adapters that a client's model name asks for; the model's own name asks for none. */
+    AdapterMix mix(String name) {
+        return name.equals(name()) ? AdapterMix.base() : Inference.mix(name);
     }
 
     /**
@@ -111,9 +134,9 @@ final class BankEncoder {
             throw Problem.badRequest("An input has " + ids.length + " tokens; it may have 1 to " + tokenizer.maxTokens());
         }
         for (int id : ids) {
-            if (id < 1 || id >= TransformerShape.MINI_LM_L6.vocabulary()) {
-                throw Problem.badRequest("An input has the token " + id + "; those of " + NAME + " are 1 to "
-                        + (TransformerShape.MINI_LM_L6.vocabulary() - 1) + ". Send the text if another model's tokenizer made "
+            if (id < 1 || id >= model.shape().vocabulary()) {
+                throw Problem.badRequest("An input has the token " + id + "; those of " + name() + " are 1 to "
+                        + (model.shape().vocabulary() - 1) + ". Send the text if another model's tokenizer made "
                         + "the tokens");
             }
         }
@@ -124,7 +147,7 @@ final class BankEncoder {
      * Computes embeddings.
      *
      * @param bank answers requests
-     * @return one for each text, {@code [384]}
+     * @return one for each text, {@code [hidden]}
      */
     CompletableFuture<float[][]> embed(AdapterMix mix, List<int[]> texts,
                                        Function<BankRequest, CompletableFuture<INDArray[]>> bank) {
@@ -149,7 +172,7 @@ final class BankEncoder {
     }
 
     /** Indexes of texts, by equal padded length. */
-    private static List<List<Integer>> batches(List<int[]> texts) {
+    private List<List<Integer>> batches(List<int[]> texts) {
         Map<Integer, List<Integer>> byLength = new TreeMap<>();
         for (int i = 0; i < texts.size(); i++) {
             byLength.computeIfAbsent(paddedLength(texts.get(i)), length -> new ArrayList<>()).add(i);
@@ -163,12 +186,12 @@ final class BankEncoder {
         return batches;
     }
 
-    private static int paddedLength(int[] ids) {
-        return Math.min((ids.length + STEP - 1) / STEP * STEP, TransformerShape.MINI_LM_L6.positions());
+    private int paddedLength(int[] ids) {
+        return Math.min((ids.length + STEP - 1) / STEP * STEP, model.shape().positions());
     }
 
     /** Pads with zeros, which the network does not attend to. */
-    private static int[] padded(int[] ids) {
+    private int[] padded(int[] ids) {
         return Arrays.copyOf(ids, paddedLength(ids));
     }
 }

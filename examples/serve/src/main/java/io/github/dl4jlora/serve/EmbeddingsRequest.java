@@ -33,7 +33,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
         boolean isBase64 = false;
         try (JsonParser parser = JsonForm.FACTORY.createParser(body)) {
             if (parser.nextToken() != JsonToken.START_OBJECT) {
-                throw Problem.badRequest("The body is not a JSON object. Send {\"model\": \"" + BankEncoder.NAME
+                throw Problem.badRequest("The body is not a JSON object. Send {\"model\": \"" + encoder.name()
                         + "\", \"input\": \"a text\"}");
             }
             while (parser.nextToken() == JsonToken.FIELD_NAME) {
@@ -43,7 +43,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
                     case "model" -> model = text(parser, field);
                     case "input" -> inputs = inputs(parser, encoder);
                     case "encoding_format" -> isBase64 = !isNull(parser) && isBase64(text(parser, field));
-                    case "dimensions" -> requireWidth(parser);
+                    case "dimensions" -> requireWidth(parser, encoder.width());
                     case "user" -> requireUser(parser);
                     default -> throw Problem.badRequest("\"" + field + "\" is unknown; known are \"model\", \"input\", "
                             + "\"encoding_format\", \"dimensions\" and \"user\"");
@@ -56,7 +56,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
             throw JsonForm.noJson(e);
         }
         if (model == null) {
-            throw Problem.badRequest("The JSON object lacks \"model\": the name of an adapter, or " + BankEncoder.NAME);
+            throw Problem.badRequest("The JSON object lacks \"model\": the name of an adapter, or " + encoder.name());
         }
         if (inputs.isEmpty()) {
             throw Problem.badRequest("The JSON object lacks \"input\", or it is empty: a text, or a list of texts");
@@ -64,7 +64,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
         return new EmbeddingsRequest(model, inputs, isBase64);
     }
 
-    private static String text(JsonParser parser, String field) throws IOException {
+    static String text(JsonParser parser, String field) throws IOException {
         if (parser.currentToken() != JsonToken.VALUE_STRING) {
             throw Problem.badRequest("\"" + field + "\" is " + parser.getText() + ", but must be a string");
         }
@@ -72,7 +72,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
     }
 
     /** Clients may write null for unset fields: the same as leaving them out. */
-    private static boolean isNull(JsonParser parser) {
+    static boolean isNull(JsonParser parser) {
         return parser.currentToken() == JsonToken.VALUE_NULL;
     }
 
@@ -90,13 +90,13 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
         return format.equals("base64");
     }
 
-    private static void requireWidth(JsonParser parser) throws IOException {
+    private static void requireWidth(JsonParser parser, int width) throws IOException {
         if (isNull(parser)) {
             return;
         }
-        if (parser.currentToken() != JsonToken.VALUE_NUMBER_INT || parser.getLongValue() != BankEncoder.WIDTH) {
+        if (parser.currentToken() != JsonToken.VALUE_NUMBER_INT || parser.getLongValue() != width) {
             throw Problem.badRequest("\"dimensions\" is " + (parser.currentToken() == JsonToken.VALUE_STRING
-                    ? '"' + parser.getText() + '"' : parser.getText()) + ", but must be the number " + BankEncoder.WIDTH
+                    ? '"' + parser.getText() + '"' : parser.getText()) + ", but must be the number " + width
                     + ". Leave it out");
         }
     }
@@ -109,7 +109,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
             return inputs;
         }
         if (parser.currentToken() != JsonToken.START_ARRAY) {
-            throw noInput(parser);
+            throw noInput(parser, encoder);
         }
         for (JsonToken token = parser.nextToken(); token != JsonToken.END_ARRAY; token = parser.nextToken()) {
             if (inputs.size() == MOST_INPUTS) {
@@ -119,23 +119,24 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
                 inputs.add(encoder.tokens(parser.getText()));
             } else if (token == JsonToken.START_ARRAY) {
                 parser.nextToken();
-                inputs.add(encoder.checked(ids(parser, encoder.maxTokens())));
+                inputs.add(encoder.checked(ids(parser, encoder)));
             } else if (token == JsonToken.VALUE_NUMBER_INT && inputs.isEmpty()) {
-                return List.of(encoder.checked(ids(parser, encoder.maxTokens())));
+                return List.of(encoder.checked(ids(parser, encoder)));
             } else {
-                throw noInput(parser);
+                throw noInput(parser, encoder);
             }
         }
         return inputs;
     }
 
     /** The ids from the first to the end of the list; at most one too many is read. */
-    private static int[] ids(JsonParser parser, int most) throws IOException {
+    private static int[] ids(JsonParser parser, BankEncoder encoder) throws IOException {
+        int most = encoder.maxTokens();
         int[] ids = new int[most + 1];
         int count = 0;
         for (; parser.currentToken() != JsonToken.END_ARRAY; parser.nextToken()) {
             if (parser.currentToken() != JsonToken.VALUE_NUMBER_INT) {
-                throw noInput(parser);
+                throw noInput(parser, encoder);
             }
             if (count > most) {
                 throw Problem.badRequest("An input has more than " + most + " tokens, which is the limit. Shorten it");
@@ -145,9 +146,8 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
         return Arrays.copyOf(ids, count);
     }
 
-    private static Problem noInput(JsonParser parser) throws IOException {
-        return Problem.badRequest("\"input\" contains " + parser.getText() + ", but must be a text, a list of texts, or token "
-                + "ids "
-                + "of " + BankEncoder.NAME);
+    private static Problem noInput(JsonParser parser, BankEncoder encoder) throws IOException {
+        return Problem.badRequest("\"input\" contains " + parser.getText() + ", but must be a text, a list of texts, or token ids "
+                + "of " + encoder.name());
     }
 }

@@ -7,6 +7,7 @@ import dev.langchain4j.model.output.Response;
 import dev.langchain4j.model.output.TokenUsage;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.bank.AdapterMix;
+import io.github.dl4jlora.models.encoder.PretrainedEncoder;
 import io.github.dl4jlora.models.encoder.Tokenizer;
 
 import java.util.Arrays;
@@ -15,7 +16,7 @@ import java.util.Objects;
 import java.util.concurrent.CompletionException;
 
 /**
- * all-MiniLM-L6-v2 with an adapter, for langchain4j in the same program: {@code [384]} numbers of length 1 for each text. Several
+ * A sentence encoder with an adapter, for langchain4j in the same program: {@code [384]} numbers of length 1 for each text. Several
  * of them, each with its own adapter, share one bank; what their callers ask for at a time is computed together.
  */
 public final class LoRAEmbeddingModel implements EmbeddingModel {
@@ -25,15 +26,26 @@ public final class LoRAEmbeddingModel implements EmbeddingModel {
     private final AdapterMix mix;
 
     /**
-     * A model of one adapter, or of a mix.
+     * A model of one adapter of all-MiniLM-L6-v2, or of a mix.
      *
-     * @param bank      on the network of {@code PretrainedEncoder.sentenceEncoder()}; not closed by this
+     * @param bank      on {@code PretrainedEncoder.MINILM.sentenceEncoder()}; not closed by this
      * @param tokenizer of texts; texts that are too long lose their end. Not closed by this
      * @param mix       what texts are embedded with
      */
     public LoRAEmbeddingModel(AdapterBank bank, Tokenizer tokenizer, AdapterMix mix) {
+        this(bank, PretrainedEncoder.MINILM, tokenizer, mix);
+    }
+
+    /**
+     * The same with another encoder. Its prompts are the caller's to write.
+     *
+     * @param bank    on {@code model.sentenceEncoder()}; not closed by this
+     * @param model   what the bank has
+     */
+    public LoRAEmbeddingModel(AdapterBank bank, PretrainedEncoder model, Tokenizer tokenizer, AdapterMix mix) {
         this.bank = Objects.requireNonNull(bank, "The bank is null");
-        this.encoder = new BankEncoder(Objects.requireNonNull(tokenizer, "The tokenizer is null"));
+        this.encoder = new BankEncoder(Objects.requireNonNull(model, "The model is null"),
+                Objects.requireNonNull(tokenizer, "The tokenizer is null"));
         this.mix = Objects.requireNonNull(mix, "The mix is null: use AdapterMix.base() for no adapter");
     }
 
@@ -59,11 +71,11 @@ public final class LoRAEmbeddingModel implements EmbeddingModel {
 
     @Override
     public int dimension() {
-        return BankEncoder.WIDTH;
+        return encoder.width();
     }
 
     @Override
     public String modelName() {
-        return BankEncoder.NAME + " with " + mix;
+        return encoder.name() + " with " + mix;
     }
 }

@@ -40,9 +40,10 @@ public final class ServeCommand implements AddedCommand {
                 description = "A saved network (.zip) without adapters, or one that quantize made.")
         private Path base;
 
-        @Option(names = "--encoder", order = 2,
-                description = "The sentence encoder all-MiniLM-L6-v2 instead, with OpenAI's POST /v1/embeddings.")
-        private boolean encoder;
+        @Option(names = "--encoder", order = 2, arity = "0..1", paramLabel = "MODEL", fallbackValue = "minilm",
+                description = "A sentence encoder instead, with OpenAI's POST /v1/embeddings and with POST /v1/rerank: "
+                        + "${COMPLETION-CANDIDATES}. Without MODEL: all-MiniLM-L6-v2.")
+        private PretrainedEncoder encoder;
     }
 
     @ArgGroup(multiplicity = "1")
@@ -155,7 +156,7 @@ public final class ServeCommand implements AddedCommand {
             // A JVM that a signal ends exits with 143, but this one has stopped in good order.
             Runtime.getRuntime().halt(CommandLine.ExitCode.OK);
         }, "dl4j-lora: ends the service"));
-        say("Serving " + (served.encoder ? BankEncoder.NAME : served.base) + " and the adapters of " + adapters + " at "
+        say("Serving " + (served.encoder == null ? served.base : served.encoder.modelName()) + " and the adapters of " + adapters + " at "
                 + service.address() + " (" + (config.token() == null ? "no changes without a token" : "changes with the token")
                 + "). Ctrl-C stops it.");
         ended.await();
@@ -163,9 +164,9 @@ public final class ServeCommand implements AddedCommand {
     }
 
     private Service start(ServiceConfig config) throws IOException {
-        if (served.encoder) {
-            BankEncoder encoder = new BankEncoder(PretrainedEncoder.MINILM.tokenizer(maxTokens));
-            return Service.start(PretrainedEncoder.MINILM.sentenceEncoder(), BankEncoder.NAME, encoder, adapters, config);
+        if (served.encoder != null) {
+            BankEncoder encoder = new BankEncoder(served.encoder, served.encoder.tokenizer(maxTokens));
+            return Service.start(served.encoder.sentenceEncoder(), encoder.name(), encoder, adapters, config);
         }
         return Service.start(SavedNetwork.read(served.base).stock().model(), served.base.getFileName().toString(), null, adapters,
                 config);

@@ -82,7 +82,7 @@ final class Service implements AutoCloseable {
      */
     static Service start(Model base, String baseName, BankEncoder encoder, Path adapters, ServiceConfig config)
             throws IOException {
-        AdapterStore store = new AdapterStore(adapters, encoder == null ? Set.of() : Set.of(BankEncoder.NAME));
+        AdapterStore store = new AdapterStore(adapters, encoder == null ? Set.of() : Set.of(encoder.name()));
         if (config.token() != null) {
             store.own();
         }
@@ -119,8 +119,8 @@ final class Service implements AutoCloseable {
         Inference inference = new Inference(bank, limits.timeout());
         Answers answers = new Answers(intake);
         OutputsRoute outputs = new OutputsRoute(inference, form, intake, limits, workers);
-        EmbeddingsRoute embeddings = new EmbeddingsRoute(inference, encoder, intake, limits, workers);
-        AdaptersRoute adapters = new AdaptersRoute(store, bank, form, baseName, encoder == null ? null : BankEncoder.NAME,
+        EncoderIntake texts = new EncoderIntake(encoder, intake, limits, workers);
+        AdaptersRoute adapters = new AdaptersRoute(store, bank, form, baseName, encoder == null ? null : encoder.name(),
                 new Access(config.token()), intake, new AdapterUpload(store, bank, limits, changes));
         server = Javalin.create(javalin -> {
                     configure(javalin);
@@ -133,7 +133,8 @@ final class Service implements AutoCloseable {
                 .get("/v1/models", later(request -> run(workers, () -> adapters.list(request))))
                 .get("/v1/models/{name}", later(request -> run(workers, () -> adapters.one(request))))
                 .post("/v1/adapters/{name}/outputs", later(outputs::answer))
-                .post("/v1/embeddings", later(embeddings::answer))
+                .post("/v1/embeddings", later(new EmbeddingsRoute(inference, texts)::answer))
+                .post("/v1/rerank", later(new RerankRoute(inference, texts)::answer))
                 .put("/v1/adapters/{name}", later(adapters::put))
                 .delete("/v1/adapters/{name}", later(request -> run(changes, () -> adapters.delete(request))))
                 .get("/health", this::health)

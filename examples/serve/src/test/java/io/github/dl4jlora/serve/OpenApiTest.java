@@ -95,7 +95,7 @@ class OpenApiTest {
         }
     }
 
-    private static List<String> defects(JsonNode all, String schema, JsonNode answer) {
+    static List<String> defects(JsonNode all, String schema, JsonNode answer) {
         List<String> defects = new ArrayList<>();
         check(all, all.at("/components/schemas/" + schema), answer, schema, defects);
         return defects;

@@ -1,0 +1,128 @@
+package io.github.dl4jlora.serve;
+
+import io.github.dl4jlora.models.encoder.Tokenizer;
+import org.nd4j.shade.jackson.core.JsonParser;
+import org.nd4j.shade.jackson.core.JsonProcessingException;
+import org.nd4j.shade.jackson.core.JsonToken;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A request to order documents by how well they answer a query, as Cohere's and Jina's clients send it.
+ *
+ * @param model     the adapter
+ * @param documents their texts
+ * @param tokens    of the query, then of each document
+ * @param top       how many of the best are asked for
+ * @param isTold    whether the answer is to have the documents' texts
+ */
+record RerankRequest(String model, List<String> documents, List<Tokenizer.Tokens> tokens, int top, boolean isTold) {
+
+    private static final String KNOWN = "\"model\", \"query\", \"documents\", \"top_n\" and \"return_documents\"";
+
+    /**
+     * @param encoder that tokenizes texts
+     * @throws Problem if it is not such JSON, or the query is longer than the encoder reads
+     */
+    static RerankRequest read(InputStream body, BankEncoder encoder) throws IOException {
+        String model = null;
+        String query = null;
+        List<String> documents = List.of();
+        int top = Integer.MAX_VALUE;
+        boolean isTold = false;
+        try (JsonParser parser = JsonForm.FACTORY.createParser(body)) {
+            if (parser.nextToken() != JsonToken.START_OBJECT) {
+                throw Problem.badRequest("The body is not a JSON object. Send {\"model\": \"" + encoder.name()
+                        + "\", \"query\": \"a question\", \"documents\": [\"a text\", \"another\"]}");
+            }
+            while (parser.nextToken() == JsonToken.FIELD_NAME) {
+                String field = parser.getCurrentName();
+                parser.nextToken();
+                switch (field) {
+                    case "model" -> model = EmbeddingsRequest.text(parser, field);
+                    case "query" -> query = EmbeddingsRequest.text(parser, field);
+                    case "documents" -> documents = documents(parser);
+                    case "top_n" -> top = EmbeddingsRequest.isNull(parser) ? Integer.MAX_VALUE : top(parser);
+                    case "return_documents" -> isTold = !EmbeddingsRequest.isNull(parser) && isTrue(parser, field);
+                    default -> throw Problem.badRequest("\"" + field + "\" is unknown; known are " + KNOWN);
+                }
+            }
+            if (parser.nextToken() != null) {
+                throw Problem.badRequest("The JSON object ends before the body does");
+            }
+        } catch (JsonProcessingException e) {
+            throw JsonForm.noJson(e);
+        }
+        if (model == null) {
+            throw Problem.badRequest("The JSON object lacks \"model\": the name of an adapter, or " + encoder.name());
+        }
+        if (query == null) {
+            throw Problem.badRequest("The JSON object lacks \"query\": a text");
+        }
+        if (documents.isEmpty()) {
+            throw Problem.badRequest("The JSON object lacks \"documents\", or the list is empty: a list of texts");
+        }
+        return new RerankRequest(model, documents, tokens(query, documents, encoder), top, isTold);
+    }
+
+    private static List<Tokenizer.Tokens> tokens(String query, List<String> documents, BankEncoder encoder) {
+        List<Tokenizer.Tokens> tokens = new ArrayList<>();
+        tokens.add(encoder.tokens(encoder.query(query)));
+        if (tokens.get(0).isCut()) {
+            throw Problem.badRequest("The query has more than " + encoder.maxTokens() + " tokens, which is the limit. Shorten it");
+        }
+        documents.forEach(document -> tokens.add(encoder.tokens(encoder.document(document))));
+        return tokens;
+    }
+
+    private static int top(JsonParser parser) throws IOException {
+        if (parser.currentToken() != JsonToken.VALUE_NUMBER_INT || parser.getLongValue() < 1) {
+            throw Problem.badRequest("\"top_n\" is " + parser.getText() + ", but must be a whole number of at least 1");
+        }
+        return (int) Math.min(parser.getLongValue(), Integer.MAX_VALUE);
+    }
+
+    private static boolean isTrue(JsonParser parser, String field) throws IOException {
+        if (!parser.currentToken().isBoolean()) {
+            throw Problem.badRequest("\"" + field + "\" is " + parser.getText() + ", but must be true or false");
+        }
+        return parser.getBooleanValue();
+    }
+
+    /** Texts, or objects that have nothing but a text. */
+    private static List<String> documents(JsonParser parser) throws IOException {
+        if (parser.currentToken() != JsonToken.START_ARRAY) {
+            throw noDocument(parser);
+        }
+        List<String> documents = new ArrayList<>();
+        for (JsonToken token = parser.nextToken(); token != JsonToken.END_ARRAY; token = parser.nextToken()) {
+            if (documents.size() == EmbeddingsRequest.MOST_INPUTS) {
+                throw Problem.badRequest("\"documents\" has more than " + EmbeddingsRequest.MOST_INPUTS
+                        + " texts. Send them in several requests");
+            }
+            boolean isObject = token == JsonToken.START_OBJECT;
+            if (isObject && (parser.nextToken() != JsonToken.FIELD_NAME || !parser.getCurrentName().equals("text"))) {
+                throw noDocument(parser);
+            }
+            if (isObject) {
+                parser.nextToken();
+            }
+            if (parser.currentToken() != JsonToken.VALUE_STRING) {
+                throw noDocument(parser);
+            }
+            documents.add(parser.getText());
+            if (isObject && parser.nextToken() != JsonToken.END_OBJECT) {
+                throw noDocument(parser);
+            }
+        }
+        return documents;
+    }
+
+    private static Problem noDocument(JsonParser parser) throws IOException {
+        return Problem.badRequest("\"documents\" contains " + parser.getText() + ", but must be a list of texts, or of objects "
+                + "such as {\"text\": \"a text\"}");
+    }
+}
