@@ -26,8 +26,13 @@ final class Attention {
         String value = heads(2, inputs, hidden, vertex, texts, 0, 2, 1, 3);
         String scores = graph.add("Mul", graph.add("MatMul", query, key),
                 graph.number(1 / Math.sqrt((double) hidden / vertex.getHeads())));
-        String masked = graph.add("Where", List.of(seen(vertex.isCausal(), texts), scores, graph.number(NEVER)));
+        String seen = seen(vertex.isCausal(), texts);
+        String masked = graph.add("Where", List.of(seen, scores, graph.number(NEVER)));
         String weights = graph.add("Softmax", masked, Attribute.of("axis", -1));
+        if (vertex.isCausal()) {
+            // Padding before the first token sees none, which softmax does not express.
+            weights = graph.add("Where", List.of(seen, weights, graph.number(0)));
+        }
         String mixed = graph.transpose(graph.add("MatMul", weights, value), 0, 2, 1, 3);
         return new Flow(graph.reshape(mixed, -1, hidden), here.output(), null);
     }

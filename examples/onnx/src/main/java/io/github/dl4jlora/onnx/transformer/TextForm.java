@@ -59,7 +59,7 @@ public final class TextForm {
         return input;
     }
 
-    /** {@return the id that is padding at the end of a text} */
+    /** {@return the id that is padding} */
     public int padding() {
         return embeddings.getPadding();
     }

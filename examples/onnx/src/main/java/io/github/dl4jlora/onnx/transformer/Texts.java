@@ -1,5 +1,6 @@
 package io.github.dl4jlora.onnx.transformer;
 
+import io.github.dl4jlora.onnx.graph.Attribute;
 import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import onnx.Onnx.TensorProto.DataType;
@@ -8,10 +9,10 @@ import org.deeplearning4j.nn.conf.inputs.InputType;
 import java.util.function.Supplier;
 
 /**
- * Where texts end. A text ends with its last id that is not the padding id; where the ids have a mask, with what that leaves.
+ * Which tokens of texts are no padding: those that a mask of the ids leaves; without one, those that have another id than padding.
  *
  * @param ids     {@code [batch, length]}
- * @param padding the id that is padding at the end of a text
+ * @param padding the id that is padding
  */
 record Texts(Flow ids, int padding, OnnxGraph graph) {
 
@@ -32,19 +33,31 @@ record Texts(Flow ids, int padding, OnnxGraph graph) {
 
     /** {@return which tokens are no padding, BOOL, {@code [batch, length]}} */
     String kept() {
-        return shared("kept", () -> ids.mask() != null ? given() : graph.add("Less", places(), lengths()));
+        return shared("kept", () -> ids.mask() != null ? graph.add("Greater", ids.mask(), graph.number(0)) : others());
     }
 
-    private String given() {
-        return graph.add("Greater", ids.mask(), graph.number(0));
+    /** {@return which tokens have another id than padding, BOOL, {@code [batch, length]}} */
+    private String others() {
+        return graph.add("Not", graph.add("Equal", ids.name(), graph.index(padding)));
     }
 
-    /** {@return tokens of each text, INT64, {@code [batch, 1]}} */
-    String lengths() {
-        return shared("lengths", () -> {
-            String tokens = ids.mask() != null ? given() : graph.add("Not", graph.add("Equal", ids.name(), graph.index(padding)));
-            String ends = graph.add("Mul", graph.cast(tokens, DataType.INT64), graph.add("Add", places(), graph.index(1)));
-            return graph.reduce("ReduceMax", ends, true, 1);
+    /** {@return the first token of each text that is no padding, INT64, {@code [batch, 1]}} */
+    String first() {
+        return shared("first", () -> graph.add("ArgMax", graph.cast(kept(), DataType.FLOAT), Attribute.of("axis", 1),
+                Attribute.of("keepdims", 1)));
+    }
+
+    /**
+     * {@return the last token of each text that has another id than padding, or, where none has, the last that is no padding,
+     * INT64, {@code [batch, 1]}}
+     */
+    String last() {
+        return shared("last", () -> {
+            String length = graph.size(ids.name(), 1);
+            String ranks = ids.mask() == null ? places()
+                    : graph.add("Add", places(), graph.add("Mul", graph.cast(others(), DataType.INT64), length));
+            String best = graph.reduce("ReduceMax", graph.add("Mul", graph.cast(kept(), DataType.INT64), ranks), true, 1);
+            return ids.mask() == null ? best : graph.add("Mod", best, length);
         });
     }
 

@@ -111,8 +111,7 @@ public final class TransformerLayers {
         Texts texts = Texts.of(inputs.get(1), vertex.getPadding(), graph);
         String counted = graph.cast(texts.kept(), DataType.FLOAT);
         if (vertex.getWeights() == MeanPooling.Weights.POSITION) {
-            String places = graph.cast(graph.add("Add", texts.places(), graph.index(1)), DataType.FLOAT);
-            counted = graph.add("Mul", counted, places);
+            counted = graph.add("Mul", counted, graph.add("CumSum", counted, graph.index(1)));
         }
         String sum = graph.add("Max", graph.reduce("ReduceSum", counted, true, 1), graph.number(1));
         String divisor = vertex.getWeights() == MeanPooling.Weights.ROOT ? graph.add("Sqrt", sum) : sum;
@@ -133,11 +132,8 @@ public final class TransformerLayers {
         OnnxGraph graph = here.graph();
         Texts texts = Texts.of(inputs.get(1), vertex.getPadding(), graph);
         String rows = texts.apart(inputs.get(0).name());
-        if (vertex.getWhich() == PickedToken.Which.FIRST) {
-            return out(graph.add("Gather", List.of(rows, graph.index(0)), Attribute.of("axis", 1)), here);
-        }
-        String last = graph.add("Sub", texts.lengths(), graph.index(1));
-        return out(graph.add("GatherND", List.of(rows, last), Attribute.of("batch_dims", 1)), here);
+        String token = vertex.getWhich() == PickedToken.Which.FIRST ? texts.first() : texts.last();
+        return out(graph.add("GatherND", List.of(rows, token), Attribute.of("batch_dims", 1)), here);
     }
 
     private static Flow rows(PickedRows vertex, List<Flow> inputs, Place here) {

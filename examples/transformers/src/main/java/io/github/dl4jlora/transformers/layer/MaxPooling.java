@@ -10,7 +10,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  *
  * <pre>
  * inputs  rows       [minibatch · tokens, hidden]
- *         token ids  [minibatch, tokens], padding at the end; the last input, as it has no gradient
+ *         token ids  [minibatch, tokens], with padding anywhere; the last input, as it has no gradient
  * output             [minibatch, hidden]
  * </pre>
  *
@@ -19,7 +19,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
 public final class MaxPooling extends RowsVertex {
 
     /**
-     * @param padding the token id that is padding at the end of a text
+     * @param padding the token id that is padding
      */
     public MaxPooling(@JsonProperty("padding") int padding) {
         super(2, padding);

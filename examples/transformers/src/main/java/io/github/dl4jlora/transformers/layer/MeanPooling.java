@@ -12,7 +12,7 @@ import java.util.Objects;
  *
  * <pre>
  * inputs  rows       [minibatch · tokens, hidden]
- *         token ids  [minibatch, tokens], padding at the end; the last input, as it has no gradient
+ *         token ids  [minibatch, tokens], with padding anywhere; the last input, as it has no gradient
  * output             [minibatch, hidden]
  * </pre>
  */
@@ -59,7 +59,7 @@ public final class MeanPooling extends RowsVertex {
     }
 
     /**
-     * @param padding the token id that is padding at the end of a text
+     * @param padding the token id that is padding
      * @param weights of the tokens; null, as in configurations saved before there was a choice, for the mean
      */
     public MeanPooling(@JsonProperty("padding") int padding, @JsonProperty("weights") Weights weights) {

@@ -25,12 +25,12 @@ final class MeanPoolingRuntime extends TokenVertex {
 
     /** {@code [minibatch, 1, tokens]} */
     private INDArray shares() {
-        INDArray ids = checkedIds();
-        int[] lengths = lengths(ids);
-        double[][][] shares = new double[lengths.length][1][(int) ids.size(1)];
-        for (int text = 0; text < lengths.length; text++) {
-            for (int token = 0; token < lengths[text]; token++) {
-                shares[text][0][token] = weights.of(token, lengths[text]);
+        KeptTokens texts = kept();
+        double[][][] shares = new double[texts.texts()][1][texts.tokens()];
+        for (int text = 0; text < texts.texts(); text++) {
+            int[] tokens = texts.of(text);
+            for (int i = 0; i < tokens.length; i++) {
+                shares[text][0][tokens[i]] = weights.of(i, tokens.length);
             }
         }
         return Nd4j.createFromArray(shares).castTo(dataType);

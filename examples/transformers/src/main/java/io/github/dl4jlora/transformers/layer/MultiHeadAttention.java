@@ -16,9 +16,12 @@ import java.util.Objects;
  * <pre>
  * inputs  Q, K, V    [minibatch · tokens, hidden], head h in columns h·d to (h+1)·d; or, joint, one input that has the three
  *                    side by side, [minibatch · tokens, 3 · hidden]
- *         token ids  [minibatch, tokens], padding at the end; the last input, as it has no gradient
+ *         token ids  [minibatch, tokens], with padding anywhere; the last input, as it has no gradient
  * output  O          [minibatch · tokens, hidden]
  * </pre>
+ *
+ * <p>Padding is where the ids are the padding id, or where the mask of features of these ids is 0. Memory grows with the number of
+ * tokens, not with its square.
  */
 public final class MultiHeadAttention extends RowsVertex {
 
@@ -29,7 +32,7 @@ public final class MultiHeadAttention extends RowsVertex {
     /**
      * @param causal  whether a token sees only itself and those before it
      * @param joint   whether queries, keys and values come as one input
-     * @param padding the token id that is padding at the end of a text
+     * @param padding the token id that is padding
      */
     public MultiHeadAttention(@JsonProperty("heads") int heads, @JsonProperty("causal") boolean causal,
                               @JsonProperty("joint") boolean joint, @JsonProperty("padding") int padding) {
@@ -49,6 +52,16 @@ public final class MultiHeadAttention extends RowsVertex {
 
     public boolean isJoint() {
         return joint;
+    }
+
+    /**
+     * {@return how many scores are in memory at a time, whatever the minibatch}
+     *
+     * @param tokens   of the longest text, padding included
+     * @param training whether there are gradients too
+     */
+    public long scoresInMemory(int tokens, boolean training) {
+        return (training ? 2 : 1) * BlockwiseAttention.scores(heads, tokens, causal);
     }
 
     @Override

@@ -12,16 +12,7 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.util.Arrays;
 
-/**
- * Runs {@link MultiHeadAttention}. With P = softmax(Q·Kᵀ/√d), text by text, so that scores stay in the cache:
- *
- * <pre>
- * dV = Pᵀ·dO      dP = dO·Vᵀ      dS = P ⊙ (dP - rowsum(P ⊙ dP))      dQ = dS·K / √d      dK = dSᵀ·Q / √d
- * </pre>
- *
- * P is computed again in the backward pass, as by Dao et al. 2022 (arXiv:2205.14135): keeping it would take tokens / d times as
- * much memory as Q. The scales of its rows are kept.
- */
+/** Runs {@link MultiHeadAttention}. */
 @SuppressWarnings("overrides")
 final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutput.Maker {
 
@@ -54,18 +45,11 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
         INDArray value = rows(2);
         INDArray output = PassingOutput.create(place, training, workspaces, dataType,
                 new long[]{inputs[0].size(0), hidden()}, 'c');
-        INDArray p = scores(ArrayType.FF_WORKING_MEM, workspaces);
-        int[] lengths = lengths(checkedIds());
-        HeadProducts products = products(query);
-        boolean keep = training && HostFloats.reaches(p);
-        float[][] byText = new float[keep ? lengths.length : 1][2 * (int) p.size(0)];
-        scales = keep ? byText : null;
+        KeptTokens texts = kept();
+        INDArray scores = scores(texts, ArrayType.FF_WORKING_MEM, workspaces);
+        scales = training && HostFloats.reaches(scores) ? new float[texts.texts()][2 * heads * texts.tokens()] : null;
         scaled = inputs.clone();
-        for (int text = 0; text < lengths.length; text++) {
-            products.outer(text, query, key, p, scale());
-            MaskedSoftmax.forward(p, lengths[text], causal, byText[keep ? text : 0]);
-            products.apply(text, p, false, value, output, 1);
-        }
+        attention(query, texts).forward(query, key, value, output, scores, scales);
         return output;
     }
 
@@ -76,18 +60,14 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
         scaled = null;
     }
 
-    /** Scores of one text. */
-    private INDArray scores(ArrayType lifetime, LayerWorkspaceMgr workspaces) {
-        long tokens = checkedIds().size(1);
-        return workspaces.createUninitialized(lifetime, dataType, new long[]{heads * tokens, tokens}, 'c');
+    private INDArray scores(KeptTokens texts, ArrayType lifetime, LayerWorkspaceMgr workspaces) {
+        return workspaces.createUninitialized(lifetime, dataType,
+                new long[]{BlockwiseAttention.scores(heads, texts.tokens(), causal)}, 'c');
     }
 
-    private HeadProducts products(INDArray rows) {
-        return HeadProducts.of(rows, (int) checkedIds().size(0), heads);
-    }
-
-    private double scale() {
-        return 1 / Math.sqrt((double) hidden() / heads);
+    private BlockwiseAttention attention(INDArray rows, KeptTokens texts) {
+        return new BlockwiseAttention(HeadProducts.of(rows, texts.texts(), heads), texts, heads,
+                1 / Math.sqrt((double) hidden() / heads), causal, null);
     }
 
     private long hidden() {
@@ -117,29 +97,15 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
         INDArray dOutput = rows(epsilon);
         INDArray[] dInputs = new INDArray[joint ? 1 : 3];
         for (int i = 0; i < dInputs.length; i++) {
-            dInputs[i] = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType, inputs[0].shape(), 'c');
+            dInputs[i] = workspaces.create(ArrayType.ACTIVATION_GRAD, dataType, inputs[0].shape(), 'c');
         }
         INDArray dQuery = joint ? part(dInputs[0], 0) : dInputs[0];
         INDArray dKey = joint ? part(dInputs[0], 1) : dInputs[1];
         INDArray dValue = joint ? part(dInputs[0], 2) : dInputs[2];
-        INDArray p = scores(ArrayType.BP_WORKING_MEM, workspaces);
-        INDArray dScores = scores(ArrayType.BP_WORKING_MEM, workspaces);
-        int[] lengths = lengths(checkedIds());
-        HeadProducts products = products(query);
-        float[][] kept = isScaled() ? scales : null;
-        for (int text = 0; text < lengths.length; text++) {
-            products.outer(text, query, key, p, scale());
-            if (kept == null) {
-                MaskedSoftmax.forward(p, lengths[text], causal, new float[2 * (int) p.size(0)]);
-            } else {
-                MaskedSoftmax.again(p, lengths[text], causal, kept[text]);
-            }
-            products.apply(text, p, true, dOutput, dValue, 1);
-            products.outer(text, dOutput, value, dScores, 1);
-            MaskedSoftmax.backward(p, dScores);
-            products.apply(text, dScores, false, key, dQuery, scale());
-            products.apply(text, dScores, true, query, dKey, scale());
-        }
+        KeptTokens texts = kept();
+        attention(query, texts).backward(query, key, value, dOutput, dQuery, dKey, dValue,
+                scores(texts, ArrayType.BP_WORKING_MEM, workspaces), scores(texts, ArrayType.BP_WORKING_MEM, workspaces),
+                isScaled() ? scales : null);
         return new Pair<>(null, Arrays.copyOf(dInputs, inputs.length));
     }
 

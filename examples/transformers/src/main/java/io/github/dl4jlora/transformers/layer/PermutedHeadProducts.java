@@ -2,42 +2,58 @@ package io.github.dl4jlora.transformers.layer;
 
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /** Head products by ND4J's batched matmul on permuted views: any data type, any backend. */
 final class PermutedHeadProducts implements HeadProducts {
 
     private final long texts;
     private final long heads;
-    private final long tokens;
 
-    PermutedHeadProducts(long texts, long heads, INDArray rows) {
+    PermutedHeadProducts(long texts, long heads) {
         this.texts = texts;
         this.heads = heads;
-        this.tokens = rows.size(0) / texts;
     }
 
-    private INDArray blocks(int text, INDArray rows) {
-        return byHead(text, rows).permute(1, 0, 2);
+    /** Rows of the block's heads, {@code [heads of the block, to - from, d]}: a view, so that it can be written to. */
+    private INDArray blocks(ScoreBlock block, INDArray rows, int from, int to) {
+        // get and slice do not find rows in a view of columns.
+        INDArray text = rows.reshape('c', true, texts, rows.size(0) / texts, heads, rows.size(1) / heads)
+                .tensorAlongDimension(block.text(), 1, 2, 3);
+        return text.permute(1, 0, 2).get(NDArrayIndex.interval(block.head(), block.head() + block.heads()),
+                NDArrayIndex.interval(from, to), NDArrayIndex.all());
     }
 
-    /** A view, so that it can be written to. {@code get} and {@code slice} do not find rows in a view of columns. */
-    private INDArray byHead(int text, INDArray rows) {
-        return rows.reshape('c', true, texts, tokens, heads, rows.size(1) / heads)
-                .tensorAlongDimension(text, 1, 2, 3);
+    private INDArray rows(ScoreBlock block, INDArray rows) {
+        return blocks(block, rows, block.row(), block.row() + block.rows());
     }
 
-    private INDArray square(INDArray scores) {
-        return scores.reshape('c', heads, tokens, tokens);
+    private INDArray columns(ScoreBlock block, INDArray rows) {
+        return blocks(block, rows, 0, block.columns());
+    }
+
+    private static INDArray square(ScoreBlock block, INDArray scores) {
+        return block.in(scores).reshape('c', block.heads(), block.rows(), block.columns());
     }
 
     @Override
-    public void outer(int text, INDArray x, INDArray y, INDArray scores, double scale) {
-        square(scores).assign(Nd4j.matmul(blocks(text, x), blocks(text, y), false, true, false)).muli(scale);
+    public void outer(ScoreBlock block, INDArray x, INDArray y, INDArray scores, double scale) {
+        square(block, scores).assign(Nd4j.matmul(rows(block, x), columns(block, y), false, true, false)).muli(scale);
     }
 
     @Override
-    public void apply(int text, INDArray scores, boolean transpose, INDArray y, INDArray rows, double scale) {
-        INDArray product = Nd4j.matmul(square(scores), blocks(text, y), transpose, false, false);
-        byHead(text, rows).assign(product.permute(1, 0, 2)).muli(scale);
+    public void apply(ScoreBlock block, INDArray scores, INDArray y, INDArray rows, double scale) {
+        rows(block, rows).assign(Nd4j.matmul(square(block, scores), columns(block, y)).muli(scale));
+    }
+
+    @Override
+    public void applyTransposed(ScoreBlock block, INDArray scores, INDArray x, INDArray columns, double scale, boolean add) {
+        INDArray product = Nd4j.matmul(square(block, scores), rows(block, x), true, false, false).muli(scale);
+        INDArray at = columns(block, columns);
+        if (add) {
+            at.addi(product);
+        } else {
+            at.assign(product);
+        }
     }
 }

@@ -12,6 +12,7 @@ import org.nd4j.linalg.api.ops.impl.scatter.ScatterUpdate;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
+import java.util.stream.IntStream;
 
 /** Runs {@link PickedToken} and {@link PickedRows}: forward it looks rows up, backward it adds errors up where they came from. */
 @SuppressWarnings("overrides")
@@ -35,11 +36,9 @@ final class PickedRowsRuntime extends TokenVertex {
         if (which == null) {
             return atPositions(inputs[1], (int) ids.size(0), tokens);
         }
-        int[] picked = which == PickedToken.Which.LAST ? lengths(ids) : new int[(int) ids.size(0)];
-        for (int text = 0; text < picked.length; text++) {
-            picked[text] = text * tokens + Math.max(picked[text] - 1, 0);
-        }
-        return picked;
+        KeptTokens texts = kept();
+        return IntStream.range(0, texts.texts()).map(text -> text * tokens
+                + (which == PickedToken.Which.FIRST ? texts.first(text) : texts.last(text))).toArray();
     }
 
     private int[] atPositions(INDArray positions, int texts, int tokens) {

@@ -12,7 +12,7 @@ import java.util.Objects;
  *
  * <pre>
  * inputs  rows       [minibatch · tokens, hidden]
- *         token ids  [minibatch, tokens], padding at the end; the last input, as it has no gradient
+ *         token ids  [minibatch, tokens], with padding anywhere; the last input, as it has no gradient
  * output             [minibatch, hidden]
  * </pre>
  */
@@ -29,7 +29,7 @@ public final class PickedToken extends RowsVertex {
     private final Which which;
 
     /**
-     * @param padding the token id that is padding at the end of a text
+     * @param padding the token id that is padding
      */
     public PickedToken(@JsonProperty("which") Which which, @JsonProperty("padding") int padding) {
         super(2, padding);

@@ -12,7 +12,7 @@ abstract class RowsVertex extends GraphVertex {
     private final int padding;
 
     /**
-     * @param padding the token id that is padding at the end of a text; 0 in configurations saved before there was a choice
+     * @param padding the token id that is padding; 0 in configurations saved before there was a choice
      */
     RowsVertex(int inputs, int padding) {
         this.inputs = inputs;

@@ -92,7 +92,7 @@ public final class TokenEmbeddings extends MatrixConfiguration implements TorchN
             return this;
         }
 
-        /** The token id that is padding at the end of a text. */
+        /** The token id that is padding. */
         public Builder padding(int id) {
             this.padding = id;
             return this;

@@ -26,7 +26,8 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
         assertInputSet(false);
         beginPass();
         int[] ids = checkedIds();
-        TextEnds.require(ids, (int) tokens(), layerConf().getPadding(), maskArray, layerId());
+        KeptTokens.require(ids, (int) tokens(), layerConf().getPadding(), maskArray,
+                layerConf().getNames() == ModuleNames.GPT2, layerId());
         INDArray words = getParam(TokenEmbeddings.WORDS);
         INDArray rows = workspaces.createUninitialized(ArrayType.ACTIVATIONS, words.dataType(),
                 new long[]{ids.length, words.size(1)}, 'c');

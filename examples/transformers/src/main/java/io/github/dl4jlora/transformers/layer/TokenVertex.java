@@ -35,13 +35,25 @@ abstract class TokenVertex extends BaseGraphVertex {
     }
 
     /**
-     * The number of tokens of each text.
+     * The tokens that are no padding, by the ids and the mask of features that the network has for them.
      *
      * @throws IllegalArgumentException if a text has none
      */
-    final int[] lengths(INDArray ids) {
+    final KeptTokens kept() {
+        INDArray ids = checkedIds();
         String where = "(vertex name: " + vertexName + ")";
-        return TextEnds.lengths(WholeNumbers.in(ids, "Token id", where), (int) ids.size(1), padding, where);
+        return KeptTokens.of(WholeNumbers.in(ids, "Token id", where), (int) ids.size(1), padding, mask(), where);
+    }
+
+    /** Read in each pass, since DL4J does not tell a vertex that masks were cleared. */
+    private INDArray mask() {
+        INDArray[] masks = graph.getInputMaskArrays();
+        VertexIndices[] all = super.getInputVertices();
+        if (masks == null || all == null) {
+            return null;
+        }
+        int from = all[all.length - 1].getVertexIndex();
+        return graph.getVertices()[from].isInputVertex() ? masks[from] : null;
     }
 
     /**
@@ -71,7 +83,7 @@ abstract class TokenVertex extends BaseGraphVertex {
         }
     }
 
-    /** Padding is known from the ids. A mask of these has been compared with them by the embeddings. */
+    /** A mask of the ids is for {@link #kept}: rows have none of their own. The embeddings have compared it with the ids. */
     @Override
     public Pair<INDArray, MaskState> feedForwardMaskArrays(INDArray[] masks, MaskState state, int minibatch) {
         return null;

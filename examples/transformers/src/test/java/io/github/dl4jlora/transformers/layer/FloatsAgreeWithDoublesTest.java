@@ -11,6 +11,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
+import java.util.Arrays;
+
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
@@ -38,48 +40,68 @@ class FloatsAgreeWithDoublesTest {
     }
 
     private static void headsAgree(int tokens, int width, int heads) {
+        headsAgree(tokens, width, new ScoreBlock(1, 0, heads, 0, tokens, tokens), heads);
+        headsAgree(tokens, width, new ScoreBlock(0, heads - 1, 1, tokens - 2, 2, tokens - 1), heads);
+        headsAgree(tokens, width, new ScoreBlock(1, heads / 2, heads - heads / 2, 1, tokens / 2, tokens / 2 + 1), heads);
+    }
+
+    private static void headsAgree(int tokens, int width, ScoreBlock block, int heads) {
         int texts = 2;
         INDArray x = Nd4j.rand(DataType.FLOAT, texts * tokens, width);
         INDArray y = Nd4j.rand(DataType.FLOAT, texts * tokens, width);
         HeadProducts blas = new BlasHeadProducts(texts, heads, x);
-        HeadProducts permuted = new PermutedHeadProducts(texts, heads, x);
-        INDArray scores = Nd4j.create(DataType.FLOAT, heads * tokens, tokens);
+        HeadProducts permuted = new PermutedHeadProducts(texts, heads);
+        INDArray scores = Nd4j.create(DataType.FLOAT, block.length() + 3);
         INDArray expectedScores = scores.like();
-        INDArray[] rows = {x.like(), x.like()};
-        INDArray[] expectedRows = {x.like(), x.like()};
-        for (int text = 0; text < texts; text++) {
-            blas.outer(text, x, y, scores, 0.7);
-            permuted.outer(text, x, y, expectedScores, 0.7);
-            assertThat(relative(scores, expectedScores)).isLessThan(TOLERANCE);
-            for (int transpose = 0; transpose < 2; transpose++) {
-                blas.apply(text, scores, transpose == 1, y, rows[transpose], 1.5);
-                permuted.apply(text, scores, transpose == 1, y, expectedRows[transpose], 1.5);
-            }
-        }
-        for (int transpose = 0; transpose < 2; transpose++) {
-            assertThat(relative(rows[transpose], expectedRows[transpose])).isLessThan(TOLERANCE);
+        blas.outer(block, x, y, scores, 0.7);
+        permuted.outer(block, x, y, expectedScores, 0.7);
+        assertThat(relative(scores, expectedScores)).isLessThan(TOLERANCE);
+        INDArray rows = Nd4j.ones(DataType.FLOAT, x.shape());
+        INDArray expectedRows = rows.dup();
+        for (boolean add : new boolean[]{false, true}) {
+            blas.apply(block, scores, y, rows, 1.5);
+            permuted.apply(block, scores, y, expectedRows, 1.5);
+            assertThat(relative(rows, expectedRows)).isLessThan(TOLERANCE);
+            blas.applyTransposed(block, scores, x, rows, 0.5, add);
+            permuted.applyTransposed(block, scores, x, expectedRows, 0.5, add);
+            assertThat(relative(rows, expectedRows)).isLessThan(TOLERANCE);
         }
     }
 
-    /** Of heads in one block, of blocks that end in the midst of a head, and of rows that are longer than a block. */
+    /** Of heads in one piece, of pieces that end in the midst of a head, and of rows that are longer than a piece. */
     @ParameterizedTest
     @CsvSource({"1, 1, false, 3", "7, 5, true, 2", "70, 70, false, 3", "70, 41, true, 3", "128, 100, true, 2",
             "2100, 2000, false, 1", "2100, 2100, true, 1"})
-    void softmaxAgreesHoweverItsBlocksLie(int tokens, int length, boolean causal, int heads) {
-        INDArray raw = Nd4j.rand(DataType.FLOAT, heads * tokens, tokens).subi(0.5).muli(12);
+    void softmaxAgreesHoweverItsPiecesLie(int tokens, int length, boolean causal, int heads) {
+        int[] right = new int[tokens];
+        Arrays.fill(right, 0, length, 1);
+        softmaxAgrees(right, new ScoreBlock(0, 0, heads, 0, tokens, length), causal, heads);
+        int[] left = new int[tokens];
+        Arrays.fill(left, tokens - length, tokens, 1);
+        softmaxAgrees(left, new ScoreBlock(0, 0, heads, 0, tokens, tokens), causal, heads);
+        int[] gaps = left.clone();
+        for (int i = tokens - length; i < tokens - 1; i += 3) {
+            gaps[i] = 0;
+        }
+        softmaxAgrees(gaps, new ScoreBlock(0, heads - 1, 1, tokens / 2, tokens - tokens / 2, tokens), causal, heads);
+    }
+
+    private static void softmaxAgrees(int[] ids, ScoreBlock block, boolean causal, int heads) {
+        KeptTokens texts = KeptTokens.of(ids, ids.length, 0, null, "");
+        INDArray raw = Nd4j.rand(DataType.FLOAT, block.length()).subi(0.5).muli(12);
         INDArray expected = raw.castTo(DataType.DOUBLE);
         INDArray scores = raw.dup();
-        float[] scales = new float[2 * heads * tokens];
-        MaskedSoftmax.forward(expected, length, causal, null);
-        MaskedSoftmax.forward(scores, length, causal, scales);
+        float[] scales = new float[2 * heads * ids.length];
+        MaskedSoftmax.forward(block, texts, causal, expected, null);
+        MaskedSoftmax.forward(block, texts, causal, scores, scales);
         assertThat(scores.castTo(DataType.DOUBLE).sub(expected).amaxNumber().doubleValue()).isLessThan(2e-6);
-        MaskedSoftmax.again(raw, length, causal, scales);
+        MaskedSoftmax.again(block, texts, causal, raw, scales);
         assertThat(raw).isEqualTo(scores);
 
         INDArray errors = Nd4j.rand(DataType.FLOAT, scores.shape());
         INDArray expectedErrors = errors.castTo(DataType.DOUBLE);
-        MaskedSoftmax.backward(expected, expectedErrors);
-        MaskedSoftmax.backward(scores, errors);
+        MaskedSoftmax.backward(block, expected, expectedErrors);
+        MaskedSoftmax.backward(block, scores, errors);
         assertThat(errors.castTo(DataType.DOUBLE).sub(expectedErrors).amaxNumber().doubleValue()).isLessThan(2e-6);
     }
 
