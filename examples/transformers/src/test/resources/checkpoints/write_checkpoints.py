@@ -42,6 +42,7 @@ class Model:
         self.prefix, self.config = prefix, config
         self.state, self.shapes, self.conv1d = {}, {}, set()
         self.adapter, self.replaced = adapter or {}, replaced or {}
+        self.modules = [("Pooling", ["mean"]), ("Normalize",)]
 
     def get(self, name):
         return self.replaced.get(name, self.state[name])
@@ -136,15 +137,35 @@ def decode(m, x, family):
     return x @ weight.T + (0 if bias is None else m.get(bias))
 
 
+def pooled(modes, x, real):
+    """As sentence-transformers' class Pooling: several modes stand side by side in its order."""
+    n = real.sum(1)
+    places = torch.arange(1, x.shape[1] + 1).double()[None, :, None] * real
+    known = {"cls": x[:, 0], "max": x.masked_fill(real == 0, -1e9).max(1)[0], "mean": (x * real).sum(1) / n,
+             "mean_sqrt_len_tokens": (x * real).sum(1) / torch.sqrt(n), "weightedmean": (x * places).sum(1) / places.sum(1),
+             "lasttoken": x[torch.arange(len(x)), n[:, 0].long() - 1]}
+    return torch.cat([known[mode] for mode in known if mode in modes], 1)
+
+
+def sentence(modules, x, real):
+    for kind, *settings in modules:
+        if kind == "Pooling":
+            x = pooled(settings[0], x, real)
+        elif kind == "Normalize":
+            x = F.normalize(x, p=2, dim=1)
+        else:
+            weight, bias, activation = settings
+            x = getattr(torch.nn, activation)()(x @ weight.T + (0 if bias is None else bias))
+    return x
+
+
 def outputs(m, family, head, ids, padding):
     x = {"distilbert": distilbert, "gpt2": gpt2}.get(family, bert)(m, ids, padding)
     if head == "bare":
         result = {"hidden": x}
         if m.prefix + "pooler.dense.weight" in m.state:
             result["pooler"] = torch.tanh(m.dense(m.prefix + "pooler.dense", x[:, 0]))
-        real = (ids != padding).double()[:, :, None]
-        mean = (x * real).sum(1) / real.sum(1)
-        result["sentence"] = mean / torch.linalg.norm(mean, dim=1, keepdim=True)
+        result["sentence"] = sentence(m.modules, x, (ids != padding).double()[:, :, None])
         return result
     if head == "lm":
         if family == "bert":
@@ -398,6 +419,56 @@ def save(tensors, folder, options):
                    "weight_map": places}, file, indent=2)
 
 
+OLD_KEYS = {"cls": "pooling_mode_cls_token", "max": "pooling_mode_max_tokens", "mean": "pooling_mode_mean_tokens",
+            "mean_sqrt_len_tokens": "pooling_mode_mean_sqrt_len_tokens", "weightedmean": "pooling_mode_weightedmean_tokens",
+            "lasttoken": "pooling_mode_lasttoken"}
+
+
+def write_modules(folder, steps, generator):
+    """The files of sentence-transformers, and what the function sentence takes.
+
+    Steps are as ["cls+max", "Dense:Tanh:6", "Dense:GELU:5:no-bias", "Normalize"]; a pooling "=cls" is written with the new key.
+    """
+    modules, width = [], 0
+    listed = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]
+    for index, step in enumerate(steps, 1):
+        kind, *settings = step.split(":") if index > 1 else ["Pooling"]
+        path = os.path.join(folder, f"{index}_{kind}")
+        os.makedirs(path)
+        listed.append({"idx": index, "name": str(index), "path": f"{index}_{kind}",
+                       "type": "sentence_transformers.models." + kind})
+        config = None
+        if kind == "Pooling":
+            modes = step.removeprefix("=").split("+")
+            config = {"word_embedding_dimension": HIDDEN, "include_prompt": True}
+            if step.startswith("="):
+                config["pooling_mode"] = modes[0] if len(modes) == 1 else modes
+            else:
+                config.update({key: mode in modes for mode, key in OLD_KEYS.items()})
+            width = HIDDEN * len(modes)
+            modules.append((kind, modes))
+        elif kind == "Dense":
+            activation, out, bias = settings[0], int(settings[1]), len(settings) == 2
+            package = "linear" if activation == "Identity" else "activation"
+            config = {"in_features": width, "out_features": out, "bias": bias,
+                      "activation_function": f"torch.nn.modules.{package}.{activation}"}
+            tensors = {"linear.weight": torch.randn(out, width, generator=generator) / math.sqrt(width)}
+            if bias:
+                tensors["linear.bias"] = torch.randn(out, generator=generator) * 0.4
+            save_file(tensors, os.path.join(path, "model.safetensors"), metadata={"format": "pt"})
+            modules.append((kind, tensors["linear.weight"].double(), tensors["linear.bias"].double() if bias else None,
+                            activation))
+            width = out
+        else:
+            modules.append((kind,))
+        if config:
+            with open(os.path.join(path, "config.json"), "w") as file:
+                json.dump(config, file, indent=2)
+    with open(os.path.join(folder, "modules.json"), "w") as file:
+        json.dump(listed, file, indent=2)
+    return modules
+
+
 def write(folder, family, head, options, seed):
     generator = torch.Generator().manual_seed(seed)
     config = config_of(family, head)
@@ -422,6 +493,9 @@ def write(folder, family, head, options, seed):
     ids = torch.full((len(LENGTHS), max(LENGTHS)), padding)
     for text, length in enumerate(LENGTHS):
         ids[text, :length] = torch.randint(2, VOCABULARY - 1, (length,), generator=generator)
+    steps = [option[len("sentence="):].split(",") for option in options if option.startswith("sentence=")]
+    if steps:
+        m.modules = write_modules(folder, steps[0], generator)
     expected = {"input_ids": ids.float()}
     expected.update(outputs(m, family, head, ids, padding))
     if "peft-unties" in options:
@@ -475,6 +549,15 @@ CASES.update({
     "xlm-roberta-lm-untied": ("xlm-roberta", "lm", ["untied", "biases"]),
     "camembert-lm-old": ("camembert", "lm", ["tied", "gamma", "buffers"]),
     "camembert-lm-unties-words": ("camembert", "lm", ["peft-unties", "full=word_embeddings"]),
+    "bert-sentence-dense": ("bert", "bare", ["sentence=cls,Dense:Tanh:6,Normalize"]),
+    "bert-sentence-max": ("bert", "bare", ["sentence=max"]),
+    "bert-sentence-side-by-side": ("bert", "bare", ["sentence=cls+max+mean+lasttoken,Normalize"]),
+    "bert-sentence-new-key": ("bert", "bare", ["sentence==mean+max,Dense:ReLU:9"]),
+    "roberta-sentence-dense-twice": ("roberta", "bare", ["sentence=mean,Dense:Identity:12:no-bias,Dense:GELU:5,Normalize"]),
+    "distilbert-sentence-root": ("distilbert", "bare", ["sentence=mean_sqrt_len_tokens,Normalize,Dense:Sigmoid:4:no-bias"]),
+    "xlm-roberta-sentence-first": ("xlm-roberta", "bare", ["sentence==cls,Normalize"]),
+    "gpt2-sentence-weighted": ("gpt2", "bare", ["sentence=weightedmean,Normalize"]),
+    "gpt2-sentence-last": ("gpt2", "bare", ["sentence=lasttoken,Dense:SiLU:5"]),
 })
 
 if __name__ == "__main__":

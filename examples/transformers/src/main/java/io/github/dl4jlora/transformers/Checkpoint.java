@@ -4,11 +4,10 @@ import io.github.dl4jlora.BaseSource;
 import io.github.dl4jlora.transformers.checkpoint.CheckpointFolder;
 import io.github.dl4jlora.transformers.checkpoint.CheckpointWriter;
 import io.github.dl4jlora.transformers.checkpoint.KeptRandom;
+import io.github.dl4jlora.transformers.checkpoint.SentenceModules;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
-import org.deeplearning4j.nn.conf.graph.L2NormalizeVertex;
-import org.deeplearning4j.nn.conf.graph.ScaleVertex;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.learning.config.IUpdater;
 
@@ -139,18 +138,38 @@ public final class Checkpoint {
     }
 
     /**
-     * {@return token ids {@code [minibatch, tokens]} in, embeddings {@code [minibatch, hidden]} out: the mean of a text's token
-     * vectors, as in most models of sentence-transformers} They are of length 1, unless the folder has a {@code modules.json}
-     * without the module that normalises them.
+     * {@return token ids {@code [minibatch, tokens]} in, embeddings {@code [minibatch, width]} out, as sentence-transformers
+     * computes them} What is on top of the transformer is what the folder's {@code modules.json} says: a pooling, dense layers,
+     * normalisation. Without that file it is the mean of a text's token vectors, of length 1.
      *
-     * @throws IOException if the folder's {@code modules.json} or settings of the pooling ask for something else, such as another
-     *                     pooling or a dense layer, and as {@link #model(Head)}
+     * @param pooling to be used instead of the folder's modules, several side by side; the embeddings are of length 1 then
+     * @throws IOException if {@code modules.json} asks for what is not supported, and as {@link #model(Head)}
      */
-    public BaseSource<ComputationGraph> sentenceEncoder() throws IOException {
-        boolean normalized = folder.sentenceModules().normalized();
-        GraphBuilder graph = Transformer.addTo(builder(), shape, Head.meanPooling());
-        graph.addVertex(SENTENCE, normalized ? new L2NormalizeVertex() : new ScaleVertex(1), Transformer.POOLING);
-        return model(graph.setOutputs(SENTENCE).build());
+    public BaseSource<ComputationGraph> sentenceEncoder(Pooling... pooling) throws IOException {
+        return model(addSentenceEncoder(builder(), pooling).build());
+    }
+
+    /**
+     * {@return a graph with the layers of {@link #sentenceEncoder}, whose output is {@link #SENTENCE}} A loss goes on top of it,
+     * and then it is one for {@link #model(ComputationGraphConfiguration, String...)}.
+     *
+     * @param graph   with the updater, seed and data type that the network is to have
+     * @param pooling as there
+     * @throws IOException as there
+     */
+    public GraphBuilder addSentenceEncoder(GraphBuilder graph, Pooling... pooling) throws IOException {
+        SentenceModules modules = pooling.length == 0 ? folder.sentenceModules() : SentenceModules.normalized(List.of(pooling));
+        return modules.addTo(graph, shape, SENTENCE);
+    }
+
+    /**
+     * {@return what sentence-transformers does with a text before it is cut into tokens: prompts, the longest text} Empty prompts
+     * if the folder does not say.
+     *
+     * @throws IOException if a file that says it is damaged
+     */
+    public TextSettings textSettings() throws IOException {
+        return folder.textSettings();
     }
 
     /** {@return the encoder under BERT's or RoBERTa's pooler, {@code [minibatch, hidden]}} */
@@ -193,8 +212,8 @@ public final class Checkpoint {
     public BaseSource<ComputationGraph> reranker() throws IOException {
         Head head = folder.textHead();
         if (head.classes() != 1) {
-            throw new CheckpointException(folder.path() + ": the stored head has " + head.classes() + " outputs, but a reranker's has "
-                    + "one: for a new head use model(Head.reranker(), updater, seed)");
+            throw new CheckpointException(folder.path() + ": the stored head has " + head.classes() + " outputs, but a reranker's "
+                    + "has one: for a new head use model(Head.reranker(), updater, seed)");
         }
         return model(Head.reranker());
     }

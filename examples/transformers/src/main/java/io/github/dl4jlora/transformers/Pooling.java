@@ -40,7 +40,12 @@ public enum Pooling {
         return mode;
     }
 
-    GraphVertex vertex(int padding) {
+    /**
+     * {@return the vertex that pools, whose inputs are token vectors and token ids}
+     *
+     * @param padding the token id that is padding
+     */
+    public GraphVertex vertex(int padding) {
         return switch (this) {
             case FIRST_TOKEN -> new PickedToken(PickedToken.Which.FIRST, padding);
             case MAXIMUM -> new MaxPooling(padding);

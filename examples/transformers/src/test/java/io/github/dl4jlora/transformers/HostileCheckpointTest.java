@@ -200,18 +200,6 @@ class HostileCheckpointTest {
     }
 
     @Test
-    void aSentenceEncoderThatTakesAnotherPoolingIsRefused() throws IOException {
-        Path path = unchanged().path();
-        Path settings = Files.createDirectories(path.resolve("1_Pooling")).resolve("config.json");
-        Files.writeString(settings, "{\"pooling_mode_mean_tokens\": true, \"pooling_mode_cls_token\": false}");
-        Checkpoint.open(path).sentenceEncoder();
-
-        Files.writeString(settings, "{\"pooling_mode_mean_tokens\": true, \"pooling_mode_cls_token\": true}");
-        assertThatThrownBy(() -> Checkpoint.open(path).sentenceEncoder()).isInstanceOf(CheckpointException.class)
-                .hasMessageContaining("1_Pooling").hasMessageContaining("\"pooling_mode_cls_token\": true");
-    }
-
-    @Test
     @DisabledOnOs(OS.WINDOWS)
     void linksAreFollowedWithinTheFolderAndHuggingFacesCacheAlone() throws IOException {
         Path snapshot = Files.createDirectories(folder.resolve("models--tiny/snapshots/1"));

@@ -2,6 +2,7 @@ package io.github.dl4jlora.transformers;
 
 import ch.qos.logback.classic.Level;
 import io.github.dl4jlora.LogCapture;
+import io.github.dl4jlora.internal.untrusted.Safetensors;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
@@ -14,8 +15,10 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -29,6 +32,8 @@ class SentenceModulesTest {
     private static final String NORMALIZE = module("2_Normalize", "sentence_transformers.models.Normalize");
     private static final String MEAN = "{\"word_embedding_dimension\": 8, \"pooling_mode_cls_token\": false, "
             + "\"pooling_mode_mean_tokens\": true, \"pooling_mode_max_tokens\": false, \"include_prompt\": true}";
+
+    private static final String DENSE = module("2_Dense", "sentence_transformers.models.Dense");
 
     @TempDir
     Path folder;
@@ -48,6 +53,15 @@ class SentenceModulesTest {
 
     private void pooling(String settings) throws IOException {
         Files.writeString(Files.createDirectories(folder.resolve("1_Pooling")).resolve("config.json"), settings);
+    }
+
+    private void dense(int out) throws IOException {
+        Path path = Files.createDirectories(folder.resolve("2_Dense"));
+        Files.writeString(path.resolve("config.json"), "{\"in_features\": 8, \"out_features\": " + out + ", \"bias\": true, "
+                + "\"activation_function\": \"torch.nn.modules.activation.Tanh\"}");
+        try (OutputStream stream = Files.newOutputStream(path.resolve("model.safetensors"))) {
+            Safetensors.write(stream, Map.of("linear.weight", Nd4j.rand(out, 8), "linear.bias", Nd4j.rand(out)), Map.of());
+        }
     }
 
     private INDArray embed() throws IOException {
@@ -83,8 +97,8 @@ class SentenceModulesTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"sentence_transformers.models.Dense", "sentence_transformers.models.LayerNorm",
-        "sentence_transformers.models.CNN"})
+    @ValueSource(strings = {"sentence_transformers.models.Dropout", "sentence_transformers.models.LayerNorm",
+        "sentence_transformers.models.LSTM", "sentence_transformers.models.Pooling"})
     void aModuleThatIsNotComputedIsRefusedByName(String type) throws IOException {
         pooling(MEAN);
         String name = type.substring(type.lastIndexOf('.') + 1);
@@ -104,6 +118,10 @@ class SentenceModulesTest {
         assertRefused("[Transformer, WeightedLayerPooling, Pooling]");
         modules(TRANSFORMER, NORMALIZE, POOLING);
         assertRefused("[Transformer, Normalize, Pooling]");
+        modules(module("0_StaticEmbedding", "sentence_transformers.models.StaticEmbedding"), NORMALIZE);
+        assertRefused("[StaticEmbedding, Normalize]");
+        modules(module("", "sentence_transformers.sentence_transformer.modules.router.Router"));
+        assertRefused("[Router]");
         modules();
         assertRefused("modules.json has the modules []");
         modules(TRANSFORMER, POOLING, module("", "custom_code.Whitening"));
@@ -114,22 +132,65 @@ class SentenceModulesTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = ';', value = {
-        "{\"pooling_mode_cls_token\": true}; \"pooling_mode_cls_token\": true",
-        "{\"pooling_mode_mean_tokens\": false}; \"pooling_mode_mean_tokens\": false",
-        "{\"pooling_mode_mean_tokens\": true, \"pooling_mode_max_tokens\": true}; \"pooling_mode_max_tokens\": true",
-        "{\"pooling_mode_mean_sqrt_len_tokens\": true}; \"pooling_mode_mean_sqrt_len_tokens\": true",
-        "{\"pooling_mode_weightedmean_tokens\": true}; \"pooling_mode_weightedmean_tokens\": true",
-        "{\"pooling_mode_lasttoken\": true}; \"pooling_mode_lasttoken\": true",
-        "{\"pooling_mode\": \"cls\"}; \"pooling_mode\": \"cls\"",
-        "{\"pooling_mode\": [\"mean\", \"max\"]}; \"pooling_mode\": [\"mean\",\"max\"]",
-        "{\"include_prompt\": false}; \"include_prompt\": false",
+        "{\"pooling_mode_mean_tokens\": false}; has the poolings []",
+        "{\"pooling_mode\": \"median\"}; has the poolings [median]",
+        "{\"pooling_mode\": [\"mean\", \"mean\"]}; has the poolings [mean, mean]",
+        "{\"pooling_mode\": 3}; \"pooling_mode\": 3",
+        "{\"pooling_mode_max_tokens\": 1}; \"pooling_mode_max_tokens\": 1",
+        "{\"include_prompt\": false}; \"include_prompt\": false, so that",
         "{\"word_embedding_dimension\": 384}; \"word_embedding_dimension\": 384",
+        "{\"embedding_dimension\": 384}; \"embedding_dimension\": 384",
         "[]; not a JSON object", "{; not JSON"})
     void anotherPoolingIsRefusedByKeyAndValueWithModulesAndWithout(String settings, String told) throws IOException {
         pooling(settings);
         assertRefused("1_Pooling", told);
         modules(TRANSFORMER, POOLING, NORMALIZE);
         assertRefused("1_Pooling", told);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = ';', value = {
+        "{\"in_features\": 9, \"out_features\": 5, \"activation_function\": \"torch.nn.modules.activation.Tanh\"}; "
+                + "\"in_features\": 9",
+        "{\"in_features\": 8, \"out_features\": 6, \"activation_function\": \"torch.nn.modules.activation.Tanh\"}; [6, 8]",
+        "{\"in_features\": 8, \"activation_function\": \"torch.nn.modules.activation.Tanh\"}; lacks \"out_features\"",
+        "{\"in_features\": 8, \"out_features\": 2147483647, \"activation_function\": \"torch.nn.modules.linear.Identity\"}; "
+                + "[2147483647, 8]",
+        "{\"in_features\": 8, \"out_features\": 5, \"activation_function\": \"os.system\"}; \"os.system\"",
+        "{\"in_features\": 8, \"out_features\": 5, \"bias\": false, \"activation_function\": "
+                + "\"torch.nn.modules.linear.Identity\"}; 2_Dense.linear.bias",
+        "{\"in_features\": 8, \"out_features\": 5, \"module_input_name\": \"token_embeddings\"}; \"module_input_name\""})
+    void aDenseLayerThatDoesNotFitIsRefusedByKeyAndValue(String settings, String told) throws IOException {
+        pooling(MEAN);
+        modules(TRANSFORMER, POOLING, DENSE);
+        dense(5);
+        Files.writeString(folder.resolve("2_Dense/config.json"), settings);
+        assertRefused("2_Dense", told);
+    }
+
+    @Test
+    void aDenseLayerIsStoredAsSafetensors() throws IOException {
+        pooling(MEAN);
+        modules(TRANSFORMER, POOLING, DENSE);
+        dense(5);
+        Files.move(folder.resolve("2_Dense/model.safetensors"), folder.resolve("2_Dense/pytorch_model.bin"));
+        assertRefused("2_Dense has no model.safetensors, only pytorch_model.bin", "SentenceTransformer(folder).save(new_folder)");
+        Files.delete(folder.resolve("2_Dense/pytorch_model.bin"));
+        assertRefused("2_Dense has no model.safetensors");
+        modules(TRANSFORMER, POOLING, DENSE, DENSE);
+        assertRefused("two modules with the \"path\": \"2_Dense\"");
+    }
+
+    @Test
+    void aModelWithoutATransformerIsRefusedByItsModules(@TempDir Path other) throws IOException {
+        Files.writeString(other.resolve("modules.json"), "[" + module("0_CLIPModel", "sentence_transformers.models.CLIPModel")
+                + "]");
+        assertThatThrownBy(() -> Checkpoint.open(other)).isInstanceOf(CheckpointException.class)
+                .hasMessageContainingAll("[CLIPModel]", "expected are [Transformer, Pooling]");
+        Files.writeString(other.resolve("modules.json"), "[" + module("0_Transformer",
+                "sentence_transformers.models.Transformer") + ", " + POOLING + "]");
+        assertThatThrownBy(() -> Checkpoint.open(other)).isInstanceOf(CheckpointException.class)
+                .hasMessageContainingAll("\"0_Transformer\"", "move its files");
     }
 
     @ParameterizedTest

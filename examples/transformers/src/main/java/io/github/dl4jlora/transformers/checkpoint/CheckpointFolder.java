@@ -5,6 +5,7 @@ import io.github.dl4jlora.internal.untrusted.Safetensors;
 import io.github.dl4jlora.transformers.CheckpointException;
 import io.github.dl4jlora.transformers.Family;
 import io.github.dl4jlora.transformers.Head;
+import io.github.dl4jlora.transformers.TextSettings;
 import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
@@ -14,6 +15,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -37,7 +39,11 @@ public final class CheckpointFolder {
         this.path = path;
         this.config = config;
         this.files = files;
-        this.names = new TensorNames(config.shape(), files, path + (config.architectures().isEmpty() ? ""
+        this.names = names(files);
+    }
+
+    private TensorNames names(TensorFiles of) throws IOException {
+        return new TensorNames(config.shape(), of, path + (config.architectures().isEmpty() ? ""
                 : ", saved from " + ConfigFile.shown(config.architectures()) + ","));
     }
 
@@ -47,6 +53,10 @@ public final class CheckpointFolder {
      * @throws IOException if one of them is missing, damaged or not supported, or they contradict each other
      */
     public static CheckpointFolder open(Path path) throws IOException {
+        if (!Files.exists(path.resolve(CONFIG)) && Files.exists(path.resolve(SentenceModules.MODULES))) {
+            // Of a model without a transformer, or with one in another folder.
+            SentenceSettings.parts(path);
+        }
         CheckpointFolder folder = new CheckpointFolder(path, CheckpointConfig.read(TensorFiles.inside(path, CONFIG)),
                 TensorFiles.open(path));
         folder.requireSizes();
@@ -157,10 +167,17 @@ public final class CheckpointFolder {
     /**
      * {@return what sentence-transformers has on top of the transformer}
      *
-     * @throws IOException if that is more than a mean, or the files that say it are damaged
+     * @throws IOException if that is not supported, or the files that say it are damaged
      */
     public SentenceModules sentenceModules() throws IOException {
-        return SentenceModules.read(path, config.shape().hidden());
+        SentenceModules modules = SentenceModules.read(path, config.shape().hidden());
+        SentenceTexts.tellDefaultPrompt(path, config.shape().longestText());
+        return modules;
+    }
+
+    /** {@return what sentence-transformers does with texts} */
+    public TextSettings textSettings() throws IOException {
+        return SentenceTexts.read(path, config.shape().longestText());
     }
 
     /**
@@ -179,12 +196,28 @@ public final class CheckpointFolder {
                 config.requireSingleTexts();
             }
         }
-        BaseSource.Values values = StoredModel.of(graph, config.shape().family(), files, names, added);
         Map<String, GraphVertex> expected = LayerSettings.vertices(shape);
+        TensorFiles all = files;
+        for (SentenceModules.Dense dense : dense(graph, added)) {
+            all = all.with(path, dense.path());
+            expected.put(dense.layer(), dense.vertex());
+        }
+        BaseSource.Values values = StoredModel.of(graph, config.shape().family(), all, all == files ? names : names(all), added);
+        // Which pooling is the user's choice.
+        expected.remove(Transformer.POOLING);
+        expected.putAll(LayerSettings.poolings(graph, shape.padding()));
         expected.keySet().retainAll(graph.getVertices().keySet());
         expected.keySet().removeAll(added);
         LayerSettings.require(expected, graph.getVertices(), path, "Build the graph on Checkpoint.shape()");
         return values;
+    }
+
+    /** {@return the dense layers of the folder's sentence model that a graph has and that are not new} */
+    private List<SentenceModules.Dense> dense(ComputationGraphConfiguration graph, Set<String> added) throws IOException {
+        boolean isPossible = graph.getVertices().keySet().stream().anyMatch(name -> name.endsWith(SentenceModules.Dense.LINEAR)
+                && !added.contains(name));
+        return !isPossible ? List.of() : SentenceModules.read(path, config.shape().hidden()).dense().stream()
+                .filter(dense -> graph.getVertices().containsKey(dense.layer()) && !added.contains(dense.layer())).toList();
     }
 
     /** {@return whether the graph has the family's classifier of texts, and not only a layer of the same name on other inputs} */

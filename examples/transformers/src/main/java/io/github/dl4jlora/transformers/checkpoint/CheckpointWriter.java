@@ -21,14 +21,11 @@ import org.nd4j.linalg.activations.impl.ActivationIdentity;
 import org.nd4j.linalg.activations.impl.ActivationSigmoid;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.shade.jackson.databind.ObjectMapper;
-import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -50,6 +47,7 @@ public final class CheckpointWriter {
     private final ComputationGraph network;
     private final TransformerShape shape;
     private final Map<String, Layer> layers;
+    private final SentenceModules sentences;
     private final Head.Kind kind;
 
     /**
@@ -64,7 +62,12 @@ public final class CheckpointWriter {
         this.layers = stockLayers(network);
         boolean isUntied = layers.values().stream().anyMatch(VocabularyMatrix.class::isInstance);
         this.shape = isUntied ? origin.config().shape().untied() : origin.config().shape();
+        this.sentences = SentenceNetwork.of(network.getConfiguration(), shape);
+        if (sentences != null) {
+            sentences.dense().forEach(dense -> layers.remove(dense.layer()));
+        }
         this.kind = kind();
+        requireNoCustomPooling();
         requireSizes();
         LayerSettings.require(expectedVertices(kind), network.getConfiguration().getVertices(), origin.path(),
                 "Write it with the checkpoint that it was made from");
@@ -116,6 +119,18 @@ public final class CheckpointWriter {
         IActivation activation = output instanceof BaseLayer layer ? layer.getActivationFn() : null;
         return activation instanceof ActivationSigmoid ? Head.Kind.MULTI_LABEL
                 : activation instanceof ActivationIdentity ? Head.Kind.REGRESSION : Head.Kind.CLASSIFIER;
+    }
+
+    /** Vertices without parameters are no tensors, but change what the network computes. */
+    private void requireNoCustomPooling() {
+        String output = network.getConfiguration().getNetworkOutputs().get(0);
+        String expected = Transformer.output(shape, new Head(kind, Head.fewest(kind)));
+        if (sentences == null && kind == Head.Kind.TOKEN_VECTORS && !output.equals(expected)) {
+            throw new IllegalArgumentException("The network's output \"" + output + "\" is not \"" + expected + "\", the vectors "
+                    + "of all tokens, and not what a sentence model makes of these: a Pooling of Checkpoint.shape(), and then "
+                    + "dense layers named as \"2_Dense.linear\" and L2NormalizeVertex. A checkpoint cannot hold anything else: "
+                    + "ModelSerializer writes any network");
+        }
     }
 
     private static Set<String> difference(Set<String> one, Set<String> other) {
@@ -181,14 +196,25 @@ public final class CheckpointWriter {
         Map<String, AtomicFile.Content> files = new LinkedHashMap<>();
         byte[] config = origin.config().with(architecture(), head(kind), TYPES.get(type), shape.tied());
         files.put("config.json", out -> out.write(config));
-        addTensors(files, tensors(type), shardBytes);
+        Shards.addTo(files, tensors(type), METADATA, shardBytes);
+        if (sentences != null) {
+            files.putAll(SentenceFiles.of(sentences, shape, origin.path()));
+            for (SentenceModules.Dense dense : sentences.dense()) {
+                Map<String, Safetensors.Later> tensors = tensors(dense, type);
+                files.put(dense.path() + "/" + TensorFiles.WHOLE, out -> Safetensors.writeOneByOne(out, tensors, METADATA));
+            }
+        }
         for (String name : BESIDE) {
             if (Files.exists(origin.path().resolve(name))) {
                 Path file = TensorFiles.inside(origin.path(), name);
                 files.put(name, out -> Files.copy(file, out));
             }
         }
-        AtomicFile.writeFolder(folder, files);
+        if (sentences == null) {
+            AtomicFile.writeFolder(folder, files);
+        } else {
+            NewFolder.write(folder, files);
+        }
     }
 
     private static void requireNew(Path folder) throws IOException {
@@ -231,6 +257,15 @@ public final class CheckpointWriter {
         return tensors;
     }
 
+    private Map<String, Safetensors.Later> tensors(SentenceModules.Dense dense, DataType type) {
+        Map<String, Safetensors.Later> tensors = new LinkedHashMap<>();
+        Layer layer = ((LayerVertex) dense.vertex()).getLayerConf().getLayer();
+        shape.family().names().parameters(dense.layer(), layer).forEach(parameter -> tensors.put(
+                parameter.tensor().substring(dense.path().length() + 1),
+                new Safetensors.Later(type, parameter.shape(), () -> copy(parameter))));
+        return tensors;
+    }
+
     private INDArray copy(TorchParameter parameter) {
         INDArray values = parameter.oriented(network.getLayer(parameter.layer()).getParam(parameter.key())).dup('c');
         if (RawValues.firstNotFinite(values) >= 0) {
@@ -239,44 +274,5 @@ public final class CheckpointWriter {
                     + " holds NaN or infinity");
         }
         return values;
-    }
-
-    private static void addTensors(Map<String, AtomicFile.Content> files, Map<String, Safetensors.Later> tensors, long shardBytes)
-            throws IOException {
-        List<Map<String, Safetensors.Later>> shards = shards(tensors, shardBytes);
-        if (shards.size() == 1) {
-            files.put(TensorFiles.WHOLE, out -> Safetensors.writeOneByOne(out, tensors, METADATA));
-            return;
-        }
-        ObjectNode index = new ObjectMapper().createObjectNode();
-        index.putObject("metadata").put("total_size", tensors.values().stream().mapToLong(CheckpointWriter::bytes).sum());
-        ObjectNode places = index.putObject("weight_map");
-        for (int i = 0; i < shards.size(); i++) {
-            String name = String.format("model-%05d-of-%05d.safetensors", i + 1, shards.size());
-            Map<String, Safetensors.Later> shard = shards.get(i);
-            shard.keySet().forEach(tensor -> places.put(tensor, name));
-            files.put(name, out -> Safetensors.writeOneByOne(out, shard, METADATA));
-        }
-        byte[] text = ConfigFile.text(index);
-        files.put(TensorFiles.INDEX, out -> out.write(text));
-    }
-
-    private static List<Map<String, Safetensors.Later>> shards(Map<String, Safetensors.Later> tensors, long most) {
-        List<Map<String, Safetensors.Later>> shards = new ArrayList<>(List.of(new LinkedHashMap<>()));
-        long size = 0;
-        for (Map.Entry<String, Safetensors.Later> tensor : tensors.entrySet()) {
-            long bytes = bytes(tensor.getValue());
-            if (size > 0 && size + bytes > most) {
-                shards.add(new LinkedHashMap<>());
-                size = 0;
-            }
-            shards.get(shards.size() - 1).put(tensor.getKey(), tensor.getValue());
-            size += bytes;
-        }
-        return shards;
-    }
-
-    private static long bytes(Safetensors.Later tensor) {
-        return Arrays.stream(tensor.shape()).reduce(tensor.type().width(), Math::multiplyExact);
     }
 }

@@ -146,6 +146,12 @@ final class ConfigFile {
         return texts;
     }
 
+    /** {@return a text, or the texts of a list; none if it is missing} */
+    List<String> textOrTexts(String key) throws IOException {
+        JsonNode value = value(key);
+        return value != null && value.isTextual() ? List.of(value.textValue()) : texts(key);
+    }
+
     /** {@return the object below a key; null if it is missing} */
     ObjectNode object(String key) throws IOException {
         JsonNode value = value(key);
@@ -168,10 +174,6 @@ final class ConfigFile {
             }
         }
         return texts;
-    }
-
-    boolean has(String key) {
-        return root.hasNonNull(key);
     }
 
     boolean isExplicitlyNull(String key) {

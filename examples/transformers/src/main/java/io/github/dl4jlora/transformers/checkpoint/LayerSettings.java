@@ -65,6 +65,17 @@ final class LayerSettings {
         return all;
     }
 
+    /** {@return every pooling of a graph, whichever it is, as it is with a padding} */
+    static Map<String, GraphVertex> poolings(ComputationGraphConfiguration graph, int padding) {
+        Map<String, GraphVertex> poolings = new LinkedHashMap<>();
+        graph.getVertices().forEach((name, vertex) -> {
+            if (vertex instanceof PickedToken || vertex instanceof MeanPooling || vertex instanceof MaxPooling) {
+                poolings.put(name, new MeanPooling(padding));
+            }
+        });
+        return poolings;
+    }
+
     /**
      * @param folder whose config.json the expected vertices are of
      * @param fix    what to do about it
@@ -85,7 +96,6 @@ final class LayerSettings {
         if (vertex instanceof MultiHeadAttention attention) {
             return attention.getHeads() + " heads and the padding " + attention.getPadding();
         }
-        // Which pooling is the user's choice.
         if (vertex instanceof PickedToken token) {
             return "the padding " + token.getPadding();
         }

@@ -1,8 +1,18 @@
 package io.github.dl4jlora.transformers.checkpoint;
 
-import io.github.dl4jlora.transformers.CheckpointException;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
+import io.github.dl4jlora.transformers.Head;
+import io.github.dl4jlora.transformers.Pooling;
+import io.github.dl4jlora.transformers.Transformer;
+import io.github.dl4jlora.transformers.TransformerShape;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.graph.L2NormalizeVertex;
+import org.deeplearning4j.nn.conf.graph.LayerVertex;
+import org.deeplearning4j.nn.conf.graph.ScaleVertex;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.weights.WeightInit;
+import org.nd4j.linalg.activations.IActivation;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -11,31 +21,86 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * What sentence-transformers computes with a folder, according to its {@code modules.json}: modules in order, each with a folder
- * of settings. Supported are a transformer, the mean of a text's token vectors, and the division by its length.
+ * What sentence-transformers computes on top of a transformer: a pooling, then dense layers and divisions by the length, in
+ * order.
  *
- * @param normalized whether a text's vector is divided by its length
+ * @param pooling modes, whose results stand side by side
+ * @param steps   after the pooling
  */
-public record SentenceModules(boolean normalized) {
+public record SentenceModules(List<Pooling> pooling, List<Step> steps) {
 
-    private static final Logger LOG = LoggerFactory.getLogger(SentenceModules.class);
-    private static final String PROMPTS = "config_sentence_transformers.json";
-    private static final String MODULES = "modules.json";
-    private static final String POOLING = "1_Pooling";
-    private static final String CONFIG = "config.json";
-    private static final String PACKAGE = "sentence_transformers.";
-    private static final List<String> OTHER_MODES = List.of("cls_token", "max_tokens", "mean_sqrt_len_tokens",
-            "weightedmean_tokens", "lasttoken");
-    private static final String REMEDY = ". encoder() gives the vectors of all tokens, and model(graph, newLayers…) puts layers "
-            + "of your own on top";
+    static final String MODULES = "modules.json";
+    static final String POOLING = "1_Pooling";
+    static final String CONFIG = "config.json";
 
-    /** A module: the last part of its type's name, and its settings' folder. */
-    private record Part(String type, String path) {
+    /** A module after the pooling. */
+    public sealed interface Step permits Normalize, Dense {
+
+        /** {@return the folder of the module} */
+        String path();
+
+        /** {@return the class of the module in sentence-transformers} */
+        default String type() {
+            return getClass().getSimpleName();
+        }
+
+        /** Adds it to a graph. {@return the name of its output} */
+        String addTo(GraphBuilder graph, String input);
+    }
+
+    /** The division by the length. */
+    public record Normalize(String path) implements Step {
+
+        @Override
+        public String addTo(GraphBuilder graph, String input) {
+            graph.addVertex(path, new L2NormalizeVertex(), input);
+            return path;
+        }
+    }
+
+    /** A dense layer, whose name in a graph is that of the module's folder and of the module's part {@code linear}. */
+    public record Dense(String path, long in, long out, boolean bias, IActivation activation) implements Step {
+
+        static final String LINEAR = ".linear";
+
+        String layer() {
+            return path + LINEAR;
+        }
+
+        private DenseLayer configured() {
+            return new DenseLayer.Builder().nIn(in).nOut(out).hasBias(bias).weightInit(WeightInit.XAVIER).activation(activation)
+                    .build();
+        }
+
+        /** As in a graph, for its settings. */
+        GraphVertex vertex() {
+            return new LayerVertex(new NeuralNetConfiguration.Builder().layer(configured()).build(), null);
+        }
+
+        @Override
+        public String addTo(GraphBuilder graph, String input) {
+            graph.addLayer(layer(), configured(), input);
+            return layer();
+        }
     }
 
     /**
-     * Reads modules.json and the settings of the modules. Without modules.json, the embeddings are taken to be means of length 1;
-     * if there are settings of a pooling, they must be those of the mean.
+     * {@return a pooling, followed by the division by the length}
+     *
+     * @throws IllegalArgumentException if there is no pooling
+     */
+    public static SentenceModules normalized(List<Pooling> pooling) {
+        List<Pooling> sorted = pooling.stream().distinct().sorted().toList();
+        if (sorted.isEmpty()) {
+            throw new IllegalArgumentException("There is no pooling to add; give at least one of "
+                    + List.of(Pooling.values()));
+        }
+        return new SentenceModules(sorted, List.of(new Normalize("2_Normalize")));
+    }
+
+    /**
+     * Reads modules.json and the settings of the modules. Without modules.json, embeddings are taken to be of length 1, and means,
+     * unless there are settings of a pooling.
      *
      * @param folder of the checkpoint
      * @param hidden width of a token's vector
@@ -43,71 +108,45 @@ public record SentenceModules(boolean normalized) {
      */
     static SentenceModules read(Path folder, int hidden) throws IOException {
         if (!Files.exists(folder.resolve(MODULES))) {
-            if (Files.exists(folder.resolve(POOLING).resolve(CONFIG))) {
-                requireMean(folder, POOLING, hidden);
+            return normalized(Files.exists(folder.resolve(POOLING).resolve(CONFIG))
+                    ? SentenceSettings.pooling(folder, POOLING, hidden) : List.of(Pooling.MEAN));
+        }
+        List<SentenceSettings.Part> parts = SentenceSettings.parts(folder);
+        List<Pooling> pooling = SentenceSettings.pooling(folder, parts.get(1).path(), hidden);
+        List<Step> steps = new ArrayList<>();
+        long width = (long) pooling.size() * hidden;
+        for (SentenceSettings.Part part : parts.subList(2, parts.size())) {
+            if (part.type().equals("Normalize")) {
+                steps.add(new Normalize(part.path()));
+            } else {
+                Dense dense = SentenceSettings.dense(folder, part.path(), width);
+                width = dense.out();
+                steps.add(dense);
             }
-            return new SentenceModules(true);
         }
-        Path file = TensorFiles.inside(folder, MODULES);
-        List<Part> modules = modules(file);
-        List<String> types = modules.stream().map(Part::type).toList();
-        boolean normalized = types.equals(List.of("Transformer", "Pooling", "Normalize"));
-        if (!normalized && !types.equals(List.of("Transformer", "Pooling"))) {
-            throw new CheckpointException(file + " has the modules " + types + ", but expected are [Transformer, Pooling], and "
-                    + "optionally Normalize: other modules change what the model computes, in a way that is not "
-                    + "supported" + REMEDY);
-        }
-        if (!modules.get(0).path.isEmpty()) {
-            throw new CheckpointException(file + " has the transformer in the folder \"" + modules.get(0).path + "\". Only one beside "
-                    + "modules.json is supported: move its files there, and set \"path\": \"\"");
-        }
-        requireMean(folder, modules.get(1).path, hidden);
-        tellPrompt(folder);
-        return new SentenceModules(normalized);
+        return new SentenceModules(pooling, List.copyOf(steps));
     }
 
-    private static List<Part> modules(Path file) throws IOException {
-        List<Part> modules = new ArrayList<>();
-        for (ConfigFile module : ConfigFile.readList(file)) {
-            String type = module.text("", "type");
-            String path = module.text("", "path");
-            if (!type.startsWith(PACKAGE)) {
-                throw module.refused("type", type, "a module of sentence-transformers, such as "
-                        + "sentence_transformers.models.Pooling: other code is not run" + REMEDY);
-            }
-            if (!path.matches("|\\w[\\w.-]*")) {
-                throw module.refused("path", path, "the name of a folder beside it, or \"\"");
-            }
-            modules.add(new Part(type.substring(type.lastIndexOf('.') + 1), path));
+    /**
+     * Adds the transformer and the modules to a graph, and sets its output.
+     *
+     * @param output the name of the last vertex
+     */
+    public GraphBuilder addTo(GraphBuilder graph, TransformerShape shape, String output) {
+        Head vectors = Head.tokenVectors();
+        Transformer.addTo(graph, shape, vectors);
+        String last = Pooling.addTo(graph, shape, Transformer.output(shape, vectors), pooling.toArray(Pooling[]::new));
+        boolean isNormalized = !steps.isEmpty() && steps.get(steps.size() - 1) instanceof Normalize;
+        for (Step step : isNormalized ? steps.subList(0, steps.size() - 1) : steps) {
+            last = step.addTo(graph, last);
         }
-        return modules;
+        // The output has one name, whatever the last module is.
+        GraphVertex vertex = isNormalized ? new L2NormalizeVertex() : new ScaleVertex(1);
+        return graph.addVertex(output, vertex, last).setOutputs(output);
     }
 
-    private static void requireMean(Path folder, String path, int hidden) throws IOException {
-        ConfigFile pooling = ConfigFile.read(TensorFiles.inside(folder, path.isEmpty() ? CONFIG : path + "/" + CONFIG));
-        try {
-            pooling.requireOnly("pooling_mode", "mean");
-            pooling.requireOnly("pooling_mode_mean_tokens", true);
-            for (String other : OTHER_MODES) {
-                pooling.requireNone("pooling_mode_" + other);
-            }
-            pooling.requireOnly("include_prompt", true);
-            pooling.requireOnly("word_embedding_dimension", hidden);
-        } catch (CheckpointException e) {
-            throw new CheckpointException(e.getMessage() + REMEDY, e);
-        }
-    }
-
-    /** A prompt is text, which this class does not see: the code that tokenizes texts has to add it. */
-    private static void tellPrompt(Path folder) throws IOException {
-        if (!Files.exists(folder.resolve(PROMPTS))) {
-            return;
-        }
-        ConfigFile settings = ConfigFile.read(TensorFiles.inside(folder, PROMPTS));
-        String name = settings.text(null, "default_prompt_name");
-        if (name != null) {
-            LOG.warn("{} has the default prompt \"{}\": sentence-transformers puts its text before every text. Do the same "
-                    + "before you tokenize texts", settings, name);
-        }
+    /** {@return the dense layers} */
+    List<Dense> dense() {
+        return steps.stream().filter(Dense.class::isInstance).map(Dense.class::cast).toList();
     }
 }

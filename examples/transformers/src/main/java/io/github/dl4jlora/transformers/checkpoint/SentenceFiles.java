@@ -1,0 +1,91 @@
+package io.github.dl4jlora.transformers.checkpoint;
+
+import io.github.dl4jlora.internal.file.AtomicFile;
+import io.github.dl4jlora.transformers.Pooling;
+import io.github.dl4jlora.transformers.TransformerShape;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+import org.nd4j.shade.jackson.databind.node.ArrayNode;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** The files of sentence-transformers for a sentence model, all but the weights. */
+final class SentenceFiles {
+
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final String PACKAGE = "sentence_transformers.models.";
+
+    private SentenceFiles() {
+    }
+
+    /**
+     * {@return the files by their names in the folder}
+     *
+     * @param origin folder of the checkpoint, whose prompts and longest text are kept
+     */
+    static Map<String, AtomicFile.Content> of(SentenceModules modules, TransformerShape shape, Path origin) throws IOException {
+        Map<String, AtomicFile.Content> files = new LinkedHashMap<>();
+        add(files, SentenceModules.MODULES, list(modules));
+        add(files, SentenceModules.POOLING + "/" + SentenceModules.CONFIG, pooling(modules, shape.hidden()));
+        for (SentenceModules.Dense dense : modules.dense()) {
+            add(files, dense.path() + "/" + SentenceModules.CONFIG, dense(dense));
+        }
+        addKept(files, SentenceTexts.PROMPTS, prompts(), origin);
+        addKept(files, SentenceTexts.LENGTH, JSON.createObjectNode().put("max_seq_length", shape.longestText())
+                .put("do_lower_case", false), origin);
+        return files;
+    }
+
+    private static void add(Map<String, AtomicFile.Content> files, String name, JsonNode content) throws IOException {
+        byte[] text = ConfigFile.text(content);
+        files.put(name, out -> out.write(text));
+    }
+
+    /** The origin's own, if it has one. */
+    private static void addKept(Map<String, AtomicFile.Content> files, String name, JsonNode otherwise, Path origin)
+            throws IOException {
+        if (Files.exists(origin.resolve(name))) {
+            Path file = TensorFiles.inside(origin, name);
+            files.put(name, out -> Files.copy(file, out));
+        } else {
+            add(files, name, otherwise);
+        }
+    }
+
+    private static ArrayNode list(SentenceModules modules) {
+        ArrayNode list = JSON.createArrayNode();
+        addTo(list, "", "Transformer");
+        addTo(list, SentenceModules.POOLING, "Pooling");
+        modules.steps().forEach(step -> addTo(list, step.path(), step.type()));
+        return list;
+    }
+
+    private static void addTo(ArrayNode list, String path, String type) {
+        int index = list.size();
+        list.addObject().put("idx", index).put("name", String.valueOf(index)).put("path", path).put("type", PACKAGE + type);
+    }
+
+    private static ObjectNode pooling(SentenceModules modules, int hidden) {
+        ObjectNode settings = JSON.createObjectNode().put("word_embedding_dimension", hidden);
+        for (Pooling mode : Pooling.values()) {
+            settings.put(SentenceSettings.key(mode), modules.pooling().contains(mode));
+        }
+        return settings.put("include_prompt", true);
+    }
+
+    private static ObjectNode dense(SentenceModules.Dense dense) {
+        return JSON.createObjectNode().put("in_features", dense.in()).put("out_features", dense.out()).put("bias", dense.bias())
+                .put("activation_function", TorchActivations.name(dense.activation()));
+    }
+
+    private static ObjectNode prompts() {
+        ObjectNode settings = JSON.createObjectNode().put("model_type", "SentenceTransformer");
+        settings.putObject("prompts");
+        return settings.putNull("default_prompt_name").put("similarity_fn_name", "cosine");
+    }
+}

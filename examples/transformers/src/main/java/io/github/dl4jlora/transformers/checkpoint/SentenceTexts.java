@@ -1,0 +1,61 @@
+package io.github.dl4jlora.transformers.checkpoint;
+
+import io.github.dl4jlora.transformers.CheckpointException;
+import io.github.dl4jlora.transformers.TextSettings;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.Map;
+
+/** Files of sentence-transformers that are about texts. */
+final class SentenceTexts {
+
+    static final String PROMPTS = "config_sentence_transformers.json";
+    static final String LENGTH = "sentence_bert_config.json";
+
+    private static final Logger LOG = LoggerFactory.getLogger(SentenceTexts.class);
+    private static final String DEFAULT = "default_prompt_name";
+    private static final String MAX_LENGTH = "max_seq_length";
+
+    private SentenceTexts() {
+    }
+
+    /**
+     * {@return what the folder says about texts}
+     *
+     * @param longest text that has a position for each token
+     */
+    static TextSettings read(Path folder, int longest) throws IOException {
+        Map<String, String> prompts = Map.of();
+        String name = null;
+        if (Files.exists(folder.resolve(PROMPTS))) {
+            ConfigFile settings = ConfigFile.read(TensorFiles.inside(folder, PROMPTS));
+            prompts = Collections.unmodifiableMap(settings.textsByName("prompts"));
+            name = settings.text(null, DEFAULT);
+            if (name != null && !prompts.containsKey(name)) {
+                throw new CheckpointException(settings + " says \"" + DEFAULT + "\": \"" + ConfigFile.shown(name) + "\", but there "
+                        + "is no such prompt among \"prompts\": " + ConfigFile.shown(prompts.keySet()) + ". Name one of these, or "
+                        + "null for none");
+            }
+        }
+        if (!Files.exists(folder.resolve(LENGTH))) {
+            return new TextSettings(prompts, name, longest, false);
+        }
+        ConfigFile settings = ConfigFile.read(TensorFiles.inside(folder, LENGTH));
+        return new TextSettings(prompts, name, Math.min(longest, settings.number(1, longest, MAX_LENGTH)),
+                settings.flag(false, "do_lower_case"));
+    }
+
+    /** A prompt is text, which networks do not see. */
+    static void tellDefaultPrompt(Path folder, int longest) throws IOException {
+        String name = read(folder, longest).defaultPrompt();
+        if (name != null) {
+            LOG.warn("{} has the default prompt \"{}\": sentence-transformers puts its text before every text. So does "
+                    + "textSettings().prepared(text), before you cut texts into tokens", folder.resolve(PROMPTS), name);
+        }
+    }
+}
