@@ -16,6 +16,7 @@
  *    CheckpointConfig  TensorFiles                                  config.json; model.safetensors, or shards of it
  *              |         |
  *              |         |  SentenceModules                         modules.json of sentence-transformers, for CheckpointFolder
+ *              |         |  SentenceSettings                        and, by SentenceNetwork and SentenceFiles, for the writer
  *              |         |   |
  *              ConfigFile                                           JSON, with messages that name file, key and value
  * </pre>
