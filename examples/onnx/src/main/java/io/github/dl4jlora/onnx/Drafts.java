@@ -94,6 +94,7 @@ final class Drafts {
             addOutputs(draft, other, draft == other ? draft : odd(names, masks, logits), names);
         }
         adapters.addTo(draft.graph());
+        draft.graph().narrowLookUps();
         return draft.graph();
     }
 

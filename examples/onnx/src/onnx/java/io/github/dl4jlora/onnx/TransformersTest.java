@@ -43,7 +43,7 @@ class TransformersTest {
 
     private static final int VOCABULARY = 40;
     private static final int POSITIONS = 14;
-    private static final List<TransformerShape> SHAPES = List.of(
+    static final List<TransformerShape> SHAPES = List.of(
             TransformerShape.bert(VOCABULARY, POSITIONS, 12, 20, 2, 3),
             TransformerShape.roberta(VOCABULARY, POSITIONS, 12, 20, 2, 3),
             TransformerShape.distilBert(VOCABULARY, POSITIONS, 12, 20, 2, 3),
@@ -157,7 +157,7 @@ class TransformersTest {
     }
 
     /** Texts of these lengths, padded to the longest and, where there is room, by one more. */
-    private static INDArray ids(TransformerShape shape, long... lengths) {
+    static INDArray ids(TransformerShape shape, long... lengths) {
         Random random = new Random(7);
         int tokens = (int) Math.min(Math.max(lengths[0], lengths[lengths.length - 1]) + 1, shape.longestText());
         float[][] ids = new float[lengths.length][tokens];

@@ -112,11 +112,23 @@ public final class OnnxGraph {
         if (known == null) {
             weightNames.add(weight.name());
             layers.put(weight.name(), scope);
-            known = (weight.axis() < 0 ? Storage.FLOAT : stored).add(this, weight);
+            known = storageOf(weight).add(this, weight);
             weights.put(weight.name(), known);
             read.put(known, weight);
         }
         return known;
+    }
+
+    /** {@return how a weight is in the file} */
+    Storage storageOf(Weight weight) {
+        return weight.axis() < 0 ? Storage.FLOAT : stored;
+    }
+
+    /** Rows are looked up in tables as these are stored. To be called when the graph has its outputs. */
+    public void narrowLookUps() {
+        if (stored != Storage.FLOAT) {
+            LookUps.narrow(this);
+        }
     }
 
     /** {@return weights by the tensor that layers read them from} */

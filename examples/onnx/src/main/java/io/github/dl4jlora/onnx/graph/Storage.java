@@ -17,6 +17,11 @@ public enum Storage {
         String add(OnnxGraph graph, Weight weight) {
             return graph.initializer(Initializer.floats(weight.name(), weight.shape(), weight.values()));
         }
+
+        @Override
+        String rows(OnnxGraph graph, Weight table, String ids) {
+            return graph.add("Gather", table.name(), ids);
+        }
     },
     /** In two bytes, of IEEE 754. */
     FLOAT16 {
@@ -28,6 +33,11 @@ public enum Storage {
                             to.putShort(HalfFloats.half(weight.name(), floats[i]));
                         }
                     })), DataType.FLOAT);
+        }
+
+        @Override
+        String rows(OnnxGraph graph, Weight table, String ids) {
+            return graph.cast(graph.add("Gather", table.name(), ids), DataType.FLOAT);
         }
     },
     /** The upper two bytes of a FLOAT. */
@@ -41,13 +51,18 @@ public enum Storage {
                         }
                     })), DataType.FLOAT);
         }
+
+        @Override
+        String rows(OnnxGraph graph, Weight table, String ids) {
+            return graph.cast(graph.add("Gather", table.name(), ids), DataType.FLOAT);
+        }
     },
     /** In one byte, with a scale for each output. */
     INT8 {
         @Override
         String add(OnnxGraph graph, Weight weight) {
             AtomicReference<float[]> found = new AtomicReference<>();
-            String scales = graph.initializer(Initializer.floats(weight.name() + ":scales",
+            String scales = graph.initializer(Initializer.floats(weight.name() + SCALES,
                     new long[] {weight.shape()[weight.axis()]}, () -> {
                         found.set(scales(weight));
                         return Nd4j.createFromArray(found.get());
@@ -56,7 +71,15 @@ public enum Storage {
                     weight.values(), () -> codes(weight, found.get() == null ? scales(weight) : found.get())));
             return graph.add("DequantizeLinear", List.of(codes, scales), Attribute.of("axis", weight.axis()));
         }
+
+        @Override
+        String rows(OnnxGraph graph, Weight table, String ids) {
+            String codes = graph.cast(graph.add("Gather", table.name(), ids), DataType.FLOAT);
+            return graph.add("Mul", codes, graph.unsqueeze(graph.add("Gather", table.name() + SCALES, ids), -1));
+        }
     };
+
+    private static final String SCALES = ":scales";
 
     /** As in the library's own INT8. */
     private static final int LARGEST = 127;
@@ -64,6 +87,13 @@ public enum Storage {
 
     /** {@return the name of a FLOAT tensor with the values of a weight that has an axis of outputs} */
     abstract String add(OnnxGraph graph, Weight weight);
+
+    /**
+     * {@return the name of a FLOAT tensor with rows of a table that was {@linkplain #add added}, whose outputs are its rows}
+     *
+     * @param ids of the rows, INT64
+     */
+    abstract String rows(OnnxGraph graph, Weight table, String ids);
 
     /** The number of values that follow each other with the same output. */
     private static long run(Weight weight) {

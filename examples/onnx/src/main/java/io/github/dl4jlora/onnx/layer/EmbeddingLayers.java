@@ -40,7 +40,7 @@ final class EmbeddingLayers {
     private static String rows(Flow input, Place here, long... shape) {
         OnnxGraph graph = here.graph();
         String ids = input.integer() ? input.name() : graph.cast(input.name(), DataType.INT64);
-        String rows = graph.add("Gather", graph.weight(here.weight("W")), graph.reshape(ids, shape));
+        String rows = graph.add("Gather", graph.weight(here.weight("W").withAxis(0)), graph.reshape(ids, shape));
         return here.has("b") ? graph.add("Add", rows, here.row("b")) : rows;
     }
 }

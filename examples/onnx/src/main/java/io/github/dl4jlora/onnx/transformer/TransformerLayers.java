@@ -94,7 +94,7 @@ public final class TransformerLayers {
     private static String shared(String key, String holder, Place here) {
         return here.graph().shared(key + " of " + holder, () -> {
             var weight = here.weight(key);
-            return here.graph().weight(key.equals(VocabularyBias.BIAS) ? weight.reshaped(weight.shape()[1]) : weight);
+            return here.graph().weight(key.equals(VocabularyBias.BIAS) ? weight.reshaped(weight.shape()[1]) : weight.withAxis(0));
         });
     }
 
