@@ -6,6 +6,8 @@ import io.github.dl4jlora.internal.common.Temporary;
 import io.github.dl4jlora.onnx.OnnxAdapter;
 import io.github.dl4jlora.onnx.OnnxExport;
 import io.github.dl4jlora.onnx.OnnxExportException;
+import io.github.dl4jlora.onnx.OnnxForm;
+import io.github.dl4jlora.onnx.OnnxForm.Tensor;
 import io.github.dl4jlora.onnx.WeightType;
 import io.github.dl4jlora.onnx.check.OnnxCheck;
 import org.deeplearning4j.nn.api.Model;
@@ -25,6 +27,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.Collectors;
 
 @Command(name = "onnx", header = "Writes a network, or an adapter, for ONNX Runtime.",
         description = {"The result computes what the network does in inference, without Java and DL4J. An adapter is merged on "
@@ -67,9 +71,10 @@ final class OnnxCommand extends Work {
     @Option(names = "--logits", description = "Leaves out the softmax or sigmoid of the outputs.")
     private boolean logits;
 
-    @Option(names = "--input", paramLabel = "SIZE", converter = NetworkInput.class,
+    @Option(names = "--input", paramLabel = "SIZE", converter = OnnxInput.class,
             description = "Size of one example, where the network does not record it: " + NetworkInput.WORDS
-                    + "; append ,last if channels come last. Once for each input of the network.")
+                    + "; append ,last if channels come last. steps:SIZE leaves the length open. Once for each input of the "
+                    + "network.")
     private InputType[] types = {};
 
     @Option(names = "--input-name", paramLabel = "NAME", description = "Name of an input, once for each. Default: the network's.")
@@ -100,7 +105,7 @@ final class OnnxCommand extends Work {
     private Map<String, String> metadata = new LinkedHashMap<>();
 
     @Option(names = "--check", description = "Runs the network in DL4J and the result in ONNX Runtime, on random inputs, and "
-            + "prints the largest difference.")
+            + "prints the largest difference and whether the type of the weights explains it.")
     private boolean check;
 
     @Mixin
@@ -140,7 +145,8 @@ final class OnnxCommand extends Work {
         progress.step("writing " + output.path());
         Path data = output.beside(DATA);
         FileIdentity before = FileIdentity.of(data);
-        output.write((file, options) -> export(written, apart).write(file, options));
+        AtomicReference<OnnxForm> form = new AtomicReference<>();
+        output.write((file, options) -> form.set(export(written, apart).write(file, options)));
         boolean isBeside = FileIdentity.of(data).isAnotherThan(before);
         List<String> layers = apart.stream().flatMap(adapter -> adapter.layers().stream()).distinct().toList();
         String what = "a " + read.type() + ", weights in " + weights + (separate ? ", with inputs for adapters of the layers "
@@ -150,11 +156,13 @@ final class OnnxCommand extends Work {
         } else {
             output.tell(what, facts);
         }
+        facts.say("Inputs: " + tensors(form.get().inputs()) + ". Outputs: " + tensors(form.get().outputs()) + ".");
         if (read.normalizer() != null) {
             facts.say("The result does not contain the normalizer of " + network + ": normalize inputs as before.");
         }
         facts.put("type", read.type()).put("data", isBeside ? data.toString() : null).put("weights", weights.name())
-                .put("opset", opset).put("adapterInputs", layers);
+                .put("opset", opset).put("inputs", form.get().inputs().stream().map(Tensor::toString).toList())
+                .put("outputs", form.get().outputs().stream().map(Tensor::toString).toList()).put("adapterInputs", layers);
         Double difference = null;
         if (check) {
             progress.step("checking");
@@ -162,10 +170,16 @@ final class OnnxCommand extends Work {
             for (int i = 0; i < apart.size(); i++) {
                 difference = Math.max(difference, active(written, apart.get(i), adapted.get(i).model()));
             }
-            facts.say(String.format(Locale.ROOT, "ONNX Runtime and DL4J differ by at most %.1e of the largest output.",
-                    difference));
+            facts.say(String.format(Locale.ROOT, "ONNX Runtime and DL4J differ by at most %.1e of the largest output. ",
+                    difference) + (difference <= OnnxCheck.explained(weights) ? "Weights in " + weights + " explain that."
+                    : String.format(Locale.ROOT, "Weights in %s explain %.0e in most networks: compare outputs of your own "
+                    + "inputs before you use the file.", weights, OnnxCheck.explained(weights))));
         }
-        facts.put("largestDifference", difference);
+        facts.put("largestDifference", difference).put("explainedDifference", check ? OnnxCheck.explained(weights) : null);
+    }
+
+    private static String tensors(List<Tensor> tensors) {
+        return tensors.stream().map(Tensor::toString).collect(Collectors.joining(", "));
     }
 
     private static Model stock(SavedNetwork network) {

@@ -9,6 +9,8 @@ import onnx.Onnx.StringStringEntryProto;
 import onnx.Onnx.TensorProto;
 import onnx.Onnx.TensorProto.DataType;
 import onnx.Onnx.ValueInfoProto;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.BeforeEach;
@@ -66,7 +68,8 @@ class OnnxTest {
     void anyNetworkIsWritten(String line) throws IOException {
         assertThat(shell.run((line + " -o @x.onnx").split(" "))).as(shell.err()).isZero();
 
-        assertThat(shell.out()).contains("x.onnx (", "a MultiLayerNetwork, weights in FLOAT.").doesNotContain("inputs for");
+        assertThat(shell.out()).contains("x.onnx (", "a MultiLayerNetwork, weights in FLOAT.",
+                "Inputs: input FLOAT [batch, 6]. Outputs: output FLOAT [batch, 3].").doesNotContain("inputs for");
         ModelProto written = read("x.onnx");
         assertThat(written.getGraph().getInputList()).extracting(ValueInfoProto::getName).containsExactly("input");
         assertThat(written.getGraph().getOutputList()).extracting(ValueInfoProto::getName).containsExactly("output");
@@ -92,6 +95,33 @@ class OnnxTest {
         assertThat(shell.json().get("weights").asText()).isEqualTo("INT8");
         assertThat(shell.json().get("opset").asInt()).isEqualTo(19);
         assertThat(shell.json().get("largestDifference").isNull()).isTrue();
+        assertThat(shell.json().get("explainedDifference").isNull()).isTrue();
+        assertThat(shell.json().get("inputs").get(0).asText()).isEqualTo("rows FLOAT [4, 6]");
+        assertThat(shell.json().get("outputs").get(0).asText()).isEqualTo("answers FLOAT [4, 3]");
+    }
+
+    @Test
+    void theLengthOfSequencesMayBeLeftOpen() throws IOException {
+        MultiLayerNetwork sequences = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+                .layer(new LSTM.Builder().nIn(5).nOut(4).build()).build());
+        sequences.init();
+        ModelSerializer.writeModel(sequences, file("steps.zip").toFile(), false);
+
+        assertThat(shell.run("onnx", "@steps.zip", "--input", "steps:5", "-o", "@x.onnx")).as(shell.err()).isZero();
+        assertThat(shell.out()).contains("Inputs: input FLOAT [batch, 5, time]");
+        assertThat(shell.run("onnx", "@steps.zip", "--input", "steps:5,9", "-o", "@y.onnx")).as(shell.err()).isZero();
+        assertThat(shell.out()).contains("Inputs: input FLOAT [batch, 5, 9]");
+        assertThat(shell.run("onnx", "@steps.zip", "--input", "steps:0", "-o", "@z.onnx")).isEqualTo(2);
+        assertThat(shell.err()).contains("'steps:0' is not an input size");
+    }
+
+    @Test
+    void optionsThatHaveNothingToDoAreRefused() {
+        assertThat(shell.run("onnx", "@base.zip", "--masks", "-o", "@x.onnx")).isEqualTo(1);
+        assertThat(shell.err()).contains("--masks: none of the inputs [input] is a sequence", "Leave --masks out");
+        assertThat(shell.run("onnx", "@base.zip", "--open-images", "-o", "@x.onnx")).isEqualTo(1);
+        assertThat(shell.err()).contains("--open-images: none of the inputs [input] is an image", "Leave --open-images out");
+        assertThat(file("x.onnx")).doesNotExist();
     }
 
     @Test

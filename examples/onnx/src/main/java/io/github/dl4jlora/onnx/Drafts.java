@@ -26,6 +26,9 @@ import java.util.function.Supplier;
 /** Writes a network into graphs for examples of its inputs' sizes, until two of them agree. */
 final class Drafts {
 
+    /** Behind the name of an input, for its mask. */
+    static final String MASK = "_mask";
+
     private static final String BATCH = "batch";
 
     private final Network<?> network;
@@ -143,10 +146,10 @@ final class Drafts {
             boolean isLong = shape.ids() && i == 0 && !Long.valueOf(1).equals(sizes.get(i).get(1));
             if (form == null && type instanceof InputType.InputTypeFeedForward
                     && (isLong || isLookedUp(network.inputs().get(i)))) {
-                walk.mask(network.inputs().get(i), inputs.get(i) + "_mask", sizes.get(i));
+                walk.mask(network.inputs().get(i), inputs.get(i) + MASK, sizes.get(i));
             } else if (type instanceof InputType.InputTypeRecurrent sequence) {
                 Object time = sizes.get(i).get(sequence.getFormat() == RNNFormat.NCW ? 2 : 1);
-                walk.mask(network.inputs().get(i), inputs.get(i) + "_mask", List.of(sizes.get(i).get(0), time));
+                walk.mask(network.inputs().get(i), inputs.get(i) + MASK, List.of(sizes.get(i).get(0), time));
             }
         }
         walk.layers();

@@ -73,6 +73,7 @@ public final class OnnxExport {
      *
      * @param network a MultiLayerNetwork or ComputationGraph, initialised; not changed
      * @param path    of the file; an existing one is replaced, unless an option forbids that
+     * @return what the file takes and gives
      * @throws OnnxExportException      if the network has a layer that ONNX has nothing like, or shapes that are not known
      * @throws IllegalArgumentException if the network is not initialised, was closed, or holds NaN or infinity; and of
      *                                  {@link WeightType#FLOAT16} for a weight of 65520 or more
@@ -80,8 +81,8 @@ public final class OnnxExport {
      *                                  weight would be NaN or infinite
      * @throws IOException              if the file cannot be written; an existing one stays as it was
      */
-    public static void write(Model network, Path path, SaveOption... options) throws IOException {
-        of(network).write(path, options);
+    public static OnnxForm write(Model network, Path path, SaveOption... options) throws IOException {
+        return of(network).write(path, options);
     }
 
     /**
@@ -91,14 +92,15 @@ public final class OnnxExport {
      * @param adapter of that base
      * @param path    of the file; an existing one is replaced, unless an option forbids that
      * @param options each at most once
+     * @return what the file takes and gives, but for what adapters fill
      * @throws OnnxExportException      as {@link #write(Model, Path, SaveOption...)}, and for an adapter that does more than
      *                                  inputs can
      * @throws IllegalArgumentException as there, and if the adapter was made for another base
      * @throws IllegalStateException    as there
      * @throws IOException              as there
      */
-    public static void write(Model base, LoRAAdapter adapter, Path path, SaveOption... options) throws IOException {
-        of(base).adapters(adapter).write(path, options);
+    public static OnnxForm write(Model base, LoRAAdapter adapter, Path path, SaveOption... options) throws IOException {
+        return of(base).adapters(adapter).write(path, options);
     }
 
     /**
@@ -199,7 +201,7 @@ public final class OnnxExport {
 
     /**
      * Whether heights, widths and depths of images are left open even where they are known. Default: false. Layers that flatten
-     * an image need its size, and are refused then.
+     * an image need its size, and are refused then. {@link #write(Path, SaveOption...)} refuses it of a network without images.
      *
      * @return this
      */
@@ -211,6 +213,7 @@ public final class OnnxExport {
     /**
      * Whether each sequence among the inputs has a mask {@code [batch, time]}, 1 for steps that count and 0 for others: an input
      * of its own, behind all features, called as those with {@code _mask} at the end. Default: false.
+     * {@link #write(Path, SaveOption...)} refuses it of a network without sequences.
      *
      * @return this
      */
@@ -312,12 +315,13 @@ public final class OnnxExport {
      * Writes the file. Whatever can be refused is refused before that.
      *
      * @param path    of the file; an existing one is replaced, unless an option forbids that
+     * @return what the file takes and gives
      * @throws OnnxExportException      as {@link #write(Model, Path, SaveOption...)}, and if names are ambiguous
      * @throws IllegalArgumentException as there
      * @throws IllegalStateException    as there
      * @throws IOException              as there
      */
-    public void write(Path path, SaveOption... options) throws IOException {
+    public OnnxForm write(Path path, SaveOption... options) throws IOException {
         AtomicFile.requireNew(Objects.requireNonNull(path, "write(null): give the path of the file"), options);
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();
              MergedValues values = MergedValues.of(network, "OnnxExport.write")) {
@@ -325,6 +329,7 @@ public final class OnnxExport {
             Map<String, String> entries = Metadata.of(network, weights);
             entries.putAll(metadata);
             new OnnxFile(graph, "network", entries).write(path, externalData, options);
+            return OnnxForm.of(graph);
         }
     }
 
@@ -357,10 +362,18 @@ public final class OnnxExport {
             Shape shape = types.isEmpty() ? read.of(input, names.get(i)) : read.given(input, names.get(i), types.get(i));
             shapes.put(input, openImages ? shape.opened() : shape);
         }
+        if (openImages && shapes.values().stream().noneMatch(Shape::isImage)) {
+            throw new OnnxExportException("openImages(true): none of the inputs " + names + " is an image or a volume. Leave "
+                    + "openImages(true) out");
+        }
         requireUnambiguous(names, named);
         AdapterInputs changes = adapters.isEmpty() ? AdapterInputs.NONE : AdapterInputs.of(network.model(), adapters);
         OnnxGraph graph = new Drafts(network, values, changes, () -> new OnnxGraph(opset, weights.storage(), named), shapes,
                 names, named, form).graph(batch, masks, logits);
+        if (masks && names.stream().noneMatch(name -> graph.hasInput(name + Drafts.MASK))) {
+            throw new OnnxExportException("masks(true): none of the inputs " + names + " is a sequence, so there is nothing to "
+                    + "mask. Leave masks(true) out");
+        }
         String twice = graph.ambiguous();
         if (twice != null) {
             throw new OnnxExportException("Two tensors would be called \"" + twice + "\". Choose other names for the inputs and "

@@ -82,6 +82,12 @@ record Shape(IntFunction<InputType> example, boolean ids) {
         }, ids);
     }
 
+    /** Whether it has sizes in space. */
+    boolean isImage() {
+        InputType type = example.apply(0);
+        return type instanceof InputType.InputTypeConvolutional || type instanceof InputType.InputTypeConvolutional3D;
+    }
+
     private boolean isOpen() {
         return !example.apply(0).equals(example.apply(1));
     }

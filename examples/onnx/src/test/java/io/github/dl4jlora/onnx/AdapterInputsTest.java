@@ -12,7 +12,9 @@ import onnx.Onnx.TensorShapeProto.Dimension;
 import onnx.Onnx.ValueInfoProto;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
@@ -125,6 +127,37 @@ class AdapterInputsTest {
         assertThatThrownBy(() -> OnnxAdapter.write(LoRAAdapter.of(tuned), folder.resolve("adapter")))
                 .isInstanceOf(OnnxExportException.class).hasMessageContaining("last.lora_");
         assertThat(folder.resolve("adapter")).doesNotExist();
+    }
+
+    @Test
+    void aBatchNormalisationTrainedInFullIsRefusedAsNoBaseTakesIt() {
+        MultiLayerNetwork base = Chains.of(1, InputType.feedForward(4), new DenseLayer.Builder().name("first").nOut(5).build(),
+                new BatchNormalization.Builder().name("norm").build(), new OutputLayer.Builder().name("last").nOut(3).build());
+        LoRAAdapter adapter = adapter(base, LoRAConfig.builder().rank(2).targets("first").trainable("norm"));
+
+        assertThatThrownBy(() -> OnnxAdapter.write(adapter, folder.resolve("adapter"))).isInstanceOf(OnnxExportException.class)
+                .hasMessageContainingAll("\"norm\"", "batch normalisation", "LoRA.merge");
+        assertThat(folder.resolve("adapter")).doesNotExist();
+    }
+
+    @Test
+    void aLayerThatOneAdapterTrainsAndAnotherAdaptsNeedsTwoFiles() {
+        MultiLayerNetwork base = network();
+        LoRAAdapter adapts = adapter(base, LoRAConfig.builder().rank(2).targets("first", "last"));
+        LoRAAdapter trains = adapter(base, LoRAConfig.builder().rank(2).targets("last").trainable("first"));
+
+        assertThatThrownBy(() -> OnnxExport.of(base).adapters(adapts, trains).write(folder.resolve("base.onnx")))
+                .isInstanceOf(OnnxExportException.class)
+                .hasMessageContainingAll("\"first\"", "one adapter adds A·B to its W, another trains it in full", "once for either");
+    }
+
+    @Test
+    void aFilesFormNamesWhatASessionNeeds() throws IOException {
+        MultiLayerNetwork base = network();
+        LoRAAdapter adapter = adapter(base, LoRAConfig.builder().rank(2).targets("last"));
+
+        assertThat(OnnxExport.of(base).adapters(adapter).batch(2).outputs("answer").write(folder.resolve("base.onnx")))
+                .hasToString("input FLOAT [2, 3, 3, 6] -> answer FLOAT [2, 2]");
     }
 
     private ModelProto written(MultiLayerNetwork base, LoRAConfig.Builder config) throws IOException {

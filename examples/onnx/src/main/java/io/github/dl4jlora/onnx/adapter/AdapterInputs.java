@@ -241,8 +241,10 @@ public final class AdapterInputs {
         } else if (before instanceof Values && input instanceof Values && before.name().equals(input.name())) {
             return;
         } else if (before != null) {
-            throw OnnxExportException.of(layer, "its " + key + " would be both the input \"" + before.name()
-                    + "\" and the input \"" + input.name() + "\"", MERGE);
+            boolean isEither = before instanceof Matrix != input instanceof Matrix;
+            throw OnnxExportException.of(layer, isEither ? "one adapter adds A·B to its " + key + ", another trains it in full"
+                    : "its " + key + " would be both the input \"" + before.name() + "\" and the input \"" + input.name() + "\"",
+                    isEither ? "Write the base once for either adapter" : MERGE);
         } else {
             inputs.put(new Parameter(layer, key), input);
         }

@@ -11,9 +11,11 @@ import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 
 /**
  * An adapter as values of a graph's inputs:
@@ -31,6 +33,9 @@ public final class AdapterTensors {
     static final String SCALE = ".lora_scale";
     static final String MAGNITUDE = ".lora_magnitude";
 
+    /** What a batch normalisation alone has, in PyTorch's words and in DL4J's. */
+    private static final Set<String> VARIANCES = Set.of("running_var", "var", "log10stdev");
+
     private AdapterTensors() {
     }
 
@@ -45,8 +50,13 @@ public final class AdapterTensors {
         adapter.deltas().forEach((name, delta) -> addMatrix(tensors, name, delta,
                 view == null ? null : Objects.requireNonNull(view.adaptedMatrices().get(name))));
         adapter.biases().values().forEach((name, value) -> tensors.put(name + Biases.SUFFIX, value.reshape(value.length())));
-        adapter.trained().forEach((module, values) ->
-                values.forEach((parameter, value) -> tensors.put(module + "." + parameter, value)));
+        adapter.trained().forEach((module, values) -> {
+            if (!Collections.disjoint(values.keySet(), VARIANCES)) {
+                throw OnnxExportException.of(module, "it is a batch normalisation that was trained in full, which no base takes as "
+                        + "inputs", "Merge the adapter instead, with LoRA.merge, and write the network");
+            }
+            values.forEach((parameter, value) -> tensors.put(module + "." + parameter, value));
+        });
         return tensors;
     }
 

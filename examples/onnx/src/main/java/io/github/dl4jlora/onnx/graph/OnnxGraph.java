@@ -282,9 +282,19 @@ public final class OnnxGraph {
                 .filter(name -> !names.add(name)).findFirst().orElse(null);
     }
 
+    /** Whether there is an input of that name. */
+    public boolean hasInput(String name) {
+        return inputs.stream().anyMatch(input -> input.getName().equals(name));
+    }
+
     /** {@return inputs in the order in which they were added} */
     public List<ValueInfoProto> inputs() {
         return inputs;
+    }
+
+    /** {@return whether an input has a default} */
+    public boolean isOptional(String input) {
+        return optional.contains(input);
     }
 
     /** {@return outputs in the order in which they were added} */
