@@ -148,7 +148,8 @@ class AdapterInputsTest {
 
         assertThatThrownBy(() -> OnnxExport.of(base).adapters(adapts, trains).write(folder.resolve("base.onnx")))
                 .isInstanceOf(OnnxExportException.class)
-                .hasMessageContainingAll("\"first\"", "one adapter adds A·B to its W, another trains it in full", "once for either");
+                .hasMessageContainingAll("\"first\"", "one adapter adds A·B to its W, another trains it in full",
+                        "once for either");
     }
 
     @Test

@@ -52,8 +52,8 @@ public final class AdapterTensors {
         adapter.biases().values().forEach((name, value) -> tensors.put(name + Biases.SUFFIX, value.reshape(value.length())));
         adapter.trained().forEach((module, values) -> {
             if (!Collections.disjoint(values.keySet(), VARIANCES)) {
-                throw OnnxExportException.of(module, "it is a batch normalisation that was trained in full, which no base takes as "
-                        + "inputs", "Merge the adapter instead, with LoRA.merge, and write the network");
+                throw OnnxExportException.of(module, "it is a batch normalisation that was trained in full, which no base takes "
+                        + "as inputs", "Merge the adapter instead, with LoRA.merge, and write the network");
             }
             values.forEach((parameter, value) -> tensors.put(module + "." + parameter, value));
         });
