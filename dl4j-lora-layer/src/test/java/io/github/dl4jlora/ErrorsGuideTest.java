@@ -14,7 +14,7 @@ import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The guide's page on refusals quotes messages that the library has. */
+/** The guide's page on refusals quotes messages that the library has, or the exporter to ONNX. */
 class ErrorsGuideTest {
 
     private static final Pattern FIRST_CELL = Pattern.compile("^\\| (`.*?) \\|");
@@ -43,11 +43,14 @@ class ErrorsGuideTest {
 
     /** The sources, in which a message that goes over several lines is one. */
     private static String literals() throws IOException {
-        try (Stream<Path> files = Files.walk(Path.of("src/main/java"))) {
-            String sources = files.filter(file -> file.toString().endsWith(".java")).map(ErrorsGuideTest::read)
-                    .collect(Collectors.joining("\n"));
-            return JOINED.matcher(sources).replaceAll("").replace("\\\"", "\"");
+        StringBuilder sources = new StringBuilder();
+        for (String folder : List.of("src/main/java", "../examples/onnx/src/main/java")) {
+            try (Stream<Path> files = Files.walk(Path.of(folder))) {
+                sources.append(files.filter(file -> file.toString().endsWith(".java")).map(ErrorsGuideTest::read)
+                        .collect(Collectors.joining("\n")));
+            }
         }
+        return JOINED.matcher(sources).replaceAll("").replace("\\\"", "\"");
     }
 
     private static String read(Path file) {

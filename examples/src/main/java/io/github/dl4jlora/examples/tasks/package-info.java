@@ -14,6 +14,7 @@
  *   AdaptABaseInEightBits                 in memory, and in a mapped file
  *   SwapTwoAdapters                       two tasks, one network
  *   ServeManyAdapters                     many tasks at a time, for many threads
+ *   ServeWithOnnxRuntime                  without DL4J, and without Java
  *   ExchangeFilesWithPeft                 with Python
  *   ReportOnATraining                     what a training tells
  * </pre>

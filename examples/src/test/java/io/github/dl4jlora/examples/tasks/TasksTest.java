@@ -73,6 +73,7 @@ class TasksTest {
                 new Expected("GiveANewHead", 90, 30, ADAPTER),
                 new Expected("ReportOnATraining", 90, 50, "base.zip", ADAPTER, "report.html"),
                 new Expected("ServeManyAdapters", 90, 30, "turned 270/adapter_model.safetensors"),
+                new Expected("ServeWithOnnxRuntime", 90, 50, "merged.onnx", "small.onnx", "base.onnx", "turned.onnx_adapter"),
                 new Expected("SwapTwoAdapters", 90, 30, "MIRRORED/adapter_model.safetensors"));
     }
 
