@@ -34,7 +34,7 @@ class CodeBlocksTest {
             Map.entry("java docs/guide/see\\.md", "AdapterReportTest"),
             Map.entry("java docs/guide/service\\.md", "ServiceGuideTest"),
             Map.entry("java docs/scale\\.md", "ScaleGuideTest"), Map.entry("java docs/models\\.md", "ModelsPageTest"),
-            Map.entry("java docs/minilm\\.md", "MiniLmPageTest"),
+            Map.entry("java docs/(minilm|encoders)\\.md", "MiniLmPageTest"),
             Map.entry("xml .*", "BuildBlocksTest"), Map.entry("groovy .*", "BuildBlocksTest"),
             Map.entry("sh .*", "CodeBlocksTest"),
             Map.entry("text docs/guide/cli\\.md", "HelpTest"), Map.entry("json docs/guide/cli\\.md", "JsonGuideTest"),
