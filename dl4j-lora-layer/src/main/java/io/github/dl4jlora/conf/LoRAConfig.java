@@ -572,6 +572,7 @@ public final class LoRAConfig {
 
         /**
          * The updater of everything that trains; default, or null: each layer's own in the base network.
+         * {@code new Accumulated(updater, 8)} makes one update of 8 batches ({@link Accumulated}).
          *
          * @param updater null: each layer's own in the base network
          * @return this

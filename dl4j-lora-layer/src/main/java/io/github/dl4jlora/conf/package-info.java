@@ -6,6 +6,7 @@
  *     |    `- Scaling  LoRAInit  Engine      its enumerations
  *     |- Selection             which layers: targets, exclude, trainable, overrides; LayerType
  *     |- Training              what trains how: updater, regularization, seed; BiasTraining
+ *     |    `- Accumulated        an updater that makes one update of several batches
  *     |- BaseOptions           where frozen values are, and in what form: FrozenStorage, Quantization
  *     `- FromData              what a start from data does with it
  *   BaseOpener               opens bases at locations that the JDK cannot open; a service

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.tune;
 
+import io.github.dl4jlora.conf.Accumulated;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.build.Wiring;
 import io.github.dl4jlora.internal.inspect.DisabledScopes;
@@ -111,7 +112,8 @@ final class TrainingCopy implements AutoCloseable {
             IUpdater updater = block.getGradientUpdater().getConfig().clone();
             if (updater.hasLearningRate()) {
                 UpdaterBlock.ParamState any = block.getLayersAndVariablesInBlock().get(0);
-                if (rate == 0 && updater instanceof Nesterovs) {
+                IUpdater ofOneBatch = updater instanceof Accumulated accumulated ? accumulated.getUpdater() : updater;
+                if (rate == 0 && ofOneBatch instanceof Nesterovs) {
                     // Its velocity would move parameters even at rate 0.
                     block.getUpdaterView().assign(0);
                 }

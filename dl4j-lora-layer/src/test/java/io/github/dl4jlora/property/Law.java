@@ -273,6 +273,14 @@ enum Law {
         }
     },
 
+    /** Several batches make the update of one. */
+    ACCUMULATED_IS_ONE_BATCH {
+        @Override
+        void check(Trial trial) throws Exception {
+            Accumulating.check(trial);
+        }
+    },
+
     SWEEP_LEAVES_NO_TRACE {
         @Override
         void check(Trial trial) {

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.adapted;
 
+import io.github.dl4jlora.conf.Accumulated;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.schedule.ISchedule;
@@ -25,7 +26,9 @@ public final class ScaledLearningRate implements ISchedule {
     /** The same updater with a multiple of its learning rate. */
     public static IUpdater of(IUpdater updater, double ratio) {
         IUpdater scaled = updater.clone();
-        scaled.setLrAndSchedule(Double.NaN, new ScaledLearningRate(updater, ratio));
+        // An updater of several batches asks its own updater, whose iterations are updates.
+        IUpdater asked = updater instanceof Accumulated accumulated ? accumulated.getUpdater() : updater;
+        scaled.setLrAndSchedule(Double.NaN, new ScaledLearningRate(asked, ratio));
         return scaled;
     }
 

@@ -97,6 +97,7 @@ public final class Adaptation {
             }
         }
         NetworkBuilder.refuseUntrainable(planned);
+        Accumulation.check(planned);
         return planned;
     }
 

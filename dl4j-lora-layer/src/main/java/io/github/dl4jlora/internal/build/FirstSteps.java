@@ -28,17 +28,22 @@ import java.util.function.BooleanSupplier;
  */
 public final class FirstSteps {
 
-    /** Where A starts from zero, as for embeddings, B's first gradient comes in the second step; a warm-up may begin with 0. */
+    /**
+     * Where A starts from zero, as for embeddings, B's first gradient comes in the second step; a warm-up may begin with 0. A
+     * step may be made of several batches.
+     */
     static final int STEPS = 5;
 
     private static final Logger LOG = LoggerFactory.getLogger(FirstSteps.class);
 
     private final Network<?> network;
+    private final int watched;
     private final Map<String, INDArray> waiting = new LinkedHashMap<>();
     private int steps;
 
     private FirstSteps(Network<?> network) {
         this.network = network;
+        this.watched = STEPS * Accumulation.batches(network);
     }
 
     /** For a fresh adapted network. */
@@ -67,14 +72,15 @@ public final class FirstSteps {
             SparingBlock.into(network.updater());
             network.nodes().forEach(this::waitFor);
         }
-        // By now the gradient's place holds what DL4J subtracts from B: zero where the gradient was.
+        // By now the gradient's place holds what DL4J subtracts from B: zero where the gradient was,
+        // and where an update waits for more batches.
         waiting.values().removeIf(update -> update.amaxNumber().doubleValue() != 0);
-        if (steps == STEPS && !waiting.isEmpty()) {
+        if (steps == watched && !waiting.isEmpty()) {
             LOG.warn("In {} steps of training no gradient reached B of {}: these layers learn nothing. Is a layer above them "
                     + "frozen by DL4J's FrozenLayer, dead or masked, or is the learning rate 0?", steps, List.copyOf(
                     waiting.keySet()));
         }
-        return steps < STEPS && !waiting.isEmpty();
+        return steps < watched && !waiting.isEmpty();
     }
 
     private void waitFor(Node node) {

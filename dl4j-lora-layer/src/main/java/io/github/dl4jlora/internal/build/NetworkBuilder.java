@@ -58,6 +58,8 @@ public final class NetworkBuilder<M extends Model> {
         Network<M> adapted = built();
         Wiring.connect(adapted);
         refuseUntrainable(adapted);
+        Accumulation.check(adapted);
+        Accumulation.warn(adapted);
         AdaptationWarnings.log(adapted, ofAdapter);
         FirstSteps.watch(adapted);
         return adapted.model();

@@ -12,6 +12,7 @@
  *      |     `- BaseStorage      in what form its frozen weights are kept: as they are, a copy, in fewer bits
  *      |- DataStarts             what was found in data to start from ({@code internal.start} finds it)
  *      |- AdaptationWarnings     what may be, but is better not
+ *      |- Accumulation           what does not go with updates of several batches
  *      |- Wiring                 tells running layers what only the whole network knows
  *      |     |- InputGradients   whose input gradients nobody uses
  *      |     `- PassingOutputs   whose outputs need not be kept for a backward pass

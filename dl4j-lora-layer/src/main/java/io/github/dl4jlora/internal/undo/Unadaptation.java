@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.undo;
 
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.build.Accumulation;
 import io.github.dl4jlora.internal.inspect.AdaptedView;
 import io.github.dl4jlora.internal.inspect.DisabledScopes;
 import io.github.dl4jlora.internal.network.BaseValues;
@@ -140,6 +141,7 @@ public final class Unadaptation<M extends Model> {
             throw new IllegalArgumentException("The network is not adapted: it has no adapted layer, so there is nothing to "
                     + (merge ? "merge" : "unload"));
         }
+        adapted.nodes().forEach(node -> takeOutAccumulation(node, layers, vertices));
         Map<String, FrozenReference> trainedInFull = merge ? Map.of()
                 : BaseValues.ofTrainedInFull(adapted, "unloaded", ", or keep what they learned with LoRA.merge");
         Network<M> stock = adapted.rebuild(layers, vertices);
@@ -157,6 +159,20 @@ public final class Unadaptation<M extends Model> {
             vertices.put(node.name(), node.frozenAlike(node.replacedVertex()));
         } else {
             node.requireFreezable();
+        }
+    }
+
+    /** What trained in full has the adapted network's updater, which is to be DL4J's own. */
+    private static void takeOutAccumulation(Node node, Map<String, Layer> layers, Map<String, GraphVertex> vertices) {
+        if (node.adapted() == null && !node.isFrozen()) {
+            if (node.layer() != null) {
+                Layer copy = layers.getOrDefault(node.name(), node.layer()).clone();
+                if (Accumulation.takeOut(copy)) {
+                    layers.put(node.name(), copy);
+                }
+            } else if (vertices.containsKey(node.name())) {
+                Accumulation.takeOut(vertices.get(node.name()));
+            }
         }
     }
 

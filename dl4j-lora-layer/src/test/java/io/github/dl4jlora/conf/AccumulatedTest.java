@@ -1,0 +1,256 @@
+package io.github.dl4jlora.conf;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LogCapture;
+import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.variant.DoRA;
+import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.GradientNormalization;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.layers.BaseLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.parallelism.ParallelWrapper;
+import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.learning.config.AMSGrad;
+import org.nd4j.linalg.learning.config.AdaDelta;
+import org.nd4j.linalg.learning.config.AdaGrad;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.linalg.learning.config.Nadam;
+import org.nd4j.linalg.learning.config.Nesterovs;
+import org.nd4j.linalg.learning.config.NoOp;
+import org.nd4j.linalg.learning.config.RmsProp;
+import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.learning.regularization.WeightDecay;
+import org.nd4j.linalg.schedule.ExponentialSchedule;
+import org.nd4j.linalg.schedule.ScheduleType;
+
+import java.io.File;
+import java.util.List;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** Several batches make one update, and it is the update of one batch of all their examples. */
+class AccumulatedTest {
+
+    private static final int BATCHES = 3;
+    private static final int EXAMPLES = 4;
+
+    @TempDir
+    private File folder;
+
+    static Stream<IUpdater> updaters() {
+        return Stream.of(new Sgd(0.1), new Nesterovs(0.05, 0.9), new Adam(0.01), new AMSGrad(0.01), new Nadam(0.01),
+                new AdaGrad(0.05), new AdaDelta(), new RmsProp(0.01),
+                new Adam(new ExponentialSchedule(ScheduleType.ITERATION, 0.05, 0.5)),
+                new Sgd(new ExponentialSchedule(ScheduleType.EPOCH, 0.05, 0.5)));
+    }
+
+    private static LoRAConfig.Builder config(IUpdater updater) {
+        return LoRAConfig.builder().rank(2).alpha(2).targets("fc1").trainable("out").bias(BiasTraining.LORA_ONLY)
+                .variant(new DoRA()).loraPlusRatio(updater.hasLearningRate() ? 4 : 1).updater(updater);
+    }
+
+    private static Model adapted(IUpdater updater) {
+        Model adapted = Models.apply(Networks.trainedGraph(DataType.DOUBLE), config(updater).weightDecay(0.1).l1(0.01).build());
+        Networks.randomizeAdapters(Models.paramTable(adapted), 3);
+        return adapted;
+    }
+
+    private static DataSet batch(int update) {
+        return Networks.data(DataType.DOUBLE, BATCHES * EXAMPLES, 70 + update);
+    }
+
+    private static List<DataSet> parts(int update) {
+        return batch(update).batchBy(EXAMPLES);
+    }
+
+    private static void assertClose(Model actual, Model expected) {
+        Networks.assertClose("parameters", actual.params(), expected.params(), 1e-9);
+    }
+
+    @ParameterizedTest
+    @MethodSource("updaters")
+    void threeBatchesMakeTheUpdateOfOne(IUpdater updater) {
+        Model whole = adapted(updater);
+        Model accumulated = adapted(new Accumulated(updater, BATCHES));
+        for (int update = 0; update < 4; update++) {
+            Models.fit(whole, batch(update));
+            parts(update).forEach(part -> Models.fit(accumulated, part));
+        }
+
+        assertClose(accumulated, whole);
+    }
+
+    @Test
+    void parametersStayWhatTheyAreUntilTheLastBatch() {
+        Model accumulated = adapted(new Accumulated(new AdaDelta(), BATCHES));
+        INDArray before = accumulated.params().dup();
+
+        Models.fit(accumulated, parts(0).get(0));
+        Models.fit(accumulated, parts(0).get(1));
+        assertThat(accumulated.params()).isEqualTo(before);
+
+        Models.fit(accumulated, parts(0).get(2));
+        assertThat(accumulated.params()).isNotEqualTo(before);
+    }
+
+    @ParameterizedTest
+    @MethodSource("updaters")
+    void aNetworkThatIsSavedWithinAGroupGoesOnInIt(IUpdater updater) throws Exception {
+        Model whole = adapted(updater);
+        Model accumulated = adapted(new Accumulated(updater, BATCHES));
+        for (int update = 0; update < 2; update++) {
+            Models.fit(whole, batch(update));
+            for (DataSet part : parts(update)) {
+                Models.fit(accumulated, part);
+                File file = new File(folder, "saved.zip");
+                ModelSerializer.writeModel(accumulated, file, true);
+                Model restored = ModelSerializer.restoreComputationGraph(file, true);
+                assertThat(Models.paramTable(LoRA.restore(file.toPath(), true))).isEqualTo(Models.paramTable(restored));
+                accumulated = restored;
+            }
+        }
+
+        assertClose(accumulated, whole);
+    }
+
+    @Test
+    void aRateThatIsSetWithinAGroupIsThatOfItsUpdate() {
+        ComputationGraph whole = (ComputationGraph) adapted(new Adam(0.5));
+        whole.setLearningRate(0.01);
+        Models.fit(whole, batch(0));
+        ComputationGraph accumulated = (ComputationGraph) adapted(new Accumulated(new Adam(0.5), BATCHES));
+        List<DataSet> parts = parts(0);
+        accumulated.fit(parts.get(0));
+        accumulated.setLearningRate(0.01);
+        accumulated.fit(parts.get(1));
+        accumulated.fit(parts.get(2));
+
+        assertThat(accumulated.getLearningRate("out")).isEqualTo(0.01);
+        assertClose(accumulated, whole);
+    }
+
+    @Test
+    void groupsGoOnInTheNextEpoch() {
+        Model whole = adapted(new Adam(0.01));
+        Models.fit(whole, DataSet.merge(List.of(parts(0).get(0), parts(0).get(1), parts(0).get(0))));
+        Model accumulated = adapted(new Accumulated(new Adam(0.01), BATCHES));
+        DataSet twoBatches = DataSet.merge(parts(0).subList(0, 2));
+
+        for (int epoch = 0; epoch < 2; epoch++) {
+            Models.fit(accumulated, new ListDataSetIterator<>(twoBatches.asList(), EXAMPLES));
+        }
+
+        assertClose(accumulated, whole);
+    }
+
+    @Test
+    void twoWorkersThatAverageMakeOneUpdateOfAllTheirBatches() throws Exception {
+        ComputationGraph whole = (ComputationGraph) adapted(new Sgd(0.1));
+        whole.fit(batch(0));
+        ComputationGraph accumulated = (ComputationGraph) adapted(new Accumulated(new Sgd(0.1), BATCHES));
+        List<DataSet> both = parts(0).stream().flatMap(part -> Stream.of(part, part)).flatMap(part -> part.asList().stream())
+                .toList();
+        ParallelWrapper wrapper = new ParallelWrapper.Builder<>(accumulated).workers(2).prefetchBuffer(0).averagingFrequency(1)
+                .averageUpdaters(true).build();
+        wrapper.fit(new ListDataSetIterator<>(both, EXAMPLES));
+        wrapper.close();
+
+        assertClose(accumulated, whole);
+    }
+
+    @ParameterizedTest
+    @MethodSource("updaters")
+    void aPlanCountsTheSum(IUpdater updater) {
+        LoRAConfig config = config(new Accumulated(updater, BATCHES)).build();
+        ComputationGraph base = Networks.trainedGraph(DataType.DOUBLE);
+        ComputationGraph adapted = LoRA.apply(base, config);
+
+        assertThat(LoRA.plan(base, config, EXAMPLES).adapted().updater())
+                .isEqualTo(8 * adapted.getUpdater().getStateViewArray().length());
+    }
+
+    @Test
+    void itStandsInTheConfigurationAndMergedNetworksHaveItNot() {
+        MultiLayerNetwork adapted = LoRA.apply(Networks.trainedLayers(), config(new Accumulated(new Adam(0.01), 8)).build());
+        String json = adapted.getLayerWiseConfigurations().toJson();
+
+        BaseLayer read = (BaseLayer) MultiLayerConfiguration.fromJson(json).getConf(0).getLayer();
+        assertThat(read.getIUpdater()).isEqualTo(new Accumulated(new Adam(0.01), 8)).hasToString("Accumulated("
+                + new Adam(0.01) + ", 8)");
+        assertThat(LoRA.merge(adapted).getLayerWiseConfigurations().toJson()).doesNotContain("dl4jlora");
+    }
+
+    @Test
+    void anotherUpdaterIsAnotherBlock() {
+        Accumulated accumulated = new Accumulated(new Adam(0.01), 8);
+
+        assertThat(accumulated).isEqualTo(accumulated.clone()).hasSameHashCodeAs(accumulated.clone())
+                .isNotEqualTo(new Accumulated(new Adam(0.02), 8)).isNotEqualTo(new Accumulated(new Adam(0.01), 4))
+                .isNotEqualTo(new Adam(0.01));
+        assertThat(new Accumulated(new NoOp(), 2).hasLearningRate()).isFalse();
+        assertThat(new Accumulated(new Adam(new ExponentialSchedule(ScheduleType.ITERATION, 1, 0.5)), 2).getLearningRate(5, 0))
+                .isEqualTo(0.25);
+    }
+
+    @Test
+    void whatIsNoNumberOfBatchesIsRefused() {
+        assertThatThrownBy(() -> new Accumulated(new Adam(), 0)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessage("new Accumulated(…, 0): an update needs at least 1 batch. Give the number of batches whose gradients "
+                        + "make one update, such as 8");
+        assertThatThrownBy(() -> new Accumulated(new Accumulated(new Sgd(0.1), 2), 4))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageEndingWith(
+                        ", 4) accumulates twice. Give one Accumulated the product of both numbers");
+    }
+
+    @Test
+    void weightDecayWithoutTheLearningRateIsRefused() {
+        MultiLayerNetwork base = Networks.trainedLayers();
+        ((BaseLayer) base.getLayer(2).conf().getLayer()).setRegularization(List.of(new WeightDecay(0.1, false)));
+        LoRAConfig config = config(new Accumulated(new Adam(), 8)).build();
+        String message = "Layer \"out\" makes an update of 8 batches, but DL4J would subtract its WeightDecay after each batch, "
+                + "since it does not depend on the learning rate. Configure the layer with new WeightDecay(coefficient, true), "
+                + "or give it an updater without Accumulated";
+
+        assertThatThrownBy(() -> LoRA.apply(base, config)).isInstanceOf(IllegalArgumentException.class).hasMessage(message);
+        assertThatThrownBy(() -> LoRA.plan(base, config, 8)).isInstanceOf(IllegalArgumentException.class).hasMessage(message);
+    }
+
+    @Test
+    void clippingIsWarnedOf() {
+        MultiLayerNetwork base = Networks.trainedLayers();
+        ((BaseLayer) base.getLayer(2).conf().getLayer()).setGradientNormalization(GradientNormalization.ClipL2PerLayer);
+        try (LogCapture log = LogCapture.ofLibrary()) {
+            LoRA.apply(base, config(new Accumulated(new Adam(), 8)).build());
+
+            assertThat(log.messages()).containsExactly("Layers [out]: DL4J normalizes or clips the gradient of each batch, and "
+                    + "Accumulated takes the mean of what is left. One batch of all examples would be clipped once");
+        }
+    }
+
+    @Test
+    void nobodyIsWarnedOfAGradientThatWaits() {
+        try (LogCapture log = LogCapture.ofLibrary()) {
+            Model adapted = Models.apply(Networks.trainedGraph(DataType.DOUBLE),
+                    LoRAConfig.builder().rank(2).updater(new Accumulated(new Sgd(0.1), 8)).build());
+            for (int i = 0; i < 12; i++) {
+                Models.fit(adapted, parts(0).get(0));
+            }
+
+            assertThat(log.messages()).isEmpty();
+        }
+    }
+}
