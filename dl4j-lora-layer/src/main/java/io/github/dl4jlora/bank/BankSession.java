@@ -18,6 +18,7 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /**
@@ -61,10 +62,7 @@ public final class BankSession implements AutoCloseable {
      * @throws IllegalStateException    if the session is closed, or the base was found to have changed
      */
     public synchronized INDArray[] outputs(INDArray... inputs) {
-        if (closed) {
-            throw new IllegalStateException("The session is closed");
-        }
-        requireIntact.run();
+        requireOpen();
         passes.require(new Features(inputs, null));
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             return passes.compute(lease.mixes().get(0), network -> steps(network, inputs));
@@ -81,6 +79,32 @@ public final class BankSession implements AutoCloseable {
      */
     public INDArray output(INDArray... inputs) {
         return Passes.only(outputs(inputs));
+    }
+
+    /**
+     * Has a network with the session's adapters do something else than compute outputs, such as passes with a state of the
+     * caller's own.
+     *
+     * @param work for which it has a network to itself, for inference alone, until it returns; another one the next time
+     * @param <T>  of its result
+     * @return what it returns
+     * @throws IllegalStateException if the session is closed, or the base was found to have changed
+     */
+    public synchronized <T> T compute(Function<Model, T> work) {
+        requireOpen();
+        List<T> result = new ArrayList<>();
+        passes.compute(lease.mixes().get(0), network -> {
+            result.add(work.apply(network));
+            return new INDArray[0];
+        });
+        return result.get(0);
+    }
+
+    private synchronized void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException("The session is closed");
+        }
+        requireIntact.run();
     }
 
     /** To be called by {@link #outputs outputs} alone, which has the lock. */

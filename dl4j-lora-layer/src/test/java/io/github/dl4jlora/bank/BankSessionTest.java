@@ -23,6 +23,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
@@ -229,6 +230,25 @@ class BankSessionTest {
                     }
                 }
             }
+        }
+    }
+
+    @Test
+    void aFunctionIsLentANetworkWithTheSessionsAdapters() {
+        ComputationGraph base = (ComputationGraph) Kind.LSTM_GRAPH.base();
+        ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("r1").build());
+        tuned.params().addi(0.2);
+        INDArray input = Nd4j.rand(DataType.FLOAT, 2, 3, 5);
+        try (AdapterBank bank = new AdapterBank(base)) {
+            bank.add("tone", LoRAAdapter.of(tuned));
+            BankSession session = bank.session(AdapterMix.of("tone"));
+            bank.remove("tone");
+
+            INDArray output = session.compute(network -> ((ComputationGraph) network).outputSingle(input));
+            assertThat(output.distance2(tuned.outputSingle(input))).isLessThan(CLOSE);
+            assertThat(output.distance2(base.outputSingle(input))).isGreaterThan(0.01);
+            session.close();
+            assertThatIllegalStateException().isThrownBy(() -> session.compute(network -> 1)).withMessageContaining("closed");
         }
     }
 }

@@ -14,4 +14,5 @@ public class ModelsPageNames {
     protected Path file;
     protected INDArray ids;
     protected INDArray groups;
+    protected int[] prompt;
 }

@@ -14,7 +14,7 @@ import java.util.Arrays;
 
 /** Runs {@link MultiHeadAttention}. */
 @SuppressWarnings("overrides")
-final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutput.Maker {
+final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutput.Maker, KeyValueCache.User {
 
     private static final long serialVersionUID = 1L;
 
@@ -25,6 +25,7 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
     /** Scales of each text's rows, from a training forward pass with the inputs in {@code scaled}. */
     private transient float[][] scales;
     private transient INDArray[] scaled;
+    private transient KeyValueCache cache;
 
     MultiHeadAttentionRuntime(ComputationGraph graph, String name, int index, MultiHeadAttention conf, DataType type) {
         super(graph, name, index, conf.getPadding(), type);
@@ -39,7 +40,22 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
     }
 
     @Override
+    public void use(KeyValueCache lent) {
+        cache = lent;
+    }
+
+    boolean isCausal() {
+        return causal;
+    }
+
+    @Override
     public INDArray doForward(boolean training, LayerWorkspaceMgr workspaces) {
+        if (cache != null) {
+            INDArray output = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
+                    new long[]{inputs[0].size(0), hidden()}, 'c');
+            cache.attention(vertexName, heads).forward(rows(0), rows(1), rows(2), cache.size(), output, workspaces);
+            return output;
+        }
         INDArray query = rows(0);
         INDArray key = rows(1);
         INDArray value = rows(2);

@@ -23,12 +23,13 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
  * d(rows) = G·W      dW += Gᵀ·rows      db += Σ_rows G
  * </pre>
  */
-final class TiedDecoderRuntime extends LossLayer {
+final class TiedDecoderRuntime extends LossLayer implements KeyValueCache.User {
 
     /** Logits at a time: 16 MB in FLOAT, and enough rows for BLAS. */
     private static final int CHUNK = 1 << 22;
 
     private transient ComputationGraph graph;
+    private transient KeyValueCache cache;
     /** The loss from the backward pass, until there is another input, label or mask. */
     private Double known;
 
@@ -40,7 +41,12 @@ final class TiedDecoderRuntime extends LossLayer {
         this.graph = graph;
     }
 
-    private TiedDecoder decoder() {
+    @Override
+    public void use(KeyValueCache lent) {
+        cache = lent;
+    }
+
+    TiedDecoder decoder() {
         return (TiedDecoder) (Object) layerConf();
     }
 
@@ -82,9 +88,10 @@ final class TiedDecoderRuntime extends LossLayer {
     @Override
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
         assertInputSet(false);
+        INDArray rows = cache == null ? rows() : rows().getRow(input.size(0) - 1, true);
         INDArray logits = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
-                new long[]{input.size(0), decoder().getNOut()}, 'c');
-        logits(rows(), logits);
+                new long[]{rows.size(0), decoder().getNOut()}, 'c');
+        logits(rows, logits);
         return logits;
     }
 

@@ -13,12 +13,20 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.util.Arrays;
+import java.util.stream.IntStream;
 
 /** Runs {@link TokenEmbeddings}. Ids have no gradient, so backpropagation returns null for the input. */
-final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
+final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> implements KeyValueCache.User {
+
+    private transient KeyValueCache cache;
 
     TokenEmbeddingsRuntime(NeuralNetConfiguration conf, DataType type) {
         super(conf, type);
+    }
+
+    @Override
+    public void use(KeyValueCache lent) {
+        cache = lent;
     }
 
     @Override
@@ -26,8 +34,10 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
         assertInputSet(false);
         beginPass();
         int[] ids = checkedIds();
-        KeptTokens.require(ids, (int) tokens(), layerConf().getPadding(), maskArray,
-                layerConf().getNames() == ModuleNames.GPT2, layerId());
+        if (cache == null) {
+            KeptTokens.require(ids, (int) tokens(), layerConf().getPadding(), maskArray,
+                    layerConf().getNames() == ModuleNames.GPT2, layerId());
+        }
         INDArray words = getParam(TokenEmbeddings.WORDS);
         INDArray rows = workspaces.createUninitialized(ArrayType.ACTIVATIONS, words.dataType(),
                 new long[]{ids.length, words.size(1)}, 'c');
@@ -54,7 +64,9 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> {
     private void addPositions(int[] ids, INDArray rows, LayerWorkspaceMgr workspaces) {
         INDArray matrix = getParam(TokenEmbeddings.POSITIONS);
         long tokens = tokens();
-        if (layerConf().isPositionsFromPadding()) {
+        if (cache != null) {
+            addRows(matrix, IntStream.range(cache.size(), cache.size() + ids.length).toArray(), rows, workspaces);
+        } else if (layerConf().isPositionsFromPadding()) {
             addRows(matrix, positionsFromPadding(ids), rows, workspaces);
         } else {
             rows.reshape('c', input.size(0), tokens * rows.size(1)).addiRowVector(first(matrix, tokens));
