@@ -2,7 +2,6 @@ package io.github.dl4jlora.transformers.layer;
 
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /** Head products by ND4J's batched matmul on permuted views: any data type, any backend. */
 final class PermutedHeadProducts implements HeadProducts {
@@ -17,11 +16,11 @@ final class PermutedHeadProducts implements HeadProducts {
 
     /** Rows of the block's heads, {@code [heads of the block, to - from, d]}: a view, so that it can be written to. */
     private INDArray blocks(ScoreBlock block, INDArray rows, int from, int to) {
+        INDArray heads = rows.reshape('c', true, texts, rows.size(0) / texts, this.heads, rows.size(1) / this.heads)
+                .tensorAlongDimension(block.text(), 1, 2, 3).permute(1, 0, 2);
         // get and slice do not find rows in a view of columns.
-        INDArray text = rows.reshape('c', true, texts, rows.size(0) / texts, heads, rows.size(1) / heads)
-                .tensorAlongDimension(block.text(), 1, 2, 3);
-        return text.permute(1, 0, 2).get(NDArrayIndex.interval(block.head(), block.head() + block.heads()),
-                NDArrayIndex.interval(from, to), NDArrayIndex.all());
+        return Nd4j.create(heads.data(), new long[]{block.heads(), to - from, heads.size(2)}, heads.stride(),
+                heads.offset() + block.head() * heads.stride(0) + from * heads.stride(1), 'c');
     }
 
     private INDArray rows(ScoreBlock block, INDArray rows) {
