@@ -24,11 +24,13 @@ final class CountedTokens {
      * @param mask   {@code [minibatch, k]}, 0 for labels that do not count and 1 for all others; null for none
      * @param texts  minibatch
      * @param rows   minibatch · k
+     * @param kept   the tokens of the texts that are no padding, for a decoder whose rows tell the next token; null if all may be
      * @param layer  for messages
      * @throws IllegalArgumentException for labels or a mask of another shape, a label that is neither a token id nor
      *                                  {@link TiedDecoder#IGNORED}, or a mask that is neither 0 nor 1
      */
-    static CountedTokens of(INDArray labels, INDArray mask, long texts, long rows, TiedDecoder decoder, String layer) {
+    static CountedTokens of(INDArray labels, INDArray mask, long texts, long rows, TiedDecoder decoder, KeptTokens kept,
+                            String layer) {
         if (labels.rank() != 2 || labels.size(0) != texts || labels.length() != rows) {
             throw new IllegalArgumentException("Labels have shape " + Arrays.toString(labels.shape()) + ", but there are " + rows
                     + " rows of logits of " + texts + " texts: give a token id for each, [minibatch, k], and "
@@ -43,7 +45,9 @@ final class CountedTokens {
         int size = 0;
         for (int i = 0; i < ids.length; i++) {
             int id = requireLabel(ids[i], i, k, decoder.getNOut(), layer);
-            if (id != TiedDecoder.IGNORED && i % k >= shift && (counts == null || counts[i] == 1)) {
+            // No token comes before the first of a text, also if padding does.
+            int first = shift + (kept == null ? 0 : kept.first(i / k));
+            if (id != TiedDecoder.IGNORED && i % k >= first && (counts == null || counts[i] == 1)) {
                 counted[size] = i - shift;
                 their[size++] = id;
             }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers.layer;
 
+import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
@@ -127,7 +128,22 @@ final class TiedDecoderRuntime extends LossLayer implements KeyValueCache.User {
             throw new IllegalStateException("There is no loss without input and labels " + layerId());
         }
         holder(decoder().getWords());
-        return CountedTokens.of(labels, maskArray, graph.getInput(0).size(0), input.size(0), decoder(), layerId());
+        return CountedTokens.of(labels, maskArray, graph.getInput(0).size(0), input.size(0), decoder(),
+                decoder().isShifted() ? kept() : null, layerId());
+    }
+
+    /** The tokens that are no padding; null in a network without the embeddings, which does not know. */
+    private KeptTokens kept() {
+        INDArray ids = graph.getInput(0);
+        INDArray[] masks = graph.getInputMaskArrays();
+        for (Layer layer : graph.getLayers()) {
+            TokenEmbeddingsRuntime embeddings = MatrixLayer.inside(TokenEmbeddingsRuntime.class, layer);
+            if (embeddings != null) {
+                return KeptTokens.of(WholeNumbers.in(ids, "Token id", layerId()), (int) ids.size(1),
+                        embeddings.layerConf().getPadding(), masks == null ? null : masks[0], layerId());
+            }
+        }
+        return null;
     }
 
     @Override
