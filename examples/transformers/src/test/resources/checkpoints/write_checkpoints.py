@@ -18,16 +18,19 @@ from safetensors.torch import save_file
 
 HIDDEN, WIDE, LAYERS, HEADS, VOCABULARY, POSITIONS, CLASSES, RANK, ALPHA = 8, 12, 2, 2, 19, 10, 3, 2, 3
 LENGTHS = [7, 4, 1, 6]
-LIKE_ROBERTA = ("roberta", "xlm-roberta", "camembert")
+LONG = [141, 23, 90]
+BUCKETS = 32
+LIKE_ROBERTA = ("roberta", "xlm-roberta", "camembert", "mpnet")
 NAMES = {"bert": "Bert", "roberta": "Roberta", "distilbert": "DistilBert", "gpt2": "GPT2", "xlm-roberta": "XLMRoberta",
-         "camembert": "Camembert"}
-PREFIXES = {"bert": "bert.", "distilbert": "distilbert.", "gpt2": "transformer.",
-            **{family: "roberta." for family in LIKE_ROBERTA}}
+         "camembert": "Camembert", "mpnet": "MPNet"}
+PREFIXES = {"bert": "bert.", "distilbert": "distilbert.", "gpt2": "transformer.", "roberta": "roberta.",
+            "xlm-roberta": "roberta.", "camembert": "roberta.", "mpnet": "mpnet."}
 WORDS = {family: "wte" if family == "gpt2" else "embeddings.word_embeddings" for family in NAMES}
 DECODERS = {"bert": "cls.predictions.decoder", "distilbert": "vocab_projector", "gpt2": "lm_head",
             **{family: "lm_head.decoder" for family in LIKE_ROBERTA}}
 BIASES = {"bert": "cls.predictions.bias", "distilbert": "vocab_projector.bias",
           **{family: "lm_head.bias" for family in LIKE_ROBERTA}}
+RELATIVE = "encoder.relative_attention_bias.weight"
 ACTIVATIONS = {
     "gelu": F.gelu,
     "gelu_new": lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x ** 3))),
@@ -63,16 +66,24 @@ class Model:
         return (x - mean) / torch.sqrt(variance + epsilon) * self.get(name + ".weight") + self.get(name + ".bias")
 
 
-def attention(query, key, value, seen):
-    """softmax(Q·Kᵀ/√d)·V in each head; seen [texts, tokens, tokens] says which tokens a token sees."""
+def attention(query, key, value, seen, bias=0):
+    """softmax(Q·Kᵀ/√d + bias)·V in each head; seen [texts, tokens, tokens] says which tokens a token sees."""
     texts, tokens, hidden = query.shape
 
     def heads(x):
         return x.view(texts, tokens, HEADS, hidden // HEADS).transpose(1, 2)
 
-    scores = heads(query) @ heads(key).transpose(2, 3) / math.sqrt(hidden // HEADS)
+    scores = heads(query) @ heads(key).transpose(2, 3) / math.sqrt(hidden // HEADS) + bias
     scores = scores.masked_fill(~seen[:, None], -math.inf)
     return (torch.softmax(scores, -1) @ heads(value)).transpose(1, 2).reshape(texts, tokens, hidden)
+
+
+def bucket(distance):
+    """Raffel et al. 2020, section 2.1: half of the buckets for tokens before, a half of these for one distance each."""
+    half, near = BUCKETS // 2, BUCKETS // 4
+    n = abs(distance)
+    far = near + (torch.log(n.float() / near) / math.log(128 / near) * (half - near)).long().clamp(max=half - near - 1)
+    return torch.where(n < near, n, far) + half * (distance > 0)
 
 
 def bert(m, ids, padding):
@@ -84,15 +95,22 @@ def bert(m, ids, padding):
     else:
         positions = torch.arange(ids.shape[1]).expand(ids.shape)
     e = p + "embeddings."
-    x = m.get(e + "word_embeddings.weight")[ids] + m.get(e + "position_embeddings.weight")[positions] \
-        + m.get(e + "token_type_embeddings.weight")[0]
+    x = m.get(e + "word_embeddings.weight")[ids] + m.get(e + "position_embeddings.weight")[positions]
+    bias, self, out, query, key, value = 0, "attention.self.", "attention.output.dense", "query", "key", "value"
+    norm = "attention.output.LayerNorm"
+    if c["model_type"] == "mpnet":
+        tokens = torch.arange(ids.shape[1])
+        bias = m.get(p + RELATIVE)[bucket(tokens[None, :] - tokens[:, None])].permute(2, 0, 1)
+        self, out, query, key, value, norm = "attention.attn.", "attention.attn.o", "q", "k", "v", "attention.LayerNorm"
+    else:
+        x = x + m.get(e + "token_type_embeddings.weight")[0]
     x = m.norm(e + "LayerNorm", x, epsilon)
     for i in range(LAYERS):
         b = f"{p}encoder.layer.{i}."
-        s = b + "attention.self."
-        mixed = attention(m.dense(s + "query", x), m.dense(s + "key", x), m.dense(s + "value", x),
-                          real[:, None, :].expand(-1, ids.shape[1], -1))
-        x = m.norm(b + "attention.output.LayerNorm", x + m.dense(b + "attention.output.dense", mixed), epsilon)
+        s = b + self
+        mixed = attention(m.dense(s + query, x), m.dense(s + key, x), m.dense(s + value, x),
+                          real[:, None, :].expand(-1, ids.shape[1], -1), bias)
+        x = m.norm(b + norm, x + m.dense(b + out, mixed), epsilon)
         wide = act(m.dense(b + "intermediate.dense", x))
         x = m.norm(b + "output.LayerNorm", x + m.dense(b + "output.dense", wide), epsilon)
     return x
@@ -204,6 +222,10 @@ def config_of(family, head):
                       layer_norm_eps=1e-12 if family == "bert" else 1e-5, pad_token_id=0 if family == "bert" else 1,
                       hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1, initializer_range=0.02,
                       position_embedding_type="absolute")
+        if family == "mpnet":
+            for key in ("type_vocab_size", "position_embedding_type"):
+                del config[key]
+            config.update(relative_attention_num_buckets=BUCKETS)
     elif family == "distilbert":
         config.update(dim=HIDDEN, n_layers=LAYERS, n_heads=HEADS, hidden_dim=WIDE, activation="gelu",
                       max_position_embeddings=POSITIONS, pad_token_id=0, dropout=0.1, sinusoidal_pos_embds=False,
@@ -254,7 +276,7 @@ def fill(m, family, head, generator):
             dense("score", HIDDEN, CLASSES, bias=False)
         return
     add(p + "embeddings.word_embeddings.weight", VOCABULARY, HIDDEN)
-    add(p + "embeddings.position_embeddings.weight", POSITIONS, HIDDEN)
+    add(p + "embeddings.position_embeddings.weight", m.config["max_position_embeddings"], HIDDEN)
     norm(p + "embeddings.LayerNorm")
     if family == "distilbert":
         for i in range(LAYERS):
@@ -273,13 +295,21 @@ def fill(m, family, head, generator):
             dense("pre_classifier", HIDDEN, HIDDEN)
             dense("classifier", HIDDEN, CLASSES)
         return
-    add(p + "embeddings.token_type_embeddings.weight", m.config["type_vocab_size"], HIDDEN)
+    if family == "mpnet":
+        add(p + RELATIVE, BUCKETS, HEADS, scale=1.0)
+    else:
+        add(p + "embeddings.token_type_embeddings.weight", m.config["type_vocab_size"], HIDDEN)
     for i in range(LAYERS):
         b = f"{p}encoder.layer.{i}."
-        for part in ("query", "key", "value"):
-            dense(b + "attention.self." + part, HIDDEN, HIDDEN)
-        dense(b + "attention.output.dense", HIDDEN, HIDDEN)
-        norm(b + "attention.output.LayerNorm")
+        if family == "mpnet":
+            for part in ("q", "k", "v", "o"):
+                dense(b + "attention.attn." + part, HIDDEN, HIDDEN)
+            norm(b + "attention.LayerNorm")
+        else:
+            for part in ("query", "key", "value"):
+                dense(b + "attention.self." + part, HIDDEN, HIDDEN)
+            dense(b + "attention.output.dense", HIDDEN, HIDDEN)
+            norm(b + "attention.output.LayerNorm")
         dense(b + "intermediate.dense", HIDDEN, WIDE)
         dense(b + "output.dense", WIDE, HIDDEN)
         norm(b + "output.LayerNorm")
@@ -301,7 +331,7 @@ def fill(m, family, head, generator):
 
 
 TARGETS = {"bert": ["query", "value", "intermediate.dense"], "distilbert": ["q_lin", "v_lin", "lin1"],
-           "gpt2": ["c_attn", "c_fc"], **{family: ["query", "value"] for family in LIKE_ROBERTA}}
+           "gpt2": ["c_attn", "c_fc"], **{family: ["query", "value"] for family in LIKE_ROBERTA}, "mpnet": ["q", "v"]}
 
 
 def twin(m, family, key):
@@ -476,6 +506,8 @@ def write(folder, family, head, options, seed):
         config["activation" if family == "distilbert" else "hidden_act"] = "relu"
     if "gelu-new" in options:
         config["hidden_act"] = "gelu_new"
+    if "long" in options:
+        config["max_position_embeddings"] = max(LONG) + 2
     prefix = "" if head == "bare" else PREFIXES[family]
     m = Model(prefix, config)
     fill(m, family, head, generator)
@@ -490,8 +522,9 @@ def write(folder, family, head, options, seed):
         json.dump(config, file, indent=2)
     save(tensors, folder, options)
     padding = config["pad_token_id"]
-    ids = torch.full((len(LENGTHS), max(LENGTHS)), padding)
-    for text, length in enumerate(LENGTHS):
+    lengths = LONG if "long" in options else LENGTHS
+    ids = torch.full((len(lengths), max(lengths)), padding)
+    for text, length in enumerate(lengths):
         ids[text, :length] = torch.randint(2, VOCABULARY - 1, (length,), generator=generator)
     steps = [option[len("sentence="):].split(",") for option in options if option.startswith("sentence=")]
     if steps:
@@ -558,6 +591,12 @@ CASES.update({
     "xlm-roberta-sentence-first": ("xlm-roberta", "bare", ["sentence==cls,Normalize"]),
     "gpt2-sentence-weighted": ("gpt2", "bare", ["sentence=weightedmean,Normalize"]),
     "gpt2-sentence-last": ("gpt2", "bare", ["sentence=lasttoken,Dense:SiLU:5"]),
+    **{f"mpnet-{head}": ("mpnet", head, []) for head in ("bare", "lm", "classifier")},
+    "mpnet-bare-long": ("mpnet", "bare", ["long", "prefixed", "buffers"]),
+    "mpnet-lm-old": ("mpnet", "lm", ["gamma", "tied", "sharded", "f16"]),
+    "mpnet-lm-untied": ("mpnet", "lm", ["untied", "full=relative_attention_bias"]),
+    "mpnet-lm-unties-head": ("mpnet", "lm", ["peft-unties", "full=lm_head"]),
+    "mpnet-classifier-biases": ("mpnet", "classifier", ["biases", "full=relative_attention_bias", "full=LayerNorm"]),
 })
 
 if __name__ == "__main__":

@@ -48,6 +48,9 @@ class TransformersTest {
             TransformerShape.roberta(VOCABULARY, POSITIONS, 12, 20, 2, 3),
             TransformerShape.distilBert(VOCABULARY, POSITIONS, 12, 20, 2, 3),
             TransformerShape.gpt2(VOCABULARY, POSITIONS, 12, 2, 3),
+            TransformerShape.mpnet(VOCABULARY, 160, 12, 20, 2, 3),
+            TransformerShape.xlmRoberta(VOCABULARY, POSITIONS, 12, 20, 1, 3),
+            TransformerShape.camembert(VOCABULARY, POSITIONS, 12, 20, 1, 3),
             new TransformerShape(Family.GPT2, VOCABULARY, POSITIONS, 0, 12, 20, 1, 2, 1e-5, Nonlinearity.RELU, 39),
             new TransformerShape(Family.BERT, VOCABULARY, POSITIONS, 2, 12, 20, 1, 1, 1e-12, Nonlinearity.GELU_NEW, 3));
 
@@ -88,7 +91,7 @@ class TransformersTest {
     @ParameterizedTest
     @MethodSource("kinds")
     void adaptedFrozenAndQuantisedTransformersAreWritten(UnaryOperator<ComputationGraph> change) throws IOException {
-        for (TransformerShape shape : SHAPES.subList(0, 4)) {
+        for (TransformerShape shape : SHAPES.subList(0, 5)) {
             Head head = shape.family().isCausal() ? Head.nextWord() : Head.classifier(3);
             ComputationGraph network = Samples.shaken(change.apply(network(shape, head)), 2);
             InRuntime.agrees(network, OnnxExport.of(network), ids(shape, 4, 7));
@@ -107,7 +110,7 @@ class TransformersTest {
     @ParameterizedTest
     @ValueSource(ints = {17, 18, 19, 20, 21})
     void everyVersionOfTheOperatorsComputesTheSame(int opset) throws IOException {
-        for (TransformerShape shape : SHAPES.subList(0, 4)) {
+        for (TransformerShape shape : SHAPES.subList(0, 5)) {
             InRuntime.agrees(network(shape, Head.classifier(3)), OnnxExport.of(network(shape, Head.classifier(3))).opset(opset),
                     ids(shape, 4, 7));
         }

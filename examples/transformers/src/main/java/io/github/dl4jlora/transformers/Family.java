@@ -19,7 +19,9 @@ public enum Family {
     /** Conneau et al. 2019, arXiv:1911.02116: RoBERTa, for a hundred languages. */
     XLM_ROBERTA("roberta."),
     /** Martin et al. 2019, arXiv:1911.03894: RoBERTa, for French. */
-    CAMEMBERT("roberta.");
+    CAMEMBERT("roberta."),
+    /** Song et al. 2020, arXiv:2004.09297: RoBERTa's block, whose scores also depend on the distance of two tokens. */
+    MPNET("mpnet.");
 
     private final String prefix;
 
@@ -45,15 +47,20 @@ public enum Family {
     /** {@return whether its heads and the pooler have the names and the arithmetic of RoBERTa's} */
     public boolean hasHeadsOfRoberta() {
         return switch (this) {
-            case ROBERTA, XLM_ROBERTA, CAMEMBERT -> true;
+            case ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET -> true;
             default -> false;
         };
+    }
+
+    /** {@return whether all blocks add to their scores what one layer has for the distance of two tokens} */
+    public boolean hasRelativePositions() {
+        return this == MPNET;
     }
 
     /** {@return what PyTorch calls the parameters of the layers} */
     public ModuleNames names() {
         return switch (this) {
-            case BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT -> ModuleNames.BERT;
+            case BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET -> ModuleNames.BERT;
             case DISTILBERT -> ModuleNames.DISTILBERT;
             case GPT2 -> ModuleNames.GPT2;
         };
@@ -96,7 +103,7 @@ public enum Family {
     /** {@return the part of a transformer layer that widens, {@code [hidden, intermediate]}, for {@link #name}} */
     public String wide() {
         return switch (this) {
-            case BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT -> "intermediate.dense";
+            case BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET -> "intermediate.dense";
             case DISTILBERT -> "ffn.lin1";
             case GPT2 -> "mlp.c_fc";
         };
@@ -109,7 +116,7 @@ public enum Family {
      */
     public String name(int layer, String part) {
         String blocks = switch (this) {
-            case BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT -> "encoder.layer.";
+            case BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET -> "encoder.layer.";
             case DISTILBERT -> "transformer.layer.";
             case GPT2 -> "h.";
         };

@@ -53,7 +53,7 @@ final class Heads {
     private static List<String> ofClassifier(Family family) {
         return switch (family) {
             case BERT -> List.of("classifier");
-            case ROBERTA, XLM_ROBERTA, CAMEMBERT -> List.of("classifier.dense", "classifier.out_proj");
+            case ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET -> List.of("classifier.dense", "classifier.out_proj");
             case DISTILBERT -> List.of("pre_classifier", "classifier");
             case GPT2 -> List.of("score");
         };
@@ -90,7 +90,7 @@ final class Heads {
     private String classifier(String rows) {
         String pooled = switch (family) {
             case BERT -> pooler(family.prefix() + "pooler.dense", rows);
-            case ROBERTA, XLM_ROBERTA, CAMEMBERT -> onFirstToken(ofClassifier(family).get(0), rows, new ActivationTanH());
+            case ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET -> onFirstToken(ofClassifier(family).get(0), rows, new ActivationTanH());
             case DISTILBERT -> onFirstToken(ofClassifier(family).get(0), rows, new ActivationReLU());
             case GPT2 -> {
                 graph.addVertex(LAST_TOKEN, new PickedToken(PickedToken.Which.LAST, shape.padding()), rows,
@@ -118,7 +118,7 @@ final class Heads {
         }
         String bias = switch (family) {
             case BERT -> "cls.predictions";
-            case ROBERTA, XLM_ROBERTA, CAMEMBERT -> "lm_head";
+            case ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET -> "lm_head";
             case DISTILBERT -> "vocab_projector";
             case GPT2 -> null;
         };
@@ -126,7 +126,8 @@ final class Heads {
             case BERT -> transformed("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm",
                     shape.activation(), scored);
             // RobertaLMHead has the exact GELU whatever the configuration says.
-            case ROBERTA, XLM_ROBERTA, CAMEMBERT -> transformed("lm_head.dense", "lm_head.layer_norm", Nonlinearity.GELU, scored);
+            case ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET ->
+                    transformed("lm_head.dense", "lm_head.layer_norm", Nonlinearity.GELU, scored);
             case DISTILBERT -> transformed("vocab_transform", "vocab_layer_norm", shape.activation(), scored);
             case GPT2 -> scored;
         };

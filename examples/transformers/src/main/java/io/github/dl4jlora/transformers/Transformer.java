@@ -3,6 +3,7 @@ package io.github.dl4jlora.transformers;
 import io.github.dl4jlora.transformers.layer.LayerNormalization;
 import io.github.dl4jlora.transformers.layer.ModuleNames;
 import io.github.dl4jlora.transformers.layer.MultiHeadAttention;
+import io.github.dl4jlora.transformers.layer.RelativeAttentionBias;
 import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
 import io.github.dl4jlora.transformers.layer.TypedIds;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
@@ -35,6 +36,7 @@ public final class Transformer {
     public static final String LOGITS = "logits";
 
     private static final String TYPED_IDS = "typed_ids";
+    private static final String RELATIVE = "encoder.relative_attention_bias";
 
     private final GraphBuilder graph;
     private final TransformerShape shape;
@@ -81,7 +83,7 @@ public final class Transformer {
     private static String tokenVectors(TransformerShape shape) {
         int last = shape.layers() - 1;
         return switch (shape.family()) {
-            case BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT -> shape.family().name(last, "output.LayerNorm");
+            case BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET -> shape.family().name(last, "output.LayerNorm");
             case DISTILBERT -> shape.family().name(last, "output_layer_norm");
             case GPT2 -> "ln_f";
         };
@@ -100,8 +102,13 @@ public final class Transformer {
             return norm(add("ln_f"), last);
         }
         last = norm(add("embeddings.LayerNorm"), last);
+        Modules modules = Modules.of(family);
+        if (family.hasRelativePositions()) {
+            graph.addLayer(add(RELATIVE), new RelativeAttentionBias(shape.hidden(), shape.heads()), last);
+            last = add(RELATIVE);
+        }
         for (int layer = 0; layer < shape.layers(); layer++) {
-            last = family == Family.DISTILBERT ? normLast(layer, last, Modules.DISTILBERT) : normLast(layer, last, Modules.BERT);
+            last = normLast(layer, last, modules);
         }
         return last;
     }
@@ -114,6 +121,12 @@ public final class Transformer {
                 "attention.self", "attention.output.dense", "attention.output.LayerNorm", "output.dense", "output.LayerNorm");
         static final Modules DISTILBERT = new Modules("attention.q_lin", "attention.k_lin", "attention.v_lin", "attention",
                 "attention.out_lin", "sa_layer_norm", "ffn.lin2", "output_layer_norm");
+        static final Modules MPNET = new Modules("attention.attn.q", "attention.attn.k", "attention.attn.v", "attention.attn",
+                "attention.attn.o", "attention.LayerNorm", "output.dense", "output.LayerNorm");
+
+        static Modules of(Family family) {
+            return family == Family.DISTILBERT ? DISTILBERT : family == Family.MPNET ? MPNET : BERT;
+        }
     }
 
     /** norm(x + attention(x)), then norm of that and its feed-forward part. */
@@ -123,7 +136,8 @@ public final class Transformer {
         String key = dense(name(layer, modules.key), x, hidden, hidden);
         String value = dense(name(layer, modules.value), x, hidden, hidden);
         String heads = name(layer, modules.attention);
-        graph.addVertex(heads, new MultiHeadAttention(shape.heads(), false, false, shape.padding()), query, key, value,
+        graph.addVertex(heads, new MultiHeadAttention(shape.heads(), false, false, shape.padding(),
+                family.hasRelativePositions() ? add(RELATIVE) : null), query, key, value,
                 INPUT_IDS);
         String mixed = dense(name(layer, modules.mixed), heads, hidden, hidden);
         String attended = norm(name(layer, modules.mixedNorm), sum(mixed + ".sum", mixed, x));

@@ -34,6 +34,8 @@ public record TransformerShape(Family family, int vocabulary, int positions, int
     public static final TransformerShape XLM_ROBERTA_BASE = xlmRoberta(250002, 514, 768, 3072, 12, 12);
     /** camembert-base. */
     public static final TransformerShape CAMEMBERT_BASE = camembert(32005, 514, 768, 3072, 12, 12);
+    /** microsoft/mpnet-base, and all-mpnet-base-v2. */
+    public static final TransformerShape MPNET_BASE = mpnet(30527, 514, 768, 3072, 12, 12);
 
     /**
      * @throws IllegalArgumentException for a size below 1, heads that do not divide hidden, an epsilon that is not above 0, a
@@ -99,6 +101,11 @@ public record TransformerShape(Family family, int vocabulary, int positions, int
     /** {@return CamemBERT with one token type, epsilon 1e-5, exact GELU and padding 1} */
     public static TransformerShape camembert(int vocabulary, int positions, int hidden, int intermediate, int layers, int heads) {
         return likeRoberta(Family.CAMEMBERT, vocabulary, positions, 1, hidden, intermediate, layers, heads);
+    }
+
+    /** {@return MPNet, with epsilon 1e-5, exact GELU, padding 1 and no token types} */
+    public static TransformerShape mpnet(int vocabulary, int positions, int hidden, int intermediate, int layers, int heads) {
+        return likeRoberta(Family.MPNET, vocabulary, positions, 0, hidden, intermediate, layers, heads);
     }
 
     private static TransformerShape likeRoberta(Family family, int vocabulary, int positions, int types, int hidden,

@@ -111,7 +111,8 @@ class HeadsOfArchitecturesTest {
 
     static Stream<Architecture> all() {
         return Stream.of(bert(), likeRoberta(Family.ROBERTA, "Roberta"), likeRoberta(Family.XLM_ROBERTA, "XLMRoberta"),
-                likeRoberta(Family.CAMEMBERT, "Camembert"), distilBert(), gpt2()).flatMap(List::stream);
+                likeRoberta(Family.CAMEMBERT, "Camembert"), likeRoberta(Family.MPNET, "MPNet"), distilBert(), gpt2())
+                .flatMap(List::stream);
     }
 
     private static List<Architecture> bert() {
@@ -175,6 +176,7 @@ class HeadsOfArchitecturesTest {
             case GPT2 -> "gpt2-lm";
             case XLM_ROBERTA -> "xlm-roberta-lm-tied";
             case CAMEMBERT -> "camembert-classifier";
+            case MPNET -> "mpnet-classifier";
         };
     }
 

@@ -67,9 +67,10 @@ class HostileCheckpointTest {
                 folder("config.json is deep", changed -> changed.configText("[".repeat(100_000)), "config.json", "nested"),
                 folder("config.json has a long number", changed -> changed.configText("{\"vocab_size\": " + "9".repeat(100_000)
                         + "}"), "config.json", "digits"),
-                config("model_type", "t5", "\"model_type\": \"t5\"", "[bert, camembert, distilbert, gpt2, roberta, xlm-roberta]"),
                 folder("config.json has no model_type", changed -> changed.config(config -> config.remove("model_type")),
                         "config.json lacks \"model_type\"", "one of [bert, "),
+                config("model_type", "t5", "\"model_type\": \"t5\"",
+                        "[bert, camembert, distilbert, gpt2, mpnet, roberta, xlm-roberta]"),
                 config("model_type", 3, "\"model_type\": 3"),
                 config("hidden_size", "8", "\"hidden_size\": \"8\"", "whole number"),
                 config("hidden_size", 8.5, "\"hidden_size\": 8.5"),

@@ -77,7 +77,7 @@ class MutatedCheckpointTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"bert-lm-old", "roberta-classifier", "distilbert-lm", "gpt2-lm", "gpt2-lm-untied", "xlm-roberta-lm-tied"})
+    @ValueSource(strings = {"bert-lm-old", "roberta-classifier", "distilbert-lm", "gpt2-lm", "gpt2-lm-untied", "mpnet-lm-untied"})
     void everyValueOfTheConfiguration(String name) throws IOException {
         ChangedFolder.of(name, folder);
         assertReadOrRefusedWithEveryValueChanged("config.json", Checkpoint::model);

@@ -25,7 +25,7 @@ import java.util.stream.Stream;
  * A tiny transformer with random weights, and something for it to read. On top of a head that is no output goes a classifier of
  * the user's own.
  *
- * @param shape one of each family
+ * @param shape one of each family that computes in a way of its own
  * @param head  on top of it
  */
 public record Tiny(TransformerShape shape, Head head) {
@@ -35,14 +35,15 @@ public record Tiny(TransformerShape shape, Head head) {
 
     private static final List<TransformerShape> SHAPES = List.of(
             TransformerShape.bert(VOCABULARY, 7, 6, 8, 2, 2), TransformerShape.roberta(VOCABULARY, 9, 6, 8, 2, 2),
-            TransformerShape.distilBert(VOCABULARY, 7, 6, 8, 2, 2), TransformerShape.gpt2(VOCABULARY, 7, 6, 2, 2));
+            TransformerShape.distilBert(VOCABULARY, 7, 6, 8, 2, 2), TransformerShape.gpt2(VOCABULARY, 7, 6, 2, 2),
+            TransformerShape.mpnet(VOCABULARY, 9, 6, 8, 2, 2));
 
     static Stream<TransformerShape> shapes() {
         return SHAPES.stream();
     }
 
     static TransformerShape shape(Family family) {
-        return SHAPES.get(family.ordinal());
+        return shapes().filter(shape -> shape.family() == family).findFirst().orElseThrow();
     }
 
     /** Every family below a classifier. */

@@ -34,7 +34,7 @@ import static org.assertj.core.api.Assertions.within;
 class TransformerCopiesTest {
 
     private static final String EVERY = "io.github.dl4jlora.transformers.Tiny#all";
-    private static final String LAYERS = ".*(query|value|q_lin|v_lin|c_attn|c_proj)";
+    private static final String LAYERS = ".*(query|value|q_lin|v_lin|c_attn|c_proj|attn\\.[qv])";
 
     private static ComputationGraph network(Tiny tiny) {
         return tiny.network(DataType.FLOAT, new Adam(1e-2));

@@ -14,6 +14,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.NoOp;
 
+import java.util.List;
 import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -23,7 +24,7 @@ import static org.assertj.core.api.Assertions.within;
 class TransformerGradientsTest {
 
     private static final double STEP = 1e-6;
-    private static final String QUERY_AND_VALUE = ".*(query|value|q_lin|v_lin|c_attn)";
+    private static final String QUERY_AND_VALUE = ".*(query|value|q_lin|v_lin|c_attn|attn\\.[qv])";
 
     @BeforeEach
     void drawTheSameNumbersInEveryRun() {
@@ -62,6 +63,16 @@ class TransformerGradientsTest {
         Tiny tiny = Tiny.languageModel(Tiny.shape(Family.BERT).untied());
         for (String trained : new String[]{"bert\\.embeddings", "cls\\.predictions\\.decoder", "cls.*|bert\\.embeddings"}) {
             check(tiny, adapted(tiny, LoRAConfig.builder().targets(QUERY_AND_VALUE).trainable(trained)));
+        }
+    }
+
+    @Test
+    void aBiasOfTheScoresThatTrainsBesideAdaptersOrAloneHasTheGradientThatFiniteDifferencesShow() {
+        for (Head head : List.of(Head.maskedWords(), Head.meanPooling())) {
+            Tiny tiny = new Tiny(Tiny.shape(Family.MPNET), head);
+            String bias = ".*encoder\\.relative_attention_bias";
+            check(tiny, adapted(tiny, LoRAConfig.builder().targets(QUERY_AND_VALUE).trainable(bias)));
+            check(tiny, adapted(tiny, LoRAConfig.builder().targets(".*layer\\.1\\.output\\.dense").trainable(bias)));
         }
     }
 

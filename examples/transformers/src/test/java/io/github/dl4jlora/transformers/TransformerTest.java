@@ -64,6 +64,15 @@ class TransformerTest {
                 assertThat(layers(new Tiny(shape, head))).isEqualTo(layers(new Tiny(Tiny.shape(Family.ROBERTA), head)));
             }
         }
+        assertThat(layers(new Tiny(TransformerShape.mpnet(11, 9, 6, 8, 1, 2), Head.classifier(2)))).containsExactly(
+                "mpnet.embeddings", "mpnet.embeddings.LayerNorm", "mpnet.encoder.relative_attention_bias",
+                "mpnet.encoder.layer.0.attention.attn.q", "mpnet.encoder.layer.0.attention.attn.k",
+                "mpnet.encoder.layer.0.attention.attn.v", "mpnet.encoder.layer.0.attention.attn.o",
+                "mpnet.encoder.layer.0.attention.LayerNorm", "mpnet.encoder.layer.0.intermediate.dense",
+                "mpnet.encoder.layer.0.output.dense", "mpnet.encoder.layer.0.output.LayerNorm", "classifier.dense",
+                "classifier.out_proj");
+        assertThat(layers(new Tiny(Tiny.shape(Family.MPNET), Head.maskedWords())))
+                .endsWith("lm_head.dense", "lm_head.layer_norm", "lm_head");
         assertThat(layers(new Tiny(Tiny.shape(Family.BERT), Head.classifier(2)))).endsWith("bert.pooler.dense", "classifier");
         assertThat(layers(new Tiny(Tiny.shape(Family.DISTILBERT), Head.maskedWords())))
                 .endsWith("vocab_transform", "vocab_layer_norm", "vocab_projector");

@@ -5,14 +5,18 @@ import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import io.github.dl4jlora.onnx.layer.Place;
 import io.github.dl4jlora.transformers.layer.MultiHeadAttention;
+import io.github.dl4jlora.transformers.layer.RelativeAttentionBias;
 
 import java.util.List;
+import java.util.stream.LongStream;
 
 /** {@code softmax(Q·Kᵀ / √d) · V} in several heads; the softmax leaves out padding and, if it is causal, later tokens. */
 final class Attention {
 
     /** In the place of scores that are left out: e to its power is 0, and a text without any token gives no NaN. */
     private static final double NEVER = -1e30;
+    /** Tokens that are further apart have the bias of this distance. */
+    private static final int FAR = 128;
 
     private Attention() {
     }
@@ -27,7 +31,8 @@ final class Attention {
         String scores = graph.add("Mul", graph.add("MatMul", query, key),
                 graph.number(1 / Math.sqrt((double) hidden / vertex.getHeads())));
         String seen = seen(vertex.isCausal(), texts);
-        String masked = graph.add("Where", List.of(seen, scores, graph.number(NEVER)));
+        String biased = vertex.getBias() == null ? scores : graph.add("Add", scores, bias(vertex.getBias(), texts, here));
+        String masked = graph.add("Where", List.of(seen, biased, graph.number(NEVER)));
         String weights = graph.add("Softmax", masked, Attribute.of("axis", -1));
         if (vertex.isCausal()) {
             // Padding before the first token sees none, which softmax does not express.
@@ -43,6 +48,19 @@ final class Attention {
         String rows = vertex.isJoint() ? texts.graph().slice(inputs.get(0).name(), 1, part * hidden, (part + 1) * hidden)
                 : inputs.get(part).name();
         return texts.graph().transpose(texts.apart(rows, vertex.getHeads(), hidden / vertex.getHeads()), dimensions);
+    }
+
+    /** What a layer keeps for the distances of tokens, {@code [heads, length, length]}. */
+    private static String bias(String layer, Texts texts, Place here) {
+        OnnxGraph graph = here.graph();
+        return graph.shared("bias of " + layer + " for " + texts.places(), () -> {
+            long[] buckets = LongStream.rangeClosed(-FAR, FAR).map(n -> RelativeAttentionBias.bucket((int) n)).toArray();
+            String distance = graph.add("Sub", texts.places(), graph.unsqueeze(texts.places(), 1));
+            String near = graph.add("Max", graph.add("Min", distance, graph.index(FAR)), graph.index(-FAR));
+            String rows = graph.add("Gather", graph.ints(buckets), graph.add("Add", near, graph.index(FAR)));
+            return graph.transpose(graph.add("Gather", TransformerLayers.shared(RelativeAttentionBias.BIAS, layer, here), rows),
+                    2, 0, 1);
+        });
     }
 
     /** Which tokens each token sees, BOOL, {@code [batch, 1, 1 or length, length]}. */

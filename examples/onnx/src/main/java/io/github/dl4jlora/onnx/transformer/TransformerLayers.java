@@ -12,6 +12,7 @@ import io.github.dl4jlora.transformers.layer.MeanPooling;
 import io.github.dl4jlora.transformers.layer.MultiHeadAttention;
 import io.github.dl4jlora.transformers.layer.PickedRows;
 import io.github.dl4jlora.transformers.layer.PickedToken;
+import io.github.dl4jlora.transformers.layer.RelativeAttentionBias;
 import io.github.dl4jlora.transformers.layer.TanhGelu;
 import io.github.dl4jlora.transformers.layer.TiedDecoder;
 import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
@@ -38,6 +39,7 @@ public final class TransformerLayers {
         exports.layer(VocabularyMatrix.class, TransformerLayers::matrix);
         exports.layer(VocabularyBias.class, TransformerLayers::bias);
         exports.layer(TiedDecoder.class, TransformerLayers::decoder);
+        exports.layer(RelativeAttentionBias.class, TransformerLayers::scoreBias);
         exports.vertex(MultiHeadAttention.class, Attention::export);
         exports.vertex(MeanPooling.class, TransformerLayers::mean);
         exports.vertex(MaxPooling.class, TransformerLayers::maximum);
@@ -90,8 +92,13 @@ public final class TransformerLayers {
         return input;
     }
 
-    /** A parameter that a decoder uses too; the layer that has it comes before the decoder. */
-    private static String shared(String key, String holder, Place here) {
+    private static Flow scoreBias(RelativeAttentionBias layer, Flow input, Place here) {
+        shared(RelativeAttentionBias.BIAS, here.name(), here);
+        return input;
+    }
+
+    /** A parameter that others use too; the layer that has it comes before them. */
+    static String shared(String key, String holder, Place here) {
         return here.graph().shared(key + " of " + holder, () -> {
             var weight = here.weight(key);
             return here.graph().weight(key.equals(VocabularyBias.BIAS) ? weight.reshaped(weight.shape()[1]) : weight.withAxis(0));

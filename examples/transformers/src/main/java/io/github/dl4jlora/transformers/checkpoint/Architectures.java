@@ -39,6 +39,7 @@ public final class Architectures {
             case GPT2 -> "GPT2";
             case XLM_ROBERTA -> "XLMRoberta";
             case CAMEMBERT -> "Camembert";
+            case MPNET -> "MPNet";
         };
     }
 }

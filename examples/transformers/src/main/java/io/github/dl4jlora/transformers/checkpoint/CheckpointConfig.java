@@ -5,6 +5,7 @@ import io.github.dl4jlora.transformers.Family;
 import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Nonlinearity;
 import io.github.dl4jlora.transformers.TransformerShape;
+import io.github.dl4jlora.transformers.layer.RelativeAttentionBias;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
 import java.io.IOException;
@@ -25,7 +26,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
 
     private static final Map<String, Family> FAMILIES = Map.of("bert", Family.BERT, "roberta", Family.ROBERTA,
             "distilbert", Family.DISTILBERT, "gpt2", Family.GPT2, "xlm-roberta", Family.XLM_ROBERTA,
-            "camembert", Family.CAMEMBERT);
+            "camembert", Family.CAMEMBERT, "mpnet", Family.MPNET);
     private static final Map<String, Nonlinearity> ACTIVATIONS = Map.of("gelu", Nonlinearity.GELU,
             "gelu_python", Nonlinearity.GELU, "gelu_new", Nonlinearity.GELU_NEW, "gelu_fast", Nonlinearity.GELU_NEW,
             "gelu_pytorch_tanh", Nonlinearity.GELU_NEW, "relu", Nonlinearity.RELU);
@@ -74,6 +75,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
             case BERT -> bert(file, family, 30522, 0);
             case ROBERTA -> bert(file, family, 50265, 1);
             case XLM_ROBERTA, CAMEMBERT -> bert(file, family, 30522, 1);
+            case MPNET -> mpnet(file);
             case DISTILBERT -> new TransformerShape(family, file.number(1, 30522, "vocab_size"),
                     file.number(1, 512, "max_position_embeddings"), 0, file.number(1, 768, "dim", "hidden_size"),
                     file.number(1, 3072, "hidden_dim"), file.number(1, 6, "n_layers", "num_hidden_layers"),
@@ -89,6 +91,17 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
                 file.number(1, 768, "hidden_size"), file.number(1, 3072, "intermediate_size"),
                 file.number(1, 12, "num_hidden_layers"), file.number(1, 12, "num_attention_heads"),
                 file.fraction(1e-12, "layer_norm_eps"), activation(file, "hidden_act", "gelu"), padding(file, padding));
+    }
+
+    /** MPNet's code has numbers of its own for padding and buckets, whatever the file says. */
+    private static TransformerShape mpnet(ConfigFile file) throws IOException {
+        file.requireOnly(PADDING, 1);
+        file.requireOnly("relative_attention_num_buckets", RelativeAttentionBias.BUCKETS);
+        return new TransformerShape(Family.MPNET, file.number(1, 30527, "vocab_size"),
+                file.number(1, 512, "max_position_embeddings"), 0, file.number(1, 768, "hidden_size"),
+                file.number(1, 3072, "intermediate_size"), file.number(1, 12, "num_hidden_layers"),
+                file.number(1, 12, "num_attention_heads"), file.fraction(1e-12, "layer_norm_eps"),
+                activation(file, "hidden_act", "gelu"), 1);
     }
 
     private static TransformerShape gpt2(ConfigFile file, int hidden) throws IOException {

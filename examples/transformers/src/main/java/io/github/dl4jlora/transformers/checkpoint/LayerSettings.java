@@ -94,7 +94,8 @@ final class LayerSettings {
 
     private static String of(GraphVertex vertex) {
         if (vertex instanceof MultiHeadAttention attention) {
-            return attention.getHeads() + " heads and the padding " + attention.getPadding();
+            return attention.getHeads() + " heads and the padding " + attention.getPadding() + (attention.getBias() == null ? ""
+                    : " and the bias of layer \"" + attention.getBias() + "\"");
         }
         if (vertex instanceof PickedToken token) {
             return "the padding " + token.getPadding();

@@ -78,7 +78,7 @@ final class TensorNames {
     private String bias() {
         return switch (family) {
             case BERT -> "cls.predictions.bias";
-            case ROBERTA, XLM_ROBERTA, CAMEMBERT -> "lm_head.bias";
+            case ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET -> "lm_head.bias";
             default -> decoder() + ".bias";
         };
     }
@@ -87,7 +87,7 @@ final class TensorNames {
     private String decoder() {
         return switch (family) {
             case BERT -> "cls.predictions.decoder";
-            case ROBERTA, XLM_ROBERTA, CAMEMBERT -> "lm_head.decoder";
+            case ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET -> "lm_head.decoder";
             case DISTILBERT -> "vocab_projector";
             case GPT2 -> "lm_head";
         };
@@ -97,7 +97,7 @@ final class TensorNames {
     private List<String> heads() {
         return switch (family) {
             case BERT -> List.of("cls.predictions", "cls.seq_relationship", "classifier", "qa_outputs", "pooler");
-            case ROBERTA, XLM_ROBERTA, CAMEMBERT -> List.of("lm_head", "classifier", "qa_outputs", "pooler");
+            case ROBERTA, XLM_ROBERTA, CAMEMBERT, MPNET -> List.of("lm_head", "classifier", "qa_outputs", "pooler");
             case DISTILBERT -> List.of("vocab_transform", "vocab_layer_norm", "vocab_projector", "pre_classifier", "classifier",
                     "qa_outputs");
             case GPT2 -> List.of("lm_head", "score", "classifier", "qa_outputs", "multiple_choice_head");

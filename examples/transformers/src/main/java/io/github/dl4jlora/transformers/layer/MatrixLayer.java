@@ -4,6 +4,8 @@ import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.graph.vertex.GraphVertex;
 import org.deeplearning4j.nn.layers.BaseLayer;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -52,6 +54,31 @@ abstract class MatrixLayer<C extends MatrixConfiguration> extends BaseLayer<C> {
     static <T extends Layer> T inside(Class<T> type, Layer layer) {
         return layer instanceof BaseWrapperLayer wrapper ? inside(type, wrapper.getUnderlying())
                 : type.isInstance(layer) ? type.cast(layer) : null;
+    }
+
+    /**
+     * The layer of a graph that keeps parameters for another.
+     *
+     * @param user which uses them, for the message
+     * @throws IllegalStateException if the graph has no such layer of that name
+     */
+    static MatrixLayer<?> in(ComputationGraph graph, String name, String user) {
+        GraphVertex vertex = graph.getVertex(name);
+        MatrixLayer<?> layer = vertex == null ? null : inside(MatrixLayer.class, vertex.getLayer());
+        if (layer == null) {
+            throw notUsable(user, name, vertex == null ? "which the network lacks" : "which has no matrices: it is "
+                    + vertex.getLayer());
+        }
+        return layer;
+    }
+
+    static IllegalStateException notUsable(String user, String name, String why) {
+        return new IllegalStateException("Layer \"" + user + "\" computes with parameters of layer \"" + name + "\", " + why);
+    }
+
+    /** Whether such a layer is not frozen. */
+    static boolean trains(ComputationGraph graph, String name) {
+        return graph.getVertex(name).getLayer() instanceof MatrixLayer;
     }
 
     @Override

@@ -17,7 +17,7 @@ import java.util.regex.Pattern;
  */
 public enum ModuleNames {
 
-    /** Of BERT and of RoBERTa and its kin. */
+    /** Of BERT, of RoBERTa and its kin, and of MPNet, which has no types. */
     BERT("embeddings.word_embeddings", "embeddings.position_embeddings", "embeddings.token_type_embeddings",
             bias -> bias + ModuleNames.DECODER, null),
     /** The decoder is the module that has the bias. */
@@ -94,6 +94,10 @@ public enum ModuleNames {
         }
         if (layer instanceof VocabularyBias bias) {
             return List.of(vector(name, VocabularyBias.BIAS, name + ".bias", bias.getVocabulary()));
+        }
+        if (layer instanceof RelativeAttentionBias bias) {
+            return List.of(new TorchParameter(name, RelativeAttentionBias.BIAS, name + ".weight",
+                    new long[] {RelativeAttentionBias.BUCKETS, bias.getHeads()}, false));
         }
         if (layer instanceof TokenEmbeddings embeddings) {
             return name.endsWith(EMBEDDINGS) ? embeddings(name, embeddings) : List.of();

@@ -4,6 +4,8 @@ import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.shade.jackson.annotation.JsonCreator;
+import org.nd4j.shade.jackson.annotation.JsonInclude;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 import java.util.Objects;
@@ -11,7 +13,7 @@ import java.util.Objects;
 /**
  * Scaled dot-product attention in several heads (Vaswani et al. 2017, arXiv:1706.03762), without weights of its own: for every
  * text and head {@code O = softmax(Q·Kᵀ / √d) · V}, d = hidden / heads, where the softmax leaves out padding and, if it is
- * causal, later tokens.
+ * causal, later tokens. With a {@link RelativeAttentionBias}, the softmax is that of {@code Q·Kᵀ / √d + bias}.
  *
  * <pre>
  * inputs  Q, K, V    [minibatch · tokens, hidden], head h in columns h·d to (h+1)·d; or, joint, one input that has the three
@@ -28,18 +30,32 @@ public final class MultiHeadAttention extends RowsVertex {
     private final int heads;
     private final boolean causal;
     private final boolean joint;
+    private final String bias;
 
     /**
      * @param causal  whether a token sees only itself and those before it
      * @param joint   whether queries, keys and values come as one input
      * @param padding the token id that is padding
      */
+    public MultiHeadAttention(int heads, boolean causal, boolean joint, int padding) {
+        this(heads, causal, joint, padding, null);
+    }
+
+    /**
+     * @param causal  whether a token sees only itself and those before it
+     * @param joint   whether queries, keys and values come as one input
+     * @param padding the token id that is padding
+     * @param bias    the name of the {@link RelativeAttentionBias}, which must be below the inputs; null for none
+     */
+    @JsonCreator
     public MultiHeadAttention(@JsonProperty("heads") int heads, @JsonProperty("causal") boolean causal,
-                              @JsonProperty("joint") boolean joint, @JsonProperty("padding") int padding) {
+                              @JsonProperty("joint") boolean joint, @JsonProperty("padding") int padding,
+                              @JsonProperty("bias") String bias) {
         super(joint ? 2 : 4, padding);
         this.heads = heads;
         this.causal = causal;
         this.joint = joint;
+        this.bias = bias;
     }
 
     public int getHeads() {
@@ -64,6 +80,12 @@ public final class MultiHeadAttention extends RowsVertex {
         return (training ? 2 : 1) * BlockwiseAttention.scores(heads, tokens, causal);
     }
 
+    /** {@return the name of the layer that has what is added to scores by distance; null for none} */
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    public String getBias() {
+        return bias;
+    }
+
     @Override
     public InputType getOutputType(int layerIndex, InputType... types) {
         return joint && types[0] instanceof InputType.InputTypeFeedForward wide ? InputType.feedForward(wide.getSize() / 3)
@@ -72,18 +94,18 @@ public final class MultiHeadAttention extends RowsVertex {
 
     @Override
     public MultiHeadAttention clone() {
-        return new MultiHeadAttention(heads, causal, joint, getPadding());
+        return new MultiHeadAttention(heads, causal, joint, getPadding(), bias);
     }
 
     @Override
     public boolean equals(Object other) {
         return other instanceof MultiHeadAttention that && heads == that.heads && causal == that.causal && joint == that.joint
-                && getPadding() == that.getPadding();
+                && getPadding() == that.getPadding() && Objects.equals(bias, that.bias);
     }
 
     @Override
     public int hashCode() {
-        return Objects.hash(heads, causal, joint, getPadding());
+        return Objects.hash(heads, causal, joint, getPadding(), bias);
     }
 
     @Override

@@ -21,6 +21,7 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
     private final int heads;
     private final boolean causal;
     private final boolean joint;
+    private final String biasLayer;
     private transient PassingOutput place;
     /** Scales of each text's rows, from a training forward pass with the inputs in {@code scaled}. */
     private transient float[][] scales;
@@ -32,6 +33,7 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
         this.heads = conf.getHeads();
         this.causal = conf.isCausal();
         this.joint = conf.isJoint();
+        this.biasLayer = conf.getBias();
     }
 
     @Override
@@ -65,7 +67,7 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
         INDArray scores = scores(texts, ArrayType.FF_WORKING_MEM, workspaces);
         scales = training && HostFloats.reaches(scores) ? new float[texts.texts()][2 * heads * texts.tokens()] : null;
         scaled = inputs.clone();
-        attention(query, texts).forward(query, key, value, output, scores, scales);
+        attention(query, texts, bias(texts, scores)).forward(query, key, value, output, scores, scales);
         return output;
     }
 
@@ -81,9 +83,15 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
                 new long[]{BlockwiseAttention.scores(heads, texts.tokens(), causal)}, 'c');
     }
 
-    private BlockwiseAttention attention(INDArray rows, KeptTokens texts) {
+    /** What is added to scores like these; null for nothing. */
+    private DistanceBias bias(KeptTokens texts, INDArray scores) {
+        return biasLayer == null ? null : new DistanceBias(MatrixLayer.in(graph, biasLayer, vertexName)
+                .getParam(RelativeAttentionBias.BIAS), texts.tokens(), scores);
+    }
+
+    private BlockwiseAttention attention(INDArray rows, KeptTokens texts, DistanceBias bias) {
         return new BlockwiseAttention(HeadProducts.of(rows, texts.texts(), heads), texts, heads,
-                1 / Math.sqrt((double) hidden() / heads), causal, null);
+                1 / Math.sqrt((double) hidden() / heads), causal, bias);
     }
 
     private long hidden() {
@@ -119,9 +127,13 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
         INDArray dKey = joint ? part(dInputs[0], 1) : dInputs[1];
         INDArray dValue = joint ? part(dInputs[0], 2) : dInputs[2];
         KeptTokens texts = kept();
-        attention(query, texts).backward(query, key, value, dOutput, dQuery, dKey, dValue,
-                scores(texts, ArrayType.BP_WORKING_MEM, workspaces), scores(texts, ArrayType.BP_WORKING_MEM, workspaces),
-                isScaled() ? scales : null);
+        INDArray scores = scores(texts, ArrayType.BP_WORKING_MEM, workspaces);
+        DistanceBias bias = bias(texts, scores);
+        attention(query, texts, bias).backward(query, key, value, dOutput, dQuery, dKey, dValue, scores,
+                scores(texts, ArrayType.BP_WORKING_MEM, workspaces), isScaled() ? scales : null);
+        if (bias != null && MatrixLayer.trains(graph, biasLayer)) {
+            bias.addGradientTo(MatrixLayer.in(graph, biasLayer, vertexName).shareOf(RelativeAttentionBias.BIAS));
+        }
         return new Pair<>(null, Arrays.copyOf(dInputs, inputs.length));
     }
 

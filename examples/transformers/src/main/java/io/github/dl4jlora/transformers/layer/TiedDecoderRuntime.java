@@ -5,7 +5,6 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.graph.vertex.GraphVertex;
 import org.deeplearning4j.nn.layers.LossLayer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -54,24 +53,15 @@ final class TiedDecoderRuntime extends LossLayer implements KeyValueCache.User {
     /** The layer that holds a matrix, perhaps frozen. */
     private MatrixLayer<?> holder(String name) {
         if (graph == null) {
-            throw notTied(name, "which it cannot reach, since its vertex was replaced. TransferLearning does that: freeze "
-                    + "layers with LoRA.apply, which trains only adapters and trainable layers");
+            throw MatrixLayer.notUsable(conf().getLayer().getLayerName(), name, "which it cannot reach, since its vertex was "
+                    + "replaced. TransferLearning does that: freeze layers with LoRA.apply, which trains only adapters and "
+                    + "trainable layers");
         }
-        GraphVertex vertex = graph.getVertex(name);
-        MatrixLayer<?> holder = vertex == null ? null : MatrixLayer.inside(MatrixLayer.class, vertex.getLayer());
-        if (holder == null) {
-            throw notTied(name, vertex == null ? "which the network lacks" : "which has no matrices: it is " + vertex.getLayer());
-        }
-        return holder;
-    }
-
-    private IllegalStateException notTied(String name, String why) {
-        return new IllegalStateException("Layer \"" + conf().getLayer().getLayerName() + "\" computes with parameters of layer "
-                + "\"" + name + "\", " + why);
+        return MatrixLayer.in(graph, name, conf().getLayer().getLayerName());
     }
 
     private boolean trains(String name) {
-        return graph.getVertex(name).getLayer() instanceof MatrixLayer;
+        return MatrixLayer.trains(graph, name);
     }
 
     private INDArray words() {

@@ -42,6 +42,6 @@ abstract class VocabularyLayer extends MatrixConfiguration {
 
     @Override
     final MatrixLayer<?> runtime(NeuralNetConfiguration conf, DataType type) {
-        return new VocabularyRuntime(conf, type);
+        return new KeptParameters(conf, type);
     }
 }

@@ -8,10 +8,10 @@ import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** Runs {@link VocabularyLayer}. */
-final class VocabularyRuntime extends MatrixLayer<VocabularyLayer> {
+/** Runs a layer that keeps parameters for vertices above it, and passes its input on. */
+final class KeptParameters extends MatrixLayer<MatrixConfiguration> {
 
-    VocabularyRuntime(NeuralNetConfiguration conf, DataType type) {
+    KeptParameters(NeuralNetConfiguration conf, DataType type) {
         super(conf, type);
     }
 
@@ -22,7 +22,7 @@ final class VocabularyRuntime extends MatrixLayer<VocabularyLayer> {
         return workspaces.dup(ArrayType.ACTIVATIONS, input, 'c');
     }
 
-    /** The decoder has written the gradients. */
+    /** Those who use the parameters have written the gradients. */
     @Override
     public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaces) {
         layerConf().matrices().keySet().forEach(this::sumOf);
