@@ -31,6 +31,7 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.function.UnaryOperator;
@@ -74,6 +75,38 @@ class TransformersTest {
                 ids(shape, 2, 2)).map(ids -> head.kind() == Head.Kind.MASKED_WORDS_AT_POSITIONS
                 ? new INDArray[]{ids, positions(ids)} : new INDArray[]{ids}).toList();
         agree(network, file, batches);
+    }
+
+    /** On the left, and twice somewhere: all rows agree, those of padding too. */
+    @ParameterizedTest
+    @MethodSource("transformers")
+    void textsWithPaddingAnywhereComputeTheSame(TransformerShape shape, Head head, @TempDir Path folder) throws IOException {
+        ComputationGraph network = network(shape, head);
+        float p = shape.padding();
+        INDArray ids = Nd4j.createFromArray(new float[][]{{p, p, p, 5, 6, 7, 8}, {9, p, 4, p, p, 11, p}, {p, 5, p, p, 9, 8, 7},
+                {8, 7, 6, 5, 4, 5, 6}, {4, p, p, p, p, p, p}});
+        INDArray mask = ids.neq(p).castTo(DataType.FLOAT);
+        List<INDArray> inputs = new ArrayList<>(List.of(ids));
+        if (head.kind() == Head.Kind.MASKED_WORDS_AT_POSITIONS) {
+            inputs.add(positions(ids));
+        }
+        INDArray[] masks = new INDArray[inputs.size()];
+        masks[0] = mask;
+        INDArray[] features = inputs.toArray(new INDArray[0]);
+        INDArray expected = network.output(false, features, masks)[0];
+
+        OnnxExport.of(network).write(folder.resolve("ids.onnx"));
+        InRuntime.agrees(List.of(expected), folder.resolve("ids.onnx"), features);
+        if (features.length == 1) {
+            OnnxExport.of(network).masks(true).write(folder.resolve("masks.onnx"));
+            InRuntime.agrees(List.of(expected), folder.resolve("masks.onnx"), ids, mask);
+            if (p >= 0) {
+                // The padding token as a token of the second text, and of a GPT-2 at the end, too.
+                mask.putScalar(1, 3, 1);
+                mask.putScalar(1, 6, shape.family() == Family.GPT2 ? 1 : 0);
+                InRuntime.agrees(List.of(network.output(false, features, masks)[0]), folder.resolve("masks.onnx"), ids, mask);
+            }
+        }
     }
 
     static LoRAConfig.Builder adapter() {

@@ -17,7 +17,7 @@ import java.util.TreeMap;
  * @param heads        attention heads of a layer; they share {@code hidden} equally
  * @param epsilon      what layer normalisation adds to the variance
  * @param activation   of the feed-forward part
- * @param padding      the token id that, at the end of a text, is padding; {@link #NO_TOKEN} where the model has none
+ * @param padding      the token id that is padding; {@link #NO_TOKEN} where the model has none
  * @param tied         whether a language model's decoder uses the word embeddings as its matrix
  */
 public record TransformerShape(Family family, int vocabulary, int positions, int tokenTypes, int hidden, int intermediate,

@@ -139,7 +139,7 @@ public final class OnnxCheck {
      */
     private static INDArray features(long vocabulary, int padding, long[] shape, Random random) {
         float[] values = new float[(int) Arrays.stream(shape).reduce(1, Math::multiplyExact)];
-        // The first ids are padding in most vocabularies, and may not stand in the middle of a text.
+        // The first ids are padding in most vocabularies, and a text that is all padding is refused.
         int first = vocabulary > PADDINGS ? PADDINGS : 0;
         for (int i = 0; i < values.length; i++) {
             values[i] = vocabulary == 0 ? (float) random.nextGaussian() : first + random.nextInt((int) vocabulary - first);

@@ -82,14 +82,24 @@ final class KeptTokens {
      * Checks that a mask agrees with the ids.
      *
      * @param mask        as in {@link #of}
-     * @param paddingEnds whether a text may end with the padding token, as those do whose padding is the end of a text
+     * @param paddingEnds whether the padding id may be a token that ends or begins texts, too
      * @throws IllegalArgumentException naming the text and its token, if a text has no token; if the mask has another shape, or a
      *                                  value that is neither 0 nor 1; if it is 0 at a token; if it is 1 where no token can be: at
-     *                                  a padding id that is not in the vocabulary, or that comes after the last token
+     *                                  a padding id that is not in the vocabulary, or, unless it ends texts, that comes after the
+     *                                  last token; if there is no mask, and an id that ends texts, too, comes before others
      */
     static void require(int[] ids, int tokens, int padding, INDArray mask, boolean paddingEnds, String where) {
         if (mask == null) {
-            of(ids, tokens, padding, null, where);
+            KeptTokens texts = of(ids, tokens, padding, null, where);
+            for (int text = 0; paddingEnds && padding >= 0 && text < texts.texts(); text++) {
+                int[] gaps = texts.gaps(text, texts.end(text));
+                if (gaps.length > 0) {
+                    throw new IllegalArgumentException("Text " + text + " of the minibatch has the padding id " + padding
+                            + " before its last token, as token " + gaps[0] + ". It may be padding or the token that begins and "
+                            + "ends texts: give a mask of features, [minibatch, tokens], 1 for the tokens of a text and 0 for "
+                            + "its padding, or pad on the right " + where);
+                }
+            }
             return;
         }
         double[] values = values(mask, ids.length / tokens, tokens, where);
