@@ -19,8 +19,8 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * A Hugging Face folder of one of the {@link Family families}: {@code config.json} and {@code model.safetensors}, in one file or in
- * the shards that {@code model.safetensors.index.json} names.
+ * A Hugging Face folder of one of the {@link Family families}: {@code config.json} and {@code model.safetensors}, in one file or
+ * in the shards that {@code model.safetensors.index.json} names.
  *
  * <pre>
  * Checkpoint checkpoint = Checkpoint.open(folder);
@@ -212,8 +212,8 @@ public final class Checkpoint {
     public BaseSource<ComputationGraph> reranker() throws IOException {
         Head head = folder.textHead();
         if (head.classes() != 1) {
-            throw new CheckpointException(folder.path() + ": the stored head has " + head.classes() + " outputs, but a reranker's "
-                    + "has one: for a new head use model(Head.reranker(), updater, seed)");
+            throw new CheckpointException(folder.path() + ": the stored head has " + head.classes() + " outputs, but a "
+                    + "reranker's has one: for a new head use model(Head.reranker(), updater, seed)");
         }
         return model(Head.reranker());
     }

@@ -144,7 +144,8 @@ class HostileCheckpointTest {
         change.to(changed);
 
         assertThatThrownBy(() -> Checkpoint.open(changed.path()).model().network()).as(what)
-                .isInstanceOf(CheckpointException.class).hasMessageContaining(changed.path().toString()).hasMessageContainingAll(told);
+                .isInstanceOf(CheckpointException.class).hasMessageContaining(changed.path().toString())
+                .hasMessageContainingAll(told);
     }
 
     @Test

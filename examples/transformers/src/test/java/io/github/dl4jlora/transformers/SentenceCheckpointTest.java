@@ -165,7 +165,7 @@ class SentenceCheckpointTest {
         ChangedFolder changed = ChangedFolder.of("bert-lm-old", folder.resolve("it"));
         Files.writeString(changed.path().resolve("config_sentence_transformers.json"), "{\"prompts\": {\"query\": \"query: \", "
                 + "\"passage\": \"passage: \"}, \"default_prompt_name\": \"passage\"}");
-        Files.writeString(changed.path().resolve("sentence_bert_config.json"), "{\"max_seq_length\": 6, "
+        Files.writeString(changed.path().resolve("sentence_roberta_config.json"), "{\"max_seq_length\": 6, "
                 + "\"do_lower_case\": true}");
         Checkpoint checkpoint = Checkpoint.open(changed.path());
         TextSettings settings = checkpoint.textSettings();

@@ -181,8 +181,8 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
                 .findFirst().map(key -> "\"" + key + "\"").orElse(null);
         if (why != null && shape.hasTextTypes()) {
             throw new CheckpointException(file + " has " + why + ", so the stored head is for pairs of texts, which this model "
-                    + "tells apart by the types of tokens: open the folder with Checkpoint.open(folder).pairs(), which adds the input "
-                    + "token_type_ids");
+                    + "tells apart by the types of tokens: open the folder with Checkpoint.open(folder).pairs(), which adds the "
+                    + "input token_type_ids");
         }
     }
 

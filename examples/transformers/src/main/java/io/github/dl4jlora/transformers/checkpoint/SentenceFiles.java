@@ -35,8 +35,8 @@ final class SentenceFiles {
         for (SentenceModules.Dense dense : modules.dense()) {
             add(files, dense.path() + "/" + SentenceModules.CONFIG, dense(dense));
         }
-        addKept(files, SentenceTexts.PROMPTS, prompts(), origin);
-        addKept(files, SentenceTexts.LENGTH, JSON.createObjectNode().put("max_seq_length", shape.longestText())
+        addKept(files, SentenceTexts.PROMPTS, SentenceTexts.PROMPTS, prompts(), origin);
+        addKept(files, SentenceTexts.LENGTH, SentenceTexts.length(origin), JSON.createObjectNode().put("max_seq_length", shape.longestText())
                 .put("do_lower_case", false), origin);
         return files;
     }
@@ -46,11 +46,11 @@ final class SentenceFiles {
         files.put(name, out -> out.write(text));
     }
 
-    /** The origin's own, if it has one. */
-    private static void addKept(Map<String, AtomicFile.Content> files, String name, JsonNode otherwise, Path origin)
+    /** The origin's own, if it has one, which is called {@code known} there. */
+    private static void addKept(Map<String, AtomicFile.Content> files, String name, String known, JsonNode otherwise, Path origin)
             throws IOException {
-        if (Files.exists(origin.resolve(name))) {
-            Path file = TensorFiles.inside(origin, name);
+        if (known != null && Files.exists(origin.resolve(known))) {
+            Path file = TensorFiles.inside(origin, known);
             files.put(name, out -> Files.copy(file, out));
         } else {
             add(files, name, otherwise);

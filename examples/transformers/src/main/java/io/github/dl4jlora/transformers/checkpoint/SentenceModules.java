@@ -99,8 +99,8 @@ public record SentenceModules(List<Pooling> pooling, List<Step> steps) {
     }
 
     /**
-     * Reads modules.json and the settings of the modules. Without modules.json, embeddings are taken to be of length 1, and means,
-     * unless there are settings of a pooling.
+     * Reads modules.json and the settings of the modules. Without modules.json, embeddings are taken to be of length 1, and
+     * means, unless there are settings of a pooling.
      *
      * @param folder of the checkpoint
      * @param hidden width of a token's vector

@@ -9,7 +9,9 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
+import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /** Files of sentence-transformers that are about texts. */
 final class SentenceTexts {
@@ -17,6 +19,9 @@ final class SentenceTexts {
     static final String PROMPTS = "config_sentence_transformers.json";
     static final String LENGTH = "sentence_bert_config.json";
 
+    /** What older versions called it. */
+    private static final List<String> OLD_LENGTHS = List.of("sentence_roberta_config.json", "sentence_distilbert_config.json",
+            "sentence_camembert_config.json", "sentence_xlm-roberta_config.json");
     private static final Logger LOG = LoggerFactory.getLogger(SentenceTexts.class);
     private static final String DEFAULT = "default_prompt_name";
     private static final String MAX_LENGTH = "max_seq_length";
@@ -37,17 +42,24 @@ final class SentenceTexts {
             prompts = Collections.unmodifiableMap(settings.textsByName("prompts"));
             name = settings.text(null, DEFAULT);
             if (name != null && !prompts.containsKey(name)) {
-                throw new CheckpointException(settings + " says \"" + DEFAULT + "\": \"" + ConfigFile.shown(name) + "\", but there "
-                        + "is no such prompt among \"prompts\": " + ConfigFile.shown(prompts.keySet()) + ". Name one of these, or "
-                        + "null for none");
+                throw new CheckpointException(settings + " says \"" + DEFAULT + "\": \"" + ConfigFile.shown(name) + "\", but "
+                        + "there is no such prompt among \"prompts\": " + ConfigFile.shown(prompts.keySet()) + ". Name one of "
+                        + "these, or null for none");
             }
         }
-        if (!Files.exists(folder.resolve(LENGTH))) {
+        String length = length(folder);
+        if (length == null) {
             return new TextSettings(prompts, name, longest, false);
         }
-        ConfigFile settings = ConfigFile.read(TensorFiles.inside(folder, LENGTH));
+        ConfigFile settings = ConfigFile.read(TensorFiles.inside(folder, length));
         return new TextSettings(prompts, name, Math.min(longest, settings.number(1, longest, MAX_LENGTH)),
                 settings.flag(false, "do_lower_case"));
+    }
+
+    /** {@return the name of the file that has the longest text; null if there is none} */
+    static String length(Path folder) {
+        return Stream.concat(Stream.of(LENGTH), OLD_LENGTHS.stream()).filter(name -> Files.exists(folder.resolve(name)))
+                .findFirst().orElse(null);
     }
 
     /** A prompt is text, which networks do not see. */
