@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers;
 
+import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.nio.file.Path;
@@ -14,5 +15,6 @@ public class ModelsPageNames {
     protected Path file;
     protected INDArray ids;
     protected INDArray groups;
+    protected ComputationGraph encoder;
     protected int[] prompt;
 }

@@ -176,49 +176,6 @@ public final class InBatchNegatives implements ILossFunction {
         return weights.clone();
     }
 
-    private double[] groups(INDArray labels, INDArray embeddings, INDArray mask) {
-        if (mask != null) {
-            throw new IllegalArgumentException("This loss takes no mask: leave out the pairs that should not count");
-        }
-        long rows = embeddings.size(0);
-        int ofAPair = 2 + hardNegatives;
-        if (embeddings.rank() != 2 || rows % ofAPair != 0 || labels.size(0) != rows || labels.length() != rows) {
-            throw new IllegalArgumentException("Embeddings of shape " + Arrays.toString(embeddings.shape())
-                    + " and groups of shape " + Arrays.toString(labels.shape())
-                    + ", but they must be [" + ofAPair + "·pairs, hidden], queries above their documents"
-                    + (hardNegatives == 0 ? "" : ", those above " + hardNegatives + " hard negatives of each query")
-                    + ", and [" + ofAPair + "·pairs, 1]");
-        }
-        for (int dimension : dimensions) {
-            if (dimension > embeddings.size(1)) {
-                throw new IllegalArgumentException("The loss cuts embeddings to " + dimension + " numbers, but they have "
-                        + embeddings.size(1) + ": give dimensions of at most that");
-            }
-        }
-        double[] groups = labels.dup('c').reshape(rows).toDoubleVector();
-        requireGroups(groups, (int) (rows / ofAPair));
-        return groups;
-    }
-
-    private static void requireGroups(double[] groups, int pairs) {
-        for (int i = 0; i < pairs; i++) {
-            double query = groups[i];
-            double document = groups[pairs + i];
-            if (query != document) {
-                throw new IllegalArgumentException("Query " + i + " is of group " + query + ", but its document, "
-                        + "row " + (pairs + i) + ", is of group " + document + ": give both the same group, and keep "
-                        + "documents in the order of their queries");
-            }
-        }
-        for (int row = 2 * pairs; row < groups.length; row++) {
-            if (groups[row] == groups[row % pairs]) {
-                throw new IllegalArgumentException("Row " + row + ", a hard negative of query " + row % pairs + ", is of that "
-                        + "query's group, " + groups[row] + ", and would never count: give it the group of the document that it "
-                        + "is, or a number that no query has");
-            }
-        }
-    }
-
     /** What is added up: a loss of embeddings of some length, and what it counts. */
     @FunctionalInterface
     private interface Term {
@@ -227,12 +184,21 @@ public final class InBatchNegatives implements ILossFunction {
     }
 
     private void forEachLength(INDArray labels, INDArray embeddings, INDArray mask, Term term) {
-        double[] groups = groups(labels, embeddings, mask);
+        if (mask != null) {
+            throw new IllegalArgumentException("This loss takes no mask: leave out the pairs that should not count");
+        }
+        double[] groups = TextGroups.of(labels, embeddings, hardNegatives);
         int pairs = groups.length / (2 + hardNegatives);
         // DL4J divides by all rows.
         double factor = (double) groups.length / (pairs * (symmetric ? 2L : 1L));
         INDArray exact = embeddings.castTo(DataType.DOUBLE);
         int hidden = (int) embeddings.size(1);
+        for (int dimension : dimensions) {
+            if (dimension > hidden) {
+                throw new IllegalArgumentException("The loss cuts embeddings to " + dimension + " numbers, but they have " + hidden
+                        + ": give dimensions of at most that");
+            }
+        }
         for (int i = 0; i < Math.max(dimensions.length, 1); i++) {
             int length = dimensions.length == 0 ? hidden : dimensions[i];
             INDArray cut = length == hidden ? exact
@@ -264,16 +230,29 @@ public final class InBatchNegatives implements ILossFunction {
     @Override
     public INDArray computeGradient(INDArray labels, INDArray preOutput, IActivation activation, INDArray mask) {
         INDArray gradient = Nd4j.zeros(DataType.DOUBLE, preOutput.shape());
-        forEachLength(labels, activation.getActivation(preOutput.dup(), true), mask, (batch, length, factor) -> gradient
-                .get(NDArrayIndex.all(), NDArrayIndex.interval(0, length)).addi(batch.gradient().muli(factor)));
+        forEachLength(labels, activation.getActivation(preOutput.dup(), true), mask,
+                (batch, length, factor) -> add(batch, length, factor, gradient));
+        return back(gradient, preOutput, activation);
+    }
+
+    private static void add(ContrastiveBatch batch, int length, double factor, INDArray gradient) {
+        gradient.get(NDArrayIndex.all(), NDArrayIndex.interval(0, length)).addi(batch.gradient().muli(factor));
+    }
+
+    private static INDArray back(INDArray gradient, INDArray preOutput, IActivation activation) {
         return activation.backprop(preOutput.dup(), gradient.castTo(preOutput.dataType())).getFirst();
     }
 
     @Override
     public Pair<Double, INDArray> computeGradientAndScore(INDArray labels, INDArray preOutput, IActivation activation,
                                                           INDArray mask, boolean average) {
-        return new Pair<>(computeScore(labels, preOutput, activation, mask, average),
-                computeGradient(labels, preOutput, activation, mask));
+        INDArray gradient = Nd4j.zeros(DataType.DOUBLE, preOutput.shape());
+        double[] sum = new double[1];
+        forEachLength(labels, activation.getActivation(preOutput.dup(), true), mask, (batch, length, factor) -> {
+            sum[0] += batch.losses().sumNumber().doubleValue() * factor;
+            add(batch, length, factor, gradient);
+        });
+        return new Pair<>(average ? sum[0] / preOutput.size(0) : sum[0], back(gradient, preOutput, activation));
     }
 
     @Override
