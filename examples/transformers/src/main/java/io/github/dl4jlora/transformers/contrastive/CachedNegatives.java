@@ -51,6 +51,8 @@ public final class CachedNegatives extends ComputationGraph {
 
     private static final long serialVersionUID = 1L;
 
+    /** To which the vertices belong: they look for inputs and masks there. */
+    private final transient ComputationGraph shared;
     private final int texts;
     private final transient BatchLoss loss;
     private transient INDArray[] labels;
@@ -58,6 +60,7 @@ public final class CachedNegatives extends ComputationGraph {
 
     private CachedNegatives(ComputationGraph network, int texts) {
         super(network.getConfiguration());
+        this.shared = network;
         this.texts = texts;
         this.loss = new BatchLoss(network);
         if (network.getFlattenedGradients() == null) {
@@ -99,6 +102,30 @@ public final class CachedNegatives extends ComputationGraph {
     /** {@return the texts of a part, at most} */
     public int getTexts() {
         return texts;
+    }
+
+    @Override
+    public void setInputs(INDArray... arrays) {
+        super.setInputs(arrays);
+        shared.setInputs(arrays);
+    }
+
+    @Override
+    public void setInput(int input, INDArray array) {
+        super.setInput(input, array);
+        shared.setInput(input, array);
+    }
+
+    @Override
+    public void setLayerMaskArrays(INDArray[] ofFeatures, INDArray[] ofLabels) {
+        super.setLayerMaskArrays(ofFeatures, ofLabels);
+        shared.setLayerMaskArrays(ofFeatures, ofLabels);
+    }
+
+    @Override
+    public void clearLayerMaskArrays() {
+        super.clearLayerMaskArrays();
+        shared.clearLayerMaskArrays();
     }
 
     /** DL4J has no getter for these. */
