@@ -1,5 +1,6 @@
 package io.github.dl4jlora.models.retrieval;
 
+import io.github.dl4jlora.models.encoder.PretrainedEncoder;
 import io.github.dl4jlora.models.encoder.Tokenizer;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -32,13 +33,14 @@ final class PairBatches {
         }
     }
 
-    /** Samples that do not fill a batch are left out, unless there are no others: what is learned is told by the negatives. */
-    static DataSetIterator of(List<Sample> samples, Tokenizer tokenizer, int pairs, long seed) {
+    /** With the model's prompts. Samples that do not fill a batch are left out, unless there are no others: what is learned is told by the negatives. */
+    static DataSetIterator of(List<Sample> samples, PretrainedEncoder model, Tokenizer tokenizer, int pairs, long seed) {
         Map<String, Integer> groups = new HashMap<>();
         List<Pair> all = new ArrayList<>();
         for (Sample sample : samples) {
             groups.putIfAbsent(sample.group(), groups.size());
-            all.add(new Pair(tokenizer.ids(sample.query()), tokenizer.ids(sample.document()), groups.get(sample.group())));
+            all.add(new Pair(tokenizer.ids(model.queryPrompt() + sample.query()),
+                    tokenizer.ids(model.documentPrompt() + sample.document()), groups.get(sample.group())));
         }
         Random random = new Random(seed);
         // Pairs of one length are strangers to each other.

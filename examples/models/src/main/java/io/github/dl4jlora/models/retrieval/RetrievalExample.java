@@ -8,7 +8,6 @@ import io.github.dl4jlora.console.ResultTable;
 import io.github.dl4jlora.console.StatusLine;
 import io.github.dl4jlora.console.UsageMessage;
 import io.github.dl4jlora.examples.Checks;
-import io.github.dl4jlora.examples.Figures;
 import io.github.dl4jlora.machine.Threads;
 import io.github.dl4jlora.models.encoder.PretrainedEncoder;
 import io.github.dl4jlora.models.encoder.Tokenizer;
@@ -29,21 +28,23 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
+import java.util.ServiceLoader;
+import java.util.Set;
 import java.util.concurrent.Callable;
 
-/** Trains an adapter for each of three retrieval tasks on one all-MiniLM-L6-v2, and tells what each is worth. */
+/** Trains an adapter for each of three retrieval tasks on one sentence encoder, and tells what each is worth. */
 @Command(name = "retrieval", sortOptions = false,
-        description = "Trains the sentence encoder all-MiniLM-L6-v2 to find what answers a query, with an adapter for each "
-        + "task, and keeps the adapters and the encoder.")
+        description = "Trains a sentence encoder to find what answers a query, with an adapter for each task, and keeps the "
+        + "adapters and the encoder.")
 public final class RetrievalExample implements Callable<Integer> {
 
-    private static final String NONE = "-";
-    private static final String BASE = "base";
     private static final int BATCH = 32;
     private static final int TESTED = 1000;
+    private static final int TUNED_SEEDS = 3;
+    private static final int ASKED = 3;
     private static final int FEW = 320;
     private static final int FEW_TESTED = 200;
     private static final String SHORT = "A few pairs only: this shows that everything works, not what adapters can do.";
@@ -57,6 +58,20 @@ public final class RetrievalExample implements Callable<Integer> {
             description = "Where adapters and encoder are kept. Default: ${DEFAULT-VALUE}.")
     private Path output;
 
+    @Option(names = "--encoder", paramLabel = "<model>", defaultValue = "minilm",
+            description = "${COMPLETION-CANDIDATES}: build with its profile. Default: ${DEFAULT-VALUE}.")
+    private PretrainedEncoder model;
+
+    @Option(names = "--tuned", description = "Adapters and full fine-tuning, each at the best of three learning rates by pairs "
+            + "that are held out, with three seeds.")
+    private boolean tuned;
+
+    @Option(names = "--full", description = "Full fine-tuning as well.")
+    private boolean full;
+
+    @Option(names = "--seeds", description = "How many, the results being means. Default: 1; with --tuned 3.")
+    private Integer seeds;
+
     @Option(names = "--only", paramLabel = "<task>", description = "One task: ${COMPLETION-CANDIDATES}.")
     private Task only;
 
@@ -66,10 +81,12 @@ public final class RetrievalExample implements Callable<Integer> {
     @Option(names = "--epochs", defaultValue = "1", description = "Default: ${DEFAULT-VALUE}.")
     private int epochs;
 
-    @Option(names = "--learning-rate", paramLabel = "<rate>", defaultValue = "1e-3", description = "Default: ${DEFAULT-VALUE}.")
-    private double learningRate;
+    @Option(names = "--learning-rate", paramLabel = "<rate>",
+            description = "Default: 1e-3, full fine-tuning 3e-5.")
+    private Double learningRate;
 
-    @Option(names = "--seed", defaultValue = "7", description = "Seed of adapters and batches. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--seed", defaultValue = "7", description = "Seed of adapters and batches; of several, the first. "
+            + "Default: ${DEFAULT-VALUE}.")
     private long seed;
 
     @Option(names = "--short", description = "A few pairs, and a small test, to check that everything works.")
@@ -82,8 +99,8 @@ public final class RetrievalExample implements Callable<Integer> {
     private CommandSpec spec;
 
     private final Map<Task, Samples> samples = new EnumMap<>(Task.class);
-    private final Map<Task, Training.Taken> taken = new EnumMap<>(Task.class);
-    private final Map<Task, Map<String, Ranking>> rankings = new EnumMap<>(Task.class);
+    private final Map<Task, List<Outcome>> outcomes = new EnumMap<>(Task.class);
+    private final Results results = new Results(this::adapter);
 
     private RetrievalExample() {
     }
@@ -103,7 +120,11 @@ public final class RetrievalExample implements Callable<Integer> {
     public Integer call() throws IOException {
         requireAtLeastOne("--pairs", pairs);
         requireAtLeastOne("--epochs", epochs);
-        if (!(learningRate > 0) || !Double.isFinite(learningRate)) {
+        requireAtLeastOne("--seeds", seeds == null ? 1 : seeds);
+        if (tuned && learningRate != null) {
+            throw new ParameterException(spec.commandLine(), "--learning-rate and --tuned: give one of them");
+        }
+        if (learningRate != null && (!(learningRate > 0) || !Double.isFinite(learningRate))) {
             throw new ParameterException(spec.commandLine(), "--learning-rate is " + learningRate
                     + ", but must be a finite number above 0");
         }
@@ -116,13 +137,14 @@ public final class RetrievalExample implements Callable<Integer> {
         }
         Files.createDirectories(output);
         Checks checks = new Checks(spec.commandLine());
-        try (Tokenizer tokenizer = PretrainedEncoder.MINILM.tokenizer(Texts.TOKENS)) {
+        try (Tokenizer tokenizer = model.tokenizer(Texts.TOKENS)) {
             train(tokenizer, checks);
-            ComputationGraph encoder = PretrainedEncoder.MINILM.sentenceEncoder();
+            ComputationGraph encoder = model.sentenceEncoder();
             ModelSerializer.writeModel(encoder, baseFile().toFile(), false);
             test(tokenizer);
             tell(encoder);
         }
+        serve(checks);
         return checks.exitCode();
     }
 
@@ -145,21 +167,31 @@ public final class RetrievalExample implements Callable<Integer> {
     }
 
     private void train(Tokenizer tokenizer, Checks checks) throws IOException {
-        Training training = new Training(tokenizer, new Training.Settings(epochs, BATCH, learningRate, seed), spec.commandLine());
+        Training training = new Training(model, tokenizer, spec.commandLine());
         for (Map.Entry<Task, Samples> task : samples.entrySet()) {
-            taken.put(task.getKey(), training.train(task.getKey(), task.getValue(), adapter(task.getKey()), checks));
+            List<Outcome> ofTask = new ArrayList<>();
+            for (Method method : tuned || full ? Method.values() : new Method[] {Method.LORA}) {
+                Double rate = tuned ? null : learningRate == null ? method.usual : learningRate;
+                ofTask.add(new Trials(training, new Trials.Settings(epochs, BATCH, rate, seed, seeds()),
+                        spec.commandLine().getOut(), checks).of(task.getKey(), method, task.getValue(), adapter(task.getKey())));
+            }
+            outcomes.put(task.getKey(), ofTask);
         }
     }
 
+    private int seeds() {
+        return seeds != null ? seeds : tuned ? TUNED_SEEDS : 1;
+    }
+
     private void test(Tokenizer tokenizer) throws IOException {
-        try (Served served = new Served(baseFile(), adapters(), samples.keySet(), tokenizer,
+        try (Served served = new Served(model, baseFile(), adapters(), samples.keySet(), tokenizer,
                 new StatusLine(spec.commandLine().getErr()))) {
             samples.forEach((task, texts) -> {
                 Map<String, Ranking> ofTask = new LinkedHashMap<>();
-                ofTask.put(BASE, served.rank(task, texts.test(), AdapterBank.BASE));
+                ofTask.put(Results.BASE, served.rank(task, texts.test(), AdapterBank.BASE));
                 samples.keySet().forEach(other -> ofTask.put(other.toString(),
                         served.rank(task, texts.test(), other.toString())));
-                rankings.put(task, ofTask);
+                results.add(task, new Results.Result(texts.test(), outcomes.get(task), ofTask));
             });
         }
     }
@@ -167,89 +199,54 @@ public final class RetrievalExample implements Callable<Integer> {
     private void tell(ComputationGraph encoder) throws IOException {
         PrintWriter out = spec.commandLine().getOut();
         int columns = Program.columns(spec.commandLine());
-        ResultTable results = results();
+        ResultTable table = results.table();
         out.println();
-        out.print(results.toString(columns));
+        out.print(table.toString(columns));
         out.println();
         if (samples.size() > 1) {
             out.println("MRR of each task with each adapter:");
-            out.print(crossed().toString(columns));
+            out.print(results.crossed().toString(columns));
             out.println();
         }
-        for (Task task : samples.keySet()) {
-            out.println(verdict(task));
-        }
+        samples.keySet().forEach(task -> out.println(results.verdict(task)));
         if (brief) {
             out.println(SHORT);
         }
         out.println("Kept in " + output);
-        report(encoder, results);
+        report(encoder, table);
         out.flush();
     }
 
-    private ResultTable results() throws IOException {
-        ResultTable table = new ResultTable("", "recall @1", "recall @5", "recall @10", "MRR", "queries", "documents",
-                "trained values", "minutes", "adapter bytes");
-        for (Task task : samples.keySet()) {
-            List<Sample> test = samples.get(task).test();
-            table.row(row(task + ", base", rankings.get(task).get(BASE), format("%,d", test.size()),
-                    format("%,d", Served.documents(test).size()), NONE, NONE, NONE));
-            table.row(row(named(task), rankings.get(task).get(task.toString()), NONE, NONE,
-                    format("%,d", taken.get(task).trained()), format("%.1f", taken.get(task).seconds() / 60),
-                    format("%,d", Figures.size(adapter(task)))));
+    /** With a service on the class path; without one, there is nothing to ask. */
+    private void serve(Checks checks) throws IOException {
+        List<TrainedService.Question> questions = new ArrayList<>();
+        samples.forEach((task, texts) -> texts.test().stream().limit(ASKED).forEach(sample -> {
+            Set<String> documents = new LinkedHashSet<>(List.of(sample.document()));
+            texts.test().stream().filter(other -> !other.group().equals(sample.group())).limit(FEW_TESTED)
+                    .forEach(other -> documents.add(other.document()));
+            questions.add(new TrainedService.Question(task.toString(), sample.query(), List.copyOf(documents)));
+        }));
+        for (TrainedService service : ServiceLoader.load(TrainedService.class)) {
+            service.ask(model, adapters(), Texts.TOKENS, questions, spec.commandLine().getOut(), checks);
         }
-        return table;
-    }
-
-    private static String named(Task task) {
-        return task + ", LoRA";
-    }
-
-    private static String[] row(String name, Ranking ranking, String... rest) {
-        List<String> cells = new ArrayList<>(List.of(name, format("%.3f", ranking.recallAt(1)),
-                format("%.3f", ranking.recallAt(5)), format("%.3f", ranking.recallAt(10)), format("%.3f", ranking.mrr())));
-        cells.addAll(List.of(rest));
-        return cells.toArray(String[]::new);
-    }
-
-    private ResultTable crossed() {
-        List<String> head = new ArrayList<>(List.of("", BASE));
-        samples.keySet().forEach(task -> head.add("adapter " + task));
-        ResultTable table = new ResultTable(head.toArray(String[]::new));
-        rankings.forEach((task, ofTask) -> {
-            List<String> cells = new ArrayList<>(List.of(task.toString()));
-            ofTask.values().forEach(ranking -> cells.add(format("%.3f", ranking.mrr())));
-            table.row(cells.toArray(String[]::new));
-        });
-        return table;
-    }
-
-    private String verdict(Task task) {
-        Ranking base = rankings.get(task).get(BASE);
-        Ranking adapted = rankings.get(task).get(task.toString());
-        return String.format(Locale.ROOT, "%s, %s: the adapter %s. It puts the answer higher for %,d queries, lower for %,d.",
-                task, task.aim, adapted.mrr() > base.mrr() ? "helps" : "does not help", adapted.above(base), base.above(adapted));
     }
 
     /** What was learned, as a page. */
-    private void report(ComputationGraph encoder, ResultTable results) throws IOException {
+    private void report(ComputationGraph encoder, ResultTable table) throws IOException {
         AdapterReport report = new AdapterReport("LoRA on a sentence encoder: retrieval", encoder)
-                .about("The pretrained sentence encoder all-MiniLM-L6-v2 is taught to find what answers a query, with an "
-                        + "adapter for each task. A query's answer has to be told from the other documents of its batch.")
+                .about("The pretrained sentence encoder " + model.modelName() + " is taught to find what answers a "
+                        + "query, with an adapter for each task. A query's answer has to be told from the other documents of its batch.")
                 .about("recall@k is the share of queries that have an answer among the first k documents, MRR the mean of 1/rank "
-                        + "of the first. No text that is tested on was learned from.")
-                .results(results.header(), results.rows()).fact("pairs to learn from", format("at most %,d of each task", pairs))
-                .fact("learning rate", learningRate + ", Adam").fact("epochs", String.valueOf(epochs))
+                        + "of the first, nDCG@10 what the first ten are worth by their places. No text that is tested on was learned from.")
+                .results(table.header(), table.rows()).fact("pairs to learn from", Results.format("at most %,d of each task", pairs))
+                .fact("learning rate", learningRate == null ? "Adam, see the table" : learningRate + ", Adam").fact("epochs", String.valueOf(epochs))
                 .fact("seed", String.valueOf(seed));
         for (Task task : samples.keySet()) {
-            report.add(named(task), LoRAAdapter.load(adapter(task))).scores(named(task), taken.get(task).losses());
+            String named = task + ", " + Method.LORA.title;
+            report.add(named, LoRAAdapter.load(adapter(task))).scores(named, outcomes.get(task).get(0).losses());
         }
         Path page = output.resolve("report.html");
         report.write(page);
         spec.commandLine().getOut().println("Look at it: " + page.toUri());
-    }
-
-    private static String format(String pattern, Object value) {
-        return String.format(Locale.ROOT, pattern, value);
     }
 }

@@ -22,7 +22,7 @@ class PairBatchesTest {
     private static List<DataSet> batches(int pairs) throws Exception {
         try (Tokenizer tokenizer = PretrainedEncoder.MINILM.tokenizer(16)) {
             List<DataSet> batches = new ArrayList<>();
-            DataSetIterator iterator = PairBatches.of(SAMPLES, tokenizer, pairs, 3);
+            DataSetIterator iterator = PairBatches.of(SAMPLES, PretrainedEncoder.MINILM, tokenizer, pairs, 3);
             iterator.forEachRemaining(batches::add);
             return batches;
         }

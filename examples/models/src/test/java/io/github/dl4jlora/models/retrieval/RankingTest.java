@@ -25,6 +25,9 @@ class RankingTest {
         assertThat(ranking.recallAt(1)).isEqualTo(0.5);
         assertThat(ranking.recallAt(2)).isEqualTo(0.75);
         assertThat(ranking.recallAt(4)).isEqualTo(1);
+        // Of "right" there are two documents, which the first query finds first and second.
+        double third = 1 / (Math.log(3) / Math.log(2));
+        assertThat(ranking.gains()).containsExactly(new double[] {1, 1, third, 1 / (Math.log(5) / Math.log(2))}, within(1e-12));
         assertThat(ranking.mrr()).isCloseTo((1 + 1 + 0.5 + 0.25) / 4, within(1e-12));
     }
 
@@ -39,8 +42,8 @@ class RankingTest {
 
     @Test
     void whatIsHigherUpIsCountedEitherWay() {
-        Ranking base = new Ranking(new int[]{1, 5, 5, 2});
-        Ranking adapted = new Ranking(new int[]{1, 3, 4, 7});
+        Ranking base = new Ranking(new int[]{1, 5, 5, 2}, new double[4]);
+        Ranking adapted = new Ranking(new int[]{1, 3, 4, 7}, new double[4]);
         assertThat(adapted.above(base)).isEqualTo(2);
         assertThat(base.above(adapted)).isEqualTo(1);
     }

@@ -19,6 +19,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 @Tag("minilm")
 class RetrievalExampleTest {
@@ -54,16 +55,19 @@ class RetrievalExampleTest {
         try (Tokenizer tokenizer = PretrainedEncoder.MINILM.tokenizer(16)) {
             CommandLine line = silent();
             Checks checks = new Checks(line);
-            new Training(tokenizer, new Training.Settings(3, 16, 2e-3, 7), line).train(Task.UNION, samples,
-                    folder.resolve("union"), checks);
+            Outcome outcome = new Trials(new Training(PretrainedEncoder.MINILM, tokenizer, line),
+                    new Trials.Settings(3, 16, 2e-3, 7, 1), line.getOut(), checks).of(Task.UNION, Method.LORA, samples,
+                    folder.resolve("union"));
             ModelSerializer.writeModel(PretrainedEncoder.MINILM.sentenceEncoder(), folder.resolve("base.zip").toFile(), false);
-            try (Served served = new Served(folder.resolve("base.zip"), folder, List.of(Task.UNION), tokenizer,
-                    new StatusLine(line.getErr()))) {
+            try (Served served = new Served(PretrainedEncoder.MINILM, folder.resolve("base.zip"), folder, List.of(Task.UNION),
+                    tokenizer, new StatusLine(line.getErr()))) {
                 Ranking base = served.rank(Task.UNION, samples.test(), AdapterBank.BASE);
                 Ranking adapted = served.rank(Task.UNION, samples.test(), Task.UNION.toString());
 
                 assertThat(adapted.recallAt(1)).isGreaterThan(base.recallAt(1) + 0.2);
                 assertThat(adapted.mrr()).isGreaterThan(base.mrr());
+                assertThat(adapted.ndcg()).isGreaterThan(base.ndcg());
+                assertThat(outcome.mean(Ranking::ndcg)).isCloseTo(adapted.ndcg(), within(1e-6));
             }
             assertThat(checks.exitCode()).as(out.toString()).isZero();
         }
@@ -89,6 +93,19 @@ class RetrievalExampleTest {
     }
 
     @Test
+    void eachMethodHasTheBestOfItsRatesAndSeveralSeeds(@TempDir Path folder) throws Exception {
+        Path output = folder.resolve("output");
+
+        assertThat(run("--tuned", "--seeds", "2", "--only", "kinds", "--short", "--pairs", "8", "--texts",
+                TextFolder.fill(folder.resolve("texts")).toString(), "--output", output.toString())).as(err.toString()).isZero();
+
+        assertThat(out.toString()).doesNotContain("FAILED")
+                .containsPattern("kinds, LoRA: nDCG@10 of 1 pairs held out, by learning rate: 3e-04: .*; chosen: .e-0.")
+                .containsPattern("kinds, full fine-tuning: nDCG@10 of 1 pairs held out, by learning rate: 1e-05: .*; chosen: .e-0.")
+                .containsPattern("kinds, full fine-tuning .* to .* 2 .*22,5");
+    }
+
+    @Test
     void whatIsWrongIsToldInOneMessage(@TempDir Path folder) throws Exception {
         assertThat(run("--texts", folder.resolve("none").toString())).isEqualTo(CommandLine.ExitCode.SOFTWARE);
         assertThat(err.toString()).startsWith("retrieval: There is no ").contains("none", "fetch-texts.sh", "--texts")
@@ -97,6 +114,9 @@ class RetrievalExampleTest {
         refused("--epochs is -1, but must be at least 1", "--epochs", "-1");
         refused("--learning-rate is NaN, but must be a finite number above 0", "--learning-rate", "NaN");
         refused("'poems'", "--only", "poems");
+        refused("'gpt'", "--encoder", "gpt");
+        refused("--seeds is 0, but must be at least 1", "--seeds", "0");
+        refused("--learning-rate and --tuned: give one of them", "--tuned", "--learning-rate", "1e-3");
         Path file = Files.writeString(folder.resolve("file"), "");
         refused("--output " + file + " exists, but is not a folder", "--output", file.toString());
     }
