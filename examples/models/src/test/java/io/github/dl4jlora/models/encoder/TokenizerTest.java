@@ -1,0 +1,89 @@
+package io.github.dl4jlora.models.encoder;
+
+import io.github.dl4jlora.transformers.Checkpoint;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** Tokenizers of families whose padding is not 0, on tiny checkpoints. */
+@Tag("minilm")
+class TokenizerTest {
+
+    private static final Path CHECKPOINTS = Path.of("../transformers/src/test/resources/checkpoints");
+    private static final String AROUND = """
+            {"version": "1.0", "truncation": null, "padding": null, "normalizer": {"type": "NFKC"}, %s,
+             "added_tokens": [
+               {"id": 0, "content": "<s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+                "special": true},
+               {"id": 1, "content": "<pad>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+                "special": true},
+               {"id": 2, "content": "</s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+                "special": true},
+               {"id": 3, "content": "%s", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+                "special": true},
+               {"id": %d, "content": "<mask>", "single_word": false, "lstrip": true, "rstrip": false, "normalized": false,
+                "special": true}],
+             "post_processor": {"type": "TemplateProcessing",
+               "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                          {"SpecialToken": {"id": "</s>", "type_id": 0}}],
+               "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+               "special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]},
+                                  "</s>": {"id": "</s>", "ids": [2], "tokens": ["</s>"]}}}}
+            """;
+    private static final String UNIGRAM = AROUND.formatted("""
+            "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "add_prefix_space": true},
+            "decoder": {"type": "Metaspace", "replacement": "▁", "add_prefix_space": true},
+            "model": {"type": "Unigram", "unk_id": 3, "vocab": [["<s>", 0.0], ["<pad>", 0.0], ["</s>", 0.0], ["<unk>", 0.0],
+              ["▁free", -1.0], ["ly", -2.0], ["▁cash", -1.5], ["▁", -3.0], ["▁fr", -4.0], ["ee", -4.0]]}
+            """, "<unk>", 10);
+    private static final String WORD_PIECE = AROUND.formatted("""
+            "pre_tokenizer": {"type": "BertPreTokenizer"}, "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
+            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+              "max_input_chars_per_word": 100, "vocab": {"<s>": 0, "<pad>": 1, "</s>": 2, "[UNK]": 3, "free": 4, "##ly": 5,
+              "cash": 6}}
+            """, "[UNK]", 7);
+
+    @TempDir
+    Path folder;
+
+    private Path checkpoint(String name, String tokenizer) throws IOException {
+        try (Stream<Path> files = Files.list(CHECKPOINTS.resolve(name))) {
+            for (Path file : files.filter(Files::isRegularFile).toList()) {
+                Files.copy(file, folder.resolve(file.getFileName()));
+            }
+        }
+        Files.writeString(folder.resolve("tokenizer.json"), tokenizer);
+        return folder;
+    }
+
+    @ParameterizedTest
+    @CsvSource({"xlm-roberta-lm-tied, true", "camembert-classifier, true", "mpnet-classifier, false"})
+    void textsArePaddedAsTheModelReadsThem(String name, boolean unigram) throws IOException {
+        Path model = checkpoint(name, unigram ? UNIGRAM : WORD_PIECE);
+        Checkpoint checkpoint = Checkpoint.open(model);
+        try (Tokenizer tokenizer = Tokenizer.of(model, checkpoint, 128)) {
+            INDArray batch = tokenizer.batch(List.of("free cash", "freely free cash", "free"));
+
+            assertThat(batch).isEqualTo(Nd4j.createFromArray(new float[][] {{0, 4, 6, 2, 1, 1}, {0, 4, 5, 4, 6, 2},
+                    {0, 4, 2, 1, 1, 1}}));
+            assertThat(tokenizer.ids("free <pad> cash")).contains(3).doesNotContain(1);
+            assertThat(tokenizer.id(tokenizer.mask())).isEqualTo(unigram ? 10 : 7);
+            assertThat(tokenizer.padding()).isEqualTo(1);
+            ComputationGraph encoder = checkpoint.sentenceEncoder().network();
+            INDArray alone = encoder.outputSingle(tokenizer.batch(List.of("free")));
+            assertThat(encoder.outputSingle(batch).getRow(2, true).distance2(alone)).isLessThan(1e-5);
+        }
+    }
+}
