@@ -10,6 +10,7 @@
  *      v
  *   DisabledScopes    which networks have their adapters disabled, and where the trained layers' own values are meanwhile
  *
+ *   AdapterState      whether adapters have changed since the last look
  *   Packs             whether products use packed copies
  *   Summaries         what each layer is, and what trains of it
  *   Changes           what training in full changed, layer by layer

@@ -1,14 +1,11 @@
 package io.github.dl4jlora.transformers.layer;
 
-import io.github.dl4jlora.internal.run.AdaptedRuntime;
-import io.github.dl4jlora.internal.run.Switches;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.graph.vertex.GraphVertex;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -71,40 +68,5 @@ record CachedDecoder(ComputationGraph network, TokenEmbeddingsRuntime embeddings
         } finally {
             users.forEach(user -> user.use(null));
         }
-    }
-
-    /**
-     * A number that is another after the adapters of the network were replaced, trained, scaled, disabled or enabled. The weights
-     * of a network without adapters are not looked at, since they are as many as are read for a token.
-     */
-    long adapters() {
-        long state = network.getIterationCount();
-        boolean adapted = false;
-        for (GraphVertex vertex : network.getVertices()) {
-            AdaptedRuntime runtime = vertex.hasLayer() ? AdaptedRuntime.of(vertex.getLayer()) : AdaptedRuntime.of(vertex);
-            if (runtime != null) {
-                adapted = true;
-                Switches switches = runtime.adapter().switches();
-                state = 31 * state + Boolean.hashCode(switches.isDisabled());
-                for (var parameter : runtime.adapter().configuration().adapted()) {
-                    state = 31 * state + Double.hashCode(parameter.factor() * switches.scale(parameter.key()));
-                }
-            }
-        }
-        return adapted ? 31 * state + hash(network.params()) : state;
-    }
-
-    private static long hash(INDArray values) {
-        if (!HostFloats.reaches(values)) {
-            return Arrays.hashCode(values.data().asDouble());
-        }
-        HostFloats floats = HostFloats.of(values);
-        int[] block = new int[HostFloats.BLOCK];
-        long[] hash = new long[1];
-        HostFloats.forEachBlock(values.length(), (from, length) -> {
-            floats.readBits(from, block, length);
-            hash[0] = 31 * hash[0] + Arrays.hashCode(block);
-        });
-        return hash[0];
     }
 }

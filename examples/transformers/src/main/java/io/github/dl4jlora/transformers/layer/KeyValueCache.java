@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.internal.inspect.AdapterState;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -73,7 +74,7 @@ public final class KeyValueCache implements AutoCloseable {
         synchronized (network) {
             CachedDecoder decoder = CachedDecoder.of(network);
             require(decoder, ids);
-            long now = watching ? 31 * decoder.adapters() + System.identityHashCode(network) : reader;
+            long now = watching ? 31 * AdapterState.of(network) + System.identityHashCode(network) : reader;
             if (now != reader) {
                 size = 0;
             }

@@ -1,0 +1,60 @@
+package io.github.dl4jlora.internal.inspect;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.LoRAConfig;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** The state is another one if, and only if, something has changed. */
+class AdapterStateTest {
+
+    private static MultiLayerNetwork base() {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list(
+                new DenseLayer.Builder().name("one").nIn(3).nOut(4).build(),
+                new OutputLayer.Builder(LossFunction.MSE).name("two").nIn(4).nOut(2).build()).build());
+        base.init();
+        return base;
+    }
+
+    @Test
+    void itTellsWhatWasReplacedTrainedScaledAndDisabled() {
+        MultiLayerNetwork tuned = LoRA.apply(base(), LoRAConfig.builder().rank(2).targets("one").build());
+        LoRAAdapter first = LoRAAdapter.of(tuned);
+        long state = AdapterState.of(tuned);
+
+        tuned.output(Nd4j.ones(DataType.FLOAT, 1, 3));
+        assertThat(AdapterState.of(tuned)).isEqualTo(state);
+        try (LoRA.Scope off = LoRA.disabled(tuned)) {
+            assertThat(AdapterState.of(tuned)).isNotEqualTo(state);
+        }
+        try (LoRA.Scope half = LoRA.rescaled(tuned, 0.5)) {
+            assertThat(AdapterState.of(tuned)).isNotEqualTo(state);
+        }
+        assertThat(AdapterState.of(tuned)).isEqualTo(state);
+        tuned.params().addi(0.1);
+        long changed = AdapterState.of(tuned);
+        assertThat(changed).isNotEqualTo(state);
+        first.applyTo(tuned);
+        assertThat(AdapterState.of(tuned)).isEqualTo(state);
+    }
+
+    @Test
+    void ofANetworkWithoutAdaptersItTellsTraining() {
+        MultiLayerNetwork base = base();
+        long state = AdapterState.of(base);
+
+        assertThat(AdapterState.of(base)).isEqualTo(state);
+        base.fit(Nd4j.ones(DataType.FLOAT, 1, 3), Nd4j.ones(DataType.FLOAT, 1, 2));
+        assertThat(AdapterState.of(base)).isNotEqualTo(state);
+    }
+}
