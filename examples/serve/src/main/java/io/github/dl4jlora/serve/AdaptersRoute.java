@@ -28,7 +28,7 @@ final class AdaptersRoute {
 
     /**
      * @param baseName what the base is called
-     * @param encoder  the base's name for embeddings; null if it computes none
+     * @param encoder  the base's name as a model of texts; null if it has none
      */
     AdaptersRoute(AdapterStore store, AdapterBank bank, NetworkForm form, String baseName, String encoder, Access access,
                   Intake intake, AdapterUpload upload) {

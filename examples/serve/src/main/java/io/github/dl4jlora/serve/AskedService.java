@@ -44,7 +44,7 @@ public final class AskedService implements TrainedService {
         ServiceConfig config = new ServiceConfig("127.0.0.1", 0, null, new Limits(8 * MEGABYTE, MEGABYTE, Duration.ofMinutes(1)),
                 Duration.ofHours(1), UnaryOperator.identity());
         try (Tokenizer tokenizer = model.tokenizer(maxTokens);
-             Service service = Service.start(network, model.modelName(), new BankEncoder(model, tokenizer), adapters, config)) {
+             Service service = Service.start(network, model.modelName(), TextModels.of(new BankEncoder(model, tokenizer)), adapters, config)) {
             out.println("Served at " + service.address() + "v1, and asked by OpenAI's client:");
             for (Question question : questions) {
                 INDArray base = embeddings(service.address(), model, model.modelName(), question);

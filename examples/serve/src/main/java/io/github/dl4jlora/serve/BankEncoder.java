@@ -6,21 +6,14 @@ import io.github.dl4jlora.models.encoder.PretrainedEncoder;
 import io.github.dl4jlora.models.encoder.Tokenizer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
-import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Function;
-import java.util.stream.IntStream;
 
 /**
  * A sentence encoder in a bank, for callers that do not wait and whose texts may already be tokens;
  * {@link io.github.dl4jlora.models.encoder.SentenceEncoder} is for one caller that waits.
- *
- * <p>Texts of about the same length go together, padded to a multiple of {@value #STEP} tokens, so that those of many callers can
- * be one batch.
  */
 final class BankEncoder {
 
@@ -31,11 +24,6 @@ final class BankEncoder {
     private static final int NEXT = 4;
     /** In characters; longer words are unknown. */
     private static final int LONGEST_WORD = 200;
-    private static final int STEP = 16;
-    /** Texts in a pass: more would cost memory, and make others wait. */
-    private static final int MOST_TEXTS = 32;
-    /** Passes of one caller at a time. */
-    private static final int AT_A_TIME = 2;
 
     private final PretrainedEncoder model;
     private final Tokenizer tokenizer;
@@ -151,47 +139,10 @@ final class BankEncoder {
      */
     CompletableFuture<float[][]> embed(AdapterMix mix, List<int[]> texts,
                                        Function<BankRequest, CompletableFuture<INDArray[]>> bank) {
-        float[][] embeddings = new float[texts.size()][];
-        List<List<Integer>> batches = batches(texts);
-        CompletableFuture<?>[] lanes = IntStream.range(0, Math.min(AT_A_TIME, batches.size()))
-                .mapToObj(lane -> from(lane, batches, batch -> bank.apply(BankRequest.of(mix,
-                        Tokenizer.padded(batch.stream().map(text -> padded(texts.get(text))).toList())))
-                        .thenAccept(outputs -> {
-                            for (int i = 0; i < batch.size(); i++) {
-                                embeddings[batch.get(i)] = outputs[0].getRow(i).toFloatVector();
-                            }
-                        }))).toArray(CompletableFuture[]::new);
-        return CompletableFuture.allOf(lanes).thenApply(done -> embeddings);
-    }
-
-    /** Every {@value #AT_A_TIME}nd batch from {@code first} on, one after the other, until one fails. */
-    private static CompletableFuture<Void> from(int first, List<List<Integer>> batches,
-                                                Function<List<Integer>, CompletableFuture<Void>> work) {
-        return first >= batches.size() ? CompletableFuture.completedFuture(null)
-                : work.apply(batches.get(first)).thenCompose(done -> from(first + AT_A_TIME, batches, work));
-    }
-
-    /** Indexes of texts, by equal padded length. */
-    private List<List<Integer>> batches(List<int[]> texts) {
-        Map<Integer, List<Integer>> byLength = new TreeMap<>();
-        for (int i = 0; i < texts.size(); i++) {
-            byLength.computeIfAbsent(paddedLength(texts.get(i)), length -> new ArrayList<>()).add(i);
-        }
-        List<List<Integer>> batches = new ArrayList<>();
-        for (List<Integer> same : byLength.values()) {
-            for (int from = 0; from < same.size(); from += MOST_TEXTS) {
-                batches.add(same.subList(from, Math.min(from + MOST_TEXTS, same.size())));
-            }
-        }
-        return batches;
-    }
-
-    private int paddedLength(int[] ids) {
-        return Math.min((ids.length + STEP - 1) / STEP * STEP, model.shape().positions());
-    }
-
-    /** Pads with zeros, which the network does not attend to. */
-    private int[] padded(int[] ids) {
-        return Arrays.copyOf(ids, paddedLength(ids));
+        PaddedBatches batches = new PaddedBatches(texts.stream().mapToInt(ids -> ids.length).toArray(),
+                model.shape().positions());
+        // Pads with zeros, which the network does not attend to.
+        return batches.rows((batch, length) -> BankRequest.of(mix, Tokenizer.padded(batch.stream()
+                .map(text -> Arrays.copyOf(texts.get(text), length)).toList())), bank);
     }
 }

@@ -10,7 +10,6 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.util.List;
 import java.util.concurrent.CompletableFuture;
 
 /** OpenAI's {@code POST /v1/embeddings}, where the model is an adapter, a mix of several, or the encoder's own name for none. */
@@ -22,26 +21,30 @@ final class EmbeddingsRoute {
     private static final int JSON_BYTES = 13;
 
     private final Inference inference;
-    private final EncoderIntake intake;
+    private final BankEncoder encoder;
+    private final TextIntake intake;
 
-    EmbeddingsRoute(Inference inference, EncoderIntake intake) {
+    /** @param encoder null if the service has none */
+    EmbeddingsRoute(Inference inference, BankEncoder encoder, TextIntake intake) {
         this.inference = inference;
+        this.encoder = encoder;
         this.intake = intake;
     }
 
     CompletableFuture<?> answer(Context request) throws IOException {
-        return intake.answer(request, EmbeddingsRoute::read, (encoder, asked) -> {
-            List<int[]> texts = asked.inputs().stream().map(Tokenizer.Tokens::ids).toList();
-            return encoder.embed(encoder.mix(asked.model()), texts, inference.untilTimeout());
-        }, EmbeddingsRoute::json);
+        if (encoder == null) {
+            throw new Problem(404, null, "This service has no sentence encoder. Start it with --encoder, or ask for a network's "
+                    + "outputs: POST /v1/adapters/{name}/outputs");
+        }
+        return intake.answer(request, this::read, asked -> encoder.embed(encoder.mix(asked.model()),
+                asked.inputs().stream().map(Tokenizer.Tokens::ids).toList(), inference.untilTimeout()), EmbeddingsRoute::json);
     }
 
     /** Reads a request. From then on the share holds the answer, too: the shortest texts have embeddings as long as others. */
-    private static EmbeddingsRequest read(Blocks body, BankEncoder encoder, Intake.Share share) throws IOException {
+    private EmbeddingsRequest read(Blocks body, Intake.Share share) throws IOException {
         EmbeddingsRequest asked = EmbeddingsRequest.read(body.stream(), encoder);
         long numbers = (long) asked.inputs().size() * encoder.width();
-        long tokens = asked.inputs().stream().mapToLong(input -> input.ids().length).sum();
-        share.hold(Integer.BYTES * tokens + numbers * (Float.BYTES + (asked.isBase64() ? BASE64_BYTES : JSON_BYTES)));
+        share.hold(Integer.BYTES * asked.tokens() + numbers * (Float.BYTES + (asked.isBase64() ? BASE64_BYTES : JSON_BYTES)));
         return asked;
     }
 
@@ -61,7 +64,7 @@ final class EmbeddingsRoute {
             }
             json.writeEndArray();
             json.writeStringField("model", asked.model());
-            EncoderIntake.writeUsage(json, asked.inputs(), asked.inputs());
+            TextIntake.writeUsage(json, asked.tokens(), EmbeddingsRequest.cut(asked.inputs()));
             json.writeEndObject();
         } catch (IOException e) {
             throw new UncheckedIOException(e);

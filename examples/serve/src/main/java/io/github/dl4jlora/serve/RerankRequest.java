@@ -1,6 +1,5 @@
 package io.github.dl4jlora.serve;
 
-import io.github.dl4jlora.models.encoder.Tokenizer;
 import org.nd4j.shade.jackson.core.JsonParser;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.core.JsonToken;
@@ -15,19 +14,19 @@ import java.util.List;
  *
  * @param model     the adapter
  * @param documents their texts
- * @param tokens    of the query, then of each document
+ * @param read      query and documents, as tokens
  * @param top       how many of the best are asked for
  * @param isTold    whether the answer is to have the documents' texts
  */
-record RerankRequest(String model, List<String> documents, List<Tokenizer.Tokens> tokens, int top, boolean isTold) {
+record RerankRequest(String model, List<String> documents, Reranker.Read read, int top, boolean isTold) {
 
     private static final String KNOWN = "\"model\", \"query\", \"documents\", \"top_n\" and \"return_documents\"";
 
     /**
-     * @param encoder that tokenizes texts
-     * @throws Problem if it is not such JSON, or the query is longer than the encoder reads
+     * @param reranker that tokenizes texts
+     * @throws Problem if it is not such JSON, or the query is too long
      */
-    static RerankRequest read(InputStream body, BankEncoder encoder) throws IOException {
+    static RerankRequest read(InputStream body, Reranker reranker) throws IOException {
         String model = null;
         String query = null;
         List<String> documents = List.of();
@@ -35,7 +34,7 @@ record RerankRequest(String model, List<String> documents, List<Tokenizer.Tokens
         boolean isTold = false;
         try (JsonParser parser = JsonForm.FACTORY.createParser(body)) {
             if (parser.nextToken() != JsonToken.START_OBJECT) {
-                throw Problem.badRequest("The body is not a JSON object. Send {\"model\": \"" + encoder.name()
+                throw Problem.badRequest("The body is not a JSON object. Send {\"model\": \"" + reranker.name()
                         + "\", \"query\": \"a question\", \"documents\": [\"a text\", \"another\"]}");
             }
             while (parser.nextToken() == JsonToken.FIELD_NAME) {
@@ -57,7 +56,7 @@ record RerankRequest(String model, List<String> documents, List<Tokenizer.Tokens
             throw JsonForm.noJson(e);
         }
         if (model == null) {
-            throw Problem.badRequest("The JSON object lacks \"model\": the name of an adapter, or " + encoder.name());
+            throw Problem.badRequest("The JSON object lacks \"model\": the name of an adapter, or " + reranker.name());
         }
         if (query == null) {
             throw Problem.badRequest("The JSON object lacks \"query\": a text");
@@ -65,17 +64,7 @@ record RerankRequest(String model, List<String> documents, List<Tokenizer.Tokens
         if (documents.isEmpty()) {
             throw Problem.badRequest("The JSON object lacks \"documents\", or the list is empty: a list of texts");
         }
-        return new RerankRequest(model, documents, tokens(query, documents, encoder), top, isTold);
-    }
-
-    private static List<Tokenizer.Tokens> tokens(String query, List<String> documents, BankEncoder encoder) {
-        List<Tokenizer.Tokens> tokens = new ArrayList<>();
-        tokens.add(encoder.tokens(encoder.query(query)));
-        if (tokens.get(0).isCut()) {
-            throw Problem.badRequest("The query has more than " + encoder.maxTokens() + " tokens, which is the limit. Shorten it");
-        }
-        documents.forEach(document -> tokens.add(encoder.tokens(encoder.document(document))));
-        return tokens;
+        return new RerankRequest(model, documents, reranker.read(query, documents), top, isTold);
     }
 
     private static int top(JsonParser parser) throws IOException {

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.serve;
 
-import io.github.dl4jlora.models.encoder.Tokenizer;
 import io.javalin.http.Context;
 import org.nd4j.shade.jackson.core.JsonFactory;
 import org.nd4j.shade.jackson.core.JsonGenerator;
@@ -13,10 +12,7 @@ import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.IntStream;
 
-/**
- * {@code POST /v1/rerank} in the form of Cohere and Jina. The score of a document is the cosine of its embedding and the query's:
- * the service's encoder reads either text alone, unlike a cross-encoder, which reads both as one.
- */
+/** {@code POST /v1/rerank} in the form of Cohere and Jina. */
 final class RerankRoute {
 
     private static final JsonFactory FACTORY = new JsonFactory();
@@ -24,35 +20,36 @@ final class RerankRoute {
     private static final int RESULT_BYTES = 64;
 
     private final Inference inference;
-    private final EncoderIntake intake;
+    private final Reranker reranker;
+    private final TextIntake intake;
 
-    RerankRoute(Inference inference, EncoderIntake intake) {
+    /** @param reranker null if the service has none */
+    RerankRoute(Inference inference, Reranker reranker, TextIntake intake) {
         this.inference = inference;
+        this.reranker = reranker;
         this.intake = intake;
     }
 
     CompletableFuture<?> answer(Context request) throws IOException {
-        return intake.answer(request, RerankRoute::read, (encoder, asked) -> {
-            List<int[]> texts = asked.tokens().stream().map(Tokenizer.Tokens::ids).toList();
-            return encoder.embed(encoder.mix(asked.model()), texts, inference.untilTimeout());
-        }, RerankRoute::json);
+        if (reranker == null) {
+            throw new Problem(404, null, "This service has no reranker and no sentence encoder. Start it with --reranker or "
+                    + "--encoder, or ask for a network's outputs: POST /v1/adapters/{name}/outputs");
+        }
+        return intake.answer(request, this::read, asked -> asked.read().scores(reranker.mix(asked.model()),
+                inference.untilTimeout()), RerankRoute::json);
     }
 
-    /** Reads a request. From then on the share holds texts, tokens, embeddings and answer. */
-    private static RerankRequest read(Blocks body, BankEncoder encoder, Intake.Share share) throws IOException {
-        RerankRequest asked = RerankRequest.read(body.stream(), encoder);
-        long tokens = asked.tokens().stream().mapToLong(text -> text.ids().length).sum();
+    /** Reads a request. From then on the share holds texts, tokens, what is computed of them, and the answer. */
+    private RerankRequest read(Blocks body, Intake.Share share) throws IOException {
+        RerankRequest asked = RerankRequest.read(body.stream(), reranker);
         long characters = asked.documents().stream().mapToLong(String::length).sum();
-        long numbers = (long) asked.tokens().size() * encoder.width();
         // Held as text, and in the answer in up to six bytes for each character, if it has documents.
-        share.hold(Integer.BYTES * tokens + Float.BYTES * numbers + (long) RESULT_BYTES * asked.documents().size()
-                + characters * (Character.BYTES + (asked.isTold() ? 6 : 0)));
+        share.hold(Integer.BYTES * asked.read().tokens() + Float.BYTES * asked.read().numbers()
+                + (long) RESULT_BYTES * asked.documents().size() + characters * (Character.BYTES + (asked.isTold() ? 6 : 0)));
         return asked;
     }
 
-    /** @param embeddings of the query, then of each document */
-    private static byte[] json(RerankRequest asked, float[][] embeddings) {
-        double[] scores = IntStream.range(1, embeddings.length).mapToDouble(i -> cosine(embeddings[0], embeddings[i])).toArray();
+    private static byte[] json(RerankRequest asked, float[] scores) {
         List<Integer> best = IntStream.range(0, scores.length).boxed()
                 .sorted(Comparator.comparingDouble(document -> -scores[document])).limit(asked.top()).toList();
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
@@ -63,7 +60,7 @@ final class RerankRoute {
             for (int document : best) {
                 json.writeStartObject();
                 json.writeNumberField("index", document);
-                json.writeNumberField("relevance_score", (float) scores[document]);
+                json.writeNumberField("relevance_score", scores[document]);
                 if (asked.isTold()) {
                     json.writeObjectFieldStart("document");
                     json.writeStringField("text", asked.documents().get(document));
@@ -73,20 +70,11 @@ final class RerankRoute {
             }
             json.writeEndArray();
             json.writeStringField("model", asked.model());
-            EncoderIntake.writeUsage(json, asked.tokens(), asked.tokens().subList(1, asked.tokens().size()));
+            TextIntake.writeUsage(json, asked.read().tokens(), asked.read().cut());
             json.writeEndObject();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
         return bytes.toByteArray();
-    }
-
-    /** Of vectors of length 1. */
-    private static double cosine(float[] query, float[] document) {
-        double sum = 0;
-        for (int i = 0; i < query.length; i++) {
-            sum += (double) query[i] * document[i];
-        }
-        return sum;
     }
 }

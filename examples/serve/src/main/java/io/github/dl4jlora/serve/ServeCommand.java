@@ -5,6 +5,9 @@ import io.github.dl4jlora.cli.AddedCommand;
 import io.github.dl4jlora.cli.SavedNetwork;
 import io.github.dl4jlora.machine.Threads;
 import io.github.dl4jlora.models.encoder.PretrainedEncoder;
+import io.github.dl4jlora.models.encoder.Tokenizer;
+import io.github.dl4jlora.transformers.Checkpoint;
+import org.deeplearning4j.nn.graph.ComputationGraph;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -40,10 +43,18 @@ public final class ServeCommand implements AddedCommand {
                 description = "A saved network (.zip) without adapters, or one that quantize made.")
         private Path base;
 
+        Object name() {
+            return base != null ? base : encoder != null ? encoder.modelName() : reranker;
+        }
+
         @Option(names = "--encoder", order = 2, arity = "0..1", paramLabel = "MODEL", fallbackValue = "minilm",
                 description = "A sentence encoder instead, with OpenAI's POST /v1/embeddings and with POST /v1/rerank: "
                         + "${COMPLETION-CANDIDATES}. Without MODEL: all-MiniLM-L6-v2.")
         private PretrainedEncoder encoder;
+
+        @Option(names = "--reranker", order = 2, paramLabel = "FOLDER",
+                description = "A cross-encoder instead, a Hugging Face folder with a head of one output, with POST /v1/rerank.")
+        private Path reranker;
     }
 
     @ArgGroup(multiplicity = "1")
@@ -127,7 +138,7 @@ public final class ServeCommand implements AddedCommand {
     private Duration verifyEvery;
 
     @Option(names = "--max-tokens", paramLabel = "N", defaultValue = "256", order = 29,
-            description = "--encoder: the length in tokens to which texts are cut, at most 512. Default: ${DEFAULT-VALUE}, as "
+            description = "--encoder, --reranker: the length in tokens to which texts are cut, at most 512. Default: ${DEFAULT-VALUE}, as "
                     + "in sentence-transformers.")
     private int maxTokens;
 
@@ -156,7 +167,7 @@ public final class ServeCommand implements AddedCommand {
             // A JVM that a signal ends exits with 143, but this one has stopped in good order.
             Runtime.getRuntime().halt(CommandLine.ExitCode.OK);
         }, "dl4j-lora: ends the service"));
-        say("Serving " + (served.encoder == null ? served.base : served.encoder.modelName()) + " and the adapters of " + adapters + " at "
+        say("Serving " + served.name() + " and the adapters of " + adapters + " at "
                 + service.address() + " (" + (config.token() == null ? "no changes without a token" : "changes with the token")
                 + "). Ctrl-C stops it.");
         ended.await();
@@ -166,10 +177,18 @@ public final class ServeCommand implements AddedCommand {
     private Service start(ServiceConfig config) throws IOException {
         if (served.encoder != null) {
             BankEncoder encoder = new BankEncoder(served.encoder, served.encoder.tokenizer(maxTokens));
-            return Service.start(served.encoder.sentenceEncoder(), encoder.name(), encoder, adapters, config);
+            return Service.start(served.encoder.sentenceEncoder(), encoder.name(), TextModels.of(encoder), adapters, config);
         }
-        return Service.start(SavedNetwork.read(served.base).stock().model(), served.base.getFileName().toString(), null, adapters,
-                config);
+        if (served.reranker != null) {
+            Checkpoint checkpoint = Checkpoint.open(served.reranker).pairs();
+            ComputationGraph network = checkpoint.reranker().network();
+            BankReranker reranker = new BankReranker(served.reranker.toAbsolutePath().normalize().getFileName().toString(),
+                    network.getNumInputArrays() > 1, checkpoint.shape().longestText(),
+                    Tokenizer.of(served.reranker, checkpoint, maxTokens));
+            return Service.start(network, reranker.name(), TextModels.of(reranker), adapters, config);
+        }
+        return Service.start(SavedNetwork.read(served.base).stock().model(), served.base.getFileName().toString(), TextModels.NONE,
+                adapters, config);
     }
 
     private void say(String line) {

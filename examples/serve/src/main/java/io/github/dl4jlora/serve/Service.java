@@ -76,19 +76,19 @@ final class Service implements AutoCloseable {
      *
      * @param base     to be served, not adapted
      * @param baseName its name in answers
-     * @param encoder  tokenizes texts if the base is a sentence encoder; null otherwise
+     * @param texts    how the base reads texts, if it does
      * @param adapters the folder with the adapters
      * @throws IOException if the folder cannot be used, or the port is taken
      */
-    static Service start(Model base, String baseName, BankEncoder encoder, Path adapters, ServiceConfig config)
+    static Service start(Model base, String baseName, TextModels texts, Path adapters, ServiceConfig config)
             throws IOException {
-        AdapterStore store = new AdapterStore(adapters, encoder == null ? Set.of() : Set.of(encoder.name()));
+        AdapterStore store = new AdapterStore(adapters, texts.name() == null ? Set.of() : Set.of(texts.name()));
         if (config.token() != null) {
             store.own();
         }
         Service service = null;
         try {
-            service = new Service(base, baseName, encoder, store, config);
+            service = new Service(base, baseName, texts, store, config);
             service.listen();
             return service;
         } catch (IOException | RuntimeException e) {
@@ -101,7 +101,7 @@ final class Service implements AutoCloseable {
         }
     }
 
-    private Service(Model base, String baseName, BankEncoder encoder, AdapterStore store, ServiceConfig config) {
+    private Service(Model base, String baseName, TextModels texts, AdapterStore store, ServiceConfig config) {
         this.config = config;
         this.store = store;
         registry = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
@@ -119,8 +119,8 @@ final class Service implements AutoCloseable {
         Inference inference = new Inference(bank, limits.timeout());
         Answers answers = new Answers(intake);
         OutputsRoute outputs = new OutputsRoute(inference, form, intake, limits, workers);
-        EncoderIntake texts = new EncoderIntake(encoder, intake, limits, workers);
-        AdaptersRoute adapters = new AdaptersRoute(store, bank, form, baseName, encoder == null ? null : encoder.name(),
+        TextIntake intakeOfTexts = new TextIntake(intake, limits, workers);
+        AdaptersRoute adapters = new AdaptersRoute(store, bank, form, baseName, texts.name(),
                 new Access(config.token()), intake, new AdapterUpload(store, bank, limits, changes));
         server = Javalin.create(javalin -> {
                     configure(javalin);
@@ -133,8 +133,8 @@ final class Service implements AutoCloseable {
                 .get("/v1/models", later(request -> run(workers, () -> adapters.list(request))))
                 .get("/v1/models/{name}", later(request -> run(workers, () -> adapters.one(request))))
                 .post("/v1/adapters/{name}/outputs", later(outputs::answer))
-                .post("/v1/embeddings", later(new EmbeddingsRoute(inference, texts)::answer))
-                .post("/v1/rerank", later(new RerankRoute(inference, texts)::answer))
+                .post("/v1/embeddings", later(new EmbeddingsRoute(inference, texts.encoder(), intakeOfTexts)::answer))
+                .post("/v1/rerank", later(new RerankRoute(inference, texts.reranker(), intakeOfTexts)::answer))
                 .put("/v1/adapters/{name}", later(adapters::put))
                 .delete("/v1/adapters/{name}", later(request -> run(changes, () -> adapters.delete(request))))
                 .get("/health", this::health)

@@ -6,8 +6,8 @@
  *     |- Connections, Hosts        which connections stay, and the service's host names; Pace, Limits
  *     |- Reception -> Intake       a body arrives, as Blocks; memory of requests, and slow clients
  *     |- OutputsRoute              Features, read and written by JsonForm or SafetensorsForm, checked by NetworkForm
- *     |- EmbeddingsRoute           EmbeddingsRequest -> EncoderIntake -> BankEncoder &lt;- LoRAEmbeddingModel, for langchain4j
- *     |- RerankRoute               RerankRequest -> EncoderIntake
+ *     |- EmbeddingsRoute           EmbeddingsRequest, TextIntake -> BankEncoder &lt;- LoRAEmbeddingModel, for langchain4j
+ *     |- RerankRoute               RerankRequest, TextIntake -> Reranker: EncoderReranker, BankReranker -> PaddedBatches
  *     |- AdaptersRoute             Access -> AdapterUpload, UploadedForm -> AdapterStore, the folder
  *     |- PageRoute, StatisticsRoute, Health
  *     v

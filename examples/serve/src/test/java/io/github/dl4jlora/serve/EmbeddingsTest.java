@@ -67,7 +67,7 @@ class EmbeddingsTest {
         values.assign(Nd4j.randn(values.shape(), Nd4j.getRandomFactory().getNewRandomInstance(1)).muli(0.1));
         LoRAAdapter.of(spam).save(adapters.resolve("spam"));
         running = new Running(Service.start(encoder, PretrainedEncoder.MINILM.modelName(),
-                new BankEncoder(PretrainedEncoder.MINILM, tokenizer), adapters,
+                TextModels.of(new BankEncoder(PretrainedEncoder.MINILM, tokenizer)), adapters,
                 Running.config(Running.TOKEN)));
     }
 

@@ -151,7 +151,7 @@ class PageTest {
     void aPersonCanTryAnAdapterOfTheEncoder() throws Exception {
         try (Tokenizer tokenizer = PretrainedEncoder.MINILM.tokenizer(256);
              Running running = new Running(Service.start(PretrainedEncoder.MINILM.sentenceEncoder(), "all-MiniLM-L6-v2",
-                     new BankEncoder(PretrainedEncoder.MINILM, tokenizer), adapters, Running.config(null)))) {
+                     TextModels.of(new BankEncoder(PretrainedEncoder.MINILM, tokenizer)), adapters, Running.config(null)))) {
             open(running);
             await("document.getElementById('input').value !== ''");
             assertThat(text("takes")).isEqualTo("texts");

@@ -59,7 +59,7 @@ class RerankTest {
         INDArray values = spam.params();
         values.assign(Nd4j.randn(values.shape(), Nd4j.getRandomFactory().getNewRandomInstance(1)).muli(0.1));
         LoRAAdapter.of(spam).save(adapters.resolve("spam"));
-        running = new Running(Service.start(encoder, "all-MiniLM-L6-v2", new BankEncoder(PretrainedEncoder.MINILM, tokenizer),
+        running = new Running(Service.start(encoder, "all-MiniLM-L6-v2", TextModels.of(new BankEncoder(PretrainedEncoder.MINILM, tokenizer)),
                 adapters, Running.config(Running.TOKEN)));
     }
 
@@ -219,7 +219,7 @@ class RerankTest {
     void aServiceWithoutAnEncoderSaysSo(@TempDir Path folder) throws Exception {
         try (Running dense = new Running(Networks.dense(1), folder)) {
             assertThat(dense.post("/v1/rerank", "{\"model\": \"spam\", \"query\": \"a\", \"documents\": [\"a\"]}").error(404))
-                    .contains("has no sentence encoder");
+                    .contains("has no reranker and no sentence encoder");
         }
     }
 }

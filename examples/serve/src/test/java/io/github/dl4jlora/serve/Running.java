@@ -67,7 +67,7 @@ final class Running implements AutoCloseable {
     }
 
     Running(Model base, Path adapters, UnaryOperator<ServiceConfig> change) throws IOException {
-        this(Service.start(base, "base.zip", null, adapters, change.apply(config(TOKEN))));
+        this(Service.start(base, "base.zip", TextModels.NONE, adapters, change.apply(config(TOKEN))));
     }
 
     Running(Service service) {

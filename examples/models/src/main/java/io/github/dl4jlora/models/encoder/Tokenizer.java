@@ -85,6 +85,16 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
+     * The tokens of two texts.
+     *
+     * @param ids   with what the tokenizer puts before, between and after them
+     * @param types of each token, 0 in the first text and, where the model tells texts apart by types, 1 in the second
+     * @param isCut whether the texts were longer
+     */
+    public record PairTokens(int[] ids, int[] types, boolean isCut) {
+    }
+
+    /**
      * The ids of one text's tokens, {@code [CLS]} first and {@code [SEP]} last. Where the text spells out the padding token, it
      * has the unknown token: networks take padding inside a text for a mistake.
      */
@@ -95,12 +105,22 @@ public final class Tokenizer implements AutoCloseable {
     /** As {@link #ids}, and whether there would have been more. */
     public Tokens tokens(String text) {
         Encoding encoding = tokenizer.encode(text);
-        long[] ids = encoding.getIds();
-        int[] result = new int[ids.length];
-        for (int i = 0; i < ids.length; i++) {
-            result[i] = ids[i] == padding ? unknown : (int) ids[i];
-        }
-        return new Tokens(result, encoding.exceedMaxLength());
+        return new Tokens(ids(encoding), encoding.exceedMaxLength());
+    }
+
+    /**
+     * Two texts as one, for a network that reads pairs. Where both are too long together, the longer one is cut.
+     *
+     * @param second comes after the first
+     */
+    public PairTokens pair(String first, String second) {
+        Encoding encoding = tokenizer.encode(first, second);
+        return new PairTokens(ids(encoding), Arrays.stream(encoding.getTypeIds()).mapToInt(Math::toIntExact).toArray(),
+                encoding.exceedMaxLength());
+    }
+
+    private int[] ids(Encoding encoding) {
+        return Arrays.stream(encoding.getIds()).mapToInt(id -> id == padding ? unknown : (int) id).toArray();
     }
 
     /**

@@ -11,7 +11,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.Function;
-import java.util.function.ToDoubleFunction;
+import java.util.stream.Stream;
 
 /** What all tasks came to, as tables and sentences. */
 final class Results {
@@ -40,38 +40,54 @@ final class Results {
         tasks.put(task, result);
     }
 
-    /** Means over the seeds. */
-    ResultTable table() throws IOException {
-        ResultTable table = new ResultTable("", "nDCG @10", "lowest to highest", "recall @1", "recall @5", "recall @10", "MRR",
-                "rate", "seeds", "queries", "documents", "trained values", "minutes", "adapter bytes");
-        for (Map.Entry<Task, Result> task : tasks.entrySet()) {
-            Result result = task.getValue();
-            Ranking base = result.rankings.get(BASE);
-            table.row(row(task.getKey() + ", base", new Outcome(null, 0, List.of(base), 0, 0, null), NONE, NONE, NONE,
-                    format("%,d", result.test.size()), format("%,d", Finder.documents(result.test).size()), NONE, NONE, NONE));
-            for (Outcome outcome : result.outcomes) {
-                table.row(row(task.getKey() + ", " + outcome.method().title, outcome,
-                        outcome.rankings().size() == 1 ? NONE : range(outcome, Ranking::ndcg), format("%.0e", outcome.rate()),
-                        String.valueOf(outcome.rankings().size()), NONE, NONE, format("%,d", outcome.trained()),
-                        format("%.1f", outcome.seconds() / 60), outcome.method() == Method.LORA
-                                ? format("%,d", Figures.size(adapters.apply(task.getKey()))) : NONE));
-            }
+    /** Means over the seeds and, where there are several, what the nDCG@10 of the seeds is between. */
+    ResultTable found() {
+        boolean several = outcomes().anyMatch(outcome -> outcome.rankings().size() > 1);
+        List<String> head = new ArrayList<>(List.of("", "nDCG @10"));
+        if (several) {
+            head.addAll(List.of("lowest", "highest"));
         }
+        head.addAll(List.of("recall @1", "recall @5", "recall @10", "MRR"));
+        ResultTable table = new ResultTable(head.toArray(String[]::new));
+        tasks.forEach((task, result) -> {
+            table.row(row(task + ", base", new Outcome(null, 0, List.of(result.rankings.get(BASE)), 0, 0, null), several));
+            result.outcomes.forEach(outcome -> table.row(row(task + ", " + outcome.method().title, outcome, several)));
+        });
         return table;
     }
 
-    private static String range(Outcome outcome, ToDoubleFunction<Ranking> measure) {
-        return format("%.3f", outcome.lowest(measure)) + " to " + format("%.3f", outcome.highest(measure));
+    private Stream<Outcome> outcomes() {
+        return tasks.values().stream().flatMap(result -> result.outcomes.stream());
     }
 
-    private static String[] row(String name, Outcome outcome, String range, String... rest) {
-        List<String> cells = new ArrayList<>(List.of(name, format("%.3f", outcome.mean(Ranking::ndcg)), range));
+    private static String[] row(String name, Outcome outcome, boolean several) {
+        List<String> cells = new ArrayList<>(List.of(name, format("%.3f", outcome.mean(Ranking::ndcg))));
+        if (several) {
+            boolean isOne = outcome.rankings().size() == 1;
+            cells.add(isOne ? NONE : format("%.3f", outcome.lowest(Ranking::ndcg)));
+            cells.add(isOne ? NONE : format("%.3f", outcome.highest(Ranking::ndcg)));
+        }
         for (int k : new int[] {1, 5, 10}) {
             cells.add(format("%.3f", outcome.mean(ranking -> ranking.recallAt(k))));
         }
         cells.add(format("%.3f", outcome.mean(Ranking::mrr)));
-        cells.addAll(List.of(rest));
         return cells.toArray(String[]::new);
+    }
+
+    /** How it was taught, and on what it was tested. */
+    ResultTable taken() throws IOException {
+        ResultTable table = new ResultTable("", "rate", "seeds", "queries", "documents", "trained values", "minutes",
+                "adapter bytes");
+        for (Map.Entry<Task, Result> task : tasks.entrySet()) {
+            for (Outcome outcome : task.getValue().outcomes) {
+                table.row(task.getKey() + ", " + outcome.method().title, format("%.0e", outcome.rate()),
+                        String.valueOf(outcome.rankings().size()), format("%,d", task.getValue().test.size()),
+                        format("%,d", Finder.documents(task.getValue().test).size()), format("%,d", outcome.trained()),
+                        format("%.1f", outcome.seconds() / 60), outcome.method() == Method.LORA
+                                ? format("%,d", Figures.size(adapters.apply(task.getKey()))) : NONE);
+            }
+        }
+        return table;
     }
 
     /** MRR of each task with each task's adapter. */

@@ -199,7 +199,7 @@ public final class RetrievalExample implements Callable<Integer> {
     private void tell(ComputationGraph encoder) throws IOException {
         PrintWriter out = spec.commandLine().getOut();
         int columns = Program.columns(spec.commandLine());
-        ResultTable table = results.table();
+        ResultTable table = results.found();
         out.println();
         out.print(table.toString(columns));
         out.println();
@@ -208,6 +208,8 @@ public final class RetrievalExample implements Callable<Integer> {
             out.print(results.crossed().toString(columns));
             out.println();
         }
+        out.print(results.taken().toString(columns));
+        out.println();
         samples.keySet().forEach(task -> out.println(results.verdict(task)));
         if (brief) {
             out.println(SHORT);

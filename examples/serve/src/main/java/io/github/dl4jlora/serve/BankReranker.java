@@ -1,0 +1,98 @@
+package io.github.dl4jlora.serve;
+
+import io.github.dl4jlora.bank.AdapterMix;
+import io.github.dl4jlora.bank.BankRequest;
+import io.github.dl4jlora.models.encoder.Tokenizer;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Function;
+import java.util.stream.IntStream;
+
+/**
+ * A cross-encoder in a bank: it reads query and document as one text, and gives one number.
+ *
+ * @param name      the model's own
+ * @param hasTypes  whether the types of tokens are the network's second input
+ * @param longest   tokens that the network reads
+ * @param tokenizer not closed by this
+ */
+record BankReranker(String name, boolean hasTypes, int longest, Tokenizer tokenizer) implements Reranker {
+
+    /** Characters of a text that are looked at: more would keep others waiting. */
+    private static final int LONGEST_LOOKED_AT = 1 << 16;
+
+    @Override
+    public Read read(String query, List<String> documents) {
+        int most = tokenizer.maxTokens() / 2;
+        if (query.length() > LONGEST_LOOKED_AT || tokenizer.ids(query).length > most) {
+            throw Problem.badRequest("The query has more than " + most + " tokens, half of those that query and document may have "
+                    + "together. Shorten it");
+        }
+        return new Pairs(documents.stream().map(document -> pair(query, document)).toList());
+    }
+
+    private Tokenizer.PairTokens pair(String query, String document) {
+        if (document.length() <= LONGEST_LOOKED_AT) {
+            return tokenizer.pair(query, document);
+        }
+        int end = Character.isLowSurrogate(document.charAt(LONGEST_LOOKED_AT)) ? LONGEST_LOOKED_AT - 1 : LONGEST_LOOKED_AT;
+        Tokenizer.PairTokens some = tokenizer.pair(query, document.substring(0, end));
+        return new Tokenizer.PairTokens(some.ids(), some.types(), true);
+    }
+
+    /** The query with each document. */
+    private final class Pairs implements Read {
+
+        private final List<Tokenizer.PairTokens> pairs;
+
+        Pairs(List<Tokenizer.PairTokens> pairs) {
+            this.pairs = pairs;
+        }
+
+        @Override
+        public long tokens() {
+            return pairs.stream().mapToLong(pair -> pair.ids().length).sum();
+        }
+
+        @Override
+        public long numbers() {
+            // A score, and the types that are held beside the tokens.
+            return pairs.size() + tokens();
+        }
+
+        @Override
+        public BitSet cut() {
+            return IntStream.range(0, pairs.size()).filter(i -> pairs.get(i).isCut())
+                    .collect(BitSet::new, BitSet::set, BitSet::or);
+        }
+
+        @Override
+        public CompletableFuture<float[]> scores(AdapterMix mix, Function<BankRequest, CompletableFuture<INDArray[]>> bank) {
+            return new PaddedBatches(pairs.stream().mapToInt(pair -> pair.ids().length).toArray(), longest)
+                    .rows((batch, length) -> request(mix, batch.stream().map(pairs::get).toList(), length), bank)
+                    .thenApply(rows -> {
+                        float[] scores = new float[rows.length];
+                        for (int i = 0; i < scores.length; i++) {
+                            scores[i] = rows[i][0];
+                        }
+                        return scores;
+                    });
+        }
+    }
+
+    private BankRequest request(AdapterMix mix, List<Tokenizer.PairTokens> pairs, int length) {
+        INDArray ids = Tokenizer.padded(pairs.stream().map(pair -> padded(pair.ids(), length, tokenizer.padding())).toList());
+        return hasTypes ? BankRequest.of(mix, ids, Tokenizer.padded(pairs.stream().map(pair -> padded(pair.types(), length, 0))
+                .toList())) : BankRequest.of(mix, ids);
+    }
+
+    private static int[] padded(int[] values, int length, int padding) {
+        int[] padded = Arrays.copyOf(values, length);
+        Arrays.fill(padded, values.length, length, padding);
+        return padded;
+    }
+}
