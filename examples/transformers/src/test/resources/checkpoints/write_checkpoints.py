@@ -2,7 +2,8 @@
 
 write_checkpoints.py FOLDER [CASE...]   every case, or these, each in a folder of its own:
     config.json, model.safetensors (or shards and their index)
-    expected.safetensors      input_ids [texts, tokens], and what the model of config.json's class gives for them
+    expected.safetensors      input_ids [texts, tokens], and what the model of config.json's class gives for them; of pairs also
+                              token_type_ids; of heads labels, their loss, and the gradient of the head's last matrix
     adapter/                  an adapter in PEFT's format for that class; "adapted" in expected.safetensors is with it
 
 All is computed in float64 from the weights as they are stored. Texts are padded at their ends.
@@ -20,6 +21,7 @@ HIDDEN, WIDE, LAYERS, HEADS, VOCABULARY, POSITIONS, CLASSES, RANK, ALPHA = 8, 12
 LENGTHS = [7, 4, 1, 6]
 LONG = [141, 23, 90]
 BUCKETS = 32
+NEVER = -3e4
 LIKE_ROBERTA = ("roberta", "xlm-roberta", "camembert", "mpnet")
 NAMES = {"bert": "Bert", "roberta": "Roberta", "distilbert": "DistilBert", "gpt2": "GPT2", "xlm-roberta": "XLMRoberta",
          "camembert": "Camembert", "mpnet": "MPNet"}
@@ -46,6 +48,7 @@ class Model:
         self.state, self.shapes, self.conv1d = {}, {}, set()
         self.adapter, self.replaced = adapter or {}, replaced or {}
         self.modules = [("Pooling", ["mean"]), ("Normalize",)]
+        self.types = None
 
     def get(self, name):
         return self.replaced.get(name, self.state[name])
@@ -103,7 +106,7 @@ def bert(m, ids, padding):
         bias = m.get(p + RELATIVE)[bucket(tokens[None, :] - tokens[:, None])].permute(2, 0, 1)
         self, out, query, key, value, norm = "attention.attn.", "attention.attn.o", "q", "k", "v", "attention.LayerNorm"
     else:
-        x = x + m.get(e + "token_type_embeddings.weight")[0]
+        x = x + m.get(e + "token_type_embeddings.weight")[0 if m.types is None else m.types]
     x = m.norm(e + "LayerNorm", x, epsilon)
     for i in range(LAYERS):
         b = f"{p}encoder.layer.{i}."
@@ -199,6 +202,18 @@ def outputs(m, family, head, ids, padding):
         else:
             logits = decode(m, x, family)
         return {"hidden": x, "logits": logits}
+    if head == "tokens":
+        return {"probabilities": torch.softmax(m.dense("classifier", x), -1)}
+    if head == "answer":
+        scores = m.dense("qa_outputs", x).masked_fill((ids == padding)[:, :, None], NEVER)
+        return {"scores": scores.transpose(1, 2).reshape(len(ids), -1)}
+    logits = text_logits(m, family, x, ids, padding)
+    problem = m.config.get("problem_type", "regression" if outputs_of(m.config) == 1 else "single_label_classification")
+    return {"values": logits} if problem == "regression" else {"probabilities": torch.sigmoid(logits)
+            if problem == "multi_label_classification" else torch.softmax(logits, -1)}
+
+
+def text_logits(m, family, x, ids, padding):
     if family == "bert":
         logits = m.dense("classifier", torch.tanh(m.dense(m.prefix + "pooler.dense", x[:, 0])))
     elif family in LIKE_ROBERTA:
@@ -208,12 +223,47 @@ def outputs(m, family, head, ids, padding):
     else:
         last = (ids != padding).sum(1) - 1
         logits = m.dense("score", x[torch.arange(len(ids)), last])
-    return {"probabilities": torch.softmax(logits, -1)}
+    return logits
 
 
-def config_of(family, head):
+def outputs_of(config):
+    return len(config["id2label"])
+
+
+def learned(m, family, head, ids, padding, generator):
+    """Labels, the loss that transformers' class has for them, and the gradient of the head's last matrix."""
+    texts, tokens = ids.shape
+    names = {"tokens": "classifier", "answer": "qa_outputs"}
+    last = names.get(head) or next(name for name in ("classifier.out_proj", "score", "classifier") if name + ".weight" in m.state)
+    weight = m.state[last + ".weight"].requires_grad_()
+    output = outputs(m, family, head, ids, padding)
+    if head == "tokens":
+        labels = torch.randint(0, outputs_of(m.config), ids.shape, generator=generator)
+        labels[(ids == padding) | (torch.rand(ids.shape, generator=generator) < 0.3)] = -100
+        loss = F.nll_loss(output["probabilities"].log().flatten(0, 1), labels.flatten(), ignore_index=-100)
+    elif head == "answer":
+        labels = torch.stack([torch.randint(0, length, (2,), generator=generator) for length in LENGTHS])
+        labels[1, 1] = tokens + 5
+        scores = output["scores"].view(texts, 2, tokens)
+        loss = sum(F.cross_entropy(scores[:, i], labels[:, i].clamp(0, tokens), ignore_index=tokens) for i in range(2)) / 2
+    elif "values" in output:
+        labels = torch.randn(output["values"].shape, generator=generator, dtype=torch.float64)
+        loss = F.mse_loss(output["values"], labels)
+    elif m.config.get("problem_type") == "multi_label_classification":
+        labels = torch.randint(0, 2, output["probabilities"].shape, generator=generator).double()
+        loss = F.binary_cross_entropy(output["probabilities"], labels)
+    else:
+        labels = F.one_hot(torch.arange(texts) % outputs_of(m.config), outputs_of(m.config)).double()
+        loss = -(output["probabilities"].log() * labels).sum(1).mean()
+    loss.backward()
+    result = {"labels": labels, "loss": loss.detach()[None], "gradient": weight.grad.clone()}
+    m.state[last + ".weight"] = weight.detach()
+    return result
+
+
+def config_of(family, head, options=()):
     suffix = {"bare": "Model", "lm": "LMHeadModel" if family == "gpt2" else "ForMaskedLM",
-              "classifier": "ForSequenceClassification"}
+              "classifier": "ForSequenceClassification", "tokens": "ForTokenClassification", "answer": "ForQuestionAnswering"}
     config = {"model_type": family, "architectures": [NAMES[family] + suffix[head]], "vocab_size": VOCABULARY,
               "torch_dtype": "float32", "transformers_version": "4.55.0"}
     if family == "bert" or family in LIKE_ROBERTA:
@@ -233,9 +283,13 @@ def config_of(family, head):
     else:
         config.update(n_embd=HIDDEN, n_layer=LAYERS, n_head=HEADS, n_inner=None, n_positions=POSITIONS, n_ctx=POSITIONS,
                       activation_function="gelu_new", layer_norm_epsilon=1e-5, resid_pdrop=0.1, pad_token_id=VOCABULARY - 1)
-    if head == "classifier":
-        config.update(id2label={str(i): f"LABEL_{i}" for i in range(CLASSES)},
-                      label2id={f"LABEL_{i}": i for i in range(CLASSES)})
+    if head not in ("bare", "lm"):
+        count = 2 if head == "answer" else next((int(option[len("outputs="):]) for option in options
+                                                 if option.startswith("outputs=")), CLASSES)
+        labels = ["contradiction", "entailment", "neutral"] if "inference" in options else [f"LABEL_{i}" for i in range(count)]
+        config.update(id2label={str(i): label for i, label in enumerate(labels)},
+                      label2id={label: i for i, label in enumerate(labels)})
+    config.update({"problem_type": option[len("problem="):] for option in options if option.startswith("problem=")})
     return config
 
 
@@ -273,7 +327,9 @@ def fill(m, family, head, generator):
             conv1d(b + "mlp.c_proj", 4 * HIDDEN, HIDDEN)
         norm(p + "ln_f")
         if head == "classifier":
-            dense("score", HIDDEN, CLASSES, bias=False)
+            dense("score", HIDDEN, outputs_of(m.config), bias=False)
+        elif head in ("tokens", "answer"):
+            dense("classifier" if head == "tokens" else "qa_outputs", HIDDEN, outputs_of(m.config))
         return
     add(p + "embeddings.word_embeddings.weight", VOCABULARY, HIDDEN)
     add(p + "embeddings.position_embeddings.weight", m.config["max_position_embeddings"], HIDDEN)
@@ -293,7 +349,9 @@ def fill(m, family, head, generator):
             add("vocab_projector.bias", VOCABULARY)
         elif head == "classifier":
             dense("pre_classifier", HIDDEN, HIDDEN)
-            dense("classifier", HIDDEN, CLASSES)
+            dense("classifier", HIDDEN, outputs_of(m.config))
+        elif head in ("tokens", "answer"):
+            dense("classifier" if head == "tokens" else "qa_outputs", HIDDEN, outputs_of(m.config))
         return
     if family == "mpnet":
         add(p + RELATIVE, BUCKETS, HEADS, scale=1.0)
@@ -323,11 +381,13 @@ def fill(m, family, head, generator):
         dense("lm_head.dense", HIDDEN, HIDDEN)
         norm("lm_head.layer_norm")
         add("lm_head.bias", VOCABULARY)
+    elif head in ("tokens", "answer"):
+        dense("classifier" if head == "tokens" else "qa_outputs", HIDDEN, outputs_of(m.config))
     elif head == "classifier" and family == "bert":
-        dense("classifier", HIDDEN, CLASSES)
+        dense("classifier", HIDDEN, outputs_of(m.config))
     elif head == "classifier":
         dense("classifier.dense", HIDDEN, HIDDEN)
-        dense("classifier.out_proj", HIDDEN, CLASSES)
+        dense("classifier.out_proj", HIDDEN, outputs_of(m.config))
 
 
 TARGETS = {"bert": ["query", "value", "intermediate.dense"], "distilbert": ["q_lin", "v_lin", "lin1"],
@@ -357,7 +417,7 @@ def write_adapter(m, family, head, options, folder, generator):
             adapter[name] = a.float().double(), b.float().double()
             tensors[f"base_model.model.{name}.lora_A.weight"] = a.float()
             tensors[f"base_model.model.{name}.lora_B.weight"] = b.float()
-    saved = ["classifier", "score"] if head == "classifier" else []
+    saved = {"classifier": ["classifier", "score"], "tokens": ["classifier", "score"], "answer": ["qa_outputs"]}.get(head, [])
     saved += [option[len("full="):] for option in options if option.startswith("full=")]
 
     def replace(key):
@@ -387,7 +447,8 @@ def write_adapter(m, family, head, options, folder, generator):
     os.makedirs(folder, exist_ok=True)
     save_file(tensors, os.path.join(folder, "adapter_model.safetensors"), metadata={"format": "pt"})
     with open(os.path.join(folder, "adapter_config.json"), "w") as file:
-        json.dump({"peft_type": "LORA", "task_type": {"bare": "FEATURE_EXTRACTION", "classifier": "SEQ_CLS",
+        json.dump({"peft_type": "LORA", "task_type": {"bare": "FEATURE_EXTRACTION", "classifier": "SEQ_CLS", "tokens": "TOKEN_CLS",
+                                                      "answer": "QUESTION_ANS",
                                                       "lm": "CAUSAL_LM" if family == "gpt2" else None}[head],
                    "base_model_name_or_path": "tiny", "r": RANK, "lora_alpha": ALPHA, "lora_dropout": 0.0,
                    "bias": "all" if "biases" in options else "none",
@@ -501,7 +562,7 @@ def write_modules(folder, steps, generator):
 
 def write(folder, family, head, options, seed):
     generator = torch.Generator().manual_seed(seed)
-    config = config_of(family, head)
+    config = config_of(family, head, options)
     if "relu" in options:
         config["activation" if family == "distilbert" else "hidden_act"] = "relu"
     if "gelu-new" in options:
@@ -530,7 +591,14 @@ def write(folder, family, head, options, seed):
     if steps:
         m.modules = write_modules(folder, steps[0], generator)
     expected = {"input_ids": ids.float()}
+    if "pairs" in options:
+        m.types = torch.zeros_like(ids)
+        for text, length in enumerate(LENGTHS):
+            m.types[text, length // 2:length] = 1
+        expected["token_type_ids"] = m.types.float()
     expected.update(outputs(m, family, head, ids, padding))
+    if head not in ("bare", "lm"):
+        expected.update(learned(m, family, head, ids, padding, generator))
     if "peft-unties" in options:
         # PEFT copies a module that it saves, and a copy is tied to nothing.
         expected["untied"] = torch.ones(1)
@@ -597,6 +665,19 @@ CASES.update({
     "mpnet-lm-untied": ("mpnet", "lm", ["untied", "full=relative_attention_bias"]),
     "mpnet-lm-unties-head": ("mpnet", "lm", ["peft-unties", "full=lm_head"]),
     "mpnet-classifier-biases": ("mpnet", "classifier", ["biases", "full=relative_attention_bias", "full=LayerNorm"]),
+})
+FAMILIES = list(NAMES)
+CASES.update({
+    **{f"{family}-{head}": (family, head, ["pairs"] if family == "bert" else []) for family in FAMILIES
+       for head in ("tokens", "answer")},
+    **{f"{family}-regression": (family, "classifier", ["outputs=1"]) for family in FAMILIES},
+    **{f"{family}-labels": (family, "classifier", ["outputs=4", "problem=multi_label_classification"]) for family in FAMILIES},
+    "bert-reranker": ("bert", "classifier", ["outputs=1", "pairs"]),
+    "bert-inference": ("bert", "classifier", ["pairs", "inference"]),
+    "bert-labels-of-one": ("bert", "classifier", ["outputs=1", "problem=multi_label_classification", "pairs"]),
+    "roberta-regression-of-two": ("roberta", "classifier", ["outputs=2", "problem=regression"]),
+    "bert-lm-of-pairs": ("bert", "lm", ["pairs"]),
+    "bert-bare-of-pairs": ("bert", "bare", ["pairs"]),
 })
 
 if __name__ == "__main__":

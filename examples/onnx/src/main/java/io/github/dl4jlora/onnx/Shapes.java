@@ -188,7 +188,7 @@ final class Shapes {
             return layer != null && layer.getClass() == EmbeddingLayer.class;
         }
         return network.preprocessor(node) == null && (LayerTypes.isEmbedding(layer)
-                || input > 0 && LayerTypes.isOfTransformers(layer != null ? layer : values.vertex(node)));
+                || LayerTypes.areIdsOfTransformers(layer != null ? layer : values.vertex(node), input));
     }
 
     private @Nullable Shape needed(Node node, int input) {
@@ -211,7 +211,7 @@ final class Shapes {
             return Shape.sequence(input == 0 ? attention.getNInQueries() : input == 1 ? attention.getNInKeys()
                     : attention.getNInValues(), RNNFormat.NCW);
         }
-        return LayerTypes.isOfTransformers(vertex) && input > 0 ? Shape.sequenceOfIds() : null;
+        return LayerTypes.areIdsOfTransformers(vertex, input) ? Shape.sequenceOfIds() : null;
     }
 
     /** @param layer the preprocessor's; null for a vertex */

@@ -18,6 +18,7 @@ import org.deeplearning4j.nn.conf.graph.MergeVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
 import org.jspecify.annotations.Nullable;
 
@@ -97,8 +98,9 @@ final class Walk {
         boolean flat = preprocessor instanceof RnnToFeedForwardPreProcessor && input.type().getType() == InputType.Type.FF;
         Flow reshaped = preprocessor == null || flat ? input : exports.preprocessor(preprocessor, input,
                 place(node, type(node, List.of(input), () -> preprocessor.getOutputType(input.type()))));
-        if (reshaped.type() instanceof InputType.InputTypeFeedForward vector && !(layer instanceof EmbeddingSequenceLayer)
-                && !reshaped.integer()) {
+        // A LossLayer takes vectors of any width.
+        boolean isAnyWidth = layer instanceof EmbeddingSequenceLayer || layer instanceof LossLayer;
+        if (reshaped.type() instanceof InputType.InputTypeFeedForward vector && !isAnyWidth && !reshaped.integer()) {
             widths.put(node.name(), vector.getSize());
         }
         // A clone: some layers keep what they are asked about.

@@ -27,6 +27,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -57,7 +58,9 @@ class TransformersTest {
 
     static Stream<Arguments> transformers() {
         List<Head> heads = List.of(Head.tokenVectors(), Head.meanPooling(), Head.firstToken(), Head.maxPooling(), Head.pooler(),
-                Head.classifier(3), Head.maskedWords(), Head.maskedWordsAtPositions(), Head.nextWord());
+                Head.classifier(3), Head.maskedWords(), Head.maskedWordsAtPositions(), Head.nextWord(), Head.regression(1),
+                Head.multiLabel(3), Head.tokenClassifier(3), Head.questionAnswering(), Head.classifier(3).ofPairs(),
+                Head.maskedWordsAtPositions().ofPairs());
         return SHAPES.stream().flatMap(shape -> Stream.of(shape, shape.untied()).flatMap(tied -> heads.stream()
                 .filter(head -> shape.family().hasHead(head.kind()))
                 .filter(head -> tied.tied() || head.kind() == Head.Kind.MASKED_WORDS || head.kind() == Head.Kind.NEXT_WORD)
@@ -72,8 +75,7 @@ class TransformersTest {
         OnnxExport.of(network).write(file);
 
         List<INDArray[]> batches = Stream.of(ids(shape, 5), ids(shape, 1, 9), ids(shape, shape.longestText(), 3, 1),
-                ids(shape, 2, 2)).map(ids -> head.kind() == Head.Kind.MASKED_WORDS_AT_POSITIONS
-                ? new INDArray[]{ids, positions(ids)} : new INDArray[]{ids}).toList();
+                ids(shape, 2, 2)).map(ids -> inputs(shape, head, ids)).toList();
         agree(network, file, batches);
     }
 
@@ -86,13 +88,9 @@ class TransformersTest {
         INDArray ids = Nd4j.createFromArray(new float[][]{{p, p, p, 5, 6, 7, 8}, {9, p, 4, p, p, 11, p}, {p, 5, p, p, 9, 8, 7},
                 {8, 7, 6, 5, 4, 5, 6}, {4, p, p, p, p, p, p}});
         INDArray mask = ids.neq(p).castTo(DataType.FLOAT);
-        List<INDArray> inputs = new ArrayList<>(List.of(ids));
-        if (head.kind() == Head.Kind.MASKED_WORDS_AT_POSITIONS) {
-            inputs.add(positions(ids));
-        }
-        INDArray[] masks = new INDArray[inputs.size()];
+        INDArray[] features = inputs(shape, head, ids);
+        INDArray[] masks = new INDArray[features.length];
         masks[0] = mask;
-        INDArray[] features = inputs.toArray(new INDArray[0]);
         INDArray expected = network.output(false, features, masks)[0];
 
         OnnxExport.of(network).write(folder.resolve("ids.onnx"));
@@ -107,6 +105,24 @@ class TransformersTest {
                 InRuntime.agrees(List.of(network.output(false, features, masks)[0]), folder.resolve("masks.onnx"), ids, mask);
             }
         }
+    }
+
+    private static INDArray[] inputs(TransformerShape shape, Head head, INDArray ids) {
+        List<INDArray> inputs = new ArrayList<>(List.of(ids));
+        if (head.pairs() && shape.hasTextTypes()) {
+            inputs.add(types(ids));
+        }
+        if (head.kind() == Head.Kind.MASKED_WORDS_AT_POSITIONS) {
+            inputs.add(positions(ids));
+        }
+        return inputs.toArray(INDArray[]::new);
+    }
+
+    /** Each text's second half is a second text. */
+    private static INDArray types(INDArray ids) {
+        INDArray types = Nd4j.zeros(DataType.FLOAT, ids.shape());
+        types.get(NDArrayIndex.all(), NDArrayIndex.interval(ids.size(1) / 2, ids.size(1))).assign(1);
+        return types;
     }
 
     static LoRAConfig.Builder adapter() {

@@ -114,9 +114,9 @@ public final class Checkpoint {
     }
 
     /**
-     * {@return the model as the class that config.json names first: bare, …ForMaskedLM, …ForSequenceClassification or
-     * GPT2LMHeadModel} What a head for sequence classification gives are classes, numbers or labels, as {@code problem_type} says
-     * or, without it, numbers if it has one output, and classes otherwise.
+     * {@return the model as the class that config.json names first: bare, …ForMaskedLM, GPT2LMHeadModel,
+     * …ForSequenceClassification, …ForTokenClassification or …ForQuestionAnswering} A head for sequence classification is one of
+     * classes, numbers or labels, as {@code problem_type} says; without it, of numbers if it has one output, and else of classes.
      *
      * @throws IOException if it names none of these, or the tensors are not those of the class; if the head is for pairs,
      *                     according to config.json, in a family that tells texts apart by token types, and this is not
@@ -128,8 +128,7 @@ public final class Checkpoint {
 
     /** {@return the head of the class that config.json names first, as {@link #model()} has it} */
     public Head head() throws IOException {
-        Head.Kind kind = folder.kind();
-        return kind == Head.Kind.CLASSIFIER ? folder.textHead() : new Head(kind, 0);
+        return folder.head();
     }
 
     /** {@return token ids {@code [minibatch, tokens]} in, the vectors of all tokens {@code [minibatch · tokens, hidden]} out} */
@@ -159,7 +158,7 @@ public final class Checkpoint {
      */
     public GraphBuilder addSentenceEncoder(GraphBuilder graph, Pooling... pooling) throws IOException {
         SentenceModules modules = pooling.length == 0 ? folder.sentenceModules() : SentenceModules.normalized(List.of(pooling));
-        return modules.addTo(graph, shape, SENTENCE);
+        return modules.addTo(graph, shape, read(Head.tokenVectors()), SENTENCE);
     }
 
     /**
@@ -193,13 +192,7 @@ public final class Checkpoint {
      * @throws IOException if there is none, or it gives numbers or labels, as {@link #model()}
      */
     public BaseSource<ComputationGraph> classifier() throws IOException {
-        Head head = folder.textHead();
-        if (head.kind() != Head.Kind.CLASSIFIER) {
-            throw new CheckpointException(folder.path() + ": config.json describes a head of kind " + head.kind() + " with "
-                    + head.classes() + " outputs, not a classifier: model() gives the model with this head; for a new head use "
-                    + "classifier(classes, updater, seed)");
-        }
-        return model(head);
+        return model(folder.classifier());
     }
 
     /**
@@ -210,21 +203,10 @@ public final class Checkpoint {
      * @throws IOException if the folder has no head for sequence classification, or one with several outputs
      */
     public BaseSource<ComputationGraph> reranker() throws IOException {
-        Head head = folder.textHead();
-        if (head.classes() != 1) {
-            throw new CheckpointException(folder.path() + ": the stored head has " + head.classes() + " outputs, but a "
-                    + "reranker's has one: for a new head use model(Head.reranker(), updater, seed)");
-        }
-        return model(Head.reranker());
+        return model(folder.reranker());
     }
 
-    /**
-     * {@return probabilities {@code [minibatch, classes]} by a new head, whatever head the folder has}
-     *
-     * @param classes at least 2
-     * @param updater of everything that trains, including adapters, unless their configuration has another
-     * @param seed    of the new head's weights
-     */
+    /** {@return probabilities {@code [minibatch, classes]} by a new head, as {@link #model(Head, IUpdater, long)}} */
     public BaseSource<ComputationGraph> classifier(int classes, IUpdater updater, long seed) throws IOException {
         return model(Head.classifier(classes), updater, seed);
     }
@@ -232,7 +214,7 @@ public final class Checkpoint {
     /**
      * {@return the model with a new head, whatever head the folder has}
      *
-     * @param head    for texts: a classifier, regression, labels or reranker
+     * @param head    a classifier of texts or tokens, regression, labels, reranker or question answering
      * @param updater of everything that trains, including adapters, unless their configuration has another
      * @param seed    of the new head's weights
      * @throws IllegalArgumentException if the head has no layers that could be new
@@ -257,7 +239,7 @@ public final class Checkpoint {
      * @throws IllegalArgumentException if the head is none of those
      */
     public List<String> newHead(Head head) {
-        List<String> layers = Heads.layers(shape.family(), head.kind());
+        List<String> layers = head.layers(shape.family());
         if (layers.isEmpty()) {
             throw new IllegalArgumentException("A head of kind " + head.kind() + " has no layers that start at random: use "
                     + "model(head)");

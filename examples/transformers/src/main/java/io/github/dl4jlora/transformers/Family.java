@@ -78,7 +78,8 @@ public enum Family {
      */
     public boolean hasHead(Head.Kind kind) {
         return switch (kind) {
-            case TOKEN_VECTORS, MEAN_POOLING, FIRST_TOKEN, MAX_POOLING, CLASSIFIER, REGRESSION, MULTI_LABEL -> true;
+            case TOKEN_VECTORS, MEAN_POOLING, FIRST_TOKEN, MAX_POOLING, CLASSIFIER, REGRESSION, MULTI_LABEL, TOKEN_CLASSES,
+                ANSWER -> true;
             case POOLER -> this == BERT || hasHeadsOfRoberta();
             case MASKED_WORDS, MASKED_WORDS_AT_POSITIONS -> !isCausal();
             case NEXT_WORD -> isCausal();

@@ -1,12 +1,14 @@
 package io.github.dl4jlora.transformers;
 
+import java.util.List;
+
 /**
  * What a network is for: what goes on top of the token vectors.
  *
  * @param kind    which
  * @param classes classes, labels or values that it has an output for; 0 for kinds that have no such number
- * @param pairs   whether it reads pairs of texts: then a network whose shape tells texts apart by token types,
- *                {@link TransformerShape#hasTextTypes}, has a second input of these types
+ * @param pairs   whether it reads pairs of texts, as an answer's always does: then a network whose shape tells texts apart by
+ *                token types, {@link TransformerShape#hasTextTypes}, has a second input of these types
  */
 public record Head(Kind kind, int classes, boolean pairs) {
 
@@ -28,6 +30,10 @@ public record Head(Kind kind, int classes, boolean pairs) {
         REGRESSION,
         /** Probabilities of labels, each by itself, {@code [minibatch, classes]}; one label is a reranker's relevance. */
         MULTI_LABEL,
+        /** Probabilities of classes of each token, {@code [minibatch · tokens, classes]}. */
+        TOKEN_CLASSES,
+        /** Scores of tokens as the first and as the last of an answer, {@code [minibatch, 2·tokens]}. */
+        ANSWER,
         /** Logits of the words that were masked, {@code [minibatch · tokens, vocabulary]}. */
         MASKED_WORDS,
         /** The same, only for the tokens that a second input names, {@code [minibatch · k, vocabulary]}. */
@@ -37,10 +43,11 @@ public record Head(Kind kind, int classes, boolean pairs) {
     }
 
     /**
-     * @throws IllegalArgumentException if a classifier has less than two classes, a regression less than one value, labels are
-     *                                  less than one, or another head has any
+     * @throws IllegalArgumentException if a classifier of texts or tokens has less than two classes, a regression less than one
+     *                                  value, labels are less than one, or another head has any
      */
     public Head {
+        pairs = pairs || kind == Kind.ANSWER;
         int least = fewest(kind);
         if (least == 0 ? classes != 0 : classes < least) {
             throw new IllegalArgumentException("A head of kind " + kind + " with " + classes + " classes: a classifier has at "
@@ -56,7 +63,7 @@ public record Head(Kind kind, int classes, boolean pairs) {
     /** {@return the least number of classes of a kind} */
     public static int fewest(Kind kind) {
         return switch (kind) {
-            case CLASSIFIER -> 2;
+            case CLASSIFIER, TOKEN_CLASSES -> 2;
             case REGRESSION, MULTI_LABEL -> 1;
             default -> 0;
         };
@@ -114,6 +121,25 @@ public record Head(Kind kind, int classes, boolean pairs) {
     /** {@return one label of a pair: the probability that the second text, a passage, answers the first, a query} */
     public static Head reranker() {
         return multiLabel(1).ofPairs();
+    }
+
+    /** {@return a class for each token, such as the kind of name that it is part of} */
+    public static Head tokenClassifier(int classes) {
+        return new Head(Kind.TOKEN_CLASSES, classes);
+    }
+
+    /** {@return where in the second text of a pair the answer to the first, a question, begins and ends} */
+    public static Head questionAnswering() {
+        return new Head(Kind.ANSWER, 0);
+    }
+
+    /**
+     * {@return the layers that it adds to the pretrained model, the output layer last; none for heads that are pretrained}
+     *
+     * @param family whose names they have
+     */
+    public List<String> layers(Family family) {
+        return Heads.layers(family, kind);
     }
 
     /** {@return the masked language model, with logits for every token} */

@@ -1,10 +1,14 @@
 package io.github.dl4jlora.transformers;
 
+import io.github.dl4jlora.transformers.layer.AnswerCrossEntropy;
+import io.github.dl4jlora.transformers.layer.AnswerScores;
 import io.github.dl4jlora.transformers.layer.LabelsCrossEntropy;
 import io.github.dl4jlora.transformers.layer.LayerNormalization;
 import io.github.dl4jlora.transformers.layer.PickedRows;
 import io.github.dl4jlora.transformers.layer.PickedToken;
+import io.github.dl4jlora.transformers.layer.RowsLoss;
 import io.github.dl4jlora.transformers.layer.TiedDecoder;
+import io.github.dl4jlora.transformers.layer.TokenClassesCrossEntropy;
 import io.github.dl4jlora.transformers.layer.VocabularyBias;
 import io.github.dl4jlora.transformers.layer.VocabularyMatrix;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
@@ -12,6 +16,7 @@ import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.weights.WeightInit;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.activations.IActivation;
+import org.nd4j.linalg.activations.impl.ActivationIdentity;
 import org.nd4j.linalg.activations.impl.ActivationReLU;
 import org.nd4j.linalg.activations.impl.ActivationTanH;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
@@ -25,6 +30,7 @@ final class Heads {
     private static final String FIRST_TOKEN = "first_token";
     private static final String LAST_TOKEN = "last_token";
     private static final String MASKED_ROWS = "masked_rows";
+    private static final String ANSWER_SCORES = "answer_scores";
 
     private final GraphBuilder graph;
     private final TransformerShape shape;
@@ -46,6 +52,8 @@ final class Heads {
     static List<String> layers(Family family, Head.Kind kind) {
         return switch (kind) {
             case CLASSIFIER, REGRESSION, MULTI_LABEL -> ofClassifier(family);
+            case TOKEN_CLASSES -> List.of("classifier");
+            case ANSWER -> List.of("qa_outputs");
             default -> List.of();
         };
     }
@@ -74,6 +82,8 @@ final class Heads {
             case MAX_POOLING -> Pooling.addTo(graph, shape, rows, Pooling.MAXIMUM);
             case POOLER -> pooler("pooler.dense", rows);
             case CLASSIFIER, REGRESSION, MULTI_LABEL -> classifier(rows);
+            case TOKEN_CLASSES -> tokenClasses(rows);
+            case ANSWER -> answer(rows);
             case MASKED_WORDS, MASKED_WORDS_AT_POSITIONS, NEXT_WORD -> languageModel(rows);
         };
     }
@@ -107,6 +117,20 @@ final class Heads {
         graph.addLayer(name, output.nIn(shape.hidden()).nOut(head.classes()).hasBias(family != Family.GPT2)
                 .weightInit(WeightInit.XAVIER).build(), pooled);
         return name;
+    }
+
+    private String tokenClasses(String rows) {
+        String logits = Transformer.dense(graph, head.layers(family).get(0), rows, shape.hidden(), head.classes(),
+                new ActivationIdentity());
+        graph.addLayer(Transformer.TOKEN_CLASSES, new RowsLoss(new TokenClassesCrossEntropy(), Activation.SOFTMAX), logits);
+        return Transformer.TOKEN_CLASSES;
+    }
+
+    private String answer(String rows) {
+        String scores = Transformer.dense(graph, head.layers(family).get(0), rows, shape.hidden(), 2, new ActivationIdentity());
+        graph.addVertex(ANSWER_SCORES, new AnswerScores(shape.padding()), scores, Transformer.INPUT_IDS);
+        graph.addLayer(Transformer.ANSWER, new RowsLoss(new AnswerCrossEntropy(), Activation.IDENTITY), ANSWER_SCORES);
+        return Transformer.ANSWER;
     }
 
     private String languageModel(String rows) {

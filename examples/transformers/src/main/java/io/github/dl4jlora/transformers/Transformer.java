@@ -35,6 +35,11 @@ public final class Transformer {
     /** The output of a language model. */
     public static final String LOGITS = "logits";
 
+    /** The output of a classifier of tokens. */
+    public static final String TOKEN_CLASSES = "token_classes";
+    /** The output of question answering. */
+    public static final String ANSWER = "answer";
+
     private static final String TYPED_IDS = "typed_ids";
     private static final String RELATIVE = "encoder.relative_attention_bias";
 
@@ -76,6 +81,8 @@ public final class Transformer {
             case MEAN_POOLING, FIRST_TOKEN, MAX_POOLING -> POOLING;
             case POOLER -> "pooler.dense";
             case CLASSIFIER, REGRESSION, MULTI_LABEL -> Heads.classifier(shape.family());
+            case TOKEN_CLASSES -> TOKEN_CLASSES;
+            case ANSWER -> ANSWER;
             case MASKED_WORDS, MASKED_WORDS_AT_POSITIONS, NEXT_WORD -> LOGITS;
         };
     }

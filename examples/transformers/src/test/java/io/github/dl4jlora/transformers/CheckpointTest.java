@@ -15,7 +15,8 @@ class CheckpointTest {
     @ParameterizedTest
     @ValueSource(strings = {"bert-lm-old", "roberta-classifier", "distilbert-lm", "gpt2-lm", "roberta-lm-unties-head",
         "distilbert-lm-untied", "gpt2-lm-untied", "xlm-roberta-lm-tied", "camembert-classifier", "bert-sentence-dense",
-        "gpt2-sentence-last", "mpnet-lm-untied", "mpnet-classifier"})
+        "gpt2-sentence-last", "mpnet-lm-untied", "mpnet-classifier", "bert-reranker", "bert-inference", "roberta-labels",
+        "distilbert-tokens", "bert-answer"})
     void computesWhatPyTorchDoesWithAndWithoutAnAdapterAndAfterBeingWritten(String name) throws Exception {
         TinyCheckpoint.in(Path.of(CheckpointTest.class.getResource("/checkpoints/" + name).toURI())).assertAgrees(folder);
     }

@@ -127,12 +127,12 @@ class HeadsOfArchitecturesTest {
                 of(family, "BertLMHeadModel", words, MASKED),
                 of(family, "BertForNextSentencePrediction", heads(pooler, next), POOLER),
                 of(family, "BertForSequenceClassification", heads(pooler, classifier), POOLER, CLASSIFIER, MODEL),
-                of(family, "BertForTokenClassification", classifier),
-                of(family, "BertForTokenClassification", heads(pooler, classifier), POOLER),
+                of(family, "BertForTokenClassification", classifier, MODEL),
+                of(family, "BertForTokenClassification", heads(pooler, classifier), POOLER, MODEL),
                 of(family, "MyBertForSequenceClassification", heads(pooler, classifier), POOLER),
                 of(family, null, heads(pooler, classifier), POOLER),
                 of(family, "BertForMultipleChoice", heads(pooler, dense("classifier", 1)), POOLER),
-                of(family, "BertForQuestionAnswering", dense("qa_outputs", 2)));
+                of(family, "BertForQuestionAnswering", dense("qa_outputs", 2), MODEL));
     }
 
     private static List<Architecture> likeRoberta(Family family, String name) {
@@ -142,9 +142,9 @@ class HeadsOfArchitecturesTest {
                 of(family, name + "ForCausalLM", words, MASKED),
                 of(family, name + "ForSequenceClassification", heads(dense("classifier.dense", 8),
                         dense("classifier.out_proj", 3)), CLASSIFIER, MODEL),
-                of(family, name + "ForTokenClassification", dense("classifier", 3)),
+                of(family, name + "ForTokenClassification", dense("classifier", 3), MODEL),
                 of(family, name + "ForMultipleChoice", heads(pooler, dense("classifier", 1)), POOLER),
-                of(family, name + "ForQuestionAnswering", dense("qa_outputs", 2)));
+                of(family, name + "ForQuestionAnswering", dense("qa_outputs", 2), MODEL));
     }
 
     private static List<Architecture> distilBert() {
@@ -153,9 +153,9 @@ class HeadsOfArchitecturesTest {
         return List.of(of(family, "DistilBertModel", Map.of(), MODEL), of(family, "DistilBertForMaskedLM", heads(
                 dense("vocab_transform", 8), norm("vocab_layer_norm"), bias("vocab_projector")), MASKED, MODEL),
                 of(family, "DistilBertForSequenceClassification", heads(before, dense("classifier", 3)), CLASSIFIER, MODEL),
-                of(family, "DistilBertForTokenClassification", dense("classifier", 3)),
+                of(family, "DistilBertForTokenClassification", dense("classifier", 3), MODEL),
                 of(family, "DistilBertForMultipleChoice", heads(before, dense("classifier", 1))),
-                of(family, "DistilBertForQuestionAnswering", dense("qa_outputs", 2)));
+                of(family, "DistilBertForQuestionAnswering", dense("qa_outputs", 2), MODEL));
     }
 
     private static List<Architecture> gpt2() {
@@ -164,8 +164,8 @@ class HeadsOfArchitecturesTest {
         return List.of(of(family, "GPT2Model", Map.of(), CAUSAL, MODEL), of(family, "GPT2LMHeadModel", Map.of(), CAUSAL, MODEL),
                 of(family, "GPT2DoubleHeadsModel", dense("multiple_choice_head.summary", 1), CAUSAL),
                 of(family, "GPT2ForSequenceClassification", Map.of("score.weight", new long[] {3, 8}), CAUSAL, CLASSIFIER, MODEL),
-                of(family, "GPT2ForTokenClassification", dense("classifier", 3), CAUSAL),
-                of(family, "GPT2ForQuestionAnswering", dense("qa_outputs", 2), CAUSAL));
+                of(family, "GPT2ForTokenClassification", dense("classifier", 3), CAUSAL, MODEL),
+                of(family, "GPT2ForQuestionAnswering", dense("qa_outputs", 2), CAUSAL, MODEL));
     }
 
     private static String original(Family family) {
@@ -199,6 +199,10 @@ class HeadsOfArchitecturesTest {
         return changed;
     }
 
+    private static INDArray output(ComputationGraph network) {
+        return network.getNumInputArrays() == 1 ? network.outputSingle(IDS) : network.outputSingle(IDS, Nd4j.zeros(IDS.shape()));
+    }
+
     @ParameterizedTest
     @MethodSource("all")
     void isComputedAsThatClassDoesOrRefusedByName(Architecture architecture) throws IOException {
@@ -208,7 +212,7 @@ class HeadsOfArchitecturesTest {
 
         for (Asked asked : Asked.values()) {
             if (architecture.computed.contains(asked)) {
-                INDArray output = asked.of(checkpoint).network().outputSingle(IDS);
+                INDArray output = output(asked.of(checkpoint).network());
                 if (asked == ENCODER) {
                     assertThat(output).isEqualTo(tokens);
                 }

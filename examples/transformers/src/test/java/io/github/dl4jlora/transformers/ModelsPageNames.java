@@ -2,6 +2,7 @@ package io.github.dl4jlora.transformers;
 
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 
 import java.nio.file.Path;
 
@@ -14,6 +15,9 @@ public class ModelsPageNames {
     protected Path merged;
     protected Path file;
     protected INDArray ids;
+    protected INDArray types;
+    protected INDArray labels;
+    protected MultiDataSetIterator test;
     protected INDArray groups;
     protected ComputationGraph encoder;
     protected int[] prompt;

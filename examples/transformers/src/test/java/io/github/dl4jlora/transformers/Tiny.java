@@ -72,7 +72,9 @@ public record Tiny(TransformerShape shape, Head head) {
     static Stream<Tiny> otherHeads() {
         return Stream.of(new Tiny(shape(Family.BERT), Head.classifier(CLASSES).ofPairs()),
                 new Tiny(shape(Family.BERT), Head.reranker()), new Tiny(shape(Family.GPT2), Head.regression(2)),
-                new Tiny(shape(Family.ROBERTA), Head.multiLabel(CLASSES).ofPairs()));
+                new Tiny(shape(Family.ROBERTA), Head.multiLabel(CLASSES).ofPairs()),
+                new Tiny(shape(Family.DISTILBERT), Head.tokenClassifier(CLASSES)),
+                new Tiny(shape(Family.BERT), Head.questionAnswering()));
     }
 
     /** The encoder of sentences: BERT under the mean of its token vectors. */
@@ -109,6 +111,11 @@ public record Tiny(TransformerShape shape, Head head) {
         return head.isLanguageModel();
     }
 
+    /** Whether labels are of tokens, but the head is no language model's. */
+    boolean ofTokens() {
+        return head.kind() == Head.Kind.TOKEN_CLASSES || head.kind() == Head.Kind.ANSWER;
+    }
+
     INDArray[] inputs(DataType type) {
         INDArray second = !hasTypes() ? Nd4j.createFromArray(new double[][]{{1, 3}, {2, 0}, {0, 0}})
                 : Nd4j.createFromArray(new double[][]{{0, 0, 1, 1, 1}, {0, 1, 1, 0, 0}, {0, 0, 0, 0, 0}});
@@ -130,6 +137,9 @@ public record Tiny(TransformerShape shape, Head head) {
             case REGRESSION -> Nd4j.createFromArray(new double[][]{{0.3, -2}, {1.5, 0}, {-0.7, 1}});
             case MULTI_LABEL -> Nd4j.createFromArray(new double[][]{{1, 0, 1}, {0, 1, 1}, {0, 0, 0}})
                     .get(NDArrayIndex.all(), NDArrayIndex.interval(0, head.classes()));
+            case TOKEN_CLASSES -> Nd4j.createFromArray(new double[][]{
+                    {-100, 2, 0, -100, 1}, {1, -100, 2, -100, -100}, {-100, -100, -100, -100, -100}});
+            case ANSWER -> Nd4j.createFromArray(new double[][]{{2, 4}, {1, -100}, {5, 0}});
             case MASKED_WORDS_AT_POSITIONS -> Nd4j.createFromArray(new double[][]{{7, 9}, {2, -100}, {5, -100}});
             default -> Nd4j.createFromArray(new double[][]{
                     {-100, 7, -100, 9, 1}, {-100, -100, 2, -100, -100}, {5, -100, -100, -100, -100}});

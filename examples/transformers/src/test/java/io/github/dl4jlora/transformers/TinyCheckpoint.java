@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 /** A folder of {@code write_checkpoints.py}: a checkpoint, an adapter, and what PyTorch computes. */
 record TinyCheckpoint(Path folder, Map<String, INDArray> expected) {
@@ -35,10 +36,24 @@ record TinyCheckpoint(Path folder, Map<String, INDArray> expected) {
         return expected.get("input_ids");
     }
 
-    /** With a decoder of its own where PEFT made the adapter's so. */
+    /** The ids, and the types of pairs. */
+    private INDArray[] inputs() {
+        return isOfPairs() ? new INDArray[] {ids(), expected.get("token_type_ids")} : new INDArray[] {ids()};
+    }
+
+    private boolean isOfPairs() {
+        return expected.containsKey("token_type_ids");
+    }
+
+    /** With a decoder of its own where PEFT made the adapter's so, and with types where there are such. */
     Checkpoint open() throws IOException {
-        Checkpoint checkpoint = Checkpoint.open(folder);
+        Checkpoint checkpoint = open(folder);
         return expected.containsKey("untied") ? checkpoint.untied() : checkpoint;
+    }
+
+    private Checkpoint open(Path path) throws IOException {
+        Checkpoint checkpoint = Checkpoint.open(path);
+        return isOfPairs() ? checkpoint.pairs() : checkpoint;
     }
 
     LoRAAdapter adapter() throws IOException {
@@ -54,7 +69,7 @@ record TinyCheckpoint(Path folder, Map<String, INDArray> expected) {
                 case "hidden" -> models.put(name, checkpoint.encoder());
                 case "pooler" -> models.put(name, checkpoint.pooler());
                 case "sentence" -> models.put(name, checkpoint.sentenceEncoder());
-                case "logits", "probabilities" -> models.put(name, checkpoint.model());
+                case "logits", "probabilities", "values", "scores" -> models.put(name, checkpoint.model());
                 default -> { }
             }
         }
@@ -72,7 +87,7 @@ record TinyCheckpoint(Path folder, Map<String, INDArray> expected) {
     /** Compares outputs as far as they are of tokens that are no padding. */
     void assertComputes(String output, ComputationGraph network, int padding) {
         INDArray there = expected.get(output);
-        INDArray here = network.outputSingle(ids());
+        INDArray here = network.outputSingle(inputs());
         INDArray rows = there.rank() == 3 ? there.reshape(there.size(0) * there.size(1), there.size(2)) : there;
         assertThat(here.shape()).as(output).isEqualTo(rows.shape());
         List<Integer> compared = new ArrayList<>();
@@ -87,6 +102,19 @@ record TinyCheckpoint(Path folder, Map<String, INDArray> expected) {
         assertThat(rows.getRows(which).amaxNumber().doubleValue()).isGreaterThan(0.1);
     }
 
+    /** The loss of the labels, and the gradient of the head's last matrix. */
+    private void assertLearns(ComputationGraph network) throws IOException {
+        List<String> head = open().newHead(open().head());
+        network.setInputs(inputs());
+        network.setLabels(expected.get("labels"));
+        network.computeGradientAndScore();
+        assertThat(network.score()).as(folder + ": loss").isCloseTo(expected.get("loss").getDouble(0), within(TOLERANCE));
+        // DL4J divides gradients by the minibatch later.
+        INDArray gradient = network.gradient().getGradientFor(head.get(head.size() - 1) + "_W").transpose().div(ids().size(0));
+        assertThat(gradient.sub(expected.get("gradient")).amaxNumber().doubleValue()).as(folder + ": gradient")
+                .isLessThan(TOLERANCE);
+    }
+
     /** Outputs with and without the adapter, and of what is written and read again. */
     void assertAgrees(Path empty) throws IOException {
         Checkpoint checkpoint = open();
@@ -95,6 +123,9 @@ record TinyCheckpoint(Path folder, Map<String, INDArray> expected) {
             String output = model.getKey();
             ComputationGraph network = model.getValue().network();
             assertComputes(output, network, padding);
+            if (expected.containsKey("labels")) {
+                assertLearns(network);
+            }
             if (!isOfAdaptersClass(output)) {
                 continue;
             }
@@ -107,8 +138,9 @@ record TinyCheckpoint(Path folder, Map<String, INDArray> expected) {
             assertComputes("adapted " + output, merged, padding);
             Path written = empty.resolve(output);
             checkpoint.writeCheckpoint(merged, written, 3000);
-            Checkpoint again = Checkpoint.open(written);
+            Checkpoint again = open(written);
             assertThat(again.architectures()).isEqualTo(checkpoint.architectures());
+            assertThat(again.head()).isEqualTo(checkpoint.head());
             assertThat(models(again, Map.of(output, ids())).get(output).network().params()).isEqualTo(merged.params());
         }
     }

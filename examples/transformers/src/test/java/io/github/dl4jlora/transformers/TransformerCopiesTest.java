@@ -140,7 +140,8 @@ class TransformerCopiesTest {
         ComputationGraph adapted = LoRA.apply(base, config().build());
 
         assertThat(planned).isEqualTo(adapted.params().length());
-        assertThat(stock).contains(tiny.languageModel() ? "TiedDecoderRuntime" : "OutputLayer");
+        assertThat(stock).contains(tiny.languageModel() ? "TiedDecoderRuntime"
+                : tiny.ofTokens() ? "RowsLossRuntime" : "OutputLayer");
         assertThat(LoRA.summary(adapted).toString()).contains("embeddings");
     }
 

@@ -87,8 +87,10 @@ public final class OnnxCheck {
                 OnnxSession.Input input = asked.get(i);
                 if (i < count) {
                     long[] shape = shape(input, types, i);
-                    boolean isPlace = input.whole() && vocabulary(known, i) == 0 && text >= 0;
-                    features[i] = features(isPlace ? length : vocabulary(known, i), i == text ? form.padding() : -1, shape,
+                    long vocabulary = form == null ? vocabulary(known, i)
+                            : Math.max(form.ids(known.inputs().get(i)), vocabulary(known, i));
+                    boolean isPlace = input.whole() && vocabulary == 0 && text >= 0;
+                    features[i] = features(isPlace ? length : vocabulary, i == text ? form.padding() : -1, shape,
                             random);
                     inputs.put(input, features[i]);
                 } else {

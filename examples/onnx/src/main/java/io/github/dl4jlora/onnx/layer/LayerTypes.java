@@ -9,6 +9,7 @@ public final class LayerTypes {
 
     private static final String TRANSFORMERS = "io.github.dl4jlora.transformers.layer.";
     private static final String TOKENS = TRANSFORMERS + "TokenEmbeddings";
+    private static final String TYPED_IDS = TRANSFORMERS + "TypedIds";
 
     private LayerTypes() {
     }
@@ -23,9 +24,14 @@ public final class LayerTypes {
         }
     }
 
-    /** Whether a layer or vertex is of dl4j-lora-transformers; all but the first input of such a one are ids. */
+    /** Whether a layer or vertex is of dl4j-lora-transformers. */
     public static boolean isOfTransformers(Object type) {
         return type.getClass().getName().startsWith(TRANSFORMERS);
+    }
+
+    /** Whether an input of a layer or vertex of dl4j-lora-transformers is ids: all but the first, which is rows mostly. */
+    public static boolean areIdsOfTransformers(Object type, int input) {
+        return input > 0 && isOfTransformers(type) || type.getClass().getName().equals(TYPED_IDS);
     }
 
     /** Whether this is what transformers read ids of tokens with. */

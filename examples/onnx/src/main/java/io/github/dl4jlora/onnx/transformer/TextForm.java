@@ -6,9 +6,11 @@ import io.github.dl4jlora.onnx.OnnxExportException;
 import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import io.github.dl4jlora.transformers.layer.MaxPooling;
+import io.github.dl4jlora.transformers.layer.AnswerScores;
 import io.github.dl4jlora.transformers.layer.MeanPooling;
 import io.github.dl4jlora.transformers.layer.PickedRows;
 import io.github.dl4jlora.transformers.layer.PickedToken;
+import io.github.dl4jlora.transformers.layer.RowsLoss;
 import io.github.dl4jlora.transformers.layer.TiedDecoder;
 import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
 import onnx.Onnx.TensorProto.DataType;
@@ -35,12 +37,15 @@ public final class TextForm {
     private final Network<?> network;
     private final Map<String, Node> nodes;
     private final String input;
+    private final @Nullable String types;
     private final TokenEmbeddings embeddings;
 
     private TextForm(Network<?> network, Node first, TokenEmbeddings embeddings) {
         this.network = network;
         this.nodes = network.nodes().stream().collect(Collectors.toMap(Node::name, Function.identity()));
-        this.input = first.inputs().get(0);
+        Node typed = nodes.get(first.inputs().get(0));
+        this.types = typed == null ? null : typed.inputs().get(0);
+        this.input = typed == null ? first.inputs().get(0) : typed.inputs().get(typed.inputs().size() - 1);
         this.embeddings = embeddings;
     }
 
@@ -59,6 +64,11 @@ public final class TextForm {
         return input;
     }
 
+    /** {@return how many different ids an input has, of tokens or their types; 0 for other inputs} */
+    public long ids(String name) {
+        return name.equals(input) ? embeddings.getNIn() : name.equals(types) ? embeddings.getTypes() : 0;
+    }
+
     /** {@return the id that is padding} */
     public int padding() {
         return embeddings.getPadding();
@@ -68,7 +78,7 @@ public final class TextForm {
     public String addMask(Flow ids, OnnxGraph graph) {
         List<Object> sizes = graph.sizes(ids.name());
         String mask = graph.input("attention_mask", DataType.INT64, sizes);
-        if (embeddings.getTypes() > 1) {
+        if (embeddings.getTypes() > 1 && !embeddings.isTyped()) {
             Texts.types(ids, graph, () -> graph.input("token_type_ids", DataType.INT64, sizes));
         }
         return graph.cast(mask, DataType.FLOAT);
@@ -85,7 +95,8 @@ public final class TextForm {
     }
 
     private String usual(String output) {
-        return isCounted(output) ? layer(output) instanceof TiedDecoder ? "logits" : HIDDEN
+        return layer(output) instanceof RowsLoss ? output
+                : isCounted(output) ? layer(output) instanceof TiedDecoder ? "logits" : HIDDEN
                 : pooled(output) != null ? "sentence_embedding" : output;
     }
 
@@ -113,6 +124,11 @@ public final class TextForm {
                 addVectors(names.get(i), output, flows, graph);
             } else {
                 Flow flow = flows.apply(output);
+                if (layer(output) instanceof RowsLoss) {
+                    throw OnnxExportException.of(output, "it is an output of a score for each token as the first and as the last "
+                            + "of an answer, which programs that read texts expect as two outputs", "Leave out "
+                            + "OnnxExport.forText()");
+                }
                 if (!(flow.type() instanceof InputType.InputTypeFeedForward)) {
                     throw OnnxExportException.of(output, "it is an output of the type " + flow.type() + ", which programs that "
                             + "read texts do not expect", "Leave out OnnxExport.forText()");
@@ -146,7 +162,7 @@ public final class TextForm {
         }
         Object type = node.layer() != null ? node.stockLayer() : node.unwrappedVertex();
         return type instanceof TokenEmbeddings ? node.inputs().get(0) : type instanceof PickedRows ? node.inputs().get(1)
-                : pools(type) ? null : counted(node.inputs().get(0));
+                : pools(type) || type instanceof AnswerScores ? null : counted(node.inputs().get(0));
     }
 
     private static boolean pools(@Nullable Object type) {

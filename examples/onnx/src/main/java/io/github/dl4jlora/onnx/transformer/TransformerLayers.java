@@ -5,6 +5,7 @@ import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import io.github.dl4jlora.onnx.layer.Exports;
 import io.github.dl4jlora.onnx.layer.Place;
+import io.github.dl4jlora.transformers.layer.AnswerScores;
 import io.github.dl4jlora.transformers.layer.ErfGelu;
 import io.github.dl4jlora.transformers.layer.LayerNormalization;
 import io.github.dl4jlora.transformers.layer.MaxPooling;
@@ -13,12 +14,15 @@ import io.github.dl4jlora.transformers.layer.MultiHeadAttention;
 import io.github.dl4jlora.transformers.layer.PickedRows;
 import io.github.dl4jlora.transformers.layer.PickedToken;
 import io.github.dl4jlora.transformers.layer.RelativeAttentionBias;
+import io.github.dl4jlora.transformers.layer.RowsLoss;
 import io.github.dl4jlora.transformers.layer.TanhGelu;
 import io.github.dl4jlora.transformers.layer.TiedDecoder;
 import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
+import io.github.dl4jlora.transformers.layer.TypedIds;
 import io.github.dl4jlora.transformers.layer.VocabularyBias;
 import io.github.dl4jlora.transformers.layer.VocabularyMatrix;
 import onnx.Onnx.TensorProto.DataType;
+import org.deeplearning4j.nn.conf.layers.LossLayer;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -40,6 +44,10 @@ public final class TransformerLayers {
         exports.layer(VocabularyBias.class, TransformerLayers::bias);
         exports.layer(TiedDecoder.class, TransformerLayers::decoder);
         exports.layer(RelativeAttentionBias.class, TransformerLayers::scoreBias);
+        exports.layer(RowsLoss.class, (layer, input, here) -> here.inner(new LossLayer.Builder(layer.getLossFn())
+                .activation(layer.getActivationFn()).build(), input, "", input.type()));
+        exports.vertex(AnswerScores.class, TransformerLayers::answerScores);
+        exports.vertex(TypedIds.class, TransformerLayers::typedIds);
         exports.vertex(MultiHeadAttention.class, Attention::export);
         exports.vertex(MeanPooling.class, TransformerLayers::mean);
         exports.vertex(MaxPooling.class, TransformerLayers::maximum);
@@ -47,6 +55,21 @@ public final class TransformerLayers {
         exports.vertex(PickedRows.class, TransformerLayers::rows);
         exports.activation(ErfGelu.class, TransformerLayers::erfGelu);
         exports.activation(TanhGelu.class, TransformerLayers::tanhGelu);
+    }
+
+    /** The ids, whose types the embeddings find. */
+    private static Flow typedIds(TypedIds vertex, List<Flow> inputs, Place here) {
+        Flow ids = Texts.ids(inputs.get(1), here.graph());
+        Texts.types(ids, here.graph(), () -> Texts.ids(inputs.get(0), here.graph()).name());
+        return ids;
+    }
+
+    private static Flow answerScores(AnswerScores vertex, List<Flow> inputs, Place here) {
+        OnnxGraph graph = here.graph();
+        Texts texts = Texts.of(inputs.get(1), vertex.getPadding(), graph);
+        String scores = graph.transpose(texts.apart(inputs.get(0).name()), 0, 2, 1);
+        String left = graph.add("Where", List.of(graph.unsqueeze(texts.kept(), 1), scores, graph.number(AnswerScores.NEVER)));
+        return out(graph.reshape(left, graph.size(inputs.get(1).name(), 0), graph.ints(-1)), here);
     }
 
     private static Flow embeddings(TokenEmbeddings layer, Flow input, Place here) {

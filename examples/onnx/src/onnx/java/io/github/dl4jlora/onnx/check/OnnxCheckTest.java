@@ -87,6 +87,7 @@ class OnnxCheckTest {
         TransformerShape endPadded = new TransformerShape(Family.GPT2, 6, 9, 0, 8, 12, 1, 2, 1e-5, Nonlinearity.RELU, 5);
         return Stream.of(arguments(bert, Head.meanPooling()), arguments(bert, Head.maskedWordsAtPositions()),
                 arguments(TransformerShape.roberta(20, 9, 8, 12, 1, 2), Head.classifier(2)),
+                arguments(bert, Head.reranker()), arguments(bert, Head.tokenClassifier(3)),
                 arguments(TransformerShape.gpt2(20, 9, 8, 1, 2), Head.nextWord()), arguments(endPadded, Head.classifier(2)));
     }
 

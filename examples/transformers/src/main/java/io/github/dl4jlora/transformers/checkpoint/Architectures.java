@@ -23,12 +23,19 @@ public final class Architectures {
             classes.put(name + "ForMaskedLM", Head.Kind.MASKED_WORDS);
         }
         classes.put(classifier(family), Head.Kind.CLASSIFIER);
+        classes.put(tokenClassifier(family), Head.Kind.TOKEN_CLASSES);
+        classes.put(name(family) + "ForQuestionAnswering", Head.Kind.ANSWER);
         return classes;
     }
 
     /** {@return the family's class for sequence classification} */
     static String classifier(Family family) {
         return name(family) + "ForSequenceClassification";
+    }
+
+    /** {@return the family's class for a class of each token} */
+    static String tokenClassifier(Family family) {
+        return name(family) + "ForTokenClassification";
     }
 
     private static String name(Family family) {

@@ -131,17 +131,16 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
      * Tensors do not show it: BERT's heads for token classification and for multiple choice have the same names and shapes as the
      * head for sequence classification.
      *
-     * @throws IOException if the weights were saved from another class than that for sequence classification, or the file does
-     *                     not say
+     * @param classifier the class whose head is asked for
+     * @throws IOException if the weights were saved from another class, or the file does not say
      */
-    void requireSequenceClassifier() throws IOException {
-        String classifier = Architectures.classifier(shape.family());
+    void requireClass(String classifier) throws IOException {
         if (architectures.isEmpty() || !architectures.get(0).equals(classifier)) {
-            throw new CheckpointException(
-                    file + " says \"architectures\": " + ConfigFile.shown(architectures) + ", but expected is "
-                    + "[" + classifier + "], whose head gives a text one of several classes. For a head of another class use "
-                    + "encoder() with a layer of your own on top: model(graph, newLayers…); for a new head use "
-                    + "classifier(classes, updater, seed)"
+            String what = classifier.endsWith("TokenClassification") ? "token" : "text";
+            throw new CheckpointException(file + " says \"architectures\": " + ConfigFile.shown(architectures) + ", but expected "
+                    + "is [" + classifier + "], whose head gives a " + what + " one of several classes. For a head of another "
+                    + "class use model(), or encoder() with a layer of your own on top: model(graph, newLayers…); for a new head "
+                    + "use classifier(classes, updater, seed) or model(head, updater, seed)"
                     + (architectures.isEmpty() ? "; if the stored head is of that class, write it into config.json" : ""));
         }
     }
@@ -153,10 +152,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
      * @throws IOException if the file gives another number, or a problem that is unknown or has more outputs
      */
     Head textHead(int outputs) throws IOException {
-        int said = classes(outputs);
-        if (said != outputs) {
-            throw new CheckpointException(file + " has " + said + " labels, but the stored head has " + outputs + " classes");
-        }
+        requireLabels(outputs);
         String problem = file.text(PROBLEMS.get(textHeadIfUnsaid(outputs)), PROBLEM);
         Head.Kind kind = PROBLEMS.entrySet().stream().filter(known -> known.getValue().equals(problem)).findFirst()
                 .orElseThrow(() -> file.refused(PROBLEM, problem, "one of " + PROBLEMS.values().stream().sorted().toList()))
@@ -166,6 +162,26 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
                     + "classifiers have at least two");
         }
         return new Head(kind, outputs);
+    }
+
+    /**
+     * {@return the stored head for classes of tokens}
+     *
+     * @throws IOException as {@link #textHead}
+     */
+    Head tokenHead(int outputs) throws IOException {
+        requireLabels(outputs);
+        if (outputs < 2) {
+            throw new CheckpointException(file + " describes a head with one class of tokens, but classifiers have at least two");
+        }
+        return Head.tokenClassifier(outputs);
+    }
+
+    private void requireLabels(int outputs) throws IOException {
+        int said = classes(outputs);
+        if (said != outputs) {
+            throw new CheckpointException(file + " has " + said + " labels, but the stored head has " + outputs + " classes");
+        }
     }
 
     /**
@@ -203,7 +219,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
      * @param tied     whether a language model's decoder is
      */
     byte[] with(String architecture, Head head, String dataType, boolean tied) throws IOException {
-        int classes = head.classes();
+        int classes = head.kind() == Head.Kind.ANSWER ? 2 : head.classes();
         ObjectNode content = file.content();
         if (tied != shape.tied()) {
             content.put(TIED, tied);

@@ -106,6 +106,21 @@ public final class CheckpointFolder {
         return kind;
     }
 
+    /**
+     * {@return the head of the class that config.json names first}
+     *
+     * @throws IOException as {@link #kind}, and if the tensors are not those of this head
+     */
+    public Head head() throws IOException {
+        Head.Kind kind = kind();
+        return switch (kind) {
+            case CLASSIFIER -> textHead();
+            case TOKEN_CLASSES -> config.tokenHead(outputs(Head.tokenClassifier(2), "tokens",
+                    Architectures.tokenClassifier(config.shape().family())));
+            default -> new Head(kind, 0);
+        };
+    }
+
     private void requireSizes() throws IOException {
         TransformerShape shape = config.shape();
         Family family = shape.family();
@@ -148,20 +163,54 @@ public final class CheckpointFolder {
      * @throws IOException if there is none, or config.json does not say what its outputs are
      */
     public Head textHead() throws IOException {
-        String module = Transformer.output(config.shape(), Head.classifier(2));
+        return config.textHead(outputs(Head.classifier(2), "sequence", Architectures.classifier(config.shape().family())));
+    }
+
+    /**
+     * {@return the stored head, which is a classifier of texts}
+     *
+     * @throws IOException as {@link #textHead}, and if it is another
+     */
+    public Head classifier() throws IOException {
+        Head head = textHead();
+        if (head.kind() != Head.Kind.CLASSIFIER) {
+            throw new CheckpointException(path + ": " + CONFIG + " describes a head of kind " + head.kind() + " with "
+                    + head.classes() + " outputs, not a classifier: model() gives the model with this head; for a new head use "
+                    + "classifier(classes, updater, seed)");
+        }
+        return head;
+    }
+
+    /**
+     * {@return the stored head, which has one output, as a reranker}
+     *
+     * @throws IOException as {@link #textHead}, and if it has more
+     */
+    public Head reranker() throws IOException {
+        Head head = textHead();
+        if (head.classes() != 1) {
+            throw new CheckpointException(path + ": the stored head has " + head.classes() + " outputs, but a reranker's has one"
+                    + ": for a new head use model(Head.reranker(), updater, seed)");
+        }
+        return Head.reranker();
+    }
+
+    /** The rows of a stored head's last layer. */
+    private int outputs(Head head, String of, String architecture) throws IOException {
+        List<String> layers = head.layers(config.shape().family());
+        String module = layers.get(layers.size() - 1);
         String found = names.find(module + ".weight");
         if (found == null) {
             throw new CheckpointException(path + ", saved from " + ConfigFile.shown(config.architectures()) + ", has no head for "
-                    + "sequence "
-                    + "classification, which would hold the tensor \"" + module + ".weight\". Ask for a new one: "
-                    + "classifier(classes, updater, seed)");
+                    + of + " classification, which would hold the tensor \"" + module + ".weight\". Ask for a new one: "
+                    + "classifier(classes, updater, seed) or model(head, updater, seed)");
         }
-        config.requireSequenceClassifier();
+        config.requireClass(architecture);
         long[] shape = files.shape(found);
         if (shape.length != 2 || shape[0] > Integer.MAX_VALUE) {
             files.requireShape(found, config.file().number(2, 2, "num_labels"), config.shape().hidden());
         }
-        return config.textHead((int) shape[0]);
+        return (int) shape[0];
     }
 
     /**
@@ -191,10 +240,14 @@ public final class CheckpointFolder {
     public BaseSource.Values values(TransformerShape shape, ComputationGraphConfiguration graph, Set<String> added)
             throws IOException {
         if (hasStoredClassifier(graph, added)) {
-            config.requireSequenceClassifier();
+            config.requireClass(Architectures.classifier(config.shape().family()));
             if (!graph.getNetworkInputs().contains(Transformer.TOKEN_TYPE_IDS)) {
                 config.requireSingleTexts();
             }
+        }
+        if (graph.getVertices().containsKey(Transformer.TOKEN_CLASSES)
+                && !added.containsAll(graph.getVertexInputs().get(Transformer.TOKEN_CLASSES))) {
+            config.requireClass(Architectures.tokenClassifier(config.shape().family()));
         }
         Map<String, GraphVertex> expected = LayerSettings.vertices(shape);
         TensorFiles all = files;

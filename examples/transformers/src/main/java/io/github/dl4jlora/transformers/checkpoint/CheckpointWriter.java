@@ -156,12 +156,13 @@ public final class CheckpointWriter {
 
     private Head head(Head.Kind kind) {
         int fewest = Head.fewest(kind);
-        return new Head(kind, fewest == 0 ? 0 : Math.max(fewest, classes(layers)));
+        return fewest == 0 ? new Head(kind, 0) : new Head(kind, Math.max(fewest, outputs(new Head(kind, fewest))));
     }
 
-    /** The number of classes, if the network has the output layer of a classifier. */
-    private int classes(Map<String, Layer> of) {
-        Layer output = of.get(Transformer.output(shape, Head.classifier(2)));
+    /** The number of outputs, if the network has the last layer of such a head. */
+    private int outputs(Head head) {
+        List<String> names = head.layers(shape.family());
+        Layer output = layers.get(names.get(names.size() - 1));
         return output instanceof FeedForwardLayer layer ? (int) layer.getNOut() : 0;
     }
 

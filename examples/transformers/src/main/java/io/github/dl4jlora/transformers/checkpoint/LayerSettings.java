@@ -3,6 +3,7 @@ package io.github.dl4jlora.transformers.checkpoint;
 import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;
+import io.github.dl4jlora.transformers.layer.AnswerScores;
 import io.github.dl4jlora.transformers.layer.LayerNormalization;
 import io.github.dl4jlora.transformers.layer.MaxPooling;
 import io.github.dl4jlora.transformers.layer.MeanPooling;
@@ -55,11 +56,13 @@ final class LayerSettings {
         Map<String, GraphVertex> all = new LinkedHashMap<>();
         for (Head.Kind kind : Head.Kind.values()) {
             if (shape.family().hasHead(kind)) {
-                vertices(shape, new Head(kind, Head.fewest(kind))).forEach((name, vertex) -> {
-                    if (!(vertex instanceof LayerVertex layer && layer.getLayerConf().getLayer() instanceof OutputLayer)) {
-                        all.putIfAbsent(name, vertex);
-                    }
-                });
+                Head head = new Head(kind, Head.fewest(kind));
+                Map<String, GraphVertex> vertices = vertices(shape, head);
+                List<String> own = head.layers(shape.family());
+                if (!own.isEmpty()) {
+                    vertices.remove(own.get(own.size() - 1));
+                }
+                vertices.forEach(all::putIfAbsent);
             }
         }
         return all;
@@ -96,6 +99,9 @@ final class LayerSettings {
         if (vertex instanceof MultiHeadAttention attention) {
             return attention.getHeads() + " heads and the padding " + attention.getPadding() + (attention.getBias() == null ? ""
                     : " and the bias of layer \"" + attention.getBias() + "\"");
+        }
+        if (vertex instanceof AnswerScores scores) {
+            return "the padding " + scores.getPadding();
         }
         if (vertex instanceof PickedToken token) {
             return "the padding " + token.getPadding();

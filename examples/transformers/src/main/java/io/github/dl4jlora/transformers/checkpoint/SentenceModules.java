@@ -130,10 +130,10 @@ public record SentenceModules(List<Pooling> pooling, List<Step> steps) {
     /**
      * Adds the transformer and the modules to a graph, and sets its output.
      *
-     * @param output the name of the last vertex
+     * @param vectors the vectors of tokens, of single texts or of pairs
+     * @param output  the name of the last vertex
      */
-    public GraphBuilder addTo(GraphBuilder graph, TransformerShape shape, String output) {
-        Head vectors = Head.tokenVectors();
+    public GraphBuilder addTo(GraphBuilder graph, TransformerShape shape, Head vectors, String output) {
         Transformer.addTo(graph, shape, vectors);
         String last = Pooling.addTo(graph, shape, Transformer.output(shape, vectors), pooling.toArray(Pooling[]::new));
         boolean isNormalized = !steps.isEmpty() && steps.get(steps.size() - 1) instanceof Normalize;

@@ -20,31 +20,41 @@ final class CountedTokens {
     }
 
     /**
-     * @param labels {@code [minibatch, k]}
-     * @param mask   {@code [minibatch, k]}, 0 for labels that do not count and 1 for all others; null for none
-     * @param texts  minibatch
-     * @param rows   minibatch · k
-     * @param kept   the tokens of the texts that are no padding, for a decoder whose rows tell the next token; null if all may be
-     * @param layer  for messages
+     * @param labels  {@code [minibatch, k]}
+     * @param mask    {@code [minibatch, k]}, 0 for labels that do not count and 1 for all others; null for none
+     * @param texts   minibatch
+     * @param rows    minibatch · k
+     * @param decoder whose vocabulary the labels are of
+     * @param kept    the tokens of the texts that are no padding, for a decoder whose rows tell the next token; null if all may be
+     * @param layer   for messages
      * @throws IllegalArgumentException for labels or a mask of another shape, a label that is neither a token id nor
      *                                  {@link TiedDecoder#IGNORED}, or a mask that is neither 0 nor 1
      */
     static CountedTokens of(INDArray labels, INDArray mask, long texts, long rows, TiedDecoder decoder, KeptTokens kept,
                             String layer) {
+        return of(labels, mask, texts, rows, decoder.getNOut(), decoder.isShifted() ? 1 : 0, kept, "a token id", layer);
+    }
+
+    /** As the above, of classes of tokens. */
+    static CountedTokens ofClasses(INDArray labels, INDArray mask, long rows, long classes, String layer) {
+        return of(labels, mask, labels.size(0), rows, classes, 0, null, "a class", layer);
+    }
+
+    private static CountedTokens of(INDArray labels, INDArray mask, long texts, long rows, long classes, int shift,
+                                    KeptTokens kept, String what, String layer) {
         if (labels.rank() != 2 || labels.size(0) != texts || labels.length() != rows) {
             throw new IllegalArgumentException("Labels have shape " + Arrays.toString(labels.shape()) + ", but there are " + rows
-                    + " rows of logits of " + texts + " texts: give a token id for each, [minibatch, k], and "
+                    + " rows of logits of " + texts + " texts: give " + what + " for each, [minibatch, k], and "
                     + TiedDecoder.IGNORED + " for tokens that do not count " + layer);
         }
         int k = (int) labels.size(1);
-        int shift = decoder.isShifted() ? 1 : 0;
         double[] ids = labels.dup('c').data().asDouble();
         double[] counts = mask == null ? null : mask(mask, labels, layer);
         int[] counted = new int[ids.length];
         int[] their = new int[ids.length];
         int size = 0;
         for (int i = 0; i < ids.length; i++) {
-            int id = requireLabel(ids[i], i, k, decoder.getNOut(), layer);
+            int id = requireLabel(ids[i], i, k, classes, what, layer);
             // No token comes before the first of a text, also if padding does.
             int first = shift + (kept == null ? 0 : kept.first(i / k));
             if (id != TiedDecoder.IGNORED && i % k >= first && (counts == null || counts[i] == 1)) {
@@ -73,11 +83,11 @@ final class CountedTokens {
         return values;
     }
 
-    private static int requireLabel(double label, int index, int k, long vocabulary, String layer) {
+    private static int requireLabel(double label, int index, int k, long classes, String what, String layer) {
         int id = (int) label;
-        if (id != label || id != TiedDecoder.IGNORED && (id < 0 || id >= vocabulary)) {
+        if (id != label || id != TiedDecoder.IGNORED && (id < 0 || id >= classes)) {
             throw new IllegalArgumentException("Label " + label + " of token " + index % k + " of text " + index / k
-                    + " is neither a token id below " + vocabulary + " nor " + TiedDecoder.IGNORED
+                    + " is neither " + what + " below " + classes + " nor " + TiedDecoder.IGNORED
                     + ", which is for tokens that do not count " + layer);
         }
         return id;

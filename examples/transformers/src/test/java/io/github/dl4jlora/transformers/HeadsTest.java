@@ -1,0 +1,287 @@
+package io.github.dl4jlora.transformers;
+
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.evaluation.IEvaluation;
+import org.nd4j.evaluation.classification.Evaluation;
+import org.nd4j.evaluation.classification.EvaluationBinary;
+import org.nd4j.evaluation.regression.RegressionEvaluation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.MultiDataSet;
+import org.nd4j.linalg.dataset.adapter.SingletonMultiDataSetIterator;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.NoOp;
+import org.nd4j.linalg.ops.transforms.Transforms;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+/** Pairs of texts, and heads for numbers, labels, tokens and answers. */
+class HeadsTest {
+
+    private static final INDArray IDS = Nd4j.createFromArray(new float[][] {{3, 5, 7, 9}, {4, 2, 6, 0}});
+    private static final INDArray TYPES = Nd4j.createFromArray(new float[][] {{0, 0, 1, 1}, {0, 1, 1, 0}});
+
+    @TempDir
+    Path folder;
+
+    @BeforeEach
+    void drawTheSameNumbersInEveryRun() {
+        Nd4j.getRandom().setSeed(24);
+    }
+
+    private static Checkpoint open(String name) throws IOException {
+        return Checkpoint.open(ChangedFolder.original(name));
+    }
+
+    @Test
+    void aClassifierOfPairsWithoutTypesIsRefusedWhereItIsKnown() throws IOException {
+        Checkpoint inference = open("bert-inference");
+        ChangedFolder crossEncoder = ChangedFolder.of("bert-reranker", folder.resolve("cross"));
+        crossEncoder.config(config -> config.putObject("sentence_transformers").put("version", "4.1.0"));
+
+        assertThatThrownBy(inference::model).isInstanceOf(IOException.class).hasMessageContainingAll("config.json",
+                "\"entailment\"", "pairs of texts", "Checkpoint.open(folder).pairs()", "token_type_ids");
+        assertThatThrownBy(inference::classifier).isInstanceOf(IOException.class).hasMessageContaining(".pairs()");
+        assertThatThrownBy(() -> Checkpoint.open(crossEncoder.path()).model()).isInstanceOf(IOException.class)
+                .hasMessageContainingAll("\"sentence_transformers\"", ".pairs()");
+        assertThat(inference.pairs().model().network().getConfiguration().getNetworkInputs())
+                .containsExactly(Transformer.INPUT_IDS, Transformer.TOKEN_TYPE_IDS);
+        assertThat(inference.classifier(2, new Adam(1e-3), 1).network().outputSingle(IDS).shape()).containsExactly(2, 2);
+    }
+
+    @Test
+    void typesChangeWhatIsComputedAndFirstTypesAloneDoNot() throws IOException {
+        ComputationGraph pairs = open("bert-reranker").pairs().model().network();
+        INDArray single = open("bert-reranker").model().network().outputSingle(IDS);
+
+        assertThat(pairs.outputSingle(IDS, Nd4j.zeros(IDS.shape()))).isEqualTo(single);
+        assertThat(pairs.outputSingle(IDS, TYPES).sub(single).amaxNumber().doubleValue()).isGreaterThan(1e-3);
+    }
+
+    @Test
+    void familiesWithoutTypesReadPairsAsTheyAre() throws IOException {
+        Checkpoint roberta = open("roberta-classifier");
+
+        assertThat(roberta.pairs().classifier().network().outputSingle(IDS))
+                .isEqualTo(roberta.classifier().network().outputSingle(IDS));
+        assertThat(Transformer.addTo(new NeuralNetConfiguration.Builder().seed(1).graphBuilder(),
+                Tiny.shape(Family.DISTILBERT), Head.reranker()).build().getNetworkInputs()).containsExactly("input_ids");
+    }
+
+    @Test
+    void aRerankerGivesTheSigmoidOfTheStoredLogitHoweverItWasSaved() throws IOException {
+        Checkpoint checkpoint = open("bert-reranker");
+        INDArray logits = checkpoint.pairs().model().network().outputSingle(IDS, TYPES);
+        ComputationGraph reranker = checkpoint.reranker().network();
+
+        assertThat(checkpoint.head()).isEqualTo(Head.regression(1));
+        assertThat(reranker.outputSingle(IDS, TYPES).sub(Transforms.sigmoid(logits)).amaxNumber().doubleValue()).isLessThan(1e-6);
+        checkpoint.writeCheckpoint(reranker, folder.resolve("written"));
+        Checkpoint again = Checkpoint.open(folder.resolve("written"));
+        assertThat(again.head()).isEqualTo(Head.multiLabel(1));
+        assertThat(again.reranker().network().params()).isEqualTo(reranker.params());
+        assertThatThrownBy(() -> open("roberta-labels").reranker()).isInstanceOf(IOException.class)
+                .hasMessageContainingAll("4 outputs", "Head.reranker()");
+    }
+
+    static Stream<Arguments> newHeads() {
+        return Stream.of(Head.regression(1), Head.regression(2), Head.multiLabel(3), Head.reranker(), Head.tokenClassifier(5),
+                Head.questionAnswering(), Head.classifier(4)).flatMap(head ->
+                Stream.of("roberta-classifier", "distilbert-lm", "gpt2-lm").map(name -> Arguments.of(name, head)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("newHeads")
+    void aNewHeadLearnsAndIsWrittenAsItsClass(String name, Head head) throws IOException {
+        Checkpoint checkpoint = open(name);
+        ComputationGraph network = checkpoint.model(head, new Adam(1e-3), 42).network();
+
+        checkpoint.writeCheckpoint(network, folder.resolve("written"));
+
+        Checkpoint again = Checkpoint.open(folder.resolve("written"));
+        assertThat(again.head()).isEqualTo(new Head(head.kind(), head.classes()));
+        assertThat(again.model().network().params()).isEqualTo(network.params());
+        assertThat(checkpoint.newHead(head)).isNotEmpty().allSatisfy(layer -> assertThat(network.getLayer(layer)).isNotNull());
+    }
+
+    @Test
+    void namesOfLabelsAndTheProblemAreKept() throws IOException {
+        Checkpoint inference = open("bert-inference").pairs();
+        inference.writeCheckpoint(inference.model().network(), folder.resolve("inference"));
+        Checkpoint labels = open("roberta-labels");
+        labels.writeCheckpoint(labels.model().network(), folder.resolve("labels"));
+
+        assertThat(Files.readString(folder.resolve("inference/config.json"))).contains("\"1\" : \"entailment\"",
+                "\"entailment\" : 1").doesNotContain("problem_type");
+        assertThat(Files.readString(folder.resolve("labels/config.json"))).contains("multi_label_classification");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"bert-inference", "roberta-classifier"})
+    void aHeadOfAnotherClassIsRefusedByName(String name) throws IOException {
+        Checkpoint checkpoint = open(name);
+
+        assertThatThrownBy(() -> checkpoint.model(Head.tokenClassifier(3))).isInstanceOf(IOException.class);
+        assertThatThrownBy(() -> checkpoint.model(Head.questionAnswering())).isInstanceOf(IOException.class)
+                .hasMessageContaining("qa_outputs");
+        assertThatIllegalArgumentException().isThrownBy(() -> checkpoint.newHead(Head.pooler())).withMessageContaining("POOLER");
+    }
+
+    @Test
+    void wrongTypesAreNamed() throws IOException {
+        ComputationGraph network = open("bert-reranker").reranker().network();
+
+        assertThatIllegalArgumentException().isThrownBy(() -> network.outputSingle(IDS, TYPES.add(1)))
+                .withMessageContainingAll("Token type 2, token 2 of text 0", "2 types");
+        assertThatIllegalArgumentException().isThrownBy(() -> network.outputSingle(IDS, Nd4j.zeros(2, 3)))
+                .withMessageContainingAll("[2, 3]", "[2, 4]", "[minibatch, tokens]");
+        assertThatIllegalArgumentException().isThrownBy(() -> new Head(Head.Kind.TOKEN_CLASSES, 1))
+                .withMessageContaining("TOKEN_CLASSES with 1 classes");
+    }
+
+    @Test
+    void aMaskOfTheIdsIsComparedWithThemAndTypesHaveNone() throws IOException {
+        ComputationGraph network = open("bert-reranker").reranker().network();
+        INDArray before = network.outputSingle(IDS, TYPES);
+        INDArray mask = IDS.neq(0).castTo(DataType.FLOAT);
+
+        assertThat(network.output(false, new INDArray[] {IDS, TYPES}, new INDArray[] {mask, null})[0]).isEqualTo(before);
+        assertThat(network.output(false, new INDArray[] {IDS, TYPES}, new INDArray[] {mask, mask})[0]).isEqualTo(before);
+        assertThatIllegalArgumentException().isThrownBy(() -> network.output(false, new INDArray[] {IDS, TYPES},
+                new INDArray[] {mask, TYPES})).withMessageContaining("Token types have a mask");
+        network.clearLayerMaskArrays();
+        assertThatIllegalArgumentException().isThrownBy(() -> network.output(false, new INDArray[] {IDS, TYPES},
+                new INDArray[] {TYPES, null})).withMessageContaining("The mask of features");
+    }
+
+    private static INDArray positions(float... firstsAndLasts) {
+        return Nd4j.createFromArray(firstsAndLasts).reshape(2, 2);
+    }
+
+    private static double score(ComputationGraph network, INDArray labels) {
+        return network.score(new MultiDataSet(new INDArray[] {IDS, TYPES}, new INDArray[] {labels}), false);
+    }
+
+    @Test
+    void positionsThatNoAnswerCanHaveAreNamedAndThoseOutsideDoNotCount() throws IOException {
+        ComputationGraph network = open("bert-answer").model().network();
+        double first = score(network, positions(1, 2, -100, -100));
+
+        assertThat(score(network, positions(1, 2, 4, 99))).isCloseTo(first, within(1e-6));
+        assertThatIllegalArgumentException().isThrownBy(() -> score(network, positions(1, 2, 1, 3)))
+                .withMessageContaining("Position 3 of text 1 is padding");
+        assertThatIllegalArgumentException().isThrownBy(() -> score(network, positions(1, 2, -1, 2)))
+                .withMessageContaining("Position -1 of text 1");
+        assertThatIllegalArgumentException().isThrownBy(() -> score(network, positions(1, 9, 1, 9)))
+                .withMessageContaining("No position");
+    }
+
+    @Test
+    void theLossOfAnAnswerDoesNotDependOnPadding() throws IOException {
+        ComputationGraph network = open("bert-answer").model().network();
+        INDArray ids = Nd4j.createFromArray(new float[][] {{4, 2, 6}});
+        INDArray types = Nd4j.createFromArray(new float[][] {{0, 1, 1}});
+        INDArray labels = Nd4j.createFromArray(new float[][] {{1, 2}});
+        INDArray none = Nd4j.zeros(1, 2);
+
+        assertThat(network.score(new MultiDataSet(new INDArray[] {ids, types}, new INDArray[] {labels}), false)).isCloseTo(
+                network.score(new MultiDataSet(new INDArray[] {Nd4j.hstack(ids, none), Nd4j.hstack(types, none)},
+                        new INDArray[] {labels}), false), within(1e-5));
+    }
+
+    @Test
+    void theBestAnswerIsAPartOfTheTextThatMayAnswer() {
+        INDArray scores = Nd4j.createFromArray(new float[][] {{9, 0, 3, 1, -3e4f, 9, 0, 1, 4, -3e4f}});
+        INDArray second = Nd4j.createFromArray(new float[][] {{0, 0, 1, 1, 1}});
+
+        assertThat(Answer.best(scores, second, 5)).containsExactly(new Answer(2, 3, 7));
+        assertThat(Answer.best(scores, second, 1)).containsExactly(new Answer(3, 3, 5));
+        assertThat(Answer.best(scores, Nd4j.createFromArray(new float[][] {{1, 0, 1, 1, 1}}), 5))
+                .containsExactly(new Answer(0, 0, 18));
+        assertThat(new Answer(2, 3, 7).isExactly(2, 3)).isTrue();
+        assertThat(new Answer(2, 3, 7).f1(3, 5)).isCloseTo(2.0 / 5, within(1e-9));
+        assertThat(new Answer(2, 3, 7).f1(5, 5)).isZero();
+        assertThatIllegalArgumentException().isThrownBy(() -> Answer.best(scores, Nd4j.zeros(1, 5), 5))
+                .withMessageContaining("text 0");
+        assertThatIllegalArgumentException().isThrownBy(() -> Answer.best(scores, Nd4j.zeros(1, 4), 5))
+                .withMessageContaining("[1, 4]");
+    }
+
+    @Test
+    void tokensThatDoNotCountAreNotEvaluated() {
+        INDArray probabilities = Nd4j.createFromArray(new float[][] {{0.9f, 0.1f}, {0.8f, 0.2f}, {0.3f, 0.7f}, {0.6f, 0.4f}});
+        Evaluation evaluation = new Evaluation(2);
+
+        TokenLabels.evaluate(evaluation, Nd4j.createFromArray(new float[][] {{0, 1}, {1, -100}}), probabilities);
+
+        assertThat(evaluation.getNumRowCounter()).isEqualTo(3);
+        assertThat(evaluation.accuracy()).isCloseTo(2.0 / 3, within(1e-9));
+        assertThatIllegalArgumentException().isThrownBy(() -> TokenLabels.evaluate(evaluation,
+                Nd4j.createFromArray(new float[][] {{0, 1}, {2, -100}}), probabilities))
+                .withMessageContaining("token 0 of text 1");
+        assertThatIllegalArgumentException().isThrownBy(() -> TokenLabels.evaluate(evaluation,
+                Nd4j.createFromArray(new float[][] {{0, 1}}), probabilities)).withMessageContaining("4 rows");
+    }
+
+    @Test
+    void labelsOfTokensMayBeMaskedAndAreNotFreed() {
+        Tiny tiny = new Tiny(Tiny.shape(Family.DISTILBERT), Head.tokenClassifier(Tiny.CLASSES));
+        ComputationGraph network = tiny.network(DataType.FLOAT, new NoOp());
+        INDArray labels = Nd4j.createFromArray(new float[][] {{0, 2, 0, 1, 1}, {1, 0, 2, 0, 0}, {1, 0, 0, 0, 0}});
+        INDArray mask = tiny.labels(DataType.FLOAT).neq(-100).castTo(DataType.FLOAT);
+        INDArray ignored = labels.mul(mask).add(mask.rsub(1).mul(-100));
+        MultiDataSet masked = new MultiDataSet(new INDArray[] {tiny.ids(DataType.FLOAT)}, new INDArray[] {labels}, null,
+                new INDArray[] {mask});
+
+        assertThat(network.score(masked, false)).isCloseTo(network.score(new MultiDataSet(new INDArray[] {
+            tiny.ids(DataType.FLOAT)}, new INDArray[] {ignored}), false), within(1e-6));
+        network.fit(masked);
+        network.fit(masked);
+        assertThat(labels.sumNumber().doubleValue()).isEqualTo(8);
+        assertThatIllegalArgumentException().isThrownBy(() -> network.score(new MultiDataSet(new INDArray[] {
+            tiny.ids(DataType.FLOAT)}, new INDArray[] {labels.add(1)}), false)).withMessageContaining("a class below 3");
+    }
+
+    static Stream<Arguments> evaluations() {
+        return Stream.of(Arguments.of(Head.classifier(Tiny.CLASSES), new Evaluation()),
+                Arguments.of(Head.multiLabel(Tiny.CLASSES), new EvaluationBinary()),
+                Arguments.of(Head.regression(2), new RegressionEvaluation()));
+    }
+
+    @ParameterizedTest
+    @MethodSource("evaluations")
+    void dl4jsEvaluationsMeasureHeadsOfTexts(Head head, IEvaluation<?> evaluation) {
+        Tiny tiny = new Tiny(Tiny.shape(Family.BERT), head.ofPairs());
+        ComputationGraph network = tiny.network(DataType.FLOAT, new NoOp());
+
+        network.doEvaluation(new SingletonMultiDataSetIterator(tiny.batch(DataType.FLOAT)), evaluation);
+
+        assertThat(evaluation.stats()).isNotEmpty();
+    }
+
+    @Test
+    void labelsOutsideTheirRangeAreNamed() {
+        Tiny tiny = new Tiny(Tiny.shape(Family.BERT), Head.multiLabel(3));
+        ComputationGraph network = tiny.network(DataType.FLOAT, new NoOp());
+
+        assertThatIllegalArgumentException().isThrownBy(() -> network.score(new MultiDataSet(tiny.inputs(DataType.FLOAT),
+                new INDArray[] {tiny.labels(DataType.FLOAT).mul(2)}), false)).withMessageContaining("0.0 to 2.0");
+    }
+}
