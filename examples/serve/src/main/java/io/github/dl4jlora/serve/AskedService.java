@@ -44,7 +44,8 @@ public final class AskedService implements TrainedService {
         ServiceConfig config = new ServiceConfig("127.0.0.1", 0, null, new Limits(8 * MEGABYTE, MEGABYTE, Duration.ofMinutes(1)),
                 Duration.ofHours(1), UnaryOperator.identity());
         try (Tokenizer tokenizer = model.tokenizer(maxTokens);
-             Service service = Service.start(network, model.modelName(), TextModels.of(new BankEncoder(model, tokenizer)), adapters, config)) {
+             Service service = Service.start(network, model.modelName(), TextModels.of(new BankEncoder(model, tokenizer)),
+                     adapters, config)) {
             out.println("Served at " + service.address() + "v1, and asked by OpenAI's client:");
             for (Question question : questions) {
                 INDArray base = embeddings(service.address(), model, model.modelName(), question);
@@ -55,7 +56,8 @@ public final class AskedService implements TrainedService {
                 INDArray ids = tokenizer.batch(List.of(model.queryPrompt() + question.query()));
                 ComputationGraph tuned = LoRA.apply(network, LoRAAdapter.load(adapters.resolve(question.adapter())));
                 checks.check(question.adapter() + ": base and adapter embed as the networks do",
-                        isClose(base.getRow(0), network.outputSingle(ids)) && isClose(adapted.getRow(0), tuned.outputSingle(ids)));
+                        isClose(base.getRow(0), network.outputSingle(ids))
+                                && isClose(adapted.getRow(0), tuned.outputSingle(ids)));
                 checks.check(question.adapter() + ": rerank gives the cosines of the embeddings",
                         isClose(cosines(adapted), reranked(service.address(), question)));
             }

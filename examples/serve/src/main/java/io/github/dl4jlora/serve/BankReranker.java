@@ -29,8 +29,8 @@ record BankReranker(String name, boolean hasTypes, int longest, Tokenizer tokeni
     public Read read(String query, List<String> documents) {
         int most = tokenizer.maxTokens() / 2;
         if (query.length() > LONGEST_LOOKED_AT || tokenizer.ids(query).length > most) {
-            throw Problem.badRequest("The query has more than " + most + " tokens, half of those that query and document may have "
-                    + "together. Shorten it");
+            throw Problem.badRequest("The query has more than " + most + " tokens, half of those that query and document may "
+                    + "have together. Shorten it");
         }
         return new Pairs(documents.stream().map(document -> pair(query, document)).toList());
     }

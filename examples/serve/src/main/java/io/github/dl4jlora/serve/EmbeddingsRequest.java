@@ -159,7 +159,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
     }
 
     private static Problem noInput(JsonParser parser, BankEncoder encoder) throws IOException {
-        return Problem.badRequest("\"input\" contains " + parser.getText() + ", but must be a text, a list of texts, or token ids "
-                + "of " + encoder.name());
+        return Problem.badRequest("\"input\" contains " + parser.getText() + ", but must be a text, a list of texts, or token "
+                + "ids of " + encoder.name());
     }
 }

@@ -28,7 +28,8 @@ record EncoderReranker(BankEncoder encoder) implements Reranker {
         List<Tokenizer.Tokens> tokens = new ArrayList<>();
         tokens.add(encoder.tokens(encoder.query(query)));
         if (tokens.get(0).isCut()) {
-            throw Problem.badRequest("The query has more than " + encoder.maxTokens() + " tokens, which is the limit. Shorten it");
+            throw Problem.badRequest("The query has more than " + encoder.maxTokens() + " tokens, which is the limit. "
+                    + "Shorten it");
         }
         documents.forEach(document -> tokens.add(encoder.tokens(encoder.document(document))));
         return new Tokens(tokens);

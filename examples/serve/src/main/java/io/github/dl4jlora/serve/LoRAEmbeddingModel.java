@@ -16,8 +16,8 @@ import java.util.Objects;
 import java.util.concurrent.CompletionException;
 
 /**
- * A sentence encoder with an adapter, for langchain4j in the same program: {@code [384]} numbers of length 1 for each text. Several
- * of them, each with its own adapter, share one bank; what their callers ask for at a time is computed together.
+ * A sentence encoder with an adapter, for langchain4j in the same program: {@code [384]} numbers of length 1 for each text.
+ * Several of them, each with its own adapter, share one bank; what their callers ask for at a time is computed together.
  */
 public final class LoRAEmbeddingModel implements EmbeddingModel {
 

@@ -138,8 +138,8 @@ public final class ServeCommand implements AddedCommand {
     private Duration verifyEvery;
 
     @Option(names = "--max-tokens", paramLabel = "N", defaultValue = "256", order = 29,
-            description = "--encoder, --reranker: the length in tokens to which texts are cut, at most 512. Default: ${DEFAULT-VALUE}, as "
-                    + "in sentence-transformers.")
+            description = "--encoder, --reranker: the length in tokens to which texts are cut, at most 512. Default: "
+                    + "${DEFAULT-VALUE}, as in sentence-transformers.")
     private int maxTokens;
 
     @Option(names = "--stacktrace", order = 91, description = "On failure, also prints the stack trace.")
@@ -187,8 +187,8 @@ public final class ServeCommand implements AddedCommand {
                     Tokenizer.of(served.reranker, checkpoint, maxTokens));
             return Service.start(network, reranker.name(), TextModels.of(reranker), adapters, config);
         }
-        return Service.start(SavedNetwork.read(served.base).stock().model(), served.base.getFileName().toString(), TextModels.NONE,
-                adapters, config);
+        return Service.start(SavedNetwork.read(served.base).stock().model(), served.base.getFileName().toString(),
+                TextModels.NONE, adapters, config);
     }
 
     private void say(String line) {

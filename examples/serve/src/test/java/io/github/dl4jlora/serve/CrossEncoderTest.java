@@ -66,8 +66,8 @@ class CrossEncoderTest {
 
             JsonNode cut = rerank(running, "spam", "free cash", List.of("cash", "free ".repeat(20), "cash ".repeat(50_000)));
             assertThat(cut.get("truncated").toString()).isEqualTo("[1,2]");
-            assertThat(running.post("/v1/rerank", "{\"model\": \"spam\", \"documents\": [\"a\"], \"query\": \"" + "free ".repeat(9)
-                    + "\"}").error(400)).contains("The query has more than 6 tokens, half of those");
+            assertThat(running.post("/v1/rerank", "{\"model\": \"spam\", \"documents\": [\"a\"], \"query\": \""
+                    + "free ".repeat(9) + "\"}").error(400)).contains("The query has more than 6 tokens, half of those");
             assertThat(running.post("/v1/embeddings", "{\"model\": \"spam\", \"input\": \"a\"}").error(404))
                     .contains("has no sentence encoder");
             assertThat(running.get("/v1/models").ok().get("data").findValuesAsText("id")).containsExactly("__base__", "tiny",

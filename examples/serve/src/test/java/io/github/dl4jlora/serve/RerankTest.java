@@ -59,8 +59,8 @@ class RerankTest {
         INDArray values = spam.params();
         values.assign(Nd4j.randn(values.shape(), Nd4j.getRandomFactory().getNewRandomInstance(1)).muli(0.1));
         LoRAAdapter.of(spam).save(adapters.resolve("spam"));
-        running = new Running(Service.start(encoder, "all-MiniLM-L6-v2", TextModels.of(new BankEncoder(PretrainedEncoder.MINILM, tokenizer)),
-                adapters, Running.config(Running.TOKEN)));
+        running = new Running(Service.start(encoder, "all-MiniLM-L6-v2", TextModels.of(
+                new BankEncoder(PretrainedEncoder.MINILM, tokenizer)), adapters, Running.config(Running.TOKEN)));
     }
 
     @AfterAll
@@ -113,7 +113,8 @@ class RerankTest {
         JsonNode printed = Running.JSON.readTree(CodeBlock.of("docs/guide/service.md", "json").get(1).code());
         JsonNode answer = running.post("/v1/rerank", words.get(words.indexOf("-d") + 1)).ok();
 
-        assertThat(scores(answer)).as("%s", answer).usingElementComparator((a, b) -> Math.abs(a - b) < 0.001 ? 0 : 1).isEqualTo(scores(printed));
+        assertThat(scores(answer)).as("%s", answer)
+                .usingElementComparator((a, b) -> Math.abs(a - b) < 0.001 ? 0 : 1).isEqualTo(scores(printed));
         assertThat(answer.get("usage")).isEqualTo(printed.get("usage"));
         assertThat(answer.get("model")).isEqualTo(printed.get("model"));
     }

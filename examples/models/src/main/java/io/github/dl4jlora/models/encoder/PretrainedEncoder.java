@@ -32,7 +32,7 @@ public enum PretrainedEncoder {
     /** bge-small-en-v1.5: Xiao et al. 2023, arXiv:2309.07597. Queries have a prompt, documents have none. */
     BGE("bge-small-en-v1.5", "bge-small-en-v15", "bge-small-en-v1.5", TransformerShape.bert(30522, 512, 384, 1536, 12, 12),
             Head.firstToken(), "Represent this sentence for searching relevant passages: ", ""),
-    /** e5-small-v2: Wang et al. 2022, arXiv:2212.03533. Every text has a prompt; one that is not searched for, that of a query. */
+    /** e5-small-v2: Wang et al. 2022, arXiv:2212.03533. Every text has a prompt, that of a query by default. */
     E5("e5-small-v2", "e5-small-v2", "e5-small-v2", TransformerShape.bert(30522, 512, 384, 1536, 12, 12), Head.meanPooling(),
             "query: ", "passage: ");
 

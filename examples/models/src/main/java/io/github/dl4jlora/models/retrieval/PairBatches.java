@@ -33,7 +33,10 @@ final class PairBatches {
         }
     }
 
-    /** With the model's prompts. Samples that do not fill a batch are left out, unless there are no others: what is learned is told by the negatives. */
+    /**
+     * With the model's prompts. Samples that do not fill a batch are left out, unless there are no others: what is learned is
+     * told by the negatives.
+     */
     static DataSetIterator of(List<Sample> samples, PretrainedEncoder model, Tokenizer tokenizer, int pairs, long seed) {
         Map<String, Integer> groups = new HashMap<>();
         List<Pair> all = new ArrayList<>();

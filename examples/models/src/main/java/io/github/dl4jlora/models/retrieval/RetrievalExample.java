@@ -236,13 +236,15 @@ public final class RetrievalExample implements Callable<Integer> {
     /** What was learned, as a page. */
     private void report(ComputationGraph encoder, ResultTable table) throws IOException {
         AdapterReport report = new AdapterReport("LoRA on a sentence encoder: retrieval", encoder)
-                .about("The pretrained sentence encoder " + model.modelName() + " is taught to find what answers a "
-                        + "query, with an adapter for each task. A query's answer has to be told from the other documents of its batch.")
+                .about("The pretrained sentence encoder " + model.modelName() + " is taught to find what answers a query, with "
+                        + "an adapter for each task. A query's answer has to be told from the other documents of its batch.")
                 .about("recall@k is the share of queries that have an answer among the first k documents, MRR the mean of 1/rank "
-                        + "of the first, nDCG@10 what the first ten are worth by their places. No text that is tested on was learned from.")
-                .results(table.header(), table.rows()).fact("pairs to learn from", Results.format("at most %,d of each task", pairs))
-                .fact("learning rate", learningRate == null ? "Adam, see the table" : learningRate + ", Adam").fact("epochs", String.valueOf(epochs))
-                .fact("seed", String.valueOf(seed));
+                        + "of the first, nDCG@10 what the first ten are worth by their places. No text that is tested on was "
+                        + "learned from.")
+                .results(table.header(), table.rows())
+                .fact("pairs to learn from", Results.format("at most %,d of each task", pairs))
+                .fact("learning rate", learningRate == null ? "Adam, see the table" : learningRate + ", Adam")
+                .fact("epochs", String.valueOf(epochs)).fact("seed", String.valueOf(seed));
         for (Task task : samples.keySet()) {
             String named = task + ", " + Method.LORA.title;
             report.add(named, LoRAAdapter.load(adapter(task))).scores(named, outcomes.get(task).get(0).losses());
