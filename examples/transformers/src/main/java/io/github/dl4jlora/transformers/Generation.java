@@ -2,13 +2,11 @@ package io.github.dl4jlora.transformers;
 
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.bank.AdapterMix;
-import io.github.dl4jlora.bank.BankSession;
 import io.github.dl4jlora.transformers.layer.KeyValueCache;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 
 import java.util.Arrays;
 import java.util.Random;
-import java.util.function.Function;
 import java.util.function.IntConsumer;
 import java.util.function.Supplier;
 
@@ -33,7 +31,7 @@ public final class Generation {
     /** As many new tokens as there are positions. */
     private static final int ALL = 0;
 
-    private final Supplier<Reader> readers;
+    private final Supplier<TextReader> readers;
     private final Sampling sampling;
     private final int least;
     private final int most;
@@ -49,60 +47,6 @@ public final class Generation {
         this.seed = builder.seed;
     }
 
-    /** Where one text is read. */
-    private interface Reader extends AutoCloseable {
-
-        /** Has a network do something, with the adapters that are wanted. */
-        <T> T compute(Function<ComputationGraph, T> work);
-
-        KeyValueCache cache();
-
-        @Override
-        void close();
-    }
-
-    private record OwnNetwork(ComputationGraph network) implements Reader {
-
-        @Override
-        public <T> T compute(Function<ComputationGraph, T> work) {
-            return work.apply(network);
-        }
-
-        @Override
-        public KeyValueCache cache() {
-            return new KeyValueCache();
-        }
-
-        @Override
-        public void close() {
-            // The network is the caller's.
-        }
-    }
-
-    private record Session(BankSession session) implements Reader {
-
-        @Override
-        public <T> T compute(Function<ComputationGraph, T> work) {
-            return session.compute(network -> {
-                if (network instanceof ComputationGraph graph) {
-                    return work.apply(graph);
-                }
-                throw new IllegalArgumentException("The bank's base is a " + network.getClass().getSimpleName()
-                        + ", but only a causal language model can write text: Checkpoint.causalLanguageModel()");
-            });
-        }
-
-        @Override
-        public KeyValueCache cache() {
-            return KeyValueCache.ofSession();
-        }
-
-        @Override
-        public void close() {
-            session.close();
-        }
-    }
-
     /**
      * Text by a network.
      *
@@ -111,7 +55,7 @@ public final class Generation {
      */
     public static Builder of(ComputationGraph network) {
         KeyValueCache.longestText(network);
-        return new Builder(() -> new OwnNetwork(network));
+        return new Builder(() -> new TextReader.OwnNetwork(network));
     }
 
     /**
@@ -122,7 +66,7 @@ public final class Generation {
      * @param mix  of its adapters; {@code AdapterMix.of(AdapterBank.BASE)} for none
      */
     public static Builder of(AdapterBank bank, AdapterMix mix) {
-        return new Builder(() -> new Session(bank.session(mix)));
+        return new Builder(() -> new TextReader.Session(bank.session(mix)));
     }
 
     /** Text by the base of a bank with one adapter; see {@link #of(AdapterBank, AdapterMix)}. */
@@ -151,7 +95,7 @@ public final class Generation {
      * @return as {@link #generate(int...)}, which says what is thrown, too
      */
     public int[] generate(int[] prompt, IntConsumer each) {
-        try (Reader reader = readers.get(); KeyValueCache cache = reader.cache()) {
+        try (TextReader reader = readers.get(); KeyValueCache cache = reader.cache()) {
             int room = room(prompt, reader.compute(KeyValueCache::longestText));
             Random random = seed == null ? new Random() : new Random(seed);
             int[] written = new int[room];
@@ -178,7 +122,7 @@ public final class Generation {
         return most == ALL ? room : most;
     }
 
-    private double[] logits(Reader reader, KeyValueCache cache, int[] unread, int count) {
+    private double[] logits(TextReader reader, KeyValueCache cache, int[] unread, int count) {
         double[] logits = reader.compute(network -> cache.append(network, unread)).dup('c').data().asDouble();
         if (count < least) {
             for (int stop : stops) {
@@ -197,7 +141,7 @@ public final class Generation {
     /** Collects what text is wanted. */
     public static final class Builder {
 
-        private final Supplier<Reader> readers;
+        private final Supplier<TextReader> readers;
         private boolean random;
         private double temperature = 1;
         private int topK;
@@ -207,7 +151,7 @@ public final class Generation {
         private int[] stops = {};
         private Long seed;
 
-        private Builder(Supplier<Reader> readers) {
+        private Builder(Supplier<TextReader> readers) {
             this.readers = readers;
         }
 
