@@ -56,7 +56,7 @@ public final class CachedNegatives extends ComputationGraph {
     private final int texts;
     private final transient BatchLoss loss;
     private transient INDArray[] labels;
-    private transient INDArray sum;
+    private final transient GradientSum sum = new GradientSum();
 
     private CachedNegatives(ComputationGraph network, int texts) {
         super(network.getConfiguration());
@@ -220,7 +220,7 @@ public final class CachedNegatives extends ComputationGraph {
             for (int i = 0; i <= last; i++) {
                 Parts.Part part = parts.all().get(i);
                 states.again(i, () -> backward(parts, part, ofEmbeddings));
-                add(i == 0, i == last);
+                sum.add(flattenedGradients, i == 0, i == last);
             }
         });
     }
@@ -235,22 +235,6 @@ public final class CachedNegatives extends ComputationGraph {
             calcBackpropGradients(false, false);
         }
         forget();
-    }
-
-    /** A backward pass overwrites the gradients of the one before. */
-    private void add(boolean first, boolean last) {
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            if (sum == null) {
-                sum = Nd4j.create(flattenedGradients.dataType(), flattenedGradients.shape());
-            }
-            if (first) {
-                sum.assign(flattenedGradients);
-            } else if (last) {
-                flattenedGradients.addi(sum);
-            } else {
-                sum.addi(flattenedGradients);
-            }
-        }
     }
 
     private void forget() {

@@ -1,9 +1,12 @@
 package io.github.dl4jlora.transformers.contrastive;
 
+import io.github.dl4jlora.frozen.FrozenBaseLayer;
+import io.github.dl4jlora.transformers.layer.ModuleNames;
 import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
+import org.deeplearning4j.nn.conf.layers.Layer;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -106,16 +109,24 @@ final class Parts {
         return true;
     }
 
-    private static Integer padding(ComputationGraphConfiguration configuration) {
-        String ids = configuration.getNetworkInputs().get(0);
-        for (String name : configuration.getVertices().keySet()) {
-            GraphVertex vertex = configuration.getVertices().get(name);
-            if (configuration.getVertexInputs().get(name).contains(ids) && vertex instanceof LayerVertex layer
-                    && layer.getLayerConf().getLayer() instanceof TokenEmbeddings embeddings) {
-                return embeddings.getPadding();
+    /** {@return null if it is not known, or may be a token that ends a text} */
+    private Integer padding(ComputationGraphConfiguration configuration) {
+        Integer found = null;
+        for (GraphVertex vertex : configuration.getVertices().values()) {
+            if (vertex instanceof LayerVertex layer
+                    && stock(layer.getLayerConf().getLayer()) instanceof TokenEmbeddings embeddings) {
+                boolean token = embeddings.getNames() == ModuleNames.GPT2 && embeddings.getPadding() >= 0 && masks == null;
+                if (token || found != null && found != embeddings.getPadding()) {
+                    return null;
+                }
+                found = embeddings.getPadding();
             }
         }
-        return null;
+        return found;
+    }
+
+    private static Layer stock(Layer layer) {
+        return layer instanceof FrozenBaseLayer frozen ? frozen.getOrigin() : layer;
     }
 
     INDArray[] inputs(Part part) {

@@ -5,6 +5,7 @@
  *   CachedNegatives        a network that trains in parts
  *      |- Parts            the texts of a batch by length
  *      |- RandomStates     both passes of a part drop the same
+ *      |- GradientSum      of all parts
  *      `- BatchLoss        the loss of all texts at once
  *           `- HandedGradient   stands in for it while a part goes back
  * </pre>

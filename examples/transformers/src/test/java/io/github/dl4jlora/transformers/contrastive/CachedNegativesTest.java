@@ -318,6 +318,17 @@ class CachedNegativesTest {
     }
 
     @Test
+    void partsHaveTextsOfOneLengthAndAreCutToTheirLongest() {
+        INDArray ids = Nd4j.createFromArray(new float[][]{{1, 0, 0, 0}, {1, 2, 3, 0}, {4, 0, 0, 0}, {5, 6, 0, 0}, {0, 7, 0, 0}});
+        for (ComputationGraph network : List.of(Pairs.encoder(LOSS, DataType.FLOAT), Pairs.adapted(LOSS, DataType.FLOAT))) {
+            Parts parts = new Parts(network.getConfiguration(), new INDArray[]{ids}, null, 2);
+            assertThat(parts.all()).extracting(Parts.Part::tokens).containsExactly(3L, 2L, 1L);
+            assertThat(parts.all().get(1).rows()).containsExactly(4, 0);
+            assertThat(parts.inputs(parts.all().get(1))[0]).isEqualTo(Nd4j.createFromArray(new float[][]{{0, 7}, {1, 0}}));
+        }
+    }
+
+    @Test
     void networksThatReadNoTextsAreTrainedInPartsToo() {
         ComputationGraph network = small(graph -> graph.addLayer("dense", dense(3, 4), "x")
                 .addLayer("contrast", contrast(), "dense").setOutputs("contrast"));
