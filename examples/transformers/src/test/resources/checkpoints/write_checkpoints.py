@@ -659,12 +659,14 @@ CASES.update({
     "xlm-roberta-sentence-first": ("xlm-roberta", "bare", ["sentence==cls,Normalize"]),
     "gpt2-sentence-weighted": ("gpt2", "bare", ["sentence=weightedmean,Normalize"]),
     "gpt2-sentence-last": ("gpt2", "bare", ["sentence=lasttoken,Dense:SiLU:5"]),
-    **{f"mpnet-{head}": ("mpnet", head, []) for head in ("bare", "lm", "classifier")},
+    "mpnet-classifier-biases": ("mpnet", "classifier", ["biases", "full=relative_attention_bias", "full=LayerNorm"]),
+    "mpnet-lm": ("mpnet", "lm", []),
+    "mpnet-classifier": ("mpnet", "classifier", []),
     "mpnet-bare-long": ("mpnet", "bare", ["long", "prefixed", "buffers"]),
     "mpnet-lm-old": ("mpnet", "lm", ["gamma", "tied", "sharded", "f16"]),
     "mpnet-lm-untied": ("mpnet", "lm", ["untied", "full=relative_attention_bias"]),
     "mpnet-lm-unties-head": ("mpnet", "lm", ["peft-unties", "full=lm_head"]),
-    "mpnet-classifier-biases": ("mpnet", "classifier", ["biases", "full=relative_attention_bias", "full=LayerNorm"]),
+    "mpnet-bare": ("mpnet", "bare", []),
 })
 FAMILIES = list(NAMES)
 CASES.update({
