@@ -72,6 +72,17 @@ class MasksTest {
         assertThat(tiny.output(graph)).isEqualTo(tiny.output(other));
     }
 
+    /** Vertices leave the ids out of their inputs meanwhile. */
+    @ParameterizedTest
+    @MethodSource(EVERY)
+    void masksReachANetworkThatHoldsInputs(Tiny tiny) {
+        ComputationGraph graph = floats(tiny);
+        INDArray expected = tiny.output(graph);
+
+        graph.feedForward(tiny.inputs(DataType.FLOAT), true, false);
+        assertThat(graph.output(false, tiny.inputs(DataType.FLOAT), masks(tiny))[0]).isEqualTo(expected);
+    }
+
     @Test
     void aClassifierIsEvaluatedAndScoredWithMasks() {
         Tiny tiny = new Tiny(Tiny.shape(Family.ROBERTA), Head.classifier(Tiny.CLASSES));

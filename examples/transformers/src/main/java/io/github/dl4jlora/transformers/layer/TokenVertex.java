@@ -45,8 +45,11 @@ abstract class TokenVertex extends BaseGraphVertex {
         return KeptTokens.of(WholeNumbers.in(ids, "Token id", where), (int) ids.size(1), padding, mask(), where);
     }
 
-    /** Read in each pass, since DL4J does not tell a vertex that masks were cleared. */
-    private INDArray mask() {
+    /**
+     * The mask of features that the network has for the ids; null for none. Read in each pass, since DL4J does not tell a vertex
+     * that masks were cleared, and hands on no mask of an input that {@link #getInputVertices} leaves out.
+     */
+    final INDArray mask() {
         INDArray[] masks = graph.getInputMaskArrays();
         VertexIndices[] all = super.getInputVertices();
         if (masks == null || all == null) {

@@ -52,14 +52,13 @@ final class TypedIdsRuntime extends TokenVertex {
      */
     @Override
     public Pair<INDArray, MaskState> feedForwardMaskArrays(INDArray[] masks, MaskState state, int minibatch) {
-        if (masks == null || masks[0] == null && masks[1] == null) {
-            return null;
-        }
-        if (masks[0] != null && !masks[0].equals(masks[1])) {
-            throw new IllegalArgumentException("Token types have a mask, of shape " + Arrays.toString(masks[0].shape())
+        INDArray ofTypes = masks == null ? null : masks[0];
+        INDArray ofIds = mask();
+        if (ofTypes != null && !ofTypes.equals(ofIds)) {
+            throw new IllegalArgumentException("Token types have a mask, of shape " + Arrays.toString(ofTypes.shape())
                     + ", that is not the mask of the token ids: give a mask of the ids only, or none (vertex name: " + vertexName
                     + ")");
         }
-        return new Pair<>(masks[1], state);
+        return ofIds == null ? null : new Pair<>(ofIds, MaskState.Active);
     }
 }

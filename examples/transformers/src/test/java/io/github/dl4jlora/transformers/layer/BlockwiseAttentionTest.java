@@ -11,6 +11,8 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.ops.transforms.Transforms;
 
 import java.util.Random;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -45,7 +47,8 @@ class BlockwiseAttentionTest {
                     INDArray k = x[1].get(at);
                     INDArray v = x[2].get(at);
                     INDArray dO = x[3].get(at);
-                    INDArray p = Transforms.exp(q.mmul(k.transpose()).mul(SCALE).addi(distances(tokens).mul(bias[head]))).mul(seen);
+                    INDArray scores = q.mmul(k.transpose()).mul(SCALE).addi(distances(tokens).mul(bias[head]));
+                    INDArray p = Transforms.exp(scores).mul(seen);
                     p.diviColumnVector(p.sum(true, 1).addi(1e-300));
                     output.put(at, p.mmul(v));
                     dValue.put(at, p.transpose().mmul(dO));
@@ -136,7 +139,15 @@ class BlockwiseAttentionTest {
             Whole whole = new Whole(x, texts, causal, slopes);
             agrees(x, DataType.DOUBLE, texts, causal, slopes, whole, 1e-11);
             agrees(x, DataType.FLOAT, texts, causal, slopes, whole, 2e-5);
+            agrees(sideBySide(Nd4j.concat(1, x)), DataType.DOUBLE, texts, causal, slopes, whole, 1e-11);
+            agrees(sideBySide(Nd4j.concat(1, x).castTo(DataType.FLOAT)), DataType.FLOAT, texts, causal, slopes, whole, 2e-5);
         }
+    }
+
+    /** Views of columns, as of queries, keys and values that come as one input. */
+    private static INDArray[] sideBySide(INDArray wide) {
+        return IntStream.range(0, 4).mapToObj(i -> wide.get(NDArrayIndex.all(),
+                NDArrayIndex.interval(i * HEADS * WIDTH, (i + 1) * HEADS * WIDTH))).toArray(INDArray[]::new);
     }
 
     /** One text with padding on the right, one with padding on the left, one with gaps. */
@@ -153,12 +164,10 @@ class BlockwiseAttentionTest {
         return KeptTokens.of(ids, tokens, 0, null, "");
     }
 
-    private static void agrees(INDArray[] doubles, DataType type, KeptTokens texts, boolean causal, double[] slopes, Whole whole,
+    private static void agrees(INDArray[] given, DataType type, KeptTokens texts, boolean causal, double[] slopes, Whole whole,
                                double tolerance) {
-        INDArray[] x = new INDArray[doubles.length];
-        for (int i = 0; i < x.length; i++) {
-            x[i] = doubles[i].castTo(type);
-        }
+        INDArray[] x = Stream.of(given).map(array -> array.dataType() == type ? array : array.castTo(type))
+                .toArray(INDArray[]::new);
         Slopes bias = new Slopes(slopes);
         BlockwiseAttention attention = new BlockwiseAttention(HeadProducts.of(x[0], TEXTS, HEADS), texts, HEADS, SCALE, causal,
                 bias);
@@ -170,9 +179,10 @@ class BlockwiseAttentionTest {
         assertThat(relative(output, whole.output)).isLessThan(tolerance);
 
         for (float[][] kept : scales == null ? new float[][][]{null} : new float[][][]{scales, null}) {
-            INDArray dQuery = garbage(x[0]);
-            INDArray dKey = x[0].like();
-            INDArray dValue = x[0].like();
+            INDArray[] gradients = sideBySide(Nd4j.zeros(type, x[0].size(0), 4 * x[0].size(1)));
+            INDArray dQuery = gradients[0].assign(Double.NaN);
+            INDArray dKey = gradients[1];
+            INDArray dValue = gradients[2];
             bias.gradient.assign(0);
             attention.backward(x[0], x[1], x[2], x[3], dQuery, dKey, dValue, memory[0], memory[1], kept);
             assertThat(relative(dQuery, whole.dQuery)).isLessThan(tolerance);
