@@ -10,6 +10,7 @@ import io.github.dl4jlora.conf.SaveOption;
 import io.github.dl4jlora.internal.base.MappedFile;
 import io.github.dl4jlora.internal.build.Adaptation;
 import io.github.dl4jlora.internal.build.BaseAttachment;
+import io.github.dl4jlora.internal.build.Recomputation;
 import io.github.dl4jlora.internal.common.NamePattern;
 import io.github.dl4jlora.internal.cost.TrainingCost;
 import io.github.dl4jlora.internal.file.AtomicFile;
@@ -21,6 +22,7 @@ import io.github.dl4jlora.internal.inspect.Scales;
 import io.github.dl4jlora.internal.inspect.Summaries;
 import io.github.dl4jlora.internal.keras.StreamedKeras;
 import io.github.dl4jlora.internal.network.BaseValues;
+import io.github.dl4jlora.internal.network.Networks;
 import io.github.dl4jlora.internal.start.DataPass;
 import io.github.dl4jlora.internal.start.StartSearch;
 import io.github.dl4jlora.internal.stored.ModelZip;
@@ -49,6 +51,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
  * Adapts trained networks: the base is frozen, DL4J's own trainer updates low-rank adapters, and a merge gives stock classes
@@ -409,6 +412,20 @@ public final class LoRA {
      */
     public static void pack(Model network) {
         Packs.pack(network);
+    }
+
+    /**
+     * Has a graph compute outputs again in the backward pass of a training step, from now on, as
+     * {@link LoRAConfig.Builder#recompute LoRAConfig.Builder.recompute} does: for networks that come from a file, a clone or
+     * DL4J's early stopping, none of which keeps this.
+     *
+     * @param network    adapted
+     * @param boundaries regular expressions of whole names of layers and vertices whose outputs are kept; none: all are kept
+     * @throws IllegalArgumentException if a pattern matches nothing, or what is between them cannot be computed again
+     */
+    public static void recompute(ComputationGraph network, String... boundaries) {
+        Recomputation.set(Networks.of(network), Stream.of(boundaries).map(pattern -> NamePattern.of("recompute", pattern))
+                .toList());
     }
 
     /**

@@ -294,6 +294,11 @@ public final class LoRAConfig {
         return training.keepCounts();
     }
 
+    /** {@return patterns of the layers and vertices between which outputs are computed again} */
+    public List<Pattern> recompute() {
+        return training.recomputed();
+    }
+
     /** {@return where frozen values live} */
     public FrozenStorage storage() {
         return base.storage();
@@ -369,6 +374,7 @@ public final class LoRAConfig {
         private final List<Regularization> regularization = new ArrayList<>();
         private @Nullable Long seed;
         private boolean keepCounts;
+        private final List<Pattern> recomputed = new ArrayList<>();
         private FrozenStorage storage = FrozenStorage.SHARED;
         private boolean copyBase;
         private @Nullable URI baseLocation;
@@ -403,6 +409,8 @@ public final class LoRAConfig {
             regularization.addAll(training.regularization());
             seed = training.seed();
             keepCounts = training.keepCounts();
+            recomputed.clear();
+            recomputed.addAll(training.recomputed());
         }
 
         private void standOn(BaseOptions base) {
@@ -786,6 +794,28 @@ public final class LoRAConfig {
         }
 
         /**
+         * Has a training step compute outputs again in the backward pass instead of keeping them (gradient checkpointing): of
+         * activations only those of the layers and vertices that are named here are kept, and what is between two of them, as
+         * long as it is at work. Memory for activations falls to that of one such block and the outputs named, and a step takes
+         * one forward pass more. Gradients are the same, bit for bit, {@code loraDropout} included. For a ComputationGraph whose
+         * blocks are connected by nothing but the outputs named; default none. It is not saved with a network: see
+         * {@link io.github.dl4jlora.LoRA#recompute LoRA.recompute}.
+         *
+         * <pre>{@code
+         * LoRAConfig config = LoRAConfig.builder().updater(new Adam(1e-3))
+         *         .recompute("block.*_out")                       // the output of each block
+         *         .build();
+         * }</pre>
+         *
+         * @param boundaries regular expressions of whole names; they match two layers or vertices or more
+         * @return this
+         */
+        public Builder recompute(String... boundaries) {
+            addAll(recomputed, "recompute", boundaries);
+            return this;
+        }
+
+        /**
          * Makes the configuration.
          *
          * @return the configuration
@@ -796,7 +826,7 @@ public final class LoRAConfig {
          *                                  or a {@code startBatches} below 1
          */
         public LoRAConfig build() {
-            Training training = new Training(bias, updater, regularization, seed, keepCounts);
+            Training training = new Training(bias, updater, regularization, seed, keepCounts, recomputed);
             LoRASettings settings = lora.trainBias(training.bias() != BiasTraining.NONE).build("LoRAConfig");
             settings.checkFit("LoRAConfig", 0, 0, training.updater());
             Selection selection = new Selection(targets, targetTypes, allTargets, exclude, trainable, overrides);

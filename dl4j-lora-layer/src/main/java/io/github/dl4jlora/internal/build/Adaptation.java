@@ -98,6 +98,9 @@ public final class Adaptation {
         }
         NetworkBuilder.refuseUntrainable(planned);
         Accumulation.check(planned);
+        if (!config.recompute().isEmpty()) {
+            Recomputation.stretches(planned, config.recompute());
+        }
         return planned;
     }
 

@@ -57,6 +57,7 @@ public final class NetworkBuilder<M extends Model> {
     M adapted(boolean ofAdapter) {
         Network<M> adapted = built();
         Wiring.connect(adapted);
+        Recomputation.set(adapted, config.recompute());
         refuseUntrainable(adapted);
         Accumulation.check(adapted);
         Accumulation.warn(adapted);

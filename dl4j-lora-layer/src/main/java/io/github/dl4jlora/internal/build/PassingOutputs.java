@@ -73,6 +73,11 @@ final class PassingOutputs {
         }
     }
 
+    /** Whether a listener looks at the outputs of a training step. */
+    static boolean isWatched(ComputationGraph graph) {
+        return graph.getListeners().stream().anyMatch(listener -> WATCHES.get(listener.getClass()));
+    }
+
     private static boolean looksBack(Node node) {
         if (node.hasPreprocessor()) {
             return true;
@@ -90,8 +95,7 @@ final class PassingOutputs {
                 return places.get(i);
             }
         }
-        PassingOutput added = new PassingOutput(() -> graph.getListeners().stream()
-                .anyMatch(listener -> WATCHES.get(listener.getClass())));
+        PassingOutput added = new PassingOutput(() -> isWatched(graph));
         places.add(added);
         busyUntil.add(to);
         return added;

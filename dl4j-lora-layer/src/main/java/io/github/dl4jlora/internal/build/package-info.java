@@ -13,6 +13,8 @@
  *      |- DataStarts             what was found in data to start from ({@code internal.start} finds it)
  *      |- AdaptationWarnings     what may be, but is better not
  *      |- Accumulation           what does not go with updates of several batches
+ *      |- Recomputation          which outputs are computed again in the backward pass
+ *      |     `- RecomputedStretch, RecomputedVertex       does so, in the place of a graph's vertices
  *      |- Wiring                 tells running layers what only the whole network knows
  *      |     |- InputGradients   whose input gradients nobody uses
  *      |     `- PassingOutputs   whose outputs need not be kept for a backward pass

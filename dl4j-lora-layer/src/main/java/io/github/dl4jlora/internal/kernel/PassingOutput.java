@@ -24,6 +24,8 @@ public final class PassingOutput {
 
     /** DL4J's workspace for all outputs of a training step, and for nothing else. */
     private static final String OF_A_STEP = "WS_ALL_LAYERS_ACT";
+    /** The workspace for outputs that are computed again in the backward pass. */
+    public static final String OF_A_BLOCK = "WS_LORA_BLOCK_ACT";
 
     private final GrowingScratch memory = new GrowingScratch();
     private final BooleanSupplier watched;
@@ -46,7 +48,16 @@ public final class PassingOutput {
     }
 
     private boolean isOpen(LayerWorkspaceMgr workspaces) {
+        return (isOfAStep(true, workspaces) || isNamed(OF_A_BLOCK, workspaces)) && !watched.getAsBoolean();
+    }
+
+    /** Whether a forward pass is that of DL4J's training step, which a backward pass in workspaces follows. */
+    public static boolean isOfAStep(boolean training, LayerWorkspaceMgr workspaces) {
+        return training && isNamed(OF_A_STEP, workspaces);
+    }
+
+    private static boolean isNamed(String name, LayerWorkspaceMgr workspaces) {
         return workspaces.hasConfiguration(ArrayType.ACTIVATIONS)
-                && OF_A_STEP.equals(workspaces.getWorkspaceName(ArrayType.ACTIVATIONS)) && !watched.getAsBoolean();
+                && name.equals(workspaces.getWorkspaceName(ArrayType.ACTIVATIONS));
     }
 }

@@ -32,6 +32,12 @@ public final class Transformer {
     public static final String EMBEDDINGS = ModuleNames.EMBEDDINGS;
     /** A text's vector, made of its token vectors by a {@link Pooling}, {@code [minibatch, hidden]}. */
     public static final String POOLING = "pooling";
+    /**
+     * The blocks of any of these transformers, for {@code LoRAConfig.builder().recompute(Transformer.BLOCKS)}: what the first
+     * starts from, and the output of each.
+     */
+    public static final String BLOCKS = "(.*\\.)?(" + ModuleNames.EMBEDDINGS + "(\\.LayerNorm)?"
+            + "|layer\\.\\d+\\.(output\\.LayerNorm|output_layer_norm)|h\\.\\d+\\.mlp\\.c_proj\\.sum)";
     /** The output of a language model. */
     public static final String LOGITS = "logits";
 

@@ -1,0 +1,172 @@
+package io.github.dl4jlora.transformers;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.conf.Accumulated;
+import io.github.dl4jlora.conf.BiasTraining;
+import io.github.dl4jlora.conf.LoRAConfig;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.optimize.api.BaseTrainingListener;
+import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.NoOp;
+
+import java.io.File;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.stream.Stream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+/** Outputs of a block that are computed again in the backward pass give the gradients of outputs that are kept, to the bit. */
+class RecomputationTest {
+
+    private static final String EACH = ".*(query|key|value|dense|_lin|lin\\d|c_[a-z]+)";
+
+    @TempDir
+    private File folder;
+
+    private static LoRAConfig.Builder config(String targets) {
+        return LoRAConfig.builder().rank(2).seed(5).targets(targets).updater(new Adam(1e-2));
+    }
+
+    private static ComputationGraph adapted(Tiny tiny, LoRAConfig.Builder config) {
+        return LoRA.apply(tiny.network(DataType.FLOAT, new NoOp()), config.build());
+    }
+
+    static Stream<Tiny> all() {
+        return Tiny.all();
+    }
+
+    private static void assertSameTraining(Tiny tiny, LoRAConfig.Builder config) {
+        ComputationGraph kept = adapted(tiny, config);
+        ComputationGraph again = adapted(tiny, config.build().toBuilder().recompute(Transformer.BLOCKS));
+        for (int step = 0; step < 3; step++) {
+            Nd4j.getRandom().setSeed(step + 1);
+            kept.fit(tiny.batch(DataType.FLOAT));
+            List<Long> states = states();
+            Nd4j.getRandom().setSeed(step + 1);
+            again.fit(tiny.batch(DataType.FLOAT));
+            assertThat(states()).as("ND4J's random generator after a step").isEqualTo(states);
+            assertThat(again.score()).isEqualTo(kept.score());
+        }
+        assertThat(again.params()).isEqualTo(kept.params());
+        assertThat(again.outputSingle(inputs(tiny))).isEqualTo(kept.outputSingle(inputs(tiny)));
+    }
+
+    private static List<Long> states() {
+        return List.of(Nd4j.getRandom().rootState(), Nd4j.getRandom().nodeState());
+    }
+
+    private static INDArray[] inputs(Tiny tiny) {
+        return tiny.batch(DataType.FLOAT).getFeatures();
+    }
+
+    @ParameterizedTest
+    @MethodSource("all")
+    void trainingIsTheSame(Tiny tiny) {
+        for (String targets : List.of(".*(query|value|q_lin|v_lin|c_attn)",
+                ".*(output\\.dense|ffn\\.lin2|mlp\\.c_proj)", EACH)) {
+            assertSameTraining(tiny, config(targets));
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("all")
+    void trainingIsTheSameWithDropoutBiasesAndLayersThatTrainInFull(Tiny tiny) {
+        assertSameTraining(tiny, config(EACH).loraDropout(0.3).bias(BiasTraining.LORA_ONLY)
+                .trainable(".*(LayerNorm|layer_norm|ln_\\d)").updater(new Accumulated(new Adam(1e-2), 2)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("all")
+    void whereOnlyTheLastBlockLearnsTrainingIsTheSame(Tiny tiny) {
+        assertSameTraining(tiny, config(".*\\.1\\..*(query|value|q_lin|v_lin|c_attn)"));
+        assertSameTraining(tiny, config(".*\\.0\\..*(query|value|q_lin|v_lin|c_attn)"));
+    }
+
+    @Test
+    void aListenerSeesEachOutput() {
+        Tiny tiny = Tiny.meanPooling();
+        ComputationGraph graph = adapted(tiny, config(EACH).recompute(Transformer.BLOCKS));
+        Map<String, INDArray> expected = graph.feedForward(tiny.ids(DataType.FLOAT), true);
+        graph.setListeners(new BaseTrainingListener() {
+            @Override
+            public void onForwardPass(Model model, Map<String, INDArray> activations) {
+                activations.forEach((name, output) -> assertThat(output).as(name).isEqualTo(expected.get(name)));
+            }
+        });
+        graph.fit(tiny.batch(DataType.FLOAT));
+    }
+
+    @Test
+    void savedNetworksAndClonesTrainAlikeAndAreToldAnew() throws Exception {
+        Tiny tiny = Tiny.meanPooling();
+        MultiDataSet batch = tiny.batch(DataType.FLOAT);
+        ComputationGraph graph = adapted(tiny, config(EACH).recompute(Transformer.BLOCKS));
+        graph.fit(batch);
+        File file = new File(folder, "saved.zip");
+        ModelSerializer.writeModel(graph, file, true);
+        ComputationGraph restored = ModelSerializer.restoreComputationGraph(file, true);
+        ComputationGraph again = ModelSerializer.restoreComputationGraph(file, true);
+        LoRA.recompute(again, Transformer.BLOCKS);
+        for (ComputationGraph each : List.of(graph, restored, again)) {
+            each.fit(batch);
+        }
+        assertThat(restored.params()).isEqualTo(graph.params());
+        assertThat(again.params()).isEqualTo(graph.params());
+        LoRA.recompute(again);
+        assertThat(again.clone().outputSingle(inputs(tiny))).isEqualTo(graph.outputSingle(inputs(tiny)));
+    }
+
+    /** Bytes of outputs after a few steps. Workspaces belong to a thread, so each network has one of its own. */
+    private static long outputs(int layers, LoRAConfig.Builder config) {
+        return CompletableFuture.supplyAsync(() -> {
+            ComputationGraph graph = adapted(deep(layers), config);
+            for (int i = 0; i < 4; i++) {
+                graph.fit(deep(layers).batch(DataType.FLOAT));
+            }
+            return Nd4j.getWorkspaceManager().getAllWorkspacesForCurrentThread().stream()
+                    .filter(workspace -> workspace.getId().endsWith("_ACT")).mapToLong(MemoryWorkspace::getCurrentSize).sum();
+        }, run -> new Thread(run).start()).join();
+    }
+
+    private static Tiny deep(int layers) {
+        return new Tiny(TransformerShape.bert(Tiny.VOCABULARY, 7, 6, 8, layers, 2), Head.meanPooling());
+    }
+
+    @Test
+    void aBlockMoreCostsOneOutput() {
+        long output = inputs(deep(2))[0].length() * 6 * Float.BYTES;
+        long more = outputs(12, config(EACH).recompute(Transformer.BLOCKS))
+                - outputs(2, config(EACH).recompute(Transformer.BLOCKS));
+
+        assertThat(more).isBetween(10 * output, 12 * output);
+        assertThat(outputs(12, config(EACH)) - outputs(2, config(EACH))).isGreaterThan(10 * more);
+    }
+
+    @Test
+    void whatCannotBeComputedAgainIsRefused() {
+        Tiny tiny = Tiny.meanPooling();
+        assertThatThrownBy(() -> adapted(tiny, config(EACH).recompute("block\\d")))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageStartingWith("recompute(\"block\\d\") matches no layer or vertex: patterns must match a whole name");
+        assertThatThrownBy(() -> adapted(tiny, config(EACH).recompute("embeddings")))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("between which there is nothing to compute again");
+        assertThatThrownBy(() -> adapted(tiny, config(EACH).recompute("embeddings", "encoder.layer.0.output.dense")))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("cannot be computed again, since");
+    }
+}
