@@ -186,7 +186,8 @@ class MasksTest {
 
         if (shape.padding() == TransformerShape.NO_TOKEN) {
             assertThatThrownBy(() -> graph.output(false, new INDArray[]{ids}, new INDArray[]{mask}))
-                    .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("1.0 at token 0 of text 0", "-1, is padding");
+                    .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("1.0 at token 0 of text 0",
+                            "-1, is padding");
             return;
         }
         INDArray actual = graph.output(false, new INDArray[]{ids}, new INDArray[]{mask})[0];

@@ -9,7 +9,8 @@ import org.deeplearning4j.nn.conf.inputs.InputType;
 import java.util.function.Supplier;
 
 /**
- * Which tokens of texts are no padding: those that a mask of the ids leaves; without one, those that have another id than padding.
+ * Which tokens of texts are no padding: those that a mask of the ids leaves; without one, those that have another id than
+ * padding.
  *
  * @param ids     {@code [batch, length]}
  * @param padding the id that is padding

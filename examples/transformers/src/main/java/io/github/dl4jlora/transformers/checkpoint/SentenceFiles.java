@@ -36,8 +36,8 @@ final class SentenceFiles {
             add(files, dense.path() + "/" + SentenceModules.CONFIG, dense(dense));
         }
         addKept(files, SentenceTexts.PROMPTS, SentenceTexts.PROMPTS, prompts(), origin);
-        addKept(files, SentenceTexts.LENGTH, SentenceTexts.length(origin), JSON.createObjectNode().put("max_seq_length", shape.longestText())
-                .put("do_lower_case", false), origin);
+        addKept(files, SentenceTexts.LENGTH, SentenceTexts.length(origin),
+                JSON.createObjectNode().put("max_seq_length", shape.longestText()).put("do_lower_case", false), origin);
         return files;
     }
 

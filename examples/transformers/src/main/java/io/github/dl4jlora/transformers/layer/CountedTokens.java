@@ -25,7 +25,8 @@ final class CountedTokens {
      * @param texts   minibatch
      * @param rows    minibatch · k
      * @param decoder whose vocabulary the labels are of
-     * @param kept    the tokens of the texts that are no padding, for a decoder whose rows tell the next token; null if all may be
+     * @param kept    the tokens of the texts that are no padding, for a decoder whose rows tell the next token; null if all may
+     *                be
      * @param layer   for messages
      * @throws IllegalArgumentException for labels or a mask of another shape, a label that is neither a token id nor
      *                                  {@link TiedDecoder#IGNORED}, or a mask that is neither 0 nor 1

@@ -35,8 +35,8 @@ import java.util.Objects;
  * }</pre>
  *
  * <p><b>Hard negatives</b> are passages that look like answers and are none. Queries alone look for them: S has a column for
- * each, and the other direction has pairs only. <b>Groups</b> keep texts from being their own negatives: let a group be the number
- * of a document, also for hard negatives, and a document that answers two queries is a negative of neither. <b>Dimensions</b> are
+ * each, and the other direction has pairs only. <b>Groups</b> keep texts from being their own negatives: let a group be the
+ * number of a document, also for hard negatives, and a document that answers two queries is a negative of neither. <b>Dimensions</b> are
  * those of Kusupati et al. 2022, arXiv:2205.13147: the loss is the weighted sum of the losses of embeddings cut to their first
  * numbers, so that an index can store the first 64 numbers alone.
  *
@@ -73,8 +73,8 @@ public final class InBatchNegatives implements ILossFunction {
             throw new IllegalArgumentException("scale is " + scale + ", but must be above 0, and at most 10,000; 20 is usual");
         }
         if (hardNegatives < 0) {
-            throw new IllegalArgumentException("hardNegatives is " + hardNegatives + ", but must be 0 or more: the number of hard "
-                    + "negatives of each query");
+            throw new IllegalArgumentException("hardNegatives is " + hardNegatives + ", but must be 0 or more: the number of "
+                    + "hard negatives of each query");
         }
         this.scale = scale;
         this.hardNegatives = hardNegatives;
@@ -98,7 +98,8 @@ public final class InBatchNegatives implements ILossFunction {
         for (int i = 0; i < dimensions.length; i++) {
             if (dimensions[i] < 1 || !(weights[i] > 0 && weights[i] <= MOST)) {
                 throw new IllegalArgumentException("dimensions are " + Arrays.toString(dimensions) + " and their weights "
-                        + Arrays.toString(weights) + ", but dimensions must be 1 or more, and weights above 0, and at most 10,000");
+                        + Arrays.toString(weights) + ", but dimensions must be 1 or more, and weights above 0, and at most "
+                        + "10,000");
             }
         }
     }
@@ -111,8 +112,8 @@ public final class InBatchNegatives implements ILossFunction {
      */
     public static InBatchNegatives ofTemperature(double temperature) {
         if (!(1 / temperature > 0 && 1 / temperature <= MOST)) {
-            throw new IllegalArgumentException("temperature is " + temperature + ", but must be at least 0.0001, and finite; 0.05 "
-                    + "is usual");
+            throw new IllegalArgumentException("temperature is " + temperature + ", but must be at least 0.0001, and finite; "
+                    + "0.05 is usual");
         }
         return new InBatchNegatives(1 / temperature);
     }
@@ -195,8 +196,8 @@ public final class InBatchNegatives implements ILossFunction {
         int hidden = (int) embeddings.size(1);
         for (int dimension : dimensions) {
             if (dimension > hidden) {
-                throw new IllegalArgumentException("The loss cuts embeddings to " + dimension + " numbers, but they have " + hidden
-                        + ": give dimensions of at most that");
+                throw new IllegalArgumentException("The loss cuts embeddings to " + dimension + " numbers, but they have "
+                        + hidden + ": give dimensions of at most that");
             }
         }
         for (int i = 0; i < Math.max(dimensions.length, 1); i++) {

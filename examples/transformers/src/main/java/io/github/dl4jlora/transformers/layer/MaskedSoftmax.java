@@ -22,8 +22,8 @@ final class MaskedSoftmax {
      * @param texts  minibatch
      * @param memory a vector that begins with the scores
      * @param causal whether a row leaves out the columns after its own token
-     * @param scales {@code [2 · heads · tokens]} of all heads of the text; if loops in Java can reach the scores, gets the largest
-     *               score of each row, and the row's scale; null for nobody who wants them
+     * @param scales {@code [2 · heads · tokens]} of all heads of the text; if loops in Java can reach the scores, gets the
+     *               largest score of each row, and the row's scale; null for nobody who wants them
      */
     static void forward(ScoreBlock block, KeptTokens texts, boolean causal, INDArray memory, float[] scales) {
         if (HostFloats.reaches(memory)) {

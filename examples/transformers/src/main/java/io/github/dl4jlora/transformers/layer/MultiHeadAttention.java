@@ -22,8 +22,8 @@ import java.util.Objects;
  * output  O          [minibatch · tokens, hidden]
  * </pre>
  *
- * <p>Padding is where the ids are the padding id, or where the mask of features of these ids is 0. Memory grows with the number of
- * tokens, not with its square.
+ * <p>Padding is where the ids are the padding id, or where the mask of features of these ids is 0. Memory grows with the number
+ * of tokens, not with its square.
  */
 public final class MultiHeadAttention extends RowsVertex {
 

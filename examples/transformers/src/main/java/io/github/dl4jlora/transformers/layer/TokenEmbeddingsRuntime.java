@@ -135,8 +135,8 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> implemen
             long taken = layerConf().isPositionsFromPadding() ? Arrays.stream(ids, text * tokens, (text + 1) * tokens)
                     .filter(id -> id != layerConf().getPadding()).count() : tokens;
             if (taken > room) {
-                throw new IllegalArgumentException("Token ids have shape [" + input.size(0) + ", " + tokens + "], and text " + text
-                        + " has " + taken + " tokens, but there are positions for at most " + room + " tokens: cut longer texts "
+                throw new IllegalArgumentException("Token ids have shape [" + input.size(0) + ", " + tokens + "], and text "
+                        + text + " has " + taken + " tokens, but there are positions for at most " + room + " tokens: cut longer texts "
                         + layerId());
             }
         }

@@ -24,7 +24,8 @@ public final class TypedIds extends RowsVertex {
 
     @Override
     public InputType getOutputType(int layerIndex, InputType... types) {
-        return types[0] instanceof InputType.InputTypeFeedForward first && types[1] instanceof InputType.InputTypeFeedForward second
+        return types[0] instanceof InputType.InputTypeFeedForward first
+                && types[1] instanceof InputType.InputTypeFeedForward second
                 ? InputType.feedForward(first.getSize() + second.getSize()) : types[1];
     }
 
