@@ -110,13 +110,18 @@ class PaddingAnywhereTest {
         }
     }
 
+    private static boolean hasLabelsOfTokens(Tiny tiny) {
+        return tiny.languageModel() || tiny.head().kind() == Head.Kind.TOKEN_CLASSES;
+    }
+
     private static INDArray labels(Tiny tiny, double[][] ids) {
-        if (!tiny.languageModel()) {
+        if (!hasLabelsOfTokens(tiny)) {
             return tiny.labels(DataType.DOUBLE).repeat(0, 2).get(NDArrayIndex.interval(0, ids.length), NDArrayIndex.all()).dup();
         }
         double[][] labels = new double[ids.length][];
         for (int text = 0; text < ids.length; text++) {
-            labels[text] = Arrays.stream(ids[text]).map(id -> id == tiny.shape().padding() ? -100 : id).toArray();
+            labels[text] = Arrays.stream(ids[text]).map(id -> id == tiny.shape().padding() ? -100
+                    : tiny.languageModel() ? id : id % Tiny.CLASSES).toArray();
         }
         return Nd4j.createFromArray(labels);
     }
@@ -131,7 +136,7 @@ class PaddingAnywhereTest {
 
     /** How many labels a mean loss is of, times the minibatch, by which DL4J divides. */
     private static double counted(Tiny tiny, INDArray labels) {
-        if (!tiny.languageModel()) {
+        if (!hasLabelsOfTokens(tiny)) {
             return 1;
         }
         int counted = labels.gte(0).castTo(DataType.DOUBLE).sumNumber().intValue();
@@ -150,7 +155,7 @@ class PaddingAnywhereTest {
         together.forEach((key, gradient) -> gradient.muli(all));
 
         for (int text = 0; text < texts.length; text++) {
-            INDArray labels = next || tiny.languageModel() ? labels(tiny, new double[][]{
+            INDArray labels = hasLabelsOfTokens(tiny) ? labels(tiny, new double[][]{
                     alone(tiny.shape(), texts[text]).toDoubleVector()}) : labels(tiny, texts).getRow(text, true).dup();
             if (next && labels.length() == 1) {
                 continue;
