@@ -136,7 +136,8 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> implemen
                     .filter(id -> id != layerConf().getPadding()).count() : tokens;
             if (taken > room) {
                 throw new IllegalArgumentException("Token ids have shape [" + input.size(0) + ", " + tokens + "], and text "
-                        + text + " has " + taken + " tokens, but there are positions for at most " + room + " tokens: cut longer texts "
+                        + text + " has " + taken + " tokens, but there are positions for at most " + room
+                        + " tokens: cut longer texts "
                         + layerId());
             }
         }
