@@ -66,6 +66,16 @@ public record TransformerShape(Family family, int vocabulary, int positions, int
                 activation, padding, false);
     }
 
+    /**
+     * {@return the same, but with another padding id}
+     *
+     * @throws IllegalArgumentException as the constructor
+     */
+    public TransformerShape padded(int id) {
+        return new TransformerShape(family, vocabulary, positions, tokenTypes, hidden, intermediate, layers, heads, epsilon,
+                activation, id, tied);
+    }
+
     /** {@return whether the tokens of a second text may have another type than those of the first} */
     public boolean hasTextTypes() {
         return tokenTypes > 1;

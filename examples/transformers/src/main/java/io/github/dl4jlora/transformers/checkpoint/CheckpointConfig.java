@@ -7,11 +7,14 @@ import io.github.dl4jlora.transformers.Nonlinearity;
 import io.github.dl4jlora.transformers.TransformerShape;
 import io.github.dl4jlora.transformers.layer.RelativeAttentionBias;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.stream.StreamSupport;
 
 /**
@@ -30,6 +33,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     private static final Map<String, Nonlinearity> ACTIVATIONS = Map.of("gelu", Nonlinearity.GELU,
             "gelu_python", Nonlinearity.GELU, "gelu_new", Nonlinearity.GELU_NEW, "gelu_fast", Nonlinearity.GELU_NEW,
             "gelu_pytorch_tanh", Nonlinearity.GELU_NEW, "relu", Nonlinearity.RELU);
+    private static final Logger LOG = LoggerFactory.getLogger(CheckpointConfig.class);
     private static final String PADDING = "pad_token_id";
     private static final String TIED = "tie_word_embeddings";
     private static final String PROBLEM = "problem_type";
@@ -68,6 +72,21 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
         } catch (IllegalArgumentException e) {
             throw new CheckpointException(path + ": " + e.getMessage(), e);
         }
+    }
+
+    /** {@return the same with a tokenizer's padding, where positions do not count from the padding on} */
+    CheckpointConfig padded(OptionalInt tokenizers) throws CheckpointException {
+        boolean isFree = shape.family() == Family.BERT || shape.family() == Family.DISTILBERT;
+        if (!isFree || tokenizers.isEmpty() || tokenizers.getAsInt() == shape.padding()) {
+            return this;
+        }
+        if (tokenizers.getAsInt() >= shape.vocabulary()) {
+            throw new CheckpointException(file + " has a vocabulary of " + shape.vocabulary() + ", but the folder's tokenizer pads "
+                    + "with the id " + tokenizers.getAsInt() + ": config.json and tokenizer_config.json are of different models");
+        }
+        LOG.info("{} has {} {}, but the folder's tokenizer pads with {}, which is followed", file, PADDING, shape.padding(),
+                tokenizers.getAsInt());
+        return new CheckpointConfig(shape.padded(tokenizers.getAsInt()), architectures, dataType, file);
     }
 
     private static TransformerShape shape(ConfigFile file, Family family) throws IOException {

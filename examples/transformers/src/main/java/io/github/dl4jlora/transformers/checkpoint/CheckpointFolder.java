@@ -57,7 +57,8 @@ public final class CheckpointFolder {
             // Of a model without a transformer, or with one in another folder.
             SentenceSettings.parts(path);
         }
-        CheckpointFolder folder = new CheckpointFolder(path, CheckpointConfig.read(TensorFiles.inside(path, CONFIG)),
+        CheckpointFolder folder = new CheckpointFolder(path,
+                CheckpointConfig.read(TensorFiles.inside(path, CONFIG)).padded(TokenizerPadding.of(path)),
                 TensorFiles.open(path));
         folder.requireSizes();
         return folder;

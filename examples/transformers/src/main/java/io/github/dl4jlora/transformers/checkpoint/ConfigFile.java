@@ -70,7 +70,8 @@ final class ConfigFile {
         return objects;
     }
 
-    private static JsonNode json(Path file) throws IOException {
+    /** {@return what is in a file, which may be a stranger's} */
+    static JsonNode json(Path file) throws IOException {
         try {
             return UntrustedJson.read(file, LONGEST, DEEPEST);
         } catch (FileSystemException e) {

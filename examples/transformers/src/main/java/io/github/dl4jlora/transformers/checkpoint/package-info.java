@@ -18,6 +18,8 @@
  *              |         |  SentenceModules                         modules.json of sentence-transformers, for CheckpointFolder
  *              |         |  SentenceSettings                        and, by SentenceNetwork and SentenceFiles, for the writer
  *              |         |   |
+ *              |         |  TokenizerPadding                        which id its tokenizer pads with
+ *              |         |   |
  *              ConfigFile                                           JSON, with messages that name file, key and value
  * </pre>
  *
