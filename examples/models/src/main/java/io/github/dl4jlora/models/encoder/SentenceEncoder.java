@@ -29,7 +29,7 @@ public final class SentenceEncoder {
 
     /**
      * @param tokenizer stays the caller's, who closes it when the encoder is no longer used
-     * @param network   from token ids {@code [texts, tokens]}, padded with 0, to embeddings {@code [texts, hidden]}
+     * @param network   from token ids {@code [texts, tokens]} with the tokenizer's padding, to embeddings {@code [texts, hidden]}
      * @param batch     how many texts go through it at a time
      * @throws IllegalArgumentException if that is less than 1
      */
@@ -57,7 +57,8 @@ public final class SentenceEncoder {
         INDArray embeddings = null;
         for (int from = 0; from < order.length; from += batch) {
             int[] chosen = IntStream.range(from, Math.min(from + batch, order.length)).map(i -> order[i]).toArray();
-            INDArray rows = network.apply(Tokenizer.padded(IntStream.of(chosen).mapToObj(ids::get).toList()));
+            INDArray rows = network.apply(Tokenizer.padded(IntStream.of(chosen).mapToObj(ids::get).toList(),
+                    tokenizer.padding()));
             if (embeddings == null) {
                 embeddings = Nd4j.createUninitialized(rows.dataType(), order.length, rows.size(1));
             }

@@ -84,6 +84,8 @@ class TokenizerTest {
             ComputationGraph encoder = checkpoint.sentenceEncoder().network();
             INDArray alone = encoder.outputSingle(tokenizer.batch(List.of("free")));
             assertThat(encoder.outputSingle(batch).getRow(2, true).distance2(alone)).isLessThan(1e-5);
+            assertThat(new SentenceEncoder(tokenizer, encoder::outputSingle, 3).embed(List.of("free cash", "free", "freely free"))
+                    .getRow(1, true).distance2(alone)).isLessThan(1e-5);
         }
     }
 }
