@@ -27,9 +27,9 @@ import java.util.Objects;
  * <p>The position of token t is t; in RoBERTa, padding + the number of tokens up to t that are not padding, and the padding id
  * for those that are. The padding id -1, which is not a token, is looked up as token 0.
  *
- * <p>Padding is at the ends of texts. A text with the padding id before its last token is refused, unless a mask of features,
- * {@code [minibatch, tokens]}, says that it is a token there. Such a mask has 1 for the tokens of a text and 0 for the padding
- * after them; a mask that contradicts the ids is refused.
+ * <p>Padding may be anywhere. Without a mask of features, {@code [minibatch, tokens]}, it is where the padding id is; in GPT-2,
+ * whose padding id may also be the token that ends texts, a text with that id before its last token is refused then. A mask has 1
+ * for the tokens of a text, even those with the padding id, and 0 for padding; a mask that contradicts the ids is refused.
  *
  * <p>Every transformer has exactly one such layer. So this layer also gives adapter files the names of PyTorch's modules for the
  * other layers, most of which are stock layers.

@@ -31,6 +31,8 @@ final class TypedIdsRuntime extends TokenVertex {
                     + Arrays.toString(ids.shape()) + ", but both must be [minibatch, tokens]: give the type of each token, 0 in "
                     + "a first text and 1 in a second (vertex name: " + vertexName + ")");
         }
+        // Before ids of whole numbers cut fractions off.
+        WholeNumbers.in(types, "Token type", "(vertex name: " + vertexName + ")");
         long tokens = ids.size(1);
         // Of the ids' data type, since that of the network may be too short for them.
         INDArray both = workspaces.createUninitialized(ArrayType.ACTIVATIONS, ids.dataType(),
