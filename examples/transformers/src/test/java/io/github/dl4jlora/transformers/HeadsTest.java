@@ -75,6 +75,15 @@ class HeadsTest {
         assertThat(pairs.outputSingle(IDS, TYPES).sub(single).amaxNumber().doubleValue()).isGreaterThan(1e-3);
     }
 
+    /** Beside ids of whole numbers, too, whose data type both have. */
+    @Test
+    void typesThatAreNoWholeNumbersAreRefused() throws IOException {
+        ComputationGraph pairs = open("bert-reranker").pairs().model().network();
+
+        assertThatIllegalArgumentException().isThrownBy(() -> pairs.outputSingle(IDS.castTo(DataType.INT), TYPES.mul(0.5)))
+                .withMessageContaining("Token type 0.5");
+    }
+
     @Test
     void familiesWithoutTypesReadPairsAsTheyAre() throws IOException {
         Checkpoint roberta = open("roberta-classifier");
@@ -131,6 +140,27 @@ class HeadsTest {
         assertThat(Files.readString(folder.resolve("inference/config.json"))).contains("\"1\" : \"entailment\"",
                 "\"entailment\" : 1").doesNotContain("problem_type");
         assertThat(Files.readString(folder.resolve("labels/config.json"))).contains("multi_label_classification");
+    }
+
+    /** The folder's labels are of its own head, which reads pairs. */
+    @Test
+    void aNewHeadOfSingleTextsIsWrittenWithoutWhatSaysPairs() throws IOException {
+        Checkpoint inference = open("bert-inference");
+        ChangedFolder crossEncoder = ChangedFolder.of("bert-reranker", folder.resolve("cross"));
+        crossEncoder.config(config -> config.putObject("sentence_transformers").put("version", "4.1.0"));
+        ComputationGraph classes = inference.classifier(3, new Adam(1e-3), 1).network();
+        Checkpoint scores = Checkpoint.open(crossEncoder.path());
+
+        inference.writeCheckpoint(classes, folder.resolve("classes"));
+        scores.writeCheckpoint(scores.model(Head.regression(1), new Adam(1e-3), 1).network(), folder.resolve("scores"));
+        scores.writeCheckpoint(scores.reranker().network(), folder.resolve("reranker"));
+
+        assertThat(Checkpoint.open(folder.resolve("classes")).model().network().outputSingle(IDS))
+                .isEqualTo(classes.outputSingle(IDS));
+        assertThat(Files.readString(folder.resolve("classes/config.json"))).contains("LABEL_2").doesNotContain("entailment");
+        assertThat(Checkpoint.open(folder.resolve("scores")).head()).isEqualTo(Head.regression(1));
+        assertThat(Checkpoint.open(folder.resolve("scores")).model().network().getNumInputArrays()).isEqualTo(1);
+        assertThat(Files.readString(folder.resolve("reranker/config.json"))).contains("sentence_transformers");
     }
 
     @ParameterizedTest

@@ -96,6 +96,40 @@ class SentenceModulesTest {
         assertThat(means.norm2(1).getDouble(0)).isGreaterThan(1.5);
     }
 
+    /** Folders may be called as vertices are. */
+    @ParameterizedTest
+    @ValueSource(strings = {"sentence", "input_ids", "pooling", "embeddings", "2_Dense.linear"})
+    void aFolderOfAModuleHasAnyName(String path) throws IOException {
+        pooling(MEAN);
+        dense(5);
+        modules(TRANSFORMER, POOLING, module("3_Normalize", "sentence_transformers.models.Normalize"), DENSE);
+        INDArray embeddings = embed();
+
+        modules(TRANSFORMER, POOLING, module(path, "sentence_transformers.models.Normalize"), DENSE);
+
+        assertThat(embed()).isEqualTo(embeddings);
+    }
+
+    @Test
+    void aDenseLayerWithADotInItsNameIsWrittenAndOneWithTheNameOfThePoolingIsNot(@TempDir Path written) throws IOException {
+        dense(5);
+        pooling(MEAN);
+        Files.move(folder.resolve("2_Dense"), folder.resolve("dense.v2"));
+        modules(TRANSFORMER, POOLING, module("dense.v2", "sentence_transformers.models.Dense"));
+        Checkpoint checkpoint = Checkpoint.open(folder);
+
+        checkpoint.writeCheckpoint(checkpoint.sentenceEncoder().network(), written);
+
+        assertThat(Checkpoint.open(written).sentenceEncoder().network().outputSingle(IDS)).isEqualTo(embed());
+        Files.move(folder.resolve("1_Pooling"), folder.resolve("0_Pooling"));
+        Files.move(folder.resolve("dense.v2"), folder.resolve("1_Pooling"));
+        modules(TRANSFORMER, module("0_Pooling", "sentence_transformers.models.Pooling"),
+                module("1_Pooling", "sentence_transformers.models.Dense"));
+        Checkpoint other = Checkpoint.open(folder);
+        assertThatThrownBy(() -> other.writeCheckpoint(other.sentenceEncoder().network(), written.resolve("other")))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("\"1_Pooling.linear\"", "another module");
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"sentence_transformers.models.Dropout", "sentence_transformers.models.LayerNorm",
         "sentence_transformers.models.LSTM", "sentence_transformers.models.Pooling"})

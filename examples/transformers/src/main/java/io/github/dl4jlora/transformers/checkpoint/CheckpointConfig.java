@@ -37,6 +37,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     private static final String PADDING = "pad_token_id";
     private static final String TIED = "tie_word_embeddings";
     private static final String PROBLEM = "problem_type";
+    private static final String LABELS = "id2label";
     private static final Map<Head.Kind, String> PROBLEMS = Map.of(Head.Kind.CLASSIFIER, "single_label_classification",
             Head.Kind.REGRESSION, "regression", Head.Kind.MULTI_LABEL, "multi_label_classification");
     /** What sentence-transformers' CrossEncoder writes. */
@@ -209,11 +210,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
      * @throws IOException if this file does so, and the types of tokens tell texts apart
      */
     void requireSingleTexts() throws IOException {
-        ObjectNode labels = file.object("id2label");
-        boolean isInference = labels != null && StreamSupport.stream(labels.spliterator(), false)
-                .anyMatch(label -> label.asText().equalsIgnoreCase("entailment"));
-        String why = isInference ? "a label \"entailment\"" : CROSS_ENCODER.stream().filter(file.content()::hasNonNull)
-                .findFirst().map(key -> "\"" + key + "\"").orElse(null);
+        String why = signOfPairs();
         if (why != null && shape.hasTextTypes()) {
             throw new CheckpointException(file + " has " + why + ", so the stored head is for pairs of texts, which this model "
                     + "tells apart by the types of tokens: open the folder with Checkpoint.open(folder).pairs(), which adds the "
@@ -221,19 +218,28 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
         }
     }
 
+    /** {@return what in this file shows that its head is for pairs; null for nothing} */
+    private String signOfPairs() throws IOException {
+        ObjectNode labels = file.object(LABELS);
+        boolean isInference = labels != null && StreamSupport.stream(labels.spliterator(), false)
+                .anyMatch(label -> label.asText().equalsIgnoreCase("entailment"));
+        return isInference ? "a label \"entailment\"" : CROSS_ENCODER.stream().filter(file.content()::hasNonNull)
+                .findFirst().map(key -> "\"" + key + "\"").orElse(null);
+    }
+
     private static Head.Kind textHeadIfUnsaid(int outputs) {
         return outputs == 1 ? Head.Kind.REGRESSION : Head.Kind.CLASSIFIER;
     }
 
     private int classes(int ifMissing) throws IOException {
-        ObjectNode labels = file.object("id2label");
+        ObjectNode labels = file.object(LABELS);
         return file.number(1, labels == null ? ifMissing : labels.size(), "num_labels");
     }
 
     /**
      * {@return the text of config.json for a network of that class, with everything else unchanged}
      *
-     * @param head     of the network
+     * @param head     of the network, of pairs if it has types of tokens as an input
      * @param dataType of the weights, as PyTorch calls it
      * @param tied     whether a language model's decoder is
      */
@@ -250,9 +256,14 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
             // The original's may be another.
             content.put(PROBLEM, problem);
         }
-        if (classes > 0 && (classes(0) != classes || file.object("id2label") == null && classes != 2)) {
+        // A network of single texts does not have this file's head of pairs, which needs types, but another.
+        boolean isOther = problem != null && !head.pairs() && shape.hasTextTypes() && signOfPairs() != null;
+        if (isOther) {
+            content.remove(CROSS_ENCODER);
+        }
+        if (classes > 0 && (isOther || classes(0) != classes || file.object(LABELS) == null && classes != 2)) {
             content.remove("num_labels");
-            ObjectNode labels = content.putObject("id2label");
+            ObjectNode labels = content.putObject(LABELS);
             ObjectNode ids = content.putObject("label2id");
             for (int i = 0; i < classes; i++) {
                 labels.put(String.valueOf(i), "LABEL_" + i);

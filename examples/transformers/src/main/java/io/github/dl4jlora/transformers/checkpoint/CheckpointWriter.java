@@ -159,6 +159,10 @@ public final class CheckpointWriter {
         return fewest == 0 ? new Head(kind, 0) : new Head(kind, Math.max(fewest, outputs(new Head(kind, fewest))));
     }
 
+    private Head read(Head head) {
+        return network.getConfiguration().getNetworkInputs().contains(Transformer.TOKEN_TYPE_IDS) ? head.ofPairs() : head;
+    }
+
     /** The number of outputs, if the network has the last layer of such a head. */
     private int outputs(Head head) {
         List<String> names = head.layers(shape.family());
@@ -195,7 +199,7 @@ public final class CheckpointWriter {
         requireNew(folder);
         DataType type = network.params().dataType();
         Map<String, AtomicFile.Content> files = new LinkedHashMap<>();
-        byte[] config = origin.config().with(architecture(), head(kind), TYPES.get(type), shape.tied());
+        byte[] config = origin.config().with(architecture(), read(head(kind)), TYPES.get(type), shape.tied());
         files.put("config.json", out -> out.write(config));
         Shards.addTo(files, tensors(type), METADATA, shardBytes);
         if (sentences != null) {

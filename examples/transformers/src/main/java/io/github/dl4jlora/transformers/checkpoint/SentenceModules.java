@@ -53,8 +53,10 @@ public record SentenceModules(List<Pooling> pooling, List<Step> steps) {
 
         @Override
         public String addTo(GraphBuilder graph, String input) {
-            graph.addVertex(path, new L2NormalizeVertex(), input);
-            return path;
+            // The folder's name alone may be that of a vertex.
+            String name = path + ".normalized";
+            graph.addVertex(name, new L2NormalizeVertex(), input);
+            return name;
         }
     }
 

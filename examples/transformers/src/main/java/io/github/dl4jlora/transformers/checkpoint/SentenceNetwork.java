@@ -17,9 +17,11 @@ import org.nd4j.linalg.activations.impl.ActivationIdentity;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.LinkedList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /** Finds the modules of a sentence model in a network, from its output back to the token vectors. */
 final class SentenceNetwork {
@@ -38,7 +40,8 @@ final class SentenceNetwork {
      * {@return the modules of a network whose one output is made of a pooling of the token vectors, dense layers and
      * normalisation} Null for any other network. A loss on top does not count.
      *
-     * @throws IllegalArgumentException if a dense layer has an activation that has no class in PyTorch
+     * @throws IllegalArgumentException if a dense layer has an activation that has no class in PyTorch, or the name of another
+     *                                  module
      */
     static SentenceModules of(ComputationGraphConfiguration graph, TransformerShape shape) {
         return graph.getNetworkOutputs().size() != 1 ? null
@@ -57,7 +60,7 @@ final class SentenceNetwork {
             Layer layer = vertex instanceof LayerVertex holder ? holder.getLayerConf().getLayer() : null;
             if (vertex instanceof L2NormalizeVertex normalize && normalize.equals(new L2NormalizeVertex())) {
                 steps.addFirst(new SentenceModules.Normalize(""));
-            } else if (layer != null && layer.getClass() == DenseLayer.class && name.matches("\\w[\\w-]*\\.linear")) {
+            } else if (layer != null && layer.getClass() == DenseLayer.class && name.matches("\\w[\\w.-]*\\.linear")) {
                 steps.addFirst(dense(name, (DenseLayer) layer));
             } else if (!(vertex instanceof ScaleVertex scale && scale.getScaleFactor() == 1 || isLoss(layer))) {
                 return null;
@@ -83,9 +86,16 @@ final class SentenceNetwork {
     /** With folders for divisions by the length, which have the number of the module in front. */
     private static List<SentenceModules.Step> numbered(List<SentenceModules.Step> steps) {
         List<SentenceModules.Step> numbered = new ArrayList<>();
+        Set<String> paths = new HashSet<>(Set.of(SentenceModules.POOLING));
         for (SentenceModules.Step step : steps) {
-            numbered.add(step instanceof SentenceModules.Normalize
-                    ? new SentenceModules.Normalize(numbered.size() + 2 + "_Normalize") : step);
+            SentenceModules.Step named = step instanceof SentenceModules.Normalize
+                    ? new SentenceModules.Normalize(numbered.size() + 2 + "_Normalize") : step;
+            if (!paths.add(named.path())) {
+                throw new IllegalArgumentException("A dense layer is named \"" + named.path() + SentenceModules.Dense.LINEAR
+                        + "\", but \"" + named.path() + "\" is the folder of another module: name dense layers as "
+                        + "\"2_Dense.linear\"");
+            }
+            numbered.add(named);
         }
         return numbered;
     }
