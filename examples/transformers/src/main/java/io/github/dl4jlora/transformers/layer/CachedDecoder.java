@@ -27,7 +27,9 @@ record CachedDecoder(ComputationGraph network, TokenEmbeddingsRuntime embeddings
         }
         TokenEmbeddingsRuntime embeddings = null;
         List<KeyValueCache.User> users = new ArrayList<>();
-        for (GraphVertex vertex : network.getVertices()) {
+        for (GraphVertex running : network.getVertices()) {
+            // Not what has a block computed again in training, but what is in it.
+            GraphVertex vertex = network.getVertex(running.getVertexName());
             Layer layer = vertex.getLayer();
             TokenEmbeddingsRuntime words = MatrixLayer.inside(TokenEmbeddingsRuntime.class, layer);
             if (words != null) {

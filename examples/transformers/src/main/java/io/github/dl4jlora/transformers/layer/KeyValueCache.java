@@ -76,7 +76,8 @@ public final class KeyValueCache implements AutoCloseable {
             require(decoder, ids);
             long now = watching ? 31 * AdapterState.of(network) + System.identityHashCode(network) : reader;
             if (now != reader) {
-                size = 0;
+                // Another network may have other heads, sizes and types.
+                free();
             }
             reader = now;
             longest = decoder.positions();
@@ -142,9 +143,13 @@ public final class KeyValueCache implements AutoCloseable {
     /** Frees keys and values; a text can be begun again. */
     @Override
     public void close() {
+        free();
+        tokens = new int[0];
+    }
+
+    private void free() {
         attentions.values().forEach(CachedAttention::close);
         attentions.clear();
-        tokens = new int[0];
         size = 0;
     }
 }

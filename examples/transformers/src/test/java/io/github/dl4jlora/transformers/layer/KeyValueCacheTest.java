@@ -163,6 +163,32 @@ class KeyValueCacheTest {
     }
 
     @Test
+    void anotherNetworkMayHaveOtherHeadsSizesAndTypes() {
+        ComputationGraph first = new Tiny(TransformerShape.gpt2(23, 8, 12, 2, 3), Head.nextWord())
+                .network(DataType.FLOAT, new Sgd(0.1));
+        ComputationGraph wider = new Tiny(TransformerShape.gpt2(23, 64, 24, 2, 2), Head.nextWord())
+                .network(DataType.FLOAT, new Sgd(0.1));
+        try (KeyValueCache cache = new KeyValueCache()) {
+            cache.append(first, part(0, 4));
+            assertSame(cache.append(wider, TEXT[4]), whole(wider, 5));
+            assertSame(cache.append(wider, part(5, 30)), whole(wider, 30));
+            ComputationGraph exact = network(DataType.DOUBLE);
+            assertSame(cache.append(exact, TEXT[30]), whole(exact, 31));
+        }
+    }
+
+    @Test
+    void blocksThatTrainingComputesAgainKeepKeysAndValuesToo() {
+        ComputationGraph tuned = LoRA.apply(network(DataType.FLOAT),
+                LoRAConfig.builder().rank(2).targets(".*c_attn").recompute(Transformer.BLOCKS).build());
+        try (KeyValueCache cache = new KeyValueCache()) {
+            cache.append(tuned, part(0, 4));
+            assertSame(cache.append(tuned, TEXT[4]), whole(tuned, 5));
+            assertSame(cache.append(tuned, part(5, 8)), whole(tuned, 8));
+        }
+    }
+
+    @Test
     void scaledAdaptersAreNoticed() {
         ComputationGraph tuned = LoRA.apply(network(DataType.FLOAT), LoRAConfig.builder().rank(2).targets(".*c_attn").build());
         tuned.params().addi(0.3);
