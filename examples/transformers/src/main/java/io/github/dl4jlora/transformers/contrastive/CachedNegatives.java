@@ -16,7 +16,9 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.NotSerializableException;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
 
@@ -69,7 +71,7 @@ public final class CachedNegatives extends ComputationGraph {
         vertices = network.getVertices();
         verticesMap = new HashMap<>();
         for (GraphVertex vertex : vertices) {
-            verticesMap.put(vertex.getVertexName(), vertex);
+            verticesMap.put(vertex.getVertexName(), network.getVertex(vertex.getVertexName()));
         }
         layers = network.getLayers();
         topologicalOrder = network.topologicalSortOrder();
@@ -102,6 +104,14 @@ public final class CachedNegatives extends ComputationGraph {
     /** {@return the texts of a part, at most} */
     public int getTexts() {
         return texts;
+    }
+
+    /** Of the network, too: its layers keep what a listener looks at. */
+    @Override
+    public void setListeners(Collection<TrainingListener> listeners) {
+        List<TrainingListener> all = listeners == null ? List.of() : List.copyOf(listeners);
+        super.setListeners(all);
+        shared.setListeners(all);
     }
 
     @Override

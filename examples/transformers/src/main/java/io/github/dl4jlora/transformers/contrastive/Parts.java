@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Objects;
 import java.util.stream.IntStream;
 
 /** The texts of a batch in parts of about one length, each cut to its longest text; the longest part comes first. */
@@ -68,18 +69,24 @@ final class Parts {
         if (padding == null || !ofTokens()) {
             return lengths;
         }
-        double[] values = numbers(inputs[0]);
-        double[] mask = masks == null || masks[0] == null ? null : numbers(masks[0]);
+        List<double[]> values = Arrays.stream(inputs).map(Parts::numbers).toList();
+        List<double[]> kept = masks == null ? List.of()
+                : Arrays.stream(masks).filter(Objects::nonNull).map(Parts::numbers).toList();
         int tokens = (int) inputs[0].size(1);
         for (int row = 0; row < rows; row++) {
             int length = tokens;
-            while (length > 1 && values[row * tokens + length - 1] == padding
-                    && (mask == null || mask[row * tokens + length - 1] == 0)) {
+            while (length > 1 && isPadding(row * tokens + length - 1, padding, values, kept)) {
                 length--;
             }
             lengths[row] = length;
         }
         return lengths;
+    }
+
+    /** Whether there is nothing but padding in all inputs: ids, perhaps others' ids, and types. */
+    private static boolean isPadding(int place, int padding, List<double[]> values, List<double[]> kept) {
+        return values.get(0)[place] == padding && kept.stream().allMatch(mask -> mask[place] == 0)
+                && values.stream().allMatch(input -> input[place] == padding || input[place] == 0);
     }
 
     private static double[] numbers(INDArray matrix) {

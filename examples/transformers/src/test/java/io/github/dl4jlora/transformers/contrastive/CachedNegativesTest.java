@@ -44,8 +44,11 @@ import java.io.IOException;
 import java.io.NotSerializableException;
 import java.io.ObjectOutputStream;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
@@ -326,6 +329,37 @@ class CachedNegativesTest {
             assertThat(parts.all().get(1).rows()).containsExactly(4, 0);
             assertThat(parts.inputs(parts.all().get(1))[0]).isEqualTo(Nd4j.createFromArray(new float[][]{{0, 7}, {1, 0}}));
         }
+    }
+
+    @Test
+    void noInputIsCutWhereItHasMoreThanPadding() {
+        INDArray ids = Nd4j.createFromArray(new float[][]{{1, 0, 0, 0}, {1, 2, 0, 0}});
+        INDArray others = Nd4j.createFromArray(new float[][]{{1, 2, 3, 0}, {1, 0, 0, 0}});
+        for (INDArray[] inputs : new INDArray[][]{{ids, others}, {others, ids}}) {
+            Parts parts = new Parts(Pairs.encoder(LOSS, DataType.FLOAT).getConfiguration(), inputs, null, 1);
+            assertThat(parts.all()).extracting(Parts.Part::tokens).containsExactly(3L, 2L);
+        }
+    }
+
+    /** Outputs that no backward pass looks at share memory unless somebody does. */
+    @Test
+    void aListenerThatIsAddedHereSeesEachOutputOfASinglePart() {
+        ComputationGraph network = Pairs.adapted(LOSS, DataType.FLOAT);
+        DataSet batch = Pairs.batch(LOSS, 4, DataType.FLOAT, 4);
+        Map<String, INDArray> expected = new HashMap<>();
+        network.feedForward(batch.getFeatures(), true).forEach((name, output) -> expected.put(name, output.dup()));
+        Set<String> wrong = new TreeSet<>();
+        ComputationGraph cached = CachedNegatives.of(network, 1000);
+        cached.addListeners(new BaseTrainingListener() {
+            @Override
+            public void onForwardPass(Model model, Map<String, INDArray> activations) {
+                activations.keySet().stream().filter(name -> expected.containsKey(name)
+                        && !activations.get(name).equals(expected.get(name))).forEach(wrong::add);
+            }
+        });
+        cached.fit(batch);
+        assertThat(wrong).isEmpty();
+        assertThat(cached.getListeners()).isNotEmpty();
     }
 
     @Test
