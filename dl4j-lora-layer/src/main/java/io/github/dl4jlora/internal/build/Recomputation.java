@@ -3,7 +3,11 @@ package io.github.dl4jlora.internal.build;
 import io.github.dl4jlora.internal.network.LayerNames;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
+import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer;
+import org.deeplearning4j.nn.conf.layers.CnnLossLayer;
+import org.deeplearning4j.nn.conf.layers.LossLayer;
+import org.deeplearning4j.nn.conf.layers.RnnLossLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.graph.vertex.GraphVertex;
 import org.deeplearning4j.nn.graph.vertex.impl.FrozenVertex;
@@ -148,6 +152,10 @@ public final class Recomputation {
             if (isRecurrent(nodes.get(i))) {
                 throw refusal(name(i), last, "it keeps states");
             }
+            if (isLoss(nodes.get(i))) {
+                throw new IllegalArgumentException("recompute(...) would compute the loss of layer \"" + name(i) + "\" again. "
+                        + "Name no boundary above the layers below it");
+            }
             if (network.outputs().contains(name(i)) && !name(i).equals(last)) {
                 throw refusal(name(i), last, "it is an output of the network");
             }
@@ -156,6 +164,11 @@ public final class Recomputation {
 
     private static boolean isRecurrent(Node node) {
         return node.layer() != null && node.stockLayer() instanceof BaseRecurrentLayer;
+    }
+
+    private static boolean isLoss(Node node) {
+        return node.layer() != null && (node.stockLayer() instanceof BaseOutputLayer || node.stockLayer() instanceof LossLayer
+                || node.stockLayer() instanceof RnnLossLayer || node.stockLayer() instanceof CnnLossLayer);
     }
 
     private static IllegalArgumentException refusal(String name, String last, String why) {

@@ -165,6 +165,11 @@ class RecomputationTest {
         assertThatThrownBy(() -> adapted(tiny, config(EACH).recompute("embeddings")))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("between which there is nothing to compute again");
+        LoRAConfig loss = config(EACH).recompute(Transformer.BLOCKS, "own").build();
+        assertThatThrownBy(() -> adapted(tiny, loss.toBuilder())).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("would compute the loss of layer \"own\" again");
+        assertThatThrownBy(() -> LoRA.plan(tiny.network(DataType.FLOAT, new NoOp()), loss, 3, tiny.inputTypes()))
+                .hasMessageContaining("would compute the loss of layer \"own\" again");
         assertThatThrownBy(() -> adapted(tiny, config(EACH).recompute("embeddings", "encoder.layer.0.output.dense")))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("cannot be computed again, since");
