@@ -53,6 +53,8 @@ final class RecomputedStretch {
         this.lowest = vertices.stream().filter(vertex -> !(vertex.hasLayer() && vertex.getLayer() instanceof FrozenLayer))
                 .findFirst().orElse(last);
         vertices.forEach(vertex -> graph.getVertices()[vertex.getVertexIndex()] = new RecomputedVertex(vertex, this));
+        // DL4J's dropout would write into the output that the stretch starts from, and be applied to it a second time.
+        vertices.stream().filter(GraphVertex::hasLayer).forEach(vertex -> vertex.getLayer().allowInputModification(false));
     }
 
     INDArray forward(GraphVertex vertex, boolean training, LayerWorkspaceMgr workspaces) {

@@ -5,6 +5,11 @@ import io.github.dl4jlora.conf.Accumulated;
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import org.deeplearning4j.util.ModelSerializer;
@@ -12,13 +17,16 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.NoOp;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.io.File;
 import java.util.List;
@@ -94,6 +102,31 @@ class RecomputationTest {
     void whereOnlyTheLastBlockLearnsTrainingIsTheSame(Tiny tiny) {
         assertSameTraining(tiny, config(".*\\.1\\..*(query|value|q_lin|v_lin|c_attn)"));
         assertSameTraining(tiny, config(".*\\.0\\..*(query|value|q_lin|v_lin|c_attn)"));
+    }
+
+    /** Dropout of DL4J's writes into a layer's input where nobody else reads it. */
+    @Test
+    void dropoutOfALayerThatStartsABlockIsAppliedOnce() {
+        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(3).graphBuilder().addInputs("x")
+                .setInputTypes(InputType.feedForward(5))
+                .addLayer("below", new DenseLayer.Builder().nOut(6).build(), "x")
+                .addVertex("kept", new ElementWiseVertex(ElementWiseVertex.Op.Add), "below", "below")
+                .addLayer("dropping", new DenseLayer.Builder().nOut(6).dropOut(0.5).build(), "kept")
+                .addLayer("above", new DenseLayer.Builder().nOut(6).build(), "dropping")
+                .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build(),
+                        "above").setOutputs("out").build());
+        base.init();
+        LoRAConfig config = LoRAConfig.builder().rank(2).seed(5).targets("below", "dropping", "above").updater(new Adam(1e-2))
+                .build();
+        ComputationGraph kept = LoRA.apply(base, config);
+        ComputationGraph again = LoRA.apply(base, config.toBuilder().recompute("kept", "above").build());
+        for (int step = 1; step < 4; step++) {
+            for (ComputationGraph each : List.of(kept, again)) {
+                Nd4j.getRandom().setSeed(step);
+                each.fit(new DataSet(Nd4j.eye(5).castTo(DataType.FLOAT), Nd4j.ones(DataType.FLOAT, 5, 2)));
+            }
+        }
+        assertThat(again.params()).isEqualTo(kept.params());
     }
 
     @Test
