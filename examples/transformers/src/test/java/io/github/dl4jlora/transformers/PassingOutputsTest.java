@@ -44,8 +44,9 @@ class PassingOutputsTest {
     @ParameterizedTest
     @MethodSource("all")
     void trainingIsTheSameWhetherTheyPassOrAreKept(Tiny tiny) {
-        for (String targets : List.of(".*(query|value|q_lin|v_lin|c_attn)",
-                ".*(output\\.dense|ffn\\.lin2|mlp\\.c_proj)", ".*(query|key|value|dense|_lin|lin\\d|c_[a-z]+)")) {
+        for (String targets : List.of(".*(query|value|q_lin|v_lin|c_attn|attn\\.[qv])",
+                ".*(output\\.dense|ffn\\.lin2|mlp\\.c_proj)",
+                ".*(query|key|value|dense|_lin|lin\\d|c_[a-z]+|attn\\.[qkvo])")) {
             ComputationGraph passing = adapted(tiny, targets);
             ComputationGraph kept = adapted(tiny, targets);
             kept.setListeners(watcher);
