@@ -36,7 +36,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 class ModulesInFullTest {
 
     private static final String PREFIX = "base_model.model.";
-    private static final String ADAPTED = ".*(query|q_lin|attn\\.c_attn)";
+    private static final String ADAPTED = ".*(query|q_lin|attn\\.q|attn\\.c_attn)";
 
     @TempDir
     private Path folder;

@@ -63,6 +63,7 @@ class SentenceCheckpointTest {
         ComputationGraph base = checkpoint.sentenceEncoder().network();
         ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("2_Dense.linear", ".*query").seed(1)
                 .build());
+        Nd4j.getRandom().setSeed(1);
         adapted.params().addi(Nd4j.randn(adapted.params().dataType(), adapted.params().shape()).muli(0.3));
         LoRAAdapter.of(adapted).save(folder.resolve("adapter"));
         ComputationGraph merged = LoRA.merge(adapted);

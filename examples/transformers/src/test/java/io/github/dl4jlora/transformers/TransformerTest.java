@@ -94,6 +94,10 @@ class TransformerTest {
         INDArray[] inputs = tiny.inputs(DataType.FLOAT);
         INDArray expected = tiny.output(graph);
         inputs[0] = Nd4j.concat(1, inputs[0], Nd4j.zeros(DataType.FLOAT, 3, 2).addi(tiny.shape().padding()));
+        int types = graph.getConfiguration().getNetworkInputs().indexOf(Transformer.TOKEN_TYPE_IDS);
+        if (types > 0) {
+            inputs[types] = Nd4j.concat(1, inputs[types], Nd4j.zeros(DataType.FLOAT, 3, 2));
+        }
         INDArray actual = graph.output(inputs)[0];
 
         boolean everyToken = actual.size(0) == 21;

@@ -93,6 +93,12 @@ class RetrievalExampleTest {
     }
 
     @Test
+    void everyOptionOnThePagesIsAccepted() throws IOException {
+        assertThat(ShellCommand.argumentsOf("retrieval")).isNotEmpty()
+                .allSatisfy(words -> RetrievalExample.commandLine().parseArgs(words.toArray(String[]::new)));
+    }
+
+    @Test
     void eachMethodHasTheBestOfItsRatesAndSeveralSeeds(@TempDir Path folder) throws Exception {
         Path output = folder.resolve("output");
 

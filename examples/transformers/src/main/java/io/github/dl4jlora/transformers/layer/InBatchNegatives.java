@@ -37,8 +37,8 @@ import java.util.Objects;
  * <p><b>Hard negatives</b> are passages that look like answers and are none. Queries alone look for them: S has a column for
  * each, and the other direction has pairs only. <b>Groups</b> keep texts from being their own negatives: let a group be the
  * number of a document, also for hard negatives, and a document that answers two queries is a negative of neither.
- * <b>Dimensions</b> are those of Kusupati et al. 2022, arXiv:2205.13147: the loss is the weighted sum of the losses of embeddings cut to their first
- * numbers, so that an index can store the first 64 numbers alone.
+ * <b>Dimensions</b> are those of Kusupati et al. 2022, arXiv:2205.13147: the loss is the weighted sum of the losses of
+ * embeddings cut to their first numbers, so that an index can store the first 64 numbers alone.
  *
  * <p>A batch of one pair without hard negatives has loss 0. Losses are computed in DOUBLE, whatever the network's type. It is a
  * loss for a {@code LossLayer}.

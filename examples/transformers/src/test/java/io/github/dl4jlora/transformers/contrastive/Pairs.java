@@ -34,6 +34,7 @@ final class Pairs {
         graph.addLayer("contrast", new LossLayer.Builder(loss).build(), Transformer.POOLING).setOutputs("contrast");
         ComputationGraph network = new ComputationGraph(graph.build());
         network.init();
+        Nd4j.getRandom().setSeed(3);
         network.params().addi(Nd4j.randn(type, network.params().shape()).muli(0.3));
         return network;
     }
@@ -45,6 +46,7 @@ final class Pairs {
     /** With adapters that have learned something: A and B are both random. */
     static ComputationGraph adapted(ComputationGraph encoder, LoRAConfig config) {
         ComputationGraph adapted = LoRA.apply(encoder, config);
+        Nd4j.getRandom().setSeed(4);
         adapted.params().addi(Nd4j.randn(adapted.params().dataType(), adapted.params().shape()).muli(0.3));
         return adapted;
     }
