@@ -4,6 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LayerType;
+import io.github.dl4jlora.conf.Accumulated;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.SaveOption;
@@ -132,11 +133,15 @@ class GuideTest {
         ComputationGraph plain = LoRA.merge(tuned);
         ComputationGraph base2 = LoRA.unload(tuned);
         LoRAConfig wider = config.toBuilder().rank(16).build();
+        LoRAConfig inParts = config.toBuilder().updater(new Accumulated(new Adam(1e-3), 8)).build();
+        LoRAConfig again = config.toBuilder().recompute("block.*_out").build();     // the last layer or vertex of each block
 
         assertThat(Networks.difference(plain.outputSingle(input), tuned.outputSingle(input))).isLessThan(1e-5);
         assertThat(base2.outputSingle(input)).isEqualTo(base.outputSingle(input));
         assertThat(tuned.getConfiguration().getEpochCount()).isEqualTo(epochs);
         assertThat(wider.rank()).isEqualTo(2 * config.rank());
+        assertThat(inParts.updater()).isInstanceOf(Accumulated.class);
+        assertThat(again).isNotEqualTo(config);
         assertThat(plan.adapted().trained()).isEqualTo(Float.BYTES * tuned.numParams()).isLessThan(bytes);
     }
 
