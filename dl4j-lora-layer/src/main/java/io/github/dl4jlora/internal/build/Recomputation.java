@@ -154,7 +154,7 @@ public final class Recomputation {
             }
             if (isLoss(nodes.get(i))) {
                 throw new IllegalArgumentException("recompute(...) would compute the loss of layer \"" + name(i) + "\" again. "
-                        + "Name no boundary above the layers below it");
+                        + "Let the last boundary be a layer or vertex below it");
             }
             if (network.outputs().contains(name(i)) && !name(i).equals(last)) {
                 throw refusal(name(i), last, "it is an output of the network");
