@@ -83,7 +83,8 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
         }
         if (tokenizers.getAsInt() >= shape.vocabulary()) {
             throw new CheckpointException(file + " has a vocabulary of " + shape.vocabulary() + ", but the folder's tokenizer "
-                    + "pads with the id " + tokenizers.getAsInt() + ": config.json and tokenizer_config.json are of different models");
+                    + "pads with the id " + tokenizers.getAsInt() + ": config.json and tokenizer_config.json are of different "
+                    + "models");
         }
         LOG.info("{} has {} {}, but the folder's tokenizer pads with {}, which is followed", file, PADDING, shape.padding(),
                 tokenizers.getAsInt());
