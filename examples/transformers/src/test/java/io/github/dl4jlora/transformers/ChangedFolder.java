@@ -32,6 +32,11 @@ record ChangedFolder(Path path) {
         }
     }
 
+    /** The checkpoint itself, which nobody changes. */
+    static Checkpoint open(String name) throws IOException {
+        return Checkpoint.open(original(name));
+    }
+
     static ChangedFolder of(String name, Path to) throws IOException {
         Files.createDirectories(to);
         try (Stream<Path> files = Files.list(original(name))) {

@@ -36,6 +36,7 @@ import java.util.Map;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 
+import static io.github.dl4jlora.transformers.ChangedFolder.open;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -51,10 +52,6 @@ class CheckpointModelsTest {
     @BeforeEach
     void drawTheSameNumbersInEveryRun() {
         Nd4j.getRandom().setSeed(24);
-    }
-
-    private static Checkpoint open(String name) throws IOException {
-        return Checkpoint.open(ChangedFolder.original(name));
     }
 
     @Test

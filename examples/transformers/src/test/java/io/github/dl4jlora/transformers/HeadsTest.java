@@ -27,6 +27,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.stream.Stream;
 
+import static io.github.dl4jlora.transformers.ChangedFolder.open;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -44,10 +45,6 @@ class HeadsTest {
     @BeforeEach
     void drawTheSameNumbersInEveryRun() {
         Nd4j.getRandom().setSeed(24);
-    }
-
-    private static Checkpoint open(String name) throws IOException {
-        return Checkpoint.open(ChangedFolder.original(name));
     }
 
     @Test

@@ -29,6 +29,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 
+import static io.github.dl4jlora.transformers.ChangedFolder.open;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -40,10 +41,6 @@ class SentenceCheckpointTest {
 
     @TempDir
     Path folder;
-
-    private static Checkpoint open(String name) throws IOException {
-        return Checkpoint.open(ChangedFolder.original(name));
-    }
 
     private List<String> files(String name) throws IOException {
         Path root = folder.resolve(name);

@@ -28,6 +28,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
+import static io.github.dl4jlora.transformers.ChangedFolder.open;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -44,10 +45,6 @@ class UntiedDecoderTest {
 
     @TempDir
     Path folder;
-
-    private static Checkpoint open(String name) throws IOException {
-        return Checkpoint.open(ChangedFolder.original(name));
-    }
 
     private static ComputationGraph tuned(ComputationGraph base, LoRAConfig.Builder config) {
         ComputationGraph tuned = LoRA.apply(base, config.rank(2).targets(ADAPTED).updater(new Sgd(0.1)).build());

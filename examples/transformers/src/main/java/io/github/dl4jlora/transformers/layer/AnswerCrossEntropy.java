@@ -1,12 +1,10 @@
 package io.github.dl4jlora.transformers.layer;
 
-import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationIdentity;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
-import org.nd4j.linalg.lossfunctions.ILossFunction;
 
 import java.util.Arrays;
 
@@ -24,7 +22,7 @@ import java.util.Arrays;
  * <p>Padding has no part in it. In transformers it has, so that a loss there depends on how long the other texts of a minibatch
  * are; without padding both are the same.
  */
-public final class AnswerCrossEntropy implements ILossFunction {
+public final class AnswerCrossEntropy extends PlainLoss {
 
     private static final long serialVersionUID = 1L;
 
@@ -131,32 +129,5 @@ public final class AnswerCrossEntropy implements ILossFunction {
             }
         }
         return gradient;
-    }
-
-    @Override
-    public Pair<Double, INDArray> computeGradientAndScore(INDArray labels, INDArray scores, IActivation activation, INDArray mask,
-                                                          boolean average) {
-        return new Pair<>(computeScore(labels, scores, activation, mask, average),
-                computeGradient(labels, scores, activation, mask));
-    }
-
-    @Override
-    public String name() {
-        return toString();
-    }
-
-    @Override
-    public boolean equals(Object other) {
-        return other instanceof AnswerCrossEntropy;
-    }
-
-    @Override
-    public int hashCode() {
-        return AnswerCrossEntropy.class.hashCode();
-    }
-
-    @Override
-    public String toString() {
-        return "AnswerCrossEntropy()";
     }
 }

@@ -38,16 +38,6 @@ public final class AnswerScores extends RowsVertex {
     }
 
     @Override
-    public boolean equals(Object other) {
-        return other instanceof AnswerScores that && getPadding() == that.getPadding();
-    }
-
-    @Override
-    public int hashCode() {
-        return 31 * AnswerScores.class.hashCode() + getPadding();
-    }
-
-    @Override
     public org.deeplearning4j.nn.graph.vertex.GraphVertex instantiate(ComputationGraph graph, String name, int index,
                                                                       INDArray view, boolean initialize, DataType type) {
         return new AnswerScoresRuntime(graph, name, index, getPadding(), type);

@@ -1,11 +1,9 @@
 package io.github.dl4jlora.transformers.layer;
 
-import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationSigmoid;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.lossfunctions.ILossFunction;
 import org.nd4j.linalg.lossfunctions.LossUtil;
 import org.nd4j.linalg.ops.transforms.Transforms;
 
@@ -24,7 +22,7 @@ import java.util.Arrays;
  *
  * <p>DL4J's {@code LossBinaryXENT} sums over labels, and cuts off probabilities near 0 and 1.
  */
-public final class LabelsCrossEntropy implements ILossFunction {
+public final class LabelsCrossEntropy extends PlainLoss {
 
     private static final long serialVersionUID = 1L;
 
@@ -75,32 +73,5 @@ public final class LabelsCrossEntropy implements ILossFunction {
     public INDArray computeGradient(INDArray labels, INDArray logits, IActivation activation, INDArray mask) {
         require(labels, logits, activation);
         return masked(Nd4j.nn().sigmoid(logits.dup()).subi(labels.castTo(logits.dataType())).divi(logits.size(1)), mask);
-    }
-
-    @Override
-    public Pair<Double, INDArray> computeGradientAndScore(INDArray labels, INDArray logits, IActivation activation, INDArray mask,
-                                                          boolean average) {
-        return new Pair<>(computeScore(labels, logits, activation, mask, average),
-                computeGradient(labels, logits, activation, mask));
-    }
-
-    @Override
-    public String name() {
-        return toString();
-    }
-
-    @Override
-    public boolean equals(Object other) {
-        return other instanceof LabelsCrossEntropy;
-    }
-
-    @Override
-    public int hashCode() {
-        return LabelsCrossEntropy.class.hashCode();
-    }
-
-    @Override
-    public String toString() {
-        return "LabelsCrossEntropy()";
     }
 }

@@ -31,16 +31,6 @@ public final class MaxPooling extends RowsVertex {
     }
 
     @Override
-    public boolean equals(Object other) {
-        return other instanceof MaxPooling that && getPadding() == that.getPadding();
-    }
-
-    @Override
-    public int hashCode() {
-        return getPadding();
-    }
-
-    @Override
     public org.deeplearning4j.nn.graph.vertex.GraphVertex instantiate(ComputationGraph graph, String name, int index,
                                                                       INDArray view, boolean initialize, DataType type) {
         return new MaxPoolingRuntime(graph, name, index, getPadding(), type);

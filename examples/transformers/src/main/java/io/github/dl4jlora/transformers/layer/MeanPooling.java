@@ -78,12 +78,12 @@ public final class MeanPooling extends RowsVertex {
 
     @Override
     public boolean equals(Object other) {
-        return other instanceof MeanPooling that && getPadding() == that.getPadding() && weights == that.weights;
+        return super.equals(other) && weights == ((MeanPooling) other).weights;
     }
 
     @Override
     public int hashCode() {
-        return Objects.hash(getPadding(), weights);
+        return Objects.hash(super.hashCode(), weights);
     }
 
     @Override

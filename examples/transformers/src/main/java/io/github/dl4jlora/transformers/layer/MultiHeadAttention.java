@@ -76,7 +76,7 @@ public final class MultiHeadAttention extends RowsVertex {
      * @param tokens   of the longest text, padding included
      * @param training whether there are gradients too
      */
-    public long scoresInMemory(int tokens, boolean training) {
+    long scoresInMemory(int tokens, boolean training) {
         return (training ? 2 : 1) * BlockwiseAttention.scores(heads, tokens, causal);
     }
 

@@ -26,16 +26,6 @@ public final class PickedRows extends RowsVertex {
     }
 
     @Override
-    public boolean equals(Object other) {
-        return other instanceof PickedRows;
-    }
-
-    @Override
-    public int hashCode() {
-        return PickedRows.class.hashCode();
-    }
-
-    @Override
     public org.deeplearning4j.nn.graph.vertex.GraphVertex instantiate(ComputationGraph graph, String name, int index,
                                                                       INDArray view, boolean initialize, DataType type) {
         return new PickedRowsRuntime(graph, name, index, getPadding(), null, type);

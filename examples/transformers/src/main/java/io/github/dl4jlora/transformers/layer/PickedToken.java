@@ -47,12 +47,12 @@ public final class PickedToken extends RowsVertex {
 
     @Override
     public boolean equals(Object other) {
-        return other instanceof PickedToken that && which == that.which && getPadding() == that.getPadding();
+        return super.equals(other) && which == ((PickedToken) other).which;
     }
 
     @Override
     public int hashCode() {
-        return Objects.hash(which, getPadding());
+        return Objects.hash(super.hashCode(), which);
     }
 
     @Override

@@ -44,6 +44,16 @@ abstract class RowsVertex extends GraphVertex {
     }
 
     @Override
+    public boolean equals(Object other) {
+        return other != null && other.getClass() == getClass() && padding == ((RowsVertex) other).padding;
+    }
+
+    @Override
+    public int hashCode() {
+        return 31 * getClass().hashCode() + padding;
+    }
+
+    @Override
     public final MemoryReport getMemoryReport(InputType... types) {
         return new LayerMemoryReport.Builder(null, getClass(), types[0], types[0])
                 .standardMemory(0, 0).workingMemory(0, 0, 0, 0).cacheMemory(0, 0).build();

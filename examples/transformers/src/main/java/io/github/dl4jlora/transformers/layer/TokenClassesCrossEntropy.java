@@ -1,12 +1,10 @@
 package io.github.dl4jlora.transformers.layer;
 
-import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationSoftmax;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.api.ops.impl.scatter.ScatterUpdate;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.lossfunctions.ILossFunction;
 
 import java.util.Arrays;
 
@@ -20,7 +18,7 @@ import java.util.Arrays;
  * mask            [minibatch, tokens], if there is one: 1, or 0 for a label that does not count
  * </pre>
  */
-public final class TokenClassesCrossEntropy implements ILossFunction {
+public final class TokenClassesCrossEntropy extends PlainLoss {
 
     private static final long serialVersionUID = 1L;
     private static final String HERE = "(loss: TokenClassesCrossEntropy)";
@@ -70,32 +68,5 @@ public final class TokenClassesCrossEntropy implements ILossFunction {
         Nd4j.getExecutioner().scatterUpdate(ScatterUpdate.UpdateOp.ADD, gradient, Nd4j.createFromArray(counted.rows()), rows,
                 new int[]{1});
         return gradient;
-    }
-
-    @Override
-    public Pair<Double, INDArray> computeGradientAndScore(INDArray labels, INDArray logits, IActivation activation, INDArray mask,
-                                                          boolean average) {
-        return new Pair<>(computeScore(labels, logits, activation, mask, average),
-                computeGradient(labels, logits, activation, mask));
-    }
-
-    @Override
-    public String name() {
-        return toString();
-    }
-
-    @Override
-    public boolean equals(Object other) {
-        return other instanceof TokenClassesCrossEntropy;
-    }
-
-    @Override
-    public int hashCode() {
-        return TokenClassesCrossEntropy.class.hashCode();
-    }
-
-    @Override
-    public String toString() {
-        return "TokenClassesCrossEntropy()";
     }
 }

@@ -35,16 +35,6 @@ public final class TypedIds extends RowsVertex {
     }
 
     @Override
-    public boolean equals(Object other) {
-        return other instanceof TypedIds;
-    }
-
-    @Override
-    public int hashCode() {
-        return TypedIds.class.hashCode();
-    }
-
-    @Override
     public org.deeplearning4j.nn.graph.vertex.GraphVertex instantiate(ComputationGraph graph, String name, int index,
                                                                       INDArray view, boolean initialize, DataType type) {
         return new TypedIdsRuntime(graph, name, index, type);
