@@ -112,18 +112,18 @@ final class AdaptedGraph {
                         (a, b) -> graph.add("MatMul", graph.add("MatMul", node.getInput(0), a), b));
             }
             case "Gemm" -> {
-                boolean isTransposed = number(node, "transB") == 1;
-                boolean isPlain = number(node, "transA") == 0 && isOne(node, "alpha");
+                boolean isTransposed = Attribute.number(node, "transB") == 1;
+                boolean isPlain = Attribute.number(node, "transA") == 0 && isOne(node, "alpha");
                 return isPlain && factors.isMatrix(isTransposed ? 1 : 0, isTransposed ? 0 : 1)
                         && isAdded(node, matrix, factors, node.getInputCount() == 2,
                                 (a, b) -> graph.add("MatMul", graph.add("MatMul", node.getInput(0), a), b));
             }
             case "Gather" -> {
-                return factors.isMatrix(0, 1) && number(node, "axis") == 0 && isAdded(node, matrix, factors, true,
+                return factors.isMatrix(0, 1) && Attribute.number(node, "axis") == 0 && isAdded(node, matrix, factors, true,
                         (a, b) -> graph.add("MatMul", graph.add("Gather", a, node.getInput(1)), b));
             }
             default -> {
-                return number(node, "group") <= 1 && factors.isColumnsFirst() && !matrix.isScaled()
+                return Attribute.number(node, "group") <= 1 && factors.isColumnsFirst() && !matrix.isScaled()
                         && isAdded(node, matrix, factors, false, (a, b) -> convolved(node, factors.shape(), a, b));
             }
         }
@@ -166,11 +166,6 @@ final class AdaptedGraph {
         Attribute[] same = node.getAttributeList().stream().map(Attribute::new).toArray(Attribute[]::new);
         String narrow = graph.add("Conv", List.of(node.getInput(0), graph.reshape(graph.transpose(a, 1, 0), kernel)), same);
         return graph.add("Conv", narrow, graph.reshape(graph.transpose(b, 1, 0), point));
-    }
-
-    private static long number(NodeProto node, String attribute) {
-        return node.getAttributeList().stream().filter(each -> each.getName().equals(attribute)).mapToLong(AttributeProto::getI)
-                .findFirst().orElse(0);
     }
 
     private static boolean isOne(NodeProto node, String attribute) {

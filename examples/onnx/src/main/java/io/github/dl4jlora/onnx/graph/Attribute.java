@@ -3,6 +3,7 @@ package io.github.dl4jlora.onnx.graph;
 import onnx.Onnx.AttributeProto;
 import onnx.Onnx.AttributeProto.AttributeType;
 import onnx.Onnx.GraphProto;
+import onnx.Onnx.NodeProto;
 import org.nd4j.shade.protobuf.ByteString;
 
 import java.nio.charset.StandardCharsets;
@@ -51,6 +52,12 @@ public record Attribute(AttributeProto proto) {
     /** A graph of its own, such as the body of a loop. */
     public static Attribute of(String name, GraphProto value) {
         return new Attribute(AttributeProto.newBuilder().setName(name).setType(AttributeType.GRAPH).setG(value).build());
+    }
+
+    /** {@return a node's whole number of that name; 0 if it has none, ONNX's default of most} */
+    public static long number(NodeProto node, String name) {
+        return node.getAttributeList().stream().filter(each -> each.getName().equals(name)).mapToLong(AttributeProto::getI)
+                .findFirst().orElse(0);
     }
 
     private static ByteString bytes(String text) {

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.onnx.graph;
 
-import onnx.Onnx.AttributeProto;
 import onnx.Onnx.NodeProto;
 
 /**
@@ -15,7 +14,8 @@ final class LookUps {
     /** Changes all of a graph, whose outputs are known. */
     static void narrow(OnnxGraph graph) {
         for (NodeProto node : graph.takeNodes()) {
-            Weight table = node.getOpType().equals("Gather") && axis(node) == 0 ? graph.weights().get(node.getInput(0)) : null;
+            Weight table = node.getOpType().equals("Gather") && Attribute.number(node, "axis") == 0
+                    ? graph.weights().get(node.getInput(0)) : null;
             if (table == null || table.axis() != 0) {
                 graph.add(node);
             } else {
@@ -25,10 +25,5 @@ final class LookUps {
             }
         }
         graph.prune();
-    }
-
-    private static long axis(NodeProto node) {
-        return node.getAttributeList().stream().filter(each -> each.getName().equals("axis")).mapToLong(AttributeProto::getI)
-                .findFirst().orElse(0);
     }
 }
