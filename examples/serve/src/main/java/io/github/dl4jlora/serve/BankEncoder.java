@@ -6,7 +6,6 @@ import io.github.dl4jlora.models.encoder.PretrainedEncoder;
 import io.github.dl4jlora.models.encoder.Tokenizer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Function;
@@ -18,7 +17,7 @@ import java.util.function.Function;
 final class BankEncoder {
 
     /** The most characters of a text that are looked at: a hundred times as many as there may be tokens. */
-    private static final int LONGEST_LOOKED_AT = 1 << 16;
+    static final int LONGEST_LOOKED_AT = 1 << 16;
     /** Characters of a text that are looked at first, for each token that counts, and the factor for every next look. */
     private static final int LOOKED_AT_FIRST = 8;
     private static final int NEXT = 4;
@@ -54,11 +53,6 @@ final class BankEncoder {
         return model.documentPrompt() + text;
     }
 
-    /** The adapters that a client's model name asks for; the model's own name asks for none. */
-    AdapterMix mix(String name) {
-        return name.equals(name()) ? AdapterMix.base() : Inference.mix(name);
-    }
-
     /**
      * A text as tokens; a text that is too long is cut. Of a very long text, only as much is looked at as has all tokens that
      * count.
@@ -88,8 +82,12 @@ final class BankEncoder {
     /** The end of the part to look at: a gap if there is one near. Anything longer is not a word of the model, cut or not. */
     private static int end(String text) {
         int gap = lastGap(text, LONGEST_LOOKED_AT);
-        return gap >= 0 ? gap
-                : Character.isLowSurrogate(text.charAt(LONGEST_LOOKED_AT)) ? LONGEST_LOOKED_AT - 1 : LONGEST_LOOKED_AT;
+        return gap >= 0 ? gap : wholeCharacters(text);
+    }
+
+    /** The end of the part to look at, gap or not; it takes no character apart. */
+    static int wholeCharacters(String text) {
+        return Character.isLowSurrogate(text.charAt(LONGEST_LOOKED_AT)) ? LONGEST_LOOKED_AT - 1 : LONGEST_LOOKED_AT;
     }
 
     /** Where a token begins, whatever precedes it; negative if there is no such place near. */
@@ -141,8 +139,7 @@ final class BankEncoder {
                                        Function<BankRequest, CompletableFuture<INDArray[]>> bank) {
         PaddedBatches batches = new PaddedBatches(texts.stream().mapToInt(ids -> ids.length).toArray(),
                 model.shape().positions());
-        // Pads with zeros, which the network does not attend to.
-        return batches.rows((batch, length) -> BankRequest.of(mix, Tokenizer.padded(batch.stream()
-                .map(text -> Arrays.copyOf(texts.get(text), length)).toList())), bank);
+        return batches.rows((batch, length) -> BankRequest.of(mix, Tokenizer.padded(batch.stream().map(texts::get).toList(),
+                tokenizer.padding(), length)), bank);
     }
 }

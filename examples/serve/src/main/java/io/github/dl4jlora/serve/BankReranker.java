@@ -5,12 +5,10 @@ import io.github.dl4jlora.bank.BankRequest;
 import io.github.dl4jlora.models.encoder.Tokenizer;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Function;
-import java.util.stream.IntStream;
 
 /**
  * A cross-encoder in a bank: it reads query and document as one text, and gives one number.
@@ -22,13 +20,10 @@ import java.util.stream.IntStream;
  */
 record BankReranker(String name, boolean hasTypes, int longest, Tokenizer tokenizer) implements Reranker {
 
-    /** Characters of a text that are looked at: more would keep others waiting. */
-    private static final int LONGEST_LOOKED_AT = 1 << 16;
-
     @Override
     public Read read(String query, List<String> documents) {
         int most = tokenizer.maxTokens() / 2;
-        if (query.length() > LONGEST_LOOKED_AT || tokenizer.ids(query).length > most) {
+        if (query.length() > BankEncoder.LONGEST_LOOKED_AT || tokenizer.ids(query).length > most) {
             throw Problem.badRequest("The query has more than " + most + " tokens, half of those that query and document may "
                     + "have together. Shorten it");
         }
@@ -36,11 +31,10 @@ record BankReranker(String name, boolean hasTypes, int longest, Tokenizer tokeni
     }
 
     private Tokenizer.PairTokens pair(String query, String document) {
-        if (document.length() <= LONGEST_LOOKED_AT) {
+        if (document.length() <= BankEncoder.LONGEST_LOOKED_AT) {
             return tokenizer.pair(query, document);
         }
-        int end = Character.isLowSurrogate(document.charAt(LONGEST_LOOKED_AT)) ? LONGEST_LOOKED_AT - 1 : LONGEST_LOOKED_AT;
-        Tokenizer.PairTokens some = tokenizer.pair(query, document.substring(0, end));
+        Tokenizer.PairTokens some = tokenizer.pair(query, document.substring(0, BankEncoder.wholeCharacters(document)));
         return new Tokenizer.PairTokens(some.ids(), some.types(), true);
     }
 
@@ -66,8 +60,7 @@ record BankReranker(String name, boolean hasTypes, int longest, Tokenizer tokeni
 
         @Override
         public BitSet cut() {
-            return IntStream.range(0, pairs.size()).filter(i -> pairs.get(i).isCut())
-                    .collect(BitSet::new, BitSet::set, BitSet::or);
+            return TextIntake.indexes(pairs, Tokenizer.PairTokens::isCut);
         }
 
         @Override
@@ -85,14 +78,8 @@ record BankReranker(String name, boolean hasTypes, int longest, Tokenizer tokeni
     }
 
     private BankRequest request(AdapterMix mix, List<Tokenizer.PairTokens> pairs, int length) {
-        INDArray ids = Tokenizer.padded(pairs.stream().map(pair -> padded(pair.ids(), length, tokenizer.padding())).toList());
-        return hasTypes ? BankRequest.of(mix, ids, Tokenizer.padded(pairs.stream().map(pair -> padded(pair.types(), length, 0))
-                .toList())) : BankRequest.of(mix, ids);
-    }
-
-    private static int[] padded(int[] values, int length, int padding) {
-        int[] padded = Arrays.copyOf(values, length);
-        Arrays.fill(padded, values.length, length, padding);
-        return padded;
+        INDArray ids = Tokenizer.padded(pairs.stream().map(Tokenizer.PairTokens::ids).toList(), tokenizer.padding(), length);
+        return hasTypes ? BankRequest.of(mix, ids, Tokenizer.padded(pairs.stream().map(Tokenizer.PairTokens::types).toList(), 0,
+                length)) : BankRequest.of(mix, ids);
     }
 }

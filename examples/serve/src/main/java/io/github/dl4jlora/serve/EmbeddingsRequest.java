@@ -9,9 +9,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.BitSet;
 import java.util.List;
-import java.util.stream.IntStream;
 
 /**
  * A request of an OpenAI client for embeddings.
@@ -28,11 +26,6 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
     /** Tokens that are computed. */
     long tokens() {
         return inputs.stream().mapToLong(input -> input.ids().length).sum();
-    }
-
-    /** Which texts were longer. */
-    static BitSet cut(List<Tokenizer.Tokens> texts) {
-        return IntStream.range(0, texts.size()).filter(i -> texts.get(i).isCut()).collect(BitSet::new, BitSet::set, BitSet::or);
     }
 
     /**

@@ -36,7 +36,7 @@ final class EmbeddingsRoute {
             throw new Problem(404, null, "This service has no sentence encoder. Start it with --encoder, or ask for a network's "
                     + "outputs: POST /v1/adapters/{name}/outputs");
         }
-        return intake.answer(request, this::read, asked -> encoder.embed(encoder.mix(asked.model()),
+        return intake.answer(request, this::read, asked -> encoder.embed(Inference.mix(asked.model(), encoder.name()),
                 asked.inputs().stream().map(Tokenizer.Tokens::ids).toList(), inference.untilTimeout()), EmbeddingsRoute::json);
     }
 
@@ -64,7 +64,7 @@ final class EmbeddingsRoute {
             }
             json.writeEndArray();
             json.writeStringField("model", asked.model());
-            TextIntake.writeUsage(json, asked.tokens(), EmbeddingsRequest.cut(asked.inputs()));
+            TextIntake.writeUsage(json, asked.tokens(), TextIntake.indexes(asked.inputs(), Tokenizer.Tokens::isCut));
             json.writeEndObject();
         } catch (IOException e) {
             throw new UncheckedIOException(e);

@@ -56,7 +56,7 @@ record EncoderReranker(BankEncoder encoder) implements Reranker {
 
         @Override
         public BitSet cut() {
-            return EmbeddingsRequest.cut(texts.subList(1, texts.size()));
+            return TextIntake.indexes(texts.subList(1, texts.size()), Tokenizer.Tokens::isCut);
         }
 
         @Override

@@ -43,6 +43,15 @@ final class Inference {
         }
     }
 
+    /**
+     * As {@link #mix(String)}; a model's own name asks for no adapter.
+     *
+     * @param own that name
+     */
+    static AdapterMix mix(String model, String own) {
+        return model.equals(own) ? AdapterMix.base() : mix(model);
+    }
+
     /** Answers the parts of one request, each with outputs or a {@link Problem}, until the request's time is up. */
     Function<BankRequest, CompletableFuture<INDArray[]>> untilTimeout() {
         long start = System.nanoTime();

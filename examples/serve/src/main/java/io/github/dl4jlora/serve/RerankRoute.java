@@ -35,7 +35,7 @@ final class RerankRoute {
             throw new Problem(404, null, "This service has no reranker and no sentence encoder. Start it with --reranker or "
                     + "--encoder, or ask for a network's outputs: POST /v1/adapters/{name}/outputs");
         }
-        return intake.answer(request, this::read, asked -> asked.read().scores(reranker.mix(asked.model()),
+        return intake.answer(request, this::read, asked -> asked.read().scores(Inference.mix(asked.model(), reranker.name()),
                 inference.untilTimeout()), RerankRoute::json);
     }
 

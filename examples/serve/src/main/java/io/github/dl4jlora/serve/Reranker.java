@@ -22,11 +22,6 @@ interface Reranker {
      */
     Read read(String query, List<String> documents);
 
-    /** The adapters that a client's model name asks for; the model's own name asks for none. */
-    default AdapterMix mix(String asked) {
-        return asked.equals(name()) ? AdapterMix.base() : Inference.mix(asked);
-    }
-
     /** A query and documents, as tokens. */
     interface Read {
 

@@ -6,10 +6,13 @@ import org.nd4j.shade.jackson.core.JsonGenerator;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.BitSet;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.function.BiFunction;
 import java.util.function.Function;
+import java.util.function.Predicate;
+import java.util.stream.IntStream;
 
 /** What routes for texts have in common: requests in JSON, and answers in JSON. */
 final class TextIntake {
@@ -58,6 +61,12 @@ final class TextIntake {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    /** Of those that something holds for. */
+    static <T> BitSet indexes(List<T> texts, Predicate<T> which) {
+        return IntStream.range(0, texts.size()).filter(i -> which.test(texts.get(i)))
+                .collect(BitSet::new, BitSet::set, BitSet::or);
     }
 
     /**

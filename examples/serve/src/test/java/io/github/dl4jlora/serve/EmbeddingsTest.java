@@ -7,12 +7,10 @@ import dev.langchain4j.exception.ModelNotFoundException;
 import dev.langchain4j.model.embedding.EmbeddingModel;
 import dev.langchain4j.model.openai.OpenAiEmbeddingModel;
 import dev.langchain4j.model.output.Response;
-import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.bank.UnknownAdapterException;
-import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.models.encoder.PretrainedEncoder;
 import io.github.dl4jlora.models.encoder.Tokenizer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -62,9 +60,7 @@ class EmbeddingsTest {
     static void start() throws IOException {
         encoder = PretrainedEncoder.MINILM.sentenceEncoder();
         tokenizer = PretrainedEncoder.MINILM.tokenizer(MAX_TOKENS);
-        spam = LoRA.apply(encoder, LoRAConfig.builder().rank(2).alpha(2).targets(".*query", ".*value").build());
-        INDArray values = spam.params();
-        values.assign(Nd4j.randn(values.shape(), Nd4j.getRandomFactory().getNewRandomInstance(1)).muli(0.1));
+        spam = (ComputationGraph) Networks.adapted(encoder, 0.1, 1, ".*query", ".*value");
         LoRAAdapter.of(spam).save(adapters.resolve("spam"));
         running = new Running(Service.start(encoder, PretrainedEncoder.MINILM.modelName(),
                 TextModels.of(new BankEncoder(PretrainedEncoder.MINILM, tokenizer)), adapters,

@@ -64,6 +64,11 @@ final class Networks {
 
     /** One that has learned something, as far as anybody can see from outside. */
     static Model adapted(Model base, long task, String... layers) {
+        return adapted(base, 0.7, task, layers);
+    }
+
+    /** @param size standard deviation of A and B */
+    static Model adapted(Model base, double size, long task, String... layers) {
         LoRAConfig.Builder config = LoRAConfig.builder().rank(2).alpha(2);
         if (layers.length > 0) {
             config.targets(layers);
@@ -71,7 +76,7 @@ final class Networks {
         Model adapted = base instanceof ComputationGraph graph ? LoRA.apply(graph, config.build())
                 : LoRA.apply((MultiLayerNetwork) base, config.build());
         INDArray values = adapted.params();
-        values.assign(Nd4j.randn(values.shape(), Nd4j.getRandomFactory().getNewRandomInstance(task)).muli(0.7));
+        values.assign(Nd4j.randn(values.shape(), Nd4j.getRandomFactory().getNewRandomInstance(task)).muli(size));
         return adapted;
     }
 

@@ -1,8 +1,6 @@
 package io.github.dl4jlora.serve;
 
-import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.models.encoder.PretrainedEncoder;
 import io.github.dl4jlora.models.encoder.Tokenizer;
 import io.github.dl4jlora.pages.CodeBlock;
@@ -16,7 +14,6 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.shade.jackson.databind.JsonNode;
 
 import java.io.IOException;
@@ -55,9 +52,7 @@ class RerankTest {
     static void start() throws IOException {
         encoder = PretrainedEncoder.MINILM.sentenceEncoder();
         tokenizer = PretrainedEncoder.MINILM.tokenizer(MAX_TOKENS);
-        spam = LoRA.apply(encoder, LoRAConfig.builder().rank(2).alpha(2).targets(".*query", ".*value").build());
-        INDArray values = spam.params();
-        values.assign(Nd4j.randn(values.shape(), Nd4j.getRandomFactory().getNewRandomInstance(1)).muli(0.1));
+        spam = (ComputationGraph) Networks.adapted(encoder, 0.1, 1, ".*query", ".*value");
         LoRAAdapter.of(spam).save(adapters.resolve("spam"));
         running = new Running(Service.start(encoder, "all-MiniLM-L6-v2", TextModels.of(
                 new BankEncoder(PretrainedEncoder.MINILM, tokenizer)), adapters, Running.config(Running.TOKEN)));

@@ -175,16 +175,20 @@ public final class Tokenizer implements AutoCloseable {
 
     /** A network input {@code [texts, longest]} of token ids, padded with another. */
     public static INDArray padded(List<int[]> texts, int padding) {
-        int longest = texts.stream().mapToInt(ids -> ids.length).max().orElseThrow();
-        float[] batch = new float[texts.size() * longest];
+        return padded(texts, padding, texts.stream().mapToInt(ids -> ids.length).max().orElseThrow());
+    }
+
+    /** A network input {@code [texts, length]} of token ids, none of which is longer, padded to a length. */
+    public static INDArray padded(List<int[]> texts, int padding, int length) {
+        float[] batch = new float[texts.size() * length];
         Arrays.fill(batch, padding);
         for (int text = 0; text < texts.size(); text++) {
             int[] ids = texts.get(text);
             for (int i = 0; i < ids.length; i++) {
-                batch[text * longest + i] = ids[i];
+                batch[text * length + i] = ids[i];
             }
         }
-        return Nd4j.create(batch, new long[]{texts.size(), longest}, 'c').castTo(DataType.FLOAT);
+        return Nd4j.create(batch, new long[]{texts.size(), length}, 'c').castTo(DataType.FLOAT);
     }
 
     @Override
