@@ -33,8 +33,8 @@ import java.util.Objects;
  * whatever epoch they belong to. Each but the last of a group leaves all parameters as they are, bit for bit. A group that
  * training ends in waits for more batches. Where counting does not begin at a group's first batch, with {@code keepCounts(true)}
  * or after loading a network without its updater, the first update is smaller by the share of the batches that are missing; a
- * {@code clone} of a network, which DL4J has count from 0, begins a group. The
- * other updater's iterations are updates: Adam's bias correction counts these, and so do learning rates by iteration.
+ * {@code clone} of a network, which DL4J has count from 0, begins a group. The other updater's iterations are updates: Adam's
+ * bias correction counts these, and so do learning rates by iteration.
  *
  * <p><b>What is equal to one batch of all examples</b>, but for rounding: the gradient of batches of equal size, with L1, L2 and
  * weight decay. DL4J divides by the size of each batch, so that each counts alike, a smaller last one too. So do batches whose

@@ -66,8 +66,8 @@ final class AdaptCommand implements Callable<Integer> {
     @Option(names = "--quantize", description = "Keep the base in fewer bits: ${COMPLETION-CANDIDATES}. Default: unquantised.")
     private Quantization quantization;
 
-    @Option(names = "--passages", defaultValue = "" + MANY, description = "To learn from. No more than that are tested, "
-            + "nor more than " + TESTED + ". Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--passages", defaultValue = "" + MANY, description = "To learn from; as many are used to test, at "
+            + "most " + TESTED + ". Default: ${DEFAULT-VALUE}.")
     private int passages;
 
     @Option(names = "--epochs", defaultValue = "1", description = "Default: ${DEFAULT-VALUE}.")
