@@ -2,12 +2,9 @@ package io.github.dl4jlora.onnx;
 
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
-import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.undo.MergedValues;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
-import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
-import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.preprocessor.Cnn3DToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.CnnToRnnPreProcessor;
@@ -18,6 +15,7 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 
 /**
  * Sizes of images that fit the layer of a network which flattens them: found by trying, since a convolution's size cannot be
@@ -30,23 +28,11 @@ record FlattenedSizes(List<Long> least, List<Long> most) {
 
     private static final long LARGEST = 2048;
 
-    /** A layer or vertex on its way from the input to what flattens. */
-    private record Step(Node node, @Nullable Layer layer, @Nullable GraphVertex vertex,
-                        @Nullable InputPreProcessor preprocessor) {
-
-        InputType output(InputType[] inputs) {
-            if (vertex != null) {
-                return vertex.getOutputType(0, inputs);
-            }
-            return layer.getOutputType(0, preprocessor == null ? inputs[0] : preprocessor.getOutputType(inputs[0]));
-        }
-    }
-
     /**
      * The sizes of the one input.
      *
      * @param type of the input, with any sizes
-     * @return null if no layer flattens, or there is more than one input
+     * @return null if no layer flattens, it does so behind a pooling to which any size does, or there is more than one input
      * @throws OnnxExportException if no size fits
      */
     static @Nullable FlattenedSizes of(Network<?> network, MergedValues values, String input, InputType type) {
@@ -57,10 +43,7 @@ record FlattenedSizes(List<Long> least, List<Long> most) {
             if (!wanted.isEmpty() && network.inputs().size() == 1) {
                 return fitting(steps, node, wanted, input, type);
             }
-            Layer layer = values.layer(node);
-            // Copies: some keep what they are asked about.
-            steps.add(new Step(node, layer == null ? null : layer.clone(),
-                    layer == null ? StockLayers.copy(values.vertex(node)) : null, preprocessor));
+            steps.add(Step.of(network, values, node));
         }
         return null;
     }
@@ -74,7 +57,8 @@ record FlattenedSizes(List<Long> least, List<Long> most) {
         return wanted.contains(0L) ? List.of() : wanted;
     }
 
-    private static FlattenedSizes fitting(List<Step> steps, Node flattening, List<Long> wanted, String input, InputType type) {
+    private static @Nullable FlattenedSizes fitting(List<Step> steps, Node flattening, List<Long> wanted, String input,
+            InputType type) {
         List<Long> least = new ArrayList<>(Collections.nCopies(wanted.size(), 0L));
         List<Long> most = new ArrayList<>(least);
         boolean isTooLarge = false;
@@ -93,7 +77,13 @@ record FlattenedSizes(List<Long> least, List<Long> most) {
             throw OnnxExportException.of(flattening.name(), "it flattens images of the sizes " + wanted + ", and no size of the "
                     + "network's input leads to them", "Give the sizes with OnnxExport.inputTypes(...)");
         }
-        return new FlattenedSizes(least, most);
+        return isTooLarge ? new FlattenedSizes(least, most) : null;
+    }
+
+    /** Some that fit: larger ones for other numbers from 0 to {@code count - 1}, since some layer may not take the smallest. */
+    List<Long> fitting(int number, int count) {
+        return IntStream.range(0, least.size())
+                .mapToObj(i -> least.get(i) + (most.get(i) - least.get(i)) * number / count).toList();
     }
 
     /** What arrives at the layer that flattens; none if the image is too small on the way. */
@@ -101,7 +91,8 @@ record FlattenedSizes(List<Long> least, List<Long> most) {
         Map<String, InputType> types = new HashMap<>(Map.of(input, type));
         try {
             for (Step step : steps) {
-                types.put(step.node.name(), step.output(step.node.inputs().stream().map(types::get).toArray(InputType[]::new)));
+                Node node = step.node();
+                types.put(node.name(), step.output(node.inputs().stream().map(types::get).toArray(InputType[]::new)));
             }
         } catch (RuntimeException e) {
             return List.of();

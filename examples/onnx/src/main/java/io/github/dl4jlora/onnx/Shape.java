@@ -1,12 +1,15 @@
 package io.github.dl4jlora.onnx;
 
+import io.github.dl4jlora.onnx.layer.Sizes;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
+import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 import java.util.function.IntFunction;
+import java.util.stream.IntStream;
 
 /**
  * What is known of an input's shape. DL4J's types need numbers, so sizes that are open have those of examples.
@@ -82,6 +85,17 @@ record Shape(IntFunction<InputType> example, boolean ids) {
         }, ids);
     }
 
+    /** The same with so many fewer features or channels as another type has; null if none are left, or it is of another kind. */
+    @Nullable Shape without(InputType part) {
+        return narrowed(example.apply(0), part) == null ? null : new Shape(number -> narrowed(example.apply(number), part), ids);
+    }
+
+    private static @Nullable InputType narrowed(InputType all, InputType part) {
+        int axis = Sizes.features(all);
+        long left = all.getClass() == part.getClass() ? Sizes.of(all)[axis] - Sizes.of(part)[Sizes.features(part)] : 0;
+        return left <= 0 ? null : Sizes.with(all, axis, left);
+    }
+
     /** Whether it has sizes in space. */
     boolean isImage() {
         InputType type = example.apply(0);
@@ -127,19 +141,17 @@ record Shape(IntFunction<InputType> example, boolean ids) {
 
     /** Sizes in space, or the length; none of a vector. */
     static List<Long> sizes(InputType type) {
-        return type instanceof InputType.InputTypeConvolutional image ? List.of(image.getHeight(), image.getWidth())
-                : type instanceof InputType.InputTypeConvolutional3D volume
-                ? List.of(volume.getDepth(), volume.getHeight(), volume.getWidth())
-                : type instanceof InputType.InputTypeRecurrent sequence ? List.of(sequence.getTimeSeriesLength()) : List.of();
+        long[] shape = Sizes.of(type);
+        return IntStream.range(1, shape.length).filter(axis -> axis != Sizes.features(type)).mapToObj(axis -> shape[axis])
+                .toList();
     }
 
     /** The same type with other {@link #sizes}. */
     static InputType resized(InputType type, List<Long> sizes) {
-        return type instanceof InputType.InputTypeConvolutional image
-                ? InputType.convolutional(sizes.get(0), sizes.get(1), image.getChannels(), image.getFormat())
-                : type instanceof InputType.InputTypeConvolutional3D volume ? InputType.convolutional3D(volume.getDataFormat(),
-                sizes.get(0), sizes.get(1), sizes.get(2), volume.getChannels())
-                : type instanceof InputType.InputTypeRecurrent sequence
-                ? InputType.recurrent(sequence.getSize(), sizes.get(0), sequence.getFormat()) : type;
+        long[] shape = Sizes.of(type);
+        for (int i = 0; i < sizes.size(); i++) {
+            shape[Sizes.areFeaturesLast(type) ? i + 1 : i + 2] = sizes.get(i);
+        }
+        return Sizes.like(type, shape);
     }
 }

@@ -5,6 +5,7 @@ import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.undo.MergedValues;
 import io.github.dl4jlora.onnx.layer.LayerTypes;
+import io.github.dl4jlora.onnx.layer.Sizes;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.RNNFormat;
@@ -12,6 +13,7 @@ import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.L2NormalizeVertex;
+import org.deeplearning4j.nn.conf.graph.MergeVertex;
 import org.deeplearning4j.nn.conf.graph.PoolHelperVertex;
 import org.deeplearning4j.nn.conf.graph.PreprocessorVertex;
 import org.deeplearning4j.nn.conf.graph.ScaleVertex;
@@ -65,6 +67,9 @@ import org.deeplearning4j.nn.conf.preprocessor.RnnToCnnPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
 import org.jspecify.annotations.Nullable;
 
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -86,6 +91,8 @@ final class Shapes {
 
     private final Network<?> network;
     private final MergedValues values;
+    /** MergeVertices whose parts are being looked for. */
+    private final Set<String> open = new HashSet<>();
 
     Shapes(Network<?> network, MergedValues values) {
         this.network = network;
@@ -207,11 +214,50 @@ final class Shapes {
         if (vertex instanceof PreprocessorVertex preprocessing) {
             return needed(preprocessing.getPreProcessor(), null);
         }
+        if (vertex.getClass() == MergeVertex.class) {
+            return part(node, ((MergeVertex) vertex).getMergeAxis(), input);
+        }
         if (vertex instanceof AttentionVertex attention) {
             return Shape.sequence(input == 0 ? attention.getNInQueries() : input == 1 ? attention.getNInKeys()
                     : attention.getNInValues(), RNNFormat.NCW);
         }
         return LayerTypes.areIdsOfTransformers(vertex, input) ? Shape.sequenceOfIds() : null;
+    }
+
+    /** What is left of all that a MergeVertex joins, if the rest of it is known. */
+    private @Nullable Shape part(Node merging, int axis, int input) {
+        if (!open.add(merging.name())) {
+            return null;
+        }
+        try {
+            Shape read = read(merging.name());
+            // DL4J takes its default axis for the last one where features or channels are last.
+            boolean isOfFeatures = read != null
+                    && (axis == MergeVertex.DEFAULT_MERGE_DIM || axis == Sizes.features(read.example().apply(0)));
+            Shape all = isOfFeatures ? read : null;
+            for (int i = 0; i < merging.inputs().size() && all != null; i++) {
+                InputType other = i == input ? null : type(merging.inputs().get(i));
+                all = i == input ? all : other == null ? null : all.without(other);
+            }
+            return all;
+        } finally {
+            open.remove(merging.name());
+        }
+    }
+
+    /** What flows out of a node or into the network, in an example; null if nobody tells. */
+    private @Nullable InputType type(String name) {
+        Node node = network.nodes().stream().filter(each -> each.name().equals(name)).findFirst().orElse(null);
+        if (node == null) {
+            Shape shape = read(name);
+            return shape == null ? null : shape.example().apply(0);
+        }
+        InputType[] inputs = node.inputs().stream().map(this::type).toArray(InputType[]::new);
+        try {
+            return Arrays.stream(inputs).anyMatch(Objects::isNull) ? null : Step.of(network, values, node).output(inputs);
+        } catch (RuntimeException e) {
+            return null;
+        }
     }
 
     /** @param layer the preprocessor's; null for a vertex */
@@ -338,7 +384,7 @@ final class Shapes {
         InputType type = shape.example().apply(0);
         boolean isKnown = type.equals(shape.example().apply(1)) || type instanceof InputType.InputTypeRecurrent || shape.ids();
         FlattenedSizes sizes = isKnown ? null : FlattenedSizes.of(network, values, input, type);
-        return sizes == null ? shape : new Shape(number -> Shape.resized(type, number % 2 == 0 ? sizes.least() : sizes.most()),
-                false);
+        return sizes == null ? shape : new Shape(number -> Shape.resized(type,
+                number % 2 == 0 ? sizes.fitting(number / 2 % Shape.PAIRS, Shape.PAIRS) : sizes.most()), false);
     }
 }

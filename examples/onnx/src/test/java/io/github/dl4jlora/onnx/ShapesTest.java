@@ -161,6 +161,30 @@ class ShapesTest {
     }
 
     @Test
+    void whatIsMergedWithKnownPartsIsTheRest() {
+        ComputationGraph vectors = graph(builder().addInputs("other").addLayer("left", new DenseLayer.Builder().nIn(4).nOut(3)
+                .build(), "other").addLayer("out", new DenseLayer.Builder().nIn(8).nOut(2).build(), "left", "in")
+                .setOutputs("out"));
+        ComputationGraph images = graph(builder().addInputs("other").addLayer("left", new ConvolutionLayer.Builder(3, 3).nIn(4)
+                .nOut(3).build(), "other").addLayer("out", new ConvolutionLayer.Builder(3, 3).nIn(8).nOut(2).build(), "left",
+                "in").setOutputs("out"));
+
+        assertThat(read(vectors).example().apply(1)).isEqualTo(InputType.feedForward(5));
+        assertThat(read(images)).hasToString("convolutional(height, width, 5, NCHW)");
+    }
+
+    @Test
+    void whatIsMergedInTimeIsNotTheRest() {
+        MergeVertex time = new MergeVertex();
+        time.setMergeAxis(2);
+        ComputationGraph graph = graph(builder().addInputs("other").addLayer("left", lstm(RNNFormat.NCW), "other")
+                .addVertex("merged", time, "left", "in").addLayer("out", new LSTM.Builder().nIn(8).nOut(2).build(), "merged")
+                .setOutputs("out").setInputTypes(InputType.recurrent(8), InputType.recurrent(4)));
+
+        assertThatThrownBy(() -> read(graph)).isInstanceOf(OnnxExportException.class);
+    }
+
+    @Test
     void whatNobodyTellsIsAskedFor() {
         ComputationGraph graph = graph(builder().addVertex("merged", new MergeVertex(), "in", "in").addLayer("pooled",
                 new GlobalPoolingLayer(), "merged").addLayer("dense", new DenseLayer.Builder().nIn(6).nOut(3).build(), "pooled")

@@ -6,7 +6,6 @@ import io.github.dl4jlora.onnx.graph.Initializer;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
-import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
@@ -136,7 +135,7 @@ final class PoolingLayers {
         String x = input.name();
         String mask = input.mask();
         if (mask != null) {
-            if (rank == 5 || last(input.type())) {
+            if (rank == 5 || Sizes.areFeaturesLast(input.type())) {
                 throw here.refusal("DL4J pools with masks only where channels come before sizes or time",
                         "Put the channels first, or take the mask away before this layer");
             }
@@ -156,20 +155,13 @@ final class PoolingLayers {
                     .map(i -> sizes[(int) i]).toArray();
             return new Flow(y, left.length == 1 ? InputType.feedForward(left[0]) : here.output(), null);
         }
-        if (last(input.type())) {
+        if (Sizes.areFeaturesLast(input.type())) {
             throw here.refusal("DL4J itself cannot pool without collapsing dimensions where channels are last",
                     "Collapse them, or put the channels first");
         }
         InputType type = input.type() instanceof InputType.InputTypeRecurrent recurrent
                 ? InputType.recurrent(recurrent.getSize(), 1) : here.output();
         return new Flow(graph.unsqueeze(y, LongStream.range(2, rank).toArray()), type, null);
-    }
-
-    private static boolean last(InputType type) {
-        return type instanceof InputType.InputTypeConvolutional image && image.getFormat() == CNN2DFormat.NHWC
-                || type instanceof InputType.InputTypeRecurrent sequence && sequence.getFormat() == RNNFormat.NWC
-                || type instanceof InputType.InputTypeConvolutional3D volume
-                        && volume.getDataFormat() == Convolution3D.DataFormat.NDHWC;
     }
 
     /** What the mask leaves out becomes negative infinity; masks between 0 and 1 shift values as in DL4J. */

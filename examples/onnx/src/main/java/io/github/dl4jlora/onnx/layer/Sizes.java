@@ -8,13 +8,13 @@ import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import java.util.Arrays;
 
 /** Shapes of what flows, with the number of examples as the first size; -1 for what is not known. */
-final class Sizes {
+public final class Sizes {
 
     private Sizes() {
     }
 
     /** {@return sizes in the order of DL4J's dimensions} */
-    static long[] of(InputType type) {
+    public static long[] of(InputType type) {
         // DL4J's own shape of a flat image is that of an image.
         return type instanceof InputType.InputTypeConvolutionalFlat flat ? new long[]{-1, flat.getFlattenedSize()}
                 : type.getShape(true);
@@ -35,8 +35,21 @@ final class Sizes {
         return type instanceof InputType.InputTypeRecurrent sequence && sequence.getFormat() != RNNFormat.NWC;
     }
 
+    /** Whether features or channels are the last of several dimensions. */
+    public static boolean areFeaturesLast(InputType type) {
+        return type instanceof InputType.InputTypeConvolutional image && image.getFormat() == CNN2DFormat.NHWC
+                || type instanceof InputType.InputTypeRecurrent sequence && sequence.getFormat() == RNNFormat.NWC
+                || type instanceof InputType.InputTypeConvolutional3D volume
+                        && volume.getDataFormat() == Convolution3D.DataFormat.NDHWC;
+    }
+
+    /** {@return the dimension of features or channels} */
+    public static int features(InputType type) {
+        return areFeaturesLast(type) ? rank(type) - 1 : 1;
+    }
+
     /** The type with another size in one dimension. */
-    static InputType with(InputType type, int axis, long size) {
+    public static InputType with(InputType type, int axis, long size) {
         long[] shape = of(type);
         shape[axis] = size;
         return like(type, shape);
@@ -57,20 +70,18 @@ final class Sizes {
         return Arrays.equals(shape, of(first)) ? first : like(first, shape);
     }
 
-    private static InputType like(InputType type, long[] shape) {
-        if (type instanceof InputType.InputTypeRecurrent) {
-            return isTimeLast(type) ? InputType.recurrent(shape[1], shape[2], RNNFormat.NCW)
-                    : InputType.recurrent(shape[2], shape[1], RNNFormat.NWC);
+    /** The type with other sizes, in the order of {@link #of}. */
+    public static InputType like(InputType type, long[] shape) {
+        int last = areFeaturesLast(type) ? 1 : 0;
+        long features = shape[features(type)];
+        if (type instanceof InputType.InputTypeRecurrent sequence) {
+            return InputType.recurrent(features, shape[2 - last], sequence.getFormat());
         }
         if (type instanceof InputType.InputTypeConvolutional image) {
-            boolean first = image.getFormat() == CNN2DFormat.NCHW;
-            return first ? InputType.convolutional(shape[2], shape[3], shape[1], image.getFormat())
-                    : InputType.convolutional(shape[1], shape[2], shape[3], image.getFormat());
+            return InputType.convolutional(shape[2 - last], shape[3 - last], features, image.getFormat());
         }
-        if (type instanceof InputType.InputTypeConvolutional3D video) {
-            boolean first = video.getDataFormat() == Convolution3D.DataFormat.NCDHW;
-            return first ? InputType.convolutional3D(video.getDataFormat(), shape[2], shape[3], shape[4], shape[1])
-                    : InputType.convolutional3D(video.getDataFormat(), shape[1], shape[2], shape[3], shape[4]);
+        if (type instanceof InputType.InputTypeConvolutional3D volume) {
+            return InputType.convolutional3D(volume.getDataFormat(), shape[2 - last], shape[3 - last], shape[4 - last], features);
         }
         return type instanceof InputType.InputTypeFeedForward row
                 ? InputType.feedForward(shape[1], row.getTimeDistributedFormat()) : InputType.feedForward(shape[1]);
