@@ -17,7 +17,6 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -230,16 +229,17 @@ public final class OnnxExport {
      * inputs   input_ids, attention_mask, token_type_ids  INT64 [batch, length]; the last only of models with several types
      * outputs  last_hidden_state                          [batch, length, hidden]
      *          logits                                     [batch, length, vocabulary], of a language model
+     *          start_logits, end_logits                   [batch, length], of a network that answers questions
      *          sentence_embedding                         [batch, hidden], of a network that pools; behind last_hidden_state
      * </pre>
      *
      * <p>The mask is 1 for tokens and 0 for padding, whatever its id. A program that pools last_hidden_state by itself must do so
      * as the network does: the mean of a text's vectors, or the first. A classifier has its own output alone. Names that
-     * {@link #inputs} and {@link #outputs} give to the network's own inputs and outputs hold here, too. It has the mask of the
-     * texts: {@link #masks} is refused beside it.
+     * {@link #inputs} and {@link #outputs} give to the network's own inputs and outputs hold here, too; that of answers stands
+     * behind {@code start_} and {@code end_}. It has the mask of the texts: {@link #masks} is refused beside it.
      *
      * @return this
-     * @throws OnnxExportException if the network is no transformer
+     * @throws OnnxExportException if the network is no transformer, or makes ids of its inputs
      */
     public OnnxExport forText() {
         form = Transformers.form(network);
@@ -334,13 +334,14 @@ public final class OnnxExport {
     }
 
     private List<String> inputNames() {
-        List<String> own = !inputs.isEmpty() ? inputs : network.isGraph() ? network.inputs() : List.of("input");
-        if (form == null || !inputs.isEmpty()) {
-            return own;
+        if (!inputs.isEmpty()) {
+            return inputs;
         }
-        List<String> names = new ArrayList<>(own);
-        names.set(network.inputs().indexOf(form.input()), TextForm.IDS);
-        return names;
+        if (form == null) {
+            return network.isGraph() ? network.inputs() : List.of("input");
+        }
+        Map<String, String> usual = form.inputNames();
+        return network.inputs().stream().map(input -> usual.getOrDefault(input, input)).toList();
     }
 
     private List<String> outputNames() {

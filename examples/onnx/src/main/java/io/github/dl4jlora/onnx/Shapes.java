@@ -145,7 +145,8 @@ final class Shapes {
 
     /** DL4J's types of ids have as many values as there are different ids; a tensor of ids has one. */
     private InputType oneId(Node node, InputType type) {
-        if (!(values.layer(node) instanceof FeedForwardLayer embedding)) {
+        Layer layer = values.layer(node);
+        if (layer == null || !(StockLayers.innermost(layer) instanceof FeedForwardLayer embedding)) {
             return type;
         }
         if (type instanceof InputType.InputTypeRecurrent sequence && sequence.getSize() == embedding.getNIn()) {
@@ -302,7 +303,8 @@ final class Shapes {
     private @Nullable Shape needed(Node node, Layer wrapped) {
         Layer layer = StockLayers.innermost(wrapped);
         if (wrapped instanceof TimeDistributed steps && layer instanceof FeedForwardLayer wide) {
-            return Shape.sequence(wide.getNIn(), steps.getRnnDataFormat());
+            return layer instanceof EmbeddingLayer ? Shape.given(InputType.recurrent(1, steps.getRnnDataFormat()), true)
+                    : Shape.sequence(wide.getNIn(), steps.getRnnDataFormat());
         }
         if (PASSING.contains(layer.getClass())) {
             return read(node.name());

@@ -13,6 +13,7 @@ import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
+import org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed;
 import org.deeplearning4j.nn.weights.WeightInit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -81,6 +82,20 @@ class SequencesTest {
         SequenceRuns.agrees(SequenceRuns.chain(InputType.recurrent(WORDS), new EmbeddingLayer.Builder().nIn(WORDS).nOut(4)
                 .activation(Activation.TANH).hasBias(true).build(), new LSTM.Builder().nOut(3).build()), mask,
                 (batch, time) -> new INDArray[]{ids(batch, 1, time)}, type);
+    }
+
+    @ParameterizedTest
+    @MethodSource("masks")
+    void idsAreLookedUpStepByStep(RNNFormat format, Mask mask) throws IOException {
+        InputType type = InputType.recurrent(1, format);
+        Supplier<Model> network = SequenceRuns.chain(InputType.recurrent(WORDS, format), new TimeDistributed(
+                new EmbeddingLayer.Builder().nIn(WORDS).nOut(4).activation(Activation.TANH).hasBias(true).build(), format),
+                new LSTM.Builder().nOut(3).dataFormat(format).build());
+        SequenceRuns.Inputs inputs = (batch, time) -> new INDArray[]{
+                format == RNNFormat.NCW ? ids(batch, 1, time) : ids(batch, time, 1)};
+
+        SequenceRuns.agrees(network, mask, inputs, type);
+        SequenceRuns.agrees(network, mask, export -> export.inputTypes(InputType.recurrent(WORDS, format)), inputs, type);
     }
 
     @Test

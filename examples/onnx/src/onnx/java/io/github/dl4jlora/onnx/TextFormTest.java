@@ -12,6 +12,7 @@ import io.github.dl4jlora.transformers.TransformerShape;
 import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
 import onnx.Onnx.ModelProto;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.ShiftVertex;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -122,6 +123,54 @@ class TextFormTest {
         INDArray actual = run(file, inputs).get(HIDDEN);
 
         assertThat(InRuntime.difference(expected, actual.reshape('c', 3, 8))).isLessThanOrEqualTo(InRuntime.TOLERANCE);
+    }
+
+    static Stream<TransformerShape> readers() {
+        return Stream.of(BERT, ROBERTA, DISTILBERT);
+    }
+
+    @ParameterizedTest
+    @MethodSource("readers")
+    void answersHaveAStartAndAnEnd(TransformerShape shape) throws IOException, OrtException {
+        ComputationGraph network = TransformersTest.network(shape, Head.questionAnswering());
+        Path file = file(network);
+        long[][] types = {{0, 1, 1}, {0, 1, 1}};
+        INDArray ids = Nd4j.createFromArray(new float[][]{{5, 7, 9}, {6, 8, 4}});
+        INDArray[] features = shape.hasTextTypes() ? new INDArray[]{ids, Nd4j.createFromArray(types).castTo(ids.dataType())}
+                : new INDArray[]{ids};
+        INDArray expected = network.output(features)[0];
+
+        Map<String, long[][]> inputs = feed(TOKENS, new long[][]{{1, 1, 1}, {1, 1, 1}},
+                shape.hasTextTypes() ? List.of(IDS, TYPES, MASK) : List.of(IDS, MASK));
+        inputs.computeIfPresent(TYPES, (name, zeros) -> types);
+        Map<String, INDArray> actual = run(file, inputs);
+        assertThat(actual.keySet()).containsExactly("start_logits", "end_logits");
+        assertThat(InRuntime.difference(expected, Nd4j.concat(1, actual.get("start_logits"), actual.get("end_logits"))))
+                .isLessThanOrEqualTo(InRuntime.TOLERANCE);
+
+        OnnxExport.of(network).outputs("qa").forText().write(file);
+        assertThat(run(file, inputs)).containsOnlyKeys("start_qa", "end_qa");
+    }
+
+    @Test
+    void paddingIsNoAnswer() throws IOException, OrtException {
+        Path file = file(TransformersTest.network(DISTILBERT, Head.questionAnswering()));
+
+        INDArray start = run(file, feed(TOKENS, ATTENDED, List.of(IDS, MASK))).get("start_logits");
+
+        assertThat(start.getRow(1).toFloatVector()).endsWith(-3e4f, -3e4f);
+    }
+
+    @Test
+    void idsThatTheNetworkMakesAreRefused() {
+        ComputationGraph network = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder()
+                .addInputs("words").addVertex("next", new ShiftVertex(1), "words")
+                .addLayer("embeddings", new TokenEmbeddings.Builder(20, 9, 8).build(), "next").setOutputs("embeddings").build());
+        network.init();
+
+        assertThatExceptionOfType(OnnxExportException.class).isThrownBy(() -> OnnxExport.of(network).forText())
+                .withMessage("Layer \"embeddings\" cannot be written as ONNX: forText() feeds it ids of tokens, but it reads "
+                        + "what layer \"next\" makes of them. Leave out OnnxExport.forText()");
     }
 
     @Test

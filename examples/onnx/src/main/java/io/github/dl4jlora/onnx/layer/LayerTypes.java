@@ -2,6 +2,7 @@ package io.github.dl4jlora.onnx.layer;
 
 import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
+import org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed;
 import org.jspecify.annotations.Nullable;
 
 /** What layers and vertices are. Those of dl4j-lora-transformers go by name, since the module may be missing. */
@@ -41,7 +42,8 @@ public final class LayerTypes {
 
     /** Whether a layer looks ids up that are its only input. */
     public static boolean isEmbedding(@Nullable Object type) {
-        return type != null && (type.getClass() == EmbeddingLayer.class || type.getClass() == EmbeddingSequenceLayer.class)
+        return type instanceof TimeDistributed steps ? steps.getUnderlying().getClass() == EmbeddingLayer.class
+                : type != null && (type.getClass() == EmbeddingLayer.class || type.getClass() == EmbeddingSequenceLayer.class)
                 || isTokenEmbeddings(type);
     }
 }

@@ -3,16 +3,18 @@ package io.github.dl4jlora.onnx.transformer;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.onnx.OnnxExportException;
+import io.github.dl4jlora.onnx.graph.Attribute;
 import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
-import io.github.dl4jlora.transformers.layer.MaxPooling;
 import io.github.dl4jlora.transformers.layer.AnswerScores;
+import io.github.dl4jlora.transformers.layer.MaxPooling;
 import io.github.dl4jlora.transformers.layer.MeanPooling;
 import io.github.dl4jlora.transformers.layer.PickedRows;
 import io.github.dl4jlora.transformers.layer.PickedToken;
 import io.github.dl4jlora.transformers.layer.RowsLoss;
 import io.github.dl4jlora.transformers.layer.TiedDecoder;
 import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
+import io.github.dl4jlora.transformers.layer.TypedIds;
 import onnx.Onnx.TensorProto.DataType;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
@@ -29,10 +31,11 @@ import java.util.stream.Collectors;
 /** Inputs and outputs of a transformer as programs expect them that run Hugging Face's models in ONNX Runtime. */
 public final class TextForm {
 
-    /** What such programs call ids of tokens. */
-    public static final String IDS = "input_ids";
+    private static final String IDS = "input_ids";
 
+    private static final String TYPES = "token_type_ids";
     private static final String HIDDEN = "last_hidden_state";
+    private static final String LOGITS = "logits";
 
     private final Network<?> network;
     private final Map<String, Node> nodes;
@@ -44,12 +47,23 @@ public final class TextForm {
         this.network = network;
         this.nodes = network.nodes().stream().collect(Collectors.toMap(Node::name, Function.identity()));
         Node typed = nodes.get(first.inputs().get(0));
-        this.types = typed == null ? null : typed.inputs().get(0);
-        this.input = typed == null ? first.inputs().get(0) : typed.inputs().get(typed.inputs().size() - 1);
+        boolean isTyped = typed != null && typed.vertex() != null && typed.unwrappedVertex() instanceof TypedIds;
+        this.types = isTyped ? typed.inputs().get(0) : null;
+        this.input = isTyped ? typed.inputs().get(1) : first.inputs().get(0);
         this.embeddings = embeddings;
+        for (String read : isTyped ? typed.inputs() : first.inputs()) {
+            if (!network.inputs().contains(read)) {
+                throw OnnxExportException.of(first.name(), "forText() feeds it ids of tokens, but it reads what layer \"" + read
+                        + "\" makes of them", "Leave out OnnxExport.forText()");
+            }
+        }
     }
 
-    /** The form of a network; null if it has no token embeddings. */
+    /**
+     * The form of a network; null if it has no token embeddings.
+     *
+     * @throws OnnxExportException if these do not read inputs of the network
+     */
     public static @Nullable TextForm of(Network<?> network) {
         for (Node node : network.nodes()) {
             if (node.stockLayer() instanceof TokenEmbeddings embeddings) {
@@ -62,6 +76,11 @@ public final class TextForm {
     /** {@return the network's input of token ids} */
     public String input() {
         return input;
+    }
+
+    /** {@return usual names of the network's inputs, where they are others than its own} */
+    public Map<String, String> inputNames() {
+        return types == null ? Map.of(input, IDS) : Map.of(input, IDS, types, TYPES);
     }
 
     /** {@return how many different ids an input has, of tokens or their types; 0 for other inputs} */
@@ -79,7 +98,7 @@ public final class TextForm {
         List<Object> sizes = graph.sizes(ids.name());
         String mask = graph.input("attention_mask", DataType.INT64, sizes);
         if (embeddings.getTypes() > 1 && !embeddings.isTyped()) {
-            Texts.types(ids, graph, () -> graph.input("token_type_ids", DataType.INT64, sizes));
+            Texts.types(ids, graph, () -> graph.input(TYPES, DataType.INT64, sizes));
         }
         return graph.cast(mask, DataType.FLOAT);
     }
@@ -95,9 +114,16 @@ public final class TextForm {
     }
 
     private String usual(String output) {
-        return layer(output) instanceof RowsLoss ? output
-                : isCounted(output) ? layer(output) instanceof TiedDecoder ? "logits" : HIDDEN
+        return isAnswer(output) ? LOGITS : layer(output) instanceof RowsLoss ? output
+                : isCounted(output) ? layer(output) instanceof TiedDecoder ? LOGITS : HIDDEN
                 : pooled(output) != null ? "sentence_embedding" : output;
+    }
+
+    /** Whether it is {@code [batch, 2 * length]}: what tokens score as the first of an answer, then as the last. */
+    private boolean isAnswer(String output) {
+        Node node = nodes.get(output);
+        return node != null && (layer(output) instanceof RowsLoss ? isAnswer(node.inputs().get(0))
+                : node.vertex() != null && node.unwrappedVertex() instanceof AnswerScores);
     }
 
     private boolean isCounted(String output) {
@@ -105,11 +131,12 @@ public final class TextForm {
     }
 
     /**
-     * Adds the network's outputs and, before the first embedding, the vectors that it is made of.
+     * Adds the network's outputs and, before the first embedding, the vectors that it is made of. One that scores tokens of
+     * answers becomes two, with {@code start_} and {@code end_} before its name.
      *
      * @param names of the network's outputs
      * @param flows what flows out of nodes and inputs
-     * @throws OnnxExportException if an output is neither vectors of tokens nor a vector for each text
+     * @throws OnnxExportException if an output is neither of tokens nor a vector for each text
      */
     public void addOutputs(List<String> names, Function<String, Flow> flows, OnnxGraph graph) {
         boolean hasVectors = names.contains(HIDDEN);
@@ -122,19 +149,24 @@ public final class TextForm {
             }
             if (isCounted(output)) {
                 addVectors(names.get(i), output, flows, graph);
+            } else if (isAnswer(output)) {
+                addAnswer(names.get(i), flows.apply(output), flows.apply(input), graph);
             } else {
                 Flow flow = flows.apply(output);
-                if (layer(output) instanceof RowsLoss) {
-                    throw OnnxExportException.of(output, "it is an output of a score for each token as the first and as the last "
-                            + "of an answer, which programs that read texts expect as two outputs", "Leave out "
-                            + "OnnxExport.forText()");
-                }
                 if (!(flow.type() instanceof InputType.InputTypeFeedForward)) {
                     throw OnnxExportException.of(output, "it is an output of the type " + flow.type() + ", which programs that "
                             + "read texts do not expect", "Leave out OnnxExport.forText()");
                 }
                 graph.output(names.get(i), flow.name(), List.of(batch(flows, graph), Texts.width(flow)));
             }
+        }
+    }
+
+    private static void addAnswer(String name, Flow scores, Flow ids, OnnxGraph graph) {
+        String apart = graph.reshape(scores.name(), 0, 2, -1);
+        for (int part = 0; part < 2; part++) {
+            graph.output((part == 0 ? "start_" : "end_") + name, graph.add("Gather", List.of(apart, graph.index(part)),
+                    Attribute.of("axis", 1)), graph.sizes(ids.name()));
         }
     }
 
