@@ -56,6 +56,14 @@ class OpenSizesTest {
         return Stream.of(
                 arguments("images", images, new Layer[] {convolution(CNN2DFormat.NCHW), new BatchNormalization(),
                         new GlobalPoolingLayer(), new DenseLayer.Builder().nOut(3).build()}, sizes),
+                arguments("pooled images with dimensions of 1", images, new Layer[] {convolution(CNN2DFormat.NCHW),
+                        new GlobalPoolingLayer.Builder().collapseDimensions(false).build(),
+                        new DenseLayer.Builder().nOut(3).build()}, sizes),
+                // DL4J believes that one of 5 would do.
+                arguments("images that are flattened", InputType.convolutional(7, 7, 3), new Layer[] {
+                        new SubsamplingLayer.Builder().kernelSize(3, 3).stride(2, 2).build(),
+                        new SubsamplingLayer.Builder().kernelSize(3, 3).stride(2, 2).build(),
+                        new DenseLayer.Builder().nOut(3).build()}, List.of(new long[] {2, 3, 7, 7}, new long[] {1, 3, 8, 9})),
                 arguments("images to images", images, new Layer[] {new SubsamplingLayer.Builder(2, 2).build(),
                         convolution(CNN2DFormat.NCHW)}, sizes),
                 arguments("channels last", last, new Layer[] {convolution(CNN2DFormat.NHWC), new GlobalPoolingLayer(),

@@ -1,7 +1,6 @@
 package io.github.dl4jlora.onnx.adapter;
 
-import io.github.dl4jlora.onnx.adapter.AdapterInputs.Input;
-import io.github.dl4jlora.onnx.adapter.AdapterInputs.Matrix;
+import io.github.dl4jlora.onnx.adapter.Input.Matrix;
 import io.github.dl4jlora.onnx.adapter.Pick.Factors;
 import org.jspecify.annotations.Nullable;
 

@@ -12,10 +12,8 @@ import io.github.dl4jlora.internal.content.TorchLayout;
 import io.github.dl4jlora.internal.inspect.AdaptedView;
 import io.github.dl4jlora.internal.network.Networks;
 import io.github.dl4jlora.internal.network.Node;
-import io.github.dl4jlora.internal.stock.MatrixForm;
 import io.github.dl4jlora.internal.stock.StockBiases;
 import io.github.dl4jlora.onnx.OnnxExportException;
-import io.github.dl4jlora.onnx.graph.Initializer;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import io.github.dl4jlora.onnx.graph.Weight;
 import io.github.dl4jlora.variant.Variant;
@@ -24,33 +22,25 @@ import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
-import org.jspecify.annotations.Nullable;
-import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
-import java.util.concurrent.atomic.AtomicReference;
-import java.util.function.Supplier;
-import java.util.function.UnaryOperator;
 
 /**
  * What adapters change in a network. Each parameter of the base that they change gets inputs of the graph, whose defaults give
  * the base.
  *
  * <p>No layer's exporter knows of adapters: they write the base, and {@link AdaptedGraph} changes what reads the parameters.
- * Exporters permute, reshape and cut what they are given. So that nobody needs to tell which value is which, the parameters'
- * values are replaced by their numbers while {@link #picks} looks at what the exporters make of them.
+ * A {@link Probe} finds out which value of a parameter went where.
  */
 public final class AdapterInputs {
 
-    private static final String MERGE = "Merge the adapter instead, with LoRA.merge, and write the network";
+    static final String MERGE = "Merge the adapter instead, with LoRA.merge, and write the network";
 
     /** No adapter: the graph stays as it is. */
     public static final AdapterInputs NONE = new AdapterInputs();
@@ -58,79 +48,8 @@ public final class AdapterInputs {
     private record Parameter(String layer, String key) {
     }
 
-    /** What stands for a parameter of the base. */
-    sealed interface Input permits Matrix, Values {
-
-        /** {@return the matrix's or tensor's name in the adapter} */
-        String name();
-
-        /** {@return how many values there are} */
-        long count();
-
-        /**
-         * Values in the shape of DL4J's parameter.
-         *
-         * @param values in the order of C
-         * @param shape  of DL4J's parameter
-         */
-        INDArray restored(INDArray values, long[] shape);
-    }
-
-    /**
-     * A matrix that A·B is added to.
-     *
-     * @param isScaled whether its outputs are multiplied
-     */
-    record Matrix(String name, long nIn, long nOut, MatrixForm form, boolean isScaled) implements Input {
-
-        @Override
-        public long count() {
-            return nIn * nOut;
-        }
-
-        @Override
-        public INDArray restored(INDArray values, long[] shape) {
-            INDArray parameter = Nd4j.create(values.dataType(), shape, 'c');
-            form.viewOf(parameter).assign(values.reshape('c', nIn, nOut));
-            return parameter;
-        }
-    }
-
-    /**
-     * A parameter that is replaced.
-     *
-     * @param shape  of the adapter's tensor
-     * @param toDl4j makes of the adapter's tensor what DL4J has
-     * @param toFile the way back
-     * @param base   the base's own, as DL4J has it; known when the layer has been written
-     */
-    record Values(String name, long[] shape, UnaryOperator<INDArray> toDl4j, UnaryOperator<INDArray> toFile,
-                  AtomicReference<Supplier<INDArray>> base) implements Input {
-
-        Values(String name, long[] shape, UnaryOperator<INDArray> toDl4j, UnaryOperator<INDArray> toFile) {
-            this(name, shape, toDl4j, toFile, new AtomicReference<>());
-        }
-
-        @Override
-        public long count() {
-            return Initializer.count(shape);
-        }
-
-        @Override
-        public INDArray restored(INDArray values, long[] dl4j) {
-            return toDl4j.apply(values.reshape('c', shape)).dup('c').reshape('c', dl4j);
-        }
-
-        Initializer defaults() {
-            return Initializer.floats(name, shape, () -> toFile.apply(base.get().get()));
-        }
-    }
-
     private final Map<Parameter, Input> inputs = new LinkedHashMap<>();
-    private boolean isProbing;
-    /** By parameter that is numbered now. */
-    private Map<Input, INDArray> numbered = Map.of();
-    private final Set<Input> touched = new LinkedHashSet<>();
+    private final Probe probe = new Probe();
 
     private AdapterInputs() {
     }
@@ -180,7 +99,7 @@ public final class AdapterInputs {
                         content.delta(name).parts(), content.delta(name).factor()));
             }
             String key = matrix.parameter().key();
-            put(matrix.layer(), key, new Matrix(name, matrix.parameter().nIn(), matrix.parameter().nOut(),
+            put(matrix.layer(), key, new Input.Matrix(name, matrix.parameter().nIn(), matrix.parameter().nOut(),
                     matrix.conf().matrices().form(key), isScaled));
             INDArray bias = matrix.parts().get(DefaultParamInitializer.BIAS_KEY);
             if (bias != null) {
@@ -206,18 +125,18 @@ public final class AdapterInputs {
             Map<String, String> keys = TorchLayout.keysByName(layer.conf(), layer.table().keySet(), names);
             String key = Objects.requireNonNull(keys.get(name));
             INDArray like = Objects.requireNonNull(layer.table().get(key));
-            put(module, key, new Values(tensor, value.shape(),
+            put(module, key, new Input.Values(tensor, value.shape(),
                     values -> TorchLayout.fromTorch(layer.conf(), keys, name, values, like),
                     base -> key.equals(name) ? base : TorchLayout.toTorch(layer.conf(), key, base)));
             return;
         }
         TorchParameter parameter = Objects.requireNonNull(view.torch().parameter(tensor));
-        put(parameter.layer(), parameter.key(), new Values(tensor, value.shape(),
+        put(parameter.layer(), parameter.key(), new Input.Values(tensor, value.shape(),
                 values -> parameter.transposed() ? values.transpose() : values, parameter::oriented));
     }
 
-    private static Values vector(String name, long length) {
-        return new Values(name, new long[]{length}, values -> values, base -> base.reshape(base.length()));
+    private static Input.Values vector(String name, long length) {
+        return new Input.Values(name, new long[]{length}, values -> values, base -> base.reshape(base.length()));
     }
 
     /** Parameters by the names that {@link StockBiases} gives them. */
@@ -236,12 +155,12 @@ public final class AdapterInputs {
 
     private void put(String layer, String key, Input input) {
         Input before = inputs.get(new Parameter(layer, key));
-        if (before instanceof Matrix one && input instanceof Matrix other && one.name().equals(other.name())) {
+        if (before instanceof Input.Matrix one && input instanceof Input.Matrix other && one.name().equals(other.name())) {
             inputs.put(new Parameter(layer, key), one.isScaled() ? one : other);
-        } else if (before instanceof Values && input instanceof Values && before.name().equals(input.name())) {
+        } else if (before instanceof Input.Values && input instanceof Input.Values && before.name().equals(input.name())) {
             return;
         } else if (before != null) {
-            boolean isEither = before instanceof Matrix != input instanceof Matrix;
+            boolean isEither = before instanceof Input.Matrix != input instanceof Input.Matrix;
             throw OnnxExportException.of(layer, isEither ? "one adapter adds A·B to its " + key + ", another trains it in full"
                     : "its " + key + " would be both the input \"" + before.name() + "\" and the input \"" + input.name() + "\"",
                     isEither ? "Write the base once for either adapter" : MERGE);
@@ -263,21 +182,12 @@ public final class AdapterInputs {
         Map<String, Weight> watched = new LinkedHashMap<>();
         weights.forEach((key, weight) -> {
             Input input = inputs.get(new Parameter(layer, key));
-            if (input instanceof Values values) {
+            if (input instanceof Input.Values values) {
                 values.base().set(weight.values());
             }
-            watched.put(key, new Weight(weight.name(), weight.shape(),
-                    () -> isProbing ? probe(input, weight.shape()) : weight.values().get(), weight.axis()));
+            watched.put(key, new Weight(weight.name(), weight.shape(), () -> probe.values(input, weight), weight.axis()));
         });
         return watched;
-    }
-
-    private INDArray probe(@Nullable Input input, long[] shape) {
-        if (input != null) {
-            touched.add(input);
-        }
-        INDArray numbers = input == null ? null : numbered.get(input);
-        return numbers == null ? Nd4j.zeros(DataType.DOUBLE, shape) : Objects.requireNonNull(input).restored(numbers, shape);
     }
 
     /**
@@ -291,7 +201,7 @@ public final class AdapterInputs {
         }
         Map<String, AdaptedWeight> adapted = new LinkedHashMap<>();
         graph.weights().forEach((tensor, weight) -> {
-            Map<Input, Pick> picks = picks(weight);
+            Map<Input, Pick> picks = probe.picks(weight);
             if (!picks.isEmpty()) {
                 adapted.put(tensor, AdaptedWeight.of(picks));
             }
@@ -302,51 +212,5 @@ public final class AdapterInputs {
             throw OnnxExportException.of(missing.iterator().next().name(),
                     "the graph has no place where an adapter could change it", MERGE);
         }
-    }
-
-    /** What the values of a weight are, by input; empty if no adapter changes any. */
-    private Map<Input, Pick> picks(Weight weight) {
-        isProbing = true;
-        try {
-            numbered = Map.of();
-            touched.clear();
-            weight.values().get();
-            Map<Input, Pick> picks = new LinkedHashMap<>();
-            for (Input input : List.copyOf(touched)) {
-                Pick pick = pick(weight, input);
-                if (!pick.isEmpty()) {
-                    picks.put(input, pick);
-                }
-            }
-            return picks;
-        } finally {
-            isProbing = false;
-            numbered = Map.of();
-        }
-    }
-
-    /** Looks twice, with other numbers: what is not picked but computed gives itself away. */
-    private Pick pick(Weight weight, Input input) {
-        double[] numbers = new double[(int) input.count()];
-        Arrays.setAll(numbers, i -> i + 1);
-        double[] first = seen(weight, input, numbers);
-        Arrays.setAll(numbers, i -> 2.0 * (i + 1) + 1);
-        double[] second = seen(weight, input, numbers);
-        int[] ids = new int[first.length];
-        for (int i = 0; i < ids.length; i++) {
-            ids[i] = (int) first[i];
-            boolean isPicked = ids[i] == first[i] && ids[i] >= 0 && ids[i] <= input.count();
-            if (!isPicked || second[i] != (ids[i] == 0 ? 0 : 2 * first[i] + 1)) {
-                throw OnnxExportException.of(input.name(), "the graph does not have its values as they are in the network, but "
-                        + "what is computed from them", MERGE);
-            }
-        }
-        return new Pick(weight.shape(), ids);
-    }
-
-    private double[] seen(Weight weight, Input input, double[] numbers) {
-        numbered = Map.of(input, Nd4j.createFromArray(numbers));
-        INDArray seen = weight.values().get().castTo(DataType.DOUBLE).dup('c');
-        return seen.reshape(seen.length()).toDoubleVector();
     }
 }

@@ -8,10 +8,8 @@ import onnx.Onnx.TensorShapeProto;
 import onnx.Onnx.TypeProto;
 import onnx.Onnx.ValueInfoProto;
 import org.jspecify.annotations.Nullable;
-import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -27,9 +25,8 @@ import java.util.stream.Stream;
  * A graph in the making: inputs, nodes in the order of computation, weights, outputs. Names of what a layer adds begin with the
  * layer's name.
  */
-public final class OnnxGraph {
+public final class OnnxGraph extends Operators {
 
-    private final int opset;
     private final List<ValueInfoProto> inputs = new ArrayList<>();
     private final List<ValueInfoProto> outputs = new ArrayList<>();
     private List<NodeProto> nodes = new ArrayList<>();
@@ -50,14 +47,9 @@ public final class OnnxGraph {
      * @param outputs names of the graph's outputs, which nothing else gets
      */
     public OnnxGraph(int opset, Storage stored, List<String> outputs) {
-        this.opset = opset;
+        super(opset);
         this.stored = stored;
         outputs.forEach(output -> uses.put(output, 1));
-    }
-
-    /** {@return the version of ONNX's operators that nodes are of} */
-    public int opset() {
-        return opset;
     }
 
     /** Names of what is added from now on begin with that of a layer. */
@@ -65,32 +57,7 @@ public final class OnnxGraph {
         scope = layer;
     }
 
-    /**
-     * Adds a node with one output.
-     *
-     * @return the name of the output
-     */
-    public String add(String operator, List<String> operands, Attribute... attributes) {
-        return add(1, operator, operands, attributes).get(0);
-    }
-
-    /** As {@link #add(String, List, Attribute...)}, of two operands. */
-    public String add(String operator, String left, String right) {
-        return add(operator, List.of(left, right));
-    }
-
-    /** As {@link #add(String, List, Attribute...)}, of one operand. */
-    public String add(String operator, String operand, Attribute... attributes) {
-        return add(operator, List.of(operand), attributes);
-    }
-
-    /**
-     * Adds a node.
-     *
-     * @param results  how many outputs it has
-     * @param operands names of tensors; the empty string for one that is left out
-     * @return names of the outputs
-     */
+    @Override
     public List<String> add(int results, String operator, List<String> operands, Attribute... attributes) {
         String name = fresh(operator);
         List<String> names = new ArrayList<>();
@@ -150,25 +117,10 @@ public final class OnnxGraph {
         return known;
     }
 
-    /** Adds what stands in the file as it is. */
+    @Override
     public String initializer(Initializer initializer) {
         initializers.putIfAbsent(initializer.name(), initializer);
         return initializer.name();
-    }
-
-    /** A vector of whole numbers, such as a shape. */
-    public String ints(long... values) {
-        return initializer(Initializer.ints(fresh("ints"), new long[]{values.length}, values));
-    }
-
-    /** A whole number without dimensions, such as an index. */
-    public String index(long value) {
-        return initializer(Initializer.ints(fresh("index"), new long[0], new long[]{value}));
-    }
-
-    /** A FLOAT without dimensions. */
-    public String number(double value) {
-        return initializer(Initializer.floats(fresh("number"), new long[0], () -> Nd4j.scalar((float) value)));
     }
 
     /**
@@ -255,7 +207,8 @@ public final class OnnxGraph {
                 .setTensorType(TypeProto.Tensor.newBuilder().setElemType(type.getNumber()).setShape(sizes))).build();
     }
 
-    private String fresh(String what) {
+    @Override
+    String fresh(String what) {
         String name = scope + "/" + what;
         int use = uses.merge(name, 1, Integer::sum);
         String used = use == 1 ? name : name + "_" + use;
@@ -310,85 +263,6 @@ public final class OnnxGraph {
     /** {@return what has values in the file} */
     public List<Initializer> initializers() {
         return List.copyOf(initializers.values());
-    }
-
-    /** Dimensions in another order. */
-    public String transpose(String tensor, int... dimensions) {
-        return add("Transpose", tensor, Attribute.of("perm", Arrays.stream(dimensions).asLongStream().toArray()));
-    }
-
-    /** Another shape: 0 keeps a size of the same place, -1 is what is left. */
-    public String reshape(String tensor, long... shape) {
-        return add("Reshape", tensor, ints(shape));
-    }
-
-    /** Another shape, of INT64 vectors one after the other; -1 is what is left. */
-    public String reshape(String tensor, String... parts) {
-        return add("Reshape", tensor, concat(0, List.of(parts)));
-    }
-
-    /** Dimensions of size 1 at these places of the result. */
-    public String unsqueeze(String tensor, long... axes) {
-        return add("Unsqueeze", tensor, ints(axes));
-    }
-
-    /** Without these dimensions of size 1. */
-    public String squeeze(String tensor, long... axes) {
-        return add("Squeeze", tensor, ints(axes));
-    }
-
-    /**
-     * A part of a dimension.
-     *
-     * @param end exclusive; Long.MAX_VALUE for all that is left
-     */
-    public String slice(String tensor, int axis, long start, long end) {
-        return add("Slice", List.of(tensor, ints(start), ints(end), ints(axis)));
-    }
-
-    /** Tensors one after the other. */
-    public String concat(int axis, List<String> tensors) {
-        return add("Concat", tensors, Attribute.of("axis", axis));
-    }
-
-    /** The same values in another type. */
-    public String cast(String tensor, DataType type) {
-        return add("Cast", tensor, Attribute.of("to", type.getNumber()));
-    }
-
-    /** A tensor's size in one dimension: an INT64 vector of one value. */
-    public String size(String tensor, int axis) {
-        return axis == -1 ? shape(tensor, axis) : shape(tensor, axis, axis + 1);
-    }
-
-    /** A tensor's sizes from one dimension on: an INT64 vector. */
-    public String shape(String tensor, int start) {
-        return add("Shape", tensor, Attribute.of("start", start));
-    }
-
-    /** As {@link #shape(String, int)}, without the dimension {@code end} and those behind it. */
-    public String shape(String tensor, int start, int end) {
-        return add("Shape", tensor, Attribute.of("start", start), Attribute.of("end", end));
-    }
-
-    /**
-     * 0, 1, 2 and so on, INT64.
-     *
-     * @param count an INT64 vector of one value
-     */
-    public String range(String count) {
-        return add("Range", List.of(index(0), squeeze(count, 0), index(1)));
-    }
-
-    /**
-     * A reduction such as ReduceMean; versions of ONNX name the dimensions in different places.
-     *
-     * @param keep whether reduced dimensions stay, of size 1
-     */
-    public String reduce(String operator, String tensor, boolean keep, long... axes) {
-        Attribute keeping = Attribute.of("keepdims", keep ? 1 : 0);
-        return opset >= 18 || operator.equals("ReduceSum") ? add(operator, List.of(tensor, ints(axes)), keeping)
-                : add(operator, tensor, Attribute.of("axes", axes), keeping);
     }
 
     /**

@@ -7,7 +7,6 @@ import io.github.dl4jlora.onnx.graph.Weight;
 import onnx.Onnx.TensorProto.DataType;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.graph.AttentionVertex;
-import org.deeplearning4j.nn.conf.layers.LearnedSelfAttentionLayer;
 import org.deeplearning4j.nn.conf.layers.RecurrentAttentionLayer;
 import org.deeplearning4j.nn.conf.layers.SelfAttentionLayer;
 import org.jspecify.annotations.Nullable;
@@ -28,10 +27,6 @@ final class AttentionLayers {
             String steps = here.graph().transpose(input.name(), 0, 2, 1);
             String result = new Keys(steps, steps, input.mask(), here).attend(steps);
             return input.to(here.graph().transpose(result, 0, 2, 1), here.output());
-        });
-        exports.layer(LearnedSelfAttentionLayer.class, (layer, input, here) -> {
-            throw here.refusal("DL4J itself cannot compute a LearnedSelfAttentionLayer",
-                    "Use an AttentionVertex, whose queries are an input");
         });
         exports.layer(RecurrentAttentionLayer.class, AttentionLayers::recurrent);
         exports.vertex(AttentionVertex.class, AttentionLayers::vertex);

@@ -39,6 +39,7 @@ public final class Exports {
         ImagePreprocessors.addTo(exports);
         ArithmeticVertices.addTo(exports);
         ShapeVertices.addTo(exports);
+        RefusedLayers.addTo(exports);
         return exports;
     }
 

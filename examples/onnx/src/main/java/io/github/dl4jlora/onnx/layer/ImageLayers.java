@@ -5,14 +5,7 @@ import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.Initializer;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
-import org.deeplearning4j.nn.conf.layers.CapsuleLayer;
-import org.deeplearning4j.nn.conf.layers.CapsuleStrengthLayer;
-import org.deeplearning4j.nn.conf.layers.Cnn3DLossLayer;
-import org.deeplearning4j.nn.conf.layers.CnnLossLayer;
 import org.deeplearning4j.nn.conf.layers.Convolution3D;
-import org.deeplearning4j.nn.conf.layers.Layer;
-import org.deeplearning4j.nn.conf.layers.PReLULayer;
-import org.deeplearning4j.nn.conf.layers.PrimaryCapsules;
 import org.deeplearning4j.nn.conf.layers.SpaceToBatchLayer;
 import org.deeplearning4j.nn.conf.layers.SpaceToDepthLayer;
 import org.deeplearning4j.nn.conf.layers.Upsampling1D;
@@ -24,13 +17,12 @@ import org.deeplearning4j.nn.conf.layers.ZeroPaddingLayer;
 import org.deeplearning4j.nn.conf.layers.convolutional.Cropping1D;
 import org.deeplearning4j.nn.conf.layers.convolutional.Cropping2D;
 import org.deeplearning4j.nn.conf.layers.convolutional.Cropping3D;
-import org.deeplearning4j.nn.conf.layers.objdetect.Yolo2OutputLayer;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
 import java.util.List;
 
-/** What changes the sizes of images, sequences and volumes without weights; losses of images; what is refused. */
+/** What changes the sizes of images, sequences and volumes. */
 final class ImageLayers {
 
     private ImageLayers() {
@@ -55,16 +47,6 @@ final class ImageLayers {
         exports.layer(ZeroPadding3DLayer.class, (layer, input, here) -> padded(input, layer.getPadding(), 2, 5, here));
         exports.layer(SpaceToDepthLayer.class, ImageLayers::depth);
         exports.layer(SpaceToBatchLayer.class, ImageLayers::batch);
-        exports.layer(PReLULayer.class, (layer, input, here) -> input.to(here.graph().add("PRelu", input.name(),
-                here.graph().weight(here.weight("W"))), here.output()));
-        exports.layer(CnnLossLayer.class, (layer, input, here) -> new Flow(Activations.add(layer.getActivationFn(), input.name(),
-                layer.getFormat() == CNN2DFormat.NHWC ? -1 : 1, here), here.output(), null));
-        exports.layer(Cnn3DLossLayer.class, (layer, input, here) -> new Flow(Activations.add(layer.getActivationFn(),
-                input.name(), layer.getDataFormat() == Convolution3D.DataFormat.NDHWC ? -1 : 1, here), here.output(), null));
-        exports.layer(Yolo2OutputLayer.class, ImageLayers::decoding);
-        exports.layer(PrimaryCapsules.class, ImageLayers::capsules);
-        exports.layer(CapsuleLayer.class, ImageLayers::capsules);
-        exports.layer(CapsuleStrengthLayer.class, ImageLayers::capsules);
     }
 
     /**
@@ -145,15 +127,5 @@ final class ImageLayers {
         String blocks = graph.reshape(x, front, height, rows, width, columns);
         String y = graph.reshape(graph.transpose(blocks, 3, 5, 0, 1, 2, 4), graph.ints(-1), graph.size(x, 1), height, width);
         return input.to(Channels.back(graph, y, 4, last), here.output());
-    }
-
-    private static Flow decoding(Yolo2OutputLayer layer, Flow input, Place here) {
-        throw here.refusal("the decoding of YOLO's boxes has no counterpart in ONNX",
-                "Take the layer out of the network, and decode outside what the layer before it computes");
-    }
-
-    private static Flow capsules(Layer layer, Flow input, Place here) {
-        throw here.refusal("the routing of capsules (" + layer.getClass().getSimpleName() + ") has no counterpart in ONNX",
-                "Take it out of the network, or compute it outside");
     }
 }
