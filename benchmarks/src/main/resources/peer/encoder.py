@@ -1,7 +1,7 @@
-"""Times a BERT encoder in PyTorch: the architecture of all-MiniLM-L6-v2 with random weights, mean pooling, a classifier,
-and LoRA on query and value, as EncoderChild has it in Deeplearning4j.
+"""Times a BERT encoder in PyTorch: the architecture of all-MiniLM-L6-v2 (6 layers) or BGE-small (12) with random weights, mean
+pooling, a classifier, and LoRA on query and value, as EncoderChild has it in Deeplearning4j.
 
-usage: encoder.py (lora|forward|base-forward) TEXTS TOKENS RANK THREADS [sdpa|eager]
+usage: encoder.py (lora|forward|base-forward) TEXTS TOKENS RANK LAYERS THREADS [sdpa|eager]
        THREADS: a number, or "default"
        sdpa, eager: the sizes of BERT-base, with that attention; also prints the bytes that the runs took beyond what was
        resident before, and the most that was resident
@@ -10,7 +10,7 @@ import statistics
 import sys
 import time
 
-VOCABULARY, POSITIONS, HIDDEN, INTERMEDIATE, LAYERS, HEADS, CLASSES = 30522, 512, 384, 1536, 6, 12, 2
+VOCABULARY, POSITIONS, HIDDEN, INTERMEDIATE, HEADS, CLASSES = 30522, 512, 384, 1536, 12, 2
 
 
 def status(field):
@@ -18,10 +18,10 @@ def status(field):
         return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024
 
 
-def main(mode, texts, tokens, rank, threads, attention):
-    global HIDDEN, INTERMEDIATE, LAYERS
+def main(mode, texts, tokens, rank, layers, threads, attention):
+    global HIDDEN, INTERMEDIATE
     if attention:
-        HIDDEN, INTERMEDIATE, LAYERS = 768, 3072, 12
+        HIDDEN, INTERMEDIATE = 768, 3072
     import torch
     from torch import nn
     from torch.nn import functional as F
@@ -70,7 +70,7 @@ def main(mode, texts, tokens, rank, threads, attention):
             self.words, self.positions = nn.Embedding(VOCABULARY, HIDDEN), nn.Embedding(POSITIONS, HIDDEN)
             self.types = nn.Embedding(2, HIDDEN)
             self.norm = nn.LayerNorm(HIDDEN, eps=1e-12)
-            self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
+            self.layers = nn.ModuleList(Layer() for _ in range(layers))
             self.classifier = nn.Linear(HIDDEN, CLASSES)
 
         def forward(self, ids):
@@ -120,4 +120,4 @@ def main(mode, texts, tokens, rank, threads, attention):
 
 
 if __name__ == "__main__":
-    print("RESULT", main(sys.argv[1], *(int(a) for a in sys.argv[2:5]), *(sys.argv[5:] + [None])[:2]))
+    print("RESULT", main(sys.argv[1], *(int(a) for a in sys.argv[2:6]), *(sys.argv[6:] + [None])[:2]))

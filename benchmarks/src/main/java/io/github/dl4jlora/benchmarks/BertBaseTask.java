@@ -47,6 +47,7 @@ enum BertBaseTask {
      * @param attention {@code sdpa} or {@code eager}
      */
     String[] arguments(String threads, String attention) {
-        return new String[] {mode, String.valueOf(TEXTS), String.valueOf(TOKENS), String.valueOf(RANK), threads, attention};
+        return new String[] {mode, String.valueOf(TEXTS), String.valueOf(TOKENS), String.valueOf(RANK),
+                String.valueOf(BertBaseChild.SHAPE.layers()), threads, attention};
     }
 }

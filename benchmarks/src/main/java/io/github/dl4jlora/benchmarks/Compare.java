@@ -38,7 +38,7 @@ public final class Compare implements Callable<Integer> {
     private Path output = Path.of("benchmarks", "target", "report");
 
     @Option(names = "--only", split = ",", description = "Only these parts: ${COMPLETION-CANDIDATES}. Default: all but "
-            + "BERT_BASE, ACCURACY, LAYERS and VARIANTS, which are in --full, ONNX, which needs -Ponnx, and BUILDS.")
+            + "BERT_BASE, TEXTS, ACCURACY, LAYERS and VARIANTS, which are in --full, ONNX, which needs -Ponnx, and BUILDS.")
     private List<Part> only;
 
     @Option(names = "--sides", split = ",", description = "Only these sides: ${COMPLETION-CANDIDATES}.")
@@ -57,7 +57,7 @@ public final class Compare implements Callable<Integer> {
     /** The parts that can be measured separately. */
     enum Part {
         STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, CONVOLUTION, LSTM, EMBEDDING, ATTENTION, ENCODER, BERT_BASE,
-        STORAGE, SERVING, PLAN, ACCURACY, LAYERS, VARIANTS, ONNX, BUILDS
+        TEXTS, STORAGE, SERVING, PLAN, ACCURACY, LAYERS, VARIANTS, ONNX, BUILDS
     }
 
     public static void main(String[] args) {
@@ -119,6 +119,7 @@ public final class Compare implements Callable<Integer> {
             case ATTENTION -> measurements.peers(LayerType.ATTENTION);
             case ENCODER -> measurements.encoder();
             case BERT_BASE -> measurements.bertBase();
+            case TEXTS -> measurements.texts();
             case STORAGE -> measurements.storage();
             case SERVING -> measurements.serving();
             case PLAN -> measurements.plans();

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.benchmarks;
 
 import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.transformers.TransformerShape;
 
 /** Timings of the BERT encoder, by {@link EncoderChild} and by encoder.py. */
 enum EncoderTask {
@@ -50,6 +51,6 @@ enum EncoderTask {
 
     /** @param threads PyTorch's number of threads, or {@code default} */
     String[] arguments(String threads) {
-        return new String[]{mode, TEXTS, TOKENS, RANK, threads};
+        return new String[]{mode, TEXTS, TOKENS, RANK, String.valueOf(TransformerShape.MINI_LM_L6.layers()), threads};
     }
 }

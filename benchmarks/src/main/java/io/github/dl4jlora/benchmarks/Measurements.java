@@ -279,6 +279,10 @@ final class Measurements {
         }
     }
 
+    void texts() {
+        TextMeasurements.measure(this, results, rounds, python);
+    }
+
     /** The networks whose layers with LoRA are of this kind. */
     void peers(LayerType adapted) throws IOException {
         List<PeerTask> tasks = Arrays.stream(PeerTask.values()).filter(task -> task.adapted() == adapted).toList();
@@ -358,8 +362,9 @@ final class Measurements {
     }
 
     /** NaN if there are no values. */
-    private static double median(List<Double> values) {
-        return values == null ? Double.NaN : StepChild.median(values.stream().mapToDouble(Double::doubleValue).toArray());
+    static double median(List<Double> values) {
+        return values == null || values.isEmpty() ? Double.NaN
+                : StepChild.median(values.stream().mapToDouble(Double::doubleValue).toArray());
     }
 
     static void say(String line) {

@@ -73,6 +73,7 @@ final class Report {
         if (!results.bertBase.isEmpty()) {
             tables.add(bertBase());
         }
+        tables.addAll(TextMeasurements.tables(results));
         tables.addAll(PeerMeasurements.tables(results));
         tables.addAll(OnnxMeasurements.tables(results));
         tables.addAll(StorageMeasurements.tables(results));

@@ -70,6 +70,10 @@ final class Results {
     final Map<String, VariantCost> variants = new LinkedHashMap<>();
     final Map<Settings, Map<BertBaseTask, BertBase>> bertBase = new EnumMap<>(Settings.class);
     final Map<Settings, Map<EncoderTask, Encoder>> encoder = new EnumMap<>(Settings.class);
+    /** Milliseconds of a step, or bytes. */
+    final Map<TextTask, Double> texts = new EnumMap<>(TextTask.class);
+    /** Milliseconds of PyTorch's step in FLOAT on the sizes of BGE-small. */
+    double textStepOfPyTorch = Double.NaN;
     /** Milliseconds of a step. */
     final Map<Shape, Map<Run, Double>> steps = new LinkedHashMap<>();
     final Map<Shape, Map<Side, MemoryUse>> memory = new LinkedHashMap<>();

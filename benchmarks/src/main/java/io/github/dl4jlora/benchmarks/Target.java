@@ -92,6 +92,7 @@ record Target(String what, double limit, double value) {
                 ? results.resident.get(new Results.Run(LORA, SETTLED)) / 1e6 : Double.NaN));
         targets.add(new Target("arrays made in a LoRA step of three layers / those before fewer were made", 0.5,
                 results.made.containsKey(LORA) ? results.made.get(LORA).arrays() / ARRAYS_BEFORE : Double.NaN));
+        targets.addAll(TextMeasurements.targets(results));
         targets.addAll(PeerMeasurements.targets(results));
         targets.addAll(StorageMeasurements.targets(results));
         targets.addAll(OnnxMeasurements.targets(results));

@@ -26,6 +26,7 @@ enum Part {
     VARIANTS("DoRA, PiSSA and the other variants", 3, compare("--only VARIANTS")),
     ENCODER("MiniLM's architecture against PyTorch", 4, compare("--only ENCODER")),
     BERT_BASE("BERT-base's architecture against PyTorch", 18, compare("--only BERT_BASE")),
+    TEXTS("BGE-small's step, memory of many pairs and of long texts", 12, compare("--only TEXTS")),
     ONNX("image networks against ONNX Runtime", 8, new Task("-Ponnx -pl benchmarks", "compare",
             "--only ONNX --rounds ROUNDS --output FOLDER", "", "", null)),
     STORAGE("a base in sixteen, eight and four bits, and in a mapped file", 4, compare("--only STORAGE")),

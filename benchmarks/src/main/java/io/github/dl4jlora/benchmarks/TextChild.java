@@ -1,0 +1,120 @@
+package io.github.dl4jlora.benchmarks;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.transformers.Head;
+import io.github.dl4jlora.transformers.Transformer;
+import io.github.dl4jlora.transformers.TransformerShape;
+import io.github.dl4jlora.transformers.contrastive.CachedNegatives;
+import io.github.dl4jlora.transformers.layer.InBatchNegatives;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.LossLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.NoOp;
+
+/**
+ * A child process: encoders of texts as teams adapt them, by architecture, with random weights and LoRA on query and value.
+ *
+ * <ul>
+ *   <li>{@code step SCHEME} prints the median of BGE-small's step in milliseconds</li>
+ *   <li>{@code pairs N} prints the bytes that contrastive steps on N pairs take beyond what was resident before</li>
+ *   <li>{@code long} prints the most bytes that were resident in steps of BERT-base in INT8</li>
+ * </ul>
+ */
+final class TextChild {
+
+    /** BGE-small has the sizes of all-MiniLM-L6-v2 and twice its layers. */
+    static final TransformerShape BGE_SMALL = TransformerShape.bert(30522, 512, 384, 1536, 12, 12);
+    static final int TEXTS = 32;
+    static final int TOKENS = 128;
+    static final int RANK = 8;
+
+    /** Of MiniLM's sizes, and of a part of {@link CachedNegatives}. */
+    static final int PAIR_TOKENS = 64;
+    static final int PART = 64;
+
+    static final int LONG_TEXTS = 2;
+    static final int LONG_TOKENS = 512;
+
+    private static final int PAIR_STEPS = 3;
+    private static final int LONG_STEPS = 6;
+    private static final double TEMPERATURE = 0.05;
+
+    private TextChild() {
+    }
+
+    public static void main(String[] args) throws InterruptedException {
+        System.out.println(Child.RESULT + switch (args[0]) {
+            case "step" -> step(args[1].equals("FLOAT") ? null : Quantization.valueOf(args[1]));
+            case "pairs" -> beyondBefore(PAIR_STEPS, pairs(Integer.parseInt(args[1])));
+            case "long" -> {
+                beyondBefore(LONG_STEPS, longTexts());
+                yield Memory.peak();
+            }
+            default -> throw new IllegalArgumentException(args[0] + " is not one of step, pairs, long");
+        });
+        System.exit(0);
+    }
+
+    private static double step(Quantization scheme) {
+        ComputationGraph adapted = adapted(BGE_SMALL, scheme);
+        DataSet batch = EncoderChild.batch(TEXTS, TOKENS);
+        return StepChild.medianMillis(() -> adapted.fit(batch));
+    }
+
+    private static Runnable longTexts() {
+        ComputationGraph adapted = adapted(BertBaseChild.SHAPE, Quantization.INT8);
+        DataSet batch = EncoderChild.batch(LONG_TEXTS, LONG_TOKENS);
+        return () -> adapted.fit(batch);
+    }
+
+    private static ComputationGraph adapted(TransformerShape shape, Quantization scheme) {
+        ComputationGraph base = EncoderChild.base(shape);
+        ComputationGraph adapted = LoRA.apply(base, EncoderChild.config(RANK).toBuilder().quantize(scheme).build());
+        if (scheme != null) {
+            base.close();
+        }
+        return adapted;
+    }
+
+    private static Runnable pairs(int pairs) {
+        GraphBuilder configuration = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(3).updater(new NoOp())
+                .graphBuilder(), TransformerShape.MINI_LM_L6, Head.meanPooling());
+        configuration.addLayer("contrast", new LossLayer.Builder(InBatchNegatives.ofTemperature(TEMPERATURE)).build(),
+                Transformer.POOLING).setOutputs("contrast");
+        ComputationGraph base = new ComputationGraph(configuration.build());
+        base.init();
+        ComputationGraph cached = CachedNegatives.of(LoRA.apply(base, LoRAConfig.builder().rank(RANK)
+                .targets("encoder\\..*\\.(query|value)").updater(new Adam(1e-4)).build()), PART);
+        INDArray ids = EncoderChild.batch(2 * pairs, PAIR_TOKENS).getFeatures();
+        INDArray groups = Nd4j.concat(0, numbers(pairs), numbers(pairs));
+        DataSet batch = new DataSet(ids, groups);
+        return () -> cached.fit(batch);
+    }
+
+    private static INDArray numbers(int pairs) {
+        return Nd4j.arange(pairs).castTo(DataType.FLOAT).reshape(pairs, 1);
+    }
+
+    /** {@return by how many bytes the process was larger during these steps than before them, at most} */
+    private static long beyondBefore(int steps, Runnable step) throws InterruptedException {
+        for (int i = 0; i < 3; i++) {
+            // ND4J frees collected arrays on a separate thread.
+            System.gc();
+            Thread.sleep(200);
+        }
+        long before = Memory.resident();
+        Memory.resetPeak();
+        for (int i = 0; i < steps; i++) {
+            step.run();
+        }
+        return Memory.peak() - before;
+    }
+}
