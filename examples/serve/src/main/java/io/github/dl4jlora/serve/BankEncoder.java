@@ -4,11 +4,14 @@ import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.bank.BankRequest;
 import io.github.dl4jlora.models.encoder.PretrainedEncoder;
 import io.github.dl4jlora.models.encoder.Tokenizer;
+import io.github.dl4jlora.transformers.TextSettings;
+import io.github.dl4jlora.transformers.TransformerShape;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Function;
+import java.util.function.IntPredicate;
 
 /**
  * A sentence encoder in a bank, for callers that do not wait and whose texts may already be tokens;
@@ -24,33 +27,47 @@ final class BankEncoder {
     /** In characters; longer words are unknown. */
     private static final int LONGEST_WORD = 200;
 
-    private final PretrainedEncoder model;
+    private final String name;
+    private final TransformerShape shape;
+    private final int width;
+    private final TextSettings texts;
     private final Tokenizer tokenizer;
 
     /** @param tokenizer the model's; not closed by this */
     BankEncoder(PretrainedEncoder model, Tokenizer tokenizer) {
-        this.model = model;
+        this(model.modelName(), model.shape(), model.shape().hidden(), model.textSettings(), tokenizer);
+    }
+
+    /**
+     * Any sentence encoder.
+     *
+     * @param name      by which clients may ask for it
+     * @param shape     of the transformer
+     * @param width     of an embedding
+     * @param texts     its prompts
+     * @param tokenizer its own; not closed by this
+     */
+    BankEncoder(String name, TransformerShape shape, int width, TextSettings texts, Tokenizer tokenizer) {
+        this.name = name;
+        this.shape = shape;
+        this.width = width;
+        this.texts = texts;
         this.tokenizer = tokenizer;
     }
 
     /** The model's common name. */
     String name() {
-        return model.modelName();
+        return name;
     }
 
     /** How many numbers an embedding has. */
     int width() {
-        return model.shape().hidden();
+        return width;
     }
 
-    /** The text of a query, with the model's prompt. */
-    String query(String text) {
-        return model.queryPrompt() + text;
-    }
-
-    /** The text of what a query may find, with the model's prompt. */
-    String document(String text) {
-        return model.documentPrompt() + text;
+    /** The model's prompts. */
+    TextSettings texts() {
+        return texts;
     }
 
     /**
@@ -92,18 +109,30 @@ final class BankEncoder {
 
     /** Where a token begins, whatever precedes it; negative if there is no such place near. */
     private static int lastGap(String text, int from) {
+        int blank = last(BankEncoder::isBlank, text, from);
+        return blank >= 0 ? blank : last(BankEncoder::isToken, text, from);
+    }
+
+    private static int last(IntPredicate kind, String text, int from) {
         for (int i = from; i > 0 && i > from - LONGEST_WORD; i--) {
-            if (isGap(text.charAt(i))) {
+            if (kind.test(text.charAt(i))) {
                 return i;
             }
         }
         return -1;
     }
 
-    /** Whether BERT's tokenizer takes the character for a separate token or for a blank; it ignores other control characters. */
-    private static boolean isGap(char c) {
-        return Character.isSpaceChar(c) || c == '\t' || c == '\n' || c == '\r'
-                || c > ' ' && c < 0x7f && !Character.isLetterOrDigit(c) || c >= 0x4e00 && c <= 0x9fff;
+    /** Whether all tokenizers begin a token here; BERT's ignores other control characters. */
+    private static boolean isBlank(int c) {
+        return Character.isSpaceChar(c) || c == '\t' || c == '\n' || c == '\r';
+    }
+
+    /**
+     * Whether BERT's tokenizer takes the character for a token. Others may have tokens of several such characters, but what is
+     * cut off changes only tokens near, and those that count are far from here: in texts without blanks tokens are short.
+     */
+    private static boolean isToken(int c) {
+        return c > ' ' && c < 0x7f && !Character.isLetterOrDigit(c) || c >= 0x4e00 && c <= 0x9fff;
     }
 
     int maxTokens() {
@@ -120,10 +149,10 @@ final class BankEncoder {
             throw Problem.badRequest("An input has " + ids.length + " tokens; it may have 1 to " + tokenizer.maxTokens());
         }
         for (int id : ids) {
-            if (id < 1 || id >= model.shape().vocabulary()) {
-                throw Problem.badRequest("An input has the token " + id + "; those of " + name() + " are 1 to "
-                        + (model.shape().vocabulary() - 1) + ". Send the text if another model's tokenizer made "
-                        + "the tokens");
+            if (id < 0 || id >= shape.vocabulary() || id == tokenizer.padding()) {
+                throw Problem.badRequest("An input has the token " + id + "; those of " + name + " are 0 to "
+                        + (shape.vocabulary() - 1) + (tokenizer.padding() < 0 ? "" : " without " + tokenizer.padding()
+                        + ", which is padding") + ". Send the text if another model's tokenizer made the tokens");
             }
         }
         return new Tokenizer.Tokens(ids, false);
@@ -138,7 +167,7 @@ final class BankEncoder {
     CompletableFuture<float[][]> embed(AdapterMix mix, List<int[]> texts,
                                        Function<BankRequest, CompletableFuture<INDArray[]>> bank) {
         PaddedBatches batches = new PaddedBatches(texts.stream().mapToInt(ids -> ids.length).toArray(),
-                model.shape().positions());
+                shape.longestText());
         return batches.rows((batch, length) -> BankRequest.of(mix, Tokenizer.padded(batch.stream().map(texts::get).toList(),
                 tokenizer.padding(), length)), bank);
     }

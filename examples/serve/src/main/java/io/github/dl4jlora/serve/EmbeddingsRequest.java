@@ -1,6 +1,7 @@
 package io.github.dl4jlora.serve;
 
 import io.github.dl4jlora.models.encoder.Tokenizer;
+import io.github.dl4jlora.transformers.TextSettings;
 import org.nd4j.shade.jackson.core.JsonParser;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.core.JsonToken;
@@ -10,6 +11,7 @@ import java.io.InputStream;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.UnaryOperator;
 
 /**
  * A request of an OpenAI client for embeddings.
@@ -34,7 +36,8 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
      */
     static EmbeddingsRequest read(InputStream body, BankEncoder encoder) throws IOException {
         String model = null;
-        List<Tokenizer.Tokens> inputs = List.of();
+        String prompt = null;
+        List<Input> inputs = List.of();
         boolean isBase64 = false;
         try (JsonParser parser = JsonForm.FACTORY.createParser(body)) {
             if (parser.nextToken() != JsonToken.START_OBJECT) {
@@ -49,9 +52,10 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
                     case "input" -> inputs = inputs(parser, encoder);
                     case "encoding_format" -> isBase64 = !isNull(parser) && isBase64(text(parser, field));
                     case "dimensions" -> requireWidth(parser, encoder.width());
+                    case "prompt_name" -> prompt = isNull(parser) ? null : text(parser, field);
                     case "user" -> requireUser(parser);
                     default -> throw Problem.badRequest("\"" + field + "\" is unknown; known are \"model\", \"input\", "
-                            + "\"encoding_format\", \"dimensions\" and \"user\"");
+                            + "\"encoding_format\", \"dimensions\", \"prompt_name\" and \"user\"");
                 }
             }
             if (parser.nextToken() != null) {
@@ -66,7 +70,26 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
         if (inputs.isEmpty()) {
             throw Problem.badRequest("The JSON object lacks \"input\", or it is empty: a text, or a list of texts");
         }
-        return new EmbeddingsRequest(model, inputs, isBase64);
+        UnaryOperator<String> prepared = prepared(encoder.texts(), prompt);
+        return new EmbeddingsRequest(model, inputs.stream().map(input -> input.tokens(prepared)).toList(), isBase64);
+    }
+
+    /** A text, which becomes tokens when its prompt is known, or tokens that the client made. */
+    private interface Input {
+        Tokenizer.Tokens tokens(UnaryOperator<String> prepared);
+    }
+
+    /** What is done with a text before it becomes tokens. */
+    private static UnaryOperator<String> prepared(TextSettings settings, String prompt) {
+        if (prompt == null) {
+            return settings::prepared;
+        }
+        if (!settings.prompts().containsKey(prompt)) {
+            throw Problem.badRequest("\"prompt_name\" is \"" + prompt + "\", but the model has "
+                    + (settings.prompts().isEmpty() ? "no prompts" : "the prompts " + settings.prompts().keySet())
+                    + ". Leave it out, or name one of these");
+        }
+        return text -> settings.prepared(prompt, text);
     }
 
     static String text(JsonParser parser, String field) throws IOException {
@@ -107,10 +130,10 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
     }
 
     /** A text, texts, tokens, or lists of tokens. */
-    private static List<Tokenizer.Tokens> inputs(JsonParser parser, BankEncoder encoder) throws IOException {
-        List<Tokenizer.Tokens> inputs = new ArrayList<>();
+    private static List<Input> inputs(JsonParser parser, BankEncoder encoder) throws IOException {
+        List<Input> inputs = new ArrayList<>();
         if (parser.currentToken() == JsonToken.VALUE_STRING) {
-            inputs.add(encoder.tokens(parser.getText()));
+            inputs.add(text(parser.getText(), encoder));
             return inputs;
         }
         if (parser.currentToken() != JsonToken.START_ARRAY) {
@@ -121,17 +144,26 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
                 throw Problem.badRequest("\"input\" has more than " + MOST_INPUTS + " texts. Send them in several requests");
             }
             if (token == JsonToken.VALUE_STRING) {
-                inputs.add(encoder.tokens(parser.getText()));
+                inputs.add(text(parser.getText(), encoder));
             } else if (token == JsonToken.START_ARRAY) {
                 parser.nextToken();
-                inputs.add(encoder.checked(ids(parser, encoder)));
+                inputs.add(tokens(parser, encoder));
             } else if (token == JsonToken.VALUE_NUMBER_INT && inputs.isEmpty()) {
-                return List.of(encoder.checked(ids(parser, encoder)));
+                return List.of(tokens(parser, encoder));
             } else {
                 throw noInput(parser, encoder);
             }
         }
         return inputs;
+    }
+
+    private static Input text(String text, BankEncoder encoder) {
+        return prepared -> encoder.tokens(prepared.apply(text));
+    }
+
+    private static Input tokens(JsonParser parser, BankEncoder encoder) throws IOException {
+        Tokenizer.Tokens tokens = encoder.checked(ids(parser, encoder));
+        return prepared -> tokens;
     }
 
     /** The ids from the first to the end of the list; at most one too many is read. */

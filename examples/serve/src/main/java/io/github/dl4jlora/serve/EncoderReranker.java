@@ -26,12 +26,12 @@ record EncoderReranker(BankEncoder encoder) implements Reranker {
     @Override
     public Read read(String query, List<String> documents) {
         List<Tokenizer.Tokens> tokens = new ArrayList<>();
-        tokens.add(encoder.tokens(encoder.query(query)));
+        tokens.add(encoder.tokens(encoder.texts().query(query)));
         if (tokens.get(0).isCut()) {
             throw Problem.badRequest("The query has more than " + encoder.maxTokens() + " tokens, which is the limit. "
                     + "Shorten it");
         }
-        documents.forEach(document -> tokens.add(encoder.tokens(encoder.document(document))));
+        documents.forEach(document -> tokens.add(encoder.tokens(encoder.texts().document(document))));
         return new Tokens(tokens);
     }
 
@@ -71,8 +71,13 @@ record EncoderReranker(BankEncoder encoder) implements Reranker {
         }
     }
 
-    /** Of vectors of length 1. */
+    /** Not all encoders give vectors of length 1. */
     private static double cosine(float[] query, float[] document) {
-        return IntStream.range(0, query.length).mapToDouble(i -> (double) query[i] * document[i]).sum();
+        double lengths = Math.sqrt(product(query, query)) * Math.sqrt(product(document, document));
+        return lengths == 0 ? 0 : product(query, document) / lengths;
+    }
+
+    private static double product(float[] a, float[] b) {
+        return IntStream.range(0, a.length).mapToDouble(i -> (double) a[i] * b[i]).sum();
     }
 }

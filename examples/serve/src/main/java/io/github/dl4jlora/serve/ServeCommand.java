@@ -2,12 +2,7 @@ package io.github.dl4jlora.serve;
 
 import io.github.dl4jlora.bank.BankConfig;
 import io.github.dl4jlora.cli.AddedCommand;
-import io.github.dl4jlora.cli.SavedNetwork;
 import io.github.dl4jlora.machine.Threads;
-import io.github.dl4jlora.models.encoder.PretrainedEncoder;
-import io.github.dl4jlora.models.encoder.Tokenizer;
-import io.github.dl4jlora.transformers.Checkpoint;
-import org.deeplearning4j.nn.graph.ComputationGraph;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -43,18 +38,20 @@ public final class ServeCommand implements AddedCommand {
                 description = "A saved network (.zip) without adapters, or one that quantize made.")
         private Path base;
 
-        Object name() {
-            return base != null ? base : encoder != null ? encoder.modelName() : reranker;
-        }
-
         @Option(names = "--encoder", order = 2, arity = "0..1", paramLabel = "MODEL", fallbackValue = "minilm",
-                description = "A sentence encoder instead, with OpenAI's POST /v1/embeddings and with POST /v1/rerank: "
-                        + "${COMPLETION-CANDIDATES}. Without MODEL: all-MiniLM-L6-v2.")
-        private PretrainedEncoder encoder;
+                description = "A sentence encoder instead, with OpenAI's POST /v1/embeddings and with POST /v1/rerank: minilm, "
+                        + "bge, e5, or the folder of a sentence-transformers model. Without MODEL: all-MiniLM-L6-v2.")
+        private String encoder;
 
         @Option(names = "--reranker", order = 2, paramLabel = "FOLDER",
                 description = "A cross-encoder instead, a Hugging Face folder with a head of one output, with POST /v1/rerank.")
         private Path reranker;
+
+        /** {@return what the command line names, with a network in memory} */
+        ServedModel read(Integer maxTokens) throws IOException {
+            return base != null ? ServedModel.network(base) : encoder != null ? ServedModel.encoder(encoder, maxTokens)
+                    : ServedModel.reranker(reranker, maxTokens);
+        }
     }
 
     @ArgGroup(multiplicity = "1")
@@ -137,10 +134,11 @@ public final class ServeCommand implements AddedCommand {
             description = "How often the base is verified in memory. Default: ${DEFAULT-VALUE}.")
     private Duration verifyEvery;
 
-    @Option(names = "--max-tokens", paramLabel = "N", defaultValue = "256", order = 29,
-            description = "--encoder, --reranker: the length in tokens to which texts are cut, at most 512. Default: "
-                    + "${DEFAULT-VALUE}, as in sentence-transformers.")
-    private int maxTokens;
+    @Option(names = "--max-tokens", paramLabel = "N", order = 29,
+            description = "--encoder, --reranker: the length in tokens to which texts are cut, at most " + ServedModel.MOST_TOKENS
+                    + ". Default: " + ServedModel.TOKENS + ", as all-MiniLM-L6-v2 has in sentence-transformers; with a folder of "
+                    + "--encoder what the folder says.")
+    private Integer maxTokens;
 
     @Option(names = "--stacktrace", order = 91, description = "On failure, also prints the stack trace.")
     private boolean stackTrace;
@@ -159,7 +157,8 @@ public final class ServeCommand implements AddedCommand {
                     : " does not exist. Create the folder, or check the name"));
         }
         Threads.settle();
-        Service service = start(config);
+        ServedModel model = served.read(maxTokens);
+        Service service = Service.start(model.network(), model.name(), model.texts(), adapters, config);
         CountDownLatch ended = new CountDownLatch(1);
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             service.close();
@@ -167,28 +166,11 @@ public final class ServeCommand implements AddedCommand {
             // A JVM that a signal ends exits with 143, but this one has stopped in good order.
             Runtime.getRuntime().halt(CommandLine.ExitCode.OK);
         }, "dl4j-lora: ends the service"));
-        say("Serving " + served.name() + " and the adapters of " + adapters + " at "
+        say("Serving " + (served.base != null ? served.base : model.name()) + " and the adapters of " + adapters + " at "
                 + service.address() + " (" + (config.token() == null ? "no changes without a token" : "changes with the token")
                 + "). Ctrl-C stops it.");
         ended.await();
         return CommandLine.ExitCode.OK;
-    }
-
-    private Service start(ServiceConfig config) throws IOException {
-        if (served.encoder != null) {
-            BankEncoder encoder = new BankEncoder(served.encoder, served.encoder.tokenizer(maxTokens));
-            return Service.start(served.encoder.sentenceEncoder(), encoder.name(), TextModels.of(encoder), adapters, config);
-        }
-        if (served.reranker != null) {
-            Checkpoint checkpoint = Checkpoint.open(served.reranker).pairs();
-            ComputationGraph network = checkpoint.reranker().network();
-            BankReranker reranker = new BankReranker(served.reranker.toAbsolutePath().normalize().getFileName().toString(),
-                    network.getNumInputArrays() > 1, checkpoint.shape().longestText(),
-                    Tokenizer.of(served.reranker, checkpoint, maxTokens));
-            return Service.start(network, reranker.name(), TextModels.of(reranker), adapters, config);
-        }
-        return Service.start(SavedNetwork.read(served.base).stock().model(), served.base.getFileName().toString(),
-                TextModels.NONE, adapters, config);
     }
 
     private void say(String line) {
@@ -209,8 +191,9 @@ public final class ServeCommand implements AddedCommand {
             throw new ParameterException(line, "--max-delay is " + maxDelay.toSeconds() + "s, but --timeout is "
                     + timeout.toSeconds() + "s: a single request would get no answer");
         }
-        if (maxTokens < 2 || maxTokens > 512) {
-            throw new ParameterException(line, "--max-tokens is " + maxTokens + ", but must be between 2 and 512");
+        if (maxTokens != null && (maxTokens < 2 || maxTokens > ServedModel.MOST_TOKENS)) {
+            throw new ParameterException(line, "--max-tokens is " + maxTokens + ", but must be between 2 and "
+                    + ServedModel.MOST_TOKENS);
         }
         requireAtLeastOne("--networks", networks);
         requireAtLeastOne("--max-batch", maxBatch);

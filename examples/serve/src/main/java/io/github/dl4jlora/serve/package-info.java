@@ -2,7 +2,9 @@
  * One base and many adapters behind an HTTP server: {@code dl4j-lora serve}.
  *
  * <pre>
- *   ServeCommand -> Service        the server, its routes, and how it ends
+ *   ServeCommand -> ServedModel    what is served: a network, an encoder or a cross-encoder
+ *     v
+ *   Service                        the server, its routes, and how it ends
  *     |- Connections, Hosts        which connections stay, and the service's host names; Pace, Limits
  *     |- Reception -> Intake       a body arrives, as Blocks; memory of requests, and slow clients
  *     |- OutputsRoute              Features, read and written by JsonForm or SafetensorsForm, checked by NetworkForm

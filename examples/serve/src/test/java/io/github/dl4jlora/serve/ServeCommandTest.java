@@ -83,6 +83,9 @@ class ServeCommandTest {
             serve --base @tuned.zip --adapters @adapters      | an adapted network
             serve --base @adapters --adapters @adapters       | is a folder, but a saved network
             serve --base @base.zip --adapters @adapters --token-file @nowhere | nowhere does not exist
+            serve --encoder minilmm --adapters @adapters      | minilmm is none of [minilm, bge, e5] and no folder
+            serve --encoder @adapters --adapters @adapters    | config.json
+            serve --reranker @adapters --adapters @adapters   | config.json
             serve --base @base.zip --adapters @adapters --host no.such.host.invalid | no.such.host.invalid
             """)
     void whatCannotBeServedIsSaid(String line, String reason) {

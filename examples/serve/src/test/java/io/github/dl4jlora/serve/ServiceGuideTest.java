@@ -124,7 +124,7 @@ class ServiceGuideTest {
         List<List<String>> lines = ShellCommand.argumentsOfCommandLine().stream().filter(words -> words.get(0).equals("serve"))
                 .toList();
 
-        assertThat(lines).hasSize(2).allSatisfy(words -> assertThat(Main.commandLine().parseArgs(words.toArray(String[]::new))
+        assertThat(lines).hasSize(5).allSatisfy(words -> assertThat(Main.commandLine().parseArgs(words.toArray(String[]::new))
                 .subcommand().hasMatchedOption("--adapters")).isTrue());
     }
 

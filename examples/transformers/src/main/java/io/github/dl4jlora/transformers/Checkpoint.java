@@ -49,11 +49,14 @@ public final class Checkpoint {
     private final CheckpointFolder folder;
     private final TransformerShape shape;
     private final boolean pairs;
+    /** Of the user's own, instead of the folder's; null for none. */
+    private final TextSettings texts;
 
-    private Checkpoint(CheckpointFolder folder, TransformerShape shape, boolean pairs) {
+    private Checkpoint(CheckpointFolder folder, TransformerShape shape, boolean pairs, TextSettings texts) {
         this.folder = folder;
         this.shape = shape;
         this.pairs = pairs;
+        this.texts = texts;
     }
 
     /**
@@ -66,7 +69,7 @@ public final class Checkpoint {
      */
     public static Checkpoint open(Path folder) throws IOException {
         CheckpointFolder opened = CheckpointFolder.open(Objects.requireNonNull(folder, "The folder to open is null"));
-        return new Checkpoint(opened, opened.config().shape(), false);
+        return new Checkpoint(opened, opened.config().shape(), false, null);
     }
 
     /**
@@ -76,7 +79,7 @@ public final class Checkpoint {
      * without {@code ensure_weight_tying}; such an adapter fits networks of the untied checkpoint.
      */
     public Checkpoint untied() {
-        return new Checkpoint(folder, shape.untied(), pairs);
+        return new Checkpoint(folder, shape.untied(), pairs, texts);
     }
 
     /**
@@ -85,7 +88,22 @@ public final class Checkpoint {
      * others (RoBERTa, DistilBERT) they are the same, since nothing but separators tells texts apart there.
      */
     public Checkpoint pairs() {
-        return new Checkpoint(folder, shape, true);
+        return new Checkpoint(folder, shape, true, texts);
+    }
+
+    /**
+     * {@return this folder, but with prompts and a longest text of your own: {@link #textSettings} gives them, and
+     * {@link #writeCheckpoint} writes them with a sentence model}
+     *
+     * @throws IllegalArgumentException if the longest text has more tokens than the network has positions
+     */
+    public Checkpoint withTextSettings(TextSettings settings) {
+        if (settings.maxTokens() > shape.longestText()) {
+            throw new IllegalArgumentException("The longest text is to have " + settings.maxTokens() + " tokens, but the network "
+                    + "has positions for " + shape.longestText() + ". Choose at most that: withMaxTokens("
+                    + shape.longestText() + ")");
+        }
+        return new Checkpoint(folder, shape, pairs, settings);
     }
 
     /** {@return what kind of transformer it is, and its sizes; {@code tied} is what config.json says, or {@link #untied}} */
@@ -163,12 +181,12 @@ public final class Checkpoint {
 
     /**
      * {@return what sentence-transformers does with a text before it is cut into tokens: prompts, the longest text} Empty prompts
-     * if the folder does not say.
+     * if the folder does not say; those of {@link #withTextSettings}, if it was called.
      *
      * @throws IOException if a file that says it is damaged
      */
     public TextSettings textSettings() throws IOException {
-        return folder.textSettings();
+        return texts == null ? folder.textSettings() : texts;
     }
 
     /** {@return the encoder under BERT's or RoBERTa's pooler, {@code [minibatch, hidden]}} */
@@ -285,13 +303,15 @@ public final class Checkpoint {
      * Writes a network that was made from this checkpoint, trained or merged, as a folder that transformers reads: config.json
      * with this folder's settings, model.safetensors in the network's data type, in shards above 5 GB, and this folder's
      * tokenizer. A bare model keeps this folder's pooler if the network has none. A decoder with a matrix of its own is written
-     * with {@code tie_word_embeddings: false}. The folder appears completely or not at all.
+     * with {@code tie_word_embeddings: false}. A sentence model gets this folder's prompts and longest text, or those of
+     * {@link #withTextSettings}. The folder appears completely or not at all.
      *
      * @param network a stock network, with a head of the family or none
      * @param target  a folder that does not exist, or is empty
      * @throws IllegalArgumentException if the network is adapted or frozen: merge it first; if it is not initialised; if it is of
      *                                  another family, sizes or settings (heads, padding, epsilon, activation) than this folder,
-     *                                  or has a custom head; or a weight is NaN or infinite. The message names the layer
+     *                                  or has a custom head; if it is no sentence model, but there are text settings of your
+     *                                  own to write; or a weight is NaN or infinite. The message names the layer
      * @throws IOException              if the folder is not empty, or cannot be written
      */
     public void writeCheckpoint(ComputationGraph network, Path target) throws IOException {
@@ -307,6 +327,6 @@ public final class Checkpoint {
      * @throws IOException as there
      */
     public void writeCheckpoint(ComputationGraph network, Path target, long shardBytes) throws IOException {
-        new CheckpointWriter(folder, Objects.requireNonNull(network, "The network is null")).write(target, shardBytes);
+        new CheckpointWriter(folder, Objects.requireNonNull(network, "The network is null"), texts).write(target, shardBytes);
     }
 }

@@ -1,7 +1,11 @@
 package io.github.dl4jlora.transformers;
 
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * What a model of sentence-transformers expects of texts, besides its tokenizer. Whoever cuts texts into tokens does this first:
@@ -11,12 +15,62 @@ import java.util.Map;
  * String query = settings.prepared("query", text);        // "query: what is LoRA?"
  * </pre>
  *
+ * <p>Prompts of one's own are written by {@link Checkpoint#withTextSettings}:
+ *
+ * <pre>
+ * TextSettings own = settings.withPrompt("query", "query: ").withPrompt("document", "passage: ");
+ * checkpoint.withTextSettings(own).writeCheckpoint(network, folder);
+ * </pre>
+ *
  * @param prompts       texts that go before a text, by their names, such as {@code query} and {@code passage}
  * @param defaultPrompt the name of the prompt that goes before texts if none is named; null for none
  * @param maxTokens     of a text, the tokens that begin and end it included: longer ones are to be cut
  * @param lowerCase     whether texts are to be put into small letters; most tokenizers do that themselves
  */
 public record TextSettings(Map<String, String> prompts, String defaultPrompt, int maxTokens, boolean lowerCase) {
+
+    /** @throws IllegalArgumentException if the default prompt is none of the prompts, or the longest text has no token */
+    public TextSettings {
+        prompts = Collections.unmodifiableMap(new LinkedHashMap<>(prompts));
+        if (defaultPrompt != null && !prompts.containsKey(defaultPrompt)) {
+            throw unknown(defaultPrompt, prompts, "Add it by withPrompt, or name one of these, or null for none");
+        }
+        if (maxTokens < 1) {
+            throw new IllegalArgumentException("The longest text has " + maxTokens + " tokens, but must have at least 1");
+        }
+    }
+
+    /** {@return these settings with a prompt more, or with another text for a prompt of this name} */
+    public TextSettings withPrompt(String name, String text) {
+        Map<String, String> more = new LinkedHashMap<>(prompts);
+        more.put(Objects.requireNonNull(name, "The name of the prompt is null"),
+                Objects.requireNonNull(text, "The text of the prompt is null; an empty text is a prompt too"));
+        return new TextSettings(more, defaultPrompt, maxTokens, lowerCase);
+    }
+
+    /** {@return these settings without any prompt} */
+    public TextSettings withoutPrompts() {
+        return new TextSettings(Map.of(), null, maxTokens, lowerCase);
+    }
+
+    /**
+     * {@return these settings with another default prompt}
+     *
+     * @param name of one of the prompts; null for none
+     * @throws IllegalArgumentException if there is no prompt of that name
+     */
+    public TextSettings withDefaultPrompt(String name) {
+        return new TextSettings(prompts, name, maxTokens, lowerCase);
+    }
+
+    /**
+     * {@return these settings with another longest text}
+     *
+     * @throws IllegalArgumentException if it has no token
+     */
+    public TextSettings withMaxTokens(int tokens) {
+        return new TextSettings(prompts, defaultPrompt, tokens, lowerCase);
+    }
 
     /** {@return a text as it is to be cut into tokens, with the default prompt before it, if there is one} */
     public String prepared(String text) {
@@ -32,10 +86,36 @@ public record TextSettings(Map<String, String> prompts, String defaultPrompt, in
     public String prepared(String prompt, String text) {
         String before = prompts.get(prompt);
         if (before == null) {
-            throw new IllegalArgumentException("There is no prompt named \"" + prompt + "\"; the model has "
-                    + (prompts.isEmpty() ? "none" : prompts.keySet()) + ". Name one of these, or use prepared(text)");
+            throw unknown(prompt, prompts, "Name one of these, or use prepared(text)");
         }
         return with(before, text);
+    }
+
+    /**
+     * {@return a query as it is to be cut into tokens: with the prompt that is named {@code query}, or else the default prompt}
+     * So does sentence-transformers' {@code encode_query}.
+     */
+    public String query(String text) {
+        return prepared(List.of("query"), text);
+    }
+
+    /**
+     * {@return a text that a query may find, as it is to be cut into tokens: with the prompt that is named {@code document},
+     * {@code passage} or {@code corpus}, the first of these that there is, or else the default prompt} So does
+     * sentence-transformers' {@code encode_document}.
+     */
+    public String document(String text) {
+        return prepared(List.of("document", "passage", "corpus"), text);
+    }
+
+    private String prepared(List<String> names, String text) {
+        return names.stream().filter(prompts::containsKey).findFirst().map(name -> prepared(name, text))
+                .orElseGet(() -> prepared(text));
+    }
+
+    private static IllegalArgumentException unknown(String name, Map<String, String> prompts, String remedy) {
+        return new IllegalArgumentException("There is no prompt named \"" + name + "\"; the model has "
+                + (prompts.isEmpty() ? "none" : prompts.keySet()) + ". " + remedy);
     }
 
     private String with(String before, String text) {

@@ -184,4 +184,63 @@ class SentenceCheckpointTest {
         assertThatThrownBy(checkpoint::textSettings).isInstanceOf(CheckpointException.class)
                 .hasMessageContainingAll("config_sentence_transformers.json", "\"default_prompt_name\": \"query\"");
     }
+
+    @Test
+    void promptsOfOnesOwnAreWrittenAsSentenceTransformersReadsThem() throws IOException {
+        ChangedFolder changed = ChangedFolder.of("bert-lm-old", folder.resolve("it"));
+        Files.writeString(changed.path().resolve("config_sentence_transformers.json"), "{\"prompts\": {\"title\": \"title: \"}, "
+                + "\"default_prompt_name\": \"title\", \"similarity_fn_name\": \"dot\"}");
+        Files.writeString(changed.path().resolve("sentence_bert_config.json"), "{\"max_seq_length\": 6, "
+                + "\"do_lower_case\": true}");
+        Checkpoint checkpoint = Checkpoint.open(changed.path());
+        TextSettings own = checkpoint.textSettings().withoutPrompts().withPrompt("query", "query: ")
+                .withPrompt("document", "passage: ").withDefaultPrompt("document").withMaxTokens(8);
+
+        Checkpoint with = checkpoint.withTextSettings(own);
+        with.writeCheckpoint(with.sentenceEncoder().network(), folder.resolve("new"));
+        assertThat(json("new/config_sentence_transformers.json")).hasToString("{\"prompts\":{\"query\":\"query: \","
+                + "\"document\":\"passage: \"},\"default_prompt_name\":\"document\",\"similarity_fn_name\":\"dot\"}");
+        assertThat(json("new/sentence_bert_config.json")).hasToString("{\"max_seq_length\":8,\"do_lower_case\":true}");
+        assertThat(with.textSettings()).isEqualTo(own);
+        assertThat(Checkpoint.open(folder.resolve("new")).textSettings()).isEqualTo(own);
+
+        with.withTextSettings(own.withDefaultPrompt(null).withPrompt("query", "")).writeCheckpoint(
+                with.sentenceEncoder().network(), folder.resolve("none"));
+        assertThat(json("none/config_sentence_transformers.json").get("default_prompt_name").isNull()).isTrue();
+        assertThat(Checkpoint.open(folder.resolve("none")).textSettings().prompts())
+                .containsExactly(Map.entry("query", ""), Map.entry("document", "passage: "));
+        Checkpoint plain = open("bert-lm-old");
+        plain.withTextSettings(own).writeCheckpoint(plain.sentenceEncoder().network(), folder.resolve("first"));
+        assertThat(json("first/config_sentence_transformers.json")).hasToString("{\"model_type\":\"SentenceTransformer\","
+                + "\"prompts\":{\"query\":\"query: \",\"document\":\"passage: \"},\"default_prompt_name\":\"document\","
+                + "\"similarity_fn_name\":\"cosine\"}");
+    }
+
+    @Test
+    void promptsThatHaveNoPlaceAreRefused() throws IOException {
+        Checkpoint plain = open("bert-lm-old");
+        TextSettings settings = plain.textSettings();
+        assertThatThrownBy(() -> settings.withDefaultPrompt("query")).isInstanceOf(IllegalArgumentException.class)
+                .hasMessage("There is no prompt named \"query\"; the model has none. Add it by withPrompt, or name one of these, "
+                        + "or null for none");
+        assertThatThrownBy(() -> settings.withMaxTokens(0)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("0 tokens");
+        assertThatThrownBy(() -> plain.withTextSettings(settings.withMaxTokens(11))).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("11 tokens", "withMaxTokens(10)");
+        ComputationGraph words = plain.maskedLanguageModel().network();
+        assertThatThrownBy(() -> plain.withTextSettings(settings).writeCheckpoint(words, folder.resolve("new")))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("prompts", "sentenceEncoder(Pooling.MEAN)");
+        assertThat(folder).isEmptyDirectory();
+    }
+
+    @Test
+    void queriesAndDocumentsHaveTheirPromptsOrElseTheDefault() {
+        TextSettings none = new TextSettings(Map.of("title", "title: "), "title", 10, false);
+        TextSettings corpus = none.withPrompt("corpus", "corpus: ").withPrompt("query", "query: ");
+
+        assertThat(List.of(none.query("a"), none.document("a"))).containsExactly("title: a", "title: a");
+        assertThat(List.of(corpus.query("a"), corpus.document("a"))).containsExactly("query: a", "corpus: a");
+        assertThat(corpus.withPrompt("passage", "passage: ").document("a")).isEqualTo("passage: a");
+        assertThat(corpus.withPrompt("passage", "passage: ").withPrompt("document", "").document("a")).isEqualTo("a");
+    }
 }

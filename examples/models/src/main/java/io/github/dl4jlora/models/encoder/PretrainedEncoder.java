@@ -1,6 +1,7 @@
 package io.github.dl4jlora.models.encoder;
 
 import io.github.dl4jlora.transformers.Head;
+import io.github.dl4jlora.transformers.TextSettings;
 import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;
 import io.github.dl4jlora.transformers.layer.InBatchNegatives;
@@ -19,6 +20,7 @@ import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Set;
 
 /**
@@ -87,6 +89,11 @@ public enum PretrainedEncoder {
         return documentPrompt;
     }
 
+    /** {@return the prompts by the names "query" and "document", and the longest text; no prompt is the default} */
+    public TextSettings textSettings() {
+        return new TextSettings(Map.of("query", queryPrompt, "document", documentPrompt), null, shape.longestText(), false);
+    }
+
     /**
      * Token ids {@code [minibatch, tokens]} in, sentence embeddings {@code [minibatch, hidden]} of length 1 out, as
      * sentence-transformers computes them.
@@ -143,7 +150,7 @@ public enum PretrainedEncoder {
      * @throws IOException if the artifact with the tokenizer is not on the class path, or cannot be read
      */
     public Tokenizer tokenizer(int maxTokens) throws IOException {
-        return new Tokenizer(tokenizerFile(), maxTokens, shape.padding());
+        return new Tokenizer(file + "-tokenizer.json", tokenizerFile(), maxTokens, shape.padding());
     }
 
     /** {@return tokenizer.json} */

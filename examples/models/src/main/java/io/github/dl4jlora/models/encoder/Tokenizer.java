@@ -45,7 +45,7 @@ public final class Tokenizer implements AutoCloseable {
      * @throws IOException naming the file, if it is not there, or describes no tokenizer
      */
     public Tokenizer(Path json, int maxTokens) throws IOException {
-        this(Files.newInputStream(json), maxTokens, 0);
+        this(json.toString(), Files.newInputStream(json), maxTokens, 0);
     }
 
     /**
@@ -56,22 +56,37 @@ public final class Tokenizer implements AutoCloseable {
      * @throws IOException naming the file, if there is no tokenizer.json, or it describes no tokenizer
      */
     public static Tokenizer of(Path folder, Checkpoint checkpoint, int maxTokens) throws IOException {
-        Path json = checkpoint.tokenizer().orElseThrow(() -> new FileNotFoundException(folder + " has no tokenizer.json"));
-        return new Tokenizer(Files.newInputStream(json), Math.min(maxTokens, checkpoint.shape().longestText()),
+        Path json = checkpoint.tokenizer().orElseThrow(() -> new FileNotFoundException(folder + " has no tokenizer.json, which "
+                + "cuts texts into tokens. Python writes it: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"));
+        return new Tokenizer(json.toString(), Files.newInputStream(json), Math.min(maxTokens, checkpoint.shape().longestText()),
                 checkpoint.shape().padding());
     }
 
-    /** @param description is closed */
-    Tokenizer(InputStream description, int maxTokens, int padding) throws IOException {
+    /**
+     * @param name        for messages
+     * @param description is closed
+     */
+    Tokenizer(String name, InputStream description, int maxTokens, int padding) throws IOException {
         try (description) {
             if (maxTokens < 2 || maxTokens > 512) {
                 throw new IllegalArgumentException("maxTokens is " + maxTokens + ", but must be between 2 and 512");
             }
             this.maxTokens = maxTokens;
             this.padding = padding;
-            tokenizer = HuggingFaceTokenizer.newInstance(description, Map.of("padding", "false", "truncation", "true",
-                    "maxLength", Integer.toString(maxTokens), "modelMaxLength", Integer.toString(maxTokens)));
+            tokenizer = read(name, description, Map.of("padding", "false", "truncation", "true", "maxLength",
+                    Integer.toString(maxTokens), "modelMaxLength", Integer.toString(maxTokens)));
             unknown = UNKNOWN.stream().map(this::find).flatMapToInt(OptionalInt::stream).findFirst().orElse(padding);
+        }
+    }
+
+    private static HuggingFaceTokenizer read(String name, InputStream description, Map<String, String> options)
+            throws IOException {
+        try {
+            return HuggingFaceTokenizer.newInstance(description, options);
+        } catch (RuntimeException e) {
+            // What the native library makes of its own errors.
+            throw new IOException(name + " describes no tokenizer: " + e.getMessage() + ". Write it again, or fetch the whole "
+                    + "file", e);
         }
     }
 

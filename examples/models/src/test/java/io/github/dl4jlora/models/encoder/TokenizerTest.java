@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Tokenizers of families whose padding is not 0, on tiny checkpoints. */
 @Tag("minilm")
@@ -87,5 +88,14 @@ class TokenizerTest {
             assertThat(new SentenceEncoder(tokenizer, encoder::outputSingle, 3).embed(List.of("free cash", "free", "freely free"))
                     .getRow(1, true).distance2(alone)).isLessThan(1e-5);
         }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"'{\"model\": '", "'{}'", "''"})
+    void aDamagedTokenizerIsRefusedByTheNameOfItsFile(String description) throws IOException {
+        Path json = Files.writeString(folder.resolve("tokenizer.json"), description);
+
+        assertThatThrownBy(() -> new Tokenizer(json, 128)).isInstanceOf(IOException.class)
+                .hasMessageContainingAll(json.toString(), "describes no tokenizer");
     }
 }

@@ -7,6 +7,7 @@ import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import io.github.dl4jlora.transformers.Family;
 import io.github.dl4jlora.transformers.Head;
+import io.github.dl4jlora.transformers.TextSettings;
 import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;
 import io.github.dl4jlora.transformers.layer.VocabularyMatrix;
@@ -49,15 +50,19 @@ public final class CheckpointWriter {
     private final Map<String, Layer> layers;
     private final SentenceModules sentences;
     private final Head.Kind kind;
+    /** Null for the origin's. */
+    private final TextSettings texts;
 
     /**
      * @param origin whose settings the network has
+     * @param texts  prompts and longest text of a sentence model; null for the origin's
      * @throws IllegalArgumentException if the network is not initialised, adapted or frozen, or does not have the origin's
-     *                                  family, sizes and settings
+     *                                  family, sizes and settings; if there are texts, but it is no sentence model
      */
-    public CheckpointWriter(CheckpointFolder origin, ComputationGraph network) {
+    public CheckpointWriter(CheckpointFolder origin, ComputationGraph network, TextSettings texts) {
         this.origin = origin;
         this.network = network;
+        this.texts = texts;
         requireInitialised(network);
         this.layers = stockLayers(network);
         boolean isUntied = layers.values().stream().anyMatch(VocabularyMatrix.class::isInstance);
@@ -68,6 +73,11 @@ public final class CheckpointWriter {
         }
         this.kind = kind();
         requireNoCustomPooling();
+        if (texts != null && sentences == null) {
+            throw new IllegalArgumentException("The network gives no vector for each text, so that prompts and the longest text "
+                    + "have no place in its folder. Write it without withTextSettings, or put a pooling on top: "
+                    + "sentenceEncoder(Pooling.MEAN)");
+        }
         requireSizes();
         LayerSettings.require(expectedVertices(kind), network.getConfiguration().getVertices(), origin.path(),
                 "Write it with the checkpoint that it was made from");
@@ -203,7 +213,7 @@ public final class CheckpointWriter {
         files.put("config.json", out -> out.write(config));
         Shards.addTo(files, tensors(type), METADATA, shardBytes);
         if (sentences != null) {
-            files.putAll(SentenceFiles.of(sentences, shape, origin.path()));
+            files.putAll(SentenceFiles.of(sentences, shape, origin.path(), texts));
             for (SentenceModules.Dense dense : sentences.dense()) {
                 Map<String, Safetensors.Later> tensors = tensors(dense, type);
                 files.put(dense.path() + "/" + TensorFiles.WHOLE, out -> Safetensors.writeOneByOne(out, tensors, METADATA));

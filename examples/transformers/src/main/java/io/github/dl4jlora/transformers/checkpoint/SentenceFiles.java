@@ -2,6 +2,7 @@ package io.github.dl4jlora.transformers.checkpoint;
 
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.transformers.Pooling;
+import io.github.dl4jlora.transformers.TextSettings;
 import io.github.dl4jlora.transformers.TransformerShape;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
@@ -26,18 +27,25 @@ final class SentenceFiles {
     /**
      * {@return the files by their names in the folder}
      *
-     * @param origin folder of the checkpoint, whose prompts and longest text are kept
+     * @param origin folder of the checkpoint, whose settings of texts are kept
+     * @param texts  prompts and longest text instead of these; null for none
      */
-    static Map<String, AtomicFile.Content> of(SentenceModules modules, TransformerShape shape, Path origin) throws IOException {
+    static Map<String, AtomicFile.Content> of(SentenceModules modules, TransformerShape shape, Path origin,
+                                              TextSettings texts) throws IOException {
         Map<String, AtomicFile.Content> files = new LinkedHashMap<>();
         add(files, SentenceModules.MODULES, list(modules));
         add(files, SentenceModules.POOLING + "/" + SentenceModules.CONFIG, pooling(modules, shape.hidden()));
         for (SentenceModules.Dense dense : modules.dense()) {
             add(files, dense.path() + "/" + SentenceModules.CONFIG, dense(dense));
         }
-        addKept(files, SentenceTexts.PROMPTS, SentenceTexts.PROMPTS, prompts(), origin);
-        addKept(files, SentenceTexts.LENGTH, SentenceTexts.length(origin),
-                JSON.createObjectNode().put("max_seq_length", shape.longestText()).put("do_lower_case", false), origin);
+        ObjectNode prompts = kept(SentenceTexts.PROMPTS, origin, prompts());
+        ObjectNode length = kept(SentenceTexts.length(origin), origin,
+                JSON.createObjectNode().put("max_seq_length", shape.longestText()).put("do_lower_case", false));
+        if (texts != null) {
+            SentenceTexts.put(texts, prompts, length);
+        }
+        add(files, SentenceTexts.PROMPTS, prompts);
+        add(files, SentenceTexts.LENGTH, length);
         return files;
     }
 
@@ -46,15 +54,10 @@ final class SentenceFiles {
         files.put(name, out -> out.write(text));
     }
 
-    /** The origin's own, if it has one, which is called {@code known} there. */
-    private static void addKept(Map<String, AtomicFile.Content> files, String name, String known, JsonNode otherwise, Path origin)
-            throws IOException {
-        if (known != null && Files.exists(origin.resolve(known))) {
-            Path file = TensorFiles.inside(origin, known);
-            files.put(name, out -> Files.copy(file, out));
-        } else {
-            add(files, name, otherwise);
-        }
+    /** What a file of the origin has, or other content if there is none; its name is null then. */
+    private static ObjectNode kept(String name, Path origin, ObjectNode otherwise) throws IOException {
+        return name == null || !Files.exists(origin.resolve(name)) ? otherwise
+                : ConfigFile.read(TensorFiles.inside(origin, name)).content();
     }
 
     private static ArrayNode list(SentenceModules modules) {

@@ -2,13 +2,13 @@ package io.github.dl4jlora.transformers.checkpoint;
 
 import io.github.dl4jlora.transformers.CheckpointException;
 import io.github.dl4jlora.transformers.TextSettings;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -24,7 +24,9 @@ final class SentenceTexts {
             "sentence_camembert_config.json", "sentence_xlm-roberta_config.json");
     private static final Logger LOG = LoggerFactory.getLogger(SentenceTexts.class);
     private static final String DEFAULT = "default_prompt_name";
+    private static final String ALL = "prompts";
     private static final String MAX_LENGTH = "max_seq_length";
+    private static final String LOWER_CASE = "do_lower_case";
 
     private SentenceTexts() {
     }
@@ -39,12 +41,12 @@ final class SentenceTexts {
         String name = null;
         if (Files.exists(folder.resolve(PROMPTS))) {
             ConfigFile settings = ConfigFile.read(TensorFiles.inside(folder, PROMPTS));
-            prompts = Collections.unmodifiableMap(settings.textsByName("prompts"));
+            prompts = settings.textsByName(ALL);
             name = settings.text(null, DEFAULT);
             if (name != null && !prompts.containsKey(name)) {
                 throw new CheckpointException(settings + " says \"" + DEFAULT + "\": \"" + ConfigFile.shown(name) + "\", but "
-                        + "there is no such prompt among \"prompts\": " + ConfigFile.shown(prompts.keySet()) + ". Name one of "
-                        + "these, or null for none");
+                        + "there is no such prompt among \"" + ALL + "\": " + ConfigFile.shown(prompts.keySet())
+                        + ". Name one of these, or null for none");
             }
         }
         String length = length(folder);
@@ -53,7 +55,20 @@ final class SentenceTexts {
         }
         ConfigFile settings = ConfigFile.read(TensorFiles.inside(folder, length));
         return new TextSettings(prompts, name, Math.min(longest, settings.number(1, longest, MAX_LENGTH)),
-                settings.flag(false, "do_lower_case"));
+                settings.flag(false, LOWER_CASE));
+    }
+
+    /**
+     * Writes settings of texts.
+     *
+     * @param prompts what {@link #PROMPTS} is to have
+     * @param length  what {@link #LENGTH} is to have
+     */
+    static void put(TextSettings texts, ObjectNode prompts, ObjectNode length) {
+        ObjectNode byName = prompts.putObject(ALL);
+        texts.prompts().forEach(byName::put);
+        prompts.put(DEFAULT, texts.defaultPrompt());
+        length.put(MAX_LENGTH, texts.maxTokens()).put(LOWER_CASE, texts.lowerCase());
     }
 
     /** {@return the name of the file that has the longest text; null if there is none} */
