@@ -45,7 +45,8 @@ record ServedModel(Model network, String name, TextModels texts) {
      */
     static ServedModel encoder(String model, Integer maxTokens) throws IOException {
         List<PretrainedEncoder> known = Arrays.asList(PretrainedEncoder.values());
-        PretrainedEncoder pretrained = known.stream().filter(one -> one.toString().equals(model)).findFirst().orElse(null);
+        PretrainedEncoder pretrained = known.stream().filter(one -> one.toString().equalsIgnoreCase(model)).findFirst()
+                .orElse(null);
         if (pretrained != null) {
             Tokenizer tokenizer = pretrained.tokenizer(maxTokens == null ? TOKENS : maxTokens);
             return closingOnFailure(tokenizer, () -> new ServedModel(pretrained.sentenceEncoder(), pretrained.modelName(),
