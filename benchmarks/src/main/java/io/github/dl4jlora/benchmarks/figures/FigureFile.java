@@ -21,6 +21,9 @@ import java.util.stream.Stream;
  */
 record FigureFile(String name, Map<String, String> origin, Map<String, Table> tables) {
 
+    /** The fact that figures are means over seeds, and of which. */
+    static final String SEEDS = "seeds";
+
     private static final List<String> ORIGIN = List.of("measured", "by");
 
     static FigureFile of(String name, Map<String, String> origin, List<Table> tables) {
@@ -34,11 +37,19 @@ record FigureFile(String name, Map<String, String> origin, Map<String, Table> ta
         List<List<String>> facts = new ArrayList<>(List.of(ORIGIN));
         origin.forEach((fact, value) -> facts.add(List.of(fact, value)));
         StringBuilder text = new StringBuilder("# Figures: ").append(name).append("\n\n").append(Markdown.paragraph("Written by "
-                + "`mvn -q -pl benchmarks -am compile exec:exec@figures -Dargs=\"--part " + name + "\"`; pages show these "
-                + "tables. [What is measured, and how](../benchmarks.md).")).append("\n\n");
+                + "`mvn -q -pl benchmarks -am compile exec:exec@figures -Dargs=\"--part " + name + seeds()
+                + "\"`; pages show these tables. [What is measured, and how](../benchmarks.md).")).append("\n\n");
         text.append(new Table("", "", facts).grid().replace("---:", "---"));
+        if (origin.containsKey(SEEDS)) {
+            text.append("\n").append(Markdown.paragraph("Numbers with ± are the mean over the seeds, and one standard deviation "
+                    + "of a sample. SEED in the commands is each of them.")).append("\n");
+        }
         tables.values().forEach(table -> text.append(table.markdown()));
         return text.toString();
+    }
+
+    private String seeds() {
+        return origin.containsKey(SEEDS) ? " --seeds " + origin.get(SEEDS).split(", ").length : "";
     }
 
     /** Reads a file, or a page that has such a table of its origin. */

@@ -38,6 +38,10 @@ public final class Figures implements Callable<Integer> {
     @Option(names = "--rounds", description = "Rounds of each comparison. Default: ${DEFAULT-VALUE}.")
     private int rounds = 3;
 
+    @Option(names = "--seeds", description = "Seeds, beginning with 7, that programs are run with which take one; figures that "
+            + "differ are then mean ± standard deviation. Default: ${DEFAULT-VALUE}, the programs' own.")
+    private int seeds = 1;
+
     @Option(names = "--write-pages", description = "Brings the files' tables into README.md and docs, after measuring if parts "
             + "are named.")
     private boolean writePages;
@@ -81,7 +85,7 @@ public final class Figures implements Callable<Integer> {
         for (Part part : chosen) {
             long begin = System.nanoTime();
             try {
-                Measurement measurement = new Measurement(project, rounds, runner);
+                Measurement measurement = new Measurement(project, rounds, seeds, runner);
                 FigureFile found = measurement.of(part);
                 long minutes = Duration.ofNanos(System.nanoTime() - begin).toMinutes();
                 if (found.tables().containsKey(FAILURES)) {
@@ -132,6 +136,9 @@ public final class Figures implements Callable<Integer> {
         if (rounds < 1) {
             throw new ParameterException(spec.commandLine(), "--rounds is " + rounds + ", but must be at least 1");
         }
+        if (seeds < 1) {
+            throw new ParameterException(spec.commandLine(), "--seeds is " + seeds + ", but must be at least 1");
+        }
         List<Part> chosen = new ArrayList<>();
         for (String name : parts) {
             Part part = Part.of(name);
@@ -143,6 +150,12 @@ public final class Figures implements Callable<Integer> {
             } else {
                 chosen.add(part);
             }
+        }
+        List<String> without = chosen.stream().filter(part -> !part.hasSeeds()).map(Part::id).toList();
+        if (seeds > 1 && !without.isEmpty()) {
+            throw new ParameterException(spec.commandLine(), "--seeds is " + seeds + ", but these parts take no seed: " + without
+                    + ". Leave it out, or name only parts that do: "
+                    + Arrays.stream(Part.values()).filter(Part::hasSeeds).map(Part::id).toList());
         }
         return chosen;
     }

@@ -11,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /** Runs a part's commands, one after the other, and collects their tables. */
@@ -19,6 +20,8 @@ final class Measurement {
     /** Wide enough for any table in one piece. */
     private static final String COLUMNS = "2000";
     private static final String MACHINE = "machine-and-versions";
+    /** The programs' own. */
+    private static final int FIRST_SEED = 7;
 
     /** Runs a command to its end. */
     @FunctionalInterface
@@ -31,14 +34,20 @@ final class Measurement {
     private final Path top;
     private final Path folder;
     private final String rounds;
+    private final List<String> seeds;
     private final Runner runner;
     private final Map<String, String> origin = new LinkedHashMap<>();
     private final List<Table> tables = new ArrayList<>();
+    private final List<Path> sources = new ArrayList<>();
 
-    /** @param top the project's folder, where commands are run */
-    Measurement(Path top, int rounds, Runner runner) {
+    /**
+     * @param top   the project's folder, where commands are run
+     * @param seeds how many of them commands are run with that have one; with 1 they have their own
+     */
+    Measurement(Path top, int rounds, int seeds, Runner runner) {
         this.top = top;
         this.rounds = String.valueOf(rounds);
+        this.seeds = IntStream.range(FIRST_SEED, FIRST_SEED + seeds).mapToObj(String::valueOf).toList();
         this.runner = runner;
         this.folder = top.resolve("benchmarks/target/figures");
     }
@@ -53,20 +62,19 @@ final class Measurement {
         Path own = Files.createDirectories(folder.resolve(part.id()));
         List<Task> tasks = part.tasks();
         for (int i = 0; i < tasks.size(); i++) {
-            Task task = tasks.get(i);
-            Path log = own.resolve("output-" + (i + 1) + ".txt");
-            System.err.println(task.line(rounds, own));
-            Files.deleteIfExists(report(part));
-            run(task, own, log);
-            if (task.writesReport() && !part.writesItsPage()) {
-                collect(report(part));
+            String log = "output-" + (i + 1);
+            if (runsBySeed(tasks.get(i))) {
+                List<List<Table>> runs = new ArrayList<>();
+                for (String seed : seeds) {
+                    runs.add(measured(part, tasks.get(i).withSeed(seed), own.resolve(log + "-seed-" + seed + ".txt")));
+                }
+                tables.addAll(SeedTables.combined(runs));
             } else {
-                collect(task, Files.readAllLines(log));
+                tables.addAll(measured(part, tasks.get(i), own.resolve(log + ".txt")));
             }
         }
         if (tables.stream().map(Table::withoutAbsent).allMatch(table -> table.rows().size() < 2) && !part.writesItsPage()) {
-            throw new IllegalStateException("There is no table with rows in " + tasks.stream().map(task -> task.writesReport()
-                    ? report(part) : own.resolve("output-" + (tasks.indexOf(task) + 1) + ".txt")).toList());
+            throw new IllegalStateException("There is no table with rows in " + sources);
         }
         if (origin.isEmpty()) {
             origin.putAll(Machine.facts());
@@ -74,10 +82,28 @@ final class Measurement {
         if (part.hasRounds()) {
             origin.put("rounds", rounds);
         }
+        if (tasks.stream().anyMatch(this::runsBySeed)) {
+            origin.put(FigureFile.SEEDS, String.join(", ", seeds));
+        }
         Path named = Path.of("benchmarks", "target", "figures", part.id());
-        origin.put("commands", tasks.stream().map(task -> "`" + task.line(rounds, named) + "`")
-                .collect(Collectors.joining(", ")));
+        origin.put("commands", tasks.stream().map(task -> runsBySeed(task) ? task.withSeed("SEED") : task)
+                .map(task -> "`" + task.line(rounds, named) + "`").collect(Collectors.joining(", ")));
         return FigureFile.of(part.id(), origin, tables);
+    }
+
+    private boolean runsBySeed(Task task) {
+        return task.hasSeed() && seeds.size() > 1;
+    }
+
+    /** Runs a command, and {@return its tables} */
+    private List<Table> measured(Part part, Task task, Path log) throws IOException, InterruptedException {
+        Path own = log.getParent();
+        System.err.println(task.line(rounds, own));
+        Files.deleteIfExists(report(part));
+        run(task, own, log);
+        boolean isReported = task.writesReport() && !part.writesItsPage();
+        sources.add(isReported ? report(part) : log);
+        return isReported ? reported(report(part)) : printed(task, Files.readAllLines(log));
     }
 
     private void run(Task task, Path own, Path log) throws IOException, InterruptedException {
@@ -91,32 +117,36 @@ final class Measurement {
         }
     }
 
-    private void collect(Path report) throws IOException {
+    private List<Table> reported(Path report) throws IOException {
+        List<Table> found = new ArrayList<>();
         try (Stream<String> lines = Files.lines(report)) {
             Table.read(lines).forEach((anchor, table) -> {
                 if (anchor.equals(MACHINE)) {
                     table.rows().stream().skip(1).forEach(row -> origin.put(row.get(0), row.get(1)));
                 } else {
-                    tables.add(table);
+                    found.add(table);
                 }
             });
         }
+        return found;
     }
 
-    private void collect(Task task, List<String> lines) {
+    private static List<Table> printed(Task task, List<String> lines) {
+        List<Table> found = new ArrayList<>();
         List<List<List<String>>> printed = PrintedTables.of(lines);
         for (int i = 0; i < printed.size(); i++) {
             List<List<String>> rows = printed.get(i);
             List<List<String>> named = new ArrayList<>(List.of(rows.get(0)));
             rows.stream().skip(1).map(row -> Stream.concat(Stream.of(row.get(0) + task.label()), row.stream().skip(1)).toList())
                     .forEach(named::add);
-            tables.add(new Table(task.title() + (i == 0 ? "" : ", " + (i + 1)), "", named));
+            found.add(new Table(task.title() + (i == 0 ? "" : ", " + (i + 1)), "", named));
         }
         if (task.told() != null) {
             List<List<String>> told = new ArrayList<>(List.of(List.of("printed", "")));
             lines.stream().filter(line -> task.told().matcher(line).matches()).map(line -> line.split(":\\s*", 2))
                     .map(parts -> List.of(parts[0], parts.length == 1 ? "yes" : parts[1])).forEach(told::add);
-            tables.add(new Table(task.title() + ", printed", "", told));
+            found.add(new Table(task.title() + ", printed", "", told));
         }
+        return found;
     }
 }

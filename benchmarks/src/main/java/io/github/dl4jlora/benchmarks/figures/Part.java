@@ -28,7 +28,7 @@ enum Part {
     BERT_BASE("BERT-base's architecture against PyTorch", 18, compare("--only BERT_BASE")),
     TEXTS("BGE-small's step, memory of many pairs and of long texts", 12, compare("--only TEXTS")),
     ONNX("image networks against ONNX Runtime", 8, new Task("-Ponnx -pl benchmarks", "compare",
-            "--only ONNX --rounds ROUNDS --output FOLDER", "", "", null)),
+            "--only ONNX --rounds ROUNDS --output FOLDER", "", "", null, false)),
     STORAGE("a base in sixteen, eight and four bits, and in a mapped file", 4, compare("--only STORAGE")),
     ACCURACY("what LoRA on such bases gets right", 40, compare("--only ACCURACY")),
     SERVING("many adapters on one base", 12, compare("--only SERVING")),
@@ -37,16 +37,16 @@ enum Part {
             compare("--only ARRAYS,RESIDENT,MEMORY,ADAPTERS")),
     PLAN("memory, planned and measured", 5, compare("--only PLAN")),
     DISK("bytes of saved models and adapters", 1, compare("--full --only DISK")),
-    SPAM("MiniLM on e-mails, four ways", 10, printing("Spam", "-Pminilm -pl examples/models", "spam", "train")),
+    SPAM("MiniLM on e-mails, four ways", 10, printing("Spam", "-Pminilm -pl examples/models", "spam", "train").ofSeeds()),
     RETRIEVAL("MiniLM on three tasks of retrieval", 20,
-            printing("Retrieval", "-Pminilm -pl examples/models", "retrieval", "")),
+            printing("Retrieval", "-Pminilm -pl examples/models", "retrieval", "").ofSeeds()),
     BERT_SPAM("BERT-base on e-mails, FLOAT, INT8 and NF4: a night", 400,
             converted("Spam"), bertSpam(""), bertSpam(" --only LORA_QUERY_VALUE --quantize INT8").labelled(", INT8"),
             bertSpam(" --only LORA_QUERY_VALUE --quantize NF4").labelled(", NF4"),
             bertSpam(" --only LORA_LINEAR --quantize INT8").labelled(", INT8"),
             bertSpam(" --only LORA_LINEAR --quantize NF4").labelled(", NF4")),
     BERT_ADAPT("BERT-base on State of the Union addresses", 60, converted("Language of a domain"),
-            printing("Language of a domain", "-Pbert -pl examples/models", "bert", "adapt")),
+            printing("Language of a domain", "-Pbert -pl examples/models", "bert", "adapt").ofSeeds()),
     ENLARGE("an image network on print, three ways", 20, printing("Enlarged", "-pl examples", "enlarge", "--seeds 3")),
     SPARK("what Spark sends, and a worker that is killed", 40, spark("512", "10"), spark("1024", "3"), spark("2048", "10")),
     LOAD("the HTTP service with up to 10,000 adapters", 10, load("").telling("Without batches,.*|95 %.*")),
@@ -73,7 +73,7 @@ enum Part {
 
     private static Task bertSpam(String more) {
         return printing("Spam", "-Pbert -pl examples/models", "spam",
-                "train --checkpoint examples/target/bert-base-uncased --batch 4" + more);
+                "train --checkpoint examples/target/bert-base-uncased --batch 4" + more).ofSeeds();
     }
 
     private static Task spark(String width, String epochs) {
@@ -111,6 +111,11 @@ enum Part {
     /** Whether the program itself writes the page that its figures are on. */
     boolean writesItsPage() {
         return this == EVIDENCE;
+    }
+
+    /** Whether figures of the part depend on a seed that its programs have as an option. */
+    boolean hasSeeds() {
+        return tasks.stream().anyMatch(Task::hasSeed);
     }
 
     /** Whether the number of rounds is an option of the part's programs. */

@@ -14,24 +14,34 @@ import java.util.regex.Pattern;
  * @param title   of the printed tables; the empty string if the program writes report.md into FOLDER
  * @param label   what each row's name gets behind it, to tell it from other commands' rows; may be empty
  * @param told    printed lines that are figures too, in a table of their own; null if there are none
+ * @param hasSeed whether the program has the option {@code --seed}, and figures that depend on it
  */
-record Task(String module, String program, String args, String title, String label, Pattern told) {
+record Task(String module, String program, String args, String title, String label, Pattern told, boolean hasSeed) {
 
     /** Parts of the comparison with DL4J, PyTorch and ONNX Runtime. */
     static Task compare(String args) {
-        return new Task("-pl benchmarks", "compare", args + " --rounds ROUNDS --output FOLDER", "", "", null);
+        return new Task("-pl benchmarks", "compare", args + " --rounds ROUNDS --output FOLDER", "", "", null, false);
     }
 
     static Task printing(String title, String module, String program, String args) {
-        return new Task(module, program, args, title, "", null);
+        return new Task(module, program, args, title, "", null, false);
+    }
+
+    Task ofSeeds() {
+        return new Task(module, program, args, title, label, told, true);
+    }
+
+    /** {@return this command with a seed} */
+    Task withSeed(String seed) {
+        return new Task(module, program, (args + " --seed " + seed).strip(), title, label, told, hasSeed);
     }
 
     Task labelled(String rows) {
-        return new Task(module, program, args, title, rows, told);
+        return new Task(module, program, args, title, rows, told, hasSeed);
     }
 
     Task telling(String lines) {
-        return new Task(module, program, args, title, label, Pattern.compile(lines));
+        return new Task(module, program, args, title, label, Pattern.compile(lines), hasSeed);
     }
 
     boolean writesReport() {

@@ -341,4 +341,82 @@ class FiguresTest {
         assertThat(steps.rows()).hasSize(4);
         assertThat(steps.rows()).allSatisfy(row -> assertThat(row).doesNotContain(""));
     }
+
+    /** Stands for the spam example, which prints other figures with every seed. */
+    private static int spam(ProcessBuilder command, List<String> asked) throws IOException {
+        String args = command.command().get(command.command().size() - 1);
+        asked.add(args);
+        int run = asked.size() - 1;
+        ResultTable table = new ResultTable("", "F1", "trained parameters", "minutes", "peak memory", "kept on disk")
+                .row("only the output layer", List.of("0.894", "0.900", "0.912").get(run), "770", "0.8",
+                        List.of("980 MiB", "1,000 MiB", "1,020 MiB").get(run), List.of("-", "5 bytes", "5 bytes").get(run))
+                .row("LoRA, rank 8", List.of("0.940", "0.940", "0.940").get(run), "74,498", List.of("1.2", "1.4", "1").get(run),
+                        "911 MiB", "306,744 bytes");
+        Files.writeString(command.redirectOutput().file().toPath(), "Kept in a folder\n\n" + table.toString(2000));
+        return 0;
+    }
+
+    @Test
+    void figuresOfSeveralSeedsAreMeansAndTheFileSaysOfWhich() throws IOException {
+        project("<!-- figures: spam/spam -->\n<!-- /figures -->\n\n<!-- figures: spam -->\n<!-- /figures -->\n");
+        List<String> asked = new ArrayList<>();
+
+        assertThat(Figures.commandLine(command -> spam(command, asked)).setOut(new PrintWriter(new StringWriter()))
+                .execute("--part", "spam", "--seeds", "3", "--write-pages", "--top", project.toString())).isZero();
+
+        assertThat(asked).containsExactly("-Dargs=train --seed 7", "-Dargs=train --seed 8", "-Dargs=train --seed 9");
+        List<String> expected = List.of("|  | F1 | trained parameters | minutes | peak memory | kept on disk |",
+                "| only the output layer | 0.902 ± 0.009 | 770 | 0.8 | 1,000 ± 20 MiB | -; 5 bytes; 5 bytes |",
+                "| LoRA, rank 8 | 0.940 | 74,498 | 1.2 ± 0.2 | 911 MiB | 306,744 bytes |");
+        assertThat(project.resolve("docs/figures/spam.md")).content().contains("--part spam --seeds 3\"`", "| seeds | 7, 8, 9 |",
+                "exec:exec@spam -Dargs=\"train --seed SEED\"` |", "mean over the seeds").contains(expected);
+        assertThat(project.resolve("README.md")).content().contains(expected).contains("; seeds: 7, 8, 9.");
+        assertThat(FigureFile.read(project.resolve("docs/figures/spam.md")).origin()).containsEntry("seeds", "7, 8, 9");
+    }
+
+    @Test
+    void aCommandWithoutSeedRunsOnceAndThoseWithOneForEach() throws IOException {
+        project("");
+        List<String> asked = new ArrayList<>();
+        StringWriter out = new StringWriter();
+
+        assertThat(Figures.commandLine(command -> {
+            asked.add(command.command().get(command.command().size() - 1));
+            Files.writeString(command.redirectOutput().file().toPath(), asked.size() == 1 ? "Converted\n"
+                    : "\n" + new ResultTable("", "perplexity").row("base", "9.1" + 2 * asked.size()).toString(2000));
+            return 0;
+        }).setOut(new PrintWriter(out)).execute("--part", "bert-adapt", "--seeds", "2", "--top", project.toString()))
+                .as("%s", out).isZero();
+
+        assertThat(asked).containsExactly("-Dargs=convert", "-Dargs=adapt --seed 7", "-Dargs=adapt --seed 8");
+        assertThat(project.resolve("docs/figures/bert-adapt.md")).content().contains("| base | 9.15 ± 0.01 |", "@bert "
+                + "-Dargs=\"convert\"`");
+    }
+
+    @Test
+    void seedsThatGaveOtherRowsAreRefused() throws IOException {
+        project("");
+        List<String> asked = new ArrayList<>();
+
+        assertThat(failing(command -> {
+            asked.add("");
+            Files.writeString(command.redirectOutput().file().toPath(), "\n" + new ResultTable("", "F1")
+                    .row("method " + asked.size(), "0.9").toString(2000));
+            return 0;
+        }, "--part", "spam", "--seeds", "2")).contains("spam could not be measured: Seeds gave other rows of Spam", "method 1",
+                "method 2");
+        assertThat(project.resolve("docs/figures/spam.md")).doesNotExist();
+    }
+
+    @Test
+    void seedsOfPartsThatHaveNoneAreRefused() {
+        for (String[] args : new String[][] {{"--part", "spam,disk", "--seeds", "3"}, {"--part", "all", "--seeds", "2"},
+                {"--part", "spam", "--seeds", "0"}}) {
+            StringWriter out = new StringWriter();
+            assertThat(line().setOut(new PrintWriter(out)).setErr(new PrintWriter(out)).execute(args))
+                    .isEqualTo(CommandLine.ExitCode.USAGE);
+            assertThat(out.toString()).contains(args[3].equals("0") ? "--seeds is 0, but must be at least 1"
+                    : "disk").contains(args[3].equals("0") ? "" : "[spam, retrieval, bert-spam, bert-adapt]");
+        }
+    }
 }

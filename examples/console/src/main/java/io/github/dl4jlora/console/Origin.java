@@ -45,10 +45,11 @@ public final class Origin {
         List<String> software = Stream.of("JDK", "OpenBLAS", "oneDNN", "PyTorch")
                 .filter(name -> facts.getOrDefault(name, "").matches("\\d.*"))
                 .map(name -> name + " " + facts.get(name).replaceFirst("[-:+, ].*", "")).toList();
-        String rounds = facts.getOrDefault("rounds", "");
+        String counts = Stream.of("rounds", "seeds").filter(facts::containsKey).map(name -> "; " + name + ": " + facts.get(name))
+                .collect(Collectors.joining());
         return "Version " + facts.get("version") + ", commit " + facts.get("commit") + ", " + facts.get("date") + "; "
                 + facts.get("processor") + (software.isEmpty() ? "" : "; " + String.join(", ", software))
-                + (rounds.isEmpty() ? "" : "; rounds: " + rounds) + ".";
+                + counts + ".";
     }
 
     private static String version() {
