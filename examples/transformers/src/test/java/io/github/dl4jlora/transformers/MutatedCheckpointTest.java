@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers;
 
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -20,13 +21,19 @@ import java.util.Arrays;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-/** Folders in which one value, or one byte, is another: they are read, or end in one sentence that names the folder. */
+/**
+ * Folders in which one value, or one byte, is another: they are read, or end in one sentence that names the folder. What is heavy
+ * tries every one, the others one in some.
+ */
 class MutatedCheckpointTest {
 
     private static final String MEAN = "{\"word_embedding_dimension\": 8, \"pooling_mode_mean_tokens\": true, "
             + "\"pooling_mode_cls_token\": false, \"include_prompt\": true}";
     private static final String MODULES = "[{\"path\": \"\", \"type\": \"sentence_transformers.models.Transformer\"}, "
             + "{\"path\": \"1_Pooling\", \"type\": \"sentence_transformers.models.Pooling\"}]";
+    private static final int EVERY = 1;
+    /** Has no divisor with the number of values that {@link MutatedJson} knows, so that each comes in turn. */
+    private static final int SOME = 13;
 
     @TempDir
     Path folder;
@@ -62,29 +69,39 @@ class MutatedCheckpointTest {
         }
     }
 
-    private void assertReadOrRefusedWithEveryValueChanged(String file, Ask ask) throws IOException {
+    private void assertReadOrRefusedWithValuesChanged(String file, Ask ask, int step) throws IOException {
         byte[] original = Files.readAllBytes(folder.resolve(file));
-        new MutatedJson(new String(original, StandardCharsets.UTF_8)).forEach(MutatedJson.VALUES, (text, what) -> {
+        new MutatedJson(new String(original, StandardCharsets.UTF_8)).forEach(MutatedJson.VALUES, step, (text, what) -> {
             write(file, text.getBytes(StandardCharsets.UTF_8));
             assertReadOrRefused(ask, file + ": " + what);
         });
-        for (int length = 0; length < original.length; length++) {
+        for (int length = 0; length < original.length; length += step) {
             write(file, Arrays.copyOf(original, length));
             assertReadOrRefused(ask, file + " is cut after " + length + " bytes");
         }
         write(file, original);
-        assertThat(refused).as("refused, of %s that were read", read).isGreaterThan(100);
+        assertThat(refused).as("refused, of %s that were read", read).isGreaterThan(100 / step);
+    }
+
+    private void assertReadOrRefusedWithChangedConfiguration(String name, int step) throws IOException {
+        ChangedFolder.of(name, folder);
+        assertReadOrRefusedWithValuesChanged("config.json", Checkpoint::model, step);
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"bert-lm-old", "roberta-classifier", "distilbert-lm", "gpt2-lm", "gpt2-lm-untied", "mpnet-lm-untied"})
-    void everyValueOfTheConfiguration(String name) throws IOException {
-        ChangedFolder.of(name, folder);
-        assertReadOrRefusedWithEveryValueChanged("config.json", Checkpoint::model);
+    void valuesOfTheConfiguration(String name) throws IOException {
+        assertReadOrRefusedWithChangedConfiguration(name, SOME);
     }
 
-    @Test
-    void everyValueOfTheModulesOfSentenceTransformers() throws IOException {
+    @Tag("heavy")
+    @ParameterizedTest
+    @ValueSource(strings = {"bert-lm-old", "roberta-classifier", "distilbert-lm", "gpt2-lm", "gpt2-lm-untied", "mpnet-lm-untied"})
+    void everyValueOfTheConfiguration(String name) throws IOException {
+        assertReadOrRefusedWithChangedConfiguration(name, EVERY);
+    }
+
+    private void assertReadOrRefusedWithChangedModules(int step) throws IOException {
         ChangedFolder.of("bert-lm-old", folder);
         Files.createDirectories(folder.resolve("1_Pooling"));
         write("modules.json", MODULES.getBytes(StandardCharsets.UTF_8));
@@ -92,51 +109,92 @@ class MutatedCheckpointTest {
         write("config_sentence_transformers.json", "{\"prompts\": {\"a\": \"b\"}, \"default_prompt_name\": \"a\"}"
                 .getBytes(StandardCharsets.UTF_8));
 
-        assertReadOrRefusedWithEveryValueChanged("modules.json", Checkpoint::sentenceEncoder);
-        assertReadOrRefusedWithEveryValueChanged("1_Pooling/config.json", Checkpoint::sentenceEncoder);
-        assertReadOrRefusedWithEveryValueChanged("config_sentence_transformers.json", Checkpoint::sentenceEncoder);
+        assertReadOrRefusedWithValuesChanged("modules.json", Checkpoint::sentenceEncoder, step);
+        assertReadOrRefusedWithValuesChanged("1_Pooling/config.json", Checkpoint::sentenceEncoder, step);
+        assertReadOrRefusedWithValuesChanged("config_sentence_transformers.json", Checkpoint::sentenceEncoder, step);
     }
 
     @Test
-    void everyValueOfTheIndex() throws IOException {
+    void valuesOfTheModulesOfSentenceTransformers() throws IOException {
+        assertReadOrRefusedWithChangedModules(SOME);
+    }
+
+    @Tag("heavy")
+    @Test
+    void everyValueOfTheModulesOfSentenceTransformers() throws IOException {
+        assertReadOrRefusedWithChangedModules(EVERY);
+    }
+
+    private void assertReadOrRefusedWithChangedIndex(int step) throws IOException {
         ChangedFolder changed = ChangedFolder.of("gpt2-lm", folder);
         changed.shards(index -> { });
-        assertReadOrRefusedWithEveryValueChanged("model.safetensors.index.json", Checkpoint::model);
+        assertReadOrRefusedWithValuesChanged("model.safetensors.index.json", Checkpoint::model, step);
+    }
+
+    @Test
+    void valuesOfTheIndex() throws IOException {
+        assertReadOrRefusedWithChangedIndex(SOME);
+    }
+
+    @Tag("heavy")
+    @Test
+    void everyValueOfTheIndex() throws IOException {
+        assertReadOrRefusedWithChangedIndex(EVERY);
     }
 
     /** As long as the header's claims fit the file, other claims are as good. */
-    @Test
-    void everyValueOfTheHeaderOfTensors() throws IOException {
+    private void assertReadOrRefusedWithChangedHeader(int step) throws IOException {
         ChangedFolder.of("roberta-classifier", folder);
         byte[] file = Files.readAllBytes(folder.resolve("model.safetensors"));
         int length = (int) ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN).getLong();
         byte[] data = Arrays.copyOfRange(file, 8 + length, file.length);
-        new MutatedJson(new String(file, 8, length, StandardCharsets.UTF_8)).forEach(MutatedJson.SOME, (text, what) -> {
+        new MutatedJson(new String(file, 8, length, StandardCharsets.UTF_8)).forEach(MutatedJson.SOME, step, (text, what) -> {
             byte[] header = text.getBytes(StandardCharsets.UTF_8);
             write("model.safetensors", ByteBuffer.allocate(8 + header.length + data.length).order(ByteOrder.LITTLE_ENDIAN)
                     .putLong(header.length).put(header).put(data).array());
             assertReadOrRefused("model.safetensors: " + what);
         });
-        assertThat(refused).isGreaterThan(1000);
+        assertThat(refused).isGreaterThan(1000 / step);
     }
 
     @Test
-    void everyByteOfTheHeaderOfTensors() throws IOException {
+    void valuesOfTheHeaderOfTensors() throws IOException {
+        assertReadOrRefusedWithChangedHeader(SOME);
+    }
+
+    @Tag("heavy")
+    @Test
+    void everyValueOfTheHeaderOfTensors() throws IOException {
+        assertReadOrRefusedWithChangedHeader(EVERY);
+    }
+
+    private void assertReadOrRefusedWithABitOfTheHeaderChanged(int step) throws IOException {
         ChangedFolder.of("gpt2-lm", folder);
         byte[] file = Files.readAllBytes(folder.resolve("model.safetensors"));
         int end = 8 + (int) ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN).getLong();
-        for (int at = 0; at < end; at++) {
+        for (int at = 0; at < end; at += step) {
             byte original = file[at];
             file[at] ^= (byte) (1 << at % 8);
             write("model.safetensors", file);
             assertReadOrRefused("model.safetensors: a bit of byte " + at);
             file[at] = original;
         }
-        assertThat(refused).isGreaterThan(end / 2);
-        for (int length = 0; length < file.length; length += 101) {
+        assertThat(refused).isGreaterThan(end / 2 / step);
+        for (int length = 0; length < file.length; length += 101 * step) {
             write("model.safetensors", Arrays.copyOf(file, length));
             assertReadOrRefused("model.safetensors is cut after " + length + " bytes");
         }
+    }
+
+    @Test
+    void bytesOfTheHeaderOfTensors() throws IOException {
+        assertReadOrRefusedWithABitOfTheHeaderChanged(SOME);
+    }
+
+    @Tag("heavy")
+    @Test
+    void everyByteOfTheHeaderOfTensors() throws IOException {
+        assertReadOrRefusedWithABitOfTheHeaderChanged(EVERY);
     }
 
     @Test

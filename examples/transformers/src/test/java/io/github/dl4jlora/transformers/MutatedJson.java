@@ -31,16 +31,20 @@ final class MutatedJson {
         root = new ObjectMapper().readTree(text);
     }
 
-    /** Hands on every text, and what is different in it. */
-    void forEach(List<String> values, BiConsumer<String, String> use) {
-        int nodes = count(root);
-        for (int at = 0; at < nodes; at++) {
-            for (String value : values) {
-                int[] counter = {at};
-                String text = text(root, counter, value);
-                use.accept(text == null ? "" : text, "value " + at + " becomes " + (value == null || value.length() < 50 ? value
-                        : value.substring(0, 50) + "…"));
-            }
+    /**
+     * Hands on texts, and what is different in each.
+     *
+     * @param step 1 for every text, n for one in n
+     */
+    void forEach(List<String> values, int step, BiConsumer<String, String> use) {
+        int texts = count(root) * values.size();
+        for (int i = 0; i < texts; i += step) {
+            int at = i / values.size();
+            String value = values.get(i % values.size());
+            int[] counter = {at};
+            String text = text(root, counter, value);
+            use.accept(text == null ? "" : text, "value " + at + " becomes " + (value == null || value.length() < 50 ? value
+                    : value.substring(0, 50) + "…"));
         }
     }
 

@@ -5,6 +5,7 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -16,7 +17,6 @@ import org.nd4j.linalg.learning.config.NoOp;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -37,12 +37,15 @@ class PassingOutputsTest {
                 .updater(new Adam(1e-2)).build());
     }
 
-    static Stream<Tiny> all() {
-        return Tiny.all();
+    @Tag("heavy")
+    @ParameterizedTest
+    @MethodSource("io.github.dl4jlora.transformers.Tiny#others")
+    void inOtherNetworksItIsToo(Tiny tiny) {
+        trainingIsTheSameWhetherTheyPassOrAreKept(tiny);
     }
 
     @ParameterizedTest
-    @MethodSource("all")
+    @MethodSource("io.github.dl4jlora.transformers.Tiny#few")
     void trainingIsTheSameWhetherTheyPassOrAreKept(Tiny tiny) {
         for (String targets : List.of(".*(query|value|q_lin|v_lin|c_attn|attn\\.[qv])",
                 ".*(output\\.dense|ffn\\.lin2|mlp\\.c_proj)",

@@ -18,7 +18,9 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -60,6 +62,20 @@ public record Tiny(TransformerShape shape, Head head) {
     /** The family's language model. */
     static Tiny languageModel(TransformerShape shape) {
         return new Tiny(shape, shape.family().isCausal() ? Head.nextWord() : Head.maskedWords());
+    }
+
+    /** Each family and most kinds of heads, for tests that take long. */
+    static Stream<Tiny> few() {
+        return Stream.of(languageModel(shape(Family.BERT)), new Tiny(shape(Family.BERT), Head.questionAnswering()),
+                new Tiny(shape(Family.ROBERTA), Head.multiLabel(CLASSES).ofPairs()),
+                new Tiny(shape(Family.DISTILBERT), Head.tokenClassifier(CLASSES)),
+                languageModel(shape(Family.GPT2).untied()), new Tiny(shape(Family.MPNET), Head.classifier(CLASSES)));
+    }
+
+    /** All that are not among the {@link #few}. */
+    static Stream<Tiny> others() {
+        Set<Tiny> few = few().collect(Collectors.toSet());
+        return all().filter(tiny -> !few.contains(tiny));
     }
 
     static Stream<Tiny> all() {
@@ -139,7 +155,7 @@ public record Tiny(TransformerShape shape, Head head) {
                     .get(NDArrayIndex.all(), NDArrayIndex.interval(0, head.classes()));
             case TOKEN_CLASSES -> Nd4j.createFromArray(new double[][]{
                     {-100, 2, 0, -100, 1}, {1, -100, 2, -100, -100}, {-100, -100, -100, -100, -100}});
-            case ANSWER -> Nd4j.createFromArray(new double[][]{{2, 4}, {1, -100}, {5, 0}});
+            case ANSWER -> Nd4j.createFromArray(new double[][]{{2, 4}, {1, -100}, {0, 5}});
             case MASKED_WORDS_AT_POSITIONS -> Nd4j.createFromArray(new double[][]{{7, 9}, {2, -100}, {5, -100}});
             default -> Nd4j.createFromArray(new double[][]{
                     {-100, 7, -100, 9, 1}, {-100, -100, 2, -100, -100}, {5, -100, -100, -100, -100}});

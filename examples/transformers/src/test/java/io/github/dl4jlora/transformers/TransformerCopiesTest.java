@@ -9,6 +9,7 @@ import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -25,6 +26,7 @@ import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
 import java.io.File;
 import java.nio.file.Path;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -33,7 +35,8 @@ import static org.assertj.core.api.Assertions.within;
 /** Copies of every kind compute and train as what they were made of, tied decoders included. */
 class TransformerCopiesTest {
 
-    private static final String EVERY = "io.github.dl4jlora.transformers.Tiny#all";
+    private static final String FEW = "io.github.dl4jlora.transformers.Tiny#few";
+    private static final String OTHERS = "io.github.dl4jlora.transformers.Tiny#others";
     private static final String LAYERS = ".*(query|value|q_lin|v_lin|c_attn|c_proj|attn\\.[qv])";
 
     private static ComputationGraph network(Tiny tiny) {
@@ -45,7 +48,7 @@ class TransformerCopiesTest {
     }
 
     @ParameterizedTest
-    @MethodSource(EVERY)
+    @MethodSource(FEW)
     void clonesAndSavedNetworksComputeTheSameAndTrainTheSame(Tiny tiny, @TempDir File folder) throws Exception {
         ComputationGraph graph = network(tiny);
         File file = new File(folder, "network.zip");
@@ -64,7 +67,7 @@ class TransformerCopiesTest {
     }
 
     @ParameterizedTest
-    @MethodSource(EVERY)
+    @MethodSource("io.github.dl4jlora.transformers.Tiny#all")
     void jsonAndYamlKeepTheConfiguration(Tiny tiny) {
         ComputationGraphConfiguration configuration = network(tiny).getConfiguration();
 
@@ -87,7 +90,7 @@ class TransformerCopiesTest {
     }
 
     @ParameterizedTest
-    @MethodSource(EVERY)
+    @MethodSource(FEW)
     void inFloatItComputesAndDifferentiatesWhatItDoesInDouble(Tiny tiny) {
         ComputationGraph floats = tiny.network(DataType.FLOAT, new NoOp());
         ComputationGraph doubles = floats.convertDataType(DataType.DOUBLE);
@@ -103,7 +106,7 @@ class TransformerCopiesTest {
     }
 
     @ParameterizedTest
-    @MethodSource(EVERY)
+    @MethodSource(FEW)
     void freshlyAdaptedItComputesTheSameAndUnloadedItIsTheBase(Tiny tiny) {
         ComputationGraph base = network(tiny);
         INDArray before = tiny.output(base);
@@ -114,7 +117,7 @@ class TransformerCopiesTest {
     }
 
     @ParameterizedTest
-    @MethodSource(EVERY)
+    @MethodSource(FEW)
     void trainedAdaptersLeaveTheBaseAloneAndMergeIntoAStockNetwork(Tiny tiny) {
         ComputationGraph base = network(tiny);
         INDArray weights = base.params().dup();
@@ -132,7 +135,7 @@ class TransformerCopiesTest {
     }
 
     @ParameterizedTest
-    @MethodSource(EVERY)
+    @MethodSource(FEW)
     void aPlanAndSummariesTellWhatTrains(Tiny tiny) {
         ComputationGraph base = network(tiny);
         long planned = LoRA.plan(base, config().build(), 3, tiny.inputTypes()).layers().trainableParams();
@@ -146,7 +149,7 @@ class TransformerCopiesTest {
     }
 
     @ParameterizedTest
-    @MethodSource(EVERY)
+    @MethodSource(FEW)
     void frozenItComputesTheSame(Tiny tiny) {
         ComputationGraph graph = network(tiny);
         ComputationGraph frozen = LoRA.freeze(graph);
@@ -169,7 +172,7 @@ class TransformerCopiesTest {
     }
 
     @ParameterizedTest
-    @MethodSource(EVERY)
+    @MethodSource(FEW)
     void aBankServesAdaptersOfItInOneBatch(Tiny tiny) {
         ComputationGraph base = network(tiny);
         ComputationGraph adapted = LoRA.apply(base, config().build());
@@ -191,9 +194,29 @@ class TransformerCopiesTest {
         }
     }
 
+    @Tag("heavy")
+    @ParameterizedTest
+    @MethodSource(OTHERS)
+    void allOfThisIsSoInOtherNetworks(Tiny tiny, @TempDir File folder) throws Exception {
+        clonesAndSavedNetworksComputeTheSameAndTrainTheSame(tiny, folder);
+        inFloatItComputesAndDifferentiatesWhatItDoesInDouble(tiny);
+        freshlyAdaptedItComputesTheSameAndUnloadedItIsTheBase(tiny);
+        trainedAdaptersLeaveTheBaseAloneAndMergeIntoAStockNetwork(tiny);
+        aPlanAndSummariesTellWhatTrains(tiny);
+        frozenItComputesTheSame(tiny);
+        aBankServesAdaptersOfItInOneBatch(tiny);
+        if (tiny.languageModel()) {
+            onAQuantisedBaseItLearns(tiny, folder.toPath());
+        }
+    }
+
+    static Stream<Tiny> languageModels() {
+        return Tiny.few().filter(Tiny::languageModel);
+    }
+
     /** Embeddings stay as they are, and with them what is tied to them. */
     @ParameterizedTest
-    @MethodSource("io.github.dl4jlora.transformers.Tiny#languageModels")
+    @MethodSource("languageModels")
     void onAQuantisedBaseItLearns(Tiny tiny, @TempDir Path folder) throws Exception {
         for (Quantization scheme : Quantization.values()) {
             ComputationGraph adapted = LoRA.apply(network(tiny), config().quantize(scheme).build());

@@ -5,6 +5,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -24,6 +25,8 @@ import static org.assertj.core.api.Assertions.within;
 class TransformerGradientsTest {
 
     private static final double STEP = 1e-6;
+    private static final String FEW = "io.github.dl4jlora.transformers.Tiny#few";
+    private static final String OTHERS = "io.github.dl4jlora.transformers.Tiny#others";
     private static final String QUERY_AND_VALUE = ".*(query|value|q_lin|v_lin|c_attn|attn\\.[qv])";
 
     @BeforeEach
@@ -32,19 +35,28 @@ class TransformerGradientsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("io.github.dl4jlora.transformers.Tiny#all")
+    @MethodSource(FEW)
     void everyParameterHasTheGradientThatFiniteDifferencesShow(Tiny tiny) {
         check(tiny, tiny.network(DataType.DOUBLE, new NoOp()));
     }
 
     @ParameterizedTest
-    @MethodSource("io.github.dl4jlora.transformers.Tiny#all")
+    @MethodSource(FEW)
     void adaptersOnQueryAndValueHaveTheGradientThatFiniteDifferencesShow(Tiny tiny) {
         check(tiny, adapted(tiny, LoRAConfig.builder().targets(QUERY_AND_VALUE)));
     }
 
+    @Tag("heavy")
     @ParameterizedTest
-    @MethodSource("io.github.dl4jlora.transformers.Tiny#languageModels")
+    @MethodSource(OTHERS)
+    void inOtherNetworksTheyHaveItToo(Tiny tiny) {
+        everyParameterHasTheGradientThatFiniteDifferencesShow(tiny);
+        adaptersOnQueryAndValueHaveTheGradientThatFiniteDifferencesShow(tiny);
+        adaptersOnAllDenseLayersHaveTheGradientThatFiniteDifferencesShow(tiny);
+    }
+
+    @ParameterizedTest
+    @MethodSource(FEW)
     void adaptersOnAllDenseLayersHaveTheGradientThatFiniteDifferencesShow(Tiny tiny) {
         check(tiny, adapted(tiny, LoRAConfig.builder().allTargets()));
     }

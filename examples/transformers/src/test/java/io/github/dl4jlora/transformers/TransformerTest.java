@@ -2,6 +2,7 @@ package io.github.dl4jlora.transformers;
 
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -14,6 +15,7 @@ import org.nd4j.linalg.learning.config.NoOp;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -172,8 +174,23 @@ class TransformerTest {
         assertThat(shape.longestText()).isEqualTo(7);
     }
 
+    static Stream<Tiny> languageModels() {
+        return Tiny.few().filter(Tiny::languageModel);
+    }
+
+    static Stream<Tiny> otherLanguageModels() {
+        return Tiny.others().filter(Tiny::languageModel);
+    }
+
+    @Tag("heavy")
     @ParameterizedTest
-    @MethodSource("io.github.dl4jlora.transformers.Tiny#languageModels")
+    @MethodSource("otherLanguageModels")
+    void othersLearnToo(Tiny tiny) {
+        itLearns(tiny);
+    }
+
+    @ParameterizedTest
+    @MethodSource("languageModels")
     void itLearns(Tiny tiny) {
         ComputationGraph graph = tiny.network(DataType.FLOAT, new Adam(1e-2));
         double before = graph.score(tiny.batch(DataType.FLOAT), false);

@@ -22,6 +22,7 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -70,28 +71,40 @@ class CachedNegativesTest {
         Nd4j.getRandom().setSeed(24);
     }
 
+    /** Parts of one text, parts that do not divide, a last part of one text, and the batch as one part. */
+    private static void assertScoreAndGradientsAreThoseOfTheBatchAtOnce(InBatchNegatives loss, DataType type) {
+        double error = type == DataType.FLOAT ? FLOAT_ERROR : DOUBLE_ERROR;
+        ComputationGraph network = Pairs.adapted(loss, type);
+        DataSet batch = Pairs.batch(loss, 3, type, 1);
+        INDArray atOnce = Pairs.gradient(network, batch);
+        double score = network.score();
+        for (int texts : new int[]{1, 4, batch.numExamples() - 1, 1000}) {
+            ComputationGraph cached = CachedNegatives.of(network, texts);
+            INDArray inParts = Pairs.gradient(cached, batch);
+            assertThat(Pairs.difference(inParts, atOnce)).isLessThan(error);
+            assertThat(cached.score()).isCloseTo(score, within(error * score));
+            assertThat(cached.score(batch)).isCloseTo(network.score(batch), within(error * score));
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(value = DataType.class, names = {"FLOAT", "DOUBLE"})
+    void scoreAndGradientsAreThoseOfTheBatchAtOnce(DataType type) {
+        assertScoreAndGradientsAreThoseOfTheBatchAtOnce(LOSS, type);
+        assertScoreAndGradientsAreThoseOfTheBatchAtOnce(LOSS.withHardNegatives(2).oneDirection().withDimensions(8, 4, 1), type);
+    }
+
     static Stream<InBatchNegatives> losses() {
         return IntStream.rangeClosed(0, 3).mapToObj(LOSS::withHardNegatives)
                 .flatMap(loss -> Stream.of(loss, loss.oneDirection(), loss.oneDirection().withDimensions(8, 4, 1)));
     }
 
+    @Tag("heavy")
     @ParameterizedTest
     @MethodSource("losses")
-    void scoreAndGradientsAreThoseOfTheBatchAtOnce(InBatchNegatives loss) {
+    void scoreAndGradientsOfEachLossAreThoseOfTheBatchAtOnce(InBatchNegatives loss) {
         for (DataType type : new DataType[]{DataType.FLOAT, DataType.DOUBLE}) {
-            double error = type == DataType.FLOAT ? FLOAT_ERROR : DOUBLE_ERROR;
-            ComputationGraph network = Pairs.adapted(loss, type);
-            DataSet batch = Pairs.batch(loss, 3, type, 1);
-            INDArray atOnce = Pairs.gradient(network, batch);
-            double score = network.score();
-            // Parts of one text, parts that do not divide, a last part of one text, and the batch as one part.
-            for (int texts : new int[]{1, 4, batch.numExamples() - 1, 1000}) {
-                ComputationGraph cached = CachedNegatives.of(network, texts);
-                INDArray inParts = Pairs.gradient(cached, batch);
-                assertThat(Pairs.difference(inParts, atOnce)).isLessThan(error);
-                assertThat(cached.score()).isCloseTo(score, within(error * score));
-                assertThat(cached.score(batch)).isCloseTo(network.score(batch), within(error * score));
-            }
+            assertScoreAndGradientsAreThoseOfTheBatchAtOnce(loss, type);
         }
     }
 
