@@ -166,7 +166,7 @@ public final class EffectiveWeights implements StockWeights {
                     result.setGradientFor(key, gradient);
                 }
             }
-            variant().project(() -> form.viewOf(Objects.requireNonNull(adapter.stock().arrays().get(parameter.key()))),
+            variant().project(() -> form.viewOf(adapter.stock().array(parameter.key())),
                     adapter.parts(parameter.key()), adapter.factor(parameter),
                     form.of(stock.getGradientFor(parameter.key())), own);
         }

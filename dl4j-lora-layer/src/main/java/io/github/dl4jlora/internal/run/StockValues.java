@@ -90,8 +90,10 @@ public final class StockValues {
                 () -> array(key));
     }
 
-    private INDArray array(String key) {
-        return Objects.requireNonNull(arrays().get(key));
+    /** A parameter as an array, in its stock layer's shape; of a matrix in fewer bits a copy that is not kept. */
+    public INDArray array(String key) {
+        INDArray array = arrays().get(key);
+        return array != null ? array : Objects.requireNonNull(all().get(key));
     }
 
     /**
