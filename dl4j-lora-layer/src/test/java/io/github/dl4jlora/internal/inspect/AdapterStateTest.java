@@ -2,6 +2,8 @@ package io.github.dl4jlora.internal.inspect;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.BiasTraining;
+import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -12,6 +14,9 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+import java.util.Set;
+import java.util.TreeSet;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -46,6 +51,24 @@ class AdapterStateTest {
         assertThat(changed).isNotEqualTo(state);
         first.applyTo(tuned);
         assertThat(AdapterState.of(tuned)).isEqualTo(state);
+    }
+
+    /** Embedded, frozen weights are in the same vector as those that train. */
+    @Test
+    void itLooksAtWhatTrainsAlone() {
+        MultiLayerNetwork tuned = LoRA.apply(base(), LoRAConfig.builder().rank(2).targets("one").trainable("two")
+                .bias(BiasTraining.LORA_ONLY).storage(FrozenStorage.EMBEDDED).build());
+        Set<String> noticed = new TreeSet<>();
+        for (String key : tuned.paramTable().keySet()) {
+            long state = AdapterState.of(tuned);
+            tuned.getParam(key).addi(0.1);
+            if (AdapterState.of(tuned) != state) {
+                noticed.add(key);
+            }
+        }
+
+        assertThat(noticed).isEqualTo(Set.of("0_A", "0_B", "0_b", "1_W", "1_b"));
+        assertThat(tuned.paramTable()).containsKey("0_W");
     }
 
     @Test
