@@ -33,8 +33,9 @@ import java.util.Objects;
  * whatever epoch they belong to. Each but the last of a group leaves all parameters as they are, bit for bit. A group that
  * training ends in waits for more batches. Where counting does not begin at a group's first batch, with {@code keepCounts(true)}
  * or after loading a network without its updater, the first update is smaller by the share of the batches that are missing; a
- * {@code clone} of a network, which DL4J has count from 0, begins a group. The other updater's iterations are updates: Adam's
- * bias correction counts these, and so do learning rates by iteration.
+ * {@code clone} of a network, which DL4J has count from 0, begins a group. {@code LoRAAdapter.applyTo} in the midst of a group
+ * forgets the batches so far, whose gradients were those of the adapter before, and the update is smaller in the same way. The
+ * other updater's iterations are updates: Adam's bias correction counts these, and so do learning rates by iteration.
  *
  * <p><b>What is equal to one batch of all examples</b>, but for rounding: the gradient of batches of equal size, with L1, L2 and
  * weight decay. DL4J divides by the size of each batch, so that each counts alike, a smaller last one too. So do batches whose
@@ -48,7 +49,9 @@ import java.util.Objects;
 public final class Accumulated implements IUpdater {
 
     private static final long serialVersionUID = 1L;
-    private static final String SUM = "ACCUMULATED";
+
+    /** Key of the sum of gradients among a running updater's state, beside the keys of the other updater. */
+    public static final String SUM_STATE = "ACCUMULATED";
 
     private final IUpdater updater;
     private final int batches;
@@ -178,7 +181,7 @@ public final class Accumulated implements IUpdater {
         @Override
         public void setState(Map<String, INDArray> state, boolean initialize) {
             Map<String, INDArray> others = new HashMap<>(state);
-            sum = Objects.requireNonNull(others.remove(SUM), SUM);
+            sum = Objects.requireNonNull(others.remove(SUM_STATE), SUM_STATE);
             updater = config.updater.instantiate(others, initialize);
             if (initialize) {
                 sum.assign(0);
@@ -188,7 +191,7 @@ public final class Accumulated implements IUpdater {
         @Override
         public Map<String, INDArray> getState() {
             Map<String, INDArray> state = new HashMap<>(Objects.requireNonNull(updater).getState());
-            state.put(SUM, Objects.requireNonNull(sum));
+            state.put(SUM_STATE, Objects.requireNonNull(sum));
             return state;
         }
 

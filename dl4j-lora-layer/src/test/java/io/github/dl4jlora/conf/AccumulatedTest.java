@@ -4,6 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
 import org.deeplearning4j.nn.api.Model;
@@ -141,6 +142,26 @@ class AccumulatedTest {
 
         assertThat(accumulated.getLearningRate("out")).isEqualTo(0.01);
         assertClose(accumulated, whole);
+    }
+
+    @Test
+    void anotherAdapterGetsNoGradientOfTheOneBefore() {
+        // A third of the rate times three batches, of which the first was of the adapter before.
+        ComputationGraph expected = LoRA.apply(Networks.trainedGraph(DataType.DOUBLE), config(new Sgd(0.2)).build());
+        ComputationGraph accumulated = LoRA.apply(Networks.trainedGraph(DataType.DOUBLE),
+                config(new Accumulated(new Sgd(0.3), BATCHES)).build());
+        Networks.randomizeAdapters(expected.paramTable(), 4);
+        LoRAAdapter other = LoRAAdapter.of(expected);
+        Networks.randomizeAdapters(accumulated.paramTable(), 3);
+        List<DataSet> parts = parts(0);
+
+        accumulated.fit(parts.get(0));
+        other.applyTo(accumulated);
+        accumulated.fit(parts.get(1));
+        accumulated.fit(parts.get(2));
+        expected.fit(DataSet.merge(parts.subList(1, 3)));
+
+        assertClose(accumulated, expected);
     }
 
     @Test

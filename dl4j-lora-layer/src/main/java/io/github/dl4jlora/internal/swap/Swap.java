@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.swap;
 
+import io.github.dl4jlora.conf.Accumulated;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.content.AdapterContent;
@@ -13,15 +14,15 @@ import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Updater;
-import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
-import org.deeplearning4j.nn.updater.graph.ComputationGraphUpdater;
+import org.deeplearning4j.nn.updater.BaseMultiLayerUpdater;
+import org.deeplearning4j.nn.updater.UpdaterBlock;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.GradientUpdater;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -91,6 +92,8 @@ public final class Swap {
             swap.assign();
             if (resetsUpdater) {
                 resetUpdater(network);
+            } else {
+                forgetGradients(network);
             }
         }
     }
@@ -246,13 +249,22 @@ public final class Swap {
         }
     }
 
+    /** What an update of several batches has collected so far is of the adapter before. */
+    private static void forgetGradients(Model network) {
+        if (Networks.of(network).updaterSoFar() instanceof BaseMultiLayerUpdater<?> updater) {
+            for (UpdaterBlock block : updater.getUpdaterBlocks()) {
+                GradientUpdater<?> running = block.getGradientUpdater();
+                INDArray sum = running == null ? null : running.getState().get(Accumulated.SUM_STATE);
+                if (sum != null) {
+                    sum.assign(0);
+                }
+            }
+        }
+    }
+
     /** Null for a network that has no updater yet, or one that keeps nothing. */
     private static @Nullable INDArray updaterState(Model network) {
-        if (network instanceof ComputationGraph graph) {
-            ComputationGraphUpdater updater = graph.getUpdater(false);
-            return updater == null ? null : updater.getStateViewArray();
-        }
-        Updater updater = ((MultiLayerNetwork) network).getUpdater(false);
+        Updater updater = Networks.of(network).updaterSoFar();
         return updater == null ? null : updater.getStateViewArray();
     }
 
