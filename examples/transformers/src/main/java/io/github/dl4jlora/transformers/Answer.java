@@ -2,6 +2,8 @@ package io.github.dl4jlora.transformers;
 
 import io.github.dl4jlora.transformers.layer.AnswerScores;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -21,7 +23,8 @@ public record Answer(int first, int last, double score) {
      *
      * @param scores  of {@link Head#questionAnswering}, {@code [minibatch, 2·tokens]}
      * @param within  {@code [minibatch, tokens]}, 1 for tokens that may be part of an answer and 0 for others: types of tokens,
-     *                or their like in families without types; with 1 at token 0, that token alone is "no answer", as in SQuAD 2
+     *                or {@link #secondTexts} in families without types; with 1 at token 0, that token alone is "no answer", as in
+     *                SQuAD 2
      * @param longest most tokens of an answer
      * @throws IllegalArgumentException if shapes differ, longest is below 1, or no token of a text may be part of an answer
      */
@@ -54,6 +57,39 @@ public record Answer(int first, int last, double score) {
                     + "the text that answers, [minibatch, tokens]");
         }
         return best;
+    }
+
+    /**
+     * {@return 1 for the tokens of second texts and 0 for others, of the ids' shape: those between the last two separators} For
+     * families without types of tokens, RoBERTa's among them, whose separator stands twice between the texts.
+     *
+     * @param ids       token ids of pairs, {@code [minibatch, tokens]}
+     * @param separator id of the token that ends a text, [SEP] or {@code </s>}
+     * @throws IllegalArgumentException if a text has less than two separators, or nothing between the last two
+     */
+    public static INDArray secondTexts(INDArray ids, int separator) {
+        INDArray within = Nd4j.zeros(ids.dataType(), ids.shape());
+        for (int text = 0; text < ids.size(0); text++) {
+            double[] row = ids.getRow(text).toDoubleVector();
+            int end = before(row, row.length, separator);
+            int start = before(row, end, separator);
+            if (start < 0 || end - start < 2) {
+                throw new IllegalArgumentException("Text " + text + " has no second text, which lies between the last two of its "
+                        + "separators, the id " + separator + ": give pairs of texts, and the id of the tokenizer's [SEP] or "
+                        + "</s>");
+            }
+            within.get(NDArrayIndex.point(text), NDArrayIndex.interval(start + 1, end)).assign(1);
+        }
+        return within;
+    }
+
+    /** The last separator before a place; -1 if there is none. */
+    private static int before(double[] ids, int place, int separator) {
+        int found = place - 1;
+        while (found >= 0 && ids[found] != separator) {
+            found--;
+        }
+        return found;
     }
 
     /** {@return whether these are its first and last token} */

@@ -13,6 +13,7 @@ import org.nd4j.linalg.learning.config.IUpdater;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
@@ -51,12 +52,16 @@ public final class Checkpoint {
     private final boolean pairs;
     /** Of the user's own, instead of the folder's; null for none. */
     private final TextSettings texts;
+    /** Of a new head, instead of the folder's; empty for none. */
+    private final List<String> labels;
 
-    private Checkpoint(CheckpointFolder folder, TransformerShape shape, boolean pairs, TextSettings texts) {
+    private Checkpoint(CheckpointFolder folder, TransformerShape shape, boolean pairs, TextSettings texts,
+                       List<String> labels) {
         this.folder = folder;
         this.shape = shape;
         this.pairs = pairs;
         this.texts = texts;
+        this.labels = labels;
     }
 
     /**
@@ -69,7 +74,7 @@ public final class Checkpoint {
      */
     public static Checkpoint open(Path folder) throws IOException {
         CheckpointFolder opened = CheckpointFolder.open(Objects.requireNonNull(folder, "The folder to open is null"));
-        return new Checkpoint(opened, opened.config().shape(), false, null);
+        return new Checkpoint(opened, opened.config().shape(), false, null, List.of());
     }
 
     /**
@@ -79,7 +84,7 @@ public final class Checkpoint {
      * without {@code ensure_weight_tying}; such an adapter fits networks of the untied checkpoint.
      */
     public Checkpoint untied() {
-        return new Checkpoint(folder, shape.untied(), pairs, texts);
+        return new Checkpoint(folder, shape.untied(), pairs, texts, labels);
     }
 
     /**
@@ -88,7 +93,7 @@ public final class Checkpoint {
      * others (RoBERTa, DistilBERT) they are the same, since nothing but separators tells texts apart there.
      */
     public Checkpoint pairs() {
-        return new Checkpoint(folder, shape, true, texts);
+        return new Checkpoint(folder, shape, true, texts, labels);
     }
 
     /**
@@ -103,7 +108,23 @@ public final class Checkpoint {
                     + "has positions for " + shape.longestText() + ". Choose at most that: withMaxTokens("
                     + shape.longestText() + ")");
         }
-        return new Checkpoint(folder, shape, pairs, settings);
+        return new Checkpoint(folder, shape, pairs, settings, labels);
+    }
+
+    /**
+     * {@return this folder, but with other names of classes or labels in what {@link #writeCheckpoint} writes} Without, a head of
+     * the class and the number of classes that the folder's own has is written with the folder's names, and any other head with
+     * {@code LABEL_0}, {@code LABEL_1} and so on.
+     *
+     * @param names of a new head's classes, in their order
+     * @throws IllegalArgumentException if there is none, or one is empty or twice there
+     */
+    public Checkpoint labels(String... names) {
+        List<String> all = Arrays.asList(names);
+        if (all.isEmpty() || all.contains(null) || all.contains("") || Set.copyOf(all).size() < all.size()) {
+            throw new IllegalArgumentException("labels" + all + ": give each class a name of its own, in their order");
+        }
+        return new Checkpoint(folder, shape, pairs, texts, List.copyOf(all));
     }
 
     /** {@return what kind of transformer it is, and its sizes; {@code tied} is what config.json says, or {@link #untied}} */
@@ -238,6 +259,9 @@ public final class Checkpoint {
      * @throws IllegalArgumentException if the head has no layers that could be new
      */
     public BaseSource<ComputationGraph> model(Head head, IUpdater updater, long seed) throws IOException {
+        if (labels.isEmpty()) {
+            folder.tellNames(head);
+        }
         // DL4J's builder seeds ND4J's generator.
         try (KeptRandom kept = new KeptRandom()) {
             GraphBuilder graph = new NeuralNetConfiguration.Builder().seed(seed).updater(updater).graphBuilder();
@@ -311,7 +335,8 @@ public final class Checkpoint {
      * @throws IllegalArgumentException if the network is adapted or frozen: merge it first; if it is not initialised; if it is of
      *                                  another family, sizes or settings (heads, padding, epsilon, activation) than this folder,
      *                                  or has a custom head; if it is no sentence model, but there are text settings of your
-     *                                  own to write; or a weight is NaN or infinite. The message names the layer
+     *                                  own to write, or has not as many classes as {@link #withLabels} names; or a weight is NaN
+     *                                  or infinite. The message names the layer
      * @throws IOException              if the folder is not empty, or cannot be written
      */
     public void writeCheckpoint(ComputationGraph network, Path target) throws IOException {
@@ -327,6 +352,7 @@ public final class Checkpoint {
      * @throws IOException as there
      */
     public void writeCheckpoint(ComputationGraph network, Path target, long shardBytes) throws IOException {
-        new CheckpointWriter(folder, Objects.requireNonNull(network, "The network is null"), texts).write(target, shardBytes);
+        new CheckpointWriter(folder, Objects.requireNonNull(network, "The network is null"), texts, labels)
+                .write(target, shardBytes);
     }
 }

@@ -79,8 +79,9 @@ public final class Generation {
      *
      * @param prompt token ids; none of them is padding
      * @return the new tokens, without the prompt. A stop token is the last of them
-     * @throws IllegalArgumentException if the prompt is empty, has an id outside the vocabulary, or fills the positions of the
-     *                                  model, or if {@code maxNewTokens} is set and so many do not fit after the prompt
+     * @throws IllegalArgumentException if the prompt is null or empty, has an id outside the vocabulary, or fills the positions
+     *                                  of the model, if {@code maxNewTokens} is set and so many do not fit after the prompt, or
+     *                                  if a stop token is outside the vocabulary
      * @throws IllegalStateException    if a logit is NaN or infinite
      */
     public int[] generate(int... prompt) {
@@ -95,7 +96,12 @@ public final class Generation {
      * @return as {@link #generate(int...)}, which says what is thrown, too
      */
     public int[] generate(int[] prompt, IntConsumer each) {
+        if (prompt == null) {
+            throw new IllegalArgumentException("The prompt is null: give the token ids of a text, at least the one that begins a "
+                    + "text");
+        }
         try (TextReader reader = readers.get(); KeyValueCache cache = reader.cache()) {
+            requireStops(reader.compute(KeyValueCache::vocabulary));
             int room = room(prompt, reader.compute(KeyValueCache::longestText));
             Random random = seed == null ? new Random() : new Random(seed);
             int[] written = new int[room];
@@ -108,6 +114,15 @@ public final class Generation {
                 unread = new int[]{token};
             }
             return Arrays.copyOf(written, count);
+        }
+    }
+
+    private void requireStops(int vocabulary) {
+        for (int stop : stops) {
+            if (stop >= vocabulary) {
+                throw new IllegalArgumentException("The stop token " + stop + " is outside the vocabulary of " + vocabulary
+                        + " tokens and would never be chosen: is it another model's?");
+            }
         }
     }
 
@@ -126,9 +141,7 @@ public final class Generation {
         double[] logits = reader.compute(network -> cache.append(network, unread)).dup('c').data().asDouble();
         if (count < least) {
             for (int stop : stops) {
-                if (stop < logits.length) {
-                    logits[stop] = Double.NEGATIVE_INFINITY;
-                }
+                logits[stop] = Double.NEGATIVE_INFINITY;
             }
         }
         return logits;

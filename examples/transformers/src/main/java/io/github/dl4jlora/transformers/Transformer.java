@@ -38,6 +38,11 @@ public final class Transformer {
      */
     public static final String BLOCKS = "(.*\\.)?(" + ModuleNames.EMBEDDINGS + "(\\.LayerNorm)?"
             + "|layer\\.\\d+\\.(output\\.LayerNorm|output_layer_norm)|h\\.\\d+\\.mlp\\.c_proj\\.sum)";
+    /**
+     * Queries and values of any of these transformers, where Hu et al. 2021, arXiv:2106.09685, section 4.2, have adapters, for
+     * {@code LoRAConfig.builder().targets(Transformer.QUERY_VALUE)}. In GPT-2, keys are in the same matrix.
+     */
+    public static final String QUERY_VALUE = ".*\\b(layer|h)\\.\\d+\\..*(query|value|q_lin|v_lin|attn\\.[qv]|c_attn)";
     /** The output of a language model. */
     public static final String LOGITS = "logits";
 

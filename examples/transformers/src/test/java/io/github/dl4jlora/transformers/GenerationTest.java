@@ -187,7 +187,7 @@ class GenerationTest {
         assertThat(Generation.of(network).maxNewTokens(5).build().generate(PROMPT)).containsExactly(Arrays.copyOf(all, 5));
         assertThat(Generation.of(network).stopAt(0, stop).build().generate(PROMPT))
                 .containsExactly(Arrays.copyOf(all, IntStream.of(all).boxed().toList().indexOf(stop) + 1));
-        assertThat(Generation.of(network).stopAt(50256).build().generate(PROMPT)).containsExactly(all);
+        assertThat(Generation.of(network).stopAt(18).build().generate(PROMPT)).containsExactly(all);
     }
 
     @Test
@@ -221,6 +221,11 @@ class GenerationTest {
         Generation text = Generation.of(base()).build();
 
         assertThatThrownBy(text::generate).isInstanceOf(IllegalArgumentException.class).hasMessageContaining("no token");
+        assertThatThrownBy(() -> text.generate((int[]) null)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("The prompt is null");
+        assertThatThrownBy(() -> Generation.of(base()).stopAt(50256).build().generate(PROMPT))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("stop token 50256", "vocabulary of 19");
         for (int wrong : new int[]{-1, GeneratedTexts.VOCABULARY}) {
             assertThatThrownBy(() -> text.generate(3, wrong)).isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContainingAll("Token id " + wrong, "token 1", "vocabulary of 19", "tokenizer");

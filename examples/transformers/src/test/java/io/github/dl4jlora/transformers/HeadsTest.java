@@ -1,5 +1,7 @@
 package io.github.dl4jlora.transformers;
 
+import ch.qos.logback.classic.Level;
+import io.github.dl4jlora.LogCapture;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.BeforeEach;
@@ -160,6 +162,67 @@ class HeadsTest {
         assertThat(Files.readString(folder.resolve("reranker/config.json"))).contains("sentence_transformers");
     }
 
+    private String config(String folder) throws IOException {
+        return Files.readString(this.folder.resolve(folder).resolve("config.json"));
+    }
+
+    @Test
+    void aHeadOfAnotherClassHasNoneOfTheOldNames() throws IOException {
+        Checkpoint inference = open("bert-inference");
+
+        ComputationGraph tagger = inference.model(Head.tokenClassifier(3), new Adam(1e-3), 1).network();
+        inference.writeCheckpoint(tagger, folder.resolve("tokens"));
+
+        assertThat(config("tokens")).contains("BertForTokenClassification", "LABEL_2").doesNotContain("entailment");
+    }
+
+    @Test
+    void aNewHeadHasTheNamesThatItIsGiven() throws IOException {
+        Checkpoint inference = open("bert-inference").pairs();
+        try (LogCapture log = new LogCapture("io.github.dl4jlora.transformers", Level.WARN)) {
+            inference.classifier(3, new Adam(1e-3), 1);
+            inference.classifier(2, new Adam(1e-3), 1);
+            assertThat(log.messages()).singleElement().asString().contains("entailment", "checkpoint.labels(");
+        }
+        Checkpoint moods = inference.labels("bad", "so so", "good");
+        ComputationGraph network = moods.classifier(3, new Adam(1e-3), 1).network();
+
+        moods.writeCheckpoint(network, folder.resolve("moods"));
+
+        assertThat(config("moods")).contains("\"1\" : \"so so\"", "\"good\" : 2").doesNotContain("entailment");
+        assertThatIllegalArgumentException().isThrownBy(() -> inference.labels("a", "b").writeCheckpoint(network,
+                folder.resolve("two"))).withMessageContainingAll("labels[a, b] are 2 names", "3 classes");
+        assertThat(folder.resolve("two")).doesNotExist();
+        assertThatIllegalArgumentException().isThrownBy(() -> inference.labels("a", "a")).withMessageContaining("[a, a]");
+    }
+
+    /** Without types, a network of pairs would be opened as one of single texts. */
+    @Test
+    void aNetworkOfPairsIsWrittenAsOne() throws IOException {
+        Checkpoint checkpoint = open("bert-lm-old").pairs();
+        ComputationGraph network = checkpoint.model(Transformer.addTo(new NeuralNetConfiguration.Builder().seed(1).graphBuilder(),
+                checkpoint.shape(), Head.reranker()).build(), "bert.pooler.dense", "classifier").network();
+
+        checkpoint.writeCheckpoint(network, folder.resolve("pairs"));
+
+        assertThat(config("pairs")).contains("sentence_transformers", "activation.Sigmoid");
+        assertThatThrownBy(() -> Checkpoint.open(folder.resolve("pairs")).model()).isInstanceOf(IOException.class)
+                .hasMessageContaining("pairs of texts");
+        assertThat(Checkpoint.open(folder.resolve("pairs")).pairs().model().network().params()).isEqualTo(network.params());
+    }
+
+    @Test
+    void namesOfClassesWithAHoleAreRefused() throws IOException {
+        ChangedFolder changed = ChangedFolder.of("bert-inference", folder.resolve("hole"));
+        changed.config(config -> config.putObject("id2label").put("0", "a").put("1", "b").put("3", "c"));
+        Checkpoint checkpoint = Checkpoint.open(changed.path()).pairs();
+
+        assertThatThrownBy(checkpoint::model).isInstanceOf(CheckpointException.class)
+                .hasMessageContainingAll("config.json", "id2label", "\"0\" to \"2\"");
+        checkpoint.writeCheckpoint(checkpoint.classifier(3, new Adam(1e-3), 1).network(), folder.resolve("new"));
+        assertThat(config("new")).contains("LABEL_2");
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"bert-inference", "roberta-classifier"})
     void aHeadOfAnotherClassIsRefusedByName(String name) throws IOException {
@@ -221,6 +284,16 @@ class HeadsTest {
     }
 
     @Test
+    void anAnswerThatEndsBeforeItBeginsIsNamed() throws IOException {
+        ComputationGraph network = open("bert-answer").model().network();
+
+        assertThatIllegalArgumentException().isThrownBy(() -> score(network, positions(1, 2, 2, 1)))
+                .withMessageContaining("The answer of text 1 ends with token 1, before it begins with token 2");
+        assertThatIllegalArgumentException().isThrownBy(() -> network.fit(new MultiDataSet(new INDArray[] {IDS, TYPES},
+                new INDArray[] {positions(99, 0, 1, 2)}))).withMessageContaining("The answer of text 0 ends with token 0");
+    }
+
+    @Test
     void theLossOfAnAnswerDoesNotDependOnPadding() throws IOException {
         ComputationGraph network = open("bert-answer").model().network();
         INDArray ids = Nd4j.createFromArray(new float[][] {{4, 2, 6}});
@@ -249,6 +322,18 @@ class HeadsTest {
                 .withMessageContaining("text 0");
         assertThatIllegalArgumentException().isThrownBy(() -> Answer.best(scores, Nd4j.zeros(1, 4), 5))
                 .withMessageContaining("[1, 4]");
+    }
+
+    @Test
+    void secondTextsAreWhatIsBetweenTheLastTwoSeparators() {
+        INDArray ids = Nd4j.createFromArray(new float[][] {{2, 7, 3, 3, 8, 9, 3, 0}, {2, 7, 7, 3, 9, 3, 0, 0}});
+
+        assertThat(Answer.secondTexts(ids, 3)).isEqualTo(Nd4j.createFromArray(new float[][] {
+            {0, 0, 0, 0, 1, 1, 0, 0}, {0, 0, 0, 0, 1, 0, 0, 0}}));
+        for (int none : new int[] {8, 5}) {
+            assertThatIllegalArgumentException().isThrownBy(() -> Answer.secondTexts(ids, none))
+                    .withMessageContainingAll("Text 0 has no second text", "the id " + none);
+        }
     }
 
     @Test
@@ -286,6 +371,17 @@ class HeadsTest {
             tiny.ids(DataType.FLOAT)}, new INDArray[] {labels.add(1)}), false)).withMessageContaining("a class below 3");
     }
 
+    @Test
+    void labelsOfTokensThatAreOneHotAreNamed() {
+        Tiny tiny = new Tiny(Tiny.shape(Family.DISTILBERT), Head.tokenClassifier(Tiny.CLASSES));
+        ComputationGraph network = tiny.network(DataType.FLOAT, new NoOp());
+        for (INDArray labels : new INDArray[] {Nd4j.zeros(3, Tiny.CLASSES, 5), Nd4j.zeros(15, Tiny.CLASSES)}) {
+            assertThatIllegalArgumentException().isThrownBy(() -> network.fit(new MultiDataSet(tiny.inputs(DataType.FLOAT),
+                    new INDArray[] {labels}))).withMessageContainingAll("Labels have shape", "15 rows", "a class for each",
+                    "one-hot labels are not taken");
+        }
+    }
+
     static Stream<Arguments> evaluations() {
         return Stream.of(Arguments.of(Head.classifier(Tiny.CLASSES), new Evaluation()),
                 Arguments.of(Head.multiLabel(Tiny.CLASSES), new EvaluationBinary()),
@@ -310,5 +406,8 @@ class HeadsTest {
 
         assertThatIllegalArgumentException().isThrownBy(() -> network.score(new MultiDataSet(tiny.inputs(DataType.FLOAT),
                 new INDArray[] {tiny.labels(DataType.FLOAT).mul(2)}), false)).withMessageContaining("0.0 to 2.0");
+        INDArray unknown = tiny.labels(DataType.FLOAT).putScalar(0, 1, Float.NaN);
+        assertThatIllegalArgumentException().isThrownBy(() -> network.fit(new MultiDataSet(tiny.inputs(DataType.FLOAT),
+                new INDArray[] {unknown}))).withMessageContaining("A label is NaN");
     }
 }

@@ -12,9 +12,11 @@ import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.stream.IntStream;
 import java.util.stream.StreamSupport;
 
 /**
@@ -40,9 +42,10 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     private static final String LABELS = "id2label";
     private static final Map<Head.Kind, String> PROBLEMS = Map.of(Head.Kind.CLASSIFIER, "single_label_classification",
             Head.Kind.REGRESSION, "regression", Head.Kind.MULTI_LABEL, "multi_label_classification");
+    private static final String SENTENCE_TRANSFORMERS = "sentence_transformers";
     /** What sentence-transformers' CrossEncoder writes. */
     private static final List<String> CROSS_ENCODER = List.of("sbert_ce_default_activation_function",
-            "sbert_ce_default_activation_fn", "sentence_transformers");
+            "sbert_ce_default_activation_fn", SENTENCE_TRANSFORMERS);
 
     /**
      * @throws IOException if the file is missing, is not such a configuration, or has a setting that is not supported and changes
@@ -199,6 +202,11 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     }
 
     private void requireLabels(int outputs) throws IOException {
+        ObjectNode labels = file.object(LABELS);
+        if (labels != null && names(labels).isEmpty() && !labels.isEmpty()) {
+            throw file.refused(new String[] {LABELS}, labels, "the keys \"0\" to \"" + (labels.size() - 1) + "\", one for "
+                    + "each of " + labels.size() + " labels");
+        }
         int said = classes(outputs);
         if (said != outputs) {
             throw new CheckpointException(file + " has " + said + " labels, but the stored head has " + outputs + " classes");
@@ -220,16 +228,47 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     }
 
     /** {@return what in this file shows that its head is for pairs; null for nothing} */
-    private String signOfPairs() throws IOException {
-        ObjectNode labels = file.object(LABELS);
-        boolean isInference = labels != null && StreamSupport.stream(labels.spliterator(), false)
+    private String signOfPairs() {
+        return signOfPairs(file.content());
+    }
+
+    private static String signOfPairs(ObjectNode content) {
+        boolean isInference = StreamSupport.stream(content.path(LABELS).spliterator(), false)
                 .anyMatch(label -> label.asText().equalsIgnoreCase("entailment"));
-        return isInference ? "a label \"entailment\"" : CROSS_ENCODER.stream().filter(file.content()::hasNonNull)
+        return isInference ? "a label \"entailment\"" : CROSS_ENCODER.stream().filter(content::hasNonNull)
                 .findFirst().map(key -> "\"" + key + "\"").orElse(null);
     }
 
     private static Head.Kind textHeadIfUnsaid(int outputs) {
         return outputs == 1 ? Head.Kind.REGRESSION : Head.Kind.CLASSIFIER;
+    }
+
+    /** {@return names of classes in their order; none if one is missing} */
+    private static List<String> names(ObjectNode labels) {
+        List<String> names = new ArrayList<>();
+        while (labels.has(String.valueOf(names.size()))) {
+            names.add(labels.get(String.valueOf(names.size())).asText());
+        }
+        return names.size() == labels.size() ? names : List.of();
+    }
+
+    /**
+     * Warns of names that {@link #with} would give a new head.
+     *
+     * @param architecture of the head
+     */
+    void tellNames(String architecture, int classes) throws IOException {
+        ObjectNode labels = file.object(LABELS);
+        List<String> names = labels == null ? List.of() : names(labels);
+        if (names.size() == classes && architectures.contains(architecture) && !names.equals(numbered(classes))) {
+            LOG.warn("{} calls the classes of its own head {}, and a new head with as many classes is written with these names. "
+                    + "If it has others, write it by checkpoint.labels(\"…\", …).writeCheckpoint(network, folder)", file,
+                    ConfigFile.shown(names));
+        }
+    }
+
+    private static List<String> numbered(int classes) {
+        return IntStream.range(0, classes).mapToObj(i -> "LABEL_" + i).toList();
     }
 
     private int classes(int ifMissing) throws IOException {
@@ -241,11 +280,18 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
      * {@return the text of config.json for a network of that class, with everything else unchanged}
      *
      * @param head     of the network, of pairs if it has types of tokens as an input
+     * @param names    of its classes; empty for this file's, if it has them for a head of that class, and numbers otherwise
      * @param dataType of the weights, as PyTorch calls it
      * @param tied     whether a language model's decoder is
+     * @throws IllegalArgumentException if the head has not as many classes as there are names
      */
-    byte[] with(String architecture, Head head, String dataType, boolean tied) throws IOException {
+    byte[] with(String architecture, Head head, List<String> names, String dataType, boolean tied) throws IOException {
         int classes = head.kind() == Head.Kind.ANSWER ? 2 : head.classes();
+        if (!names.isEmpty() && names.size() != head.classes()) {
+            throw new IllegalArgumentException("labels" + names + " are " + names.size() + " names, but the network has "
+                    + (head.classes() == 0 ? "no classes" : head.classes() + " classes or labels") + ": give as many, in their "
+                    + "order, or none");
+        }
         ObjectNode content = file.content();
         if (tied != shape.tied()) {
             content.put(TIED, tied);
@@ -262,15 +308,27 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
         if (isOther) {
             content.remove(CROSS_ENCODER);
         }
-        if (classes > 0 && (isOther || classes(0) != classes || file.object(LABELS) == null && classes != 2)) {
-            content.remove("num_labels");
-            ObjectNode labels = content.putObject(LABELS);
-            ObjectNode ids = content.putObject("label2id");
-            for (int i = 0; i < classes; i++) {
-                labels.put(String.valueOf(i), "LABEL_" + i);
-                ids.put("LABEL_" + i, i);
-            }
+        ObjectNode old = file.object(LABELS);
+        boolean areOthers = isOther || classes(0) != classes
+                || (old == null ? classes != 2 : !architectures.contains(architecture) || names(old).size() != classes);
+        if (classes > 0 && (areOthers || !names.isEmpty())) {
+            putNames(content, names.isEmpty() ? numbered(classes) : names);
+        }
+        if (problem != null && head.pairs() && shape.hasTextTypes() && signOfPairs(content) == null) {
+            // As sentence-transformers writes it. Without, folders of pairs and of single texts look alike.
+            content.putObject(SENTENCE_TRANSFORMERS).put("activation_fn", head.kind() == Head.Kind.MULTI_LABEL
+                    ? "torch.nn.modules.activation.Sigmoid" : "torch.nn.modules.linear.Identity");
         }
         return ConfigFile.text(content);
+    }
+
+    private static void putNames(ObjectNode content, List<String> names) {
+        content.remove("num_labels");
+        ObjectNode labels = content.putObject(LABELS);
+        ObjectNode ids = content.putObject("label2id");
+        for (int i = 0; i < names.size(); i++) {
+            labels.put(String.valueOf(i), names.get(i));
+            ids.put(names.get(i), i);
+        }
     }
 }

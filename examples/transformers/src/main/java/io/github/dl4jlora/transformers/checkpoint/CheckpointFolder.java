@@ -168,6 +168,20 @@ public final class CheckpointFolder {
     }
 
     /**
+     * Warns if a new head would be written with the names of the stored head's classes.
+     *
+     * @throws IOException if config.json is damaged there
+     */
+    public void tellNames(Head head) throws IOException {
+        Family family = config.shape().family();
+        switch (head.kind()) {
+            case CLASSIFIER, MULTI_LABEL, REGRESSION -> config.tellNames(Architectures.classifier(family), head.classes());
+            case TOKEN_CLASSES -> config.tellNames(Architectures.tokenClassifier(family), head.classes());
+            default -> { }
+        }
+    }
+
+    /**
      * {@return the stored head, which is a classifier of texts}
      *
      * @throws IOException as {@link #textHead}, and if it is another

@@ -46,6 +46,7 @@ public final class CheckpointWriter {
 
     private final CheckpointFolder origin;
     private final ComputationGraph network;
+    private final List<String> labels;
     private final TransformerShape shape;
     private final Map<String, Layer> layers;
     private final SentenceModules sentences;
@@ -56,13 +57,15 @@ public final class CheckpointWriter {
     /**
      * @param origin whose settings the network has
      * @param texts  prompts and longest text of a sentence model; null for the origin's
+     * @param labels names of the head's classes; empty for the origin's
      * @throws IllegalArgumentException if the network is not initialised, adapted or frozen, or does not have the origin's
      *                                  family, sizes and settings; if there are texts, but it is no sentence model
      */
-    public CheckpointWriter(CheckpointFolder origin, ComputationGraph network, TextSettings texts) {
+    public CheckpointWriter(CheckpointFolder origin, ComputationGraph network, TextSettings texts, List<String> labels) {
         this.origin = origin;
         this.network = network;
         this.texts = texts;
+        this.labels = labels;
         requireInitialised(network);
         this.layers = stockLayers(network);
         boolean isUntied = layers.values().stream().anyMatch(VocabularyMatrix.class::isInstance);
@@ -202,14 +205,14 @@ public final class CheckpointWriter {
      * Writes the folder, which appears completely or not at all.
      *
      * @param shardBytes the largest size of a file of tensors, unless a single tensor is larger
-     * @throws IllegalArgumentException if a weight is NaN or infinite
+     * @throws IllegalArgumentException if a weight is NaN or infinite, or the head has not as many classes as there are names
      * @throws IOException              if the folder is not empty, or cannot be written
      */
     public void write(Path folder, long shardBytes) throws IOException {
         requireNew(folder);
         DataType type = network.params().dataType();
         Map<String, AtomicFile.Content> files = new LinkedHashMap<>();
-        byte[] config = origin.config().with(architecture(), read(head(kind)), TYPES.get(type), shape.tied());
+        byte[] config = origin.config().with(architecture(), read(head(kind)), labels, TYPES.get(type), shape.tied());
         files.put("config.json", out -> out.write(config));
         Shards.addTo(files, tensors(type), METADATA, shardBytes);
         if (sentences != null) {

@@ -127,7 +127,7 @@ final class StoredModel implements BaseSource.Values {
     @Override
     public void fill(String layer, Map<String, INDArray> parameters) throws IOException {
         if (newLayers.containsKey(layer)) {
-            LOG.info("Layer \"{}\" is new and starts at random. Train it, together with adapters by "
+            LOG.warn("Layer \"{}\" is new and starts at random. Train it, together with adapters by "
                     + "trainable(\"{}\")", layer, layer);
             start(layer, newLayers.get(layer), parameters);
             return;

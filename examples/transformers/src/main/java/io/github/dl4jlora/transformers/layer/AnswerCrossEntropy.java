@@ -16,17 +16,19 @@ import java.util.Arrays;
  * <pre>
  * input   scores     [minibatch, 2·tokens]
  * labels  positions  [minibatch, 2], of the first and of the last token, counted from 0; a position that is not in the text,
- *                    since the text was cut, does not count: tokens or more, or -100
+ *                    since the text was cut, does not count: tokens or more, or -100; an answer that ends before it begins is
+ *                    refused
  * </pre>
  *
- * <p>Padding has no part in it. In transformers it has, so that a loss there depends on how long the other texts of a minibatch
- * are; without padding both are the same.
+ * <p>Padding has no part in it: softmax is over the tokens of a text alone. In transformers it has, so that a loss there depends
+ * on how long the other texts of a minibatch are; without padding both are the same.
  */
 public final class AnswerCrossEntropy extends PlainLoss {
 
     private static final long serialVersionUID = 1L;
 
-    private static void require(INDArray labels, INDArray scores, IActivation activation, INDArray mask) {
+    /** {@return the positions, text by text} */
+    private static int[] positions(INDArray labels, INDArray scores, IActivation activation, INDArray mask) {
         if (mask != null) {
             throw new IllegalArgumentException("AnswerCrossEntropy takes no mask of labels: give the position "
                     + TiedDecoder.IGNORED + " for what does not count");
@@ -40,6 +42,17 @@ public final class AnswerCrossEntropy extends PlainLoss {
                     + Arrays.toString(scores.shape()) + ", but they must be [minibatch, 2], of the first and of the last token "
                     + "of an answer, and [minibatch, 2·tokens]");
         }
+        int[] positions = WholeNumbers.in(labels, "Position", "(loss: AnswerCrossEntropy)");
+        for (int text = 0; 2 * text < positions.length; text++) {
+            int first = positions[2 * text];
+            int last = positions[2 * text + 1];
+            if (last >= 0 && last < first) {
+                throw new IllegalArgumentException("The answer of text " + text + " ends with token " + last + ", before it "
+                        + "begins with token " + first + ": labels are the first token and then the last, and both "
+                        + TiedDecoder.IGNORED + " for a text without an answer");
+            }
+        }
+        return positions;
     }
 
     /**
@@ -50,9 +63,8 @@ public final class AnswerCrossEntropy extends PlainLoss {
      */
     private record Part(INDArray scores, int[] texts, int[] positions) {
 
-        static Part of(int part, INDArray labels, INDArray all) {
+        static Part of(int part, int[] whole, INDArray all) {
             int tokens = (int) (all.size(1) / 2);
-            int[] whole = WholeNumbers.in(labels, "Position", "(loss: AnswerCrossEntropy)");
             int[] texts = new int[(int) all.size(0)];
             int[] positions = new int[texts.length];
             int size = 0;
@@ -88,10 +100,10 @@ public final class AnswerCrossEntropy extends PlainLoss {
     /** {@return the mean, or the mean times the minibatch, by which DL4J divides} */
     @Override
     public double computeScore(INDArray labels, INDArray scores, IActivation activation, INDArray mask, boolean average) {
-        require(labels, scores, activation, mask);
+        int[] positions = positions(labels, scores, activation, mask);
         double sum = 0;
         for (int i = 0; i < 2; i++) {
-            Part part = Part.of(i, labels, scores);
+            Part part = Part.of(i, positions, scores);
             part.requireSome();
             sum += Arrays.stream(TokenCrossEntropy.losses(part.scores, part.positions)).average().orElseThrow() / 2;
         }
@@ -101,10 +113,10 @@ public final class AnswerCrossEntropy extends PlainLoss {
     /** {@return half the sum of both losses of each text, {@code [minibatch, 1]}; 0 for what does not count} */
     @Override
     public INDArray computeScoreArray(INDArray labels, INDArray scores, IActivation activation, INDArray mask) {
-        require(labels, scores, activation, mask);
+        int[] positions = positions(labels, scores, activation, mask);
         double[] sums = new double[(int) scores.size(0)];
         for (int i = 0; i < 2; i++) {
-            Part part = Part.of(i, labels, scores);
+            Part part = Part.of(i, positions, scores);
             double[] losses = part.texts.length == 0 ? new double[0] : TokenCrossEntropy.losses(part.scores, part.positions);
             for (int text = 0; text < losses.length; text++) {
                 sums[part.texts[text]] += losses[text] / 2;
@@ -116,11 +128,11 @@ public final class AnswerCrossEntropy extends PlainLoss {
     /** Times the minibatch, by which DL4J divides. */
     @Override
     public INDArray computeGradient(INDArray labels, INDArray scores, IActivation activation, INDArray mask) {
-        require(labels, scores, activation, mask);
+        int[] positions = positions(labels, scores, activation, mask);
         long tokens = scores.size(1) / 2;
         INDArray gradient = Nd4j.zeros(scores.dataType(), scores.shape());
         for (int i = 0; i < 2; i++) {
-            Part part = Part.of(i, labels, scores);
+            Part part = Part.of(i, positions, scores);
             part.requireSome();
             TokenCrossEntropy.toGradient(part.scores, part.positions, scores.size(0) / (2.0 * part.texts.length));
             for (int text = 0; text < part.texts.length; text++) {

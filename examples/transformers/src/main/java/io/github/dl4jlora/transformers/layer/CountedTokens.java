@@ -46,7 +46,8 @@ final class CountedTokens {
         if (labels.rank() != 2 || labels.size(0) != texts || labels.length() != rows) {
             throw new IllegalArgumentException("Labels have shape " + Arrays.toString(labels.shape()) + ", but there are " + rows
                     + " rows of logits of " + texts + " texts: give " + what + " for each, [minibatch, k], and "
-                    + TiedDecoder.IGNORED + " for tokens that do not count " + layer);
+                    + TiedDecoder.IGNORED + " for tokens that do not count"
+                    + (labels.length() == rows * classes ? "; one-hot labels are not taken " : " ") + layer);
         }
         int k = (int) labels.size(1);
         double[] ids = labels.dup('c').data().asDouble();

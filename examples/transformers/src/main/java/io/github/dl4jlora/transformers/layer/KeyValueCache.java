@@ -140,6 +140,11 @@ public final class KeyValueCache implements AutoCloseable {
         return CachedDecoder.of(network).positions();
     }
 
+    /** {@return the number of token ids that the network knows} */
+    public static int vocabulary(ComputationGraph network) {
+        return CachedDecoder.of(network).vocabulary();
+    }
+
     /** Frees keys and values; a text can be begun again. */
     @Override
     public void close() {

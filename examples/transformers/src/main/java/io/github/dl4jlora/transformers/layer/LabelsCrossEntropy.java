@@ -35,6 +35,10 @@ public final class LabelsCrossEntropy extends PlainLoss {
             throw new IllegalArgumentException("Labels have shape " + Arrays.toString(labels.shape()) + ", but the outputs have "
                     + Arrays.toString(logits.shape()) + ": give 1 for each label that an example has, and 0 for the others");
         }
+        if (Double.isNaN(labels.sumNumber().doubleValue())) {
+            throw new IllegalArgumentException("A label is NaN, but labels must be 0, 1 or between: 1 for each label that an "
+                    + "example has. For what is not known, give 0 here and 0 in a mask of labels");
+        }
         if (labels.minNumber().doubleValue() < 0 || labels.maxNumber().doubleValue() > 1) {
             throw new IllegalArgumentException("Labels are from " + labels.minNumber() + " to " + labels.maxNumber()
                     + ", but must be 0, 1 or between: 1 for each label that an example has");

@@ -27,6 +27,12 @@ final class RowsLossRuntime extends LossLayer {
         }
     }
 
+    /** As they are: DL4J would make rows of labels with three dimensions, and the loss says what it takes. */
+    @Override
+    protected INDArray getLabels2d() {
+        return labels;
+    }
+
     /** Leaves the caller's labels alone. */
     @Override
     public void clear() {

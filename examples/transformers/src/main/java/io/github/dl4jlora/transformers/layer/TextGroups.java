@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers.layer;
 
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Arrays;
@@ -26,6 +27,7 @@ final class TextGroups {
                     + ", and [" + ofAPair + "·pairs, 1]");
         }
         double[] groups = labels.dup('c').reshape(rows).toDoubleVector();
+        requireTold(groups, labels.dataType());
         int pairs = (int) (rows / ofAPair);
         for (int i = 0; i < pairs; i++) {
             double query = groups[i];
@@ -44,5 +46,22 @@ final class TextGroups {
             }
         }
         return groups;
+    }
+
+    /** Beyond these, two groups may be one number. */
+    private static void requireTold(double[] groups, DataType type) {
+        double most = switch (type) {
+            case BFLOAT16 -> 1 << 8;
+            case HALF -> 1 << 11;
+            case FLOAT -> 1 << 24;
+            default -> 1L << 53;
+        };
+        for (int row = 0; row < groups.length; row++) {
+            if (Math.abs(groups[row]) >= most) {
+                throw new IllegalArgumentException("Row " + row + " is of group " + groups[row] + ", but " + type + " has not "
+                        + "every whole number from " + (long) most + " on, so that two groups may become one: count groups from "
+                        + "0, in each batch anew, or give labels of a wider type");
+            }
+        }
     }
 }

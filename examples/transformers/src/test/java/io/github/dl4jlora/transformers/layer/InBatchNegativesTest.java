@@ -180,7 +180,7 @@ class InBatchNegativesTest {
     @Test
     void adaptersUnderItHaveTheGradientThatFiniteDifferencesShow() {
         ComputationGraph adapted = LoRA.apply(encoder(), LoRAConfig.builder().rank(2).alpha(2)
-                .targets("encoder.*\\.(query|value)").updater(new NoOp()).build());
+                .targets("encoder\\.layer\\.0\\..*\\.(query|value)").updater(new NoOp()).build());
         adapted.params().addi(Nd4j.randn(DataType.DOUBLE, adapted.params().shape()).muli(0.3));
 
         assertThat(GradientCheckUtil.checkGradients(new GradientCheckUtil.GraphConfig().net(adapted)
@@ -232,6 +232,17 @@ class InBatchNegativesTest {
             assertThatThrownBy(() -> InBatchNegatives.ofTemperature(temperature)).isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining("temperature is " + temperature);
         }
+    }
+
+    /** From 2²⁴ on FLOAT has every other whole number, and 16777217 is 16777216. */
+    @Test
+    void groupsThatTheirTypeDoesNotTellApartAreRefused() {
+        InBatchNegatives loss = new InBatchNegatives(20);
+        INDArray groups = groups(1, 2, 3, 16777216);
+        assertThat(loss.computeScore(groups, embeddings(), IDENTITY, null, true)).isPositive();
+        assertThatThrownBy(() -> loss.computeScore(groups.castTo(DataType.FLOAT), embeddings(), IDENTITY, null, true))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("Row 3", "1.6777216E7", "FLOAT", "16777216 on");
     }
 
     @Test
