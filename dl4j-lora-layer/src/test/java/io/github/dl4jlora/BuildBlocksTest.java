@@ -20,7 +20,7 @@ class BuildBlocksTest {
 
     /** Of a dependency in a POM. */
     private static final Set<String> OF_DEPENDENCY = Set.of("groupId", "artifactId", "version", "scope", "classifier", "type",
-            "optional");
+            "optional", "exclusions");
     /** Names other versions than the project's, which is its purpose. */
     private static final Predicate<CodeBlock> MANAGED = block -> block.code().startsWith("<dependencyManagement>");
     private static final Pattern IN_GRADLE = Pattern.compile("(?:implementation|runtimeOnly) '([^']+)'");

@@ -14,7 +14,7 @@ import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** The guide's page on refusals quotes messages that the library has, or the exporter to ONNX. */
+/** The guide's page on refusals quotes messages that the library has, the exporter to ONNX, or the transformers. */
 class ErrorsGuideTest {
 
     private static final Pattern FIRST_CELL = Pattern.compile("^\\| (`.*?) \\|");
@@ -44,7 +44,8 @@ class ErrorsGuideTest {
     /** The sources, in which a message that goes over several lines is one. */
     private static String literals() throws IOException {
         StringBuilder sources = new StringBuilder();
-        for (String folder : List.of("src/main/java", "../examples/onnx/src/main/java")) {
+        for (String folder : List.of("src/main/java", "../examples/onnx/src/main/java",
+                "../examples/transformers/src/main/java")) {
             try (Stream<Path> files = Files.walk(Path.of(folder))) {
                 sources.append(files.filter(file -> file.toString().endsWith(".java")).map(ErrorsGuideTest::read)
                         .collect(Collectors.joining("\n")));

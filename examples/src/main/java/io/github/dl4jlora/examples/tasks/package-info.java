@@ -7,6 +7,7 @@
  *
  *   AdaptASavedNetwork                    from a saved network to an adapter, and to a stock network again
  *   GiveANewHead                          other classes than the base's
+ *   GiveATransformerHeads                 classes of tokens, and answers
  *   AdaptAKerasModelsConvolutions         a model from a Keras file
  *   AdaptAnLstmWithMasks                  sequences of different lengths
  *   AdaptAGraphWithTwoInputsAndOutputs    layers by name, a head that trains in full

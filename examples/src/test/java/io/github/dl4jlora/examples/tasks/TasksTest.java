@@ -71,6 +71,8 @@ class TasksTest {
                 new Expected("DeclareALoRADenseLayer", 90, 50),
                 new Expected("ExchangeFilesWithPeft", 90, 50, ADAPTER, "adapter/adapter_config.json"),
                 new Expected("GiveANewHead", 90, 30, ADAPTER),
+                new Expected("GiveATransformerHeads", 80, 20, "capitals/adapter_model.safetensors",
+                        "speeches/adapter_model.safetensors"),
                 new Expected("ReportOnATraining", 90, 50, "base.zip", ADAPTER, "report.html"),
                 new Expected("ServeManyAdapters", 90, 30, "turned 270/adapter_model.safetensors"),
                 new Expected("ServeWithOnnxRuntime", 90, 50, "merged.onnx", "small.onnx", "base.onnx", "turned.onnx_adapter"),
