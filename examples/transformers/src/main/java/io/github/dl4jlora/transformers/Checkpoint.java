@@ -119,10 +119,10 @@ public final class Checkpoint {
      * @param names of a new head's classes, in their order
      * @throws IllegalArgumentException if there is none, or one is empty or twice there
      */
-    public Checkpoint labels(String... names) {
+    public Checkpoint withLabels(String... names) {
         List<String> all = Arrays.asList(names);
         if (all.isEmpty() || all.contains(null) || all.contains("") || Set.copyOf(all).size() < all.size()) {
-            throw new IllegalArgumentException("labels" + all + ": give each class a name of its own, in their order");
+            throw new IllegalArgumentException("withLabels" + all + ": give each class a name of its own, in their order");
         }
         return new Checkpoint(folder, shape, pairs, texts, List.copyOf(all));
     }

@@ -182,18 +182,18 @@ class HeadsTest {
         try (LogCapture log = new LogCapture("io.github.dl4jlora.transformers", Level.WARN)) {
             inference.classifier(3, new Adam(1e-3), 1);
             inference.classifier(2, new Adam(1e-3), 1);
-            assertThat(log.messages()).singleElement().asString().contains("entailment", "checkpoint.labels(");
+            assertThat(log.messages()).singleElement().asString().contains("entailment", "checkpoint.withLabels(");
         }
-        Checkpoint moods = inference.labels("bad", "so so", "good");
+        Checkpoint moods = inference.withLabels("bad", "so so", "good");
         ComputationGraph network = moods.classifier(3, new Adam(1e-3), 1).network();
 
         moods.writeCheckpoint(network, folder.resolve("moods"));
 
         assertThat(config("moods")).contains("\"1\" : \"so so\"", "\"good\" : 2").doesNotContain("entailment");
-        assertThatIllegalArgumentException().isThrownBy(() -> inference.labels("a", "b").writeCheckpoint(network,
-                folder.resolve("two"))).withMessageContainingAll("labels[a, b] are 2 names", "3 classes");
+        assertThatIllegalArgumentException().isThrownBy(() -> inference.withLabels("a", "b").writeCheckpoint(network,
+                folder.resolve("two"))).withMessageContainingAll("withLabels[a, b] are 2 names", "3 classes");
         assertThat(folder.resolve("two")).doesNotExist();
-        assertThatIllegalArgumentException().isThrownBy(() -> inference.labels("a", "a")).withMessageContaining("[a, a]");
+        assertThatIllegalArgumentException().isThrownBy(() -> inference.withLabels("a", "a")).withMessageContaining("[a, a]");
     }
 
     /** Without types, a network of pairs would be opened as one of single texts. */

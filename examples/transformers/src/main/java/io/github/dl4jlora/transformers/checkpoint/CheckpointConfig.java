@@ -262,7 +262,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
         List<String> names = labels == null ? List.of() : names(labels);
         if (names.size() == classes && architectures.contains(architecture) && !names.equals(numbered(classes))) {
             LOG.warn("{} calls the classes of its own head {}, and a new head with as many classes is written with these names. "
-                    + "If it has others, write it by checkpoint.labels(\"…\", …).writeCheckpoint(network, folder)", file,
+                    + "If it has others, write it by checkpoint.withLabels(\"…\", …).writeCheckpoint(network, folder)", file,
                     ConfigFile.shown(names));
         }
     }
@@ -288,7 +288,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     byte[] with(String architecture, Head head, List<String> names, String dataType, boolean tied) throws IOException {
         int classes = head.kind() == Head.Kind.ANSWER ? 2 : head.classes();
         if (!names.isEmpty() && names.size() != head.classes()) {
-            throw new IllegalArgumentException("labels" + names + " are " + names.size() + " names, but the network has "
+            throw new IllegalArgumentException("withLabels" + names + " are " + names.size() + " names, but the network has "
                     + (head.classes() == 0 ? "no classes" : head.classes() + " classes or labels") + ": give as many, in their "
                     + "order, or none");
         }
