@@ -64,7 +64,7 @@ final class TextMeasurements {
                         + TextChild.TEXTS + " texts of " + TextChild.TOKENS + " tokens, LoRA of rank " + TextChild.RANK
                         + " on query and value, Adam, one thread. PyTorch's base is frozen and FLOAT. Medians.", times),
                 new Table("Memory of texts", "Most resident memory of the process during training steps, Java's heap included; "
-                        + "threads settled, " + TextTask.bounds() + " where nothing else is said. Pairs: the sizes of MiniLM, texts "
-                        + "of " + TextChild.PAIR_TOKENS + " tokens, CachedNegatives of " + TextChild.PART + " texts.", bytes));
+                        + "threads settled, " + TextTask.bounds() + " where nothing else is said. Pairs: the sizes of MiniLM, "
+                        + "texts of " + TextChild.PAIR_TOKENS + " tokens, CachedNegatives of " + TextChild.PART + " texts.", bytes));
     }
 }
