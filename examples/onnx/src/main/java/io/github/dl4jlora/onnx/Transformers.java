@@ -23,7 +23,7 @@ final class Transformers {
     /**
      * The form that programs expect which read texts.
      *
-     * @throws OnnxExportException if the network is no transformer
+     * @throws OnnxExportException if the network is no transformer, or makes the ids of its inputs
      */
     static TextForm form(Network<?> network) {
         TextForm form = LayerTypes.hasTransformers() ? TextForm.of(network) : null;
@@ -31,6 +31,7 @@ final class Transformers {
             throw new OnnxExportException("forText(): the network has no TokenEmbeddings, the layer of transformers that reads "
                     + "ids of tokens. Leave the call out");
         }
+        form.requireIds();
         return form;
     }
 }

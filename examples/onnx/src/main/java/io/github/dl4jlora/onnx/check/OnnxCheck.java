@@ -3,6 +3,7 @@ package io.github.dl4jlora.onnx.check;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Networks;
 import io.github.dl4jlora.internal.network.Node;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.onnx.WeightType;
 import io.github.dl4jlora.onnx.layer.LayerTypes;
 import io.github.dl4jlora.onnx.transformer.TextForm;
@@ -130,7 +131,8 @@ public final class OnnxCheck {
     private static long vocabulary(Network<?> network, int index) {
         String name = network.inputs().get(index);
         return network.nodes().stream().filter(node -> node.inputs().contains(name)).map(Node::stockLayer)
-                .filter(LayerTypes::isEmbedding).mapToLong(layer -> ((FeedForwardLayer) layer).getNIn()).min().orElse(0);
+                .filter(LayerTypes::isEmbedding)
+                .mapToLong(layer -> ((FeedForwardLayer) StockLayers.innermost(layer)).getNIn()).min().orElse(0);
     }
 
     /**

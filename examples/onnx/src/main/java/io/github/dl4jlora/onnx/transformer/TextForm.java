@@ -39,6 +39,8 @@ public final class TextForm {
 
     private final Network<?> network;
     private final Map<String, Node> nodes;
+    /** What reads the ids. */
+    private final Node first;
     private final String input;
     private final @Nullable String types;
     private final TokenEmbeddings embeddings;
@@ -46,24 +48,15 @@ public final class TextForm {
     private TextForm(Network<?> network, Node first, TokenEmbeddings embeddings) {
         this.network = network;
         this.nodes = network.nodes().stream().collect(Collectors.toMap(Node::name, Function.identity()));
-        Node typed = nodes.get(first.inputs().get(0));
-        boolean isTyped = typed != null && typed.vertex() != null && typed.unwrappedVertex() instanceof TypedIds;
-        this.types = isTyped ? typed.inputs().get(0) : null;
-        this.input = isTyped ? typed.inputs().get(1) : first.inputs().get(0);
+        Node before = nodes.get(first.inputs().get(0));
+        boolean isTyped = before != null && before.vertex() != null && before.unwrappedVertex() instanceof TypedIds;
+        this.types = isTyped ? before.inputs().get(0) : null;
+        this.input = before == null ? first.inputs().get(0) : before.inputs().get(before.inputs().size() - 1);
+        this.first = isTyped ? before : first;
         this.embeddings = embeddings;
-        for (String read : isTyped ? typed.inputs() : first.inputs()) {
-            if (!network.inputs().contains(read)) {
-                throw OnnxExportException.of(first.name(), "forText() feeds it ids of tokens, but it reads what layer \"" + read
-                        + "\" makes of them", "Leave out OnnxExport.forText()");
-            }
-        }
     }
 
-    /**
-     * The form of a network; null if it has no token embeddings.
-     *
-     * @throws OnnxExportException if these do not read inputs of the network
-     */
+    /** The form of a network; null if it has no token embeddings. */
     public static @Nullable TextForm of(Network<?> network) {
         for (Node node : network.nodes()) {
             if (node.stockLayer() instanceof TokenEmbeddings embeddings) {
@@ -76,6 +69,20 @@ public final class TextForm {
     /** {@return the network's input of token ids} */
     public String input() {
         return input;
+    }
+
+    /**
+     * Checks that the ids are an input of the network.
+     *
+     * @throws OnnxExportException if the network makes them of one
+     */
+    public void requireIds() {
+        for (String read : first.inputs()) {
+            if (!network.inputs().contains(read)) {
+                throw OnnxExportException.of(first.name(), "forText() feeds it ids of tokens, but it reads what layer \"" + read
+                        + "\" makes of them", "Leave out OnnxExport.forText()");
+            }
+        }
     }
 
     /** {@return usual names of the network's inputs, where they are others than its own} */

@@ -14,11 +14,13 @@ import org.deeplearning4j.nn.conf.graph.MergeVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
@@ -80,6 +82,15 @@ class OnnxCheckTest {
 
         assertThat(difference(network, OnnxExport.of(network).inputTypes(InputType.recurrent(4, 9, format)).masks(true)))
                 .isLessThan(TOLERANCE);
+    }
+
+    @Test
+    void idsOfStepsAreAmongThoseThatThereAre() throws IOException {
+        MultiLayerNetwork network = chain(settings().list().layer(new TimeDistributed(new EmbeddingLayer.Builder().nIn(2).nOut(5)
+                .build())).layer(new LSTM.Builder().nOut(3).build()), InputType.recurrent(2));
+
+        assertThat(difference(network, OnnxExport.of(network))).isLessThan(TOLERANCE);
+        assertThat(difference(network, OnnxExport.of(network).masks(true))).isLessThan(TOLERANCE);
     }
 
     static Stream<Arguments> transformers() {
