@@ -65,6 +65,7 @@ final class TextMeasurements {
                         + " on query and value, Adam, one thread. PyTorch's base is frozen and FLOAT. Medians.", times),
                 new Table("Memory of texts", "Most resident memory of the process during training steps, Java's heap included; "
                         + "threads settled, " + TextTask.bounds() + " where nothing else is said. Pairs: the sizes of MiniLM, "
-                        + "texts of " + TextChild.PAIR_TOKENS + " tokens, CachedNegatives of " + TextChild.PART + " texts.", bytes));
+                        + "texts of " + TextChild.PAIR_TOKENS + " tokens, CachedNegatives of " + TextChild.PART + " texts.",
+                        bytes));
     }
 }
