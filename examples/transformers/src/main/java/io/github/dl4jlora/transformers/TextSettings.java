@@ -93,7 +93,7 @@ public record TextSettings(Map<String, String> prompts, String defaultPrompt, in
 
     /**
      * {@return a query as it is to be cut into tokens: with the prompt that is named {@code query}, or else the default prompt}
-     * So does sentence-transformers' {@code encode_query}.
+     * {@code encode_query} of sentence-transformers takes no prompt where none is named {@code query}.
      */
     public String query(String text) {
         return prepared(List.of("query"), text);
@@ -101,8 +101,8 @@ public record TextSettings(Map<String, String> prompts, String defaultPrompt, in
 
     /**
      * {@return a text that a query may find, as it is to be cut into tokens: with the prompt that is named {@code document},
-     * {@code passage} or {@code corpus}, the first of these that there is, or else the default prompt} So does
-     * sentence-transformers' {@code encode_document}.
+     * {@code passage} or {@code corpus}, the first of these that there is, or else the default prompt}
+     * {@code encode_document} of sentence-transformers takes no prompt where none is named {@code document}.
      */
     public String document(String text) {
         return prepared(List.of("document", "passage", "corpus"), text);
