@@ -4,7 +4,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
 
-/** Tables of text, as programs print them: a head, a rule of dashes, and rows, with a gap of three characters between columns. */
+/**
+ * Tables of text, as programs print them: a head, a rule of dashes, and rows to an empty line, with a gap of three characters
+ * between columns.
+ */
 final class PrintedTables {
 
     private static final String RULE = "-{10,}";

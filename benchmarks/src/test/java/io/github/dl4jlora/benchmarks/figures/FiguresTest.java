@@ -374,6 +374,31 @@ class FiguresTest {
         assertThat(FigureFile.read(project.resolve("docs/figures/spam.md")).origin()).containsEntry("seeds", "7, 8, 9");
     }
 
+    /** What the short form of the spam example printed with each seed, but for where it kept its files. */
+    @Test
+    void whatARealProgramPrintedWithThreeSeedsIsCombined() throws IOException {
+        project("");
+
+        assertThat(Figures.commandLine(command -> {
+            String seed = command.command().get(command.command().size() - 1).replaceFirst(".* ", "");
+            Files.copy(Path.of("src/test/resources/figures/spam-short-seed-" + seed + ".txt"),
+                    command.redirectOutput().file().toPath());
+            return 0;
+        }).setOut(new PrintWriter(new StringWriter())).execute("--part", "spam", "--seeds", "3", "--top", project.toString()))
+                .isZero();
+
+        assertThat(project.resolve("docs/figures/spam.md")).content().endsWith("""
+                |  | F1 | precision | recall | trained parameters | minutes | peak memory | kept on disk |
+                | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+                | head-only | 0.917 ± 0.017 | 0.884 ± 0.054 | 0.957 ± 0.044 | 770 | 0.0 | 708 ± 58 MiB | 82,890,638 ± 2 bytes |
+                | LoRA, query and value | 0.767 ± 0.024 | 0.719 ± 0.074 | 0.841 ± 0.125 | 74,498 | 0.1 | 429 ± 13 MiB | \
+                307,647 bytes |
+                | LoRA, all linear layers | 0.954 ± 0.042 | 1.000 | 0.913 ± 0.076 | 332,546 | 0.1 | 437 ± 14 MiB | \
+                1,355,483 bytes |
+                | full fine-tuning | 0.978 | 1.000 | 0.957 | 22,566,146 | 0.1 | 566 ± 4 MiB | 82,890,020 ± 411 bytes |
+                """);
+    }
+
     @Test
     void aCommandWithoutSeedRunsOnceAndThoseWithOneForEach() throws IOException {
         project("");

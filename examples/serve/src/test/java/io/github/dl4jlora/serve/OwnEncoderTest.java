@@ -224,16 +224,21 @@ class OwnEncoderTest {
         }
     }
 
+    /** The adapter was made for the bare encoder, below pooling and dense layer. */
     @Test
     void manyClientsAskForTextsOfManyLengthsWithAndWithoutAnAdapter() throws Exception {
         Checkpoint bert = bert();
-        Networks.adapter(bert.sentenceEncoder().network(), 1, ".*query", ".*value").save(adapters.resolve("mine"));
+        ComputationGraph tuned = (ComputationGraph) Networks.adapted(bert.encoder().network(), 1, ".*query", ".*value");
+        LoRAAdapter.of(tuned).save(adapters.resolve("mine"));
+        INDArray expected = LoRA.apply(bert.sentenceEncoder().network(), LoRAAdapter.load(adapters.resolve("mine")))
+                .outputSingle(bertIds(WORDS[2]));
         try (Running running = served(folder.resolve("bert"), null)) {
             List<String> models = List.of("mine", "bert", "mine:0.5");
             List<JsonNode> alone = new ArrayList<>();
             for (String model : models) {
                 alone.add(embeddings(running, Map.of("model", model, "input", TEXTS)));
             }
+            assertClose(vector(alone.get(0), 2), expected);
             List<Callable<JsonNode>> work = new ArrayList<>();
             for (int i = 0; i < 48; i++) {
                 String model = models.get(i % models.size());

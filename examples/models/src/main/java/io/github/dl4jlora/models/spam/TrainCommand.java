@@ -89,7 +89,7 @@ final class TrainCommand implements Callable<Integer> {
         out.println();
         ResultTable results = table();
         out.print(results.toString(Program.columns(spec.commandLine())));
-        out.println("Kept in " + output);
+        out.println("\nKept in " + output);
         if (methods().stream().anyMatch(Method::isLoRA)) {
             report(results, mails, opened);
         }

@@ -199,7 +199,7 @@ public final class LoadCommand implements Callable<Integer> {
                 .row(compared("half within, ms", pairs, LoadClients.Found::half))
                 .row(compared("95 % within, ms", pairs, LoadClients.Found::tail))
                 .toString(Program.columns(spec.commandLine())));
-        out.println("Every request was answered.");
+        out.println("\nEvery request was answered.");
         out.flush();
     }
 
