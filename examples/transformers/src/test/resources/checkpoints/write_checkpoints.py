@@ -242,7 +242,7 @@ def learned(m, family, head, ids, padding, generator):
         labels[(ids == padding) | (torch.rand(ids.shape, generator=generator) < 0.3)] = -100
         loss = F.nll_loss(output["probabilities"].log().flatten(0, 1), labels.flatten(), ignore_index=-100)
     elif head == "answer":
-        labels = torch.stack([torch.randint(0, length, (2,), generator=generator) for length in LENGTHS])
+        labels = torch.stack([torch.randint(0, length, (2,), generator=generator).sort().values for length in LENGTHS])
         labels[1, 1] = tokens + 5
         scores = output["scores"].view(texts, 2, tokens)
         loss = sum(F.cross_entropy(scores[:, i], labels[:, i].clamp(0, tokens), ignore_index=tokens) for i in range(2)) / 2
