@@ -440,13 +440,16 @@ public final class LoRA {
     /**
      * What {@code apply} would make of a network, and the memory that training it would take, compared with training the
      * network in full. Sizes are counted; nothing is computed or copied. The network and ND4J's random generator stay as they
-     * are.
+     * are. Layers and vertices of your own are asked, if they are a {@link io.github.dl4jlora.footprint.TrainingFootprint};
+     * otherwise they count as a layer that keeps its output. What {@code recompute} saves is counted where adapters train, not
+     * in training of the network in full.
      *
      * @param base   trained; a ComputationGraph or MultiLayerNetwork
      * @param config which layers are adapted, and how
      * @param batch  examples of a training step
      * @param inputs one for each input of the network: what the configuration does not tell, such as the size of images, the
-     *               length of sequences or the number of words; none where the configuration tells them
+     *               length of sequences or the number of words or tokens, padding included; none where the configuration tells
+     *               them
      * @return the plan; prints as a table
      * @throws IllegalArgumentException as {@code apply}, with the same message, except for weights that cannot be quantised,
      *                                  since no weights are read; also if the batch is empty, or an input is missing or does

@@ -14,13 +14,15 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
+import java.util.function.Predicate;
 
 /**
  * Finds the outputs of a graph that no backward pass looks at, as all that read them are sums and frozen dense layers, and
  * gives them places: one place to several, none of which is read after the next is written.
  */
-final class PassingOutputs {
+public final class PassingOutputs {
 
     private static final Set<Class<?>> SILENT = Set.of(TrainingListener.class, BaseTrainingListener.class);
 
@@ -36,26 +38,39 @@ final class PassingOutputs {
         }
     };
 
-    private final Network<?> network;
     private final Map<String, Integer> lastReader = new HashMap<>();
-    private final List<PassingOutput> places = new ArrayList<>();
     /** When each place is free again: after the node of this number. */
     private final List<Integer> busyUntil = new ArrayList<>();
 
-    private PassingOutputs(Network<?> network) {
-        this.network = network;
+    private PassingOutputs() {
     }
 
-    /** Tells layers and vertices of a graph where to put outputs. DL4J runs them in the order of the nodes. */
+    /** Tells layers and vertices of a graph where to put outputs. */
     static void assign(Network<?> network) {
         if (network.model() instanceof ComputationGraph graph && network.trainsInWorkspaces()) {
-            new PassingOutputs(network).assign(graph);
+            Map<String, Integer> places = places(network, node -> network.runtime(node.name()) instanceof PassingOutput.Maker);
+            Map<Integer, PassingOutput> memory = new HashMap<>();
+            for (Node node : network.nodes()) {
+                if (network.runtime(node.name()) instanceof PassingOutput.Maker maker) {
+                    Integer place = places.get(node.name());
+                    maker.setPassingOutput(place == null ? null
+                            : memory.computeIfAbsent(place, key -> new PassingOutput(() -> isWatched(graph))));
+                }
+            }
         }
     }
 
-    private void assign(ComputationGraph graph) {
-        List<Node> nodes = network.nodes();
-        Set<String> outputs = Set.copyOf(graph.getConfiguration().getNetworkOutputs());
+    /**
+     * The places of outputs that need not be kept, by the names of the nodes that make them.
+     *
+     * @param network a graph, running or planned; DL4J runs its nodes in their order
+     * @param makers  which nodes can put their output into a place
+     */
+    public static Map<String, Integer> places(Network<?> network, Predicate<Node> makers) {
+        return new PassingOutputs().find(network.nodes(), Set.copyOf(network.outputs()), makers);
+    }
+
+    private Map<String, Integer> find(List<Node> nodes, Set<String> outputs, Predicate<Node> makers) {
         Map<String, Boolean> passing = new HashMap<>();
         for (int i = 0; i < nodes.size(); i++) {
             for (String input : nodes.get(i).inputs()) {
@@ -63,14 +78,14 @@ final class PassingOutputs {
                 passing.merge(input, !looksBack(nodes.get(i)), Boolean::logicalAnd);
             }
         }
+        Map<String, Integer> places = new HashMap<>();
         for (int i = 0; i < nodes.size(); i++) {
             String name = nodes.get(i).name();
-            if (network.runtime(name) instanceof PassingOutput.Maker maker) {
-                Integer last = lastReader.get(name);
-                maker.setPassingOutput(last != null && passing.getOrDefault(name, false) && !outputs.contains(name)
-                        ? place(i, last, graph) : null);
+            if (passing.getOrDefault(name, false) && !outputs.contains(name) && makers.test(nodes.get(i))) {
+                places.put(name, place(i, Objects.requireNonNull(lastReader.get(name))));
             }
         }
+        return places;
     }
 
     /** Whether a listener looks at the outputs of a training step. */
@@ -88,16 +103,14 @@ final class PassingOutputs {
         return !(node.vertex() instanceof ElementWiseVertex sum && sum.getOp() == ElementWiseVertex.Op.Add);
     }
 
-    private PassingOutput place(int from, int to, ComputationGraph graph) {
-        for (int i = 0; i < places.size(); i++) {
+    private int place(int from, int to) {
+        for (int i = 0; i < busyUntil.size(); i++) {
             if (busyUntil.get(i) < from) {
                 busyUntil.set(i, to);
-                return places.get(i);
+                return i;
             }
         }
-        PassingOutput added = new PassingOutput(() -> isWatched(graph));
-        places.add(added);
         busyUntil.add(to);
-        return added;
+        return busyUntil.size() - 1;
     }
 }

@@ -10,8 +10,6 @@ import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.conf.layers.RnnLossLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.graph.vertex.GraphVertex;
-import org.deeplearning4j.nn.graph.vertex.impl.FrozenVertex;
-import org.deeplearning4j.nn.layers.FrozenLayer;
 
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -61,8 +59,7 @@ public final class Recomputation {
             vertices[i] = vertices[i] instanceof RecomputedVertex recomputed ? recomputed.original() : vertices[i];
         }
         Recomputation of = new Recomputation(network);
-        stretches.stream().filter(stretch -> stretch.stream().noneMatch(i -> of.vertex(graph, i) instanceof FrozenVertex)
-                && !(network.runtime(of.name(stretch.get(stretch.size() - 1))) instanceof FrozenLayer)).forEach(stretch -> {
+        stretches.forEach(stretch -> {
             Set<String> inside = new HashSet<>(stretch.stream().map(of::name).toList());
             stretch.forEach(i -> of.nodes.get(i).inputs().stream().filter(input -> !inside.contains(input))
                     .map(graph::getVertex).filter(vertex -> !vertex.isInputVertex())
@@ -122,7 +119,12 @@ public final class Recomputation {
                     + ", between which there is nothing to compute again. Name the layers or vertices whose outputs are kept, "
                     + "two or more of them, such as the last of each block");
         }
-        return stretches;
+        return stretches.stream().filter(this::hasBackward).toList();
+    }
+
+    private boolean hasBackward(List<Integer> stretch) {
+        return stretch.stream().map(nodes::get).noneMatch(node -> node.layer() == null && node.stopsGradient())
+                && !nodes.get(stretch.get(stretch.size() - 1)).stopsGradient();
     }
 
     /** What leads to the upper boundary, above the lower one. */

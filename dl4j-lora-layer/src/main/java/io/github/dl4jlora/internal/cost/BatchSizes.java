@@ -1,6 +1,9 @@
 package io.github.dl4jlora.internal.cost;
 
 import io.github.dl4jlora.conf.LayerType;
+import io.github.dl4jlora.footprint.Passage;
+import io.github.dl4jlora.footprint.Rows;
+import io.github.dl4jlora.footprint.TrainingFootprint;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
@@ -44,17 +47,9 @@ final class BatchSizes {
     private static final Set<Class<?>> FLAT = Set.of(DenseLayer.class, OutputLayer.class, EmbeddingLayer.class,
             ElementWiseMultiplicationLayer.class, AutoEncoder.class, VariationalAutoencoder.class);
 
-    /**
-     * The size of one example.
-     *
-     * @param rows how many rows an example is: the steps of a sequence, where these are rows
-     */
-    private record Size(InputType type, long rows) {
-    }
-
     private final Network<?> network;
     private final long batch;
-    private final Map<String, Size> sizes = new HashMap<>();
+    private final Map<String, Rows> sizes = new HashMap<>();
     private final Map<String, Passage> passages = new LinkedHashMap<>();
     private final Map<String, Passage> preprocessed = new HashMap<>();
     private long steps;
@@ -98,7 +93,7 @@ final class BatchSizes {
         }
         for (int i = 0; i < names.size(); i++) {
             InputType type = inputs.length > 0 ? inputs[i] : configured(names.get(i));
-            sizes.put(names.get(i), new Size(type, 1));
+            sizes.put(names.get(i), new Rows(batch, type));
             steps = Math.max(steps, steps(type));
         }
     }
@@ -131,34 +126,36 @@ final class BatchSizes {
     }
 
     private void pass(Node node) {
-        List<Size> inputs = node.inputs().stream().map(sizes::get).toList();
+        List<Rows> inputs = node.inputs().stream().map(sizes::get).toList();
         InputPreProcessor preprocessor = network.preprocessor(node);
         try {
             if (preprocessor != null) {
-                Size before = inputs.get(0);
-                Size after = after(preprocessor, before);
+                Rows before = inputs.get(0);
+                Rows after = after(preprocessor, before);
                 preprocessed.put(node.name(), counted(node, List.of(before), after));
                 inputs = List.of(after);
             }
             if (node.layer() != null && network.inputs().contains(node.inputs().get(0))) {
                 requireWidth(node, inputs.get(0).type());
             }
+            TrainingFootprint own = node.tellsFootprint();
+            long rows = own == null ? inputs.get(0).number() : own.rows(inputs);
             InputType output = node.layer() != null ? output(node.unwrappedLayer(), inputs.get(0).type())
-                    : node.unwrappedVertex().clone().getOutputType(0, inputs.stream().map(Size::type).toArray(InputType[]::new));
-            Size size = new Size(withSteps(output, inputs), inputs.get(0).rows());
+                    : node.unwrappedVertex().clone().getOutputType(0, inputs.stream().map(Rows::type).toArray(InputType[]::new));
+            Rows size = new Rows(rows, withSteps(output, inputs));
             passages.put(node.name(), counted(node, inputs, size));
             sizes.put(node.name(), size);
         } catch (IllegalStateException | UnsupportedOperationException | ClassCastException e) {
             throw new IllegalArgumentException("\"" + node.name() + "\" (" + node.type() + ") does not take "
-                    + inputs.stream().map(Size::type).toList() + ": " + e.getMessage() + ". Give the network's InputType"
+                    + inputs.stream().map(Rows::type).toList() + ": " + e.getMessage() + ". Give the network's InputType"
                     + (network.inputs().size() == 1 ? "" : "s"), e);
         }
     }
 
-    /** Checks what DL4J does not. The nIn of an embedding is the size of its vocabulary, not a width. */
+    /** Checks what DL4J does not. The nIn of an embedding, also of one's own, is the size of its vocabulary, not a width. */
     private void requireWidth(Node node, InputType type) {
         if (!(node.unwrappedLayer() instanceof FeedForwardLayer layer) || node.numParams() == 0
-                || node.matrices().type() == LayerType.EMBEDDING) {
+                || node.matrices().type() == LayerType.EMBEDDING || node.tellsFootprint() != null) {
             return;
         }
         long width = type instanceof InputTypeFeedForward rows && FLAT.contains(layer.getClass()) ? rows.getSize()
@@ -171,13 +168,10 @@ final class BatchSizes {
         }
     }
 
-    private Passage counted(Node node, List<Size> inputs, Size output) {
-        Passage passage = new Passage(batch * inputs.get(0).rows(), inputs.stream().map(Size::type).toList(), output.type());
-        for (InputType type : passage.inputs()) {
-            requireSteps(node, type);
-        }
+    private Passage counted(Node node, List<Rows> inputs, Rows output) {
+        inputs.forEach(input -> requireSteps(node, input.type()));
         requireSteps(node, output.type());
-        return passage;
+        return new Passage(inputs, output, network.dataType());
     }
 
     private void requireSteps(Node node, InputType type) {
@@ -198,11 +192,11 @@ final class BatchSizes {
             return InputType.feedForward(sequence.getSize());
         }
         // A LossLayer answers nOut, which nobody sets. Some layers remember the type they were asked about: hence the clone.
-        return layer instanceof LossLayer ? input : layer.clone().getOutputType(0, input);
+        return layer instanceof LossLayer && !(layer instanceof TrainingFootprint) ? input : layer.clone().getOutputType(0, input);
     }
 
     /** The output, with the length of its sequences where DL4J forgets it: that of the inputs, or of the network's inputs. */
-    private InputType withSteps(InputType output, List<Size> inputs) {
+    private InputType withSteps(InputType output, List<Rows> inputs) {
         if (!(output instanceof InputTypeRecurrent sequence) || sequence.getTimeSeriesLength() > 0) {
             return output;
         }
@@ -210,19 +204,19 @@ final class BatchSizes {
         return InputType.recurrent(sequence.getSize(), known > 0 ? known : steps, sequence.getFormat());
     }
 
-    private static Size after(InputPreProcessor preprocessor, Size before) {
+    private Rows after(InputPreProcessor preprocessor, Rows before) {
         if (preprocessor instanceof RnnToFeedForwardPreProcessor && !(before.type() instanceof InputTypeRecurrent)) {
             // Above a pooling layer, where DL4J still expects sequences; this preprocessor lets rows pass.
             return before;
         }
         InputType type = preprocessor.getOutputType(before.type());
         if (preprocessor instanceof RnnToFeedForwardPreProcessor || preprocessor instanceof RnnToCnnPreProcessor) {
-            return new Size(type, before.rows() * Math.max(1, steps(before.type())));
+            return new Rows(before.number() * Math.max(1, steps(before.type())), type);
         }
         if (preprocessor instanceof FeedForwardToRnnPreProcessor || preprocessor instanceof CnnToRnnPreProcessor) {
             InputTypeRecurrent sequence = (InputTypeRecurrent) type;
-            return new Size(InputType.recurrent(sequence.getSize(), before.rows(), sequence.getFormat()), 1);
+            return new Rows(batch, InputType.recurrent(sequence.getSize(), before.number() / batch, sequence.getFormat()));
         }
-        return new Size(type, before.rows());
+        return new Rows(before.number(), type);
     }
 }

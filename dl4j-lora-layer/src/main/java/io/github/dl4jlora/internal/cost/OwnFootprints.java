@@ -1,6 +1,8 @@
 package io.github.dl4jlora.internal.cost;
 
 import io.github.dl4jlora.conf.LoRASettings;
+import io.github.dl4jlora.footprint.Footprint;
+import io.github.dl4jlora.footprint.Passage;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.attention.AttentionForm;
@@ -8,6 +10,7 @@ import io.github.dl4jlora.internal.convolution.ConvolutionLayout;
 import io.github.dl4jlora.internal.convolution.UnfoldedConvolution;
 import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.frozen.FrozenLayers;
+import io.github.dl4jlora.internal.kernel.PackedSlopes;
 import io.github.dl4jlora.internal.onednn.Convolutions;
 import io.github.dl4jlora.internal.onednn.OneDnn;
 import io.github.dl4jlora.internal.stock.StockLayers;
@@ -74,7 +77,7 @@ public final class OwnFootprints {
 
     /** Beside what each layer inside keeps, slim products and one step's arrays stand. */
     private static Footprint recurrent(Layer stock, AdaptedConfiguration lora, Passage passage) {
-        long rows = passage.batch() * StockFootprints.steps(passage);
+        long rows = passage.input().number() * StockFootprints.steps(passage);
         long slim = lora.adapted().stream().mapToLong(matrix -> matrix.rank() * rows).sum();
         return StockFootprints.of(stock, passage, OwnFootprints::steps).plus(Footprint.NONE.standing(slim));
     }
@@ -84,7 +87,7 @@ public final class OwnFootprints {
         boolean simple = layer instanceof SimpleRnn;
         int gates = simple ? 1 : 4;
         int states = simple ? 1 : 2;
-        long state = passage.batch() * ((BaseRecurrentLayer) layer).getNOut();
+        long state = passage.input().number() * ((BaseRecurrentLayer) layer).getNOut();
         long sequence = state * StockFootprints.steps(passage);
         return new Footprint((gates + states + 1) * sequence + states * state, passage.in(), passage.in() + sequence,
                 passage.in()).standing(state * (4 * gates + 8));
@@ -95,10 +98,10 @@ public final class OwnFootprints {
      * round. Of the scores those of one head stand. The gradient of a layer's one input is a sum of three.
      */
     private static Footprint attention(AttentionForm form, AdaptedConfiguration lora, Passage passage) {
-        long queries = steps(passage.input());
-        long keys = steps(passage.inputs().get(passage.inputs().size() - 1));
-        long rows = passage.batch() * Math.max(queries, keys);
-        long projected = 2 * passage.batch() * (queries + keys) * form.width();
+        long queries = steps(passage.input().type());
+        long keys = steps(passage.inputs().get(passage.inputs().size() - 1).type());
+        long rows = passage.input().number() * Math.max(queries, keys);
+        long projected = 2 * passage.input().number() * (queries + keys) * form.width();
         long shares = passage.inputs().size() == 1 ? 2 * passage.in() : 0;
         long slim = lora.adapted().stream().mapToLong(matrix -> matrix.rank() * rows).max().orElse(0);
         return new Footprint(projected + passage.out(), passage.in(), passage.in() + passage.out() + projected + shares,
@@ -128,8 +131,8 @@ public final class OwnFootprints {
         if (stock instanceof DepthwiseConvolution2D || stock instanceof SeparableConvolution2D) {
             return StockFootprints.of(stock, passage);
         }
-        long window = windowSize(stock) * positions(stock, passage) / passage.batch();
-        long chunk = window * UnfoldedConvolution.examplesAtATime(passage.batch(), window * Float.BYTES);
+        long window = windowSize(stock) * positions(stock, passage) / passage.input().number();
+        long chunk = window * UnfoldedConvolution.examplesAtATime(passage.input().number(), window * Float.BYTES);
         return new Footprint(results(stock, passage), chunk, chunk, passage.in());
     }
 
@@ -145,7 +148,7 @@ public final class OwnFootprints {
 
     /** A transposed convolution has windows of its output, one for each position of its input. */
     private static long positions(ConvolutionLayer stock, Passage passage) {
-        return isTransposed(stock) ? passage.in() / stock.getNIn() : passage.rows(stock.getNOut());
+        return isTransposed(stock) ? passage.in() / stock.getNIn() : passage.out() / stock.getNOut();
     }
 
     private static long windowSize(ConvolutionLayer stock) {
@@ -173,7 +176,7 @@ public final class OwnFootprints {
         // dz·Bᵀ of the whole batch, s·B and W + s·A·B; with windows that of one example.
         Footprint path = isDirect(stock, passage)
                 ? new Footprint(positions * rank, b, positions * rank + b + (inputGradient ? window * stock.getNOut() : 0), 0)
-                : new Footprint(positions * rank, 0, positions / passage.batch() * rank, 0);
+                : new Footprint(positions * rank, 0, positions / passage.input().number() * rank, 0);
         return convolution(stock, passage).plus(path).plus(new Footprint(0, 0, ordered, 0));
     }
 
@@ -183,7 +186,7 @@ public final class OwnFootprints {
         AdaptedParameter matrix = lora.adapted().get(0);
         boolean multiplies = stock instanceof DenseLayer || stock instanceof BaseOutputLayer;
         boolean convolves = stock instanceof ConvolutionLayer;
-        long slim = passage.rows(matrix.nOut()) * matrix.rank();
+        long slim = passage.out() / Math.max(1, matrix.nOut()) * matrix.rank();
         long scaled = settings.variant().isAdditive() ? 0 : passage.out();
         long dropped = stock.getIDropout() == null ? 0 : passage.in();
         long ownDropped = settings.loraDropout() > 0 ? 2 * passage.in() : 0;
@@ -211,6 +214,14 @@ public final class OwnFootprints {
             return alone.plus(new Footprint(0, 0, StockLayers.numParams(stock), 0));
         }
         return stock instanceof ConvolutionLayer convolution ? convolution(convolution, passage)
+                : stock instanceof DenseLayer dense ? multiplied(dense, passage)
                 : stock == StockLayers.innermost(stock) ? lookedUpOrMultiplied(stock, passage) : alone;
+    }
+
+    /** Beside the output, z is kept, or its slopes in half the memory, from which dL/dz is computed. */
+    private static Footprint multiplied(DenseLayer stock, Passage passage) {
+        boolean packs = stock.getActivationFn() instanceof PackedSlopes able && able.packs(passage.type());
+        long kept = StockFootprints.isIdentity(stock) ? 0 : packs ? (passage.out() + 1) / 2 : passage.out();
+        return new Footprint(kept, 0, packs ? passage.out() : 0, passage.in()).passing(passage.out());
     }
 }

@@ -1,9 +1,12 @@
 package io.github.dl4jlora.internal.cost;
 
+import io.github.dl4jlora.footprint.Passage;
+import io.github.dl4jlora.footprint.Rows;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.base.StoredForm;
 import io.github.dl4jlora.internal.kernel.QuantizedProduct;
 import io.github.dl4jlora.internal.stock.StockLayers;
+import org.deeplearning4j.nn.conf.inputs.InputType.InputTypeRecurrent;
 import org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
@@ -30,10 +33,15 @@ public final class QuantizedScratch {
                 || lora != null && !lora.settings().variant().isAdditive();
         for (StoredForm.Part part : form.parts()) {
             if (part.isQuantized()) {
-                block = Math.max(block, QuantizedProduct.blockValues(passage.positions(), part.lines(), part.length()));
+                block = Math.max(block, QuantizedProduct.blockValues(positions(passage.output()), part.lines(), part.length()));
                 lent = whole ? Math.max(lent, part.lines() * part.length()) : lent;
             }
         }
+    }
+
+    /** Examples, or the steps of all of them where they are sequences. */
+    private static long positions(Rows output) {
+        return output.number() * (output.type() instanceof InputTypeRecurrent sequence ? sequence.getTimeSeriesLength() : 1);
     }
 
     /** Bytes of both. */

@@ -1,5 +1,9 @@
 package io.github.dl4jlora.internal.cost;
 
+import io.github.dl4jlora.footprint.Footprint;
+import io.github.dl4jlora.footprint.Passage;
+import io.github.dl4jlora.footprint.Rows;
+import io.github.dl4jlora.footprint.TrainingFootprint;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
@@ -78,9 +82,9 @@ public final class StockFootprints {
             Footprint one = within(both.getFwd(), passage, alone);
             return one.plus(one).plus(new Footprint(passage.out(), 0, passage.out(), passage.in()));
         }
-        if (layer instanceof TimeDistributed steps && passage.input() instanceof InputType.InputTypeRecurrent sequence) {
-            Passage rows = new Passage(passage.batch() * sequence.getTimeSeriesLength(),
-                    InputType.feedForward(sequence.getSize()), passage.output());
+        if (layer instanceof TimeDistributed steps && passage.input().type() instanceof InputType.InputTypeRecurrent sequence) {
+            Passage rows = new Passage(new Rows(passage.input().number() * sequence.getTimeSeriesLength(),
+                    InputType.feedForward(sequence.getSize())), passage.output(), passage.type());
             return within(steps.getUnderlying(), rows, alone).plus(new Footprint(passage.in() + passage.out(), 0, passage.out(),
                     passage.in()));
         }
@@ -91,6 +95,9 @@ public final class StockFootprints {
     }
 
     private static Footprint alone(Layer layer, Passage passage) {
+        if (layer instanceof TrainingFootprint own) {
+            return own.footprint(passage);
+        }
         if (layer instanceof BaseOutputLayer) {
             return output(layer, passage);
         }
@@ -133,20 +140,20 @@ public final class StockFootprints {
 
     /** For images, that of a native operation; for rows, that of ND4J's own code, with the normalised values. */
     static Footprint norm(Passage passage) {
-        boolean rows = passage.input() instanceof InputType.InputTypeFeedForward;
-        long vectors = rows ? 11 * passage.out() / passage.batch() : 0;
+        boolean rows = passage.input().type() instanceof InputType.InputTypeFeedForward;
+        long vectors = rows ? 11 * passage.output().rowLength() : 0;
         return new Footprint((rows ? 3 : 1) * passage.out(), 0, 3 * passage.out() + vectors, passage.in());
     }
 
     /** The footprint of a layer in a wrapper, which turns the layer's output into another one. */
     private static Footprint within(Layer layer, Passage passage, BiFunction<Layer, Passage, Footprint> alone) {
-        InputType output = layer.clone().getOutputType(0, passage.input());
+        InputType output = layer.clone().getOutputType(0, passage.input().type());
         if (output instanceof InputType.InputTypeRecurrent sequence && sequence.getTimeSeriesLength() < 1
-                && passage.input() instanceof InputType.InputTypeRecurrent before) {
+                && passage.input().type() instanceof InputType.InputTypeRecurrent before) {
             // DL4J forgets the length.
             output = InputType.recurrent(sequence.getSize(), before.getTimeSeriesLength(), sequence.getFormat());
         }
-        return inner(layer, new Passage(passage.batch(), passage.input(), output), alone);
+        return inner(layer, new Passage(passage.input(), new Rows(passage.input().number(), output), passage.type()), alone);
     }
 
     /** Arrays of z's size that a gradient dL/dz takes. */
@@ -167,11 +174,11 @@ public final class StockFootprints {
 
     /** Of the sequence that comes in. */
     static long steps(Passage passage) {
-        return Math.max(1, ((InputType.InputTypeRecurrent) passage.input()).getTimeSeriesLength());
+        return Math.max(1, ((InputType.InputTypeRecurrent) passage.input().type()).getTimeSeriesLength());
     }
 
     private static Footprint lstm(AbstractLSTM lstm, Passage passage) {
-        long state = passage.batch() * lstm.getNOut();
+        long state = passage.input().number() * lstm.getNOut();
         long sequence = state * steps(passage);
         long gates = 4 * lstm.getNOut() * lstm.getNOut();
         return new Footprint(passage.out(), 3 * sequence + gates, LSTM_KEEPS * sequence + 6 * state + gates, passage.in())
@@ -186,7 +193,7 @@ public final class StockFootprints {
     }
 
     private static long windows(ConvolutionLayer layer, Passage passage) {
-        return passage.rows(layer.getNOut()) * windowSize(layer);
+        return passage.out() / Math.max(1, layer.getNOut()) * windowSize(layer);
     }
 
     /** Values that a kernel sees at one position. */
@@ -198,6 +205,9 @@ public final class StockFootprints {
 
     /** The footprint of a vertex: its output, and a gradient for each input. */
     public static Footprint of(GraphVertex vertex, Passage passage) {
+        if (StockLayers.unwrap(vertex) instanceof TrainingFootprint own) {
+            return own.footprint(passage);
+        }
         boolean calculates = StockLayers.unwrap(vertex) instanceof ElementWiseVertex;
         return new Footprint(passage.out(), 0, calculates ? passage.out() : 0, passage.in());
     }
@@ -210,12 +220,12 @@ public final class StockFootprints {
      */
     public static Footprint of(InputPreProcessor preprocessor, @Nullable Layer below, boolean own, Passage passage) {
         long values = passage.in();
-        if (preprocessor instanceof FeedForwardToCnnPreProcessor || passage.input().equals(passage.output())) {
+        if (preprocessor instanceof FeedForwardToCnnPreProcessor || passage.input().type().equals(passage.output().type())) {
             return Footprint.NONE;
         }
         if (preprocessor instanceof CnnToFeedForwardPreProcessor) {
             // DL4J's convolutions give another order than rows need, and products of few rows give another one back.
-            boolean turnsBack = own && DenseArithmetic.resultOrder(passage.batch(), values / passage.batch()) == 'f';
+            boolean turnsBack = own && DenseArithmetic.resultOrder(passage.input().number(), passage.input().rowLength()) == 'f';
             return new Footprint(below instanceof ConvolutionLayer ? values : 0, 0, 0, turnsBack ? values : 0);
         }
         if (preprocessor instanceof RnnToFeedForwardPreProcessor) {

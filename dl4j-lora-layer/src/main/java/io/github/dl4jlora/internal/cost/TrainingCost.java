@@ -2,6 +2,9 @@ package io.github.dl4jlora.internal.cost;
 
 import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.footprint.Footprint;
+import io.github.dl4jlora.footprint.Passage;
+import io.github.dl4jlora.footprint.TrainingFootprint;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdapterLayout;
 import io.github.dl4jlora.internal.base.FrozenReference;
@@ -9,6 +12,7 @@ import io.github.dl4jlora.internal.base.StoredForm;
 import io.github.dl4jlora.internal.build.Adaptation;
 import io.github.dl4jlora.internal.build.AdaptedLayers;
 import io.github.dl4jlora.internal.build.InputGradients;
+import io.github.dl4jlora.internal.build.Recomputation;
 import io.github.dl4jlora.internal.inspect.Summaries;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
@@ -30,6 +34,7 @@ import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.config.NoOp;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -67,9 +72,15 @@ public final class TrainingCost {
         long vector = length(planned);
         long state = planned.nodes().stream().mapToLong(this::state).sum();
         Map<String, InputGradient> gradients = InputGradients.of(planned);
-        List<Step> steps = steps(planned, node -> footprint(node, gradients.get(node.name()) == InputGradient.NEEDED));
-        return memory(width * (vector - trained) + outside() + packed(gradients), trained, vector, state, steps,
-                quantizedScratch());
+        Map<String, Footprint> footprints = new HashMap<>();
+        planned.nodes().forEach(node ->
+                footprints.put(node.name(), footprint(node, gradients.get(node.name()) == InputGradient.NEEDED)));
+        List<List<Integer>> again = config.recompute().isEmpty() ? List.of()
+                : Recomputation.stretches(planned, config.recompute());
+        KeptOutputs outputs = KeptOutputs.of(planned, footprints, again);
+        List<Step> steps = steps(planned, node -> outputs.decided(node, Objects.requireNonNull(footprints.get(node.name()))));
+        return memory(width * (vector - trained) + outside() + packed(gradients), trained, vector, state, steps, again,
+                width * outputs.places() + quantizedScratch());
     }
 
     private LoRAPlan.Memory full() {
@@ -77,15 +88,17 @@ public final class TrainingCost {
         long trained = from.nodes().stream().filter(node -> !node.isFrozenAtAnyDepth()).mapToLong(Node::numParams).sum();
         long state = from.nodes().stream().filter(node -> !node.isFrozenByDl4j() && node.numParams() > 0).mapToLong(node ->
                 state(node, inFull(node))).sum();
-        return memory(width * (vector - trained), trained, vector, state, steps(from, this::stockFootprint), 0);
+        return memory(width * (vector - trained), trained, vector, state, steps(from, node ->
+                stockFootprint(node).keepingOutput()), List.of(), 0);
     }
 
-    private LoRAPlan.Memory memory(long frozen, long trained, long vector, long state, List<Step> steps, long ofThread) {
+    private LoRAPlan.Memory memory(long frozen, long trained, long vector, long state, List<Step> steps,
+                                   List<List<Integer>> again, long apart) {
         boolean learned = from.trainsInWorkspaces();
-        Workspaces workspaces = from.isGraph() ? Workspaces.ofGraph(from.inputs(), steps, learned)
+        Workspaces workspaces = from.isGraph() ? Workspaces.ofGraph(from.inputs(), steps, again, learned)
                 : Workspaces.ofChain(steps, learned);
         return new LoRAPlan.Memory(frozen, width * trained, width * vector, width * state, width * workspaces.activations(),
-                width * workspaces.working(), width * workspaces.outside() + ofThread);
+                width * workspaces.working(), width * workspaces.outside() + apart);
     }
 
     private static long length(Network<?> network) {
@@ -162,13 +175,17 @@ public final class TrainingCost {
             Footprint footprint = footprints.apply(node);
             InputPreProcessor preprocessor = from.preprocessor(stock(node));
             if (preprocessor != null) {
-                Node below = network.nodes().stream().filter(other -> other.name().equals(node.inputs().get(0))).findFirst()
+                Node source = network.nodes().stream().filter(other -> other.name().equals(node.inputs().get(0))).findFirst()
                         .orElse(null);
-                footprint = footprint.plus(StockFootprints.of(preprocessor, below == null ? null : below.layer(),
+                footprint = footprint.plus(StockFootprints.of(preprocessor, source == null ? null : source.layer(),
                         node.isOurs(), Objects.requireNonNull(sizes.preprocessor(node))));
             }
             boolean backwards = !node.stopsGradient();
-            steps.add(new Step(node.name(), node.inputs(), backwards ? footprint : footprint.withoutBackward(), backwards));
+            TrainingFootprint own = stock(node).tellsFootprint();
+            List<String> below = own == null ? node.inputs()
+                    : node.inputs().subList(0, own.inputsInBackward(node.inputs().size()));
+            steps.add(new Step(node.name(), below, backwards ? footprint : footprint.withoutBackward(),
+                    sizes.passage(node).out(), backwards));
         }
         return steps;
     }

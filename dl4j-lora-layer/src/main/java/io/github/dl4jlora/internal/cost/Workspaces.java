@@ -1,5 +1,7 @@
 package io.github.dl4jlora.internal.cost;
 
+import io.github.dl4jlora.footprint.Footprint;
+
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -13,7 +15,8 @@ import java.util.function.ToLongFunction;
  * entered. So each becomes as large as the most that it held at once, and a little larger, by its {@code overallocationLimit}.
  * The workspace of activations is entered once a step and holds all layers'; the working memory is entered once for each layer
  * and direction. Gradients of activations take turns in two workspaces in a MultiLayerNetwork; a ComputationGraph opens another
- * one for each gradient that is not used up yet.
+ * one for each gradient that is not used up yet. What is computed again in the backward pass has two more workspaces, which
+ * stretch after stretch uses: one for outputs, and working memory.
  *
  * @param activations values of what is kept from the forward pass to the backward pass
  * @param working     values of everything else in workspaces
@@ -37,7 +40,7 @@ public record Workspaces(long activations, long working, long outside) {
                 passed[i % 2] = Math.max(passed[i % 2], steps.get(i).footprint().passed());
             }
         }
-        return of(steps, passed[0] + passed[1], learned);
+        return of(steps, List.of(), passed[0] + passed[1], learned);
     }
 
     /**
@@ -45,21 +48,36 @@ public record Workspaces(long activations, long working, long outside) {
      *
      * @param inputs  names of its inputs
      * @param steps   in topological order
+     * @param again   stretches that are computed again, by the positions of their steps; the output of the last one is kept
      * @param learned see {@link #ofChain}
      */
-    public static Workspaces ofGraph(List<String> inputs, List<Step> steps, boolean learned) {
-        return of(steps, passedInGraph(inputs, steps), learned);
+    public static Workspaces ofGraph(List<String> inputs, List<Step> steps, List<List<Integer>> again, boolean learned) {
+        return of(steps, again.stream().map(stretch -> stretch.stream().map(steps::get).toList()).toList(),
+                passedInGraph(inputs, steps), learned);
     }
 
-    private static Workspaces of(List<Step> steps, long passed, boolean learned) {
-        long kept = steps.stream().mapToLong(step -> step.footprint().kept()).sum();
-        long working = Math.max(most(steps, Footprint::forward), most(steps, Footprint::backward));
+    private static Workspaces of(List<Step> steps, List<List<Step>> again, long passed, boolean learned) {
+        long kept = kept(steps);
+        long stretch = 0;
+        long workingAgain = 0;
+        for (List<Step> computed : again) {
+            long within = kept(computed);
+            kept += computed.get(computed.size() - 1).output() - within;
+            // As the loop's workspace, that of outputs which are computed again learns from the first stretch.
+            stretch = Math.max(stretch, learned && stretch == 0 ? Math.round(MORE_ACTIVATIONS * within) : within);
+            workingAgain = Math.max(workingAgain, most(computed, Footprint::forward));
+        }
+        long working = Math.max(most(steps, Footprint::forward), most(steps, Footprint::backward)) + workingAgain;
         // The loop's workspace learns in the first loop, and grows without another addition when a later one takes more.
         long loop = most(steps, Footprint::loop);
         long outside = steps.stream().mapToLong(step -> step.footprint().standing()).sum() + most(steps, Footprint::beside);
-        return learned ? new Workspaces(Math.round(MORE_ACTIVATIONS * kept),
+        return learned ? new Workspaces(Math.round(MORE_ACTIVATIONS * kept) + stretch,
                 Math.round(MORE_WORKING * (working + passed)) + loop, outside)
-                : new Workspaces(kept, working + passed + loop, outside);
+                : new Workspaces(kept + stretch, working + passed + loop, outside);
+    }
+
+    private static long kept(List<Step> steps) {
+        return steps.stream().mapToLong(step -> step.footprint().kept()).sum();
     }
 
     private static long most(List<Step> steps, ToLongFunction<Footprint> part) {

@@ -7,16 +7,16 @@
  *     |- BatchSizes           the sizes of a batch on its way through a network
  *     |- Workspaces           what DL4J's workspaces grow to, of a chain or a graph of
  *     |    `- Step            a layer or vertex with its
- *     |         `- Footprint  values by where they lie and how long they live
  *     |
+ *     |- KeptOutputs          which outputs are kept, which pass, and which are computed again
  *     |- OwnFootprints        of what this library runs in the place of DL4J's layers
- *     |    `- StockFootprints of DL4J's layers and vertices
- *     |         `- Passage    the sizes of a batch on its way through one of them
+ *     |    `- StockFootprints of DL4J's layers and vertices, and of those that say it themselves
  *     |- PackedBytes          packed copies of frozen matrices
  *     `- QuantizedScratch     what quantised matrices are given back into
  * </pre>
  *
- * <p>{@code internal.build} plans the network, {@code internal.inspect} tells what is in it.
+ * <p>{@code internal.build} plans the network, {@code internal.inspect} tells what is in it, {@code footprint} has the values that a
+ * layer holds, by where they lie.
  */
 @NullMarked
 package io.github.dl4jlora.internal.cost;

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.network;
 
+import io.github.dl4jlora.footprint.TrainingFootprint;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.Replacement;
@@ -72,6 +73,11 @@ public record Node(String name, String label, @Nullable Layer layer, @Nullable G
     /** Its class, out of DL4J's freezing wrappers. */
     public Class<?> unwrappedType() {
         return (layer != null ? unwrappedLayer() : unwrappedVertex()).getClass();
+    }
+
+    /** Who says what it holds in a training step; null for one of which this library has to know. */
+    public @Nullable TrainingFootprint tellsFootprint() {
+        return (layer != null ? unwrappedLayer() : unwrappedVertex()) instanceof TrainingFootprint own ? own : null;
     }
 
     /** What can be adapted of it. */

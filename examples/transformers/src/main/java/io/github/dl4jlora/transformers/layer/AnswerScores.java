@@ -1,5 +1,7 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.footprint.Footprint;
+import io.github.dl4jlora.footprint.Passage;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -30,6 +32,12 @@ public final class AnswerScores extends RowsVertex {
     @Override
     public InputType getOutputType(int layerIndex, InputType... types) {
         return types[1] instanceof InputType.InputTypeFeedForward ids ? InputType.feedForward(2 * ids.getSize()) : types[1];
+    }
+
+    /** The errors are copied. */
+    @Override
+    public Footprint footprint(Passage passage) {
+        return new Footprint(passage.out(), 0, passage.out(), passage.input().values());
     }
 
     @Override

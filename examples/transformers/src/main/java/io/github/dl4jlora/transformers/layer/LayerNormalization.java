@@ -1,5 +1,7 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.footprint.Footprint;
+import io.github.dl4jlora.footprint.Passage;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -71,6 +73,13 @@ public final class LayerNormalization extends MatrixConfiguration {
     void fill(Map<String, INDArray> matrices) {
         matrices.get(GAIN).assign(1);
         matrices.get(BIAS).assign(0);
+    }
+
+    /** Loops over floats need nothing else; ND4J's operations make arrays on the way. */
+    @Override
+    public Footprint footprint(Passage passage) {
+        boolean loops = passage.type() == DataType.FLOAT;
+        return new Footprint(0, loops ? 0 : passage.out(), loops ? 0 : 4 * passage.in(), passage.in()).passing(passage.out());
     }
 
     @Override

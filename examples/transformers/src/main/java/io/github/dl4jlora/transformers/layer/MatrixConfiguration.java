@@ -1,5 +1,8 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.footprint.Footprint;
+import io.github.dl4jlora.footprint.Passage;
+import io.github.dl4jlora.footprint.TrainingFootprint;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.ParamInitializer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -16,7 +19,7 @@ import java.util.List;
 import java.util.Map;
 
 /** A layer whose parameters are matrices, laid out by {@link MatrixParams} and run by a {@link MatrixLayer}. */
-abstract class MatrixConfiguration extends FeedForwardLayer {
+abstract class MatrixConfiguration extends FeedForwardLayer implements TrainingFootprint {
 
     private static final long serialVersionUID = 1L;
 
@@ -58,6 +61,12 @@ abstract class MatrixConfiguration extends FeedForwardLayer {
     @Override
     public final ParamInitializer initializer() {
         return MatrixParams.INSTANCE;
+    }
+
+    /** {@return a copy of the input, and a copy of its gradient} */
+    @Override
+    public Footprint footprint(Passage passage) {
+        return new Footprint(passage.out(), 0, 0, passage.in());
     }
 
     @Override

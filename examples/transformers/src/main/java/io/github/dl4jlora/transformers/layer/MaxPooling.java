@@ -1,5 +1,7 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.footprint.Footprint;
+import io.github.dl4jlora.footprint.Passage;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -23,6 +25,13 @@ public final class MaxPooling extends RowsVertex {
      */
     public MaxPooling(@JsonProperty("padding") int padding) {
         super(2, padding);
+    }
+
+    /** The rows of each text are copied, on both ways. */
+    @Override
+    public Footprint footprint(Passage passage) {
+        long rows = passage.input().values();
+        return new Footprint(passage.out(), rows, rows, rows);
     }
 
     @Override

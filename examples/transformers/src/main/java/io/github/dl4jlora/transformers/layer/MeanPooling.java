@@ -1,5 +1,7 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.footprint.Footprint;
+import io.github.dl4jlora.footprint.Passage;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -69,6 +71,13 @@ public final class MeanPooling extends RowsVertex {
 
     public Weights getWeights() {
         return weights;
+    }
+
+    /** Products are made apart, and copied. */
+    @Override
+    public Footprint footprint(Passage passage) {
+        long rows = passage.input().values();
+        return new Footprint(passage.out(), passage.out(), rows + passage.out(), rows);
     }
 
     @Override

@@ -1,5 +1,8 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.footprint.Footprint;
+import io.github.dl4jlora.footprint.Passage;
+import io.github.dl4jlora.footprint.Rows;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -8,6 +11,7 @@ import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonInclude;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
+import java.util.List;
 import java.util.Objects;
 
 /**
@@ -26,6 +30,9 @@ import java.util.Objects;
  * of tokens, not with its square.
  */
 public final class MultiHeadAttention extends RowsVertex {
+
+    /** Rows are few if the library's dense layers have this many outputs for each. */
+    private static final int COLUMNS_FOR_A_ROW = 4;
 
     private final int heads;
     private final boolean causal;
@@ -90,6 +97,24 @@ public final class MultiHeadAttention extends RowsVertex {
     public InputType getOutputType(int layerIndex, InputType... types) {
         return joint && types[0] instanceof InputType.InputTypeFeedForward wide ? InputType.feedForward(wide.getSize() / 3)
                 : types[0];
+    }
+
+    /** {@return a row for each token} */
+    @Override
+    public long rows(List<Rows> all) {
+        return all.get(0).number();
+    }
+
+    /** {@return its output, some blocks of scores, and gradients of queries, keys and values} */
+    @Override
+    public Footprint footprint(Passage passage) {
+        List<Rows> projected = passage.inputs().subList(0, inputsInBackward(passage.inputs().size()));
+        int tokens = (int) passage.inputs().get(projected.size()).rowLength();
+        // Products of few rows are quicker column by column; attention makes a copy of these.
+        long copied = projected.stream().filter(rows -> COLUMNS_FOR_A_ROW * rows.number() <= rows.rowLength())
+                .mapToLong(Rows::values).sum();
+        return new Footprint(0, copied + scoresInMemory(tokens, false), copied + scoresInMemory(tokens, true),
+                projected.stream().mapToLong(Rows::values).sum()).passing(passage.out());
     }
 
     @Override

@@ -1,8 +1,11 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.footprint.Rows;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+
+import java.util.List;
 
 /**
  * The vectors of some tokens of each text, so that the layers above do not compute all others.
@@ -18,6 +21,12 @@ public final class PickedRows extends RowsVertex {
 
     public PickedRows() {
         super(3, 0);
+    }
+
+    /** {@return a row for each position} */
+    @Override
+    public long rows(List<Rows> all) {
+        return all.get(1).values();
     }
 
     @Override

@@ -1,12 +1,18 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.footprint.Footprint;
+import io.github.dl4jlora.footprint.Passage;
+import io.github.dl4jlora.footprint.Rows;
+import io.github.dl4jlora.footprint.TrainingFootprint;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
 import org.deeplearning4j.nn.conf.memory.MemoryReport;
 
+import java.util.List;
+
 /** A vertex without parameters whose inputs are rows, and, last, the token ids that tell which of them are padding. */
-abstract class RowsVertex extends GraphVertex {
+abstract class RowsVertex extends GraphVertex implements TrainingFootprint {
 
     private final int inputs;
     private final int padding;
@@ -41,6 +47,24 @@ abstract class RowsVertex extends GraphVertex {
     @Override
     public InputType getOutputType(int layerIndex, InputType... types) {
         return types[0];
+    }
+
+    /** {@return its output, and the gradient of the rows} */
+    @Override
+    public Footprint footprint(Passage passage) {
+        return new Footprint(passage.out(), 0, 0, passage.input().values());
+    }
+
+    /** {@return a row for each text} */
+    @Override
+    public long rows(List<Rows> all) {
+        return all.get(all.size() - 1).number();
+    }
+
+    /** {@return all but the ids: see {@link TokenVertex}} */
+    @Override
+    public final int inputsInBackward(int all) {
+        return all - 1;
     }
 
     @Override

@@ -1,5 +1,8 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.footprint.Footprint;
+import io.github.dl4jlora.footprint.Passage;
+import io.github.dl4jlora.footprint.TrainingFootprint;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -34,7 +37,7 @@ import java.util.Objects;
  *
  * <p>It reaches W and b through the graph that it is in, so it needs a vertex that knows the graph: use {@link #addTo}.
  */
-public final class TiedDecoder extends LossLayer {
+public final class TiedDecoder extends LossLayer implements TrainingFootprint {
 
     /** The label of a token that does not count, PyTorch's. */
     public static final int IGNORED = -100;
@@ -88,6 +91,13 @@ public final class TiedDecoder extends LossLayer {
     @Override
     public InputType getOutputType(int layerIndex, InputType inputType) {
         return InputType.feedForward(nOut);
+    }
+
+    /** {@return rows that count, packed, with their gradient, and a piece of the logits; as if all rows counted} */
+    @Override
+    public Footprint footprint(Passage passage) {
+        long logits = TiedDecoderRuntime.rowsAtATime(nOut, passage.input().number()) * nOut;
+        return new Footprint(0, 0, 2 * passage.in() + logits, passage.in());
     }
 
     @Override

@@ -91,6 +91,11 @@ final class TiedDecoderRuntime extends LossLayer implements KeyValueCache.User {
         return rows.ordering() == 'c' && rows.elementWiseStride() == 1 ? rows : rows.dup('c');
     }
 
+    /** {@return of how many rows there are logits at a time} */
+    static long rowsAtATime(long vocabulary, long rows) {
+        return Math.min(Math.max(1, CHUNK / vocabulary), rows);
+    }
+
     /** Processes a chunk of logits and the labels of its rows. */
     private interface Step {
         void take(int from, INDArray rows, INDArray logits, int[] labels);
@@ -101,9 +106,9 @@ final class TiedDecoderRuntime extends LossLayer implements KeyValueCache.User {
         INDArray packed = workspaces.createUninitialized(lifetime, dataType,
                 new long[]{counted.size(), decoder().getNIn()}, 'c');
         Nd4j.pullRows(rows(), packed, 1, counted.rows());
-        int most = (int) Math.max(1, CHUNK / decoder().getNOut());
+        int most = (int) rowsAtATime(decoder().getNOut(), counted.size());
         INDArray buffer = workspaces.createUninitialized(lifetime, dataType,
-                new long[]{Math.min(most, counted.size()), decoder().getNOut()}, 'c');
+                new long[]{most, decoder().getNOut()}, 'c');
         for (int from = 0; from < counted.size(); from += most) {
             int to = Math.min(from + most, counted.size());
             INDArray rows = packed.get(NDArrayIndex.interval(from, to), NDArrayIndex.all());

@@ -2,6 +2,9 @@ package io.github.dl4jlora.transformers.layer;
 
 import io.github.dl4jlora.conf.TorchNames;
 import io.github.dl4jlora.conf.TorchParameter;
+import io.github.dl4jlora.footprint.Footprint;
+import io.github.dl4jlora.footprint.Passage;
+import io.github.dl4jlora.footprint.Rows;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -162,6 +165,28 @@ public final class TokenEmbeddings extends MatrixConfiguration implements TorchN
     /** The longest text that has a position for each token. */
     long longestText() {
         return positionsFromPadding ? positions - padding - 1 : positions;
+    }
+
+    /**
+     * {@return a row for each token}
+     *
+     * @throws IllegalArgumentException for texts longer than there are positions
+     */
+    @Override
+    public long rows(List<Rows> inputs) {
+        long tokens = inputs.get(0).rowLength() / (typed ? 2 : 1);
+        if (tokens > longestText() && !positionsFromPadding) {
+            throw new IllegalArgumentException("Layer \"" + getLayerName() + "\" has positions for " + longestText()
+                    + " tokens, but texts of " + tokens + " are planned: give InputType.feedForward(tokens) of what is trained on");
+        }
+        return inputs.get(0).number() * tokens;
+    }
+
+    /** Vectors of words are looked up where the output is, other vectors beside it. The ids have no gradient. */
+    @Override
+    public Footprint footprint(Passage passage) {
+        int beside = (positionsFromPadding ? 1 : 0) + (typed ? 1 : 0);
+        return new Footprint(passage.out(), beside * passage.out(), passage.out() / passage.input().number(), 0);
     }
 
     @Override

@@ -1,5 +1,7 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.footprint.Footprint;
+import io.github.dl4jlora.footprint.Passage;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -27,6 +29,11 @@ public final class TypedIds extends RowsVertex {
         return types[0] instanceof InputType.InputTypeFeedForward first
                 && types[1] instanceof InputType.InputTypeFeedForward second
                 ? InputType.feedForward(first.getSize() + second.getSize()) : types[1];
+    }
+
+    @Override
+    public Footprint footprint(Passage passage) {
+        return new Footprint(passage.out(), 0, 0, 0);
     }
 
     @Override

@@ -1,0 +1,40 @@
+package io.github.dl4jlora.footprint;
+
+import org.nd4j.linalg.api.buffer.DataType;
+
+import java.util.List;
+
+/**
+ * A batch on its way through a layer or vertex.
+ *
+ * @param inputs after preprocessors; several for vertices only
+ * @param output of the layer or vertex
+ * @param type   the network's data type
+ */
+public record Passage(List<Rows> inputs, Rows output, DataType type) {
+
+    /** A copy of the list is kept. */
+    public Passage {
+        inputs = List.copyOf(inputs);
+    }
+
+    /** With one input. */
+    public Passage(Rows input, Rows output, DataType type) {
+        this(List.of(input), output, type);
+    }
+
+    /** {@return the one input, or the first} */
+    public Rows input() {
+        return inputs.get(0);
+    }
+
+    /** {@return values of all inputs} */
+    public long in() {
+        return inputs.stream().mapToLong(Rows::values).sum();
+    }
+
+    /** {@return values of the output} */
+    public long out() {
+        return output.values();
+    }
+}

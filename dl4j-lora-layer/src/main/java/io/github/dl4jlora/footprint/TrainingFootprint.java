@@ -1,0 +1,43 @@
+package io.github.dl4jlora.footprint;
+
+import java.util.List;
+
+/**
+ * Says what a layer or vertex of your own holds in a training step, for {@code LoRA.plan}. Its configuration, DL4J's
+ * {@code Layer} or {@code GraphVertex}, implements this. Without it, a layer is counted as one of DL4J's: as many rows as come
+ * in go out; the output is kept, and there is a gradient for each input.
+ *
+ * <pre>{@code
+ * class Doubled extends GraphVertex implements TrainingFootprint {          // y = 2x, by a copy of x
+ *     public Footprint footprint(Passage passage) {
+ *         return new Footprint(passage.out(), passage.in(), 0, passage.in());
+ *     }
+ *     // ...
+ * }
+ * }</pre>
+ */
+public interface TrainingFootprint {
+
+    /** {@return what it holds} */
+    Footprint footprint(Passage passage);
+
+    /**
+     * {@return how many rows its output has} The sizes of one row are what {@code getOutputType} says.
+     *
+     * @param inputs in their order
+     * @throws IllegalArgumentException if it takes no such inputs; the message says why
+     */
+    default long rows(List<Rows> inputs) {
+        return inputs.get(0).number();
+    }
+
+    /**
+     * {@return how many of its inputs, the first ones, its running vertex shows DL4J in the backward pass} DL4J holds the
+     * gradients of all inputs until it has been at the lowest of those that it is shown.
+     *
+     * @param inputs how many there are
+     */
+    default int inputsInBackward(int inputs) {
+        return inputs;
+    }
+}
