@@ -192,7 +192,8 @@ final class BatchSizes {
             return InputType.feedForward(sequence.getSize());
         }
         // A LossLayer answers nOut, which nobody sets. Some layers remember the type they were asked about: hence the clone.
-        return layer instanceof LossLayer && !(layer instanceof TrainingFootprint) ? input : layer.clone().getOutputType(0, input);
+        return layer instanceof LossLayer && !(layer instanceof TrainingFootprint) ? input
+                : layer.clone().getOutputType(0, input);
     }
 
     /** The output, with the length of its sequences where DL4J forgets it: that of the inputs, or of the network's inputs. */
