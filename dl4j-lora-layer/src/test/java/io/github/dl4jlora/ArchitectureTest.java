@@ -242,7 +242,8 @@ class ArchitectureTest {
     void whatAUserCallsSpeaksOfNothingInternal() {
         methods().that().arePublic()
                 .and().areDeclaredInClassesThat().resideInAnyPackage(HOME, HOME + ".adapter", HOME + ".bank", HOME + ".conf",
-                        HOME + ".exception", HOME + ".footprint", HOME + ".machine", HOME + ".report", HOME + ".tune", HOME + ".variant")
+                        HOME + ".exception", HOME + ".footprint", HOME + ".machine", HOME + ".report", HOME + ".tune",
+                        HOME + ".variant")
                 .and().areDeclaredInClassesThat().haveModifier(JavaModifier.PUBLIC)
                 .should(condition("neither take nor give what is internal", (JavaMethod method, ConditionEvents events) -> {
                     boolean inside = method.getRawReturnType().getPackageName().startsWith(INTERNAL)

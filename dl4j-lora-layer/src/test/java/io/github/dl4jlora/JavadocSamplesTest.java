@@ -24,10 +24,10 @@ class JavadocSamplesTest {
     private static final Pattern TYPE = Pattern.compile("^public (?:abstract |final |sealed )*(class|interface|record|enum) .*",
             Pattern.MULTILINE);
 
-    /** Made by LoRA.apply or by DL4J from JSON, or told to a variant by the layer that runs it. */
+    /** Made by LoRA.apply or by DL4J from JSON, or told to a variant by the layer that runs it, or to a layer by LoRA.plan. */
     private static final Set<String> NOT_CALLED = Set.of("AdaptedOutputLayer", "DenseTwin", "LoRAWrapperLayer",
             "LoRAWrapperVertex", "FrozenBaseLayer", "FrozenBaseVertex", "TrainedSameDiffLayer", "TrainedSameDiffVertex",
-            "Host", "LayerWeights", "LowRankPath", "OutputScale");
+            "Host", "LayerWeights", "LowRankPath", "OutputScale", "Passage", "Rows");
 
     /** What samples use without saying where it comes from. */
     private static final String AROUND = """
@@ -35,6 +35,7 @@ class JavadocSamplesTest {
             import io.github.dl4jlora.adapter.*;
             import io.github.dl4jlora.bank.*;
             import io.github.dl4jlora.conf.*;
+            import io.github.dl4jlora.footprint.*;
             import io.github.dl4jlora.layer.*;
             import io.github.dl4jlora.machine.*;
             import io.github.dl4jlora.report.*;

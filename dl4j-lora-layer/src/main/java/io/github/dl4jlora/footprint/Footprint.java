@@ -1,18 +1,21 @@
 package io.github.dl4jlora.footprint;
 
 /**
- * How many values a layer or vertex holds in a training step, by where they lie. DL4J's names of its workspaces:
+ * How many values a layer or vertex holds in a training step, by where they lie. Of a sum of two inputs:
  *
- * <pre>
- * kept      WS_ALL_LAYERS_ACT                     from the forward pass to the end of the step
- * passing   the same, or none                     the output, if the layer can put it where it is not kept
- * forward   WS_LAYER_WORKING_MEM                  during the layer's forward pass
- * backward  WS_LAYER_WORKING_MEM                  during its backward pass
- * passed    WS_LAYER_ACT_1, _2, …                 the gradients of its inputs, until the layers below have used them
- * loop      WS_RNN_LOOP_WORKING_MEM               during one step of a sequence
- * standing  none                                  as long as the layer lives
- * beside    none                                  while one operation of ND4J's native code runs
- * </pre>
+ * <pre>{@code
+ * long values = 2048 * 768;
+ * Footprint sum = new Footprint(values, 0, 0, 2 * values);      // the output is kept, each input has a gradient
+ * }</pre>
+ *
+ * @param kept     from the forward pass to the end of the step; DL4J's workspace WS_ALL_LAYERS_ACT
+ * @param passing  of the output, if the layer can put it where it is not kept, and which is not among {@code kept}
+ * @param forward  during the layer's forward pass; WS_LAYER_WORKING_MEM
+ * @param backward during its backward pass; the same
+ * @param passed   gradients of the inputs, until the layers below have used them; WS_LAYER_ACT_1 and so on
+ * @param loop     during one step of a sequence; WS_RNN_LOOP_WORKING_MEM
+ * @param standing as long as the layer lives, outside of workspaces
+ * @param beside   while one operation of ND4J's native code runs, outside of workspaces
  */
 public record Footprint(long kept, long passing, long forward, long backward, long passed, long loop, long standing,
                         long beside) {
@@ -20,33 +23,60 @@ public record Footprint(long kept, long passing, long forward, long backward, lo
     /** Nothing at all. */
     public static final Footprint NONE = new Footprint(0, 0, 0, 0);
 
-    /** Of what most layers hold: values in DL4J's workspaces, the output among those that are kept. */
+    /**
+     * Of what most layers hold: values in DL4J's workspaces, the output among those that are kept.
+     *
+     * @param kept     from the forward pass to the end of the step
+     * @param forward  during the layer's forward pass
+     * @param backward during its backward pass
+     * @param passed   gradients of the inputs
+     */
     public Footprint(long kept, long forward, long backward, long passed) {
         this(kept, 0, forward, backward, passed, 0, 0, 0);
     }
 
-    /** {@return both together} */
+    /**
+     * {@return both together}
+     *
+     * @param other what another part holds
+     */
     public Footprint plus(Footprint other) {
         return new Footprint(kept + other.kept, passing + other.passing, forward + other.forward, backward + other.backward,
                 passed + other.passed, Math.max(loop, other.loop), standing + other.standing, Math.max(beside, other.beside));
     }
 
-    /** {@return the same with an output that need not be kept} */
+    /**
+     * {@return the same with an output that need not be kept}
+     *
+     * @param values of the output
+     */
     public Footprint passing(long values) {
         return new Footprint(kept, values, forward, backward, passed, loop, standing, beside);
     }
 
-    /** {@return the same with values during one step of a sequence} */
+    /**
+     * {@return the same with values during one step of a sequence}
+     *
+     * @param values how many
+     */
     public Footprint looping(long values) {
         return new Footprint(kept, passing, forward, backward, passed, values, standing, beside);
     }
 
-    /** {@return the same with values that the layer has as long as it lives} */
+    /**
+     * {@return the same with values that the layer has as long as it lives}
+     *
+     * @param values how many
+     */
     public Footprint standing(long values) {
         return new Footprint(kept, passing, forward, backward, passed, loop, values, beside);
     }
 
-    /** {@return the same with values while an operation of ND4J's runs} */
+    /**
+     * {@return the same with values while an operation of ND4J's runs}
+     *
+     * @param values how many
+     */
     public Footprint beside(long values) {
         return new Footprint(kept, passing, forward, backward, passed, loop, standing, values);
     }

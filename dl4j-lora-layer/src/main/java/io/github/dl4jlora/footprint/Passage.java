@@ -13,12 +13,24 @@ import java.util.List;
  */
 public record Passage(List<Rows> inputs, Rows output, DataType type) {
 
-    /** A copy of the list is kept. */
+    /**
+     * Keeps a copy of the list.
+     *
+     * @param inputs after preprocessors
+     * @param output of the layer or vertex
+     * @param type   the network's data type
+     */
     public Passage {
         inputs = List.copyOf(inputs);
     }
 
-    /** With one input. */
+    /**
+     * With one input.
+     *
+     * @param input  after the preprocessor
+     * @param output of the layer or vertex
+     * @param type   the network's data type
+     */
     public Passage(Rows input, Rows output, DataType type) {
         this(List.of(input), output, type);
     }

@@ -8,17 +8,23 @@ import java.util.List;
  * in go out; the output is kept, and there is a gradient for each input.
  *
  * <pre>{@code
- * class Doubled extends GraphVertex implements TrainingFootprint {          // y = 2x, by a copy of x
- *     public Footprint footprint(Passage passage) {
- *         return new Footprint(passage.out(), passage.in(), 0, passage.in());
+ * class Tokens extends EmbeddingLayer implements TrainingFootprint {       // a row for each id of a text
+ *     public long rows(List<Rows> inputs) {
+ *         return inputs.get(0).values();
  *     }
- *     // ...
+ *     public Footprint footprint(Passage passage) {
+ *         return new Footprint(passage.out(), 0, 0, 0);                    // the output is kept; ids have no gradient
+ *     }
  * }
  * }</pre>
  */
 public interface TrainingFootprint {
 
-    /** {@return what it holds} */
+    /**
+     * {@return what it holds}
+     *
+     * @param passage sizes of what goes in and comes out
+     */
     Footprint footprint(Passage passage);
 
     /**

@@ -41,15 +41,18 @@ final class KeptOutputs {
             return all();
         }
         // What stands for a frozen vertex, or for a layer in which backpropagation ends, passes nothing on to what is inside.
-        KeptOutputs outputs = new KeptOutputs(PassingOutputs.places(planned, node -> Objects.requireNonNull(footprints.get(node.name())).passing() > 0
+        KeptOutputs outputs = new KeptOutputs(PassingOutputs.places(planned, node -> passing(node.name(), footprints) > 0
                 && !node.stopsGradient() && (node.layer() != null || !node.isOurs())));
-        outputs.places.forEach((name, place) ->
-                outputs.sizes.merge(place, Objects.requireNonNull(footprints.get(name)).passing(), Math::max));
+        outputs.places.forEach((name, place) -> outputs.sizes.merge(place, passing(name, footprints), Math::max));
         List<Node> computed = again.stream().flatMap(List::stream).map(planned.nodes()::get).toList();
         computed.forEach(node -> outputs.starts.addAll(node.inputs()));
         // Of these, Workspaces counts the last of each stretch.
         computed.forEach(node -> outputs.starts.remove(node.name()));
         return outputs;
+    }
+
+    private static long passing(String name, Map<String, Footprint> footprints) {
+        return Objects.requireNonNull(footprints.get(name)).passing();
     }
 
     /** The footprint with or without the output among what is kept. */

@@ -15,8 +15,8 @@
  *     `- QuantizedScratch     what quantised matrices are given back into
  * </pre>
  *
- * <p>{@code internal.build} plans the network, {@code internal.inspect} tells what is in it, {@code footprint} has the values that a
- * layer holds, by where they lie.
+ * <p>{@code internal.build} plans the network, {@code internal.inspect} tells what is in it, {@code footprint} has the values
+ * that a layer holds, by where they lie.
  */
 @NullMarked
 package io.github.dl4jlora.internal.cost;

@@ -62,7 +62,8 @@ class KeptOutputsTest {
         return LoRA.plan(base, config, BATCH, InputType.feedForward(WIDTH)).adapted();
     }
 
-    private static void assertGrown(ComputationGraph base, LoRAConfig config, LoRAPlan.Memory planned) throws InterruptedException {
+    private static void assertGrown(ComputationGraph base, LoRAConfig config, LoRAPlan.Memory planned)
+            throws InterruptedException {
         DataSet data = new DataSet(Networks.random(DataType.FLOAT, 5, BATCH, WIDTH), Nd4j.ones(DataType.FLOAT, BATCH, 5).divi(5));
         long grown = WorkspacesTest.grown(LoRA.apply(base, config), data)[0];
 

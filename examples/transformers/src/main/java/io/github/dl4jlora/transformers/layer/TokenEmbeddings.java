@@ -177,7 +177,8 @@ public final class TokenEmbeddings extends MatrixConfiguration implements TorchN
         long tokens = inputs.get(0).rowLength() / (typed ? 2 : 1);
         if (tokens > longestText() && !positionsFromPadding) {
             throw new IllegalArgumentException("Layer \"" + getLayerName() + "\" has positions for " + longestText()
-                    + " tokens, but texts of " + tokens + " are planned: give InputType.feedForward(tokens) of what is trained on");
+                    + " tokens, but texts of " + tokens + " are planned: give InputType.feedForward(tokens) of what is "
+                    + "trained on");
         }
         return inputs.get(0).number() * tokens;
     }
