@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers;
 
+import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
@@ -20,5 +21,7 @@ public class ModelsPageNames {
     protected MultiDataSetIterator test;
     protected INDArray groups;
     protected ComputationGraph encoder;
+    protected ComputationGraph network;
+    protected LoRAConfig small;
     protected int[] prompt;
 }
