@@ -64,7 +64,7 @@ public record Tiny(TransformerShape shape, Head head) {
         return new Tiny(shape, shape.family().isCausal() ? Head.nextWord() : Head.maskedWords());
     }
 
-    /** Each family and most kinds of heads, for tests that take long. */
+    /** Five of the families and some kinds of heads, for tests that take long. */
     static Stream<Tiny> few() {
         return Stream.of(languageModel(shape(Family.BERT)), new Tiny(shape(Family.BERT), Head.questionAnswering()),
                 new Tiny(shape(Family.ROBERTA), Head.multiLabel(CLASSES).ofPairs()),
