@@ -38,8 +38,8 @@ public interface TrainingFootprint {
     }
 
     /**
-     * {@return how many of its inputs, the first ones, its running vertex shows DL4J in the backward pass} DL4J holds the
-     * gradients of all inputs until it has been at the lowest of those that it is shown.
+     * {@return of how many inputs, from the first on, DL4J knows in the backward pass of the running vertex} The gradients of all
+     * inputs take memory until DL4J has run the lowest of these inputs backwards.
      *
      * @param inputs how many there are
      */

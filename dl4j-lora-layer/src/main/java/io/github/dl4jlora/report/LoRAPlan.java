@@ -35,8 +35,8 @@ public record LoRAPlan(LoRASummary layers, long batch, Memory adapted, Memory fu
      * @param trained     parameters that train
      * @param gradients   of the network's vector, frozen values in it included
      * @param updater     state of the updaters, as DL4J's {@code IUpdater.stateSize} counts it
-     * @param activations what is kept from the forward pass to the backward pass, and outputs that are computed again of one
-     *                    block
+     * @param activations what is kept from the forward pass to the backward pass; of outputs that are computed again those of
+     *                    the largest block
      * @param workspaces  DL4J's other workspaces: the working memory of one layer at a time, and gradients of activations
      * @param scratch     outside of workspaces: W + s·A·B of layers that run on it, room for a few lines of quantised matrices,
      *                    outputs that no backward pass reads, and buffers inside ND4J's native convolutions over time and volumes
