@@ -25,7 +25,7 @@ import org.nd4j.linalg.learning.config.NoOp;
  * <ul>
  *   <li>{@code step SCHEME} prints the median of BGE-small's step in milliseconds</li>
  *   <li>{@code pairs N} prints the bytes that contrastive steps on N pairs take beyond what was resident before</li>
- *   <li>{@code long} prints the most bytes that were resident in steps of BERT-base in INT8</li>
+ *   <li>{@code long kept} and {@code long recomputed} print the most bytes that were resident in steps of BERT-base in INT8</li>
  * </ul>
  */
 final class TextChild {
@@ -55,7 +55,7 @@ final class TextChild {
             case "step" -> step(args[1].equals("FLOAT") ? null : Quantization.valueOf(args[1]));
             case "pairs" -> beyondBefore(PAIR_STEPS, pairs(Integer.parseInt(args[1])));
             case "long" -> {
-                beyondBefore(LONG_STEPS, longTexts());
+                beyondBefore(LONG_STEPS, longTexts(args[1].equals("recomputed")));
                 yield Memory.peak();
             }
             default -> throw new IllegalArgumentException(args[0] + " is not one of step, pairs, long");
@@ -69,8 +69,11 @@ final class TextChild {
         return StepChild.medianMillis(() -> adapted.fit(batch));
     }
 
-    private static Runnable longTexts() {
+    private static Runnable longTexts(boolean isRecomputed) {
         ComputationGraph adapted = adapted(BertBaseChild.SHAPE, Quantization.INT8);
+        if (isRecomputed) {
+            LoRA.recompute(adapted, Transformer.BLOCKS);
+        }
         DataSet batch = EncoderChild.batch(LONG_TEXTS, LONG_TOKENS);
         return () -> adapted.fit(batch);
     }

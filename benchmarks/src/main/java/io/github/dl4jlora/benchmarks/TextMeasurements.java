@@ -42,7 +42,9 @@ final class TextMeasurements {
                         of(results, TextTask.STEP_INT8) / results.textStepOfPyTorch),
                 new Target("memory of a contrastive step, 1,024 pairs / 32 pairs", 1.3,
                         of(results, TextTask.PAIRS_1024) / of(results, TextTask.PAIRS_32)),
-                new Target(TextTask.LONG.title() + ", MB", 800, of(results, TextTask.LONG) / 1e6));
+                new Target(TextTask.LONG.title() + ", MB", 800, of(results, TextTask.LONG) / 1e6),
+                new Target(TextTask.LONG.title() + ", blocks computed again, MB", 800,
+                        of(results, TextTask.LONG_RECOMPUTED) / 1e6));
     }
 
     static List<Table> tables(Results results) {
