@@ -12,7 +12,6 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
@@ -88,15 +87,7 @@ record FlattenedSizes(List<Long> least, List<Long> most) {
 
     /** What arrives at the layer that flattens; none if the image is too small on the way. */
     private static List<Long> sizes(List<Step> steps, Node flattening, String input, InputType type) {
-        Map<String, InputType> types = new HashMap<>(Map.of(input, type));
-        try {
-            for (Step step : steps) {
-                Node node = step.node();
-                types.put(node.name(), step.output(node.inputs().stream().map(types::get).toArray(InputType[]::new)));
-            }
-        } catch (RuntimeException e) {
-            return List.of();
-        }
-        return Shape.sizes(types.get(flattening.inputs().get(0)));
+        Map<String, InputType> types = Step.types(steps, Map.of(input, type));
+        return types.size() <= steps.size() ? List.of() : Shape.sizes(types.get(flattening.inputs().get(0)));
     }
 }

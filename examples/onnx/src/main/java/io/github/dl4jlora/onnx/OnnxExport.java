@@ -357,11 +357,9 @@ public final class OnnxExport {
         List<String> names = inputNames();
         List<String> named = outputNames();
         Shapes read = new Shapes(network, values);
-        Map<String, Shape> shapes = new LinkedHashMap<>();
-        for (int i = 0; i < names.size(); i++) {
-            String input = network.inputs().get(i);
-            Shape shape = types.isEmpty() ? read.of(input, names.get(i)) : read.given(input, names.get(i), types.get(i));
-            shapes.put(input, openImages ? shape.opened() : shape);
+        Map<String, Shape> shapes = types.isEmpty() ? read.of(names) : read.given(names, types);
+        if (openImages) {
+            shapes.replaceAll((input, shape) -> shape.opened());
         }
         if (openImages && shapes.values().stream().noneMatch(Shape::isImage)) {
             throw new OnnxExportException("openImages(true): none of the inputs " + names + " is an image or a volume. Leave "

@@ -67,10 +67,14 @@ import org.deeplearning4j.nn.conf.preprocessor.RnnToCnnPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
 import org.jspecify.annotations.Nullable;
 
-import java.util.Arrays;
-import java.util.HashSet;
-import java.util.Objects;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
+import java.util.function.IntFunction;
 
 /**
  * What a network's layers say of its inputs. DL4J forgets the types that a network was built with; the first layers' sizes and
@@ -91,21 +95,33 @@ final class Shapes {
 
     private final Network<?> network;
     private final MergedValues values;
-    /** MergeVertices whose parts are being looked for. */
-    private final Set<String> open = new HashSet<>();
+    private final List<Step> steps;
+    /** What flows into the network and out of its nodes, in an example, where its number of features is known. */
+    private Map<String, InputType> types = Map.of();
+    /** What {@link #read} found by these types, by name: a name may be reached on very many paths. */
+    private final Map<String, Optional<Shape>> reads = new HashMap<>();
 
     Shapes(Network<?> network, MergedValues values) {
         this.network = network;
         this.values = values;
+        this.steps = network.nodes().stream().map(node -> Step.of(network, values, node)).toList();
     }
 
     /**
-     * The shape of an input.
+     * The shapes of the network's inputs, in their order.
      *
-     * @param name in the file, for the message
+     * @param names in the file, for the message
      * @throws OnnxExportException if the layers do not tell
      */
-    Shape of(String input, String name) {
+    Map<String, Shape> of(List<String> names) {
+        for (int i = 0; i < names.size(); i++) {
+            // What is known of one input may tell what is left of a MergeVertex for another.
+            know(this::read);
+        }
+        return each(i -> of(network.inputs().get(i), names.get(i)));
+    }
+
+    private Shape of(String input, String name) {
         Shape shape = read(input);
         if (shape == null) {
             throw new OnnxExportException("The shape of input \"" + name + "\" is not known: the layers that read it take more "
@@ -116,12 +132,49 @@ final class Shapes {
     }
 
     /**
-     * The shape that a user gives of an input.
+     * The shapes that a user gives of the network's inputs, in their order.
      *
-     * @param name in the file, for the message
+     * @param names in the file, for the message
      * @throws OnnxExportException if a layer reads another
      */
-    Shape given(String input, String name, InputType type) {
+    Map<String, Shape> given(List<String> names, List<InputType> given) {
+        // First by what layers say themselves: types that are refused do not tell what is left of a MergeVertex.
+        know(each(i -> given(network.inputs().get(i), names.get(i), given.get(i)))::get);
+        return each(i -> given(network.inputs().get(i), names.get(i), given.get(i)));
+    }
+
+    private Map<String, Shape> each(IntFunction<Shape> shape) {
+        Map<String, Shape> shapes = new LinkedHashMap<>();
+        for (int i = 0; i < network.inputs().size(); i++) {
+            shapes.put(network.inputs().get(i), shape.apply(i));
+        }
+        return shapes;
+    }
+
+    /** Goes through the network once, with the shapes of its inputs. */
+    private void know(Function<String, @Nullable Shape> shapes) {
+        Map<String, InputType> first = new HashMap<>();
+        Map<String, InputType> second = new HashMap<>();
+        for (String input : network.inputs()) {
+            Shape shape = shapes.apply(input);
+            if (shape != null) {
+                first.put(input, shape.example().apply(0));
+                second.put(input, shape.example().apply(1));
+            }
+        }
+        Map<String, InputType> larger = Step.types(steps, second);
+        types = Step.types(steps, first);
+        // A flattened image has as many features as its open size leaves.
+        types.entrySet().removeIf(type -> larger.get(type.getKey()) == null
+                || features(type.getValue()) != features(larger.get(type.getKey())));
+        reads.clear();
+    }
+
+    private static long features(InputType type) {
+        return Sizes.of(type)[Sizes.features(type)];
+    }
+
+    private Shape given(String input, String name, InputType type) {
         boolean ids = areIds(input);
         InputType own = type;
         for (Node node : network.nodes()) {
@@ -160,7 +213,16 @@ final class Shapes {
      * The shape of an input, or of what flows out of a node, as its readers need it: one that does not read ids, if there is
      * such a one, since what reads ids reads numbers, too; null if none of them tells.
      */
-    @Nullable Shape read(String name) {
+    private @Nullable Shape read(String name) {
+        Optional<Shape> known = reads.get(name);
+        if (known == null) {
+            known = Optional.ofNullable(readers(name));
+            reads.put(name, known);
+        }
+        return known.orElse(null);
+    }
+
+    private @Nullable Shape readers(String name) {
         Shape ids = null;
         for (Node node : network.nodes()) {
             for (int i = 0; i < node.inputs().size(); i++) {
@@ -175,7 +237,7 @@ final class Shapes {
     }
 
     /** Whether all that reads an input takes ids. */
-    boolean areIds(String input) {
+    private boolean areIds(String input) {
         boolean found = false;
         for (Node node : network.nodes()) {
             for (int i = 0; i < node.inputs().size(); i++) {
@@ -227,38 +289,16 @@ final class Shapes {
 
     /** What is left of all that a MergeVertex joins, if the rest of it is known. */
     private @Nullable Shape part(Node merging, int axis, int input) {
-        if (!open.add(merging.name())) {
-            return null;
+        Shape read = read(merging.name());
+        // DL4J takes its default axis for the last one where features or channels are last.
+        boolean isOfFeatures = read != null
+                && (axis == MergeVertex.DEFAULT_MERGE_DIM || axis == Sizes.features(read.example().apply(0)));
+        Shape all = isOfFeatures ? read : null;
+        for (int i = 0; i < merging.inputs().size() && all != null; i++) {
+            InputType other = i == input ? null : types.get(merging.inputs().get(i));
+            all = i == input ? all : other == null ? null : all.without(other);
         }
-        try {
-            Shape read = read(merging.name());
-            // DL4J takes its default axis for the last one where features or channels are last.
-            boolean isOfFeatures = read != null
-                    && (axis == MergeVertex.DEFAULT_MERGE_DIM || axis == Sizes.features(read.example().apply(0)));
-            Shape all = isOfFeatures ? read : null;
-            for (int i = 0; i < merging.inputs().size() && all != null; i++) {
-                InputType other = i == input ? null : type(merging.inputs().get(i));
-                all = i == input ? all : other == null ? null : all.without(other);
-            }
-            return all;
-        } finally {
-            open.remove(merging.name());
-        }
-    }
-
-    /** What flows out of a node or into the network, in an example; null if nobody tells. */
-    private @Nullable InputType type(String name) {
-        Node node = network.nodes().stream().filter(each -> each.name().equals(name)).findFirst().orElse(null);
-        if (node == null) {
-            Shape shape = read(name);
-            return shape == null ? null : shape.example().apply(0);
-        }
-        InputType[] inputs = node.inputs().stream().map(this::type).toArray(InputType[]::new);
-        try {
-            return Arrays.stream(inputs).anyMatch(Objects::isNull) ? null : Step.of(network, values, node).output(inputs);
-        } catch (RuntimeException e) {
-            return null;
-        }
+        return all;
     }
 
     /** @param layer the preprocessor's; null for a vertex */

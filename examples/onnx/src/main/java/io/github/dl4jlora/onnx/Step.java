@@ -10,6 +10,12 @@ import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.jspecify.annotations.Nullable;
 
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+
 /** A layer or vertex, to be asked what comes out of it. */
 record Step(Node node, @Nullable Layer layer, @Nullable GraphVertex vertex, @Nullable InputPreProcessor preprocessor) {
 
@@ -18,6 +24,29 @@ record Step(Node node, @Nullable Layer layer, @Nullable GraphVertex vertex, @Nul
         // Copies: some keep what they are asked about.
         return new Step(node, layer == null ? null : layer.clone(),
                 layer == null ? StockLayers.copy(values.vertex(node)) : null, network.preprocessor(node));
+    }
+
+    /**
+     * What flows out of steps and into the network, by name, as far as it is known: not behind a step that does not take what
+     * flows in.
+     *
+     * @param steps  each behind those that it reads
+     * @param inputs of the network
+     */
+    static Map<String, InputType> types(List<Step> steps, Map<String, InputType> inputs) {
+        Map<String, InputType> types = new HashMap<>(inputs);
+        for (Step step : steps) {
+            InputType[] read = step.node.inputs().stream().map(types::get).toArray(InputType[]::new);
+            if (Arrays.stream(read).allMatch(Objects::nonNull)) {
+                try {
+                    types.put(step.node.name(), Objects.requireNonNull(step.output(read)));
+                } catch (RuntimeException e) {
+                    // What flows out stays unknown.
+                    continue;
+                }
+            }
+        }
+        return types;
     }
 
     /**

@@ -5,6 +5,7 @@ import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.graph.PreprocessorVertex;
 import org.deeplearning4j.nn.conf.graph.ScaleVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
@@ -17,6 +18,7 @@ import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.SubsamplingLayer;
+import org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
@@ -162,6 +164,22 @@ class OpenSizesTest {
                 .padding(1, 1).convolutionMode(ConvolutionMode.Strict).build());
 
         InRuntime.agrees(network, OnnxExport.of(network).inputTypes(type).openImages(true), Samples.normal(2, 3, 31, 13));
+    }
+
+    @Test
+    void rowsBesideFlattenedImagesAreWhatTheGivenSizesLeave() throws IOException {
+        ComputationGraph graph = new ComputationGraph(graph().addInputs("numbers").addLayer("layer", new ConvolutionLayer.Builder(
+                3, 3).nIn(1).nOut(1).build(), "in").addVertex("flat", new PreprocessorVertex(
+                new CnnToFeedForwardPreProcessor(60, 60, 1)), "layer").addLayer("dense", new DenseLayer.Builder().nIn(3605)
+                .nOut(2).build(), "flat", "numbers").setOutputs("dense").build());
+        graph.init();
+        InputType image = InputType.convolutional(62, 62, 1);
+
+        InRuntime.agrees(Samples.shaken(graph, 4), OnnxExport.of(graph).inputTypes(image, InputType.feedForward(5)),
+                Samples.normal(2, 1, 62, 62), Samples.normal(2, 5));
+        assertThatThrownBy(() -> OnnxExport.of(graph).inputTypes(image, InputType.feedForward(6)).write(folder.resolve("never")))
+                .isInstanceOf(OnnxExportException.class).hasMessageContaining("\"numbers\" is given as feedForward(6), but layer "
+                        + "\"dense-merge\" takes feedForward(5)");
     }
 
     static Stream<Arguments> typesOfIds() {

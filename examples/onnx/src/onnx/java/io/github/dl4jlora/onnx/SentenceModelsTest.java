@@ -13,9 +13,11 @@ import io.github.dl4jlora.transformers.layer.ErfGelu;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.L2NormalizeVertex;
+import org.deeplearning4j.nn.conf.graph.MergeVertex;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -31,6 +33,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -77,6 +80,19 @@ class SentenceModelsTest {
             throws IOException {
         ComputationGraph network = network(shape, activation, modes);
         InRuntime.agrees(network, OnnxExport.of(network), ids(shape));
+    }
+
+    @Test
+    @Timeout(value = 10, unit = TimeUnit.MINUTES, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    void numbersBesideASentenceOfManyBlocksComputeTheSame() throws IOException {
+        TransformerShape shape = TransformerShape.bert(20, 9, 8, 12, 12, 2);
+        ComputationGraph network = new ComputationGraph(Transformer.addTo(new NeuralNetConfiguration.Builder().seed(7)
+                .graphBuilder(), shape, Head.meanPooling()).addInputs("numbers").addVertex("both", new MergeVertex(),
+                Transformer.POOLING, "numbers").addLayer("dense", new DenseLayer.Builder().nIn(8 + 5).nOut(3).build(), "both")
+                .setOutputs("dense").build());
+        network.init();
+
+        InRuntime.agrees(Samples.shaken(network, 5), OnnxExport.of(network), ids(shape), Samples.normal(3, 5));
     }
 
     @ParameterizedTest

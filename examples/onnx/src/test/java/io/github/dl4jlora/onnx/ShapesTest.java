@@ -11,6 +11,7 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.conf.graph.MergeVertex;
+import org.deeplearning4j.nn.conf.graph.PreprocessorVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.ActivationLayer;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
@@ -27,14 +28,17 @@ import org.deeplearning4j.nn.conf.layers.SubsamplingLayer;
 import org.deeplearning4j.nn.conf.layers.ZeroPaddingLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.recurrent.LastTimeStep;
+import org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 import java.util.Arrays;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -47,7 +51,7 @@ class ShapesTest {
     private static Shape read(Model model) {
         Network<?> network = Networks.of(model);
         try (MergedValues values = MergedValues.of(network, "test")) {
-            return new Shapes(network, values).of(network.inputs().get(0), "in");
+            return new Shapes(network, values).of(network.inputs()).get(network.inputs().get(0));
         }
     }
 
@@ -171,6 +175,46 @@ class ShapesTest {
 
         assertThat(read(vectors).example().apply(1)).isEqualTo(InputType.feedForward(5));
         assertThat(read(images)).hasToString("convolutional(height, width, 5, NCHW)");
+    }
+
+    /** Forty blocks, each of which adds a layer's output to what it read: as many paths as 2 to the power of 40. */
+    private static GraphBuilder residual(String input, Layer block) {
+        GraphBuilder builder = builder().addInputs("numbers");
+        String last = input;
+        for (int i = 0; i < 40; i++) {
+            builder.addLayer("layer" + i, block.clone(), last).addVertex("block" + i,
+                    new ElementWiseVertex(ElementWiseVertex.Op.Add), "layer" + i, last);
+            last = "block" + i;
+        }
+        return builder;
+    }
+
+    @Test
+    @Timeout(value = 10, unit = TimeUnit.MINUTES, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    void partsBesideManyBlocksAreTheRest() {
+        ComputationGraph graph = graph(residual("numbers", new DenseLayer.Builder().nIn(4).nOut(4).build()).addLayer("out",
+                new DenseLayer.Builder().nIn(9).nOut(2).build(), "block39", "in").setOutputs("out"));
+
+        assertThat(read(graph).example().apply(1)).isEqualTo(InputType.feedForward(5));
+    }
+
+    @Test
+    @Timeout(value = 10, unit = TimeUnit.MINUTES, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    void whatManyBlocksDoNotTellIsAskedFor() {
+        ComputationGraph graph = graph(residual("in", new ActivationLayer()).addLayer("pooled", new GlobalPoolingLayer(),
+                "block39").addLayer("out", new DenseLayer.Builder().nIn(9).nOut(2).build(), "numbers")
+                .setOutputs("pooled", "out"));
+
+        assertThatThrownBy(() -> read(graph)).isInstanceOf(OnnxExportException.class).hasMessageContaining("\"in\" is not known");
+    }
+
+    @Test
+    void whatIsMergedWithFlattenedImagesOfOpenSizesIsAskedFor() {
+        ComputationGraph graph = graph(builder().addInputs("image").addLayer("layer", new ConvolutionLayer.Builder(3, 3).nIn(1)
+                .nOut(1).build(), "image").addVertex("flat", new PreprocessorVertex(new CnnToFeedForwardPreProcessor(60, 60, 1)),
+                "layer").addLayer("out", new DenseLayer.Builder().nIn(3605).nOut(2).build(), "flat", "in").setOutputs("out"));
+
+        assertThatThrownBy(() -> read(graph)).isInstanceOf(OnnxExportException.class).hasMessageContaining("\"in\" is not known");
     }
 
     @Test
