@@ -1,5 +1,6 @@
 package io.github.dl4jlora.conf;
 
+import io.github.dl4jlora.internal.common.UpdaterKeys;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.indexing.NDArrayIndex;
@@ -49,9 +50,6 @@ import java.util.Objects;
 public final class Accumulated implements IUpdater {
 
     private static final long serialVersionUID = 1L;
-
-    /** Key of the sum of gradients among a running updater's state, beside the keys of the other updater. */
-    public static final String SUM_STATE = "ACCUMULATED";
 
     private final IUpdater updater;
     private final int batches;
@@ -181,7 +179,7 @@ public final class Accumulated implements IUpdater {
         @Override
         public void setState(Map<String, INDArray> state, boolean initialize) {
             Map<String, INDArray> others = new HashMap<>(state);
-            sum = Objects.requireNonNull(others.remove(SUM_STATE), SUM_STATE);
+            sum = Objects.requireNonNull(others.remove(UpdaterKeys.GRADIENT_SUM), UpdaterKeys.GRADIENT_SUM);
             updater = config.updater.instantiate(others, initialize);
             if (initialize) {
                 sum.assign(0);
@@ -191,7 +189,7 @@ public final class Accumulated implements IUpdater {
         @Override
         public Map<String, INDArray> getState() {
             Map<String, INDArray> state = new HashMap<>(Objects.requireNonNull(updater).getState());
-            state.put(SUM_STATE, Objects.requireNonNull(sum));
+            state.put(UpdaterKeys.GRADIENT_SUM, Objects.requireNonNull(sum));
             return state;
         }
 

@@ -22,6 +22,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.learning.GradientUpdater;
+import org.nd4j.linalg.learning.SgdUpdater;
 import org.nd4j.linalg.learning.config.AMSGrad;
 import org.nd4j.linalg.learning.config.AdaDelta;
 import org.nd4j.linalg.learning.config.AdaGrad;
@@ -38,9 +40,11 @@ import org.nd4j.linalg.schedule.ScheduleType;
 
 import java.io.File;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Several batches make one update, and it is the update of one batch of all their examples. */
@@ -162,6 +166,36 @@ class AccumulatedTest {
         expected.fit(DataSet.merge(parts.subList(1, 3)));
 
         assertClose(accumulated, expected);
+    }
+
+    @Test
+    void anotherUpdaterIsNotAskedForItsState() {
+        ComputationGraph network = LoRA.apply(Networks.trainedGraph(DataType.DOUBLE), config(new Reserved()).build());
+        network.fit(parts(0).get(0));
+        LoRAAdapter adapter = LoRAAdapter.of(network);
+
+        assertThatCode(() -> adapter.applyTo(network)).doesNotThrowAnyException();
+    }
+
+    /** A user's own updater, which does not tell its state. */
+    private static final class Reserved extends Sgd {
+
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        public GradientUpdater<Sgd> instantiate(INDArray view, boolean initialize) {
+            return new SgdUpdater(this) {
+                @Override
+                public Map<String, INDArray> getState() {
+                    throw new UnsupportedOperationException("state");
+                }
+            };
+        }
+
+        @Override
+        public Sgd clone() {
+            return new Reserved();
+        }
     }
 
     @Test

@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.swap;
 import io.github.dl4jlora.conf.Accumulated;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
+import io.github.dl4jlora.internal.common.UpdaterKeys;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.content.Kind;
@@ -254,9 +255,11 @@ public final class Swap {
         if (Networks.of(network).updaterSoFar() instanceof BaseMultiLayerUpdater<?> updater) {
             for (UpdaterBlock block : updater.getUpdaterBlocks()) {
                 GradientUpdater<?> running = block.getGradientUpdater();
-                INDArray sum = running == null ? null : running.getState().get(Accumulated.SUM_STATE);
-                if (sum != null) {
-                    sum.assign(0);
+                // All parameters of a block have the same updater.
+                UpdaterBlock.ParamState first = block.getLayersAndVariablesInBlock().get(0);
+                if (running != null
+                        && first.getLayer().getConfig().getUpdaterByParam(first.getParamName()) instanceof Accumulated) {
+                    Objects.requireNonNull(running.getState().get(UpdaterKeys.GRADIENT_SUM)).assign(0);
                 }
             }
         }
