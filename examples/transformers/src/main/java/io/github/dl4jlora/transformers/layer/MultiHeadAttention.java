@@ -3,6 +3,7 @@ package io.github.dl4jlora.transformers.layer;
 import io.github.dl4jlora.footprint.Footprint;
 import io.github.dl4jlora.footprint.Passage;
 import io.github.dl4jlora.footprint.Rows;
+import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -30,9 +31,6 @@ import java.util.Objects;
  * of tokens, not with its square.
  */
 public final class MultiHeadAttention extends RowsVertex {
-
-    /** Rows are few if the library's dense layers have this many outputs for each. */
-    private static final int COLUMNS_FOR_A_ROW = 4;
 
     private final int heads;
     private final boolean causal;
@@ -110,10 +108,13 @@ public final class MultiHeadAttention extends RowsVertex {
     public Footprint footprint(Passage passage) {
         List<Rows> projected = passage.inputs().subList(0, inputsInBackward(passage.inputs().size()));
         int tokens = (int) passage.inputs().get(projected.size()).rowLength();
-        // Products of few rows are quicker column by column; attention makes a copy of these.
-        long copied = projected.stream().filter(rows -> COLUMNS_FOR_A_ROW * rows.number() <= rows.rowLength())
+        // Dense layers give few rows column by column, gradients too; attention makes a copy of these.
+        long copied = projected.stream().filter(rows -> DenseArithmetic.resultOrder(rows.number(), rows.rowLength()) == 'f')
                 .mapToLong(Rows::values).sum();
-        return new Footprint(0, copied + scoresInMemory(tokens, false), copied + scoresInMemory(tokens, true),
+        long rows = projected.get(0).number();
+        long copiedGradient = DenseArithmetic.resultOrder(rows, passage.out() / rows) == 'f' ? passage.out() : 0;
+        return new Footprint(0, copied + scoresInMemory(tokens, false),
+                copied + copiedGradient + scoresInMemory(tokens, true),
                 projected.stream().mapToLong(Rows::values).sum()).passing(passage.out());
     }
 

@@ -52,15 +52,16 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
 
     @Override
     public INDArray doForward(boolean training, LayerWorkspaceMgr workspaces) {
+        INDArray[] projected = projected();
+        INDArray query = projected[0];
+        INDArray key = projected[1];
+        INDArray value = projected[2];
         if (cache != null) {
             INDArray output = workspaces.createUninitialized(ArrayType.ACTIVATIONS, dataType,
                     new long[]{inputs[0].size(0), hidden()}, 'c');
-            cache.attention(vertexName, heads).forward(rows(0), rows(1), rows(2), cache.size(), output, workspaces);
+            cache.attention(vertexName, heads).forward(query, key, value, cache.size(), output, workspaces);
             return output;
         }
-        INDArray query = rows(0);
-        INDArray key = rows(1);
-        INDArray value = rows(2);
         INDArray output = PassingOutput.create(place, training, workspaces, dataType,
                 new long[]{inputs[0].size(0), hidden()}, 'c');
         KeptTokens texts = kept();
@@ -98,9 +99,13 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
         return joint ? inputs[0].size(1) / 3 : inputs[0].size(1);
     }
 
-    /** Queries, keys or values. */
-    private INDArray rows(int part) {
-        return joint ? part(rows(inputs[0]), part) : rows(inputs[part]);
+    /** Queries, keys and values. */
+    private INDArray[] projected() {
+        if (joint) {
+            INDArray all = rows(inputs[0]);
+            return new INDArray[]{part(all, 0), part(all, 1), part(all, 2)};
+        }
+        return new INDArray[]{rows(inputs[0]), rows(inputs[1]), rows(inputs[2])};
     }
 
     /** A view of one of three parts that are side by side. */
@@ -115,9 +120,10 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
 
     @Override
     public Pair<Gradient, INDArray[]> doBackward(boolean tbptt, LayerWorkspaceMgr workspaces) {
-        INDArray query = rows(0);
-        INDArray key = rows(1);
-        INDArray value = rows(2);
+        INDArray[] projected = projected();
+        INDArray query = projected[0];
+        INDArray key = projected[1];
+        INDArray value = projected[2];
         INDArray dOutput = rows(epsilon);
         INDArray[] dInputs = new INDArray[joint ? 1 : 3];
         for (int i = 0; i < dInputs.length; i++) {
