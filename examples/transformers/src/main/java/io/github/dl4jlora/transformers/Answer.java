@@ -8,6 +8,7 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * An answer in a text.
@@ -65,9 +66,14 @@ public record Answer(int first, int last, double score) {
      *
      * @param ids       token ids of pairs, {@code [minibatch, tokens]}
      * @param separator id of the token that ends a text, [SEP] or {@code </s>}
-     * @throws IllegalArgumentException if a text has less than two separators, or nothing between the last two
+     * @throws IllegalArgumentException if ids are no matrix, a text has less than two separators, or nothing between the last two
      */
     public static INDArray secondTexts(INDArray ids, int separator) {
+        Objects.requireNonNull(ids, "The token ids are null: give those of pairs of texts, [minibatch, tokens]");
+        if (ids.rank() != 2) {
+            throw new IllegalArgumentException("Token ids have shape " + Arrays.toString(ids.shape()) + ", but must be "
+                    + "[minibatch, tokens]. Give ids of one pair of texts as [1, tokens]");
+        }
         INDArray within = Nd4j.zeros(ids.dataType(), ids.shape());
         for (int text = 0; text < ids.size(0); text++) {
             double[] row = ids.getRow(text).toDoubleVector();

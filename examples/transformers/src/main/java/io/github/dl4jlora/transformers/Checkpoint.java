@@ -260,7 +260,7 @@ public final class Checkpoint {
      */
     public BaseSource<ComputationGraph> model(Head head, IUpdater updater, long seed) throws IOException {
         if (labels.isEmpty()) {
-            folder.tellNames(head);
+            folder.tellNames(read(head));
         }
         // DL4J's builder seeds ND4J's generator.
         try (KeptRandom kept = new KeptRandom()) {
@@ -335,8 +335,9 @@ public final class Checkpoint {
      * @throws IllegalArgumentException if the network is adapted or frozen: merge it first; if it is not initialised; if it is of
      *                                  another family, sizes or settings (heads, padding, epsilon, activation) than this folder,
      *                                  or has a custom head; if it is no sentence model, but there are text settings of your
-     *                                  own to write, or has not as many classes as {@link #withLabels} names; or a weight is NaN
-     *                                  or infinite. The message names the layer
+     *                                  own to write, or has not as many classes as {@link #withLabels} names, or these are of
+     *                                  pairs of texts (entailment) and the network's input is not; or a weight is NaN or
+     *                                  infinite. The message names the layer
      * @throws IOException              if the folder is not empty, or cannot be written
      */
     public void writeCheckpoint(ComputationGraph network, Path target) throws IOException {

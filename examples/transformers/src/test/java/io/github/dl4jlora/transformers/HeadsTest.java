@@ -196,6 +196,33 @@ class HeadsTest {
         assertThatIllegalArgumentException().isThrownBy(() -> inference.withLabels("a", "a")).withMessageContaining("[a, a]");
     }
 
+    /** A head of single texts, or of tokens, gets none of the names of the folder's own head, which reads pairs. */
+    @Test
+    void nobodyIsWarnedOfNamesThatAreNotWritten() throws IOException {
+        Checkpoint inference = open("bert-inference");
+        try (LogCapture log = new LogCapture("io.github.dl4jlora.transformers", Level.WARN)) {
+            inference.classifier(3, new Adam(1e-3), 1);
+            inference.model(Head.multiLabel(3), new Adam(1e-3), 1);
+            inference.model(Head.tokenClassifier(3), new Adam(1e-3), 1);
+            assertThat(log.messages()).isEmpty();
+        }
+    }
+
+    /** The folder would be opened as one of pairs, with another input than the network has. */
+    @Test
+    void aNetworkOfSingleTextsIsNotWrittenWithLabelsThatSayPairs() throws IOException {
+        Checkpoint checkpoint = open("bert-inference").withLabels("contradiction", "neutral", "Entailment");
+        ComputationGraph single = checkpoint.classifier(3, new Adam(1e-3), 1).network();
+        ComputationGraph pairs = checkpoint.pairs().classifier(3, new Adam(1e-3), 1).network();
+
+        assertThatIllegalArgumentException().isThrownBy(() -> checkpoint.writeCheckpoint(single, folder.resolve("single")))
+                .withMessageContainingAll("withLabels[contradiction, neutral, Entailment]", "a label \"entailment\"",
+                        "token_type_ids", "another name", "pairs()");
+        assertThat(folder.resolve("single")).doesNotExist();
+        checkpoint.writeCheckpoint(pairs, folder.resolve("pairs"));
+        assertThat(Checkpoint.open(folder.resolve("pairs")).pairs().model().network().params()).isEqualTo(pairs.params());
+    }
+
     /** Without types, a network of pairs would be opened as one of single texts. */
     @Test
     void aNetworkOfPairsIsWrittenAsOne() throws IOException {
@@ -334,6 +361,12 @@ class HeadsTest {
             assertThatIllegalArgumentException().isThrownBy(() -> Answer.secondTexts(ids, none))
                     .withMessageContainingAll("Text 0 has no second text", "the id " + none);
         }
+        assertThatThrownBy(() -> Answer.secondTexts(null, 3)).isInstanceOf(NullPointerException.class)
+                .hasMessageContainingAll("token ids", "[minibatch, tokens]");
+        assertThatIllegalArgumentException().isThrownBy(() -> Answer.secondTexts(ids.getRow(0), 3))
+                .withMessageContainingAll("[8]", "[minibatch, tokens]");
+        assertThatIllegalArgumentException().isThrownBy(() -> Answer.secondTexts(ids.reshape(2, 1, 8), 3))
+                .withMessageContaining("[2, 1, 8]");
     }
 
     @Test

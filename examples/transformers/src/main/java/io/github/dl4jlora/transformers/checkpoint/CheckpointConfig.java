@@ -256,15 +256,28 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
      * Warns of names that {@link #with} would give a new head.
      *
      * @param architecture of the head
+     * @param head         of pairs if the network reads these
      */
-    void tellNames(String architecture, int classes) throws IOException {
+    void tellNames(String architecture, Head head) throws IOException {
+        int classes = head.classes();
         ObjectNode labels = file.object(LABELS);
         List<String> names = labels == null ? List.of() : names(labels);
-        if (names.size() == classes && architectures.contains(architecture) && !names.equals(numbered(classes))) {
+        if (names.size() == classes && architectures.contains(architecture) && !names.equals(numbered(classes))
+                && !isOther(head)) {
             LOG.warn("{} calls the classes of its own head {}, and a new head with as many classes is written with these names. "
                     + "If it has others, write it by checkpoint.withLabels(\"…\", …).writeCheckpoint(network, folder)", file,
                     ConfigFile.shown(names));
         }
+    }
+
+    /** Whether it is not this file's head, which is of pairs and needs types. */
+    private boolean isOther(Head head) {
+        return isOfSingleTexts(head) && signOfPairs() != null;
+    }
+
+    /** Whether its texts are single ones in a family whose types of tokens tell those of a pair apart. */
+    private boolean isOfSingleTexts(Head head) {
+        return PROBLEMS.containsKey(head.kind()) && !head.pairs() && shape.hasTextTypes();
     }
 
     private static List<String> numbered(int classes) {
@@ -283,7 +296,8 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
      * @param names    of its classes; empty for this file's, if it has them for a head of that class, and numbers otherwise
      * @param dataType of the weights, as PyTorch calls it
      * @param tied     whether a language model's decoder is
-     * @throws IllegalArgumentException if the head has not as many classes as there are names
+     * @throws IllegalArgumentException if the head has not as many classes as there are names, or is of single texts, and one of
+     *                                  the names says that it is of pairs
      */
     byte[] with(String architecture, Head head, List<String> names, String dataType, boolean tied) throws IOException {
         int classes = head.kind() == Head.Kind.ANSWER ? 2 : head.classes();
@@ -303,8 +317,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
             // The original's may be another.
             content.put(PROBLEM, problem);
         }
-        // A network of single texts does not have this file's head of pairs, which needs types, but another.
-        boolean isOther = problem != null && !head.pairs() && shape.hasTextTypes() && signOfPairs() != null;
+        boolean isOther = isOther(head);
         if (isOther) {
             content.remove(CROSS_ENCODER);
         }
@@ -313,6 +326,11 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
                 || (old == null ? classes != 2 : !architectures.contains(architecture) || names(old).size() != classes);
         if (classes > 0 && (areOthers || !names.isEmpty())) {
             putNames(content, names.isEmpty() ? numbered(classes) : names);
+        }
+        if (isOfSingleTexts(head) && signOfPairs(content) != null) {
+            throw new IllegalArgumentException("withLabels" + names + " has " + signOfPairs(content) + ", which says that a head "
+                    + "is for pairs of texts, but the network has no input token_type_ids to tell these apart: give the label "
+                    + "another name, or make the network with checkpoint.pairs()");
         }
         if (problem != null && head.pairs() && shape.hasTextTypes() && signOfPairs(content) == null) {
             // As sentence-transformers writes it. Without, folders of pairs and of single texts look alike.

@@ -175,8 +175,8 @@ public final class CheckpointFolder {
     public void tellNames(Head head) throws IOException {
         Family family = config.shape().family();
         switch (head.kind()) {
-            case CLASSIFIER, MULTI_LABEL, REGRESSION -> config.tellNames(Architectures.classifier(family), head.classes());
-            case TOKEN_CLASSES -> config.tellNames(Architectures.tokenClassifier(family), head.classes());
+            case CLASSIFIER, MULTI_LABEL, REGRESSION -> config.tellNames(Architectures.classifier(family), head);
+            case TOKEN_CLASSES -> config.tellNames(Architectures.tokenClassifier(family), head);
             default -> { }
         }
     }

@@ -205,7 +205,8 @@ public final class CheckpointWriter {
      * Writes the folder, which appears completely or not at all.
      *
      * @param shardBytes the largest size of a file of tensors, unless a single tensor is larger
-     * @throws IllegalArgumentException if a weight is NaN or infinite, or the head has not as many classes as there are names
+     * @throws IllegalArgumentException if a weight is NaN or infinite, the head has not as many classes as there are names, or
+     *                                  these are of a head of pairs, and it is of single texts
      * @throws IOException              if the folder is not empty, or cannot be written
      */
     public void write(Path folder, long shardBytes) throws IOException {
