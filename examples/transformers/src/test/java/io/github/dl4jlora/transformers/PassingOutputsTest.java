@@ -47,7 +47,7 @@ class PassingOutputsTest {
     @ParameterizedTest
     @MethodSource("io.github.dl4jlora.transformers.Tiny#few")
     void trainingIsTheSameWhetherTheyPassOrAreKept(Tiny tiny) {
-        for (String targets : List.of(".*(query|value|q_lin|v_lin|c_attn|attn\\.[qv])",
+        for (String targets : List.of(Transformer.QUERY_VALUE,
                 ".*(output\\.dense|ffn\\.lin2|mlp\\.c_proj)",
                 ".*(query|key|value|dense|_lin|lin\\d|c_[a-z]+|attn\\.[qkvo])")) {
             ComputationGraph passing = adapted(tiny, targets);

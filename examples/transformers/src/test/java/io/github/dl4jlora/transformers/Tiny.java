@@ -69,7 +69,8 @@ public record Tiny(TransformerShape shape, Head head) {
         return Stream.of(languageModel(shape(Family.BERT)), new Tiny(shape(Family.BERT), Head.questionAnswering()),
                 new Tiny(shape(Family.ROBERTA), Head.multiLabel(CLASSES).ofPairs()),
                 new Tiny(shape(Family.DISTILBERT), Head.tokenClassifier(CLASSES)),
-                languageModel(shape(Family.GPT2).untied()), new Tiny(shape(Family.MPNET), Head.classifier(CLASSES)));
+                languageModel(shape(Family.GPT2)), languageModel(shape(Family.GPT2).untied()),
+                new Tiny(shape(Family.MPNET), Head.classifier(CLASSES)));
     }
 
     /** All that are not among the {@link #few}. */

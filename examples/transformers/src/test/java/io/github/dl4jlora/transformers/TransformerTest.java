@@ -1,10 +1,14 @@
 package io.github.dl4jlora.transformers;
 
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -15,6 +19,7 @@ import org.nd4j.linalg.learning.config.NoOp;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -36,6 +41,36 @@ class TransformerTest {
         ComputationGraph graph = floats(tiny);
         return graph.getConfiguration().getVertices().keySet().stream()
                 .filter(name -> graph.getVertex(name).hasLayer() && graph.getLayer(name).numParams() > 0).toList();
+    }
+
+    /** Of two blocks. */
+    private static TransformerShape shape(Family family) {
+        return switch (family) {
+            case XLM_ROBERTA -> TransformerShape.xlmRoberta(11, 9, 6, 8, 2, 2);
+            case CAMEMBERT -> TransformerShape.camembert(11, 9, 6, 8, 2, 2);
+            default -> Tiny.shape(family);
+        };
+    }
+
+    @ParameterizedTest
+    @EnumSource(Family.class)
+    void queriesAndValuesAreAdaptedInEveryBlock(Family family) {
+        List<String> inABlock = switch (family) {
+            case BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT -> List.of("encoder.layer.%d.attention.self.query",
+                    "encoder.layer.%d.attention.self.value");
+            case DISTILBERT -> List.of("transformer.layer.%d.attention.q_lin", "transformer.layer.%d.attention.v_lin");
+            case MPNET -> List.of("encoder.layer.%d.attention.attn.q", "encoder.layer.%d.attention.attn.v");
+            case GPT2 -> List.of("h.%d.attn.c_attn");
+        };
+        LoRAConfig config = LoRAConfig.builder().targets(Transformer.QUERY_VALUE).build();
+        TransformerShape shape = shape(family);
+        for (Head head : List.of(Head.tokenVectors(), Head.classifier(2), Tiny.languageModel(shape).head())) {
+            ComputationGraph graph = floats(new Tiny(shape, head));
+            String prefix = head.prefix(family);
+            assertThat(LoRAAdapter.of(LoRA.apply(graph, config)).layers()).as(head.toString())
+                    .containsExactlyInAnyOrderElementsOf(IntStream.range(0, 2).boxed()
+                            .flatMap(block -> inABlock.stream().map(name -> prefix + name.formatted(block))).toList());
+        }
     }
 
     @Test
