@@ -24,17 +24,6 @@ public record Passage(List<Rows> inputs, Rows output, DataType type) {
         inputs = List.copyOf(inputs);
     }
 
-    /**
-     * With one input.
-     *
-     * @param input  after the preprocessor
-     * @param output of the layer or vertex
-     * @param type   the network's data type
-     */
-    public Passage(Rows input, Rows output, DataType type) {
-        this(List.of(input), output, type);
-    }
-
     /** {@return the one input, or the first} */
     public Rows input() {
         return inputs.get(0);

@@ -21,17 +21,18 @@ import java.util.List;
 public interface TrainingFootprint {
 
     /**
-     * {@return what it holds}
+     * {@return what it holds} Never null: what holds nothing has {@link Footprint#NONE}.
      *
      * @param passage sizes of what goes in and comes out
      */
     Footprint footprint(Passage passage);
 
     /**
-     * {@return how many rows its output has} The sizes of one row are what {@code getOutputType} says.
+     * {@return how many rows its output has, at least 1} The sizes of one row are what {@code getOutputType} says.
      *
      * @param inputs in their order
-     * @throws IllegalArgumentException if it takes no such inputs; the message says why
+     * @throws IllegalArgumentException if it takes no such inputs; the message says why, and {@code LoRA.plan} adds the
+     *                                  name
      */
     default long rows(List<Rows> inputs) {
         return inputs.get(0).number();
@@ -39,7 +40,7 @@ public interface TrainingFootprint {
 
     /**
      * {@return of how many inputs, from the first on, DL4J knows in the backward pass of the running vertex} The gradients of all
-     * inputs take memory until DL4J has run the lowest of these inputs backwards.
+     * inputs take memory until DL4J has run the lowest of these inputs backwards. It is from 0 to {@code inputs}.
      *
      * @param inputs how many there are
      */

@@ -5,6 +5,7 @@ import io.github.dl4jlora.internal.kernel.PassingOutput;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
@@ -48,7 +49,7 @@ public final class PassingOutputs {
     /** Tells layers and vertices of a graph where to put outputs. */
     static void assign(Network<?> network) {
         if (network.model() instanceof ComputationGraph graph && network.trainsInWorkspaces()) {
-            Map<String, Integer> places = places(network, node -> network.runtime(node.name()) instanceof PassingOutput.Maker);
+            Map<String, Integer> places = places(network, node -> makes(network.runtime(node.name())));
             Map<Integer, PassingOutput> memory = new HashMap<>();
             for (Node node : network.nodes()) {
                 if (network.runtime(node.name()) instanceof PassingOutput.Maker maker) {
@@ -58,6 +59,11 @@ public final class PassingOutputs {
                 }
             }
         }
+    }
+
+    /** Whether what runs as a layer or vertex can put its output into a place. */
+    public static boolean makes(Trainable runtime) {
+        return runtime instanceof PassingOutput.Maker maker && maker.makesPassingOutput();
     }
 
     /**

@@ -3,7 +3,6 @@ package io.github.dl4jlora.internal.cost;
 import io.github.dl4jlora.conf.LayerType;
 import io.github.dl4jlora.footprint.Passage;
 import io.github.dl4jlora.footprint.Rows;
-import io.github.dl4jlora.footprint.TrainingFootprint;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
@@ -138,8 +137,7 @@ final class BatchSizes {
             if (node.layer() != null && network.inputs().contains(node.inputs().get(0))) {
                 requireWidth(node, inputs.get(0).type());
             }
-            TrainingFootprint own = node.tellsFootprint();
-            long rows = own == null ? inputs.get(0).number() : own.rows(inputs);
+            long rows = Told.rows(node, inputs);
             InputType output = node.layer() != null ? output(node.unwrappedLayer(), inputs.get(0).type())
                     : node.unwrappedVertex().clone().getOutputType(0, inputs.stream().map(Rows::type).toArray(InputType[]::new));
             Rows size = new Rows(rows, withSteps(output, inputs));
@@ -191,9 +189,13 @@ final class BatchSizes {
                 && pooling.isCollapseDimensions()) {
             return InputType.feedForward(sequence.getSize());
         }
-        // A LossLayer answers nOut, which nobody sets. Some layers remember the type they were asked about: hence the clone.
-        return layer instanceof LossLayer && !(layer instanceof TrainingFootprint) ? input
-                : layer.clone().getOutputType(0, input);
+        if (layer.getClass() == LossLayer.class) {
+            return input;
+        }
+        // Some layers remember the type they were asked about: hence the clone.
+        InputType output = layer.clone().getOutputType(0, input);
+        // What is made of a LossLayer gives nOut, which is 0 where nobody sets it.
+        return layer instanceof LossLayer && output.arrayElementsPerExample() == 0 ? input : output;
     }
 
     /** The output, with the length of its sequences where DL4J forgets it: that of the inputs, or of the network's inputs. */

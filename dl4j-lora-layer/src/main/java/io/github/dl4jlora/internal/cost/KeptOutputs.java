@@ -58,7 +58,13 @@ final class KeptOutputs {
     /** The footprint with or without the output among what is kept. */
     Footprint decided(Node node, Footprint footprint) {
         return places.containsKey(node.name()) && !starts.contains(node.name()) ? footprint.passing(0)
-                : footprint.keepingOutput();
+                : keepingOutput(footprint);
+    }
+
+    /** The footprint with the output among what is kept. */
+    static Footprint keepingOutput(Footprint all) {
+        return new Footprint(all.kept() + all.passing(), 0, all.forward(), all.backward(), all.passed(), all.loop(),
+                all.standing(), all.beside());
     }
 
     /** Values of all places. */

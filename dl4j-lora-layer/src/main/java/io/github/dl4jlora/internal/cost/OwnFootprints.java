@@ -55,18 +55,23 @@ public final class OwnFootprints {
         if (StockLayers.innermost(stock) instanceof BaseRecurrentLayer) {
             Footprint recurrent = recurrent(stock, lora, passage);
             return inputGradient || StockLayers.contains(stock, Bidirectional.class) ? recurrent
-                    : recurrent.withoutInputGradient();
+                    : withoutInputGradient(recurrent);
         }
         AttentionForm form = AttentionForm.of(stock);
         if (form != null) {
             Footprint attention = attention(form, lora, passage);
-            return inputGradient ? attention : attention.withoutInputGradient();
+            return inputGradient ? attention : withoutInputGradient(attention);
         }
         Footprint kernel = stock instanceof ConvolutionLayer convolution ? convolution(convolution, lora, passage, inputGradient)
                 : stock instanceof BaseOutputLayer ? StockFootprints.output(stock, passage)
                 : lookedUpOrMultiplied(stock, passage);
         Footprint all = kernel.plus(path(stock, lora, passage));
-        return inputGradient ? all : all.withoutInputGradient();
+        return inputGradient ? all : withoutInputGradient(all);
+    }
+
+    private static Footprint withoutInputGradient(Footprint all) {
+        return new Footprint(all.kept(), all.passing(), all.forward(), all.backward(), 0, all.loop(), all.standing(),
+                all.beside());
     }
 
     /** The stock layer's, a copy of its weights, their gradient, and a copy of the adapter to notice changes. */
@@ -200,16 +205,16 @@ public final class OwnFootprints {
      * The footprint of a frozen layer.
      *
      * @param origin as the base configures it
+     * @param alone  of the layer as the base runs it
      */
     @SuppressWarnings("ReferenceEquality")
-    public static Footprint ofFrozen(Layer origin, Passage passage) {
+    public static Footprint ofFrozen(Layer origin, Passage passage, Footprint alone) {
         Layer stock = StockLayers.unwrap(origin);
         if (stock instanceof BatchNormalization) {
             Footprint norm = StockFootprints.norm(passage);
             return norm.kept() > passage.out() ? norm
                     : new Footprint(norm.kept(), 0, OneDnn.isUsed() ? 0 : passage.in(), passage.in());
         }
-        Footprint alone = StockFootprints.of(origin, passage);
         if (stock instanceof BaseOutputLayer || !FrozenLayers.takesQuantized(stock)) {
             return alone.plus(new Footprint(0, 0, StockLayers.numParams(stock), 0));
         }

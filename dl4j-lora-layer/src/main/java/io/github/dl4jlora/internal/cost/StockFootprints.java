@@ -42,6 +42,7 @@ import org.nd4j.linalg.activations.impl.ActivationRReLU;
 import org.nd4j.linalg.activations.impl.ActivationReLU;
 import org.nd4j.linalg.activations.impl.ActivationSwish;
 
+import java.util.List;
 import java.util.Set;
 import java.util.function.BiFunction;
 
@@ -83,8 +84,8 @@ public final class StockFootprints {
             return one.plus(one).plus(new Footprint(passage.out(), 0, passage.out(), passage.in()));
         }
         if (layer instanceof TimeDistributed steps && passage.input().type() instanceof InputType.InputTypeRecurrent sequence) {
-            Passage rows = new Passage(new Rows(passage.input().number() * sequence.getTimeSeriesLength(),
-                    InputType.feedForward(sequence.getSize())), passage.output(), passage.type());
+            Passage rows = new Passage(List.of(new Rows(passage.input().number() * sequence.getTimeSeriesLength(),
+                    InputType.feedForward(sequence.getSize()))), passage.output(), passage.type());
             return within(steps.getUnderlying(), rows, alone).plus(new Footprint(passage.in() + passage.out(), 0, passage.out(),
                     passage.in()));
         }
@@ -96,7 +97,7 @@ public final class StockFootprints {
 
     private static Footprint alone(Layer layer, Passage passage) {
         if (layer instanceof TrainingFootprint own) {
-            return own.footprint(passage);
+            return Told.footprint(own, passage);
         }
         if (layer instanceof BaseOutputLayer) {
             return output(layer, passage);
@@ -153,7 +154,8 @@ public final class StockFootprints {
             // DL4J forgets the length.
             output = InputType.recurrent(sequence.getSize(), before.getTimeSeriesLength(), sequence.getFormat());
         }
-        return inner(layer, new Passage(passage.input(), new Rows(passage.input().number(), output), passage.type()), alone);
+        return inner(layer, new Passage(List.of(passage.input()), new Rows(passage.input().number(), output), passage.type()),
+                alone);
     }
 
     /** Arrays of z's size that a gradient dL/dz takes. */
@@ -206,7 +208,7 @@ public final class StockFootprints {
     /** The footprint of a vertex: its output, and a gradient for each input. */
     public static Footprint of(GraphVertex vertex, Passage passage) {
         if (StockLayers.unwrap(vertex) instanceof TrainingFootprint own) {
-            return own.footprint(passage);
+            return Told.footprint(own, passage);
         }
         boolean calculates = StockLayers.unwrap(vertex) instanceof ElementWiseVertex;
         return new Footprint(passage.out(), 0, calculates ? passage.out() : 0, passage.in());

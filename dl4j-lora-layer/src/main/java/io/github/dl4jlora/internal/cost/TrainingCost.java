@@ -12,11 +12,13 @@ import io.github.dl4jlora.internal.base.StoredForm;
 import io.github.dl4jlora.internal.build.Adaptation;
 import io.github.dl4jlora.internal.build.AdaptedLayers;
 import io.github.dl4jlora.internal.build.InputGradients;
+import io.github.dl4jlora.internal.build.PassingOutputs;
 import io.github.dl4jlora.internal.build.Recomputation;
 import io.github.dl4jlora.internal.inspect.Summaries;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.network.PlannedNetwork;
+import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.report.LoRAPlan;
@@ -89,7 +91,7 @@ public final class TrainingCost {
         long state = from.nodes().stream().filter(node -> !node.isFrozenByDl4j() && node.numParams() > 0).mapToLong(node ->
                 state(node, inFull(node))).sum();
         return memory(width * (vector - trained), trained, vector, state, steps(from, node ->
-                stockFootprint(node).keepingOutput()), List.of(), 0);
+                KeptOutputs.keepingOutput(stockFootprint(node))), List.of(), 0);
     }
 
     private LoRAPlan.Memory memory(long frozen, long trained, long vector, long state, List<Step> steps,
@@ -182,9 +184,8 @@ public final class TrainingCost {
             }
             boolean backwards = !node.stopsGradient();
             TrainingFootprint own = stock(node).tellsFootprint();
-            List<String> below = own == null ? node.inputs()
-                    : node.inputs().subList(0, own.inputsInBackward(node.inputs().size()));
-            steps.add(new Step(node.name(), below, backwards ? footprint : footprint.withoutBackward(),
+            List<String> below = own == null ? node.inputs() : Told.inputsInBackward(node, own);
+            steps.add(new Step(node.name(), below, backwards ? footprint : withoutBackward(footprint),
                     sizes.passage(node).out(), backwards));
         }
         return steps;
@@ -192,18 +193,28 @@ public final class TrainingCost {
 
     private Footprint footprint(Node node, boolean inputGradient) {
         Passage passage = sizes.passage(node);
-        if (node.adapted() != null) {
-            return OwnFootprints.ofAdapted(node.adapted(), passage, inputGradient, from.dataType());
+        AdaptedConfiguration lora = node.adapted();
+        if (lora != null) {
+            return KeptOutputs.keepingOutput(Told.named(node, () ->
+                    OwnFootprints.ofAdapted(lora, passage, inputGradient, from.dataType())));
         }
+        Footprint alone = stockFootprint(stock(node));
         Layer origin = stock(node).layer();
-        return node.isOurs() && origin != null ? OwnFootprints.ofFrozen(origin, passage)
-                : stockFootprint(stock(node));
+        return node.isOurs() && origin != null ? OwnFootprints.ofFrozen(origin, passage, alone) : alone;
     }
 
+    /** The output is kept, whatever the configuration says, if what runs cannot put it elsewhere. */
     private Footprint stockFootprint(Node node) {
         Passage passage = sizes.passage(node);
-        return node.layer() != null ? StockFootprints.of(node.layer(), passage)
-                : StockFootprints.of(Objects.requireNonNull(node.vertex()), passage);
+        Footprint footprint = Told.named(node, () -> node.layer() != null ? StockFootprints.of(node.layer(), passage)
+                : StockFootprints.of(Objects.requireNonNull(node.vertex()), passage));
+        boolean passes = footprint.passing() > 0
+                && PassingOutputs.makes(AdaptedRuntime.insideFreezing(from.runtime(node.name())));
+        return passes ? footprint : KeptOutputs.keepingOutput(footprint);
+    }
+
+    private static Footprint withoutBackward(Footprint all) {
+        return new Footprint(all.kept(), all.passing(), all.forward(), 0, 0, all.loop(), all.standing(), all.beside());
     }
 
     private long quantizedScratch() {

@@ -11,6 +11,7 @@
  *     |- KeptOutputs          which outputs are kept, which pass, and which are computed again
  *     |- OwnFootprints        of what this library runs in the place of DL4J's layers
  *     |    `- StockFootprints of DL4J's layers and vertices, and of those that say it themselves
+ *     |- Told                 what these say, checked
  *     |- PackedBytes          packed copies of frozen matrices
  *     `- QuantizedScratch     what quantised matrices are given back into
  * </pre>

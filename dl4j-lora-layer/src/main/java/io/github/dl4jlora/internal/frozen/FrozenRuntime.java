@@ -49,6 +49,11 @@ class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Ma
         place = output;
     }
 
+    @Override
+    public final boolean makesPassingOutput() {
+        return underlying instanceof PassingOutput.Maker;
+    }
+
     /** The stock layer's: DL4J looks there for formats, sizes and losses. {@link FeaturizingCaller} is the exception. */
     @Override
     public NeuralNetConfiguration conf() {

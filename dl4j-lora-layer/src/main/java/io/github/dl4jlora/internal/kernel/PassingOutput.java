@@ -20,6 +20,11 @@ public final class PassingOutput {
 
         /** @param place for its outputs; null if outputs are to be kept */
         void setPassingOutput(@Nullable PassingOutput place);
+
+        /** Whether it puts them there: of a layer around another one, whether the other one does. */
+        default boolean makesPassingOutput() {
+            return true;
+        }
     }
 
     /** DL4J's workspace for all outputs of a training step, and for nothing else. */

@@ -13,9 +13,15 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.WorkspaceMode;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.ActivationLayer;
+import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.dataset.DataSet;
@@ -24,8 +30,12 @@ import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.util.List;
+import java.util.function.Function;
+import java.util.function.ToLongFunction;
+import java.util.function.UnaryOperator;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 /** Outputs that pass, outputs that are computed again, and vertices that say what they hold. */
@@ -35,6 +45,7 @@ class KeptOutputsTest {
     private static final int WIDTH = 40;
     private static final int RANK = 4;
     private static final double MORE = 1.05;
+    private static final long TIMES = 1000;
     private static final LoRAConfig BELOW = LoRAConfig.builder().rank(RANK).targets("a").build();
 
     /** An adapted layer and four frozen ones in a row. */
@@ -99,13 +110,14 @@ class KeptOutputsTest {
     }
 
     /** Where a stretch starts from is kept, although it would pass. */
-    @Test
-    void whatIsComputedAgainCountsOnce() throws InterruptedException {
+    @ParameterizedTest(name = "of stretches up to a, {0} and e")
+    @ValueSource(strings = {"b", "c", "d"})
+    void whatIsComputedAgainCountsOnce(String between) throws InterruptedException {
         ComputationGraph base = graph(Activation.TANH, WorkspaceMode.ENABLED);
-        LoRAConfig again = BELOW.toBuilder().recompute("a", "c", "e").build();
+        LoRAConfig again = BELOW.toBuilder().recompute("a", between, "e").build();
         LoRAPlan.Memory planned = planned(base, again);
 
-        assertThat(planned.activations()).isLessThan(planned(base, BELOW).activations() + 2 * Float.BYTES * BATCH * WIDTH);
+        assertThat(planned.activations()).isLessThan(planned(base, BELOW).activations() + 3 * Float.BYTES * BATCH * WIDTH);
         assertGrown(base, again, planned);
     }
 
@@ -152,5 +164,141 @@ class KeptOutputsTest {
         // z and y of b, and what the output layer gives.
         assertThat(repeated(new Repeated(3)).activations() - once)
                 .isCloseTo(Math.round(MORE * Float.BYTES * 2 * BATCH * (2 * 10 + 5)), within(4L));
+    }
+
+    /** A sum of two inputs that answers what it is told to. */
+    private static final class Answering extends ElementWiseVertex implements TrainingFootprint {
+
+        private final Function<Passage, @Nullable Footprint> footprint;
+        private final ToLongFunction<List<Rows>> rows;
+        private final int backward;
+
+        Answering(Function<Passage, @Nullable Footprint> footprint, ToLongFunction<List<Rows>> rows, int backward) {
+            super(Op.Add);
+            this.footprint = footprint;
+            this.rows = rows;
+            this.backward = backward;
+        }
+
+        @Override
+        @SuppressWarnings("NullAway")
+        public Footprint footprint(Passage passage) {
+            return footprint.apply(passage);
+        }
+
+        @Override
+        public long rows(List<Rows> inputs) {
+            return rows.applyAsLong(inputs);
+        }
+
+        @Override
+        public int inputsInBackward(int inputs) {
+            return backward;
+        }
+
+        @Override
+        public Answering clone() {
+            return new Answering(footprint, rows, backward);
+        }
+    }
+
+    /** Answers of which no plan can be made. */
+    enum Wrong {
+        NO_FOOTPRINT(new Answering(passage -> null, inputs -> BATCH, 2), "footprint(passage) is null, but must be a Footprint"),
+        LESS_THAN_NOTHING(new Answering(passage -> new Footprint(0, 0, -5, 0), inputs -> BATCH, 2),
+                "A Footprint has -5 values as backward, but must have 0 or more"),
+        NO_ROWS(new Answering(passage -> Footprint.NONE, inputs -> 0, 2), "rows(inputs) is 0, but must be at least 1"),
+        OTHER_INPUTS(new Answering(passage -> Footprint.NONE, inputs -> {
+            throw new IllegalArgumentException("Takes one input only");
+        }, 2), "Takes one input only"),
+        TOO_MANY_INPUTS(new Answering(passage -> Footprint.NONE, inputs -> BATCH, 3),
+                "inputsInBackward(2) is 3, but must be from 0 to the number of inputs, 2"),
+        TOO_FEW_INPUTS(new Answering(passage -> Footprint.NONE, inputs -> BATCH, -1), "inputsInBackward(2) is -1");
+
+        private final Answering vertex;
+        private final String message;
+
+        Wrong(Answering vertex, String message) {
+            this.vertex = vertex;
+            this.message = message;
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void anAnswerOfWhichNoPlanCanBeMadeIsRefused(Wrong wrong) {
+        assertThatThrownBy(() -> repeated(wrong.vertex)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageStartingWith("\"repeated\" (Answering): " + wrong.message);
+    }
+
+    /** Keeps its output, or says that it need not. */
+    private static final class Same extends ActivationLayer implements TrainingFootprint {
+
+        private static final long serialVersionUID = 1L;
+
+        private final transient UnaryOperator<Footprint> footprint;
+
+        Same(UnaryOperator<Footprint> footprint) {
+            super(Activation.IDENTITY);
+            this.footprint = footprint;
+        }
+
+        @Override
+        public Footprint footprint(Passage passage) {
+            return footprint.apply(new Footprint(0, 0, 0, passage.in()));
+        }
+    }
+
+    /** Such a layer or vertex between an adapted layer and a frozen one that does not look back. */
+    private static LoRAPlan.Memory between(boolean vertex, UnaryOperator<Footprint> footprint) {
+        GraphBuilder graph = new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(1e-4)).graphBuilder().addInputs("in")
+                .addLayer("a", WorkspacesTest.dense(WIDTH, Activation.TANH), "in");
+        if (vertex) {
+            graph.addVertex("own", new Answering(passage -> footprint.apply(Footprint.NONE), inputs -> BATCH, 2), "a", "in");
+        } else {
+            graph.addLayer("own", new Same(footprint), "a");
+        }
+        return planned(made(graph.addLayer("b", WorkspacesTest.dense(WIDTH, Activation.IDENTITY), "own"), "b"), BELOW);
+    }
+
+    /** DL4J's own layer and vertex run here, which know of no other place. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void anOutputThatIsSaidToPassCountsAsKeptWhereWhatRunsCannotPassIt(boolean vertex) {
+        long values = (long) BATCH * WIDTH;
+
+        assertThat(between(vertex, footprint -> footprint.passing(values)))
+                .isEqualTo(between(vertex, footprint -> footprint.plus(new Footprint(values, 0, 0, 0))))
+                .isNotEqualTo(between(vertex, footprint -> footprint));
+    }
+
+    /** Keeps many times its output. */
+    private static final class Loss extends LossLayer implements TrainingFootprint {
+
+        private static final long serialVersionUID = 1L;
+
+        Loss(long nOut) {
+            super(new LossLayer.Builder(LossFunction.MCXENT).activation(Activation.SOFTMAX));
+            this.nOut = nOut;
+        }
+
+        @Override
+        public Footprint footprint(Passage passage) {
+            return new Footprint(TIMES * passage.out(), 0, 0, passage.in());
+        }
+    }
+
+    private static long lost(long nOut) {
+        ComputationGraph network = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(1e-4))
+                .graphBuilder().addInputs("in").addLayer("a", WorkspacesTest.dense(WIDTH, Activation.TANH), "in")
+                .addLayer("loss", new Loss(nOut), "a").setOutputs("loss").setInputTypes(InputType.feedForward(WIDTH)).build());
+        network.init();
+        return planned(network, BELOW).activations();
+    }
+
+    @Test
+    void aLossOfOnesOwnHasAsManyOutputsAsInputsUnlessItSaysHowMany() {
+        assertThat(lost(0)).isEqualTo(lost(WIDTH)).isGreaterThan(TIMES * Float.BYTES * BATCH * WIDTH);
+        assertThat(lost(2 * WIDTH)).isGreaterThan(2 * TIMES * Float.BYTES * BATCH * WIDTH);
     }
 }
