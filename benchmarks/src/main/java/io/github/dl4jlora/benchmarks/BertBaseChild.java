@@ -1,7 +1,5 @@
 package io.github.dl4jlora.benchmarks;
 
-import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.transformers.TransformerShape;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.dataset.DataSet;
@@ -22,16 +20,10 @@ final class BertBaseChild {
 
     public static void main(String[] args) throws InterruptedException {
         BertBaseTask task = BertBaseTask.valueOf(args[0]);
-        ComputationGraph network = network(task.scheme());
+        ComputationGraph network = EncoderChild.adapted(SHAPE, BertBaseTask.RANK, task.scheme());
         DataSet batch = EncoderChild.batch(BertBaseTask.TEXTS, BertBaseTask.TOKENS);
         Runnable measured = task.isStep() ? () -> network.fit(batch) : () -> network.output(batch.getFeatures());
-        for (int i = 0; i < 3; i++) {
-            // ND4J frees collected arrays on a separate thread.
-            System.gc();
-            Thread.sleep(200);
-        }
-        long before = Memory.resident();
-        Memory.resetPeak();
+        long before = Memory.settled();
         double[] millis = new double[MEASURED];
         for (int i = -WARM_UP; i < MEASURED; i++) {
             long from = System.nanoTime();
@@ -42,14 +34,5 @@ final class BertBaseChild {
         }
         System.out.println(Child.RESULT + StepChild.median(millis) + " " + (Memory.peak() - before) + " " + Memory.peak());
         System.exit(0);
-    }
-
-    private static ComputationGraph network(Quantization scheme) {
-        ComputationGraph base = EncoderChild.base(SHAPE);
-        ComputationGraph adapted = LoRA.apply(base, EncoderChild.config(BertBaseTask.RANK).toBuilder().quantize(scheme).build());
-        if (scheme != null) {
-            base.close();
-        }
-        return adapted;
     }
 }

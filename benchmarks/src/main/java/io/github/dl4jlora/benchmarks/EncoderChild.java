@@ -69,6 +69,20 @@ final class EncoderChild {
         return base;
     }
 
+    /**
+     * {@return a base with random weights and LoRA on query and value}
+     *
+     * @param scheme of the base's weights; null for FLOAT
+     */
+    static ComputationGraph adapted(TransformerShape shape, int rank, Quantization scheme) {
+        ComputationGraph base = base(shape);
+        ComputationGraph adapted = LoRA.apply(base, config(rank).toBuilder().quantize(scheme).build());
+        if (scheme != null) {
+            base.close();
+        }
+        return adapted;
+    }
+
     static DataSet batch(int texts, int tokens) {
         INDArray ids = Nd4j.rand(DataType.FLOAT, texts, tokens).muli(TransformerShape.MINI_LM_L6.vocabulary() - 2).addi(1);
         INDArray labels = Nd4j.zeros(texts, CLASSES);

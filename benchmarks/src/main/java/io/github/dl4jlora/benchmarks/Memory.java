@@ -26,6 +26,18 @@ final class Memory {
         }
     }
 
+    /** Frees what is not used, resets the peak, and {@return what is resident then} */
+    static long settled() throws InterruptedException {
+        for (int i = 0; i < 3; i++) {
+            // ND4J frees collected arrays on a separate thread.
+            System.gc();
+            Thread.sleep(200);
+        }
+        long resident = resident();
+        resetPeak();
+        return resident;
+    }
+
     static long resident() {
         return read("VmRSS:");
     }

@@ -64,27 +64,18 @@ final class TextChild {
     }
 
     private static double step(Quantization scheme) {
-        ComputationGraph adapted = adapted(BGE_SMALL, scheme);
+        ComputationGraph adapted = EncoderChild.adapted(BGE_SMALL, RANK, scheme);
         DataSet batch = EncoderChild.batch(TEXTS, TOKENS);
         return StepChild.medianMillis(() -> adapted.fit(batch));
     }
 
     private static Runnable longTexts(boolean isRecomputed) {
-        ComputationGraph adapted = adapted(BertBaseChild.SHAPE, Quantization.INT8);
+        ComputationGraph adapted = EncoderChild.adapted(BertBaseChild.SHAPE, RANK, Quantization.INT8);
         if (isRecomputed) {
             LoRA.recompute(adapted, Transformer.BLOCKS);
         }
         DataSet batch = EncoderChild.batch(LONG_TEXTS, LONG_TOKENS);
         return () -> adapted.fit(batch);
-    }
-
-    private static ComputationGraph adapted(TransformerShape shape, Quantization scheme) {
-        ComputationGraph base = EncoderChild.base(shape);
-        ComputationGraph adapted = LoRA.apply(base, EncoderChild.config(RANK).toBuilder().quantize(scheme).build());
-        if (scheme != null) {
-            base.close();
-        }
-        return adapted;
     }
 
     private static Runnable pairs(int pairs) {
@@ -108,13 +99,7 @@ final class TextChild {
 
     /** {@return by how many bytes the process was larger during these steps than before them, at most} */
     private static long beyondBefore(int steps, Runnable step) throws InterruptedException {
-        for (int i = 0; i < 3; i++) {
-            // ND4J frees collected arrays on a separate thread.
-            System.gc();
-            Thread.sleep(200);
-        }
-        long before = Memory.resident();
-        Memory.resetPeak();
+        long before = Memory.settled();
         for (int i = 0; i < steps; i++) {
             step.run();
         }

@@ -18,6 +18,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 
 /** Measures what the pages state, part by part, into docs/figures, and brings it from there into the pages. */
 @Command(name = "figures", sortOptions = false, description = "Measures what the pages state, part by part, each by the programs "
@@ -151,6 +152,10 @@ public final class Figures implements Callable<Integer> {
                 chosen.add(part);
             }
         }
+        if (list || chosen.isEmpty()) {
+            Stream.of("--rounds", "--seeds").filter(spec.commandLine().getParseResult()::hasMatchedOption).findFirst()
+                    .ifPresent(this::refuseWithoutMeasuring);
+        }
         List<String> without = chosen.stream().filter(part -> !part.hasSeeds()).map(Part::id).toList();
         if (seeds > 1 && !without.isEmpty()) {
             throw new ParameterException(spec.commandLine(), "--seeds is " + seeds + ", but these parts take no seed: " + without
@@ -158,5 +163,10 @@ public final class Figures implements Callable<Integer> {
                     + Arrays.stream(Part.values()).filter(Part::hasSeeds).map(Part::id).toList());
         }
         return chosen;
+    }
+
+    private void refuseWithoutMeasuring(String option) {
+        throw new ParameterException(spec.commandLine(), option + " says how parts are measured, but none is. Name parts by "
+                + "--part, without --list, or leave it out");
     }
 }

@@ -444,4 +444,15 @@ class FiguresTest {
                     : "disk").contains(args[3].equals("0") ? "" : "[spam, retrieval, bert-spam, bert-adapt]");
         }
     }
+
+    @Test
+    void whatSaysHowToMeasureIsRefusedWhereNothingIsMeasured() {
+        for (String[] args : new String[][] {{"--seeds", "3", "--write-pages"}, {"--rounds", "5", "--write-pages"},
+                {"--seeds", "3"}, {"--rounds", "5", "--list", "--part", "disk"}}) {
+            StringWriter out = new StringWriter();
+            assertThat(line().setOut(new PrintWriter(out)).setErr(new PrintWriter(out)).execute(args)).as(String.join(" ", args))
+                    .isEqualTo(CommandLine.ExitCode.USAGE);
+            assertThat(out.toString()).contains(args[0] + " says how parts are measured, but none is. ");
+        }
+    }
 }

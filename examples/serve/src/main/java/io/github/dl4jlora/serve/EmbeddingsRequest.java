@@ -11,6 +11,7 @@ import java.io.InputStream;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Function;
 import java.util.function.UnaryOperator;
 
 /**
@@ -70,13 +71,20 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
         if (inputs.isEmpty()) {
             throw Problem.badRequest("The JSON object lacks \"input\", or it is empty: a text, or a list of texts");
         }
+        if (prompt != null && !inputs.stream().allMatch(Input::isText)) {
+            throw Problem.badRequest("\"prompt_name\" goes before texts, but \"input\" has token ids. Leave it out, or "
+                    + "send texts");
+        }
         UnaryOperator<String> prepared = prepared(encoder.texts(), prompt);
-        return new EmbeddingsRequest(model, inputs.stream().map(input -> input.tokens(prepared)).toList(), isBase64);
+        return new EmbeddingsRequest(model, inputs.stream().map(input -> input.of(prepared)).toList(), isBase64);
     }
 
     /** A text, which becomes tokens when its prompt is known, or tokens that the client made. */
-    private interface Input {
-        Tokenizer.Tokens tokens(UnaryOperator<String> prepared);
+    private record Input(boolean isText, Function<UnaryOperator<String>, Tokenizer.Tokens> tokens) {
+
+        Tokenizer.Tokens of(UnaryOperator<String> prepared) {
+            return tokens.apply(prepared);
+        }
     }
 
     /** What is done with a text before it becomes tokens. */
@@ -158,12 +166,12 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
     }
 
     private static Input text(String text, BankEncoder encoder) {
-        return prepared -> encoder.tokens(prepared.apply(text));
+        return new Input(true, prepared -> encoder.tokens(prepared.apply(text)));
     }
 
     private static Input tokens(JsonParser parser, BankEncoder encoder) throws IOException {
         Tokenizer.Tokens tokens = encoder.checked(ids(parser, encoder));
-        return prepared -> tokens;
+        return new Input(false, prepared -> tokens);
     }
 
     /** The ids from the first to the end of the list; at most one too many is read. */

@@ -136,8 +136,8 @@ public final class ServeCommand implements AddedCommand {
 
     @Option(names = "--max-tokens", paramLabel = "N", order = 29,
             description = "--encoder, --reranker: the length in tokens to which texts are cut, at most " + ServedModel.MOST_TOKENS
-                    + ". Default: " + ServedModel.TOKENS + ", as all-MiniLM-L6-v2 has in sentence-transformers; with a folder of "
-                    + "--encoder what the folder says.")
+                    + " and the model's positions. Default: " + ServedModel.TOKENS + ", as all-MiniLM-L6-v2 has in "
+                    + "sentence-transformers; with a folder of --encoder what the folder says.")
     private Integer maxTokens;
 
     @Option(names = "--stacktrace", order = 91, description = "On failure, also prints the stack trace.")

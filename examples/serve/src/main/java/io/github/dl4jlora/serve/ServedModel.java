@@ -69,6 +69,10 @@ record ServedModel(Model network, String name, TextModels texts) {
                     + "Pooling.MEAN).network(), newFolder)");
         }
         int longest = maxTokens == null ? checkpoint.textSettings().maxTokens() : maxTokens;
+        if (maxTokens == null && longest < 2) {
+            throw new CheckpointException(folder.resolve("sentence_bert_config.json") + " says \"max_seq_length\": " + longest
+                    + ", but what begins and ends a text counts as well: at least 2. Change it there, or give --max-tokens");
+        }
         Tokenizer tokenizer = Tokenizer.of(folder, checkpoint, Math.min(longest, MOST_TOKENS));
         return closingOnFailure(tokenizer, () -> {
             ComputationGraph network = checkpoint.sentenceEncoder().network();

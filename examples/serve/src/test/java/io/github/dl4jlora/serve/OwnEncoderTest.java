@@ -4,6 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.transformers.Checkpoint;
+import io.github.dl4jlora.transformers.CheckpointException;
 import io.github.dl4jlora.transformers.Pooling;
 import io.github.dl4jlora.transformers.TextSettings;
 import io.github.dl4jlora.transformers.layer.InBatchNegatives;
@@ -17,6 +18,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
@@ -24,10 +26,12 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.ops.transforms.Transforms;
 import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -162,6 +166,11 @@ class OwnEncoderTest {
                     .ok(), 0), passage);
             assertThat(running.post("/v1/embeddings", "{\"model\": \"new\", \"input\": \"a\", \"prompt_name\": \"title\"}")
                     .error(400)).contains("\"prompt_name\" is \"title\"", "[query, passage]");
+            for (String input : List.of("[2, 6, 10]", "[\"cash\", [2, 6, 10]]")) {
+                assertThat(running.post("/v1/embeddings", "{\"model\": \"new\", \"input\": " + input
+                        + ", \"prompt_name\": \"query\"}").error(400))
+                        .contains("\"prompt_name\" goes before texts, but \"input\" has token ids");
+            }
             JsonNode answer = running.post("/v1/rerank", "{\"model\": \"new\", \"query\": \"free\", \"documents\": [\"cash\"]}")
                     .ok();
             assertThat(answer.at("/results/0/relevance_score").asDouble())
@@ -188,6 +197,29 @@ class OwnEncoderTest {
                         ? bertIds(4, 6, 4, 6) : bertIds(4, 6, 4, 6, 4, 6, 4, 6)));
             }
         }
+    }
+
+    @Test
+    void aLongestTextOfTheFolderThatHasNoRoomForAWordIsRefusedByItsFile() throws IOException {
+        Checkpoint bert = bert();
+        bert.withTextSettings(bert.textSettings().withMaxTokens(1)).writeCheckpoint(bert.sentenceEncoder().network(),
+                folder.resolve("new"));
+        Files.copy(folder.resolve("bert").resolve("tokenizer.json"), folder.resolve("new").resolve("tokenizer.json"),
+                StandardCopyOption.REPLACE_EXISTING);
+        assertThatThrownBy(() -> ServedModel.encoder(folder.resolve("new").toString(), null))
+                .isInstanceOf(CheckpointException.class).hasMessageContainingAll(folder.resolve("new").toString(),
+                        "sentence_bert_config.json", "\"max_seq_length\": 1", "--max-tokens");
+    }
+
+    /** GPT-2 is often told to pad with the token that ends texts. */
+    @ParameterizedTest
+    @ValueSource(strings = {"<unk>", "[UNKNOWN]"})
+    void aFolderThatPadsWithWhatItsTokenizerPutsAroundTextsIsRefused(String unknown) throws IOException {
+        Path gpt2 = TinyFolder.copy("gpt2-sentence-last", TinyFolder.UNIGRAM.replace("<unk>", unknown), folder.resolve("gpt2"));
+        ObjectNode config = (ObjectNode) Running.JSON.readTree(gpt2.resolve("config.json").toFile());
+        Files.writeString(gpt2.resolve("config.json"), config.put("pad_token_id", 2).toString());
+        assertThatThrownBy(() -> ServedModel.encoder(gpt2.toString(), null)).isInstanceOf(IOException.class)
+                .hasMessageContainingAll(gpt2.resolve("tokenizer.json").toString(), "the token 2", "\"</s>\"", "pad_token_id");
     }
 
     @Test

@@ -103,6 +103,7 @@ public final class Checkpoint {
      * @throws IllegalArgumentException if the longest text has more tokens than the network has positions
      */
     public Checkpoint withTextSettings(TextSettings settings) {
+        Objects.requireNonNull(settings, "The settings of texts are null; leave withTextSettings out for the folder's");
         if (settings.maxTokens() > shape.longestText()) {
             throw new IllegalArgumentException("The longest text is to have " + settings.maxTokens() + " tokens, but the network "
                     + "has positions for " + shape.longestText() + ". Choose at most that: withMaxTokens("
@@ -120,7 +121,8 @@ public final class Checkpoint {
      * @throws IllegalArgumentException if there is none, or one is empty or twice there
      */
     public Checkpoint withLabels(String... names) {
-        List<String> all = Arrays.asList(names);
+        List<String> all = Arrays.asList(Objects.requireNonNull(names, "withLabels: the names are null; leave it out for "
+                + "the folder's"));
         if (all.isEmpty() || all.contains(null) || all.contains("") || Set.copyOf(all).size() < all.size()) {
             throw new IllegalArgumentException("withLabels" + all + ": give each class a name of its own, in their order");
         }

@@ -31,7 +31,12 @@ public record TextSettings(Map<String, String> prompts, String defaultPrompt, in
 
     /** @throws IllegalArgumentException if the default prompt is none of the prompts, or the longest text has no token */
     public TextSettings {
-        prompts = Collections.unmodifiableMap(new LinkedHashMap<>(prompts));
+        prompts = Collections.unmodifiableMap(new LinkedHashMap<>(Objects.requireNonNull(prompts, "The prompts are null; an "
+                + "empty map stands for none")));
+        prompts.forEach((name, text) -> {
+            Objects.requireNonNull(name, "The name of the prompt is null");
+            Objects.requireNonNull(text, () -> "The text of the prompt \"" + name + "\" is null; an empty text is a prompt too");
+        });
         if (defaultPrompt != null && !prompts.containsKey(defaultPrompt)) {
             throw unknown(defaultPrompt, prompts, "Add it by withPrompt, or name one of these, or null for none");
         }
@@ -43,8 +48,7 @@ public record TextSettings(Map<String, String> prompts, String defaultPrompt, in
     /** {@return these settings with a prompt more, or with another text for a prompt of this name} */
     public TextSettings withPrompt(String name, String text) {
         Map<String, String> more = new LinkedHashMap<>(prompts);
-        more.put(Objects.requireNonNull(name, "The name of the prompt is null"),
-                Objects.requireNonNull(text, "The text of the prompt is null; an empty text is a prompt too"));
+        more.put(name, text);
         return new TextSettings(more, defaultPrompt, maxTokens, lowerCase);
     }
 

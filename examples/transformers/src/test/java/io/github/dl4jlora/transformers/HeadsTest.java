@@ -32,6 +32,7 @@ import java.util.stream.Stream;
 import static io.github.dl4jlora.transformers.ChangedFolder.open;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatNullPointerException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
@@ -193,6 +194,8 @@ class HeadsTest {
         assertThatIllegalArgumentException().isThrownBy(() -> inference.withLabels("a", "b").writeCheckpoint(network,
                 folder.resolve("two"))).withMessageContainingAll("withLabels[a, b] are 2 names", "3 classes");
         assertThat(folder.resolve("two")).doesNotExist();
+        assertThatNullPointerException().isThrownBy(() -> inference.withLabels((String[]) null))
+                .withMessageContaining("withLabels: the names are null");
         assertThatIllegalArgumentException().isThrownBy(() -> inference.withLabels("a", "a")).withMessageContaining("[a, a]");
     }
 

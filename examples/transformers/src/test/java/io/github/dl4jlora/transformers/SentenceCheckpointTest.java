@@ -25,12 +25,14 @@ import org.nd4j.shade.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 
 import static io.github.dl4jlora.transformers.ChangedFolder.open;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatNullPointerException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Sentence models are trained, and written as folders of sentence-transformers. */
@@ -231,6 +233,23 @@ class SentenceCheckpointTest {
         assertThatThrownBy(() -> plain.withTextSettings(settings).writeCheckpoint(words, folder.resolve("new")))
                 .isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll("prompts", "sentenceEncoder(Pooling.MEAN)");
         assertThat(folder).isEmptyDirectory();
+    }
+
+    @Test
+    void nothingThatIsNullStandsForAPrompt() throws IOException {
+        Checkpoint plain = open("bert-lm-old");
+        assertThatNullPointerException().isThrownBy(() -> plain.withTextSettings(null))
+                .withMessageContaining("settings of texts are null");
+        assertThatNullPointerException().isThrownBy(() -> new TextSettings(null, null, 10, false))
+                .withMessageContaining("prompts are null");
+        Map<String, String> prompts = new HashMap<>();
+        prompts.put("query", null);
+        assertThatNullPointerException().isThrownBy(() -> new TextSettings(prompts, "query", 10, false))
+                .withMessageContaining("text of the prompt \"query\" is null");
+        assertThatNullPointerException().isThrownBy(() -> plain.textSettings().withPrompt("query", null))
+                .withMessageContaining("text of the prompt \"query\" is null");
+        assertThatNullPointerException().isThrownBy(() -> plain.textSettings().withPrompt(null, "query: "))
+                .withMessageContaining("name of the prompt is null");
     }
 
     @Test

@@ -91,7 +91,8 @@ public enum PretrainedEncoder {
 
     /** {@return the prompts by the names "query" and "document", and the longest text; no prompt is the default} */
     public TextSettings textSettings() {
-        return new TextSettings(Map.of("query", queryPrompt, "document", documentPrompt), null, shape.longestText(), false);
+        return new TextSettings(Map.of(), null, shape.longestText(), false).withPrompt("query", queryPrompt)
+                .withPrompt("document", documentPrompt);
     }
 
     /**

@@ -3,6 +3,7 @@ package io.github.dl4jlora.models.encoder;
 import ai.djl.huggingface.tokenizers.Encoding;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import io.github.dl4jlora.transformers.Checkpoint;
+import io.github.dl4jlora.transformers.CheckpointException;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -53,13 +54,27 @@ public final class Tokenizer implements AutoCloseable {
      *
      * @param folder    of the checkpoint
      * @param maxTokens longer texts are cut; the network's longest text is the most
-     * @throws IOException naming the file, if there is no tokenizer.json, or it describes no tokenizer
+     * @throws IOException naming the file, if there is no tokenizer.json, it describes no tokenizer, or it puts around texts what
+     *                     the network takes for padding
      */
     public static Tokenizer of(Path folder, Checkpoint checkpoint, int maxTokens) throws IOException {
         Path json = checkpoint.tokenizer().orElseThrow(() -> new FileNotFoundException(folder + " has no tokenizer.json, which "
                 + "cuts texts into tokens. Python writes it: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"));
-        return new Tokenizer(json.toString(), Files.newInputStream(json), Math.min(maxTokens, checkpoint.shape().longestText()),
-                checkpoint.shape().padding());
+        Tokenizer tokenizer = new Tokenizer(json.toString(), Files.newInputStream(json),
+                Math.min(maxTokens, checkpoint.shape().longestText()), checkpoint.shape().padding());
+        if (tokenizer.putsPaddingAroundTexts()) {
+            String token = tokenizer.token(tokenizer.padding);
+            tokenizer.close();
+            throw new CheckpointException(json + " puts the token " + tokenizer.padding + ", \"" + token + "\", around each "
+                    + "text, but pad_token_id of config.json says that it is padding, which networks do not see. Give padding a "
+                    + "token of its own");
+        }
+        return tokenizer;
+    }
+
+    /** Networks know padding by its id alone. */
+    private boolean putsPaddingAroundTexts() {
+        return Arrays.stream(tokenizer.encode("").getIds()).anyMatch(id -> id == padding);
     }
 
     /**

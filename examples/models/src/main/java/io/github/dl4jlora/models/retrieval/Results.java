@@ -42,7 +42,7 @@ final class Results {
 
     /** Means over the seeds and, where there are several, what the nDCG@10 of the seeds is between. */
     ResultTable found() {
-        boolean several = outcomes().anyMatch(outcome -> outcome.rankings().size() > 1);
+        boolean several = isOfSeveralSeeds();
         List<String> head = new ArrayList<>(List.of("", "nDCG @10"));
         if (several) {
             head.addAll(List.of("lowest", "highest"));
@@ -54,6 +54,10 @@ final class Results {
             result.outcomes.forEach(outcome -> table.row(row(task + ", " + outcome.method().title, outcome, several)));
         });
         return table;
+    }
+
+    private boolean isOfSeveralSeeds() {
+        return outcomes().anyMatch(outcome -> outcome.rankings().size() > 1);
     }
 
     private Stream<Outcome> outcomes() {
@@ -76,12 +80,13 @@ final class Results {
 
     /** How it was taught, and on what it was tested. */
     ResultTable taken() throws IOException {
+        boolean several = isOfSeveralSeeds();
         ResultTable table = new ResultTable("", "rate", "seeds", "queries", "documents", "trained values", "minutes",
                 "adapter bytes");
         for (Map.Entry<Task, Result> task : tasks.entrySet()) {
             for (Outcome outcome : task.getValue().outcomes) {
                 table.row(task.getKey() + ", " + outcome.method().title, format("%.0e", outcome.rate()),
-                        String.valueOf(outcome.rankings().size()), format("%,d", task.getValue().test.size()),
+                        several ? String.valueOf(outcome.rankings().size()) : "", format("%,d", task.getValue().test.size()),
                         format("%,d", Finder.documents(task.getValue().test).size()), format("%,d", outcome.trained()),
                         format("%.1f", outcome.seconds() / 60), outcome.method() == Method.LORA
                                 ? format("%,d", Figures.size(adapters.apply(task.getKey()))) : NONE);

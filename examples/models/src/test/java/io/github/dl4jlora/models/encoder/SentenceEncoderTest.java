@@ -9,6 +9,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -31,6 +32,14 @@ class SentenceEncoderTest {
     @AfterAll
     static void close() {
         tokenizer.close();
+    }
+
+    /** Messages list them. */
+    @Test
+    void promptsHaveAnOrder() {
+        assertThat(PretrainedEncoder.E5.textSettings().prompts()).containsExactly(Map.entry("query", "query: "),
+                Map.entry("document", "passage: "));
+        assertThat(PretrainedEncoder.BGE.textSettings().prompts().keySet()).containsExactly("query", "document");
     }
 
     /** Networks refuse padding inside a text. */
