@@ -13,7 +13,6 @@ import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.deeplearning4j.parallelism.ParallelWrapper;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -22,6 +21,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.GradientUpdater;
 import org.nd4j.linalg.learning.SgdUpdater;
 import org.nd4j.linalg.learning.config.AMSGrad;
@@ -212,19 +212,23 @@ class AccumulatedTest {
         assertClose(accumulated, whole);
     }
 
+    /** As ParallelWrapper averages parameters and updater states after each batch, but when both have ended for certain. */
     @Test
-    void twoWorkersThatAverageMakeOneUpdateOfAllTheirBatches() throws Exception {
+    void twoWorkersThatAverageMakeOneUpdateOfAllTheirBatches() {
         ComputationGraph whole = (ComputationGraph) adapted(new Sgd(0.1));
         whole.fit(batch(0));
-        ComputationGraph accumulated = (ComputationGraph) adapted(new Accumulated(new Sgd(0.1), BATCHES));
-        List<DataSet> both = parts(0).stream().flatMap(part -> Stream.of(part, part)).flatMap(part -> part.asList().stream())
-                .toList();
-        ParallelWrapper wrapper = new ParallelWrapper.Builder<>(accumulated).workers(2).prefetchBuffer(0).averagingFrequency(1)
-                .averageUpdaters(true).build();
-        wrapper.fit(new ListDataSetIterator<>(both, EXAMPLES));
-        wrapper.close();
+        ComputationGraph one = (ComputationGraph) adapted(new Accumulated(new Sgd(0.1), BATCHES));
+        ComputationGraph other = (ComputationGraph) adapted(new Accumulated(new Sgd(0.1), BATCHES));
+        List<DataSet> parts = parts(0);
+        for (int i = 0; i < BATCHES; i++) {
+            one.fit(parts.get(i));
+            other.fit(parts.get((i + 1) % BATCHES));
+            Nd4j.averageAndPropagate(List.of(one.params(), other.params()));
+            Nd4j.averageAndPropagate(List.of(one.getUpdater().getStateViewArray(), other.getUpdater().getStateViewArray()));
+        }
 
-        assertClose(accumulated, whole);
+        assertClose(one, whole);
+        assertClose(other, whole);
     }
 
     @ParameterizedTest
