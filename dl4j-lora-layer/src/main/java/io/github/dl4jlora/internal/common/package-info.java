@@ -9,6 +9,7 @@
  *   NamePattern    regular expressions that users give for names of layers
  *   UriSecrets     keeps credentials in a location from being shown
  *   Divergence     why training ends in NaN, and what to do
+ *   UpdaterKeys    names of this library's arrays in the state of an updater
  *   GuardedBy      which lock a field is read and written under
  * </pre>
  */
