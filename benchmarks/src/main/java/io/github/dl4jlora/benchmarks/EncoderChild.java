@@ -51,7 +51,7 @@ final class EncoderChild {
     }
 
     static LoRAConfig config(int rank) {
-        return LoRAConfig.builder().rank(rank).targets("encoder\\..*\\.(query|value)").trainable("classifier")
+        return LoRAConfig.builder().rank(rank).targets(Transformer.QUERY_VALUE).trainable("classifier")
                 .updater(new Adam(1e-4)).build();
     }
 
@@ -60,10 +60,18 @@ final class EncoderChild {
     }
 
     static ComputationGraph base(TransformerShape shape) {
-        GraphBuilder configuration = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(3).updater(new NoOp())
-                .graphBuilder(), shape, Head.meanPooling());
-        configuration.addLayer("classifier", new OutputLayer.Builder(LossFunction.MCXENT).nIn(shape.hidden()).nOut(CLASSES)
-                .activation(Activation.SOFTMAX).build(), Transformer.POOLING).setOutputs("classifier");
+        OutputLayer classifier = new OutputLayer.Builder(LossFunction.MCXENT).nIn(shape.hidden()).nOut(CLASSES)
+                .activation(Activation.SOFTMAX).build();
+        return initialised(pooled(shape).addLayer("classifier", classifier, Transformer.POOLING).setOutputs("classifier"));
+    }
+
+    /** {@return a graph up to a vector for each text, which goes on from {@link Transformer#POOLING}} */
+    static GraphBuilder pooled(TransformerShape shape) {
+        return Transformer.addTo(new NeuralNetConfiguration.Builder().seed(3).updater(new NoOp()).graphBuilder(), shape,
+                Head.meanPooling());
+    }
+
+    static ComputationGraph initialised(GraphBuilder configuration) {
         ComputationGraph base = new ComputationGraph(configuration.build());
         base.init();
         return base;

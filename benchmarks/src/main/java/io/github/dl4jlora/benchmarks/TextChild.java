@@ -3,13 +3,10 @@ package io.github.dl4jlora.benchmarks;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
-import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;
 import io.github.dl4jlora.transformers.contrastive.CachedNegatives;
 import io.github.dl4jlora.transformers.layer.InBatchNegatives;
-import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
-import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -17,7 +14,6 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
-import org.nd4j.linalg.learning.config.NoOp;
 
 /**
  * A child process: encoders of texts as teams adapt them, by architecture, with random weights and LoRA on query and value.
@@ -79,14 +75,11 @@ final class TextChild {
     }
 
     private static Runnable pairs(int pairs) {
-        GraphBuilder configuration = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(3).updater(new NoOp())
-                .graphBuilder(), TransformerShape.MINI_LM_L6, Head.meanPooling());
-        configuration.addLayer("contrast", new LossLayer.Builder(InBatchNegatives.ofTemperature(TEMPERATURE)).build(),
-                Transformer.POOLING).setOutputs("contrast");
-        ComputationGraph base = new ComputationGraph(configuration.build());
-        base.init();
+        ComputationGraph base = EncoderChild.initialised(EncoderChild.pooled(TransformerShape.MINI_LM_L6)
+                .addLayer("contrast", new LossLayer.Builder(InBatchNegatives.ofTemperature(TEMPERATURE)).build(),
+                        Transformer.POOLING).setOutputs("contrast"));
         ComputationGraph cached = CachedNegatives.of(LoRA.apply(base, LoRAConfig.builder().rank(RANK)
-                .targets("encoder\\..*\\.(query|value)").updater(new Adam(1e-4)).build()), PART);
+                .targets(Transformer.QUERY_VALUE).updater(new Adam(1e-4)).build()), PART);
         INDArray ids = EncoderChild.batch(2 * pairs, PAIR_TOKENS).getFeatures();
         INDArray groups = Nd4j.concat(0, numbers(pairs), numbers(pairs));
         DataSet batch = new DataSet(ids, groups);

@@ -15,7 +15,6 @@ import io.github.dl4jlora.internal.onednn.Convolutions;
 import io.github.dl4jlora.internal.onednn.OneDnn;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
-import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
@@ -103,18 +102,14 @@ public final class OwnFootprints {
      * round. Of the scores those of one head stand. The gradient of a layer's one input is a sum of three.
      */
     private static Footprint attention(AttentionForm form, AdaptedConfiguration lora, Passage passage) {
-        long queries = steps(passage.input().type());
-        long keys = steps(passage.inputs().get(passage.inputs().size() - 1).type());
+        long queries = StockFootprints.steps(passage);
+        long keys = StockFootprints.steps(passage.inputs().get(passage.inputs().size() - 1).type());
         long rows = passage.input().number() * Math.max(queries, keys);
         long projected = 2 * passage.input().number() * (queries + keys) * form.width();
         long shares = passage.inputs().size() == 1 ? 2 * passage.in() : 0;
         long slim = lora.adapted().stream().mapToLong(matrix -> matrix.rank() * rows).max().orElse(0);
         return new Footprint(projected + passage.out(), passage.in(), passage.in() + passage.out() + projected + shares,
                 passage.in()).standing(slim + 2 * queries * keys);
-    }
-
-    private static long steps(InputType sequence) {
-        return Math.max(1, ((InputType.InputTypeRecurrent) sequence).getTimeSeriesLength());
     }
 
     /** z is kept, and the activation beside it. */
@@ -153,7 +148,8 @@ public final class OwnFootprints {
 
     /** A transposed convolution has windows of its output, one for each position of its input. */
     private static long positions(ConvolutionLayer stock, Passage passage) {
-        return isTransposed(stock) ? passage.in() / stock.getNIn() : passage.out() / stock.getNOut();
+        return isTransposed(stock) ? passage.in() / stock.getNIn()
+                : StockFootprints.positions(passage, stock.getNOut());
     }
 
     private static long windowSize(ConvolutionLayer stock) {
@@ -191,7 +187,7 @@ public final class OwnFootprints {
         AdaptedParameter matrix = lora.adapted().get(0);
         boolean multiplies = stock instanceof DenseLayer || stock instanceof BaseOutputLayer;
         boolean convolves = stock instanceof ConvolutionLayer;
-        long slim = passage.out() / Math.max(1, matrix.nOut()) * matrix.rank();
+        long slim = StockFootprints.positions(passage, matrix.nOut()) * matrix.rank();
         long scaled = settings.variant().isAdditive() ? 0 : passage.out();
         long dropped = stock.getIDropout() == null ? 0 : passage.in();
         long ownDropped = settings.loraDropout() > 0 ? 2 * passage.in() : 0;

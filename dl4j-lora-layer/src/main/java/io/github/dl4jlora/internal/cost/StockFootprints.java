@@ -176,7 +176,21 @@ public final class StockFootprints {
 
     /** Of the sequence that comes in. */
     static long steps(Passage passage) {
-        return Math.max(1, ((InputType.InputTypeRecurrent) passage.input().type()).getTimeSeriesLength());
+        return steps(passage.input().type());
+    }
+
+    /** {@return the length of a sequence} */
+    static long steps(InputType sequence) {
+        return Math.max(1, ((InputType.InputTypeRecurrent) sequence).getTimeSeriesLength());
+    }
+
+    /**
+     * {@return how often a layer gives this many outputs: for each example, step of a sequence or pixel of an image}
+     *
+     * @param outputs the layer's nOut; below 1 where nobody has set it
+     */
+    static long positions(Passage passage, long outputs) {
+        return passage.out() / Math.max(1, outputs);
     }
 
     private static Footprint lstm(AbstractLSTM lstm, Passage passage) {
@@ -195,7 +209,7 @@ public final class StockFootprints {
     }
 
     private static long windows(ConvolutionLayer layer, Passage passage) {
-        return passage.out() / Math.max(1, layer.getNOut()) * windowSize(layer);
+        return positions(passage, layer.getNOut()) * windowSize(layer);
     }
 
     /** Values that a kernel sees at one position. */

@@ -2,7 +2,6 @@ package io.github.dl4jlora.onnx;
 
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
-import io.github.dl4jlora.internal.undo.MergedValues;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.preprocessor.Cnn3DToFeedForwardPreProcessor;
@@ -30,19 +29,18 @@ record FlattenedSizes(List<Long> least, List<Long> most) {
     /**
      * The sizes of the one input.
      *
-     * @param type of the input, with any sizes
+     * @param steps of all nodes
+     * @param type  of the input, with any sizes
      * @return null if no layer flattens, it does so behind a pooling to which any size does, or there is more than one input
      * @throws OnnxExportException if no size fits
      */
-    static @Nullable FlattenedSizes of(Network<?> network, MergedValues values, String input, InputType type) {
-        List<Step> steps = new ArrayList<>();
-        for (Node node : network.nodes()) {
-            InputPreProcessor preprocessor = network.preprocessor(node);
+    static @Nullable FlattenedSizes of(Network<?> network, List<Step> steps, String input, InputType type) {
+        for (int i = 0; i < steps.size(); i++) {
+            InputPreProcessor preprocessor = steps.get(i).preprocessor();
             List<Long> wanted = preprocessor == null ? List.of() : wanted(preprocessor);
             if (!wanted.isEmpty() && network.inputs().size() == 1) {
-                return fitting(steps, node, wanted, input, type);
+                return fitting(steps.subList(0, i), steps.get(i).node(), wanted, input, type);
             }
-            steps.add(Step.of(network, values, node));
         }
         return null;
     }

@@ -425,7 +425,7 @@ final class Shapes {
     private Shape narrowed(String input, Shape shape) {
         InputType type = shape.example().apply(0);
         boolean isKnown = type.equals(shape.example().apply(1)) || type instanceof InputType.InputTypeRecurrent || shape.ids();
-        FlattenedSizes sizes = isKnown ? null : FlattenedSizes.of(network, values, input, type);
+        FlattenedSizes sizes = isKnown ? null : FlattenedSizes.of(network, steps, input, type);
         return sizes == null ? shape : new Shape(number -> Shape.resized(type,
                 number % 2 == 0 ? sizes.fitting(number / 2 % Shape.PAIRS, Shape.PAIRS) : sizes.most()), false);
     }

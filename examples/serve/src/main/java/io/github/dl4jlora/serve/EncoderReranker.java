@@ -62,19 +62,22 @@ record EncoderReranker(BankEncoder encoder) implements Reranker {
         @Override
         public CompletableFuture<float[]> scores(AdapterMix mix, Function<BankRequest, CompletableFuture<INDArray[]>> bank) {
             return encoder.embed(mix, texts.stream().map(Tokenizer.Tokens::ids).toList(), bank).thenApply(embeddings -> {
+                float[] query = embeddings[0];
+                double length = length(query);
                 float[] scores = new float[embeddings.length - 1];
                 for (int i = 0; i < scores.length; i++) {
-                    scores[i] = (float) cosine(embeddings[0], embeddings[i + 1]);
+                    float[] document = embeddings[i + 1];
+                    // Not all encoders give vectors of length 1.
+                    double lengths = length * length(document);
+                    scores[i] = lengths == 0 ? 0 : (float) (product(query, document) / lengths);
                 }
                 return scores;
             });
         }
     }
 
-    /** Not all encoders give vectors of length 1. */
-    private static double cosine(float[] query, float[] document) {
-        double lengths = Math.sqrt(product(query, query)) * Math.sqrt(product(document, document));
-        return lengths == 0 ? 0 : product(query, document) / lengths;
+    private static double length(float[] vector) {
+        return Math.sqrt(product(vector, vector));
     }
 
     private static double product(float[] a, float[] b) {

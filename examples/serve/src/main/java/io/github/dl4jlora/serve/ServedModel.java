@@ -5,6 +5,7 @@ import io.github.dl4jlora.models.encoder.PretrainedEncoder;
 import io.github.dl4jlora.models.encoder.Tokenizer;
 import io.github.dl4jlora.transformers.Checkpoint;
 import io.github.dl4jlora.transformers.CheckpointException;
+import io.github.dl4jlora.transformers.TextSettings;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 
@@ -68,7 +69,8 @@ record ServedModel(Model network, String name, TextModels texts) {
                     + "sentence encoder of it, choose the pooling: checkpoint.writeCheckpoint(checkpoint.sentenceEncoder("
                     + "Pooling.MEAN).network(), newFolder)");
         }
-        int longest = maxTokens == null ? checkpoint.textSettings().maxTokens() : maxTokens;
+        TextSettings texts = checkpoint.textSettings();
+        int longest = maxTokens == null ? texts.maxTokens() : maxTokens;
         if (maxTokens == null && longest < 2) {
             throw new CheckpointException(folder.resolve("sentence_bert_config.json") + " says \"max_seq_length\": " + longest
                     + ", but what begins and ends a text counts as well: at least 2. Change it there, or give --max-tokens");
@@ -77,7 +79,7 @@ record ServedModel(Model network, String name, TextModels texts) {
         return closingOnFailure(tokenizer, () -> {
             ComputationGraph network = checkpoint.sentenceEncoder().network();
             BankEncoder encoder = new BankEncoder(name(folder), checkpoint.shape(), width(network, tokenizer, folder),
-                    checkpoint.textSettings(), tokenizer);
+                    texts, tokenizer);
             return new ServedModel(network, encoder.name(), TextModels.of(encoder));
         });
     }

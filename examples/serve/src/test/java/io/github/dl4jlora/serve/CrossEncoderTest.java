@@ -32,19 +32,11 @@ class CrossEncoderTest {
 
     private static final int MAX_TOKENS = 12;
     private static final List<String> DOCUMENTS = List.of("cash", "the compiler", "free cash free", "click the patch");
-    private static final String TOKENIZER = """
-            {"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "decoder": null,
-             "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}},
-                 {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "[SEP]", "type_id": 0}}],
-               "pair": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
-                 {"SpecialToken": {"id": "[SEP]", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}},
-                 {"SpecialToken": {"id": "[SEP]", "type_id": 1}}],
-               "special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [2], "tokens": ["[CLS]"]},
-                 "[SEP]": {"id": "[SEP]", "ids": [10], "tokens": ["[SEP]"]}}},
-             "normalizer": {"type": "Lowercase"}, "pre_tokenizer": {"type": "Whitespace"},
-             "model": {"type": "WordLevel", "unk_token": "[UNK]", "vocab": {"[UNK]": 3, "[CLS]": 2, "[SEP]": 10, "the": 4,
-                       "compiler": 5, "patch": 6, "free": 7, "cash": 8, "click": 9}}}
-            """;
+    private static final String TOKENIZER = TinyFolder.tokenizer("[CLS]", 2, "[SEP]", 10, "", """
+            "normalizer": {"type": "Lowercase"}, "pre_tokenizer": {"type": "Whitespace"},
+            "model": {"type": "WordLevel", "unk_token": "[UNK]", "vocab": {"[UNK]": 3, "[CLS]": 2, "[SEP]": 10, "the": 4,
+                      "compiler": 5, "patch": 6, "free": 7, "cash": 8, "click": 9}}
+            """);
 
     @ParameterizedTest
     @EnumSource(names = {"BERT", "ROBERTA"})

@@ -13,8 +13,8 @@ final class TinyFolder {
     private TinyFolder() {
     }
 
-    /** What a tokenizer puts around texts, and its model. */
-    private static String tokenizer(String begin, int beginId, String end, int endId, String padding, String rest) {
+    /** {@return tokenizer.json, of what it puts around texts, its padding if it has one, and the rest, its model among it} */
+    static String tokenizer(String begin, int beginId, String end, int endId, String padding, String rest) {
         return """
                 {"version": "1.0", "truncation": null, "padding": null, "decoder": null,
                  "added_tokens": [%s],
