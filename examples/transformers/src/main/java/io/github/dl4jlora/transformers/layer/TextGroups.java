@@ -58,9 +58,9 @@ final class TextGroups {
         };
         for (int row = 0; row < groups.length; row++) {
             if (Math.abs(groups[row]) >= most) {
-                throw new IllegalArgumentException("Row " + row + " is of group " + groups[row] + ", but " + type + " has not "
-                        + "every whole number from " + (long) most + " on, so that two groups may become one: count groups from "
-                        + "0, in each batch anew, or give labels of a wider type");
+                throw new IllegalArgumentException("Row " + row + " is of group " + groups[row] + ", but " + type + " cannot "
+                        + "hold every whole number from " + (long) most + " on, so that two groups may become one: number the "
+                        + "groups of each batch from 0, or give labels of a wider type");
             }
         }
     }
