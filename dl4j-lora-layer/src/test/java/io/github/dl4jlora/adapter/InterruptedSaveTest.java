@@ -28,7 +28,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 @Tag("heavy")
 class InterruptedSaveTest {
 
-    private static final int KILLS = 25;
+    private static final int KILLS = 10;
 
     @TempDir
     Path folder;

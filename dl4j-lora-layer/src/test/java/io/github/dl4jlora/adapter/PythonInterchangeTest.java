@@ -18,6 +18,7 @@ import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -65,6 +66,10 @@ class PythonInterchangeTest {
             "m", ".lora_magnitude_vector", "b", ".base_layer.bias");
 
     @TempDir
+    private static Path logs;
+    private static PythonWorker worker;
+
+    @TempDir
     private Path folder;
     private final INDArray input = Networks.random(DataType.DOUBLE, 4, 7, Networks.IN);
     private final INDArray labels = Networks.data(DataType.DOUBLE, 7, 4).getLabels();
@@ -75,6 +80,14 @@ class PythonInterchangeTest {
         Process probe = new ProcessBuilder(PYTHON, "-c", "import torch, safetensors.torch").redirectErrorStream(true)
                 .redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
         assumeTrue(probe.waitFor(2, TimeUnit.MINUTES) && probe.exitValue() == 0, PYTHON + " lacks torch or safetensors");
+        worker = new PythonWorker(PYTHON, logs.resolve("python.log"));
+    }
+
+    @AfterAll
+    static void stopPython() throws IOException {
+        if (worker != null) {
+            worker.close();
+        }
     }
 
     private static MultiLayerNetwork base(boolean bias) {
@@ -107,20 +120,16 @@ class PythonInterchangeTest {
     }
 
     private INDArray python(String command, Path adapter, MultiLayerNetwork base, String... more)
-            throws IOException, InterruptedException, URISyntaxException {
+            throws IOException, URISyntaxException {
         return python("/interchange.py", command, adapter, state(base), more).read("y");
     }
 
     private AdapterFiles.Tensors python(String script, String command, Path adapter, Path base, String... more)
-            throws IOException, InterruptedException, URISyntaxException {
+            throws IOException, URISyntaxException {
         Path result = folder.resolve("result.safetensors");
-        List<String> line = new ArrayList<>(List.of(PYTHON,
-                Path.of(PythonInterchangeTest.class.getResource(script).toURI()).toString(),
-                command, adapter.toString(), base.toString(), result.toString()));
-        line.addAll(List.of(more));
-        Path log = folder.resolve("python.log");
-        int status = new ProcessBuilder(line).redirectErrorStream(true).redirectOutput(log.toFile()).start().waitFor();
-        assertThat(status).as("python says %s", Files.readString(log)).isZero();
+        List<String> arguments = new ArrayList<>(List.of(command, adapter.toString(), base.toString(), result.toString()));
+        arguments.addAll(List.of(more));
+        worker.run(script, arguments);
         return AdapterFiles.open(result);
     }
 

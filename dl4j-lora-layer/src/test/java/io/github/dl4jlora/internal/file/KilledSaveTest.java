@@ -26,7 +26,7 @@ import static org.assertj.core.api.Assumptions.assumeThat;
 @Tag("heavy")
 class KilledSaveTest {
 
-    private static final int KILLS = 40;
+    private static final int KILLS = 15;
 
     @TempDir
     private Path temporary;

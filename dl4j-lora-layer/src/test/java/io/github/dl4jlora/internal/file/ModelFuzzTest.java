@@ -69,7 +69,7 @@ class ModelFuzzTest {
     @Test
     @Tag("heavy")
     void muchDamageIsRefusedOrHarmless() throws IOException {
-        campaign(32, 25_000);
+        campaign(32, 8_000);
     }
 
     /** @param mutations of each kind of file */
