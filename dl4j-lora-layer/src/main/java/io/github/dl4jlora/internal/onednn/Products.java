@@ -32,6 +32,8 @@ public final class Products {
     /** More rows are multiplied in pieces, of at most and at least so many. */
     private static final int MOST_AT_A_TIME = 256;
     private static final int LEAST_AT_A_TIME = 64;
+    /** The most of codes, which oneDNN arranges anew for each piece: with 256 rows that takes a third of the product's time. */
+    private static final int MOST_BY_CODES_AT_A_TIME = 1024;
     /** Below this many multiplications, calling oneDNN takes longer than it saves. */
     private static final long LEAST = 1 << 19;
     /** The same of a matrix of codes: what is rounded to bfloat16 must not depend on the rows beside it. */
@@ -159,7 +161,7 @@ public final class Products {
             stridesX = new long[] {k, 1};
         }
         Product product = new Product(w, adds, stridesX, stridesZ);
-        long[] pieces = pieces(m);
+        long[] pieces = pieces(m, w.type() == Weights.Type.FLOAT ? MOST_AT_A_TIME : MOST_BY_CODES_AT_A_TIME);
         // Before the first is computed, all must be known to work.
         List<Call> calls = Arrays.stream(pieces).mapToObj(rows -> Calls.find(Products.class, product.numbers(rows),
                 () -> Compiler.compile(product, rows))).flatMap(Optional::stream).toList();
@@ -180,10 +182,10 @@ public final class Products {
     }
 
     /** Numbers of rows that are multiplied at a time: few different ones, since each is compiled for. */
-    static long[] pieces(long rows) {
+    static long[] pieces(long rows, long most) {
         LongStream.Builder pieces = LongStream.builder();
         long left = rows;
-        for (long size = MOST_AT_A_TIME; size >= LEAST_AT_A_TIME; size /= 2) {
+        for (long size = most; size >= LEAST_AT_A_TIME; size /= 2) {
             for (; left >= size; left -= size) {
                 pieces.add(size);
             }

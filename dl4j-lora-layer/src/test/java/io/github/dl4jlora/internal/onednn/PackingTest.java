@@ -210,11 +210,11 @@ class PackingTest {
     @Test
     void anyNumberOfRowsIsCutIntoFewDifferentPieces() {
         for (int rows = 1; rows < 2000; rows++) {
-            long[] pieces = Products.pieces(rows);
+            long[] pieces = Products.pieces(rows, 256);
             assertThat(Arrays.stream(pieces).sum()).isEqualTo(rows);
             assertThat(Arrays.stream(pieces).filter(piece -> piece > 64 && piece != 128 && piece != 256)).isEmpty();
         }
-        assertThat(Products.pieces(64)).containsExactly(64);
-        assertThat(Products.pieces(300)).containsExactly(256, 44);
+        assertThat(Products.pieces(64, 256)).containsExactly(64);
+        assertThat(Products.pieces(300, 256)).containsExactly(256, 44);
     }
 }
