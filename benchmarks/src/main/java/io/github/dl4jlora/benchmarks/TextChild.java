@@ -39,7 +39,8 @@ final class TextChild {
     static final int LONG_TEXTS = 2;
     static final int LONG_TOKENS = 512;
 
-    private static final int PAIR_STEPS = 3;
+    /** In all steps: as many whatever the batch, so that Java's heap has grown as far. */
+    private static final int PAIRS_IN_ALL = 2048;
     private static final int LONG_STEPS = 6;
     private static final double TEMPERATURE = 0.05;
 
@@ -49,7 +50,10 @@ final class TextChild {
     public static void main(String[] args) throws InterruptedException {
         System.out.println(Child.RESULT + switch (args[0]) {
             case "step" -> step(args[1].equals("FLOAT") ? null : Quantization.valueOf(args[1]));
-            case "pairs" -> beyondBefore(PAIR_STEPS, pairs(Integer.parseInt(args[1])));
+            case "pairs" -> {
+                int pairs = Integer.parseInt(args[1]);
+                yield beyondBefore(PAIRS_IN_ALL / pairs, pairs(pairs));
+            }
             case "long" -> {
                 beyondBefore(LONG_STEPS, longTexts(args[1].equals("recomputed")));
                 yield Memory.peak();
