@@ -216,5 +216,6 @@ class PackingTest {
         }
         assertThat(Products.pieces(64, 256)).containsExactly(64);
         assertThat(Products.pieces(300, 256)).containsExactly(256, 44);
+        assertThat(Products.pieces(1500, 1024)).containsExactly(1024, 256, 128, 64, 28);
     }
 }
