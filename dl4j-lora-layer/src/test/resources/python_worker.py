@@ -1,4 +1,4 @@
-"""Runs programs one after the other in one process: loading PyTorch takes longer than any of them.
+"""Runs programs one after the other in one process, since loading PyTorch takes longer than any of them.
 
 Each line of the input is a JSON list: a program's path and its arguments. The answer is a line, "done" or "failed"; what the
 program says, and its traceback, go to the error stream.

@@ -39,7 +39,7 @@ final class TextChild {
     static final int LONG_TEXTS = 2;
     static final int LONG_TOKENS = 512;
 
-    /** In all steps: as many whatever the batch, so that Java's heap has grown as far. */
+    /** In all steps together: the same for any batch, so that Java's heap has grown as far. */
     private static final int PAIRS_IN_ALL = 2048;
     private static final int LONG_STEPS = 6;
     private static final double TEMPERATURE = 0.05;
@@ -50,10 +50,7 @@ final class TextChild {
     public static void main(String[] args) throws InterruptedException {
         System.out.println(Child.RESULT + switch (args[0]) {
             case "step" -> step(args[1].equals("FLOAT") ? null : Quantization.valueOf(args[1]));
-            case "pairs" -> {
-                int pairs = Integer.parseInt(args[1]);
-                yield beyondBefore(PAIRS_IN_ALL / pairs, pairs(pairs));
-            }
+            case "pairs" -> ofPairs(Integer.parseInt(args[1]));
             case "long" -> {
                 beyondBefore(LONG_STEPS, longTexts(args[1].equals("recomputed")));
                 yield Memory.peak();
@@ -78,7 +75,11 @@ final class TextChild {
         return () -> adapted.fit(batch);
     }
 
-    private static Runnable pairs(int pairs) {
+    private static long ofPairs(int pairs) throws InterruptedException {
+        return beyondBefore(PAIRS_IN_ALL / pairs, stepOn(pairs));
+    }
+
+    private static Runnable stepOn(int pairs) {
         ComputationGraph base = EncoderChild.initialised(EncoderChild.pooled(TransformerShape.MINI_LM_L6)
                 .addLayer("contrast", new LossLayer.Builder(InBatchNegatives.ofTemperature(TEMPERATURE)).build(),
                         Transformer.POOLING).setOutputs("contrast"));

@@ -32,7 +32,7 @@ public final class Products {
     /** More rows are multiplied in pieces, of at most and at least so many. */
     private static final int MOST_AT_A_TIME = 256;
     private static final int LEAST_AT_A_TIME = 64;
-    /** The most of codes, which oneDNN arranges anew for each piece: with 256 rows that takes a third of the product's time. */
+    /** The most by codes, which oneDNN arranges anew for each piece: with 256 rows that takes a third of the time. */
     private static final int MOST_BY_CODES_AT_A_TIME = 1024;
     /** Below this many multiplications, calling oneDNN takes longer than it saves. */
     private static final long LEAST = 1 << 19;
