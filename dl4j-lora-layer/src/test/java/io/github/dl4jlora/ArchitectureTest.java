@@ -22,6 +22,7 @@ import io.github.dl4jlora.internal.inspect.AdapterState;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.PackedSlopes;
 import io.github.dl4jlora.internal.kernel.PassingOutput;
+import io.github.dl4jlora.internal.onednn.Rows;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.stock.SameDiffGradients;
 import io.github.dl4jlora.internal.untrusted.Few;
@@ -254,15 +255,16 @@ class ArchitectureTest {
     }
 
     /**
-     * Thirteen of the library's helpers are of use to what is built beside it; whoever copies these examples copies them too. The
-     * exporter to ONNX goes through adapted networks layer by layer, as merging does, and so knows what merging knows.
+     * Fourteen of the library's helpers are of use to what is built beside it; whoever copies these examples copies them too.
+     * The exporter to ONNX goes through adapted networks layer by layer, as merging does, and so knows what merging knows.
      */
     @Test
     void examplesAndBenchmarksUseThePublicApi() throws IOException {
         Set<String> known = Set.of(AtomicFile.class.getName(), Few.class.getName(), FileIdentity.class.getName(),
-                Temporary.class.getName(), FastExp.class.getName(), RowLoops.class.getName(), PackedSlopes.class.getName(),
-                PassingOutput.class.getName(), RawValues.class.getName(), Safetensors.class.getName(),
-                UntrustedJson.class.getName(), AdapterState.class.getName(), DenseArithmetic.class.getName());
+                Temporary.class.getName(), FastExp.class.getName(), RowLoops.class.getName(), Rows.class.getName(),
+                PackedSlopes.class.getName(), PassingOutput.class.getName(), RawValues.class.getName(),
+                Safetensors.class.getName(), UntrustedJson.class.getName(), AdapterState.class.getName(),
+                DenseArithmetic.class.getName());
 
         assertThat(lines((file, line) -> !file.startsWith("dl4j-lora-layer") && !file.startsWith("examples/onnx")
                 && line.contains(INTERNAL)

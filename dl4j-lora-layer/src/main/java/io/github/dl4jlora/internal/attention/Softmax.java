@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.attention;
 
 import io.github.dl4jlora.internal.blas.FastExp;
 import io.github.dl4jlora.internal.blas.RowLoops;
+import io.github.dl4jlora.internal.onednn.Rows;
 import org.bytedeco.javacpp.FloatPointer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -13,8 +14,8 @@ import org.nd4j.linalg.ops.transforms.Transforms;
 import java.lang.ref.Reference;
 
 /**
- * The softmax of each row of scores {@code [queries, keys]}, in 'c' order and in the host's memory. FLOAT
- * is computed in loops over pieces that fit the first-level cache, DOUBLE by ND4J's operations.
+ * The softmax of each row of scores {@code [queries, keys]}, in 'c' order and in the host's memory. FLOAT is
+ * computed by oneDNN, if there is no mask, or in loops over pieces that fit the first-level cache, DOUBLE by ND4J's operations.
  */
 final class Softmax {
 
@@ -40,6 +41,9 @@ final class Softmax {
             return;
         }
         int keys = (int) scores.size(1);
+        if (mask == null && Rows.softmax(scores, scores.size(0), keys)) {
+            return;
+        }
         float[] taken = mask == null ? null : taken(mask);
         FloatPointer all = (FloatPointer) scores.data().addressPointer();
         int most = wholeRows(keys);
@@ -90,6 +94,9 @@ final class Softmax {
             return;
         }
         int keys = (int) gradient.size(1);
+        if (Rows.softmaxGradient(probabilities, gradient, gradient.size(0), keys)) {
+            return;
+        }
         FloatPointer allP = (FloatPointer) probabilities.data().addressPointer();
         FloatPointer allE = (FloatPointer) gradient.data().addressPointer();
         int most = wholeRows(keys);

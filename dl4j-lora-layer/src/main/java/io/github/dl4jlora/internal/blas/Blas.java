@@ -86,6 +86,16 @@ public final class Blas {
     }
 
     /**
+     * Whether values are known to be numbers, neither NaN nor infinite.
+     *
+     * @param values of FLOAT in the host's memory, without gaps
+     * @param count  of the first, which are asked about
+     */
+    public static boolean areNumbers(INDArray values, long count) {
+        return direct && DirectBlas.isSumFinite(values, count);
+    }
+
+    /**
      * Multiplies each row of a matrix of FLOAT in the host's memory by a factor of its own, in place.
      *
      * @param matrix  'c' order, without gaps

@@ -15,6 +15,7 @@ import static org.bytedeco.openblas.global.openblas_nolapack.CblasTrans;
 import static org.bytedeco.openblas.global.openblas_nolapack.blas_get_num_threads;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_dgemm;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_dger;
+import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sasum;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_saxpy;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_scopy;
 import static org.bytedeco.openblas.global.openblas_nolapack.cblas_sdot;
@@ -308,6 +309,17 @@ public final class DirectBlas {
         Reference.reachabilityFence(matrix);
         Reference.reachabilityFence(row);
         return true;
+    }
+
+    /** Whether the sum of magnitudes of the first values, which are of FLOAT, is finite, as it is with no NaN among them. */
+    static boolean isSumFinite(INDArray values, long count) {
+        FloatPointer at = new FloatPointer(values.data().addressPointer());
+        double sum = 0;
+        for (long from = 0; from < count; from += VECTOR_OF_ONE_THREAD) {
+            sum += cblas_sasum((int) Math.min(VECTOR_OF_ONE_THREAD, count - from), at.position(from), 1);
+        }
+        Reference.reachabilityFence(values);
+        return Double.isFinite(sum);
     }
 
     /** Multiplies each row of a matrix of FLOAT, in 'c' order, by a factor of its own. */

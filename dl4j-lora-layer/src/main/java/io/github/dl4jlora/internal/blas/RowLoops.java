@@ -63,13 +63,26 @@ public final class RowLoops {
         return s0 + s1 + (s2 + s3) + (s4 + s5 + (s6 + s7));
     }
 
-    /** The largest of {@code length} values from index {@code from} on. */
+    /**
+     * The largest of {@code length} values from index {@code from} on. NaN among them may be overlooked. By comparisons, since
+     * {@code Math.max} takes three times as long.
+     */
     public static float largest(float[] x, int from, int length) {
-        float largest = x[from];
-        for (int i = from + 1; i < from + length; i++) {
-            largest = Math.max(largest, x[i]);
+        float m0 = x[from];
+        float m1 = m0;
+        float m2 = m0;
+        float m3 = m0;
+        int i = from + 1;
+        for (; i + 3 < from + length; i += 4) {
+            m0 = x[i] > m0 ? x[i] : m0;
+            m1 = x[i + 1] > m1 ? x[i + 1] : m1;
+            m2 = x[i + 2] > m2 ? x[i + 2] : m2;
+            m3 = x[i + 3] > m3 ? x[i + 3] : m3;
         }
-        return largest;
+        for (; i < from + length; i++) {
+            m0 = x[i] > m0 ? x[i] : m0;
+        }
+        return Math.max(Math.max(m0, m1), Math.max(m2, m3));
     }
 
     /**

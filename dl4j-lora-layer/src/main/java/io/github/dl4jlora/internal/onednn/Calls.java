@@ -34,7 +34,7 @@ final class Calls {
     }
 
     /**
-     * Runs a primitive on this thread's behalf, compiled if need be.
+     * Runs a primitive on this thread's behalf, compiled if need be, on as many threads as BLAS has.
      *
      * @param numbers   what it depends on, besides the number of threads
      * @param compiler  empty where oneDNN has none or no fast one
@@ -42,22 +42,27 @@ final class Calls {
      * @return whether there is one; if not, nothing has been written
      */
     static boolean run(Class<?> kind, long[] numbers, Supplier<Optional<Call>> compiler, Pointer... addresses) {
-        Calls own = OF_THREAD.get();
-        Key key = key(kind, numbers);
-        return OneDnn.onThreads((int) key.numbers()[0], () -> own.run(key, compiler, addresses));
+        return run(OneDnn.threads(), kind, numbers, compiler, addresses);
     }
 
-    private static Key key(Class<?> kind, long[] numbers) {
+    /** As the other, on so many threads. */
+    static boolean run(int threads, Class<?> kind, long[] numbers, Supplier<Optional<Call>> compiler, Pointer... addresses) {
+        Calls own = OF_THREAD.get();
+        Key key = key(threads, kind, numbers);
+        return OneDnn.onThreads(threads, () -> own.run(key, compiler, addresses));
+    }
+
+    private static Key key(int threads, Class<?> kind, long[] numbers) {
         long[] all = new long[numbers.length + 1];
         System.arraycopy(numbers, 0, all, 1, numbers.length);
-        all[0] = OneDnn.threads();
+        all[0] = threads;
         return new Key(kind, all);
     }
 
     /** As {@link #run}, but does not run it. */
     static Optional<Call> find(Class<?> kind, long[] numbers, Supplier<Optional<Call>> compiler) {
         Calls own = OF_THREAD.get();
-        Key key = key(kind, numbers);
+        Key key = key(OneDnn.threads(), kind, numbers);
         return OneDnn.onThreads((int) key.numbers()[0], () -> own.find(key, compiler));
     }
 

@@ -10,8 +10,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  * </pre>
  *
  * P is computed again in the backward pass, as by Dao et al. 2022 (arXiv:2205.14135), and never there as a whole, so that memory
- * grows with the number of tokens, not with its square. The scales of P's rows are kept. A block fits the cache of one core.
- * Columns after the end of a text are not computed, nor, if it is causal, those after a block's last row.
+ * grows with the number of tokens, not with its square. A block fits the cache of one core. Columns after the end of a text are
+ * not computed, nor, if it is causal, those after a block's last row.
  */
 final class BlockwiseAttention {
 
@@ -87,38 +87,31 @@ final class BlockwiseAttention {
     /**
      * @param output {@code [minibatch · tokens, hidden]}, gets O
      * @param memory a vector with room for as many scores as {@link #scores} says
-     * @param scales {@code [minibatch][2 · heads · tokens]}, for {@link #backward}; null if it will not come
      */
-    void forward(INDArray query, INDArray key, INDArray value, INDArray output, INDArray memory, float[][] scales) {
+    void forward(INDArray query, INDArray key, INDArray value, INDArray output, INDArray memory) {
         forEachBlock((block, first) -> {
-            score(block, query, key, memory);
-            MaskedSoftmax.forward(block, texts, causal, memory, scales == null ? null : scales[block.text()]);
+            probabilities(block, query, key, memory);
             products.apply(block, memory, value, output, 1);
         });
     }
 
-    private void score(ScoreBlock block, INDArray query, INDArray key, INDArray memory) {
+    private void probabilities(ScoreBlock block, INDArray query, INDArray key, INDArray memory) {
         products.outer(block, query, key, memory, scale);
         if (bias != null) {
             bias.add(block, block.in(memory));
         }
+        MaskedSoftmax.forward(block, texts, causal, memory);
     }
 
     /**
      * @param dKey    zeros, as {@code dValue} is: padding at the end of a text is not written to
      * @param memory  for as many scores as {@link #scores} says
      * @param dMemory the same
-     * @param scales  that {@link #forward} wrote; null if they are not known
      */
     void backward(INDArray query, INDArray key, INDArray value, INDArray dOutput, INDArray dQuery, INDArray dKey,
-                  INDArray dValue, INDArray memory, INDArray dMemory, float[][] scales) {
+                  INDArray dValue, INDArray memory, INDArray dMemory) {
         forEachBlock((block, first) -> {
-            score(block, query, key, memory);
-            if (scales == null) {
-                MaskedSoftmax.forward(block, texts, causal, memory, null);
-            } else {
-                MaskedSoftmax.again(block, texts, causal, memory, scales[block.text()]);
-            }
+            probabilities(block, query, key, memory);
             products.applyTransposed(block, memory, dOutput, dValue, 1, !first);
             products.outer(block, dOutput, value, dMemory, 1);
             MaskedSoftmax.backward(block, memory, dMemory);

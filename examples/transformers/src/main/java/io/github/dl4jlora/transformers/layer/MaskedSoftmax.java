@@ -1,7 +1,7 @@
 package io.github.dl4jlora.transformers.layer;
 
-import io.github.dl4jlora.internal.blas.FastExp;
 import io.github.dl4jlora.internal.blas.RowLoops;
+import io.github.dl4jlora.internal.onednn.Rows;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.ops.transforms.Transforms;
@@ -22,17 +22,19 @@ final class MaskedSoftmax {
      * @param texts  minibatch
      * @param memory a vector that begins with the scores
      * @param causal whether a row leaves out the columns after its own token
-     * @param scales {@code [2 · heads · tokens]} of all heads of the text; if loops in Java can reach the scores, gets the
-     *               largest score of each row, and the row's scale; null for nobody who wants them
      */
-    static void forward(ScoreBlock block, KeptTokens texts, boolean causal, INDArray memory, float[] scales) {
+    static void forward(ScoreBlock block, KeptTokens texts, boolean causal, INDArray memory) {
+        int[] gaps = texts.gaps(block.text(), block.columns());
+        if (!causal && gaps.length == 0 && Rows.softmax(memory, (long) block.heads() * block.rows(), block.columns())) {
+            return;
+        }
         if (HostFloats.reaches(memory)) {
-            forEachRow(block, texts, causal, memory, (piece, row, seen, at) -> softmax(piece, row, seen, scales, at));
+            inLoops(block, texts.first(block.text()), gaps, causal, memory);
             return;
         }
         INDArray scores = block.in(memory);
         INDArray byHead = scores.reshape('c', block.heads(), block.rows(), block.columns());
-        for (int gap : texts.gaps(block.text(), block.columns())) {
+        for (int gap : gaps) {
             byHead.get(NDArrayIndex.all(), NDArrayIndex.all(), NDArrayIndex.point(gap)).assign(Double.NEGATIVE_INFINITY);
         }
         for (int row = 0; causal && row < block.rows(); row++) {
@@ -54,37 +56,19 @@ final class MaskedSoftmax {
         }
     }
 
-    /**
-     * Computes the same softmax of the same scores again, bit for bit, with the scales of the first time.
-     *
-     * @param scales that {@link #forward} wrote
-     */
-    static void again(ScoreBlock block, KeptTokens texts, boolean causal, INDArray memory, float[] scales) {
-        forEachRow(block, texts, causal, memory, (piece, row, seen, at) ->
-                scale(piece, row, seen, scales[2 * at], scales[2 * at + 1]));
-    }
-
-    /** Softmax of a row in the place of its first scores; it is the {@code at}th of all heads of its text. */
-    @FunctionalInterface
-    private interface Row {
-        void run(float[] piece, int from, int length, int at);
-    }
-
-    private static void forEachRow(ScoreBlock block, KeptTokens texts, boolean causal, INDArray memory, Row softmax) {
+    /** @param first the text's first token that is no padding */
+    private static void inLoops(ScoreBlock block, int first, int[] gaps, boolean causal, INDArray memory) {
         HostFloats floats = HostFloats.of(memory);
         int columns = block.columns();
-        int first = texts.first(block.text());
-        int[] gaps = texts.gaps(block.text(), columns);
         float[] piece = new float[HostFloats.wholeRows(columns)];
         HostFloats.forEachBlock(block.length(), piece.length, (from, values) -> {
             floats.read(from, piece, values);
             for (int start = 0; start < values; start += columns) {
-                int index = (int) ((from + start) / columns);
-                int row = block.row() + index % block.rows();
+                int row = block.row() + (int) ((from + start) / columns) % block.rows();
                 int seen = causal ? Math.min(columns, row + 1) : columns;
                 if (seen > first) {
                     fill(piece, start, gaps, seen, Float.NEGATIVE_INFINITY);
-                    softmax.run(piece, start, seen, (block.head() + index / block.rows()) * texts.tokens() + row);
+                    RowLoops.softmax(piece, start, seen, RowLoops.largest(piece, start, seen), 0);
                     fill(piece, start, gaps, seen, 0);
                 }
                 Arrays.fill(piece, start + (seen > first ? seen : 0), start + columns, 0);
@@ -99,23 +83,11 @@ final class MaskedSoftmax {
         }
     }
 
-    private static void softmax(float[] x, int from, int length, float[] scales, int at) {
-        float largest = RowLoops.largest(x, from, length);
-        float inverse = RowLoops.softmax(x, from, length, largest, 0);
-        if (scales != null) {
-            scales[2 * at] = largest;
-            scales[2 * at + 1] = inverse;
-        }
-    }
-
-    private static void scale(float[] x, int from, int length, float max, float inverse) {
-        for (int i = from; i < from + length; i++) {
-            x[i] = FastExp.exp(x[i] - max) * inverse;
-        }
-    }
-
     /** Turns {@code errors}, dL/dP, into dL/d(scores) {@code = P ⊙ (dP - rowsum(P ⊙ dP))}; both begin with a block. */
     static void backward(ScoreBlock block, INDArray probabilities, INDArray errors) {
+        if (Rows.softmaxGradient(probabilities, errors, (long) block.heads() * block.rows(), block.columns())) {
+            return;
+        }
         if (!HostFloats.reaches(probabilities, errors)) {
             INDArray p = block.in(probabilities);
             INDArray e = block.in(errors);

@@ -23,9 +23,6 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
     private final boolean joint;
     private final String biasLayer;
     private transient PassingOutput place;
-    /** Scales of each text's rows, from a training forward pass with the inputs in {@code scaled}. */
-    private transient float[][] scales;
-    private transient INDArray[] scaled;
     private transient KeyValueCache cache;
 
     MultiHeadAttentionRuntime(ComputationGraph graph, String name, int index, MultiHeadAttention conf, DataType type) {
@@ -66,17 +63,8 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
                 new long[]{inputs[0].size(0), hidden()}, 'c');
         KeptTokens texts = kept();
         INDArray scores = scores(texts, ArrayType.FF_WORKING_MEM, workspaces);
-        scales = training && HostFloats.reaches(scores) ? new float[texts.texts()][2 * heads * texts.tokens()] : null;
-        scaled = inputs.clone();
-        attention(query, texts, bias(texts, scores)).forward(query, key, value, output, scores, scales);
+        attention(query, texts, bias(texts, scores)).forward(query, key, value, output, scores);
         return output;
-    }
-
-    @Override
-    public void clear() {
-        super.clear();
-        scales = null;
-        scaled = null;
     }
 
     private INDArray scores(KeptTokens texts, ArrayType lifetime, LayerWorkspaceMgr workspaces) {
@@ -136,23 +124,10 @@ final class MultiHeadAttentionRuntime extends TokenVertex implements PassingOutp
         INDArray scores = scores(texts, ArrayType.BP_WORKING_MEM, workspaces);
         DistanceBias bias = bias(texts, scores);
         attention(query, texts, bias).backward(query, key, value, dOutput, dQuery, dKey, dValue, scores,
-                scores(texts, ArrayType.BP_WORKING_MEM, workspaces), isScaled() ? scales : null);
+                scores(texts, ArrayType.BP_WORKING_MEM, workspaces));
         if (bias != null && MatrixLayer.trains(graph, biasLayer)) {
             bias.addGradientTo(MatrixLayer.in(graph, biasLayer, vertexName).shareOf(RelativeAttentionBias.BIAS));
         }
         return new Pair<>(null, Arrays.copyOf(dInputs, inputs.length));
-    }
-
-    /** False if something else was fed forward in between. */
-    private boolean isScaled() {
-        if (scales == null) {
-            return false;
-        }
-        for (int i = 0; i < inputs.length; i++) {
-            if (inputs[i] != scaled[i]) {
-                return false;
-            }
-        }
-        return true;
     }
 }

@@ -1,15 +1,22 @@
 package io.github.dl4jlora.transformers.layer;
 
 import io.github.dl4jlora.internal.blas.RowLoops;
+import io.github.dl4jlora.internal.onednn.Rows;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** The loops of {@link LayerNormalizationRuntime}, over {@link HostFloats} in 'c' order, some rows at a time. */
+/**
+ * What {@link LayerNormalizationRuntime} computes in FLOAT, in 'c' order: by oneDNN, or in loops over {@link HostFloats}, some
+ * rows at a time.
+ */
 final class NormalizedRows {
 
     private NormalizedRows() {
     }
 
     static void forward(INDArray x, INDArray gain, INDArray bias, INDArray y, double epsilon) {
+        if (Rows.normalize(x, gain, bias, y, epsilon)) {
+            return;
+        }
         int size = (int) x.size(1);
         float[] g = gain.toFloatVector();
         float[] b = bias.toFloatVector();
@@ -30,6 +37,9 @@ final class NormalizedRows {
 
     static void backward(INDArray x, INDArray gain, INDArray dy, INDArray dx, INDArray dGain, INDArray dBias,
                          double epsilon) {
+        if (Rows.normalizeGradient(x, gain, dy, dx, dGain, dBias, epsilon)) {
+            return;
+        }
         int size = (int) x.size(1);
         float[] g = gain.toFloatVector();
         float[] gainSum = new float[size];

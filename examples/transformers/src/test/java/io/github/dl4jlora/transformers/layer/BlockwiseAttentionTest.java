@@ -187,24 +187,20 @@ class BlockwiseAttentionTest {
         BlockwiseAttention attention = new BlockwiseAttention(HeadProducts.of(x[0], TEXTS, HEADS), texts, HEADS, SCALE, causal,
                 bias);
         INDArray[] memory = {memory(type, texts, causal), memory(type, texts, causal)};
-        float[][] scales = type == DataType.FLOAT ? new float[TEXTS][2 * HEADS * texts.tokens()] : null;
         INDArray output = garbage(x[0]);
 
-        attention.forward(x[0], x[1], x[2], output, memory[0], scales);
+        attention.forward(x[0], x[1], x[2], output, memory[0]);
         assertThat(relative(output, whole.output)).isLessThan(tolerance);
 
-        for (float[][] kept : scales == null ? new float[][][]{null} : new float[][][]{scales, null}) {
-            INDArray[] gradients = sideBySide(Nd4j.zeros(type, x[0].size(0), 4 * x[0].size(1)));
-            INDArray dQuery = gradients[0].assign(Double.NaN);
-            INDArray dKey = gradients[1];
-            INDArray dValue = gradients[2];
-            bias.gradient.assign(0);
-            attention.backward(x[0], x[1], x[2], x[3], dQuery, dKey, dValue, memory[0], memory[1], kept);
-            assertThat(relative(dQuery, whole.dQuery)).isLessThan(tolerance);
-            assertThat(relative(dKey, whole.dKey)).isLessThan(tolerance);
-            assertThat(relative(dValue, whole.dValue)).isLessThan(tolerance);
-            assertThat(relative(bias.gradient, whole.dBias)).isLessThan(10 * tolerance);
-        }
+        INDArray[] gradients = sideBySide(Nd4j.zeros(type, x[0].size(0), 4 * x[0].size(1)));
+        INDArray dQuery = gradients[0].assign(Double.NaN);
+        INDArray dKey = gradients[1];
+        INDArray dValue = gradients[2];
+        attention.backward(x[0], x[1], x[2], x[3], dQuery, dKey, dValue, memory[0], memory[1]);
+        assertThat(relative(dQuery, whole.dQuery)).isLessThan(tolerance);
+        assertThat(relative(dKey, whole.dKey)).isLessThan(tolerance);
+        assertThat(relative(dValue, whole.dValue)).isLessThan(tolerance);
+        assertThat(relative(bias.gradient, whole.dBias)).isLessThan(10 * tolerance);
     }
 
     private static INDArray memory(DataType type, KeptTokens texts, boolean causal) {

@@ -10,6 +10,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
+import org.nd4j.linalg.ops.transforms.Transforms;
 
 import java.util.Arrays;
 
@@ -68,43 +69,73 @@ class FloatsAgreeWithDoublesTest {
         }
     }
 
-    /** Of heads in one piece, of pieces that end in the midst of a head, and of rows that are longer than a piece. */
+    /**
+     * Of heads in one piece, of pieces that end in the midst of a head, and of rows that are longer than a piece; of so few
+     * scores that loops compute them, and of more.
+     */
     @ParameterizedTest
-    @CsvSource({"1, 1, false, 3", "7, 5, true, 2", "70, 70, false, 3", "70, 41, true, 3", "128, 100, true, 2",
+    @CsvSource({"1, 1, false, 3", "7, 5, true, 2", "30, 30, false, 5", "70, 70, false, 3", "70, 41, true, 3", "128, 100, true, 2",
             "2100, 2000, false, 1", "2100, 2100, true, 1"})
     void softmaxAgreesHoweverItsPiecesLie(int tokens, int length, boolean causal, int heads) {
         // The last rows, which are longest where a text is causal.
         int rows = Math.min(tokens, 130);
         int[] right = new int[tokens];
         Arrays.fill(right, 0, length, 1);
-        softmaxAgrees(right, new ScoreBlock(0, 0, heads, tokens - rows, rows, length), causal, heads);
+        softmaxAgrees(right, new ScoreBlock(0, 0, heads, tokens - rows, rows, length), causal);
         int[] left = new int[tokens];
         Arrays.fill(left, tokens - length, tokens, 1);
-        softmaxAgrees(left, new ScoreBlock(0, 0, heads, tokens - rows, rows, tokens), causal, heads);
+        softmaxAgrees(left, new ScoreBlock(0, 0, heads, tokens - rows, rows, tokens), causal);
         int[] gaps = left.clone();
         for (int i = tokens - length; i < tokens - 1; i += 3) {
             gaps[i] = 0;
         }
-        softmaxAgrees(gaps, new ScoreBlock(0, heads - 1, 1, tokens - (rows + 1) / 2, (rows + 1) / 2, tokens), causal, heads);
+        softmaxAgrees(gaps, new ScoreBlock(0, heads - 1, 1, tokens - (rows + 1) / 2, (rows + 1) / 2, tokens), causal);
     }
 
-    private static void softmaxAgrees(int[] ids, ScoreBlock block, boolean causal, int heads) {
+    private static void softmaxAgrees(int[] ids, ScoreBlock block, boolean causal) {
         KeptTokens texts = KeptTokens.of(ids, ids.length, 0, null, "");
-        INDArray raw = Nd4j.rand(DataType.FLOAT, block.length()).subi(0.5).muli(12);
-        INDArray expected = raw.castTo(DataType.DOUBLE);
-        INDArray scores = raw.dup();
-        float[] scales = new float[2 * heads * ids.length];
-        MaskedSoftmax.forward(block, texts, causal, expected, null);
-        MaskedSoftmax.forward(block, texts, causal, scores, scales);
+        INDArray scores = Nd4j.rand(DataType.FLOAT, block.length()).subi(0.5).muli(12);
+        INDArray expected = scores.castTo(DataType.DOUBLE);
+        MaskedSoftmax.forward(block, texts, causal, expected);
+        MaskedSoftmax.forward(block, texts, causal, scores);
         assertThat(scores.castTo(DataType.DOUBLE).sub(expected).amaxNumber().doubleValue()).isLessThan(2e-6);
-        MaskedSoftmax.again(block, texts, causal, raw, scales);
-        assertThat(raw).isEqualTo(scores);
 
         INDArray errors = Nd4j.rand(DataType.FLOAT, scores.shape());
         INDArray expectedErrors = errors.castTo(DataType.DOUBLE);
         MaskedSoftmax.backward(block, expected, expectedErrors);
         MaskedSoftmax.backward(block, scores, errors);
         assertThat(errors.castTo(DataType.DOUBLE).sub(expectedErrors).amaxNumber().doubleValue()).isLessThan(2e-6);
+    }
+
+    /** Of so few rows that loops compute them, and of more. */
+    @ParameterizedTest
+    @CsvSource({"1, 8", "5, 300", "3, 2500", "40, 384"})
+    void layerNormalisationAgrees(int rows, int size) {
+        INDArray x = Nd4j.rand(DataType.FLOAT, rows, size).addi(2);
+        INDArray gain = Nd4j.rand(DataType.FLOAT, 1, size);
+        INDArray bias = Nd4j.rand(DataType.FLOAT, 1, size);
+        INDArray dy = Nd4j.rand(DataType.FLOAT, rows, size).subi(0.5);
+        INDArray n = x.castTo(DataType.DOUBLE);
+        n.subiColumnVector(n.mean(true, 1));
+        INDArray deviation = Transforms.sqrt(n.mul(n).mean(true, 1).addi(1e-12));
+        n.diviColumnVector(deviation);
+        INDArray e = dy.mulRowVector(gain).castTo(DataType.DOUBLE);
+        INDArray expected = e.subColumnVector(e.mean(true, 1)).subi(n.mulColumnVector(e.mul(n).mean(true, 1)))
+                .diviColumnVector(deviation);
+        INDArray y = Nd4j.create(DataType.FLOAT, rows, size);
+        INDArray dx = Nd4j.create(DataType.FLOAT, rows, size);
+        INDArray dGain = Nd4j.create(DataType.FLOAT, 1, size);
+        INDArray dBias = Nd4j.create(DataType.FLOAT, 1, size);
+
+        NormalizedRows.forward(x, gain, bias, y, 1e-12);
+        NormalizedRows.backward(x, gain, dy, dx, dGain, dBias, 1e-12);
+
+        INDArray exactDy = dy.castTo(DataType.DOUBLE);
+        assertThat(relative(y.castTo(DataType.DOUBLE), n.mulRowVector(gain.castTo(DataType.DOUBLE))
+                .addiRowVector(bias.castTo(DataType.DOUBLE)))).isLessThan(TOLERANCE);
+        assertThat(relative(dx.castTo(DataType.DOUBLE), expected)).isLessThan(TOLERANCE);
+        assertThat(relative(dGain.castTo(DataType.DOUBLE), exactDy.mul(n).sum(true, 0))).isLessThan(TOLERANCE);
+        assertThat(relative(dBias.castTo(DataType.DOUBLE), exactDy.sum(true, 0))).isLessThan(TOLERANCE);
     }
 
     private static double relative(INDArray actual, INDArray expected) {
