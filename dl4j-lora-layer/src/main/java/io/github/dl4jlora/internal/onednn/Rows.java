@@ -116,7 +116,7 @@ public final class Rows {
      * Gradients of {@link #normalize}.
      *
      * @param dy     with respect to its result
-     * @param dx     with respect to x; overwritten, as the next two are
+     * @param dx     with respect to x; overwritten, as the next two are, so it must not share memory with x or dy
      * @param dGain  with respect to the gain
      * @param dShift with respect to the shift
      */
