@@ -14,8 +14,8 @@ import org.nd4j.linalg.ops.transforms.Transforms;
 import java.lang.ref.Reference;
 
 /**
- * The softmax of each row of scores {@code [queries, keys]}, in 'c' order and in the host's memory. FLOAT is
- * computed by oneDNN, if there is no mask, or in loops over pieces that fit the first-level cache, DOUBLE by ND4J's operations.
+ * The softmax of each row of scores {@code [queries, keys]}, in 'c' order and in the host's memory. FLOAT is computed by oneDNN,
+ * if there is no mask, or in loops over pieces that fit the first-level cache, DOUBLE by ND4J's operations.
  */
 final class Softmax {
 

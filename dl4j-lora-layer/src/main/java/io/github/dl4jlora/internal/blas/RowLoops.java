@@ -64,8 +64,8 @@ public final class RowLoops {
     }
 
     /**
-     * The largest of {@code length} values from index {@code from} on. NaN among them may be overlooked. By comparisons, since
-     * {@code Math.max} takes three times as long.
+     * The largest of {@code length} values from index {@code from} on. NaN among them may be overlooked. Values are
+     * compared, since {@code Math.max}, which asks for NaN and the sign of zero too, takes longer.
      */
     public static float largest(float[] x, int from, int length) {
         float m0 = x[from];

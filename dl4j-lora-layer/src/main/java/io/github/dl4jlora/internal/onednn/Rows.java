@@ -19,8 +19,8 @@ import java.lang.ref.Reference;
 import java.util.Optional;
 
 /**
- * Softmax and layer normalisation of rows, of FLOAT, where they lie: loops in Java take two to four times as long. They are
- * computed on the caller's thread alone, since to wake others would take as long as they save.
+ * Softmax and layer normalisation of rows, of FLOAT, where they lie. HotSpot vectorises neither sums nor maxima of floats, so
+ * loops in Java take longer. The caller's thread computes alone, since to wake others would take as long as they save.
  *
  * <p>Each method returns whether it could be done; if not, nothing has been written.
  */
@@ -113,7 +113,7 @@ public final class Rows {
     }
 
     /**
-     * Gradients of {@link #normalize}.
+     * Gradients of {@link #normalize}. If they could not be computed, dx may hold anything.
      *
      * @param dy     with respect to its result
      * @param dx     with respect to x; overwritten, as the next two are, so it must not share memory with x or dy

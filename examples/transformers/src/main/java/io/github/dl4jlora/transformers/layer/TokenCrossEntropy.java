@@ -50,10 +50,7 @@ final class TokenCrossEntropy {
     }
 
     private static double run(float[] x, int label, float scale) {
-        float max = x[0];
-        for (int i = 1; i < x.length; i++) {
-            max = Math.max(max, x[i]);
-        }
+        float max = RowLoops.largest(x, 0, x.length);
         float own = x[label] - max;
         for (int i = 0; i < x.length; i++) {
             x[i] = FastExp.exp(x[i] - max);
