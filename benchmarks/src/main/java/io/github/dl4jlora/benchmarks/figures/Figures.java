@@ -33,7 +33,8 @@ public final class Figures implements Callable<Integer> {
     private boolean list;
 
     @Option(names = "--part", split = ",", paramLabel = "<part>", description = "Measures these parts, or \"all\": what takes "
-            + "less than a night.")
+            + "less than a night. If programs that print their tables are interrupted, the same command goes on with those that "
+            + "are missing.")
     private List<String> parts = List.of();
 
     @Option(names = "--rounds", description = "Rounds of each comparison. Default: ${DEFAULT-VALUE}.")
@@ -57,18 +58,20 @@ public final class Figures implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
+    private final String where;
     private final Measurement.Runner runner;
 
-    private Figures(Measurement.Runner runner) {
+    private Figures(String where, Measurement.Runner runner) {
+        this.where = where;
         this.runner = runner;
     }
 
     public static void main(String[] args) {
-        System.exit(Program.run(commandLine(command -> command.start().waitFor()), args));
+        System.exit(Program.run(commandLine(FinishedRuns.here(), command -> command.start().waitFor()), args));
     }
 
-    static CommandLine commandLine(Measurement.Runner runner) {
-        return new CommandLine(new Figures(runner)).setParameterExceptionHandler(new UsageMessage("-pl benchmarks"));
+    static CommandLine commandLine(String where, Measurement.Runner runner) {
+        return new CommandLine(new Figures(where, runner)).setParameterExceptionHandler(new UsageMessage("-pl benchmarks"));
     }
 
     @Override
@@ -86,7 +89,7 @@ public final class Figures implements Callable<Integer> {
         for (Part part : chosen) {
             long begin = System.nanoTime();
             try {
-                Measurement measurement = new Measurement(project, rounds, seeds, runner);
+                Measurement measurement = new Measurement(project, rounds, seeds, where, runner);
                 FigureFile found = measurement.of(part);
                 long minutes = Duration.ofNanos(System.nanoTime() - begin).toMinutes();
                 if (found.tables().containsKey(FAILURES)) {

@@ -35,6 +35,7 @@ final class Measurement {
     private final Path folder;
     private final String rounds;
     private final List<String> seeds;
+    private final FinishedRuns finished;
     private final Runner runner;
     private final Map<String, String> origin = new LinkedHashMap<>();
     private final List<Table> tables = new ArrayList<>();
@@ -43,11 +44,13 @@ final class Measurement {
     /**
      * @param top   the project's folder, where commands are run
      * @param seeds how many of them commands are run with that have one; with 1 they have their own
+     * @param where runs that an interrupted measurement has finished here are not repeated; may be empty
      */
-    Measurement(Path top, int rounds, int seeds, Runner runner) {
+    Measurement(Path top, int rounds, int seeds, String where, Runner runner) {
         this.top = top;
         this.rounds = String.valueOf(rounds);
         this.seeds = IntStream.range(FIRST_SEED, FIRST_SEED + seeds).mapToObj(String::valueOf).toList();
+        this.finished = new FinishedRuns(where);
         this.runner = runner;
         this.folder = top.resolve("benchmarks/target/figures");
     }
@@ -85,6 +88,7 @@ final class Measurement {
         if (tasks.stream().anyMatch(this::runsBySeed)) {
             origin.put(FigureFile.SEEDS, String.join(", ", seeds));
         }
+        finished.forget();
         Path named = Path.of("benchmarks", "target", "figures", part.id());
         origin.put("commands", tasks.stream().map(task -> runsBySeed(task) ? task.withSeed("SEED") : task)
                 .map(task -> "`" + task.line(rounds, named) + "`").collect(Collectors.joining(", ")));
@@ -95,15 +99,25 @@ final class Measurement {
         return task.hasSeed() && seeds.size() > 1;
     }
 
-    /** Runs a command, and {@return its tables} */
+    /** Runs a command, unless an interrupted measurement has, and {@return its tables} */
     private List<Table> measured(Part part, Task task, Path log) throws IOException, InterruptedException {
         Path own = log.getParent();
-        System.err.println(task.line(rounds, own));
-        Files.deleteIfExists(report(part));
-        run(task, own, log);
+        String line = task.line(rounds, own);
         boolean isReported = task.writesReport() && !part.writesItsPage();
         sources.add(isReported ? report(part) : log);
-        return isReported ? reported(report(part)) : printed(task, Files.readAllLines(log));
+        if (!task.writesReport() && finished.has(log, line)) {
+            System.err.println("Finished before, and not run again: " + line);
+            return printed(task, Files.readAllLines(log));
+        }
+        System.err.println(line);
+        Files.deleteIfExists(report(part));
+        finished.begin(log);
+        run(task, own, log);
+        List<Table> found = isReported ? reported(report(part)) : printed(task, Files.readAllLines(log));
+        if (!found.isEmpty()) {
+            finished.end(log, line);
+        }
+        return found;
     }
 
     private void run(Task task, Path own, Path log) throws IOException, InterruptedException {
@@ -144,7 +158,7 @@ final class Measurement {
         if (task.told() != null) {
             List<List<String>> told = new ArrayList<>(List.of(List.of("printed", "")));
             lines.stream().filter(line -> task.told().matcher(line).matches()).map(line -> line.split(":\\s*", 2))
-                    .map(parts -> List.of(parts[0], parts.length == 1 ? "yes" : parts[1])).forEach(told::add);
+                    .map(parts -> List.of(parts[0] + task.label(), parts.length == 1 ? "yes" : parts[1])).forEach(told::add);
             found.add(new Table(task.title() + ", printed", "", told));
         }
         return found;

@@ -32,6 +32,8 @@ class FiguresTest {
         throw new AssertionError(command.command());
     };
 
+    private static final String HERE = "1234abcd; a processor";
+
     @TempDir
     private Path project;
 
@@ -83,7 +85,7 @@ class FiguresTest {
     }
 
     private static CommandLine line() {
-        return Figures.commandLine(NOTHING);
+        return Figures.commandLine(HERE, NOTHING);
     }
 
     private static FigureFile disk() {
@@ -110,7 +112,7 @@ class FiguresTest {
     /** {@return what a run that fails prints} */
     private String failing(Measurement.Runner runner, String... args) {
         StringWriter out = new StringWriter();
-        CommandLine line = Figures.commandLine(runner).setOut(new PrintWriter(out)).setErr(new PrintWriter(out));
+        CommandLine line = Figures.commandLine(HERE, runner).setOut(new PrintWriter(out)).setErr(new PrintWriter(out));
         List<String> all = new ArrayList<>(List.of(args));
         all.addAll(List.of("--top", project.toString()));
 
@@ -361,7 +363,7 @@ class FiguresTest {
         project("<!-- figures: spam/spam -->\n<!-- /figures -->\n\n<!-- figures: spam -->\n<!-- /figures -->\n");
         List<String> asked = new ArrayList<>();
 
-        assertThat(Figures.commandLine(command -> spam(command, asked)).setOut(new PrintWriter(new StringWriter()))
+        assertThat(Figures.commandLine(HERE, command -> spam(command, asked)).setOut(new PrintWriter(new StringWriter()))
                 .execute("--part", "spam", "--seeds", "3", "--write-pages", "--top", project.toString())).isZero();
 
         assertThat(asked).containsExactly("-Dargs=train --seed 7", "-Dargs=train --seed 8", "-Dargs=train --seed 9");
@@ -379,7 +381,7 @@ class FiguresTest {
     void whatARealProgramPrintedWithThreeSeedsIsCombined() throws IOException {
         project("");
 
-        assertThat(Figures.commandLine(command -> {
+        assertThat(Figures.commandLine(HERE, command -> {
             String seed = command.command().get(command.command().size() - 1).replaceFirst(".* ", "");
             Files.copy(Path.of("src/test/resources/figures/spam-short-seed-" + seed + ".txt"),
                     command.redirectOutput().file().toPath());
@@ -405,7 +407,7 @@ class FiguresTest {
         List<String> asked = new ArrayList<>();
         StringWriter out = new StringWriter();
 
-        assertThat(Figures.commandLine(command -> {
+        assertThat(Figures.commandLine(HERE, command -> {
             asked.add(command.command().get(command.command().size() - 1));
             Files.writeString(command.redirectOutput().file().toPath(), asked.size() == 1 ? "Converted\n"
                     : "\n" + new ResultTable("", "perplexity").row("base", "9.1" + 2 * asked.size()).toString(2000));
@@ -416,6 +418,56 @@ class FiguresTest {
         assertThat(asked).containsExactly("-Dargs=convert", "-Dargs=adapt --seed 7", "-Dargs=adapt --seed 8");
         assertThat(project.resolve("docs/figures/bert-adapt.md")).content().contains("| base | 9.15 ± 0.01 |", "@bert "
                 + "-Dargs=\"convert\"`");
+    }
+
+    /** Writes what a run prints, and ends with a status of 1 in one of the runs. */
+    private static Measurement.Runner interruptedAt(int run, List<String> asked) {
+        return command -> {
+            String args = command.command().get(command.command().size() - 1);
+            asked.add(args.replaceFirst(".*--seed ", ""));
+            Files.writeString(command.redirectOutput().file().toPath(), "\n" + new ResultTable("", "F1")
+                    .row("a method", "0." + args.replaceFirst(".*--seed ", "")).toString(2000));
+            return asked.size() == run ? 1 : 0;
+        };
+    }
+
+    private int measured(String where, Measurement.Runner runner) {
+        return Figures.commandLine(where, runner).setOut(new PrintWriter(new StringWriter()))
+                .execute("--part", "spam", "--seeds", "3", "--top", project.toString());
+    }
+
+    @Test
+    void anInterruptedMeasurementGoesOnWhereItWas() throws IOException {
+        project("");
+        List<String> first = new ArrayList<>();
+        List<String> second = new ArrayList<>();
+        List<String> third = new ArrayList<>();
+
+        assertThat(measured(HERE, interruptedAt(2, first))).isOne();
+        assertThat(measured(HERE, interruptedAt(0, second))).isZero();
+
+        assertThat(first).containsExactly("7", "8");
+        assertThat(second).as("that of seed 8 had failed").containsExactly("8", "9");
+        assertThat(project.resolve("docs/figures/spam.md")).content().contains("| a method | 0.8 ± 0.1 |");
+
+        assertThat(measured(HERE, interruptedAt(0, third))).isZero();
+        assertThat(third).as("what was written is measured anew").containsExactly("7", "8", "9");
+    }
+
+    @Test
+    void whatAnotherCommitOrProcessorFinishedIsRunAgain() throws IOException {
+        for (String where : List.of("5678abcd; a processor", "1234abcd; another", "")) {
+            project("");
+            List<String> again = new ArrayList<>();
+            List<String> then = new ArrayList<>();
+            assertThat(measured(HERE, interruptedAt(3, new ArrayList<>()))).isOne();
+
+            assertThat(measured(where, interruptedAt(3, again))).isOne();
+            assertThat(measured(where, interruptedAt(0, then))).isZero();
+
+            assertThat(again).as(where).containsExactly("7", "8", "9");
+            assertThat(then).as(where).containsExactlyElementsOf(where.isEmpty() ? again : List.of("9"));
+        }
     }
 
     @Test

@@ -14,7 +14,7 @@ enum Method {
     final String title;
     /** Adam's learning rate where none is given, not tuned. */
     final double usual;
-    /** Adam's learning rates, of which the best is looked for. */
+    /** Adam's learning rates, with which the search for the best begins. */
     final List<Double> rates;
 
     Method(String title, double usual, List<Double> rates) {

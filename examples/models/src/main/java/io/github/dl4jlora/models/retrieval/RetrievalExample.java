@@ -62,7 +62,7 @@ public final class RetrievalExample implements Callable<Integer> {
             description = "${COMPLETION-CANDIDATES}: build with its profile. Default: ${DEFAULT-VALUE}.")
     private PretrainedEncoder model;
 
-    @Option(names = "--tuned", description = "Adapters and full fine-tuning, each at the best of three learning rates by pairs "
+    @Option(names = "--tuned", description = "Adapters and full fine-tuning, each at the learning rate that is best by pairs "
             + "that are held out, with three seeds.")
     private boolean tuned;
 

@@ -71,22 +71,15 @@ final class Trials {
         List<Sample> heldOut = samples.subList(0, Math.max(1, Math.min(MOST_HELD_OUT, samples.size() / SHARE_HELD_OUT)));
         Set<String> texts = heldOut.stream().flatMap(Trials::texts).collect(Collectors.toSet());
         List<Sample> learned = samples.stream().filter(sample -> texts(sample).noneMatch(texts::contains)).toList();
-        double best = Double.NaN;
-        double highest = Double.NEGATIVE_INFINITY;
-        List<String> told = new ArrayList<>();
-        for (double rate : method.rates) {
-            double found = training.rank(training.train(task, method, learned.isEmpty() ? samples : learned,
-                    settings.of(rate, settings.seed)).network(), heldOut).ndcg();
-            told.add(String.format(Locale.ROOT, "%.0e: %.3f", rate, found));
-            if (found > highest) {
-                highest = found;
-                best = rate;
-            }
-        }
+        RateSearch search = new RateSearch(method.rates, rate -> training.rank(training.train(task, method,
+                learned.isEmpty() ? samples : learned, settings.of(rate, settings.seed)).network(), heldOut).ndcg());
+        String told = search.scores().entrySet().stream()
+                .map(rate -> String.format(Locale.ROOT, "%.0e: %.3f", rate.getKey(), rate.getValue()))
+                .collect(Collectors.joining(", "));
         out.println(String.format(Locale.ROOT, "%s, %s: nDCG@10 of %d pairs held out, by learning rate: %s; chosen: %.0e", task,
-                method.title, heldOut.size(), String.join(", ", told), best));
+                method.title, heldOut.size(), told, search.best()));
         out.flush();
-        return best;
+        return search.best();
     }
 
     private static Stream<String> texts(Sample sample) {

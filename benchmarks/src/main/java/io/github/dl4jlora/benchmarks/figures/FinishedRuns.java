@@ -1,0 +1,72 @@
+package io.github.dl4jlora.benchmarks.figures;
+
+import io.github.dl4jlora.console.Origin;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Which runs of a part have come to their end. A part may take a night: if it is interrupted, the next measurement of the same
+ * commit on the same processor does what is missing. Beside the output of each run stands what was run.
+ */
+final class FinishedRuns {
+
+    private static final String ENDING = ".finished";
+    private static final String EXACT = "[0-9a-f]+";
+
+    private final String where;
+    private final List<Path> marks = new ArrayList<>();
+
+    /** @param where {@link #here()}, or the empty string, with which no run counts as finished */
+    FinishedRuns(String where) {
+        this.where = where;
+    }
+
+    /** {@return commit and processor, or the empty string if the commit is unknown or files differ from it} */
+    static String here() {
+        Map<String, String> facts = Origin.facts();
+        return facts.get("commit").matches(EXACT) ? facts.get("commit") + "; " + facts.get("processor") : "";
+    }
+
+    /**
+     * {@return whether this command has already been run to its end, here}
+     *
+     * @param output of the run
+     */
+    boolean has(Path output, String command) throws IOException {
+        Path mark = mark(output);
+        return !where.isEmpty() && Files.exists(output) && Files.exists(mark)
+                && Files.readString(mark).equals(content(command));
+    }
+
+    /** Before a run begins, so that what an interrupted one leaves is not taken for finished. */
+    void begin(Path output) throws IOException {
+        Files.deleteIfExists(mark(output));
+    }
+
+    void end(Path output, String command) throws IOException {
+        Files.writeString(mark(output), content(command));
+    }
+
+    /** Once all runs are combined, the next measurement begins anew. */
+    void forget() throws IOException {
+        for (Path mark : marks) {
+            Files.deleteIfExists(mark);
+        }
+        marks.clear();
+    }
+
+    private String content(String command) {
+        return where + "\n" + command + "\n";
+    }
+
+    private Path mark(Path output) {
+        Path mark = Path.of(output + ENDING);
+        marks.add(mark);
+        return mark;
+    }
+}
