@@ -1,5 +1,6 @@
 package io.github.dl4jlora.models.retrieval;
 
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 import java.io.IOException;
@@ -10,6 +11,7 @@ import java.util.function.DoubleUnaryOperator;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+@Tag("minilm")
 class RateSearchTest {
 
     private static final List<Double> FIRST = List.of(3e-4, 1e-3, 3e-3);
