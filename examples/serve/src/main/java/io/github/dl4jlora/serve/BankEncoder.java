@@ -4,14 +4,20 @@ import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.bank.BankRequest;
 import io.github.dl4jlora.models.encoder.PretrainedEncoder;
 import io.github.dl4jlora.models.encoder.Tokenizer;
+import io.github.dl4jlora.transformers.Checkpoint;
+import io.github.dl4jlora.transformers.CheckpointException;
 import io.github.dl4jlora.transformers.TextSettings;
 import io.github.dl4jlora.transformers.TransformerShape;
+import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Function;
 import java.util.function.IntPredicate;
+import java.util.function.UnaryOperator;
 
 /**
  * A sentence encoder in a bank, for callers that do not wait and whose texts may already be tokens;
@@ -19,7 +25,7 @@ import java.util.function.IntPredicate;
  */
 final class BankEncoder {
 
-    /** The most characters of a text that are looked at: a hundred times as many as there may be tokens. */
+    /** The most characters of a text that are looked at: many times as many as there may be tokens. */
     static final int LONGEST_LOOKED_AT = 1 << 16;
     /** Characters of a text that are looked at first, for each token that counts, and the factor for every next look. */
     private static final int LOOKED_AT_FIRST = 8;
@@ -53,6 +59,27 @@ final class BankEncoder {
         this.width = width;
         this.texts = texts;
         this.tokenizer = tokenizer;
+    }
+
+    /**
+     * {@return the sentence encoder of a folder, by whose name clients may ask for it} A text is embedded: this tells the width,
+     * and whether tokenizer and network belong together.
+     *
+     * @param checkpoint the folder's
+     * @param tokenizer  the folder's; not closed by this
+     * @param network    embeddings of ids
+     * @throws CheckpointException if the network cannot read what the tokenizer makes of a text
+     * @throws IOException         if the folder's prompts cannot be read
+     */
+    static BankEncoder of(Path folder, Checkpoint checkpoint, Tokenizer tokenizer, UnaryOperator<INDArray> network)
+            throws IOException {
+        try {
+            int width = (int) network.apply(tokenizer.batch(List.of("A text."))).size(1);
+            return new BankEncoder(ServedModel.name(folder), checkpoint.shape(), width, checkpoint.textSettings(), tokenizer);
+        } catch (IllegalArgumentException | DL4JInvalidInputException e) {
+            throw new CheckpointException(folder + ": the network cannot read what tokenizer.json makes of a text: "
+                    + e.getMessage(), e);
+        }
     }
 
     /** The model's common name. */

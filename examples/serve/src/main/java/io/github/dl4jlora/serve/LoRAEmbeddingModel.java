@@ -9,15 +9,19 @@ import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.models.encoder.PretrainedEncoder;
 import io.github.dl4jlora.models.encoder.Tokenizer;
+import io.github.dl4jlora.transformers.Checkpoint;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CompletionException;
 
 /**
- * A sentence encoder with an adapter, for langchain4j in the same program: {@code [384]} numbers of length 1 for each text.
- * Several of them, each with its own adapter, share one bank; what their callers ask for at a time is computed together.
+ * A sentence encoder with an adapter, for langchain4j in the same program: a vector for each text, of the three packaged models
+ * {@code [384]} numbers of length 1. Several of them, each with its own adapter, share one bank; what their callers ask for at a
+ * time is computed together.
  */
 public final class LoRAEmbeddingModel implements EmbeddingModel {
 
@@ -43,10 +47,32 @@ public final class LoRAEmbeddingModel implements EmbeddingModel {
      * @param model   what the bank has
      */
     public LoRAEmbeddingModel(AdapterBank bank, PretrainedEncoder model, Tokenizer tokenizer, AdapterMix mix) {
+        this(bank, new BankEncoder(Objects.requireNonNull(model, "The model is null"),
+                Objects.requireNonNull(tokenizer, "The tokenizer is null")), mix);
+    }
+
+    private LoRAEmbeddingModel(AdapterBank bank, BankEncoder encoder, AdapterMix mix) {
         this.bank = Objects.requireNonNull(bank, "The bank is null");
-        this.encoder = new BankEncoder(Objects.requireNonNull(model, "The model is null"),
-                Objects.requireNonNull(tokenizer, "The tokenizer is null"));
+        this.encoder = encoder;
         this.mix = Objects.requireNonNull(mix, "The mix is null: use AdapterMix.base() for no adapter");
+    }
+
+    /**
+     * A model of one adapter of a sentence encoder in a folder, or of a mix. The folder's default prompt goes before each text,
+     * as in sentence-transformers; other prompts are the caller's to write.
+     *
+     * @param folder    that {@link Checkpoint#open} reads
+     * @param bank      on the folder's {@link Checkpoint#sentenceEncoder}; not closed by this
+     * @param tokenizer {@link Tokenizer#of} the folder; texts that are too long lose their end. Not closed by this
+     * @param mix       what texts are embedded with
+     * @throws io.github.dl4jlora.transformers.CheckpointException if the folder is damaged, or the bank's network cannot read
+     *                                                             what the tokenizer makes of a text
+     * @throws IOException                                         if the folder cannot be read
+     */
+    public static LoRAEmbeddingModel of(Path folder, AdapterBank bank, Tokenizer tokenizer, AdapterMix mix) throws IOException {
+        Objects.requireNonNull(bank, "The bank is null");
+        return new LoRAEmbeddingModel(bank, BankEncoder.of(folder, Checkpoint.open(folder),
+                Objects.requireNonNull(tokenizer, "The tokenizer is null"), ids -> bank.output(AdapterBank.BASE, ids)), mix);
     }
 
     /**
@@ -59,7 +85,7 @@ public final class LoRAEmbeddingModel implements EmbeddingModel {
      */
     @Override
     public Response<List<Embedding>> embedAll(List<TextSegment> texts) {
-        List<int[]> tokens = texts.stream().map(text -> encoder.tokens(text.text()).ids()).toList();
+        List<int[]> tokens = texts.stream().map(text -> encoder.tokens(encoder.texts().prepared(text.text())).ids()).toList();
         try {
             float[][] embeddings = encoder.embed(mix, tokens, bank::submit).join();
             return Response.from(Arrays.stream(embeddings).map(Embedding::from).toList(),

@@ -135,8 +135,8 @@ public final class ServeCommand implements AddedCommand {
     private Duration verifyEvery;
 
     @Option(names = "--max-tokens", paramLabel = "N", order = 29,
-            description = "--encoder, --reranker: the length in tokens to which texts are cut, at most " + ServedModel.MOST_TOKENS
-                    + " and the model's positions. Default: " + ServedModel.TOKENS + ", as all-MiniLM-L6-v2 has in "
+            description = "--encoder, --reranker: the length in tokens to which texts are cut, at most the model's "
+                    + "positions. Default: " + ServedModel.TOKENS + ", as all-MiniLM-L6-v2 has in "
                     + "sentence-transformers; with a folder of --encoder what the folder says.")
     private Integer maxTokens;
 
@@ -191,9 +191,9 @@ public final class ServeCommand implements AddedCommand {
             throw new ParameterException(line, "--max-delay is " + maxDelay.toSeconds() + "s, but --timeout is "
                     + timeout.toSeconds() + "s: a single request would get no answer");
         }
-        if (maxTokens != null && (maxTokens < 2 || maxTokens > ServedModel.MOST_TOKENS)) {
-            throw new ParameterException(line, "--max-tokens is " + maxTokens + ", but must be between 2 and "
-                    + ServedModel.MOST_TOKENS);
+        if (maxTokens != null && maxTokens < 2) {
+            throw new ParameterException(line, "--max-tokens is " + maxTokens + ", but must be at least 2: what begins and ends "
+                    + "a text counts as well");
         }
         requireAtLeastOne("--networks", networks);
         requireAtLeastOne("--max-batch", maxBatch);

@@ -27,9 +27,6 @@ record ServedModel(Model network, String name, TextModels texts) {
 
     /** The length in tokens to which texts are cut, if nothing else is said. */
     static final int TOKENS = 256;
-    /** The most that a tokenizer gives. */
-    static final int MOST_TOKENS = 512;
-
     private static final String MODULES = "modules.json";
 
     /** {@return a saved network, which reads numbers} */
@@ -75,23 +72,12 @@ record ServedModel(Model network, String name, TextModels texts) {
             throw new CheckpointException(folder.resolve("sentence_bert_config.json") + " says \"max_seq_length\": " + longest
                     + ", but what begins and ends a text counts as well: at least 2. Change it there, or give --max-tokens");
         }
-        Tokenizer tokenizer = Tokenizer.of(folder, checkpoint, Math.min(longest, MOST_TOKENS));
+        Tokenizer tokenizer = Tokenizer.of(folder, checkpoint, longest);
         return closingOnFailure(tokenizer, () -> {
             ComputationGraph network = checkpoint.sentenceEncoder().network();
-            BankEncoder encoder = new BankEncoder(name(folder), checkpoint.shape(), width(network, tokenizer, folder),
-                    texts, tokenizer);
+            BankEncoder encoder = BankEncoder.of(folder, checkpoint, tokenizer, network::outputSingle);
             return new ServedModel(network, encoder.name(), TextModels.of(encoder));
         });
-    }
-
-    /** Of an embedding, by one that is computed: this also shows whether tokenizer and network belong together. */
-    private static int width(ComputationGraph network, Tokenizer tokenizer, Path folder) throws IOException {
-        try {
-            return (int) network.outputSingle(tokenizer.batch(List.of("A text."))).size(1);
-        } catch (IllegalArgumentException e) {
-            throw new CheckpointException(folder + ": the network cannot read what tokenizer.json makes of a text: "
-                    + e.getMessage(), e);
-        }
     }
 
     /**
@@ -112,7 +98,8 @@ record ServedModel(Model network, String name, TextModels texts) {
         });
     }
 
-    private static String name(Path folder) {
+    /** {@return what a folder's model is called} */
+    static String name(Path folder) {
         return folder.toAbsolutePath().normalize().getFileName().toString();
     }
 

@@ -1,8 +1,12 @@
 package io.github.dl4jlora.serve;
 
+import dev.langchain4j.model.embedding.EmbeddingModel;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.bank.AdapterBank;
+import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.models.encoder.Tokenizer;
 import io.github.dl4jlora.transformers.Checkpoint;
 import io.github.dl4jlora.transformers.CheckpointException;
 import io.github.dl4jlora.transformers.Pooling;
@@ -179,6 +183,36 @@ class OwnEncoderTest {
         try (Running running = served(folder.resolve("bert"), null)) {
             assertThat(running.post("/v1/embeddings", "{\"model\": \"bert\", \"input\": \"a\", \"prompt_name\": \"query\"}")
                     .error(400)).contains("has no prompts");
+        }
+    }
+
+    /** Without HTTP, by langchain4j's interface. */
+    @Test
+    void inTheSameProgramAFolderEmbedsWithItsDefaultPromptAndItsAdapter() throws Exception {
+        Checkpoint bert = bert();
+        Path own = folder.resolve("own");
+        bert.withTextSettings(bert.textSettings().withPrompt("passage", "passage: ").withDefaultPrompt("passage"))
+                .writeCheckpoint(bert.sentenceEncoder().network(), own);
+        ComputationGraph tuned = (ComputationGraph) Networks.adapted(bert.sentenceEncoder().network(), 1, ".*query", ".*value");
+        Checkpoint opened = Checkpoint.open(own);
+        try (AdapterBank bank = new AdapterBank(opened.sentenceEncoder().network());
+             Tokenizer tokenizer = Tokenizer.of(own, opened, 8)) {
+            bank.add("mine", LoRAAdapter.of(tuned));
+            EmbeddingModel mine = LoRAEmbeddingModel.of(own, bank, tokenizer, AdapterMix.of("mine"));
+
+            assertThat(mine.modelName()).isEqualTo("own with mine");
+            assertThat(mine.dimension()).isEqualTo((int) tuned.outputSingle(bertIds(6)).size(1));
+            assertClose(Nd4j.createFromArray(new float[][] {mine.embed("cash").content().vector()}),
+                    tuned.outputSingle(bertIds(8, 9, 6)));
+            assertClose(Nd4j.createFromArray(new float[][] {LoRAEmbeddingModel.of(own, bank, tokenizer, AdapterMix.base())
+                    .embed("free cash").content().vector()}), bert.sentenceEncoder().network().outputSingle(bertIds(8, 9, 4, 6)));
+            assertThatThrownBy(() -> LoRAEmbeddingModel.of(folder.resolve("none"), bank, tokenizer, AdapterMix.base()))
+                    .isInstanceOf(IOException.class).hasMessageContaining(folder.resolve("none").toString());
+        }
+        try (AdapterBank images = new AdapterBank(Networks.dense(1)); Tokenizer tokenizer = Tokenizer.of(own, opened, 8)) {
+            assertThatThrownBy(() -> LoRAEmbeddingModel.of(own, images, tokenizer, AdapterMix.base()))
+                    .isInstanceOf(CheckpointException.class).hasMessageContaining(own + ": the network cannot read what "
+                            + "tokenizer.json makes of a text");
         }
     }
 

@@ -63,7 +63,7 @@ class ServeCommandTest {
             serve --base @base.zip --adapters @adapters --max-batch 0          | --max-batch is 0, but must be at least 1
             serve --base @base.zip --adapters @adapters --networks 0           | --networks is 0
             serve --base @base.zip --adapters @adapters --max-queued -1        | --max-queued is -1
-            serve --base @base.zip --adapters @adapters --max-tokens 513       | --max-tokens is 513
+            serve --base @base.zip --adapters @adapters --max-tokens 1         | --max-tokens is 1, but must be at least 2
             serve --base @base.zip --adapters @adapters --token short          | --token is shorter than 8
             serve --base @base.zip --adapters @adapters --token-file @short    | shorter than 8 characters
             serve --base @base.zip --adapters @adapters --token a-token-for-me --token-file @short | Leave one out
@@ -85,6 +85,7 @@ class ServeCommandTest {
             serve --base @base.zip --adapters @adapters --token-file @nowhere | nowhere does not exist
             serve --encoder minilmm --adapters @adapters      | minilmm is none of [minilm, bge, e5] and no folder
             serve --encoder @adapters --adapters @adapters    | config.json
+            serve --encoder --adapters @adapters --max-tokens 513 | after 513 tokens, but all-MiniLM-L6-v2 reads at most 512
             serve --reranker @adapters --adapters @adapters   | config.json
             serve --base @base.zip --adapters @adapters --host no.such.host.invalid | no.such.host.invalid
             """)

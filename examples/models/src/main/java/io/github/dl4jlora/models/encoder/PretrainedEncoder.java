@@ -147,10 +147,15 @@ public enum PretrainedEncoder {
     /**
      * {@return the model's own tokenizer}
      *
-     * @param maxTokens longer texts are cut, {@code [CLS]} and {@code [SEP]} included; at most 512
-     * @throws IOException if the artifact with the tokenizer is not on the class path, or cannot be read
+     * @param maxTokens longer texts are cut, {@code [CLS]} and {@code [SEP]} included; 2 to 512
+     * @throws IllegalArgumentException if the model reads no texts of that length
+     * @throws IOException              if the artifact with the tokenizer is not on the class path, or cannot be read
      */
     public Tokenizer tokenizer(int maxTokens) throws IOException {
+        if (maxTokens > shape.longestText()) {
+            throw new IllegalArgumentException("Texts are to be cut after " + maxTokens + " tokens, but " + modelName()
+                    + " reads at most " + shape.longestText());
+        }
         return new Tokenizer(file + "-tokenizer.json", tokenizerFile(), maxTokens, shape.padding());
     }
 

@@ -42,7 +42,7 @@ public final class Tokenizer implements AutoCloseable {
      * A model's own, which pads with 0.
      *
      * @param json      {@code tokenizer.json}
-     * @param maxTokens longer texts are cut, what the tokenizer puts around them included; at most 512
+     * @param maxTokens longer texts are cut, what the tokenizer puts around them included; at least 2
      * @throws IOException naming the file, if it is not there, or describes no tokenizer
      */
     public Tokenizer(Path json, int maxTokens) throws IOException {
@@ -83,8 +83,9 @@ public final class Tokenizer implements AutoCloseable {
      */
     Tokenizer(String name, InputStream description, int maxTokens, int padding) throws IOException {
         try (description) {
-            if (maxTokens < 2 || maxTokens > 512) {
-                throw new IllegalArgumentException("maxTokens is " + maxTokens + ", but must be between 2 and 512");
+            if (maxTokens < 2) {
+                throw new IllegalArgumentException("maxTokens is " + maxTokens + ", but must be at least 2: what begins and ends "
+                        + "a text counts as well");
             }
             this.maxTokens = maxTokens;
             this.padding = padding;

@@ -3,6 +3,7 @@ package io.github.dl4jlora.models.encoder;
 import io.github.dl4jlora.transformers.Checkpoint;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -88,6 +89,21 @@ class TokenizerTest {
             assertThat(new SentenceEncoder(tokenizer, encoder::outputSingle, 3).embed(List.of("free cash", "free", "freely free"))
                     .getRow(1, true).distance2(alone)).isLessThan(1e-5);
         }
+    }
+
+    /** GPT-2 has 1,024 positions. */
+    @Test
+    void aTextMayHaveMoreThan512Tokens() throws IOException {
+        Path json = Files.writeString(folder.resolve("tokenizer.json"), WORD_PIECE);
+        try (Tokenizer tokenizer = new Tokenizer(json, 1000)) {
+            Tokenizer.Tokens tokens = tokenizer.tokens("free ".repeat(2000));
+
+            assertThat(tokens.ids()).hasSize(1000).endsWith(4, 2);
+            assertThat(tokens.isCut()).isTrue();
+            assertThat(tokenizer.tokens("free ".repeat(998)).isCut()).isFalse();
+        }
+        assertThatThrownBy(() -> new Tokenizer(json, 1)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("maxTokens is 1, but must be at least 2");
     }
 
     @ParameterizedTest

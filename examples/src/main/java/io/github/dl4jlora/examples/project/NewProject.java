@@ -1,0 +1,153 @@
+package io.github.dl4jlora.examples.project;
+
+import io.github.dl4jlora.console.InputMessage;
+import io.github.dl4jlora.console.Origin;
+import io.github.dl4jlora.console.Program;
+import io.github.dl4jlora.console.UsageMessage;
+import org.bytedeco.javacpp.Loader;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.Callable;
+import java.util.stream.Stream;
+
+/** Writes a program to copy, its data and a build into a new folder. */
+@Command(name = "project", sortOptions = false, description = "Makes a Maven project of your own from a program to copy: the "
+        + "program, its data, and a POM with what both need. Change the program there.")
+public final class NewProject implements Callable<Integer> {
+
+    @Parameters(index = "0", paramLabel = "<folder>", description = "Of the project; a new one.")
+    private Path folder;
+
+    @Parameters(index = "1", arity = "0..1", paramLabel = "<program>", defaultValue = "AdaptASavedNetwork",
+            description = "One of the programs to copy that README.md lists. Default: ${DEFAULT-VALUE}.")
+    private String program;
+
+    @Option(names = "--clone", paramLabel = "<folder>", defaultValue = "", description = "The root of dl4j-lora's clone. "
+            + "Default: the working directory.")
+    private Path clone;
+
+    @Option(names = {"-h", "--help"}, order = 99, usageHelp = true, description = "Shows this text.")
+    private boolean help;
+
+    @Spec
+    private CommandSpec spec;
+
+    private NewProject() {
+    }
+
+    public static void main(String[] args) {
+        System.exit(Program.run(commandLine(), args));
+    }
+
+    static CommandLine commandLine() {
+        return new CommandLine(new NewProject()).setParameterExceptionHandler(new UsageMessage("-pl examples"))
+                .setExecutionExceptionHandler(new InputMessage());
+    }
+
+    @Override
+    public Integer call() throws IOException {
+        TaskProgram task = task();
+        if (Files.exists(folder)) {
+            throw new ParameterException(spec.commandLine(), folder + " exists already. Name a new folder");
+        }
+        write(task);
+        PrintWriter out = spec.commandLine().getOut();
+        out.println(folder + " has the program, its data and a build. Put what it needs into your local repository, and run it:");
+        out.println();
+        out.println("    mvn -q -pl " + String.join(",", task.modules()) + " -am install -DskipTests");
+        out.println("    cd " + folder);
+        out.println("    mvn -q compile exec:exec");
+        out.flush();
+        return CommandLine.ExitCode.OK;
+    }
+
+    private TaskProgram task() throws IOException {
+        Path programs = clone.resolve(TaskProgram.FOLDER);
+        if (!Files.isDirectory(programs)) {
+            throw new ParameterException(spec.commandLine(), "There is no " + programs + ". Run this in the root of dl4j-lora's "
+                    + "clone, or name that by --clone");
+        }
+        List<String> names = TaskProgram.names(programs);
+        if (!names.contains(program)) {
+            throw new ParameterException(spec.commandLine(), program + " is no program to copy. Name one of " + names);
+        }
+        return TaskProgram.read(clone, program);
+    }
+
+    /** A project appears whole or not at all. */
+    private void write(TaskProgram task) throws IOException {
+        Path target = folder.toAbsolutePath().normalize();
+        Files.createDirectories(target.getParent());
+        Path unfinished = Files.createDirectory(target.resolveSibling("." + target.getFileName() + "."
+                + ProcessHandle.current().pid()));
+        try {
+            copy(task.source(), unfinished.resolve("src/main/java"), TaskProgram.PACKAGE + "/" + program + ".java");
+            for (String data : task.data()) {
+                copy(clone.resolve(TaskProgram.RESOURCES).resolve(data), unfinished.resolve("src/main/resources"), data);
+            }
+            write(unfinished.resolve("src/main/resources/logback.xml"), template("logback.xml"));
+            write(unfinished.resolve("pom.xml"), template("pom.xml").replace("PROJECT", artifact(target))
+                    .replace("VERSION", Origin.facts().get("version")));
+            write(unfinished.resolve(".mvn/maven.config"), String.join("\n", settings(task)) + "\n");
+            Files.move(unfinished, target);
+        } catch (IOException | RuntimeException e) {
+            delete(unfinished);
+            throw e;
+        }
+    }
+
+    /** Maven reads an option from each line. */
+    private List<String> settings(TaskProgram task) {
+        List<String> lines = new ArrayList<>(List.of("-Djavacpp.platform=" + Loader.getPlatform(),
+                "-Dprogram=" + (TaskProgram.PACKAGE + "/" + program).replace('/', '.')));
+        if (!task.profiles().isEmpty()) {
+            lines.add("-P" + String.join(",", task.profiles()));
+        }
+        return lines;
+    }
+
+    /** What Maven allows in a name. */
+    private static String artifact(Path target) {
+        return target.getFileName().toString().replaceAll("[^A-Za-z0-9._-]", "-");
+    }
+
+    private static String template(String name) throws IOException {
+        try (InputStream in = Objects.requireNonNull(NewProject.class.getResourceAsStream(name), name)) {
+            return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+        }
+    }
+
+    private static void copy(Path file, Path root, String to) throws IOException {
+        Files.createDirectories(root.resolve(to).getParent());
+        Files.copy(file, root.resolve(to));
+    }
+
+    private static void write(Path file, String text) throws IOException {
+        Files.createDirectories(file.getParent());
+        Files.writeString(file, text);
+    }
+
+    private static void delete(Path folder) throws IOException {
+        try (Stream<Path> files = Files.walk(folder)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                Files.delete(file);
+            }
+        }
+    }
+}
