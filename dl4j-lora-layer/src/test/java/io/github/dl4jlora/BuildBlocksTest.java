@@ -5,6 +5,7 @@ import org.junit.jupiter.api.Test;
 import org.w3c.dom.Element;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -69,6 +70,28 @@ class BuildBlocksTest {
                         assertThat(known).contains(poms.coordinates(dependency));
                     }
                 }));
+    }
+
+    /** What {@code exec:exec@project} writes; its profiles are for some of the programs to copy. */
+    @Test
+    void aNewProjectDependsOnWhatTheGuideSays() throws Exception {
+        String template = Files.readString(CodeBlock.TOP.resolve(
+                "examples/src/main/resources/io/github/dl4jlora/examples/project/pom.xml"));
+        Element project = Poms.parse(template.replace("${dl4j-lora.version}", poms.property("project.version")))
+                .getDocumentElement();
+        List<Element> profiles = children(project, "profiles").flatMap(Poms::children)
+                .flatMap(profile -> children(profile, "dependencies")).toList();
+
+        assertThat(children(project, "dependencies").flatMap(Poms::children).map(poms::coordinates))
+                .containsExactlyInAnyOrderElementsOf(blocks("xml").stream().filter(block -> block.page().endsWith("adapt.md"))
+                        .flatMap(block -> dependencies(block).stream()).map(poms::coordinates).toList());
+        assertThat(profiles).hasSizeGreaterThan(3).flatExtracting(more -> Poms.children(more).map(poms::coordinates).toList())
+                .isSubsetOf(poms.coordinates());
+        assertThat(template).contains("<dl4j.version>" + poms.property("dl4j.version") + "<");
+    }
+
+    private static Stream<Element> children(Element element, String name) {
+        return Poms.children(element).filter(child -> child.getTagName().equals(name));
     }
 
     /** The local repository has POMs of others without all of their jars, and Gradle looks no further than to a POM. */

@@ -113,6 +113,11 @@ final class Poms {
         return resolved(text(dependency, "groupId") + ":" + text(dependency, "artifactId") + ":" + text(dependency, "version"));
     }
 
+    /** {@return the value of a property of the top POM} */
+    String property(String name) {
+        return properties.get(name);
+    }
+
     private String resolved(String value) {
         Matcher property = PROPERTY.matcher(value);
         return property.replaceAll((MatchResult found) -> Matcher.quoteReplacement(

@@ -28,18 +28,21 @@ record TaskProgram(Path source, List<String> data, List<String> profiles, List<S
     /** Endings of data among the resources. */
     private static final Pattern DATA = Pattern.compile("(\\.\\w+)?\\.(gz|h5)$");
 
-    /** What more than the library a program may need, by what it imports. */
+    /** What more than the library a program may need: a profile of the template, by what it imports. */
     private enum More {
-        TRANSFORMERS("io.github.dl4jlora.transformers."),
-        REPORT("io.github.dl4jlora.report.page."),
-        ONNX("io.github.dl4jlora.onnx."),
-        /** DL4J's own; no module of this project. */
-        KERAS("org.deeplearning4j.nn.modelimport.");
+        TRANSFORMERS("io.github.dl4jlora.transformers.", "examples/transformers"),
+        REPORT("io.github.dl4jlora.report.page.", "examples/report"),
+        ONNX("io.github.dl4jlora.onnx.", "examples/onnx"),
+        /** DL4J's own. */
+        KERAS("org.deeplearning4j.nn.modelimport.", "");
 
         private final String imported;
+        /** Of this project; empty for none. */
+        private final String module;
 
-        More(String imported) {
+        More(String imported, String module) {
             this.imported = imported;
+            this.module = module;
         }
 
         private String profile() {
@@ -73,7 +76,7 @@ record TaskProgram(Path source, List<String> data, List<String> profiles, List<S
         String code = Files.readString(source);
         List<More> more = Stream.of(More.values()).filter(one -> code.contains("import " + one.imported)).toList();
         List<String> modules = new ArrayList<>(List.of("dl4j-lora-layer"));
-        more.stream().filter(one -> one != More.KERAS).forEach(one -> modules.add("examples/" + one.profile()));
+        more.stream().map(one -> one.module).filter(module -> !module.isEmpty()).forEach(modules::add);
         return new TaskProgram(source, data(clone.resolve(RESOURCES), code), more.stream().map(More::profile).toList(), modules);
     }
 }
