@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.attention;
 
-import io.github.dl4jlora.internal.blas.Blas;
+import io.github.dl4jlora.internal.onednn.Copies;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -39,7 +39,7 @@ final class Sequences {
                     'c');
         }
         INDArray rows = workspaces.createUninitialized(lifetime, type, new long[] {examples, steps, size}, 'c');
-        Blas.turn(sequence, rows);
+        Copies.copy(sequence.permute(0, 2, 1), rows);
         return rows.reshape('c', examples * steps, size);
     }
 

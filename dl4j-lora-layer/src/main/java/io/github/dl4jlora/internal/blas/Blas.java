@@ -64,18 +64,6 @@ public final class Blas {
     }
 
     /**
-     * Copies matrices that lie one after the other, each by itself turned round: {@code to[i] = from[i]ᵀ}.
-     *
-     * @param from {@code [count, rows, columns]}
-     * @param to   {@code [count, columns, rows]}, 'c' order, without gaps, overwritten
-     */
-    public static void turn(INDArray from, INDArray to) {
-        if (!direct || !DirectBlas.turn(from, to)) {
-            to.assign(from.permute(0, 2, 1));
-        }
-    }
-
-    /**
      * Adds low-rank products of rows, without an array for each of them: z += factor · x · A · B.
      *
      * @param routes each for some rows of x and z

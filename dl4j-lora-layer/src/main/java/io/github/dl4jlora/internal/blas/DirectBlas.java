@@ -353,30 +353,6 @@ public final class DirectBlas {
     }
 
     /**
-     * Turns each of several matrices of FLOAT round.
-     *
-     * @param from {@code [count, rows, columns]}, in 'c' order without gaps, or this cannot be done
-     * @param to   {@code [count, columns, rows]}, in 'c' order without gaps
-     */
-    static boolean turn(INDArray from, INDArray to) {
-        if (from.dataType() != DataType.FLOAT || to.dataType() != DataType.FLOAT || !Lie.isPlain(from)
-                || !HostMemory.holds(from, to)) {
-            return false;
-        }
-        int rows = (int) from.size(1);
-        int columns = (int) from.size(2);
-        FloatPointer source = (FloatPointer) from.data().addressPointer();
-        FloatPointer target = (FloatPointer) to.data().addressPointer();
-        for (long i = 0; i < from.size(0); i++) {
-            long at = i * rows * columns;
-            turn(source.getPointer(at), columns, rows, columns, target.getPointer(at));
-        }
-        Reference.reachabilityFence(from);
-        Reference.reachabilityFence(to);
-        return true;
-    }
-
-    /**
      * Transposes lines: values at the same place of each line come to lie together.
      *
      * @param leading distance from one line to the next

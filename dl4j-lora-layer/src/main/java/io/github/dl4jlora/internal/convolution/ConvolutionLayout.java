@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.convolution;
 
 import io.github.dl4jlora.internal.blas.Lie;
+import io.github.dl4jlora.internal.onednn.Copies;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.PlainMatrix;
@@ -170,7 +171,12 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
     /** The array with channels first, in the memory order for which ND4J's im2col is fast; itself if it is so already. */
     public INDArray channelsFirst(INDArray array, ArrayType type, LayerWorkspaceMgr workspaces) {
         INDArray first = viewWithChannelsFirst(array);
-        return first.ordering() == 'c' && Lie.isPlain(first) ? first : workspaces.dup(type, first, 'c');
+        if (first.ordering() == 'c' && Lie.isPlain(first)) {
+            return first;
+        }
+        INDArray plain = workspaces.createUninitialized(type, first.dataType(), first.shape(), 'c');
+        Copies.copy(first, plain);
+        return plain;
     }
 
     private INDArray viewWithChannelsFirst(INDArray array) {

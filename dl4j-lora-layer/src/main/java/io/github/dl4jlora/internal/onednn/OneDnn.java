@@ -6,7 +6,7 @@ import org.bytedeco.dnnl.global.dnnl;
 import org.bytedeco.dnnl.memory;
 import org.bytedeco.dnnl.post_ops;
 import org.bytedeco.dnnl.primitive_attr;
-import org.bytedeco.dnnl.primitive_desc;
+import org.bytedeco.dnnl.primitive_desc_base;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.nativeblas.NativeOps;
 import org.nd4j.nativeblas.NativeOpsHolder;
@@ -159,7 +159,7 @@ public final class OneDnn {
         }
 
         /** Whether oneDNN has an implementation for a primitive, and not only the one for reference, a thousand times slower. */
-        static boolean isFast(primitive_desc chosen) {
+        static boolean isFast(primitive_desc_base chosen) {
             return chosen.asBoolean() && !chosen.impl_info_str().getString().startsWith("ref");
         }
 

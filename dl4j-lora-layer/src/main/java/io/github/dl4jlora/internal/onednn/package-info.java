@@ -1,9 +1,9 @@
 /**
- * Products and convolutions with frozen weights by oneDNN, and softmax and layer normalisation of rows, where its jars are on the
- * class path. Public classes here are no API and may change without notice.
+ * Products and convolutions with frozen weights by oneDNN, softmax and layer normalisation of rows, and copies to another order
+ * in memory, where its jars are on the class path. Public classes here are no API and may change without notice.
  *
  * <pre>
- *   Products  Convolutions  Rows   what is computed, or left to others
+ *   Products  Convolutions  Rows  Copies   what is computed, or left to others
  *   Weights --- Layout         the frozen operand of a product: in 32, 16 or 8 bits, where it lies or packed
  *     |- PackedCopies --- Packing  copies in the layout that is multiplied fastest
  *     `- Calls --- Key           a thread's compiled primitives, as many as are worth keeping

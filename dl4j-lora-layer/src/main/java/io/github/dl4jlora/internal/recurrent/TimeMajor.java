@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.recurrent;
 
+import io.github.dl4jlora.internal.onednn.Copies;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -35,7 +36,8 @@ final class TimeMajor {
                     sequence.offset(), 'c');
         }
         INDArray rows = workspaces.createUninitialized(lifetime, type, new long[] {steps, examples, size}, 'c');
-        return rows.assign(stepsFirst).reshape('c', steps * examples, size);
+        Copies.copy(stepsFirst, rows);
+        return rows.reshape('c', steps * examples, size);
     }
 
     /** {@code [minibatch, size, steps]}: a view of rows. */

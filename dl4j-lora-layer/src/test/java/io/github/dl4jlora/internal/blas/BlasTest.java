@@ -194,17 +194,6 @@ public class BlasTest {
         return new Block(Nd4j.randn(type, rows + 3, columns + 4).dup('c'), 2L * (columns + 4) + 1, rows, columns, columns + 4);
     }
 
-    @Property(tries = 60, seed = "24")
-    void eachMatrixIsTurnedRound(@ForAll boolean wide, @ForAll boolean plain, @ForAll @IntRange(min = 1, max = 3) int count,
-            @ForAll @IntRange(min = 1, max = 9) int rows, @ForAll @IntRange(min = 1, max = 9) int columns) {
-        DataType type = wide ? DataType.DOUBLE : DataType.FLOAT;
-        INDArray from = plain ? Nd4j.randn(type, count, rows, columns).dup('c')
-                : Nd4j.randn(type, count, columns, rows).dup('c').permute(0, 2, 1);
-        INDArray to = Nd4j.createUninitialized(type, new long[] {count, columns, rows}, 'c');
-        Blas.turn(from, to);
-        assertThat(to.dup('c').data().asDouble()).containsExactly(from.permute(0, 2, 1).dup('c').data().asDouble());
-    }
-
     @Test
     void whoeverHasNd4jLookForNaNIsToldOfIt() {
         ProfilerConfig before = OpProfiler.getInstance().getConfig();

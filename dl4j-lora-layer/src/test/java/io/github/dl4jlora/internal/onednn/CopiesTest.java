@@ -1,0 +1,89 @@
+package io.github.dl4jlora.internal.onednn;
+
+import io.github.dl4jlora.internal.onednn.OneDnn.Use;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.constraints.IntRange;
+import net.jqwik.api.constraints.Size;
+import net.jqwik.api.lifecycle.AfterProperty;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.IntStream;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+/** Whoever copies, all values are where they belong, and nothing else is written. */
+class CopiesTest {
+
+    private static final List<DataType> TYPES = List.of(DataType.FLOAT, DataType.FLOAT, DataType.DOUBLE);
+
+    @AfterProperty
+    void computeAsUsual() {
+        OneDnn.use(Use.WHERE_IT_GAINS);
+    }
+
+    /**
+     * An array within a larger one.
+     *
+     * @param whole all of the memory
+     */
+    private record Part(INDArray whole, INDArray values) {
+
+        /** With its axes in any order in memory, and gaps between its values. */
+        static Part random(Random choose, long[] shape) {
+            List<Integer> order = new ArrayList<>(IntStream.range(0, shape.length).boxed().toList());
+            Collections.shuffle(order, choose);
+            int gap = choose.nextInt(3);
+            long[] strides = new long[shape.length];
+            long length = 1;
+            for (int axis : order) {
+                strides[axis] = length;
+                length *= shape[axis] + gap;
+            }
+            INDArray whole = Nd4j.rand(TYPES.get(choose.nextInt(TYPES.size())), length + gap);
+            return new Part(whole, Nd4j.create(whole.data(), shape, strides, gap, 'c'));
+        }
+    }
+
+    private static double[] values(INDArray array) {
+        return array.dup('c').data().asDouble();
+    }
+
+    @Property(tries = 150, seed = "28")
+    void allValuesAreWhereTheyBelong(@ForAll @Size(min = 2, max = 5) List<@IntRange(min = 1, max = 8) Integer> sizes,
+            @ForAll @IntRange(max = 1 << 20) int seed, @ForAll boolean byOneDnn) {
+        OneDnn.use(byOneDnn ? Use.ALWAYS : Use.NEVER);
+        Random choose = new Random(seed);
+        Nd4j.getRandom().setSeed(seed);
+        long[] shape = sizes.stream().mapToLong(Integer::longValue).toArray();
+        INDArray from = Part.random(choose, shape).values;
+        from.putScalar(new long[shape.length], Float.NaN);
+        Part to = Part.random(choose, shape);
+        INDArray expected = to.whole.dup();
+        Nd4j.create(expected.data(), shape, to.values.stride(), to.values.offset(), 'c').assign(from);
+
+        Copies.copy(from, to.values);
+
+        assertThat(values(to.whole)).as("%s to %s", from.shapeInfoToString(), to.values.shapeInfoToString())
+                .containsExactly(values(expected));
+        assertThat(values(to.values)).containsExactly(values(from.castTo(to.values.dataType())));
+    }
+
+    @Property(tries = 20, seed = "28")
+    void whatWasBroadcastIsCopiedToo(@ForAll @IntRange(min = 2, max = 9) int rows,
+            @ForAll @IntRange(min = 2, max = 9) int columns) {
+        OneDnn.use(Use.ALWAYS);
+        INDArray from = Nd4j.rand(DataType.FLOAT, 1, columns).broadcast(rows, columns);
+        INDArray to = Nd4j.createUninitialized(DataType.FLOAT, new long[] {rows, columns}, 'f');
+
+        Copies.copy(from, to);
+
+        assertThat(to).isEqualTo(from);
+    }
+}
