@@ -19,6 +19,8 @@ final class Perplexity {
             int here = MaskedBatches.told(batch);
             losses += network.score(batch, false) * here;
             told += here;
+            // DL4J keeps the outputs of all layers outside of workspaces here, hundreds of megabytes a batch.
+            System.gc();
         }
         return Math.exp(losses / told);
     }

@@ -9,13 +9,20 @@ public final class PeakMemory {
 
     private static final Path STATUS = Path.of("/proc/self/status");
     private static final Path RESET = Path.of("/proc/self/clear_refs");
+    private static final long FREEING = 2000;
 
     private PeakMemory() {
     }
 
-    /** Resets the peak, so that loading does not count. */
+    /** Resets the peak, so that what came before does not count. */
     public static void reset() throws IOException {
         System.gc();
+        try {
+            // ND4J frees what the collector found by threads of its own.
+            Thread.sleep(FREEING);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
         if (Files.isWritable(RESET)) {
             Files.writeString(RESET, "5");
         }
