@@ -35,7 +35,7 @@ public record LoRAAdvice(Kind kind, Optional<String> layer, String finding, Map<
         /** The loss was NaN, rose, or ended at that of a network that knows nothing. */
         RATE_TOO_HIGH("Train again with a lower learning rate; LearningRateSweep finds one."),
         /** The loss hardly fell, or was still falling. */
-        RATE_TOO_LOW("Train for longer, or with a higher learning rate; LearningRateSweep finds one."),
+        RATE_TOO_LOW("Train for longer; or with a higher learning rate, if LearningRateSweep suggests one."),
         /** ΔW is zero. */
         UNTRAINED("Look for what keeps the gradient away: a layer above that is frozen or dead, a mask, a learning rate of 0. Or "
                 + "leave the layer out with exclude(...)."),

@@ -158,7 +158,7 @@ final class Measurement {
         if (task.told() != null) {
             List<List<String>> told = new ArrayList<>(List.of(List.of("printed", "")));
             lines.stream().filter(line -> task.told().matcher(line).matches()).map(line -> line.split(":\\s*", 2))
-                    .map(parts -> List.of(parts[0] + task.label(), parts.length == 1 ? "yes" : parts[1])).forEach(told::add);
+                    .map(parts -> List.of(parts[0], parts.length == 1 ? "yes" : parts[1])).forEach(told::add);
             found.add(new Table(task.title() + ", printed", "", told));
         }
         return found;

@@ -136,7 +136,10 @@ public final class ModelZip implements AutoCloseable {
         return network;
     }
 
-    private void warnOfObject() {
+    private void tellOfOthers() {
+        if (zip.getEntry(ModelSerializer.NORMALIZER_BIN) != null) {
+            LOG.info("{} holds a normalizer, too: LoRA.restoreNormalizer reads it", file);
+        }
         if (zip.getEntry(ModelSerializer.PREPROCESSOR_BIN) != null) {
             LOG.warn("{}: its {} is not read, because it is a serialised Java object, which could run code; prepare the "
                     + "network's data yourself as that object did", file, ModelSerializer.PREPROCESSOR_BIN);
@@ -159,7 +162,7 @@ public final class ModelZip implements AutoCloseable {
 
     /** As {@link StoredConfiguration#checked}. */
     String configuration(StoredConfiguration.Reference frozen) throws IOException {
-        warnOfObject();
+        tellOfOthers();
         try (InputStream in = zip.getInputStream(entry(ModelSerializer.CONFIGURATION_JSON))) {
             return StoredConfiguration.checked(in.readNBytes(StoredConfiguration.LONGEST + 1), frozen);
         }

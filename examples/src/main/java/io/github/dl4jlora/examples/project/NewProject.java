@@ -17,6 +17,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -30,6 +31,11 @@ import java.util.stream.Stream;
 @Command(name = "project", sortOptions = false, description = "Makes a Maven project of your own from a program to copy: the "
         + "program, its data, and a POM with what both need. Change the program there.")
 public final class NewProject implements Callable<Integer> {
+
+    /** Where programs write in the clone, from which Maven's clean would delete it. */
+    private static final String WRITTEN = "Path.of(\"target\", \"tasks\"";
+    /** Spares Maven's own messages of a program that fails. */
+    private static final String JVM = ".mvn/jvm.config";
 
     @Parameters(index = "0", paramLabel = "<folder>", description = "Of the project; a new one.")
     private Path folder;
@@ -63,15 +69,18 @@ public final class NewProject implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         TaskProgram task = task();
-        if (Files.exists(folder)) {
-            throw new ParameterException(spec.commandLine(), folder + " exists already. Name a new folder");
+        requireRoom();
+        try {
+            write(task);
+        } catch (FileSystemException e) {
+            throw new IOException("The project cannot be written to " + folder + ": "
+                    + (e.getReason() == null ? e.getClass().getSimpleName() : e.getReason()) + ". Name another folder", e);
         }
-        write(task);
         PrintWriter out = spec.commandLine().getOut();
         out.println(folder + " has the program, its data and a build. Put what it needs into your local repository, and run it:");
         out.println();
         out.println("    mvn -q -pl " + String.join(",", task.modules()) + " -am install -DskipTests");
-        out.println("    cd " + folder);
+        out.println("    cd " + (folder.toString().matches("[\\w./\\\\:-]+") ? folder : "\"" + folder + "\""));
         out.println("    mvn -q compile exec:exec");
         out.flush();
         return CommandLine.ExitCode.OK;
@@ -80,14 +89,41 @@ public final class NewProject implements Callable<Integer> {
     private TaskProgram task() throws IOException {
         Path programs = clone.resolve(TaskProgram.FOLDER);
         if (!Files.isDirectory(programs)) {
-            throw new ParameterException(spec.commandLine(), "There is no " + programs + ". Run this in the root of dl4j-lora's "
-                    + "clone, or name that by --clone");
+            throw wrong("There is no " + programs + ". Run this in the root of dl4j-lora's clone, or name that by --clone");
         }
         List<String> names = TaskProgram.names(programs);
         if (!names.contains(program)) {
-            throw new ParameterException(spec.commandLine(), program + " is no program to copy. Name one of " + names);
+            throw wrong(program + " is no program to copy. Name one of " + names);
         }
         return TaskProgram.read(clone, program);
+    }
+
+    private void requireRoom() throws IOException {
+        if (folder.startsWith("~")) {
+            throw wrong(folder + " begins with ~, which a shell does not replace within quotes. Write $HOME in its place");
+        }
+        if (folder.toString().contains("?")) {
+            throw wrong(folder + " has a question mark, perhaps for a letter that your locale (LC_ALL) lacks. Name another "
+                    + "folder");
+        }
+        Path place = folder.toAbsolutePath().normalize();
+        if (Files.exists(place)) {
+            try (Stream<Path> files = Files.isDirectory(place) ? Files.list(place) : Stream.of(place)) {
+                if (files.findAny().isPresent()) {
+                    throw wrong(folder + " exists already, and is no empty folder. Name a new one");
+                }
+            }
+        }
+        while (!Files.exists(place)) {
+            place = place.getParent();
+        }
+        if (!Files.isDirectory(place) || !Files.isWritable(place)) {
+            throw wrong(place + " is not a folder in which others can be made. Name another folder than " + folder);
+        }
+    }
+
+    private ParameterException wrong(String message) {
+        return new ParameterException(spec.commandLine(), message);
     }
 
     /** A project appears whole or not at all. */
@@ -97,14 +133,18 @@ public final class NewProject implements Callable<Integer> {
         Path unfinished = Files.createDirectory(target.resolveSibling("." + target.getFileName() + "."
                 + ProcessHandle.current().pid()));
         try {
-            copy(task.source(), unfinished.resolve("src/main/java"), TaskProgram.PACKAGE + "/" + program + ".java");
+            write(unfinished.resolve("src/main/java").resolve(TaskProgram.PACKAGE + "/" + program + ".java"),
+                    Files.readString(task.source()).replace(WRITTEN, "Path.of(\"results\""));
             for (String data : task.data()) {
                 copy(clone.resolve(TaskProgram.RESOURCES).resolve(data), unfinished.resolve("src/main/resources"), data);
             }
             write(unfinished.resolve("src/main/resources/logback.xml"), template("logback.xml"));
             write(unfinished.resolve("pom.xml"), template("pom.xml").replace("PROJECT", artifact(target))
-                    .replace("VERSION", Origin.facts().get("version")));
+                    .replace("VERSION", Origin.facts().get("version"))
+                    .replace("PROGRAM", (TaskProgram.PACKAGE + "/" + program).replace('/', '.')));
             write(unfinished.resolve(".mvn/maven.config"), String.join("\n", settings(task)) + "\n");
+            copy(clone.resolve(JVM), unfinished, JVM);
+            Files.deleteIfExists(target);
             Files.move(unfinished, target);
         } catch (IOException | RuntimeException e) {
             delete(unfinished);
@@ -114,8 +154,7 @@ public final class NewProject implements Callable<Integer> {
 
     /** Maven reads an option from each line. */
     private List<String> settings(TaskProgram task) {
-        List<String> lines = new ArrayList<>(List.of("-Djavacpp.platform=" + Loader.getPlatform(),
-                "-Dprogram=" + (TaskProgram.PACKAGE + "/" + program).replace('/', '.')));
+        List<String> lines = new ArrayList<>(List.of("-Djavacpp.platform=" + Loader.getPlatform()));
         if (!task.profiles().isEmpty()) {
             lines.add("-P" + String.join(",", task.profiles()));
         }

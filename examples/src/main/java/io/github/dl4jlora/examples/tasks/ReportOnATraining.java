@@ -60,7 +60,7 @@ public class ReportOnATraining {
         base.init();
         base.fit(new ExistingDataSetIterator(digits(false).subList(0, 43)), EPOCHS);
         ModelSerializer.writeModel(base, Files.createDirectories(FOLDER).resolve("base.zip").toFile(), false);
-        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(16).alpha(32).scaling(Scaling.ALPHA_OVER_RANK)
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(16).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
                 .updater(new Adam(1e-3)).seed(SEED).build());
 
         LearningRates rates = LearningRateSweep.of(tuned).from(1e-4).to(0.1).points(10).steps(20).run(train);

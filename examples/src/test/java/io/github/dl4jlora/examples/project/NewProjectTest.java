@@ -4,6 +4,8 @@ import io.github.dl4jlora.console.Origin;
 import io.github.dl4jlora.pages.ShellCommand;
 import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -61,17 +63,21 @@ class NewProjectTest {
 
         Path source = CLONE.resolve(TaskProgram.FOLDER).resolve(program + ".java");
         assertThat(project.resolve("src/main/java").resolve(TaskProgram.PACKAGE).resolve(program + ".java"))
-                .hasSameBinaryContentAs(source);
+                .hasContent(Files.readString(source).replace("Path.of(\"target\", \"tasks\"", "Path.of(\"results\""))
+                .content().doesNotContain("\"target\"");
         assertThat(data(program)).allSatisfy(file -> assertThat(project.resolve("src/main/resources").resolve(EXAMPLES)
                 .resolve(file)).hasSameBinaryContentAs(CLONE.resolve(TaskProgram.RESOURCES).resolve(EXAMPLES).resolve(file)));
         try (Stream<Path> files = Files.walk(project.resolve("src/main/resources/io"))) {
             assertThat(files.filter(Files::isRegularFile)).hasSize(data(program).size());
         }
         assertThat(project.resolve("pom.xml")).content().contains("<artifactId>my-adapter</artifactId>",
-                "<dl4j-lora.version>" + Origin.facts().get("version") + "<").doesNotContain("PROJECT", "VERSION");
+                "<dl4j-lora.version>" + Origin.facts().get("version") + "<",
+                "<program>io.github.dl4jlora.examples.tasks." + program + "</program>").doesNotContain("PROJECT", "VERSION", "PROGRAM");
         assertThat(project.resolve("src/main/resources/logback.xml")).isNotEmptyFile();
-        assertThat(project.resolve(".mvn/maven.config")).content().startsWith("-Djavacpp.platform=" + Loader.getPlatform()
-                + "\n-Dprogram=io.github.dl4jlora.examples.tasks." + program + "\n");
+        assertThat(project.resolve(".mvn/maven.config")).content()
+                .startsWith("-Djavacpp.platform=" + Loader.getPlatform() + "\n");
+        assertThat(project.resolve(".mvn/jvm.config")).isNotEmptyFile();
+        assertThat(out.toString()).contains("\n    cd \"" + project + "\"\n");
         try (Stream<Path> files = Files.list(folder.resolve("new"))) {
             assertThat(files).as("nothing unfinished is left").containsExactly(project);
         }
@@ -80,7 +86,7 @@ class NewProjectTest {
     /** Profiles are those of the POM, modules those of this project. */
     @Test
     void whatAProgramImportsIsInItsBuildAndIsInstalled() throws IOException {
-        assertThat(settings("AdaptASavedNetwork", "dl4j-lora-layer")).hasSize(2);
+        assertThat(settings("AdaptASavedNetwork", "dl4j-lora-layer")).hasSize(1);
         assertThat(settings("GiveATransformerHeads", "dl4j-lora-layer,examples/transformers")).endsWith("-Ptransformers");
         assertThat(settings("ReportOnATraining", "dl4j-lora-layer,examples/report")).endsWith("-Preport");
         assertThat(settings("ServeWithOnnxRuntime", "dl4j-lora-layer,examples/onnx")).endsWith("-Ponnx");
@@ -104,8 +110,15 @@ class NewProjectTest {
     @Test
     void whatIsWrongIsSaidAndNothingIsWritten() throws IOException {
         Path there = Files.createDirectory(folder.resolve("there"));
-        refused("there exists already. Name a new folder", there.toString(), "--clone", CLONE.toString());
+        Path file = Files.createFile(there.resolve("file"));
         Path none = folder.resolve("none");
+        for (Path used : List.of(there, file)) {
+            refused(used + " exists already, and is no empty folder. Name a new one", used.toString(), "--clone",
+                    CLONE.toString());
+        }
+        refused(file + " is not a folder in which others can be made", file.resolve("a/b").toString(), "--clone",
+                CLONE.toString());
+        refused("begins with ~, which a shell does not replace within quotes", "~/none", "--clone", CLONE.toString());
         refused("AdaptMe is no program to copy. Name one of [AdaptABaseInEightBits, ", none.toString(), "AdaptMe", "--clone",
                 CLONE.toString());
         refused("Run this in the root of dl4j-lora's clone, or name that by --clone", none.toString(), "--clone",
@@ -119,6 +132,21 @@ class NewProjectTest {
 
         assertThat(run(args)).isEqualTo(CommandLine.ExitCode.USAGE);
         assertThat(err.toString()).contains(message, "See mvn -q -pl examples -am compile exec:exec@project -Dargs=\"--help\"");
+    }
+
+    /** Java has it in the place of what the locale cannot write. */
+    @Test
+    @DisabledOnOs(OS.WINDOWS)
+    void aNameWithAQuestionMarkIsRefused() {
+        refused("has a question mark", folder.resolve("n?ne").toString(), "--clone", CLONE.toString());
+    }
+
+    @Test
+    void anEmptyFolderIsFilled() throws IOException {
+        Path empty = Files.createDirectory(folder.resolve("empty"));
+
+        assertThat(inClone(empty.toString())).as("%s", err).isZero();
+        assertThat(empty.resolve("pom.xml")).isNotEmptyFile();
     }
 
     @Test
