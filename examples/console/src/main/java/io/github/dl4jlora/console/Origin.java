@@ -90,8 +90,9 @@ public final class Origin {
         List<String> flags = List.of(field("flags").split(" "));
         String vectors = flags.stream().filter(flag -> flag.matches("avx2|avx512f|avx512_(bf|fp)16|amx_(tile|bf16)")).sorted()
                 .collect(Collectors.joining(" "));
+        int cores = Runtime.getRuntime().availableProcessors();
         return field("model name") + ", " + (vectors.isEmpty() ? "vector instructions " + UNKNOWN : vectors) + ", "
-                + Runtime.getRuntime().availableProcessors() + " cores";
+                + (cores == 1 ? "1 core" : cores + " cores");
     }
 
     private static String field(String name) {
