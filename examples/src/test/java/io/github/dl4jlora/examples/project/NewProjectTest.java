@@ -72,7 +72,8 @@ class NewProjectTest {
         }
         assertThat(project.resolve("pom.xml")).content().contains("<artifactId>my-adapter</artifactId>",
                 "<dl4j-lora.version>" + Origin.facts().get("version") + "<",
-                "<program>io.github.dl4jlora.examples.tasks." + program + "</program>").doesNotContain("PROJECT", "VERSION", "PROGRAM");
+                "<program>io.github.dl4jlora.examples.tasks." + program + "</program>")
+                .doesNotContain("PROJECT", "VERSION", "PROGRAM");
         assertThat(project.resolve("src/main/resources/logback.xml")).isNotEmptyFile();
         assertThat(project.resolve(".mvn/maven.config")).content()
                 .startsWith("-Djavacpp.platform=" + Loader.getPlatform() + "\n");
