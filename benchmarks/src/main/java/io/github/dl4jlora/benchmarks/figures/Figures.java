@@ -33,7 +33,7 @@ public final class Figures implements Callable<Integer> {
     private boolean list;
 
     @Option(names = "--part", split = ",", paramLabel = "<part>", description = "Measures these parts, or \"all\": what takes "
-            + "less than a night. If programs that print their tables are interrupted, the same command goes on with those that "
+            + "less than a night. If a part is interrupted whose programs print their tables, naming it again runs those that "
             + "are missing.")
     private List<String> parts = List.of();
 
@@ -100,6 +100,7 @@ public final class Figures implements Callable<Integer> {
                     if (!part.writesItsPage()) {
                         files.write(found);
                     }
+                    measurement.written();
                     out.printf(Locale.ROOT, "%s took %d min: %s%n", part.id(), minutes, files.path(part.id()));
                 }
             } catch (IOException | RuntimeException e) {

@@ -10,8 +10,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Which runs of a part have come to their end. A part may take a night: if it is interrupted, the next measurement of the same
- * commit on the same processor does what is missing. Beside the output of each run stands what was run.
+ * Which runs of a part have come to their end. A part may take a night: if it is interrupted, the next measurement of it by the
+ * same commit, processor and JDK does what is missing. Beside the output of each run stands what was run.
  */
 final class FinishedRuns {
 
@@ -26,10 +26,11 @@ final class FinishedRuns {
         this.where = where;
     }
 
-    /** {@return commit and processor, or the empty string if the commit is unknown or files differ from it} */
+    /** {@return commit, processor and JDK, or the empty string if the commit is unknown or files differ from it} */
     static String here() {
         Map<String, String> facts = Origin.facts();
-        return facts.get("commit").matches(EXACT) ? facts.get("commit") + "; " + facts.get("processor") : "";
+        return facts.get("commit").matches(EXACT)
+                ? String.join("; ", facts.get("commit"), facts.get("processor"), facts.get("JDK")) : "";
     }
 
     /**
@@ -52,7 +53,7 @@ final class FinishedRuns {
         Files.writeString(mark(output), content(command));
     }
 
-    /** Once all runs are combined, the next measurement begins anew. */
+    /** From now on no run counts as finished. */
     void forget() throws IOException {
         for (Path mark : marks) {
             Files.deleteIfExists(mark);

@@ -71,12 +71,18 @@ final class Measurement {
                 for (String seed : seeds) {
                     runs.add(measured(part, tasks.get(i).withSeed(seed), own.resolve(log + "-seed-" + seed + ".txt")));
                 }
-                tables.addAll(SeedTables.combined(runs));
+                try {
+                    tables.addAll(SeedTables.combined(runs));
+                } catch (IllegalStateException e) {
+                    written();
+                    throw e;
+                }
             } else {
                 tables.addAll(measured(part, tasks.get(i), own.resolve(log + ".txt")));
             }
         }
         if (tables.stream().map(Table::withoutAbsent).allMatch(table -> table.rows().size() < 2) && !part.writesItsPage()) {
+            written();
             throw new IllegalStateException("There is no table with rows in " + sources);
         }
         if (origin.isEmpty()) {
@@ -88,11 +94,15 @@ final class Measurement {
         if (tasks.stream().anyMatch(this::runsBySeed)) {
             origin.put(FigureFile.SEEDS, String.join(", ", seeds));
         }
-        finished.forget();
         Path named = Path.of("benchmarks", "target", "figures", part.id());
         origin.put("commands", tasks.stream().map(task -> runsBySeed(task) ? task.withSeed("SEED") : task)
                 .map(task -> "`" + task.line(rounds, named) + "`").collect(Collectors.joining(", ")));
         return FigureFile.of(part.id(), origin, tables);
+    }
+
+    /** To be called when the part's file is written, or cannot be made of its runs: the next measurement begins anew. */
+    void written() throws IOException {
+        finished.forget();
     }
 
     private boolean runsBySeed(Task task) {
@@ -114,7 +124,7 @@ final class Measurement {
         finished.begin(log);
         run(task, own, log);
         List<Table> found = isReported ? reported(report(part)) : printed(task, Files.readAllLines(log));
-        if (!found.isEmpty()) {
+        if (found.stream().anyMatch(table -> table.rows().size() > 1)) {
             finished.end(log, line);
         }
         return found;

@@ -10,7 +10,10 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.lang.ref.Reference;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.Optional;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * Copies of arrays from one order in memory to another, such as sequences with time last to sequences with time first. Those of
@@ -35,26 +38,44 @@ public final class Copies {
         }
     }
 
-    private static boolean byOneDnn(INDArray from, INDArray to) {
+    /** {@return whether that could be done; if not, nothing has been written} */
+    static boolean byOneDnn(INDArray from, INDArray to) {
         if (!OneDnn.takes(from.length(), LEAST) || from.dataType() != DataType.FLOAT || to.dataType() != DataType.FLOAT
-                || !HostMemory.holds(from, to) || !isEveryValueOnce(from) || !isEveryValueOnce(to)) {
+                || !HostMemory.holds(from, to)) {
             return false;
         }
-        long[] shape = from.shape();
-        long[] numbers = new long[3 * shape.length];
-        System.arraycopy(shape, 0, numbers, 0, shape.length);
-        System.arraycopy(from.stride(), 0, numbers, shape.length, shape.length);
-        System.arraycopy(to.stride(), 0, numbers, 2 * shape.length, shape.length);
-        boolean done = Calls.run(Copies.class, numbers, () -> Compiler.compile(shape, from.stride(), to.stride()),
+        // The stride of a dimension of size 1 may be anything.
+        int[] axes = IntStream.range(0, from.rank()).filter(axis -> from.size(axis) > 1).toArray();
+        long[] shape = of(axes, from.shape());
+        long[] source = of(axes, from.stride());
+        long[] target = of(axes, to.stride());
+        if (axes.length == 0 || !isEveryValueOnce(shape, source) || !isEveryValueOnce(shape, target)) {
+            return false;
+        }
+        long[] numbers = Stream.of(shape, source, target).flatMapToLong(Arrays::stream).toArray();
+        boolean done = Calls.run(Copies.class, numbers, () -> Compiler.compile(shape, source, target),
                 from.data().addressPointer(), to.data().addressPointer());
         Reference.reachabilityFence(from);
         Reference.reachabilityFence(to);
         return done;
     }
 
-    /** Not so after a broadcast, whose strides are zero. */
-    private static boolean isEveryValueOnce(INDArray array) {
-        return array.rank() > 0 && Arrays.stream(array.stride()).allMatch(stride -> stride > 0);
+    private static long[] of(int[] axes, long[] all) {
+        return Arrays.stream(axes).mapToLong(axis -> all[axis]).toArray();
+    }
+
+    /** Not so after a broadcast, whose strides are zero, or in windows that overlap. */
+    private static boolean isEveryValueOnce(long[] shape, long[] strides) {
+        int[] outwards = IntStream.range(0, shape.length).boxed().sorted(Comparator.comparingLong(axis -> strides[axis]))
+                .mapToInt(Integer::intValue).toArray();
+        long extent = 1;
+        for (int axis : outwards) {
+            if (strides[axis] < extent) {
+                return false;
+            }
+            extent = strides[axis] * shape[axis];
+        }
+        return true;
     }
 
     /** Apart from the class around it, as in {@link Products}. */
@@ -69,8 +90,10 @@ public final class Copies {
                  primitive_attr attributes = OneDnn.Cpu.attributes(false);
                  reorder.primitive_desc chosen = new reorder.primitive_desc(OneDnn.Cpu.ENGINE, source, OneDnn.Cpu.ENGINE, target,
                          attributes, true)) {
-                return !OneDnn.Cpu.isFast(chosen) ? Optional.empty() : Optional.of(new Call(new reorder(chosen), chosen)
-                        .with(dnnl.DNNL_ARG_FROM, source, source, false).with(dnnl.DNNL_ARG_TO, target, target, true));
+                // oneDNN's slow copies are not called "ref".
+                return !OneDnn.Cpu.isFast(chosen) || chosen.impl_info_str().getString().startsWith("simple") ? Optional.empty()
+                        : Optional.of(new Call(new reorder(chosen), chosen).with(dnnl.DNNL_ARG_FROM, source, source, false)
+                                .with(dnnl.DNNL_ARG_TO, target, target, true));
             }
         }
     }

@@ -6,6 +6,7 @@ import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.constraints.Size;
 import net.jqwik.api.lifecycle.AfterProperty;
+import org.junit.jupiter.api.Test;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -17,6 +18,7 @@ import java.util.Random;
 import java.util.stream.IntStream;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 /** Whoever copies, all values are where they belong, and nothing else is written. */
 class CopiesTest {
@@ -73,6 +75,40 @@ class CopiesTest {
         assertThat(values(to.whole)).as("%s to %s", from.shapeInfoToString(), to.values.shapeInfoToString())
                 .containsExactly(values(expected));
         assertThat(values(to.values)).containsExactly(values(from.castTo(to.values.dataType())));
+    }
+
+    /** What kernels ask for: time or channels, last before, come to lie elsewhere. A dimension of size 1 has any stride. */
+    @Test
+    void oneDnnCopiesWhatKernelsTurn() {
+        assumeTrue(OneDnn.isPresent(), "oneDNN is not on the class path");
+        Nd4j.getRandom().setSeed(28);
+        INDArray sequence = Nd4j.rand(DataType.FLOAT, 6, 32, 48);
+        INDArray single = Nd4j.create(Nd4j.rand(DataType.FLOAT, 9000).data(), new long[] {90, 1, 100}, new long[] {100, 7, 1}, 0,
+                'c');
+        INDArray images = Nd4j.rand(DataType.FLOAT, 2, 12, 13, 32);
+        for (INDArray from : List.of(sequence.permute(2, 0, 1), sequence.permute(0, 2, 1), single.permute(2, 1, 0),
+                images.permute(0, 3, 1, 2))) {
+            INDArray to = Nd4j.createUninitialized(DataType.FLOAT, from.shape(), 'c');
+
+            assertThat(Copies.byOneDnn(from, to)).as(from.shapeInfoToString()).isTrue();
+
+            assertThat(values(to)).containsExactly(values(from));
+        }
+    }
+
+    /** Windows of 3 of one line of numbers. */
+    @Test
+    void whatOverlapsIsLeftToNd4j() {
+        OneDnn.use(Use.ALWAYS);
+        INDArray windows = Nd4j.create(Nd4j.arange(12).castTo(DataType.FLOAT).data(), new long[] {10, 3}, new long[] {1, 1}, 0,
+                'c');
+        INDArray to = Nd4j.createUninitialized(DataType.FLOAT, new long[] {10, 3}, 'f');
+
+        assertThat(Copies.byOneDnn(windows, to)).isFalse();
+        Copies.copy(windows, to);
+
+        assertThat(to.getDouble(9, 2)).isEqualTo(11);
+        computeAsUsual();
     }
 
     @Property(tries = 20, seed = "28")

@@ -104,7 +104,8 @@ final class BankEncoder {
      * @throws IllegalArgumentException if the part of a very long text that is looked at has too few tokens
      */
     Tokenizer.Tokens tokens(String text) {
-        for (int looked = LOOKED_AT_FIRST * maxTokens(); looked < Math.min(text.length(), LONGEST_LOOKED_AT); looked *= NEXT) {
+        int most = Math.min(text.length(), LONGEST_LOOKED_AT);
+        for (int looked = (int) Math.min(most, LOOKED_AT_FIRST * (long) maxTokens()); looked < most; looked *= NEXT) {
             int end = lastGap(text, looked);
             Tokenizer.Tokens some = end < 0 ? null : tokenizer.tokens(text.substring(0, end));
             if (some != null && some.isCut()) {

@@ -73,8 +73,8 @@ public final class NewProject implements Callable<Integer> {
         try {
             write(task);
         } catch (FileSystemException e) {
-            throw new IOException("The project cannot be written to " + folder + ": "
-                    + (e.getReason() == null ? e.getClass().getSimpleName() : e.getReason()) + ". Name another folder", e);
+            throw new IOException("The project cannot be made in " + folder + ": " + e.getFile() + ": "
+                    + (e.getReason() == null ? e.getClass().getSimpleName() : e.getReason()), e);
         }
         PrintWriter out = spec.commandLine().getOut();
         out.println(folder + " has the program, its data and a build. Put what it needs into your local repository, and run it:");
@@ -114,11 +114,14 @@ public final class NewProject implements Callable<Integer> {
                 }
             }
         }
-        while (!Files.exists(place)) {
-            place = place.getParent();
+        if (Files.isSymbolicLink(place)) {
+            throw wrong(folder + " is a link. Name the folder that it leads to, or a new one");
         }
-        if (!Files.isDirectory(place) || !Files.isWritable(place)) {
-            throw wrong(place + " is not a folder in which others can be made. Name another folder than " + folder);
+        do {
+            place = place.getParent();
+        } while (place != null && !Files.exists(place));
+        if (place == null || !Files.isDirectory(place) || !Files.isWritable(place)) {
+            throw wrong((place == null ? folder : place) + " is not a folder in which others can be made. Name another folder");
         }
     }
 
@@ -139,15 +142,19 @@ public final class NewProject implements Callable<Integer> {
                 copy(clone.resolve(TaskProgram.RESOURCES).resolve(data), unfinished.resolve("src/main/resources"), data);
             }
             write(unfinished.resolve("src/main/resources/logback.xml"), template("logback.xml"));
-            write(unfinished.resolve("pom.xml"), template("pom.xml").replace("PROJECT", artifact(target))
-                    .replace("VERSION", Origin.facts().get("version"))
-                    .replace("PROGRAM", (TaskProgram.PACKAGE + "/" + program).replace('/', '.')));
+            write(unfinished.resolve("pom.xml"), template("pom.xml").replace("VERSION", Origin.facts().get("version"))
+                    .replace("PROGRAM", (TaskProgram.PACKAGE + "/" + program).replace('/', '.'))
+                    .replace("PROJECT", artifact(target)));
             write(unfinished.resolve(".mvn/maven.config"), String.join("\n", settings(task)) + "\n");
             copy(clone.resolve(JVM), unfinished, JVM);
             Files.deleteIfExists(target);
             Files.move(unfinished, target);
         } catch (IOException | RuntimeException e) {
-            delete(unfinished);
+            try {
+                delete(unfinished);
+            } catch (IOException left) {
+                e.addSuppressed(left);
+            }
             throw e;
         }
     }

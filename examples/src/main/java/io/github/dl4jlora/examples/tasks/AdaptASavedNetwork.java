@@ -74,7 +74,7 @@ public class AdaptASavedNetwork {
                 stopped.getBestModelEpoch() + 1, stopped.getTotalEpochs());
         System.out.printf("Turned digits: %.1f %% right before, %.1f %% after.%n", percent(base, test), percent(best, test));
 
-        // Another day, another JVM: base and adapter come from files, and Adam's state begins anew. (A checkpoint has it, too.)
+        // Another day, another JVM: base and adapter come from files, and Adam's state begins anew. (A checkpoint keeps it.)
         LoRAAdapter learned = LoRAAdapter.load(FOLDER.resolve("adapter"));
         MultiLayerNetwork resumed = LoRA.apply(LoRA.restoreMultiLayerNetwork(saved, false), learned,
                 learned.config().toBuilder().updater(new Adam(rate / 3)).build());

@@ -40,6 +40,7 @@ class TasksTest {
     private static final String PACKAGE = "io/github/dl4jlora/examples/tasks";
     private static final int MOST_LINES = 120;
     private static final Pattern LEARNED = Pattern.compile("([\\d.,]+) % right before.*?([\\d.,]+) % after");
+    private static final Pattern MERGED = Pattern.compile("epochs ([\\d.,]+) %; merged, in .*, ([\\d.,]+) %");
     private static final Pattern LISTED = Pattern.compile(
             "\\| \\[(\\w+)]\\(examples/src/main/java/[\\w/]+/tasks/(\\w+)\\.java\\) \\|");
 
@@ -102,6 +103,8 @@ class TasksTest {
             assertThat(number(line.group(2))).isGreaterThanOrEqualTo(of.right);
             assertThat(number(line.group(2)) - number(line.group(1))).isGreaterThanOrEqualTo(of.more);
         });
+        assertThat(MERGED.matcher(printed).results()).as("a merged network is as right as it was").hasSize(
+                of.files.contains("merged.zip") ? 1 : 0).allSatisfy(line -> assertThat(line.group(1)).isEqualTo(line.group(2)));
         assertThat(of.files).allSatisfy(file -> assertThat(folder.resolve(file)).isNotEmptyFile());
         assertThat(Files.exists(folder)).isEqualTo(!of.files.isEmpty());
         assertThat(of.files).filteredOn(file -> file.endsWith(".zip")).allSatisfy(file -> assertThat(ModelSerializer
