@@ -100,7 +100,7 @@ public final class Figures implements Callable<Integer> {
                     if (!part.writesItsPage()) {
                         files.write(found);
                     }
-                    measurement.written();
+                    measurement.written(part);
                     out.printf(Locale.ROOT, "%s took %d min: %s%n", part.id(), minutes, files.path(part.id()));
                 }
             } catch (IOException | RuntimeException e) {

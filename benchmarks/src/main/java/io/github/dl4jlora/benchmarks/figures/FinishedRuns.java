@@ -3,10 +3,9 @@ package io.github.dl4jlora.benchmarks.figures;
 import io.github.dl4jlora.console.Origin;
 
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
 
 /**
@@ -16,10 +15,10 @@ import java.util.Map;
 final class FinishedRuns {
 
     private static final String ENDING = ".finished";
+    /** A commit from which no file differs. */
     private static final String EXACT = "[0-9a-f]+";
 
     private final String where;
-    private final List<Path> marks = new ArrayList<>();
 
     /** @param where {@link #here()}, or the empty string, with which no run counts as finished */
     FinishedRuns(String where) {
@@ -45,7 +44,7 @@ final class FinishedRuns {
     }
 
     /** Before a run begins, so that what an interrupted one leaves is not taken for finished. */
-    void begin(Path output) throws IOException {
+    static void begin(Path output) throws IOException {
         Files.deleteIfExists(mark(output));
     }
 
@@ -53,21 +52,20 @@ final class FinishedRuns {
         Files.writeString(mark(output), content(command));
     }
 
-    /** From now on no run counts as finished. */
-    void forget() throws IOException {
-        for (Path mark : marks) {
-            Files.deleteIfExists(mark);
+    /** From now on no run counts as finished whose output is in this folder. */
+    static void forget(Path folder) throws IOException {
+        try (DirectoryStream<Path> marks = Files.newDirectoryStream(folder, "*" + ENDING)) {
+            for (Path mark : marks) {
+                Files.delete(mark);
+            }
         }
-        marks.clear();
     }
 
     private String content(String command) {
         return where + "\n" + command + "\n";
     }
 
-    private Path mark(Path output) {
-        Path mark = Path.of(output + ENDING);
-        marks.add(mark);
-        return mark;
+    private static Path mark(Path output) {
+        return Path.of(output + ENDING);
     }
 }

@@ -74,7 +74,7 @@ final class Measurement {
                 try {
                     tables.addAll(SeedTables.combined(runs));
                 } catch (IllegalStateException e) {
-                    written();
+                    FinishedRuns.forget(own);
                     throw e;
                 }
             } else {
@@ -82,7 +82,7 @@ final class Measurement {
             }
         }
         if (tables.stream().map(Table::withoutAbsent).allMatch(table -> table.rows().size() < 2) && !part.writesItsPage()) {
-            written();
+            FinishedRuns.forget(own);
             throw new IllegalStateException("There is no table with rows in " + sources);
         }
         if (origin.isEmpty()) {
@@ -100,9 +100,9 @@ final class Measurement {
         return FigureFile.of(part.id(), origin, tables);
     }
 
-    /** To be called when the part's file is written, or cannot be made of its runs: the next measurement begins anew. */
-    void written() throws IOException {
-        finished.forget();
+    /** To be called when the part's file is written: the next measurement begins anew. */
+    void written(Part part) throws IOException {
+        FinishedRuns.forget(folder.resolve(part.id()));
     }
 
     private boolean runsBySeed(Task task) {
@@ -121,7 +121,7 @@ final class Measurement {
         }
         System.err.println(line);
         Files.deleteIfExists(report(part));
-        finished.begin(log);
+        FinishedRuns.begin(log);
         run(task, own, log);
         List<Table> found = isReported ? reported(report(part)) : printed(task, Files.readAllLines(log));
         if (found.stream().anyMatch(table -> table.rows().size() > 1)) {

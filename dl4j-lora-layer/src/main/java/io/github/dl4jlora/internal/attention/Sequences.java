@@ -38,9 +38,7 @@ final class Sequences {
             return Nd4j.create(sequence.data(), new long[] {examples * steps, size}, new long[] {size, 1}, sequence.offset(),
                     'c');
         }
-        INDArray rows = workspaces.createUninitialized(lifetime, type, new long[] {examples, steps, size}, 'c');
-        Copies.copy(sequence.permute(0, 2, 1), rows);
-        return rows.reshape('c', examples * steps, size);
+        return Copies.plain(sequence.permute(0, 2, 1), type, workspaces, lifetime).reshape('c', examples * steps, size);
     }
 
     /** {@code [minibatch, size, steps]}: a view of rows. */

@@ -171,12 +171,8 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
     /** The array with channels first, in the memory order for which ND4J's im2col is fast; itself if it is so already. */
     public INDArray channelsFirst(INDArray array, ArrayType type, LayerWorkspaceMgr workspaces) {
         INDArray first = viewWithChannelsFirst(array);
-        if (first.ordering() == 'c' && Lie.isPlain(first)) {
-            return first;
-        }
-        INDArray plain = workspaces.createUninitialized(type, first.dataType(), first.shape(), 'c');
-        Copies.copy(first, plain);
-        return plain;
+        return first.ordering() == 'c' && Lie.isPlain(first) ? first
+                : Copies.plain(first, first.dataType(), workspaces, type);
     }
 
     private INDArray viewWithChannelsFirst(INDArray array) {

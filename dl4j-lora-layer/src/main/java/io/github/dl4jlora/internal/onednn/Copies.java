@@ -5,6 +5,8 @@ import org.bytedeco.dnnl.global.dnnl;
 import org.bytedeco.dnnl.memory;
 import org.bytedeco.dnnl.primitive_attr;
 import org.bytedeco.dnnl.reorder;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -28,11 +30,23 @@ public final class Copies {
     }
 
     /**
+     * {@return a copy in 'c' order}
+     *
+     * @param type     of the copy
+     * @param lifetime of the copy
+     */
+    public static INDArray plain(INDArray from, DataType type, LayerWorkspaceMgr workspaces, ArrayType lifetime) {
+        INDArray plain = workspaces.createUninitialized(lifetime, type, from.shape(), 'c');
+        copy(from, plain);
+        return plain;
+    }
+
+    /**
      * Copies all values: by oneDNN, or else by ND4J, which converts them where types differ.
      *
      * @param to of the same shape, in memory of its own; overwritten
      */
-    public static void copy(INDArray from, INDArray to) {
+    static void copy(INDArray from, INDArray to) {
         if (!byOneDnn(from, to)) {
             to.assign(from);
         }

@@ -35,9 +35,7 @@ final class TimeMajor {
             return Nd4j.create(sequence.data(), new long[] {steps * examples, size}, new long[] {size, 1},
                     sequence.offset(), 'c');
         }
-        INDArray rows = workspaces.createUninitialized(lifetime, type, new long[] {steps, examples, size}, 'c');
-        Copies.copy(stepsFirst, rows);
-        return rows.reshape('c', steps * examples, size);
+        return Copies.plain(stepsFirst, type, workspaces, lifetime).reshape('c', steps * examples, size);
     }
 
     /** {@code [minibatch, size, steps]}: a view of rows. */

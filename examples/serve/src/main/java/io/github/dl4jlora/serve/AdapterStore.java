@@ -3,6 +3,7 @@ package io.github.dl4jlora.serve;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.bank.AdapterName;
 import io.github.dl4jlora.bank.AdapterSource;
+import io.github.dl4jlora.console.Folders;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -15,7 +16,6 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -82,7 +82,7 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
                     + "another folder, or start this one without a token");
         }
         for (Path left : Stream.concat(entries(staged).stream(), entries(gone).stream()).toList()) {
-            deleteAll(left);
+            Folders.deleteAll(left);
         }
         AtomicFile.clearLeftOvers(folder, Set.copyOf(AdapterUpload.FILES));
     }
@@ -166,7 +166,7 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
         Path unwanted = gone.resolve(UUID.randomUUID().toString());
         Files.move(adapter, unwanted, StandardCopyOption.ATOMIC_MOVE);
         try {
-            deleteAll(unwanted);
+            Folders.deleteAll(unwanted);
         } catch (IOException e) {
             LOG.warn("Files that are no longer needed could not be deleted, and will be at the next start: {}", e.getMessage());
         }
@@ -176,21 +176,13 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
     /** Deletes what was staged, if it still exists. */
     void discard(Path adapter) throws IOException {
         if (Files.exists(adapter)) {
-            deleteAll(adapter);
+            Folders.deleteAll(adapter);
         }
     }
 
     private static List<Path> entries(Path folder) throws IOException {
         try (Stream<Path> entries = Files.list(folder)) {
             return entries.toList();
-        }
-    }
-
-    private static void deleteAll(Path folder) throws IOException {
-        try (Stream<Path> files = Files.walk(folder)) {
-            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-                Files.deleteIfExists(file);
-            }
         }
     }
 

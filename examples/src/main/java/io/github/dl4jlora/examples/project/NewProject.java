@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.project;
 
+import io.github.dl4jlora.console.Folders;
 import io.github.dl4jlora.console.InputMessage;
 import io.github.dl4jlora.console.Origin;
 import io.github.dl4jlora.console.Program;
@@ -21,7 +22,6 @@ import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.Callable;
@@ -136,14 +136,14 @@ public final class NewProject implements Callable<Integer> {
         Path unfinished = Files.createDirectory(target.resolveSibling("." + target.getFileName() + "."
                 + ProcessHandle.current().pid()));
         try {
-            write(unfinished.resolve("src/main/java").resolve(TaskProgram.PACKAGE + "/" + program + ".java"),
+            write(unfinished.resolve("src/main/java").resolve(TaskProgram.file(program)),
                     Files.readString(task.source()).replace(WRITTEN, "Path.of(\"results\""));
             for (String data : task.data()) {
                 copy(clone.resolve(TaskProgram.RESOURCES).resolve(data), unfinished.resolve("src/main/resources"), data);
             }
             write(unfinished.resolve("src/main/resources/logback.xml"), template("logback.xml"));
             write(unfinished.resolve("pom.xml"), template("pom.xml").replace("VERSION", Origin.facts().get("version"))
-                    .replace("PROGRAM", (TaskProgram.PACKAGE + "/" + program).replace('/', '.'))
+                    .replace("PROGRAM", TaskProgram.className(program))
                     .replace("PROJECT", artifact(target)));
             write(unfinished.resolve(".mvn/maven.config"), String.join("\n", settings(task)) + "\n");
             copy(clone.resolve(JVM), unfinished, JVM);
@@ -151,7 +151,7 @@ public final class NewProject implements Callable<Integer> {
             Files.move(unfinished, target);
         } catch (IOException | RuntimeException e) {
             try {
-                delete(unfinished);
+                Folders.deleteAll(unfinished);
             } catch (IOException left) {
                 e.addSuppressed(left);
             }
@@ -187,13 +187,5 @@ public final class NewProject implements Callable<Integer> {
     private static void write(Path file, String text) throws IOException {
         Files.createDirectories(file.getParent());
         Files.writeString(file, text);
-    }
-
-    private static void delete(Path folder) throws IOException {
-        try (Stream<Path> files = Files.walk(folder)) {
-            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-                Files.delete(file);
-            }
-        }
     }
 }

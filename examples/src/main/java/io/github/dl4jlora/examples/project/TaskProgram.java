@@ -50,6 +50,15 @@ record TaskProgram(Path source, List<String> data, List<String> profiles, List<S
         }
     }
 
+    /** {@return where its file is, among sources} */
+    static String file(String name) {
+        return PACKAGE + "/" + name + JAVA;
+    }
+
+    static String className(String name) {
+        return (PACKAGE + "/" + name).replace('/', '.');
+    }
+
     /** {@return all programs of a folder, sorted} */
     static List<String> names(Path folder) throws IOException {
         try (Stream<Path> files = Files.list(folder)) {

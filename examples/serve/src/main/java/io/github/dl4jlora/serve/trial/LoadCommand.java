@@ -3,6 +3,7 @@ package io.github.dl4jlora.serve.trial;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.console.Folders;
 import io.github.dl4jlora.console.Program;
 import io.github.dl4jlora.console.ResultTable;
 import io.github.dl4jlora.console.StatusLine;
@@ -116,7 +117,7 @@ public final class LoadCommand implements Callable<Integer> {
             out.flush();
         } finally {
             line.clear();
-            SoakCommand.deleteAll(folder);
+            Folders.deleteAll(folder);
         }
         return CommandLine.ExitCode.OK;
     }

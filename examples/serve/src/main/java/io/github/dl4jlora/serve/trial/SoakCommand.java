@@ -1,5 +1,6 @@
 package io.github.dl4jlora.serve.trial;
 
+import io.github.dl4jlora.console.Folders;
 import io.github.dl4jlora.console.Program;
 import io.github.dl4jlora.console.StatusLine;
 import io.github.dl4jlora.console.UsageMessage;
@@ -22,7 +23,6 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.Callable;
-import java.util.stream.Stream;
 
 /**
  * Checks that a service keeps working. In the first third of the time it is killed now and then; in the rest, one process must
@@ -104,14 +104,14 @@ public final class SoakCommand implements Callable<Integer> {
             return verdict(soak, line);
         } finally {
             line.clear();
-            deleteAll(folder);
+            Folders.deleteAll(folder);
         }
     }
 
     private static void end(Soak soak, Path folder) {
         try {
             soak.close();
-            deleteAll(folder);
+            Folders.deleteAll(folder);
         } catch (IOException e) {
             // The folder is a temporary one.
         } catch (InterruptedException e) {
@@ -197,14 +197,6 @@ public final class SoakCommand implements Callable<Integer> {
     private void requireNoGrowth(Tally tally, String what, long before, long after) {
         if (after > growth * before) {
             tally.fault(what + " grew from " + before + " to " + after);
-        }
-    }
-
-    static void deleteAll(Path folder) throws IOException {
-        try (Stream<Path> files = Files.walk(folder)) {
-            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-                Files.deleteIfExists(file);
-            }
         }
     }
 }

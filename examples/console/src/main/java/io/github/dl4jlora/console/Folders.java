@@ -1,0 +1,23 @@
+package io.github.dl4jlora.console;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.stream.Stream;
+
+/** What programs do with whole folders. */
+public final class Folders {
+
+    private Folders() {
+    }
+
+    /** Deletes a folder and all that is in it. Whatever somebody else deletes meanwhile does no harm. */
+    public static void deleteAll(Path folder) throws IOException {
+        try (Stream<Path> files = Files.walk(folder)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                Files.deleteIfExists(file);
+            }
+        }
+    }
+}
