@@ -44,23 +44,22 @@ public final class ChildJvm {
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
         builder.environment().keySet().removeIf(name -> name.startsWith("OMP_") || name.startsWith("OPENBLAS_"));
         builder.environment().putAll(environment);
-        Process process = builder.start();
-        try {
-            if (!process.waitFor(120, TimeUnit.SECONDS) || process.exitValue() != 0) {
-                throw new AssertionError(main + " failed:\n" + Files.readString(log));
-            }
-            return Files.readAllLines(log);
-        } finally {
-            process.destroyForcibly();
-        }
+        requireGoodEnd(builder.start(), log, main.getName());
+        return Files.readAllLines(log);
     }
 
     /** Runs a main class to its end, which must be a good one. */
     public static void run(List<String> classpath, Path log, String main, String... arguments)
             throws IOException, InterruptedException {
-        Process process = start(classpath, log, main, arguments);
+        requireGoodEnd(start(classpath, log, main, arguments), log, main);
+    }
+
+    private static void requireGoodEnd(Process process, Path log, String main) throws IOException, InterruptedException {
         try {
-            if (!process.waitFor(120, TimeUnit.SECONDS) || process.exitValue() != 0) {
+            if (!process.waitFor(10, TimeUnit.MINUTES)) {
+                throw new AssertionError(main + " has not ended after ten minutes:\n" + Files.readString(log));
+            }
+            if (process.exitValue() != 0) {
                 throw new AssertionError(main + " failed:\n" + Files.readString(log));
             }
         } finally {

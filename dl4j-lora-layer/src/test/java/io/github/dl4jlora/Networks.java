@@ -8,6 +8,7 @@ import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.common.util.ArrayUtil;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -20,6 +21,7 @@ import org.nd4j.linalg.lossfunctions.LossFunctions;
 
 import java.util.Map;
 import java.util.Random;
+import java.util.stream.DoubleStream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -94,11 +96,8 @@ public final class Networks {
     /** Values of N(0, 1), from Java's generator, so that ND4J's stays where it is. */
     public static INDArray random(DataType type, long seed, long... shape) {
         Random random = new Random(seed);
-        INDArray array = Nd4j.create(DataType.DOUBLE, shape);
-        for (long i = 0; i < array.length(); i++) {
-            array.putScalar(i, random.nextGaussian());
-        }
-        return array.castTo(type);
+        double[] values = DoubleStream.generate(random::nextGaussian).limit(ArrayUtil.prodLong(shape)).toArray();
+        return Nd4j.create(values, shape, DataType.DOUBLE).castTo(type);
     }
 
     /** Gives every A and B values, as if trained, so that ΔW is no longer zero. */

@@ -79,7 +79,7 @@ class PythonInterchangeTest {
         assumeTrue(Files.isExecutable(Path.of(PYTHON)), "there is no " + PYTHON);
         Process probe = new ProcessBuilder(PYTHON, "-c", "import torch, safetensors.torch").redirectErrorStream(true)
                 .redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
-        assumeTrue(probe.waitFor(2, TimeUnit.MINUTES) && probe.exitValue() == 0, PYTHON + " lacks torch or safetensors");
+        assumeTrue(probe.waitFor(10, TimeUnit.MINUTES) && probe.exitValue() == 0, PYTHON + " lacks torch or safetensors");
         worker = new PythonWorker(PYTHON, logs.resolve("python.log"));
     }
 

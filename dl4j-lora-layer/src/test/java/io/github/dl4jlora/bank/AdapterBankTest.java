@@ -1,6 +1,7 @@
 package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.MayHang;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.Adapters;
 import io.github.dl4jlora.adapter.LoRAAdapter;
@@ -16,7 +17,6 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
@@ -212,7 +212,7 @@ class AdapterBankTest {
 
     @ParameterizedTest(name = "closed: {0}")
     @ValueSource(booleans = {false, true})
-    @Timeout(60)
+    @MayHang
     void requestsThatWaitAreAnsweredThoughTheirAdapterGoesMeanwhile(boolean closed) throws Exception {
         MultiLayerNetwork held = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1)).list()
                 .layer(new DenseLayer.Builder().name("fc").nIn(Networks.IN).nOut(5).activation(new HeldTanh()).build())

@@ -1,9 +1,9 @@
 package io.github.dl4jlora.bank;
 
+import io.github.dl4jlora.MayHang;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.IOException;
@@ -20,7 +20,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** A source that fails, in any way, fails those who asked for what it failed at, by name, and nobody else. */
-@Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@MayHang
 class BankSourceFailuresTest extends SourceFixture {
 
     @Test

@@ -1,9 +1,9 @@
 package io.github.dl4jlora.bank;
 
+import io.github.dl4jlora.MayHang;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -18,7 +18,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Adapters of a source: when they are fetched, who waits for whom, and who gets which. */
-@Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@MayHang
 class BankSourceTest extends SourceFixture {
 
     @Test

@@ -1,11 +1,11 @@
 package io.github.dl4jlora.bank;
 
+import io.github.dl4jlora.MayHang;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;
@@ -26,7 +26,7 @@ import static org.assertj.core.api.Assertions.assertThat;
  * Threads that add, replace, remove and refresh while others ask. There are some adapters under some names, and what is under a
  * name changes all the time, but an adapter is always one of its name's: an answer is one of theirs, or that there is none.
  */
-@Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@MayHang
 class BankUnderChangeTest {
 
     private static final double CLOSE = 1e-5;

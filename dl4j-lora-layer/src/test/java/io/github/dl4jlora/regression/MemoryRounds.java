@@ -108,9 +108,8 @@ enum MemoryRounds {
             AtomicInteger size = new AtomicInteger(64);
             return round -> {
                 for (int i = 0; i < 4; i++) {
-                    INDArray w = Networks.random(DataType.FLOAT, 1, size.incrementAndGet(), 64);
-                    new PlainMatrix(w).times(Networks.random(DataType.FLOAT, 2, 8, w.size(0)),
-                            Nd4j.create(DataType.FLOAT, 8, 64));
+                    INDArray w = Nd4j.create(DataType.FLOAT, size.incrementAndGet(), 64);
+                    new PlainMatrix(w).times(Nd4j.create(DataType.FLOAT, 8, w.size(0)), Nd4j.create(DataType.FLOAT, 8, 64));
                     w.close();
                 }
             };

@@ -86,7 +86,7 @@ class EndedProgramTest {
             try (FolderLock lock = FolderLock.ofLeftOver(held)) {
                 assertThat(lock).isNotNull();
                 Files.createFile(target.resolve("go-on"));
-                assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+                assertThat(process.waitFor(10, TimeUnit.MINUTES)).isTrue();
                 assertThat(held.resolve(FolderLock.NAME)).exists();
             }
         } finally {
@@ -162,7 +162,7 @@ class EndedProgramTest {
             }
             Thread.sleep(millis);
             assertThat(new ProcessBuilder("sh", "-c", "kill -" + signal + " " + process.pid()).start().waitFor()).isZero();
-            assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+            assertThat(process.waitFor(10, TimeUnit.MINUTES)).isTrue();
             return process.exitValue();
         } finally {
             process.destroyForcibly();
@@ -172,7 +172,7 @@ class EndedProgramTest {
     private void runToItsEnd(String writer) throws Exception {
         Process process = start(writer);
         try {
-            assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+            assertThat(process.waitFor(10, TimeUnit.MINUTES)).isTrue();
             assertThat(process.exitValue()).as(Files.readString(log())).isZero();
         } finally {
             process.destroyForcibly();

@@ -76,7 +76,7 @@ class KilledSaveTest {
             } finally {
                 saver.destroyForcibly();
             }
-            assertThat(saver.waitFor(60, TimeUnit.SECONDS)).isTrue();
+            assertThat(saver.waitFor(10, TimeUnit.MINUTES)).isTrue();
 
             List<String> pair = Pairs.in(folder);
             assertThat(pair.get(0)).as("kill %d", i).isNotEqualTo("-");

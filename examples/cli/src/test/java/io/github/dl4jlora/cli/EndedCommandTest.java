@@ -142,7 +142,7 @@ class EndedCommandTest {
             }
             Thread.sleep(millis);
             new ProcessBuilder("sh", "-c", "kill -" + signal + " " + process.pid()).start().waitFor();
-            assertThat(process.waitFor(2, TimeUnit.MINUTES)).isTrue();
+            assertThat(process.waitFor(10, TimeUnit.MINUTES)).isTrue();
         } finally {
             process.destroyForcibly();
         }

@@ -76,7 +76,7 @@ class LayersModelTest {
         assumeTrue(Files.isExecutable(Path.of(PYTHON)), "there is no " + PYTHON);
         Process probe = new ProcessBuilder(PYTHON, "-c", "import torch").redirectErrorStream(true)
                 .redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
-        assumeTrue(probe.waitFor(2, TimeUnit.MINUTES) && probe.exitValue() == 0, PYTHON + " lacks torch");
+        assumeTrue(probe.waitFor(10, TimeUnit.MINUTES) && probe.exitValue() == 0, PYTHON + " lacks torch");
     }
 
     private void assertAgreesWithPyTorch(Path model) throws Exception {
