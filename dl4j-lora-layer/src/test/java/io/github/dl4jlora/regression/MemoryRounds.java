@@ -109,8 +109,10 @@ enum MemoryRounds {
             return round -> {
                 for (int i = 0; i < 4; i++) {
                     INDArray w = Nd4j.create(DataType.FLOAT, size.incrementAndGet(), 64);
-                    new PlainMatrix(w).times(Nd4j.create(DataType.FLOAT, 8, w.size(0)), Nd4j.create(DataType.FLOAT, 8, 64));
-                    w.close();
+                    INDArray x = Nd4j.create(DataType.FLOAT, 8, w.size(0));
+                    INDArray y = Nd4j.create(DataType.FLOAT, 8, 64);
+                    new PlainMatrix(w).times(x, y);
+                    List.of(w, x, y).forEach(INDArray::close);
                 }
             };
         }
@@ -119,6 +121,8 @@ enum MemoryRounds {
     static final long LIMIT = 24L << 20;
 
     private static final int ROUNDS = 200;
+    /** So many that oneDNN's own cache, of a thousand primitives, is full long before the last. */
+    private static final int TIMES = 8;
     private static final Model BASE = Stacks.of(false, DataType.FLOAT, InputType.feedForward(512),
             new DenseLayer.Builder().nOut(1024).name("fc").build(), Stacks.head());
     private static final INDArray INPUT = Networks.random(DataType.FLOAT, 1, 4, 512);
@@ -142,13 +146,13 @@ enum MemoryRounds {
     }
 
     /**
-     * Resident bytes that so many rounds add, once as many have gone before: the least of three times, unless the first adds few.
-     * What is kept is kept each time; the allocator takes new pages once.
+     * Resident bytes that so many rounds add, once as many have gone before: of eight times the first that stays below the limit,
+     * or the least. What is kept is kept each time; caches fill, and the allocator takes new pages, only for a while.
      */
     private static long growth(IntConsumer action) throws Exception {
         rounds(action);
         long least = Long.MAX_VALUE;
-        for (int time = 0; time < 3 && least >= LIMIT; time++) {
+        for (int time = 0; time < TIMES && least >= LIMIT; time++) {
             long before = resident();
             rounds(action);
             least = Math.min(least, resident() - before);

@@ -68,7 +68,8 @@ public final class NewProject implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        TaskProgram task = task();
+        TaskProgram.require(clone, program, spec.commandLine());
+        TaskProgram task = TaskProgram.read(clone, program);
         requireRoom();
         try {
             write(task);
@@ -84,18 +85,6 @@ public final class NewProject implements Callable<Integer> {
         out.println("    mvn -q compile exec:exec");
         out.flush();
         return CommandLine.ExitCode.OK;
-    }
-
-    private TaskProgram task() throws IOException {
-        Path programs = clone.resolve(TaskProgram.FOLDER);
-        if (!Files.isDirectory(programs)) {
-            throw wrong("There is no " + programs + ". Run this in the root of dl4j-lora's clone, or name that by --clone");
-        }
-        List<String> names = TaskProgram.names(programs);
-        if (!names.contains(program)) {
-            throw wrong(program + " is no program to copy. Name one of " + names);
-        }
-        return TaskProgram.read(clone, program);
     }
 
     private void requireRoom() throws IOException {

@@ -1,5 +1,8 @@
 package io.github.dl4jlora.examples.project;
 
+import picocli.CommandLine;
+import picocli.CommandLine.ParameterException;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -65,6 +68,22 @@ record TaskProgram(Path source, List<String> data, List<String> profiles, List<S
             return files.map(file -> file.getFileName().toString()).filter(name -> name.endsWith(JAVA))
                     .map(name -> name.substring(0, name.length() - JAVA.length())).filter(name -> !name.equals("package-info"))
                     .sorted().toList();
+        }
+    }
+
+    /**
+     * @param clone the root of the project's clone
+     * @throws ParameterException if that is no clone, or has no such program
+     */
+    static void require(Path clone, String program, CommandLine line) throws IOException {
+        Path programs = clone.resolve(FOLDER);
+        if (!Files.isDirectory(programs)) {
+            throw new ParameterException(line, "There is no " + programs + ". Run this in the root of dl4j-lora's clone"
+                    + (line.getCommandSpec().findOption("--clone") == null ? "" : ", or name that by --clone"));
+        }
+        List<String> names = names(programs);
+        if (!names.contains(program)) {
+            throw new ParameterException(line, program + " is no program to copy. Name one of " + names);
         }
     }
 
