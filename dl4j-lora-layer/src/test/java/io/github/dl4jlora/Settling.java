@@ -15,6 +15,7 @@ import org.slf4j.LoggerFactory;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.FutureTask;
 
@@ -26,7 +27,9 @@ public final class Settling {
 
     /** Does one thing after the other. */
     public static void main(String[] words) throws Exception {
-        ((Logger) LoggerFactory.getLogger(ThreadConflict.class)).setLevel(Level.WARN);
+        for (Class<?> warns : List.of(ThreadConflict.class, Threads.class)) {
+            ((Logger) LoggerFactory.getLogger(warns)).setLevel(Level.WARN);
+        }
         Threads settled = null;
         for (String word : words) {
             switch (word) {

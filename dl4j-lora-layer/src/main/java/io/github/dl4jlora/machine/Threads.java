@@ -8,6 +8,8 @@ import io.github.dl4jlora.internal.processor.RestingTeam;
 import io.github.dl4jlora.internal.processor.ThreadCounts;
 import org.bytedeco.javacpp.Pointer;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -32,6 +34,7 @@ import java.util.stream.Stream;
  */
 public final class Threads {
 
+    private static final Logger LOG = LoggerFactory.getLogger(Threads.class);
     private static final String OPEN_MP = "OMP_NUM_THREADS";
     private static final String BLAS = "OPENBLAS_NUM_THREADS";
     private static final String WAITING = "OMP_WAIT_POLICY";
@@ -76,7 +79,7 @@ public final class Threads {
      *
      * <p>If that code is loaded already, it sets the numbers of threads in the process (for ND4J's loops, the number of the
      * calling thread), and keeps OpenMP's threads from spinning by a team of them that rests. {@code maxphysicalbytes} then
-     * stays as it is.
+     * stays as it is, and a warning says so.
      *
      * <p>With GNU's C allocator, arrays of 1 MiB and more go back to the system as soon as they are freed;
      * {@code MALLOC_MMAP_THRESHOLD_} in the environment is left as it is.
@@ -193,8 +196,10 @@ public final class Threads {
                     + Doctor.mebibytes(bound) + "."));
         } else {
             System.clearProperty(PHYSICAL.get(0));
-            words.add("Too late for maxphysicalbytes=0, without which narrow layers take longer: call Threads.settle() before "
-                    + "any use of ND4J.");
+            String late = "Too late for maxphysicalbytes=0, without which narrow layers take longer: call Threads.settle() "
+                    + "before any use of ND4J.";
+            words.add(late);
+            LOG.warn(late);
         }
     }
 

@@ -27,7 +27,7 @@ class RandomNetworksTest {
     @Tag("heavy")
     void manyNetworks() {
         Long seconds = Long.getLong(PREFIX + "seconds");
-        int networks = Integer.getInteger(PREFIX + "networks", seconds == null ? 600 : Integer.MAX_VALUE);
+        int networks = Integer.getInteger(PREFIX + "networks", seconds == null ? 300 : Integer.MAX_VALUE);
         new Search(Long.getLong(PREFIX + "seed", 13254351929264L), networks,
                 Duration.ofSeconds(seconds == null ? 600 : seconds), 400).run();
     }

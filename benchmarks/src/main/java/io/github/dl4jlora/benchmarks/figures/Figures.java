@@ -18,6 +18,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 
 /** Measures what the pages state, part by part, into docs/figures, and brings it from there into the pages. */
@@ -58,19 +59,19 @@ public final class Figures implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    private final String where;
+    private final Supplier<String> where;
     private final Measurement.Runner runner;
 
-    private Figures(String where, Measurement.Runner runner) {
+    private Figures(Supplier<String> where, Measurement.Runner runner) {
         this.where = where;
         this.runner = runner;
     }
 
     public static void main(String[] args) {
-        System.exit(Program.run(commandLine(FinishedRuns.here(), command -> command.start().waitFor()), args));
+        System.exit(Program.run(commandLine(FinishedRuns::here, command -> command.start().waitFor()), args));
     }
 
-    static CommandLine commandLine(String where, Measurement.Runner runner) {
+    static CommandLine commandLine(Supplier<String> where, Measurement.Runner runner) {
         return new CommandLine(new Figures(where, runner)).setParameterExceptionHandler(new UsageMessage("-pl benchmarks"));
     }
 

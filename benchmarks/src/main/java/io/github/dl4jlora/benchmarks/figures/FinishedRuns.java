@@ -7,6 +7,7 @@ import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.function.Supplier;
 
 /**
  * Which runs of a part have come to their end. A part may take a night: if it is interrupted, the next measurement of it by the
@@ -18,10 +19,10 @@ final class FinishedRuns {
     /** A commit from which no file differs. */
     private static final String EXACT = "[0-9a-f]+";
 
-    private final String where;
+    private final Supplier<String> where;
 
-    /** @param where {@link #here()}, or the empty string, with which no run counts as finished */
-    FinishedRuns(String where) {
+    /** @param where {@link #here()}; while that is the empty string, no run counts as finished */
+    FinishedRuns(Supplier<String> where) {
         this.where = where;
     }
 
@@ -39,17 +40,26 @@ final class FinishedRuns {
      */
     boolean has(Path output, String command) throws IOException {
         Path mark = mark(output);
-        return !where.isEmpty() && Files.exists(output) && Files.exists(mark)
-                && Files.readString(mark).equals(content(command));
+        String now = where.get();
+        return !now.isEmpty() && Files.exists(output) && Files.exists(mark)
+                && Files.readString(mark).equals(content(now, command));
     }
 
-    /** Before a run begins, so that what an interrupted one leaves is not taken for finished. */
-    static void begin(Path output) throws IOException {
+    /**
+     * To be called before a run begins, so that what an interrupted one leaves is not taken for finished.
+     *
+     * @return where it begins, for {@link #end}
+     */
+    String begin(Path output) throws IOException {
         Files.deleteIfExists(mark(output));
+        return where.get();
     }
 
-    void end(Path output, String command) throws IOException {
-        Files.writeString(mark(output), content(command));
+    /** Does nothing if files have changed since the run began. */
+    void end(Path output, String command, String begun) throws IOException {
+        if (begun.equals(where.get())) {
+            Files.writeString(mark(output), content(begun, command));
+        }
     }
 
     /** From now on no run counts as finished whose output is in this folder. */
@@ -61,7 +71,7 @@ final class FinishedRuns {
         }
     }
 
-    private String content(String command) {
+    private static String content(String where, String command) {
         return where + "\n" + command + "\n";
     }
 

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -44,9 +45,9 @@ final class Measurement {
     /**
      * @param top   the project's folder, where commands are run
      * @param seeds how many of them commands are run with that have one; with 1 they have their own
-     * @param where runs that an interrupted measurement has finished here are not repeated; may be empty
+     * @param where runs that an interrupted measurement has finished here are not repeated; gives the empty string for none
      */
-    Measurement(Path top, int rounds, int seeds, String where, Runner runner) {
+    Measurement(Path top, int rounds, int seeds, Supplier<String> where, Runner runner) {
         this.top = top;
         this.rounds = String.valueOf(rounds);
         this.seeds = IntStream.range(FIRST_SEED, FIRST_SEED + seeds).mapToObj(String::valueOf).toList();
@@ -121,11 +122,11 @@ final class Measurement {
         }
         System.err.println(line);
         Files.deleteIfExists(report(part));
-        FinishedRuns.begin(log);
+        String begun = finished.begin(log);
         run(task, own, log);
         List<Table> found = isReported ? reported(report(part)) : printed(task, Files.readAllLines(log));
         if (found.stream().anyMatch(table -> table.rows().size() > 1)) {
-            finished.end(log, line);
+            finished.end(log, line, begun);
         }
         return found;
     }

@@ -17,6 +17,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
@@ -32,7 +34,7 @@ class FiguresTest {
         throw new AssertionError(command.command());
     };
 
-    private static final String HERE = "1234abcd; a processor";
+    private static final Supplier<String> HERE = () -> "1234abcd; a processor";
 
     @TempDir
     private Path project;
@@ -431,7 +433,7 @@ class FiguresTest {
         };
     }
 
-    private int measured(String where, Measurement.Runner runner) {
+    private int measured(Supplier<String> where, Measurement.Runner runner) {
         return Figures.commandLine(where, runner).setOut(new PrintWriter(new StringWriter()))
                 .execute("--part", "spam", "--seeds", "3", "--top", project.toString());
     }
@@ -462,12 +464,31 @@ class FiguresTest {
             List<String> then = new ArrayList<>();
             assertThat(measured(HERE, interruptedAt(3, new ArrayList<>()))).isOne();
 
-            assertThat(measured(where, interruptedAt(3, again))).isOne();
-            assertThat(measured(where, interruptedAt(0, then))).isZero();
+            assertThat(measured(() -> where, interruptedAt(3, again))).isOne();
+            assertThat(measured(() -> where, interruptedAt(0, then))).isZero();
 
             assertThat(again).as(where).containsExactly("7", "8", "9");
             assertThat(then).as(where).containsExactlyElementsOf(where.isEmpty() ? again : List.of("9"));
         }
+    }
+
+    @Test
+    void aRunDuringWhichFilesChangedIsRunAgain() throws IOException {
+        project("");
+        List<String> first = new ArrayList<>();
+        List<String> second = new ArrayList<>();
+        Measurement.Runner runner = interruptedAt(3, first);
+        AtomicReference<String> where = new AtomicReference<>(HERE.get());
+
+        assertThat(measured(where::get, command -> {
+            int exit = runner.run(command);
+            where.set(first.size() == 2 ? "" : HERE.get());
+            return exit;
+        })).isOne();
+        assertThat(measured(HERE, interruptedAt(0, second))).isZero();
+
+        assertThat(first).containsExactly("7", "8", "9");
+        assertThat(second).containsExactly("8", "9");
     }
 
     @Test
