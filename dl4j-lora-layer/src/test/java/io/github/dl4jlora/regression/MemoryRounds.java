@@ -116,13 +116,17 @@ enum MemoryRounds {
                 }
             };
         }
+
+        /** OneDNN's own cache of a thousand primitives is full long before the last. */
+        @Override
+        int times() {
+            return 8;
+        }
     };
 
     static final long LIMIT = 24L << 20;
 
     private static final int ROUNDS = 200;
-    /** So many that oneDNN's own cache, of a thousand primitives, is full long before the last. */
-    private static final int TIMES = 8;
     private static final Model BASE = Stacks.of(false, DataType.FLOAT, InputType.feedForward(512),
             new DenseLayer.Builder().nOut(1024).name("fc").build(), Stacks.head());
     private static final INDArray INPUT = Networks.random(DataType.FLOAT, 1, 4, 512);
@@ -130,8 +134,13 @@ enum MemoryRounds {
     /** What a round does; the argument is its number. */
     abstract IntConsumer action();
 
+    /** How often the rounds are measured at most. */
+    int times() {
+        return 3;
+    }
+
     public static void main(String[] arguments) throws Exception {
-        System.out.println(ResidentBytes.GROWN_BY + growth(valueOf(arguments[0]).action()));
+        System.out.println(ResidentBytes.GROWN_BY + valueOf(arguments[0]).growth());
         System.exit(0);
     }
 
@@ -146,13 +155,14 @@ enum MemoryRounds {
     }
 
     /**
-     * Resident bytes that so many rounds add, once as many have gone before: of eight times the first that stays below the limit,
-     * or the least. What is kept is kept each time; caches fill, and the allocator takes new pages, only for a while.
+     * Resident bytes that so many rounds add, once as many have gone before: the first time that stays below the limit, or the
+     * least of all. What is kept is kept each time; caches fill, and the allocator takes new pages, only for a while.
      */
-    private static long growth(IntConsumer action) throws Exception {
+    private long growth() throws Exception {
+        IntConsumer action = action();
         rounds(action);
         long least = Long.MAX_VALUE;
-        for (int time = 0; time < TIMES && least >= LIMIT; time++) {
+        for (int time = 0; time < times() && least >= LIMIT; time++) {
             long before = resident();
             rounds(action);
             least = Math.min(least, resident() - before);

@@ -167,6 +167,24 @@ class ProductsTest {
     }
 
     @Test
+    void aMatrixWhoseRowsCollideInCachesIsLeftToOpenBlas() {
+        OneDnn.use(Use.WHERE_IT_GAINS);
+        INDArray w = Nd4j.rand(DataType.FLOAT, 768, 3072);
+        INDArray x = Nd4j.rand(DataType.FLOAT, 128, 768);
+        INDArray z = Nd4j.valueArrayOf(new long[] {128, 3072}, 5f);
+
+        assertThat(Products.multiply(x, w, false, z)).isFalse();
+        assertThat(Products.gains(128, 3072, 768, true)).isFalse();
+        assertThat(z.minNumber().floatValue()).as("nothing is written").isEqualTo(5);
+        if (OneDnn.threads() == 1) {
+            assertThat(Products.gains(127, 3072, 768, true)).isTrue();
+            assertThat(Products.gains(128, 4096, 768, true)).isTrue();
+            assertThat(Products.gains(128, 3000, 768, true)).isTrue();
+            assertThat(Products.multiply(x, w.dup('f'), false, z)).as("by columns").isTrue();
+        }
+    }
+
+    @Test
     void aThreadKeepsNoMorePrimitivesThanItsBound() {
         for (int n = 1; n <= Calls.MOST + 20; n++) {
             INDArray x = Nd4j.randn(DataType.FLOAT, 2, 3);
