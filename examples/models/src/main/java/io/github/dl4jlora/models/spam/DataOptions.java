@@ -1,16 +1,23 @@
 package io.github.dl4jlora.models.spam;
 
 import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 
 /** Which e-mails, and how much of them. */
 final class DataOptions {
 
     static final int SEED = 7;
+    /** One word between the tokens that begin and end a text. */
+    private static final int FEWEST_TOKENS = 3;
 
     @Option(names = "--mails", paramLabel = "<folder>", defaultValue = "examples/target/mails",
             description = "Folder of e-mails, a file each, in folders ham and spam. "
@@ -19,6 +26,13 @@ final class DataOptions {
 
     @ArgGroup
     private Size size = new Size();
+
+    @Option(names = "--tokens", paramLabel = "<number>", description = "Tokens of each e-mail that are read. Default: 128, with "
+            + "--full 256, with --short 32.")
+    private Integer tokens;
+
+    @Spec(Spec.Target.MIXEE)
+    private CommandSpec command;
 
     /** How long it may take. */
     static final class Size {
@@ -32,7 +46,11 @@ final class DataOptions {
 
     /** Tokens of a mail that are read. */
     int tokens() {
-        return size.full ? 256 : size.brief ? 32 : 128;
+        if (tokens != null && tokens < FEWEST_TOKENS) {
+            throw new ParameterException(command.commandLine(), "--tokens is " + tokens + ", but must be at least "
+                    + FEWEST_TOKENS);
+        }
+        return tokens != null ? tokens : size.full ? 256 : size.brief ? 32 : 128;
     }
 
     int epochs() {
@@ -40,10 +58,15 @@ final class DataOptions {
     }
 
     /** As options again, for another process. */
-    String[] arguments() {
-        String folder = mails.toAbsolutePath().toString();
-        return size.full ? new String[]{"--mails", folder, "--full"} : size.brief ? new String[]{"--mails", folder, "--short"}
-                : new String[]{"--mails", folder};
+    List<String> arguments() {
+        List<String> arguments = new ArrayList<>(List.of("--mails", mails.toAbsolutePath().toString()));
+        if (size.full || size.brief) {
+            arguments.add(size.full ? "--full" : "--short");
+        }
+        if (tokens != null) {
+            arguments.addAll(List.of("--tokens", String.valueOf(tokens)));
+        }
+        return arguments;
     }
 
     Mails load() throws IOException {

@@ -146,7 +146,7 @@ final class TrainCommand implements Callable<Integer> {
         command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
         command.addAll(List.of("-cp", System.getProperty("java.class.path"), SpamExample.class.getName(), "train",
                 "--only", method.name(), "--output", output.toAbsolutePath().toString()));
-        command.addAll(List.of(data.arguments()));
+        command.addAll(data.arguments());
         command.addAll(base.arguments());
         command.addAll(start.arguments());
         File log = method.in(output, ".log").toFile();

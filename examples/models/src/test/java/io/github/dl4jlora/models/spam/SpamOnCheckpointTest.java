@@ -125,6 +125,18 @@ class SpamOnCheckpointTest {
     }
 
     @Test
+    void anotherProcessReadsAsMuchOfTheSameMails() {
+        DataOptions options = new DataOptions();
+        CommandSpec spec = CommandSpec.create().addMixin("data", CommandSpec.forAnnotatedObject(options));
+        new CommandLine(spec).parseArgs("--mails", "some", "--short", "--tokens", "5");
+
+        assertThat(options.tokens()).isEqualTo(5);
+        assertThat(options.arguments()).containsExactly("--mails", Path.of("some").toAbsolutePath().toString(), "--short",
+                "--tokens", "5");
+        assertThat(new DataOptions().tokens()).isEqualTo(128);
+    }
+
+    @Test
     void whatIsWrongIsToldInOneMessage() throws Exception {
         fails("There is no folder", "--checkpoint", folder.resolve("none").toString());
         fails("GPT2", "--checkpoint", checkpoint("gpt2-lm").toString());
@@ -132,6 +144,7 @@ class SpamOnCheckpointTest {
         Files.delete(without.resolve("tokenizer.json"));
         fails(without + " has no tokenizer.json", "--checkpoint", without.toString());
         fails("--batch is 0, but must be at least 1", "--batch", "0");
+        fails("--tokens is 2, but must be at least 3", "--tokens", "2");
         fails("--learning-rate is NaN, but must be a finite number above 0", "--learning-rate", "NaN");
     }
 
