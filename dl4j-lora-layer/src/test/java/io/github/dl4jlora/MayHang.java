@@ -9,8 +9,8 @@ import java.lang.annotation.Target;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Tests of which a defect would make one wait forever. They run in a thread of their own, since nothing else ends a deadlock, and
- * fail after ten minutes: a hundred times as long as they take, so that a slow machine is not taken for a defect.
+ * Tests that a defect could make wait forever. They run in a thread of their own, since nothing else ends a deadlock, and fail
+ * after ten minutes. They take seconds, so that a slow machine is not taken for a defect.
  */
 @Target({ElementType.TYPE, ElementType.METHOD})
 @Retention(RetentionPolicy.RUNTIME)
