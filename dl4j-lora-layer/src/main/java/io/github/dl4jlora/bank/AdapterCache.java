@@ -5,6 +5,7 @@ import io.github.dl4jlora.internal.common.GuardedBy;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.ContentAccess;
 import io.github.dl4jlora.internal.serve.Lease;
+import io.github.dl4jlora.internal.serve.Loaders;
 import io.github.dl4jlora.internal.serve.NetworkKinds;
 import io.github.dl4jlora.internal.serve.ServedAdapter;
 import io.github.dl4jlora.internal.serve.ServedMix;
@@ -12,6 +13,7 @@ import io.github.dl4jlora.internal.untrusted.Few;
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.ClosedByInterruptException;
 import java.util.ArrayList;
@@ -26,6 +28,7 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.function.Function;
 import java.util.stream.Stream;
 
 /**
@@ -200,11 +203,30 @@ final class AdapterCache {
      * @throws UncheckedIOException    if one cannot be loaded
      */
     Lease hold(List<AdapterMix> mixes) {
+        return hold(mixes, this::held);
+    }
+
+    /**
+     * As {@link #hold(List)}, for a thread that must not wait for others.
+     *
+     * @throws Loaders.BusyException if another thread loads one of the adapters; then none is held
+     */
+    Lease holdUnlessBusy(List<AdapterMix> mixes) {
+        return hold(mixes, name -> {
+            Attempt attempt = attempt(name);
+            if (attempt.adapter() == null) {
+                throw new Loaders.BusyException(Objects.requireNonNull(attempt.load()), !attempt.stale());
+            }
+            return attempt.adapter();
+        });
+    }
+
+    private Lease hold(List<AdapterMix> mixes, Function<String, ServedAdapter> holding) {
         Map<String, ServedAdapter> held = new LinkedHashMap<>();
         try {
             requireOpen();
             mixes.stream().flatMap(mix -> mix.weights().keySet().stream()).distinct()
-                    .forEach(name -> held.put(name, held(name)));
+                    .forEach(name -> held.put(name, holding.apply(name)));
             Map<AdapterMix, ServedMix> served = new HashMap<>();
             mixes.forEach(mix -> served.computeIfAbsent(mix,
                     each -> ServedMix.of(each.weights(), held, kinds, each::toString)));
@@ -217,38 +239,49 @@ final class AdapterCache {
 
     private ServedAdapter held(String name) {
         for (;;) {
-            Loading load;
-            boolean mine = false;
-            boolean stale;
-            synchronized (this) {
-                requireOpen();
-                ServedAdapter present = present(name);
-                if (present != null) {
-                    present.hold();
-                    return present;
-                }
-                if (source == null) {
-                    throw unknown(name);
-                }
-                load = loading.get(name);
-                if (load == null) {
-                    load = new Loading();
-                    loading.put(name, load);
-                    mine = true;
-                }
-                stale = load.stale;
-            }
-            if (mine) {
-                return load(name, load);
+            Attempt attempt = attempt(name);
+            if (attempt.adapter() != null) {
+                return attempt.adapter();
             }
             try {
-                load.join();
+                Objects.requireNonNull(attempt.load()).join();
             } catch (CompletionException e) {
-                if (!stale) {
+                if (!attempt.stale()) {
                     throw e.getCause() instanceof RuntimeException cause ? cause : e;
                 }
             }
         }
+    }
+
+    /**
+     * @param adapter in memory, and held; null if another thread loads it
+     * @param load    that brought it, or will
+     * @param stale   whether that was forgotten already
+     */
+    private record Attempt(@Nullable ServedAdapter adapter, @Nullable Loading load, boolean stale) {
+    }
+
+    /** An adapter that is in memory, or that nobody else loads: then this thread does. */
+    private Attempt attempt(String name) {
+        Loading load;
+        synchronized (this) {
+            requireOpen();
+            ServedAdapter present = present(name);
+            if (present != null) {
+                present.hold();
+                return new Attempt(present, null, false);
+            }
+            if (source == null) {
+                throw unknown(name);
+            }
+            load = loading.get(name);
+            if (load != null) {
+                return new Attempt(null, load, load.stale);
+            }
+            load = new Loading();
+            loading.put(name, load);
+        }
+        return new Attempt(load(name, load), load, false);
     }
 
     /** Loads an adapter. It is held once for the caller, and once for the cache unless it was forgotten in the meantime. */
@@ -304,7 +337,11 @@ final class AdapterCache {
                 interrupted |= Thread.interrupted();
                 try {
                     return Objects.requireNonNull(source).load(name).orElseThrow(() -> unknown(name));
-                } catch (ClosedByInterruptException e) {
+                } catch (ClosedByInterruptException | InterruptedIOException e) {
+                    // Sources call a time limit of their own an interrupt, too.
+                    if (!(e instanceof ClosedByInterruptException) && !Thread.currentThread().isInterrupted()) {
+                        throw e;
+                    }
                     interrupted = true;
                 }
             }
@@ -315,14 +352,15 @@ final class AdapterCache {
         }
     }
 
-    /** An adapter of the source that does not fit is the source's failure, and no illegal argument of whoever asks for it. */
+    /**
+     * An adapter of the source that does not fit, or for which memory is too short, is the source's failure, and no illegal
+     * argument of whoever asks for it.
+     */
     private static RuntimeException failure(String name, Throwable e) {
-        IOException io = e instanceof IOException cause ? cause
-                : e instanceof IllegalArgumentException && !(e instanceof UnknownAdapterException) ? new IOException(e) : null;
-        return io != null ? new UncheckedIOException("Adapter \"" + name + "\" cannot be loaded: "
-                + (e.getMessage() == null ? e : e.getMessage()), io)
-                : e instanceof RuntimeException cause ? cause
-                : new IllegalStateException("Adapter \"" + name + "\" cannot be loaded: " + e, e);
+        IOException io = e instanceof IOException cause ? cause : e instanceof Error
+                || e instanceof IllegalArgumentException && !(e instanceof UnknownAdapterException) ? new IOException(e) : null;
+        return io == null ? (RuntimeException) e : new UncheckedIOException("Adapter \"" + name + "\" cannot be loaded: "
+                + (e instanceof Error || e.getMessage() == null ? e : e.getMessage()), io);
     }
 
     /** @param evicted receives those that made room */

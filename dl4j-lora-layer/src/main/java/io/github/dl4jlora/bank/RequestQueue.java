@@ -4,6 +4,7 @@ import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.common.GuardedBy;
 import io.github.dl4jlora.internal.serve.Features;
 import io.github.dl4jlora.internal.serve.Lease;
+import io.github.dl4jlora.internal.serve.Loaders;
 import io.github.dl4jlora.internal.serve.Passes;
 import io.github.dl4jlora.internal.serve.ServedMix;
 import org.jspecify.annotations.Nullable;
@@ -20,8 +21,6 @@ import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.Condition;
@@ -47,9 +46,7 @@ final class RequestQueue {
     private final List<Thread> computing = new ArrayList<>();
     @GuardedBy("lock")
     private final Set<Thread> threads = new HashSet<>();
-    /** Null until an adapter has to be loaded. */
-    @GuardedBy("lock")
-    private @Nullable ExecutorService loaders;
+    private final Loaders<Pending> loaders;
     /** Examples of requests that are not computed yet, including those whose adapters are being loaded. */
     @GuardedBy("lock")
     private long queued;
@@ -63,6 +60,8 @@ final class RequestQueue {
         this.maxNetworks = config.maxNetworks();
         this.maxBatch = config.maxBatch();
         this.maxQueued = config.maxQueued();
+        this.loaders = new Loaders<>(pending -> cache.holdUnlessBusy(pending.request().mixes()), maxNetworks,
+                work -> thread(work, "adapter-bank-loader"), this::enqueue, this::fail);
         this.batcher = new FairBatcher(config.maxBatch(), TimeUnit.NANOSECONDS.convert(config.maxDelay()));
     }
 
@@ -92,7 +91,7 @@ final class RequestQueue {
             if (lease != null) {
                 enqueue(pending, lease);
             } else {
-                loaders().execute(() -> load(pending));
+                loaders.load(pending);
             }
         } catch (RuntimeException | Error e) {
             fail(pending, e);
@@ -133,31 +132,6 @@ final class RequestQueue {
         return thread;
     }
 
-    /** Threads of their own, so that an adapter that has to be read first holds up no other request. */
-    private ExecutorService loaders() {
-        lock.lock();
-        try {
-            if (loaders == null) {
-                loaders = Executors.newFixedThreadPool(maxNetworks, work -> thread(work, "adapter-bank-loader"));
-            }
-            return loaders;
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    private void load(Pending pending) {
-        try {
-            if (pending.isDone()) {
-                countOut(pending);
-            } else {
-                enqueue(pending, cache.hold(pending.request().mixes()));
-            }
-        } catch (RuntimeException | Error e) {
-            fail(pending, e);
-        }
-    }
-
     private void enqueue(Pending pending, Lease lease) {
         boolean late;
         lock.lock();
@@ -196,6 +170,7 @@ final class RequestQueue {
         if (waited) {
             pending.lease().close();
         }
+        loaders.forget(pending);
         metrics.ended(pending.request().mixes().get(0), outcome(pending, failure), System.nanoTime() - pending.since());
     }
 
@@ -359,7 +334,7 @@ final class RequestQueue {
                 }
             }
         }
-        shutDownLoaders();
+        loaders.shutDown();
         rest.run();
         if (interrupted) {
             Thread.currentThread().interrupt();
@@ -371,17 +346,6 @@ final class RequestQueue {
         lock.lock();
         try {
             return List.copyOf(computing);
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    private void shutDownLoaders() {
-        lock.lock();
-        try {
-            if (loaders != null) {
-                loaders.shutdown();
-            }
         } finally {
             lock.unlock();
         }

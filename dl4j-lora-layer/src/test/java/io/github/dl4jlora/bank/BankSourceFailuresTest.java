@@ -4,9 +4,12 @@ import io.github.dl4jlora.MayHang;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.ClosedByInterruptException;
 import java.util.ArrayList;
@@ -73,20 +76,22 @@ class BankSourceFailuresTest extends SourceFixture {
             gate.open();
 
             for (Future<INDArray> answer : answers) {
-                assertThatThrownBy(answer::get).hasMessageContaining("\"a\"").hasMessageContaining("too much");
+                assertThatThrownBy(answer::get).hasCauseInstanceOf(UncheckedIOException.class).hasMessageContaining("\"a\"")
+                        .hasMessageContaining("too much");
             }
         }
     }
 
     /** Whoever is interrupted while it fetches closes the file that it reads, but not for those who wait for it. */
-    @Test
-    void whoIsInterruptedWhileItFetchesGoesOn() throws Exception {
+    @ParameterizedTest(name = "and reads: {0}")
+    @ValueSource(booleans = {false, true})
+    void whoIsInterruptedWhileItFetchesGoesOn(boolean reads) throws Exception {
         LoRAAdapter a = put("a", 1);
         Gate gate = new Gate();
         source.before = name -> {
             gate.pass();
             if (Thread.currentThread().isInterrupted()) {
-                throw new ClosedByInterruptException();
+                throw reads ? new ClosedByInterruptException() : new InterruptedIOException("while it waits");
             }
         };
         try (AdapterBank bank = bank()) {

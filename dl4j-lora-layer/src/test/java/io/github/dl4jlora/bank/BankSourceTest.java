@@ -102,6 +102,39 @@ class BankSourceTest extends SourceFixture {
         }
     }
 
+    @Test
+    void requestsForOneAdapterTakeOneThreadWhileItIsRead() throws Exception {
+        put("slow", 1);
+        LoRAAdapter other = put("other", 2);
+        Gate gate = new Gate();
+        source.before = name -> {
+            if (name.equals("slow")) {
+                gate.pass();
+            }
+        };
+        try (AdapterBank bank = bank()) {
+            List<CompletableFuture<INDArray[]>> slow = new ArrayList<>();
+            for (int i = 0; i < 5; i++) {
+                slow.add(bank.submit(BankRequest.of("slow", input)));
+            }
+            gate.awaitSomebody();
+
+            requireAnswer(bank.submit(BankRequest.of("other", input)).join()[0], other);
+            assertThatThrownBy(bank.submit(BankRequest.of("none", input))::join)
+                    .hasCauseInstanceOf(UnknownAdapterException.class);
+            slow.get(1).cancel(false);
+            assertThat(slow).filteredOn(CompletableFuture::isDone).hasSize(1);
+            assertThat(bank.status().queued()).isEqualTo(4 * input.size(0));
+            gate.open();
+
+            slow.remove(1);
+            for (CompletableFuture<INDArray[]> answer : slow) {
+                requireAnswer(answer.join()[0], source.adapters.get("slow"));
+            }
+            assertThat(source.asked).containsOnlyOnce("slow", "other");
+        }
+    }
+
     /** A file may have been read in part when it is replaced. */
     @ParameterizedTest(name = "and fails: {0}")
     @ValueSource(booleans = {false, true})

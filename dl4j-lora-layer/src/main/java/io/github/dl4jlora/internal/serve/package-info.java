@@ -2,6 +2,8 @@
  * Many adapters computed on copies of one network. Public classes here are no API and may change without notice.
  *
  * <pre>
+ *   Loaders                threads that load the adapters of requests
+ *     |
  *   Lease                  mixes, held as long as somebody computes with them
  *     |
  *   Passes                 inputs and mixes into outputs, in as few passes as possible -> Forward, one of them
