@@ -241,7 +241,9 @@ public final class Combination {
         }
         boolean cut = deltas.stream().anyMatch(Delta::cut)
                 || method.truncates && combined.rank() < deltas.stream().mapToInt(Delta::rank).sum();
-        return withBias(layer, cut ? combined.cutOff() : combined, deltas);
+        List<Delta> weighted = IntStream.range(0, deltas.size())
+                .mapToObj(i -> deltas.get(i).addingToBias(weights.get(having.get(i)))).toList();
+        return withBias(layer, cut ? combined.cutOff() : combined, weighted);
     }
 
     private static boolean isFinite(Delta delta) {
@@ -276,7 +278,10 @@ public final class Combination {
         return deltas.stream().mapToInt(Delta::rank).max().orElseThrow();
     }
 
-    /** Biases are values, not changes: like layers that were trained in full they come from one adapter. */
+    /**
+     * Biases are values, not changes: like layers that were trained in full they come from one adapter. What PEFT's lora_bias
+     * adds is a change, and has its adapter's weight.
+     */
     private static Delta withBias(String layer, Delta combined, List<Delta> deltas) {
         List<Delta> biased = deltas.stream().filter(Delta::trainsBias).toList();
         if (biased.size() > 1) {

@@ -310,7 +310,7 @@ public class LowRankLayer extends SameDiffLayer implements HeldSettings {
          */
         public Builder loraDropout(double probability) {
             LoRASettings.DEFAULTS.toBuilder().loraDropout(probability).build(Named.layer(getLayerName()));
-            return probability == 0 ? this : dropOut(new Dropout(1 - probability));
+            return dropOut(probability == 0 ? null : new Dropout(1 - probability));
         }
 
         // These return a raw type in DL4J, which would end the chain.

@@ -171,6 +171,9 @@ final class Diagnosis {
                             + " of heap, and a process "
                             + (bound == 0 ? "without a limit" : "of up to " + Doctor.mebibytes(bound)) + ", on a machine with "
                             + Doctor.mebibytes(machine), example));
+        } else if (bound == 0 && Pointer.maxBytes() == 0) {
+            findings.add(new Doctor.Finding("Nothing limits ND4J's arrays: maxbytes is 0.",
+                    "no time; the system may kill the process", example));
         } else if (bound == 0) {
             findings.add(new Doctor.Finding("Nothing limits ND4J's arrays: maxphysicalbytes is 0.",
                     "no time; the system may kill the process", "remove -D" + PHYSICAL + "=0: Threads.settle() sets it and has a "

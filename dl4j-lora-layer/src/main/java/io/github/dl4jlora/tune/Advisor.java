@@ -63,8 +63,6 @@ public final class Advisor {
     static final double FLAT = 0.1;
     /** ‖A − A0‖ / ‖A0‖ below which A did not move. Digits: 0.09 and more, even where a low rate had learned little. */
     static final double UNMOVED = 0.01;
-    /** ‖ΔW‖ as a share of |s|·‖A‖·‖B‖ up to which ΔW is zero except for rounding. */
-    private static final double ROUNDING = 1e-6;
 
     private final LoRAAdapter adapter;
     private final AdapterContent content;
@@ -126,7 +124,8 @@ public final class Advisor {
      */
     public List<LoRAAdvice> list() {
         List<LoRAAdvice> found = new ArrayList<>();
-        Map<String, Double> moves = adapter.config().variant().isAdditive() ? changes(found) : Map.of();
+        boolean adds = content.deltas().values().stream().noneMatch(delta -> delta.kind().isDora());
+        Map<String, Double> moves = adds ? changes(found) : Map.of();
         OptionalDouble largest = moves.values().stream().mapToDouble(Double::doubleValue).max();
         OptionalDouble chance = base == null ? OptionalDouble.empty() : ChanceLoss.of(base);
         new LossCourse(losses, chance, largest).advise(found);
@@ -156,7 +155,7 @@ public final class Advisor {
         }
         Map<String, RankUse> uses = RankUse.of(adapter);
         for (String layer : adapter.layers()) {
-            if (content.delta(layer).changesNothing() || isRounding(layer)) {
+            if (RankUse.isUnchanged(adapter, layer)) {
                 found.add(new LoRAAdvice(Kind.UNTRAINED, layer, "A·B is what it was before training, so the layer computes what "
                         + "the base does", Map.of("norm of the change", adapter.norm(layer))));
                 continue;
@@ -176,13 +175,6 @@ public final class Advisor {
     private boolean isBroken(String layer) {
         Delta delta = content.delta(layer);
         return !Double.isFinite(sum(delta.a())) || !Double.isFinite(sum(delta.b()));
-    }
-
-    /** Whether ΔW is zero except for rounding, as it is where A and B start orthogonal and have not moved. */
-    private boolean isRounding(String layer) {
-        Delta delta = content.delta(layer);
-        return !delta.kind().init().isTakenFromW() && adapter.norm(layer) <= ROUNDING * Math.abs(delta.factor())
-                * delta.a().norm2Number().doubleValue() * delta.b().norm2Number().doubleValue();
     }
 
     private static double sum(INDArray array) {

@@ -1,6 +1,8 @@
 package io.github.dl4jlora.tune;
 
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.internal.content.ContentAccess;
+import io.github.dl4jlora.internal.content.Delta;
 
 import java.util.LinkedHashMap;
 import java.util.Locale;
@@ -19,12 +21,14 @@ import java.util.Map;
  * @param directions that ΔW can have: the rank, fewer in a layer that is narrower, up to twice as many where A and B started as a
  *                   part of W
  * @param needed     how many of the directions hold 99 % of ‖ΔW‖², the strongest first; at least 1
- * @param trained    whether ΔW is not zero
+ * @param trained    whether ΔW is not zero, except for rounding
  */
 public record RankUse(int rank, int directions, int needed, boolean trained) {
 
     /** The share of ‖ΔW‖² that a rank must keep to be enough. At most √(1 − 0.99) of ‖ΔW‖ is then lost, a tenth. */
     public static final double NEARLY_ALL = 0.99;
+    /** ‖ΔW‖ as a share of |s|·‖A‖·‖B‖ up to which ΔW is zero except for rounding. */
+    private static final double ROUNDING = 1e-6;
     /** Says what percentages of a change are, for readers who do not have this page. */
     public static final String MEANING = "Shares of a change are shares of its sum of squares, the square of its norm.";
 
@@ -40,8 +44,15 @@ public record RankUse(int rank, int directions, int needed, boolean trained) {
         LoRAAdapter smallest = adapter.compressToEnergy(NEARLY_ALL).adapter();
         Map<String, RankUse> uses = new LinkedHashMap<>();
         adapter.layers().forEach(layer -> uses.put(layer, new RankUse(adapter.rank(layer), adapter.spectrum(layer).length,
-                smallest.rank(layer), adapter.norm(layer) > 0)));
+                smallest.rank(layer), !isUnchanged(adapter, layer))));
         return uses;
+    }
+
+    /** Whether ΔW is zero except for rounding, as it also is where A and B start orthogonal and have not moved. */
+    static boolean isUnchanged(LoRAAdapter adapter, String layer) {
+        Delta delta = ContentAccess.of(adapter).delta(layer);
+        return delta.changesNothing() || !delta.kind().init().isTakenFromW() && adapter.norm(layer) <= ROUNDING
+                * Math.abs(delta.factor()) * delta.a().norm2Number().doubleValue() * delta.b().norm2Number().doubleValue();
     }
 
     /** A sentence for people, in characters that every terminal has. */

@@ -47,6 +47,14 @@ public final class Adapters {
                 Networks.random(DataType.DOUBLE, seed + 1, rank, Networks.HIDDEN), alpha, scaling, null);
     }
 
+    /** The same with A and B of another data type. */
+    static LoRAAdapter cast(LoRAAdapter adapter, DataType type) {
+        Map<String, Delta> deltas = new LinkedHashMap<>();
+        adapter.content().deltas().forEach((layer, delta) -> deltas.put(layer, new Delta(delta.a().castTo(type),
+                delta.b().castTo(type), delta.alpha(), delta.scaling(), delta.baseId())));
+        return adapter(deltas, Map.of(), 0);
+    }
+
     /** s·A·B, by commons-math. */
     static RealMatrix product(LoRAAdapter adapter, String layer) {
         Delta delta = adapter.content().deltas().get(layer);

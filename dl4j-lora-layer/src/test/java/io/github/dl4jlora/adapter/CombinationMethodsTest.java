@@ -37,6 +37,20 @@ class CombinationMethodsTest {
     private final List<LoRAAdapter> three = List.of(Adapters.of(2, 3, Scaling.ALPHA_OVER_RANK, 1),
             Adapters.of(3, -0.5, Scaling.ALPHA, 101), Adapters.of(2, 2, Scaling.ALPHA_OVER_SQRT_RANK, 201));
 
+    @Test
+    void whatIsAddedFirstDoesNotDecideTheDataType() {
+        LoRAAdapter exact = three.get(0);
+        LoRAAdapter half = Adapters.cast(exact, DataType.BFLOAT16);
+        LoRAAdapter other = Adapters.cast(exact, DataType.HALF);
+        for (LoRAAdapter combined : List.of(LoRAAdapter.combine(Method.CAT).add(half, 1).add(exact, 1).build(),
+                LoRAAdapter.combine(Method.CAT).add(exact, 1).add(half, 1).build())) {
+            assertThat(combined.content().deltas().values()).allMatch(delta ->
+                    delta.a().dataType() == exact.content().deltas().values().iterator().next().a().dataType());
+        }
+        assertThat(LoRAAdapter.combine(Method.SVD).add(half, 1).add(other, 1).build().content().deltas().values())
+                .allMatch(delta -> delta.a().dataType() == DataType.FLOAT);
+    }
+
     @ParameterizedTest(name = "{0} {1} to rank {2}")
     @CsvSource({"TIES_SVD, TOTAL, 5", "TIES_SVD, FREQUENCY, 5", "TIES_SVD, TOTAL, 2", "MAGNITUDE_PRUNE_SVD, , 5",
         "MAGNITUDE_PRUNE_SVD, , 1"})

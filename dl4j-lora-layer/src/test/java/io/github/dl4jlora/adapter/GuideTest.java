@@ -377,7 +377,7 @@ class GuideTest {
         LoRAConfig pissa = LoRAConfig.builder().rank(4).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
                 .loraInit(LoRAInit.PISSA).pissaIterations(4).build();
         LoRAConfig plus = LoRAConfig.builder().rank(4).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
-                .updater(new Adam(1e-3)).loraPlusRatio(16).build();
+                .updater(new Adam(1e-3)).loraPlusRatio(4).build();
         LoRAConfig frozenA = LoRAConfig.builder().rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
                 .variant(new FrozenALoRA()).bias("lora_only").build();
 

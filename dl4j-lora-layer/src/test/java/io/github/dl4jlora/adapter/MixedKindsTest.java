@@ -1,13 +1,19 @@
 package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.content.Kind;
+import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
+import io.github.dl4jlora.variant.PlainLoRA;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
@@ -16,11 +22,14 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Sgd;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
 import java.util.function.Consumer;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -125,6 +134,40 @@ class MixedKindsTest {
                 .hasMessageContaining("[fc2] are DoRA, but [fc1] are not").hasMessageContaining("LoRA.save");
         assertThat(folder).isEmptyDirectory();
         assertThat(difference(LoRA.apply(base, LoRAAdapter.of(tuned)).outputSingle(x), tuned.outputSingle(x))).isLessThan(1e-10);
+    }
+
+    /** DoRA has no plain form that includes the start, and PEFT's own randomised start would be another one. */
+    @Test
+    void doraWithARandomisedStartIsWrittenWithAWarning() throws IOException {
+        ComputationGraph randomised = tuned(LoRAConfig.builder().variant(new DoRA()).loraInit(LoRAInit.PISSA).pissaIterations(4));
+        ComputationGraph exact = tuned(LoRAConfig.builder().variant(new DoRA()).loraInit(LoRAInit.PISSA));
+
+        try (LogCapture log = new LogCapture(LoRAAdapter.class)) {
+            LoRAAdapter.of(exact).save(folder);
+            assertThat(log.messages()).isEmpty();
+            LoRAAdapter.of(randomised).save(folder);
+            assertThat(log.messages()).singleElement().asString()
+                    .contains("[fc1, fc2]", "PEFT draws another start", "pissaIterations(0)");
+        }
+        ComputationGraph again = LoRA.apply(base, LoRAAdapter.load(folder));
+        assertThat(difference(again.outputSingle(x), randomised.outputSingle(x))).isZero();
+    }
+
+    @Test
+    void alphaComesBackFromThePlainFormAsItWas() {
+        for (Scaling scaling : List.of(Scaling.ALPHA, Scaling.ALPHA_OVER_RANK)) {
+            for (int rank = 1; rank <= 12; rank++) {
+                INDArray a = Nd4j.ones(12, rank);
+                INDArray b = Nd4j.ones(rank, 12);
+                for (int alpha = 1; alpha <= 32; alpha++) {
+                    Delta delta = new Delta(a, b, alpha, scaling, null, TensorLayout.LINEAR,
+                            Map.of(Variant.START_A, a, Variant.START_B, b), new Kind(new PlainLoRA(), LoRAInit.PISSA, 4), null);
+                    Delta plain = delta.plain("fc1", "this test");
+                    assertThat(plain.factor()).isEqualTo(delta.factor());
+                    assertThat(plain.split(delta.kind()).alpha()).isEqualTo(alpha);
+                }
+            }
+        }
     }
 
     @Test

@@ -202,6 +202,29 @@ class PeftFieldsTest {
     }
 
     @Test
+    void whatLoraBiasAddsKeepsItsFactor() throws IOException {
+        tensors.put(PREFIX + "fc1.lora_B.bias", Networks.random(DataType.FLOAT, 3, Networks.HIDDEN));
+        write("lora_bias", "true");
+        LoRAAdapter adapter = LoRAAdapter.load(folder);
+        INDArray added = addedToBias(LoRA.apply(base, adapter));
+
+        assertThat(Networks.difference(addedToBias(LoRA.apply(base, adapter.compress(1).adapter())), added)).isLessThan(1e-5);
+        for (Combination.Method method : List.of(Combination.Method.CAT, Combination.Method.SVD)) {
+            LoRAAdapter half = LoRAAdapter.combine(method).add(adapter, 0.5).build();
+            assertThat(Networks.difference(addedToBias(LoRA.apply(base, half)), added.mul(0.5))).as(method.name())
+                    .isLessThan(1e-5);
+        }
+        ComputationGraph tuned = LoRA.apply(base, adapter);
+        adapter.applyTo(tuned, LoRAAdapter.ApplyOption.KEEP_BIASES);
+        adapter.applyTo(tuned, LoRAAdapter.ApplyOption.KEEP_BIASES);
+        assertThat(Networks.difference(addedToBias(tuned), added)).as("applied once more").isLessThan(1e-5);
+    }
+
+    private INDArray addedToBias(ComputationGraph tuned) {
+        return tuned.getParam("fc1_b").sub(base.getParam("fc1_b"));
+    }
+
+    @Test
     void whatOnlyConcernsTrainingIsLeftOut() throws IOException {
         write("velora_config", "null");
         INDArray expected = output();

@@ -105,8 +105,8 @@ class QuantizedGuideTest {
     private void map(Path path) throws IOException {
         ComputationGraph network = this.base;
         LoRA.writeBase(network, path, Quantization.INT8);
-        Model base = LoRA.openBase(path);
-        ComputationGraph tuned = LoRA.apply((ComputationGraph) base, LoRAConfig.builder()
+        ComputationGraph base = LoRA.openComputationGraphBase(path);
+        ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder()
                 .rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK).build());
         assertThat(tuned.numParams()).isPositive();
     }

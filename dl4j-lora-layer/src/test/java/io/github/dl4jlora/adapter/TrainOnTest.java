@@ -8,6 +8,7 @@ import io.github.dl4jlora.conf.Engine;
 import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.variant.DoRA;
@@ -23,6 +24,7 @@ import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.Nesterovs;
 import org.nd4j.linalg.learning.config.Sgd;
 
+import java.util.List;
 import java.util.function.Consumer;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -127,9 +129,10 @@ class TrainOnTest {
         refused(adapter, c -> c.rank(2), "rank of layer \"fc2\" is 2, but the adapter's is 3");
         refused(adapter, c -> c.alpha(16), "alpha of layer \"fc1\" is 16.0, but the adapter's is 3.0");
         refused(adapter, c -> c.scaling(Scaling.ALPHA_OVER_SQRT_RANK), "scaling of layer \"fc1\" is ALPHA_OVER_SQRT_RANK");
-        refused(adapter, c -> c.variant(new DoRA()), "variant is DoRA, but the adapter's is LoRA");
-        refused(adapter, c -> c.loraInit(LoRAInit.PISSA), "loraInit is PISSA, but the adapter's is KAIMING_UNIFORM");
-        refused(adapter, c -> c.pissaIterations(4), "pissaIterations is 4");
+        refused(adapter, c -> c.variant(new DoRA()), "variant of layer \"fc1\" is DoRA, but the adapter's is LoRA");
+        refused(adapter, c -> c.loraInit(LoRAInit.PISSA), "loraInit of layer \"fc1\" is PISSA, but the adapter's is "
+                + "KAIMING_UNIFORM");
+        refused(adapter, c -> c.pissaIterations(4), "pissaIterations of layer \"fc1\" is 4");
         refused(adapter, c -> c.targets("fc1").trainable("out"), "adapts [fc1], but the adapter is for [fc1, fc2]");
         refused(adapter, c -> c.exclude("fc1"), "adapts [fc2], but the adapter is for [fc1, fc2]");
         refused(adapter, c -> c.targets("fc.*"), "trains in full [], but the adapter is for [out]");
@@ -142,6 +145,22 @@ class TrainOnTest {
                 .withMessageContaining("LoRAConfig is null");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(base, null, MADE_WITH))
                 .withMessageContaining("adapter is null");
+    }
+
+    @Test
+    void variantsAndStartsAreComparedLayerByLayer() {
+        LoRAAdapter plain = adapter(LoRAConfig.builder().rank(2).targets("fc.*").build());
+        refused(plain, c -> c.targets("fc.*").override("fc2", o -> o.variant(new DoRA())), "variant of layer \"fc2\" is DoRA");
+        LoRAConfig pissa = LoRAConfig.builder().rank(3).alpha(10).scaling(Scaling.ALPHA_OVER_RANK).targets("fc.*")
+                .loraInit(LoRAInit.PISSA).pissaIterations(4).build();
+        refused(adapter(pissa), c -> c.quantize(Quantization.NF4).loraInit(LoRAInit.LOFTQ), "loraInit of layer \"fc1\" is LOFTQ");
+
+        for (LoRAConfig made : List.of(pissa, pissa.toBuilder().override("fc1", o -> o.loraInit(LoRAInit.KAIMING_UNIFORM)
+                .pissaIterations(0)).build(), LoRAConfig.builder().rank(2).targets("fc.*").quantize(Quantization.NF4)
+                .loraInit(LoRAInit.LOFTQ).pissaIterations(4).build())) {
+            LoRAAdapter adapter = adapter(made);
+            assertThat(LoRAAdapter.of(LoRA.apply(base, adapter, made)).settings("fc2")).isEqualTo(adapter.settings("fc2"));
+        }
     }
 
     private void refused(LoRAAdapter adapter, Consumer<LoRAConfig.Builder> settings, String message) {

@@ -143,6 +143,20 @@ class TransferLearningTest {
         Models.fitSteps(adapted, 0, 1);
     }
 
+    /** As the guide says: DL4J makes a new layer of the stock one, and knows no size of a frozen one in a MultiLayerNetwork. */
+    @ParameterizedTest
+    @EnumSource
+    void aLayerThatIsOnlyFrozenIsReplacedInAGraphAlone(Kind kind) {
+        Model adapted = Models.apply(kind.base(), kind.config().targets("fc1").build());
+        if (adapted instanceof ComputationGraph graph) {
+            ComputationGraph replaced = new TransferLearning.GraphBuilder(graph).nOutReplace("fc2", 7, WeightInit.XAVIER).build();
+            assertThat(replaced.getLayer("fc2").paramTable().get("W").size(1)).isEqualTo(7);
+        } else {
+            assertThatThrownBy(() -> new TransferLearning.Builder((MultiLayerNetwork) adapted)
+                    .nOutReplace(1, 7, WeightInit.XAVIER).build()).isInstanceOf(IllegalArgumentException.class);
+        }
+    }
+
     /** The helper makes a network of what is not frozen, in which what this library froze must stay so. */
     @ParameterizedTest
     @EnumSource(names = "LAYERS_.*", mode = EnumSource.Mode.MATCH_ALL)

@@ -8,6 +8,7 @@ import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LayerType;
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.report.LoRASummary;
 import org.deeplearning4j.gradientcheck.GradientCheckUtil;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
@@ -219,6 +220,28 @@ class DeltaVertexTest {
         // TransferLearning makes a network of FLOAT.
         assertThat(Networks.difference(LoRA.merge(frozen).outputSingle(FEATURES), frozen.outputSingle(FEATURES)))
                 .isLessThan(1e-6);
+    }
+
+    @Test
+    void nothingIsReplacedWhereAVertexWasFrozenAfterwards() {
+        ComputationGraph other = LoRA.apply(base, config("attention", "out").build());
+        Networks.randomizeAdapters(other.paramTable(), 9);
+        ComputationGraph frozen = new TransferLearning.GraphBuilder(LoRA.apply(base, config("attention", "out").build()))
+                .setFeatureExtractor("attention").build();
+        LoRAAdapter.of(other).applyTo(frozen, LoRAAdapter.ApplyOption.FORCE);
+
+        assertThat(Networks.difference(frozen.outputSingle(FEATURES), other.outputSingle(FEATURES))).isLessThan(1e-5);
+    }
+
+    @Test
+    void startsOfSingleProjectionsAreRefusedAndThoseOfTheVertexCount() {
+        assertThatThrownBy(() -> LoRA.apply(base, config("attention").override("attention/Wo",
+                o -> o.loraInit(LoRAInit.GAUSSIAN)).build())).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("\"attention\"", "Wo", "GAUSSIAN", "override the whole layer");
+        ComputationGraph tuned = LoRA.apply(base, config("attention", "out").rank(3).override("attention",
+                o -> o.rank(2).loraInit(LoRAInit.ORTHOGONAL)).build());
+        assertThat(LoRAAdapter.of(tuned).settings("attention.Wq").loraInit()).isEqualTo(LoRAInit.ORTHOGONAL);
+        assertThat(LoRAAdapter.of(tuned).settings("attention.Wq").rank()).isEqualTo(2);
     }
 
     @Test

@@ -148,6 +148,11 @@ class LowRankLayerTest {
     }
 
     @Test
+    void dropoutOfZeroTakesBackWhatWasSetBefore() {
+        assertThat(layer().loraDropout(0.5).loraDropout(0).build().getIDropout()).isNull();
+    }
+
+    @Test
     void gradientsBelongToTheInputsThatWereDropped() {
         MultiLayerNetwork network = alone(layer().loraDropout(0.5));
         INDArray x = Networks.random(DataType.DOUBLE, 1, 1, Networks.IN);

@@ -6,12 +6,14 @@ import io.github.dl4jlora.adapter.Combination;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.internal.inspect.ChanceLoss;
 import io.github.dl4jlora.tune.LoRAAdvice.Kind;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -147,6 +149,34 @@ class LoRAAdviceTest {
         assertThat(losses).containsExactly(expected);
         assertThat(LoRAAdvice.about(LoRAAdapter.of(network)).base(base).losses(losses).list()).extracting(LoRAAdvice::kind)
                 .contains(Kind.RATE_TOO_HIGH);
+    }
+
+    @Test
+    void whereSomeLayersAreDoraOnlyTheLossesAreLookedAt() {
+        MultiLayerNetwork network = LoRA.apply(base, config().override("fc2", o -> o.variant(new DoRA())).build());
+        double[] losses = new double[30];
+        losses[29] = Double.NaN;
+
+        assertThat(LoRAAdvice.about(LoRAAdapter.of(network)).base(base).losses(losses).list()).extracting(LoRAAdvice::kind)
+                .containsExactly(Kind.RATE_TOO_HIGH);
+    }
+
+    /** The loss of a graph is the sum of all its outputs'. */
+    @Test
+    void theLossOfChanceIsOfTheOneOutput() {
+        assertThat(ChanceLoss.of(withOutputs("class"))).hasValue(Math.log(CLASSES));
+        assertThat(ChanceLoss.of(withOutputs("class", "loss"))).isEmpty();
+    }
+
+    private static ComputationGraph withOutputs(String... outputs) {
+        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder()
+                .allowDisconnected(true).addInputs("x")
+                .addLayer("class", new OutputLayer.Builder(LossFunction.MCXENT).nIn(IN).nOut(CLASSES)
+                        .activation(Activation.SOFTMAX).build(), "x")
+                .addLayer("more", new DenseLayer.Builder().nIn(IN).nOut(2).build(), "x")
+                .addLayer("loss", new LossLayer.Builder(LossFunction.MSE).build(), "more").setOutputs(outputs).build());
+        graph.init();
+        return graph;
     }
 
     @Test

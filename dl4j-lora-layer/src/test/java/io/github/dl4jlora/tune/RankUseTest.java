@@ -8,6 +8,8 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -71,6 +73,14 @@ class RankUseTest {
         assertThat(use.directions()).isEqualTo(4);
         assertThat(use.toString()).startsWith("Its start was taken from W, so its change has up to 4 directions, not 2. As plain "
                 + "LoRA: ").contains(" 4 directions ");
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"PISSA", "OLORA", "ORTHOGONAL", "KAIMING_UNIFORM"})
+    void anAdapterThatNeverTrainedSaysSoWhateverItsStart(LoRAInit start) {
+        MultiLayerNetwork adapted = LoRA.apply(network(), LoRAConfig.builder().rank(2).loraInit(start).build());
+
+        assertThat(RankUse.of(LoRAAdapter.of(adapted)).get("fc")).hasToString("The change is zero: this layer was not trained.");
     }
 
     /** Of one layer with these singular values. */

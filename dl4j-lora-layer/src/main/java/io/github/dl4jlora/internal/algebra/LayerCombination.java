@@ -44,9 +44,14 @@ public final class LayerCombination {
         this.deltas = deltas;
         this.weights = weights.stream().mapToDouble(Double::doubleValue).toArray();
         this.factors = IntStream.range(0, deltas.size()).mapToDouble(i -> this.weights[i] * deltas.get(i).factor()).toArray();
-        this.type = deltas.get(0).a().dataType();
+        this.type = deltas.stream().map(delta -> delta.a().dataType()).reduce(LayerCombination::holdingBoth).orElseThrow();
         this.baseId = deltas.stream().map(Delta::baseId).filter(Objects::nonNull).findFirst().orElse(null);
         this.layout = deltas.get(0).layout();
+    }
+
+    /** The narrower type that loses nothing of either: FLOAT where HALF and BFLOAT16 meet. */
+    private static DataType holdingBoth(DataType one, DataType other) {
+        return one == other || one.width() > other.width() ? one : other.width() > one.width() ? other : DataType.FLOAT;
     }
 
     public Delta sideBySide() {

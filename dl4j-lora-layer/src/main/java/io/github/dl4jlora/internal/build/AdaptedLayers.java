@@ -9,6 +9,7 @@ import io.github.dl4jlora.frozen.TrainedSameDiffLayer;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.adapted.TrainedBias;
 import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.content.Kind;
 import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.network.MatrixName;
 import io.github.dl4jlora.internal.network.Node;
@@ -158,7 +159,16 @@ public final class AdaptedLayers {
     private static LoRASettings common(Node node, List<AdaptedParameter> parameters, LoRAConfig config) {
         parameters.forEach(parameter -> requireVariant(node, MatrixName.of(node, parameter.key()).settings(config)));
         LoRASettings first = MatrixName.of(node, parameters.get(0).key()).settings(config);
-        return config.settings().toBuilder().variant(first.variant()).loraInit(first.loraInit()).build();
+        parameters.forEach(parameter -> {
+            Kind other = Kind.of(MatrixName.of(node, parameter.key()).settings(config));
+            if (!other.equals(Kind.of(first))) {
+                throw new IllegalArgumentException("Layer \"" + node.name() + "\": its matrix " + parameter.key()
+                        + " starts with " + other.start() + ", but " + parameters.get(0).key() + " with "
+                        + Kind.of(first).start() + ". A layer has one variant and one start: override the whole layer, not one "
+                        + "of its matrices");
+            }
+        });
+        return first;
     }
 
     /**

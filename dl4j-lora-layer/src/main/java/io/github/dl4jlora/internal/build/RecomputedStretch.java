@@ -137,7 +137,7 @@ final class RecomputedStretch {
                 .with(ArrayType.ACTIVATIONS, PassingOutput.OF_A_BLOCK, CONFIGURATION);
         for (ArrayType type : List.of(ArrayType.INPUT, ArrayType.FF_WORKING_MEM, ArrayType.RNN_FF_LOOP_WORKING_MEM)) {
             String name = workspaces.getWorkspaceName(type);
-            inBlock.with(type, again && type == ArrayType.FF_WORKING_MEM ? name + "_AGAIN" : name,
+            inBlock.with(type, again && type == ArrayType.FF_WORKING_MEM ? name + PassingOutput.AGAIN : name,
                     workspaces.getConfiguration(type));
         }
         LayerWorkspaceMgr made = inBlock.build();

@@ -111,6 +111,7 @@ final class Replacements {
             SameDiffVertex vertex = (SameDiffVertex) StockLayers.copy(node.unwrappedVertex());
             if (config.updater() != null) {
                 vertex.setUpdater(config.updater());
+                vertex.setBiasUpdater(null);
             }
             vertices.put(node.name(), new TrainedSameDiffVertex(vertex));
         }

@@ -119,8 +119,9 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Null
         Map<String, INDArray> rest = new HashMap<>(more);
         INDArray startA = rest.remove(Variant.START_A);
         INDArray startB = rest.remove(Variant.START_B);
-        // So that the factor stays the same although the rank has doubled.
-        double same = factor() / scaling.factor(1, 2 * rank());
+        // So that the factor stays the same although the rank has doubled. A ratio of factors is exact where alpha is divided
+        // by the rank.
+        double same = alpha * (scaling.factor(1, rank()) / scaling.factor(1, 2 * rank()));
         return new Delta(Nd4j.concat(1, a, startA), Nd4j.concat(0, b, startB.neg()), same, scaling, baseId, layout, rest,
                 kind.started(), storedAs, cut);
     }
@@ -135,9 +136,10 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Null
         Map<String, INDArray> parts = new LinkedHashMap<>(more);
         parts.put(Variant.START_A, a.get(NDArrayIndex.all(), NDArrayIndex.interval(half, rank())).dup());
         parts.put(Variant.START_B, b.get(NDArrayIndex.interval(half, rank()), NDArrayIndex.all()).neg());
+        double same = alpha * (scaling.factor(1, rank()) / scaling.factor(1, half));
         return new Delta(a.get(NDArrayIndex.all(), NDArrayIndex.interval(0, half)).dup(),
-                b.get(NDArrayIndex.interval(0, half), NDArrayIndex.all()).dup(), factor() / scaling.factor(1, half), scaling,
-                baseId, layout, parts, started, storedAs, cut);
+                b.get(NDArrayIndex.interval(0, half), NDArrayIndex.all()).dup(), same, scaling, baseId, layout, parts, started,
+                storedAs, cut);
     }
 
     /**
@@ -158,10 +160,22 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Null
         return array.amaxNumber().doubleValue() == 0;
     }
 
-    /** This, which is {@link #plain}, with A and B of another product. */
+    /** This, which is {@link #plain}, with A and B of another product. What is added to b stays the same after its factor. */
     public Delta with(Delta product) {
-        return new Delta(product.a, product.b, product.alpha, product.scaling, baseId, layout, more, kind.started(), storedAs,
+        Map<String, INDArray> parts = addingToBias(factor() / product.factor()).more;
+        return new Delta(product.a, product.b, product.alpha, product.scaling, baseId, layout, parts, kind.started(), storedAs,
                 product.cut);
+    }
+
+    /** The same with so many times of {@link #LORA_BIAS}. */
+    public Delta addingToBias(double times) {
+        INDArray added = more.get(LORA_BIAS);
+        if (added == null || times == 1) {
+            return this;
+        }
+        Map<String, INDArray> parts = new LinkedHashMap<>(more);
+        parts.put(LORA_BIAS, added.mul(times));
+        return withMore(parts);
     }
 
     /** The same with other parts beside A and B. */

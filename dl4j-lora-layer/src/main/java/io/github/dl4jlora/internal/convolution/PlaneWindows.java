@@ -59,7 +59,8 @@ record PlaneWindows(int[] in, int[] out, int[] kernel, int[] stride, int[] paddi
         int first = Math.min(out[1], shift < 0 ? (-shift + step - 1) / step : 0);
         int last = Math.max(first, Math.min(out[1], in[1] <= shift ? 0 : (in[1] - 1 - shift) / step + 1));
         Arrays.fill(unfolded, at, at + first, 0);
-        if (step == 1) {
+        // A copy of nothing from outside of the plane is refused, too: padding may be wider than the row.
+        if (step == 1 && last > first) {
             System.arraycopy(plane, begin + shift + first, unfolded, at + first, last - first);
         } else {
             for (int i = first; i < last; i++) {

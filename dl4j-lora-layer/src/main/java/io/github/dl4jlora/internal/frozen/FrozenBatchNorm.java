@@ -60,7 +60,9 @@ final class FrozenBatchNorm extends FrozenArithmetic {
     /** Whether channels are the second dimension, as many as there are parameters, and lie as oneDNN reads them. */
     private boolean takes(INDArray x) {
         org.deeplearning4j.nn.conf.layers.BatchNormalization conf = ((BatchNormalization) underlying).layerConf();
-        return OneDnn.isUsed() && Lie.isPlain(x) && !conf.isLockGammaBeta() && x.size(1) == conf.getNOut()
+        DataType ofNetwork = underlying.getParam(BatchNormalizationParamInitializer.GLOBAL_MEAN).dataType();
+        return OneDnn.isUsed() && ofNetwork == DataType.FLOAT && Lie.isPlain(x) && !conf.isLockGammaBeta()
+                && x.size(1) == conf.getNOut()
                 && (x.rank() == 2 || x.rank() == 4 && conf.getCnn2DFormat() == CNN2DFormat.NCHW);
     }
 
@@ -93,8 +95,11 @@ final class FrozenBatchNorm extends FrozenArithmetic {
     private static INDArray slope(BatchNormalization layer) {
         org.deeplearning4j.nn.conf.layers.BatchNormalization conf = layer.layerConf();
         INDArray slope = Transforms.pow(variance(layer).add(conf.getEps()), -0.5, false);
-        return conf.isLockGammaBeta() ? slope.muli(conf.getGamma())
-                : slope.muli(layer.getParam(BatchNormalizationParamInitializer.GAMMA));
+        if (!conf.isLockGammaBeta()) {
+            return slope.muli(layer.getParam(BatchNormalizationParamInitializer.GAMMA));
+        }
+        // DL4J's forward pass multiplies by a locked gamma only beside a locked beta that is not zero.
+        return conf.getBeta() == 0 ? slope : slope.muli(conf.getGamma());
     }
 
     private static INDArray variance(BatchNormalization layer) {

@@ -174,7 +174,18 @@ abstract sealed class FrozenProduct {
         @Override
         boolean takes(INDArray input, @Nullable INDArray mask) {
             boolean masksRows = mask == null || mask.rank() == 2 && mask.size(0) == input.size(0) && mask.size(1) == 1;
-            return masksRows && input.rank() == 2 && input.size(1) == w().rows();
+            return masksRows && input.rank() == 2 && input.size(1) == w().rows() && (mask == null || keepsOrDrops(mask));
+        }
+
+        /** DL4J also masks what goes into the activation. With zeros and ones that makes no difference. */
+        private static boolean keepsOrDrops(INDArray mask) {
+            for (long row = 0; row < mask.size(0); row++) {
+                double value = mask.getDouble(row, 0);
+                if (value != 0 && value != 1) {
+                    return false;
+                }
+            }
+            return true;
         }
 
         @Override

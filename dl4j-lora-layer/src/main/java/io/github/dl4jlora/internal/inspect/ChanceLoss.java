@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.inspect;
 
+import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Networks;
 import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.network.ThawedNetwork;
@@ -21,11 +22,12 @@ public final class ChanceLoss {
     }
 
     /** Empty unless the network's one output is such a classifier, without weights for classes. */
-    public static OptionalDouble of(Model network) {
-        List<OutputLayer> outputs = ThawedNetwork.of(Networks.of(network)).nodes().stream()
+    public static OptionalDouble of(Model model) {
+        Network<?> network = ThawedNetwork.of(Networks.of(model));
+        List<OutputLayer> outputs = network.nodes().stream().filter(node -> network.outputs().contains(node.name()))
                 .filter(node -> node.layer() != null).map(Node::unwrappedLayer).filter(OutputLayer.class::isInstance)
                 .map(OutputLayer.class::cast).toList();
-        if (outputs.size() != 1) {
+        if (outputs.size() != 1 || network.outputs().size() != 1) {
             return OptionalDouble.empty();
         }
         OutputLayer output = outputs.get(0);

@@ -32,6 +32,9 @@ public final class PassingOutput {
     /** The workspace for outputs that are computed again in the backward pass. */
     public static final String OF_A_BLOCK = "WS_LORA_BLOCK_ACT";
 
+    /** What the name of a pass's working memory ends with while outputs are computed again. */
+    public static final String AGAIN = "_AGAIN";
+
     private final GrowingScratch memory = new GrowingScratch();
     private final BooleanSupplier watched;
 
@@ -59,6 +62,12 @@ public final class PassingOutput {
     /** Whether a forward pass is that of DL4J's training step, which a backward pass in workspaces follows. */
     public static boolean isOfAStep(boolean training, LayerWorkspaceMgr workspaces) {
         return training && isNamed(OF_A_STEP, workspaces);
+    }
+
+    /** Whether a forward pass computes outputs again, in the midst of a backward pass that goes on after it. */
+    public static boolean isAgain(LayerWorkspaceMgr workspaces) {
+        return workspaces.hasConfiguration(ArrayType.FF_WORKING_MEM)
+                && workspaces.getWorkspaceName(ArrayType.FF_WORKING_MEM).endsWith(AGAIN);
     }
 
     private static boolean isNamed(String name, LayerWorkspaceMgr workspaces) {

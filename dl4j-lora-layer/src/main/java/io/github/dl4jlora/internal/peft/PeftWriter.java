@@ -106,6 +106,12 @@ public final class PeftWriter {
                 .filter(layer -> Arrays.stream(layer.split("\\.")).anyMatch(TensorName.MODULES_OF_PEFT::contains))
                 .forEach(layer -> LOG.warn("Layer \"{}\" has a name that PEFT uses for its own modules; PEFT may adapt the wrong "
                         + "module", layer));
+        List<String> drawn = adapter.deltas().entrySet().stream()
+                .filter(entry -> KindNames.isStartOfItsOwn(entry.getValue().kind())).map(Map.Entry::getKey).toList();
+        if (!drawn.isEmpty()) {
+            LOG.warn("The layers {} started with randomised PiSSA (pissaIterations). PEFT draws another start and then computes "
+                    + "something else; this library reads them back as they are. For PEFT, train with pissaIterations(0)", drawn);
+        }
         List<String> unknown = adapter.deltas().entrySet().stream().filter(entry -> !entry.getValue().layout().isInPeft())
                 .map(Map.Entry::getKey).toList();
         if (!unknown.isEmpty()) {

@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.plan;
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRASettings;
+import io.github.dl4jlora.internal.content.Kind;
 import io.github.dl4jlora.internal.network.MatrixName;
 import io.github.dl4jlora.internal.network.Networks;
 import io.github.dl4jlora.internal.network.Node;
@@ -48,12 +49,6 @@ public final class Agreement {
             throw new IllegalArgumentException("The configuration's rankBudget is " + config.rankBudget() + ", but the adapter "
                     + "already has its ranks. " + CURE);
         }
-        same("variant", config.variant(), DEFAULTS.variant(), adapter.variant());
-        if (!config.loraInit().needsData()) {
-            // An adapter's file does not say that it started from data: what it started as is in its A and B.
-            same("loraInit", config.loraInit(), DEFAULTS.loraInit(), adapter.loraInit());
-        }
-        same("pissaIterations", config.pissaIterations(), DEFAULTS.pissaIterations(), adapter.pissaIterations());
         if (config.bias() == BiasTraining.LORA_ONLY && adapter.bias() == BiasTraining.ALL) {
             same("bias", config.bias(), BiasTraining.NONE, adapter.bias());
         }
@@ -61,10 +56,22 @@ public final class Agreement {
         Map<String, LoRASettings> asked = choosesLayers() ? chosen(nodes, expected.keySet()) : Map.of();
         expected.forEach((layer, settings) -> {
             LoRASettings own = asked.getOrDefault(layer, config.settings());
+            same("variant of layer \"" + layer + "\"", own.variant(), DEFAULTS.variant(), settings.variant());
+            sameStart(layer, own, Kind.of(settings));
             same("rank of layer \"" + layer + "\"", own.rank(), DEFAULTS.rank(), settings.rank());
             same("alpha of layer \"" + layer + "\"", own.alpha(), DEFAULTS.alpha(), settings.alpha());
             same("scaling of layer \"" + layer + "\"", own.scaling(), DEFAULTS.scaling(), settings.scaling());
         });
+    }
+
+    /** A start from data, or from what a base has lost, is in A and B by now: the adapter does not say what it was. */
+    private static void sameStart(String layer, LoRASettings own, Kind adapters) {
+        Kind asked = Kind.of(own);
+        if (own.loraInit() != DEFAULTS.loraInit() && !own.loraInit().needsData() && asked.init() != adapters.init()) {
+            throw differ("loraInit of layer \"" + layer + "\"", own.loraInit(), adapters.init());
+        }
+        same("pissaIterations of layer \"" + layer + "\"", asked.pissaIterations(), DEFAULTS.pissaIterations(),
+                adapters.pissaIterations());
     }
 
     private boolean choosesLayers() {
@@ -101,8 +108,12 @@ public final class Agreement {
 
     private static void same(String what, Object asked, Object unsaid, Object adapters) {
         if (!asked.equals(unsaid) && !asked.equals(adapters)) {
-            throw new IllegalArgumentException("The configuration's " + what + " is " + asked + ", but the adapter's is "
-                    + adapters + ". " + CURE);
+            throw differ(what, asked, adapters);
         }
+    }
+
+    private static IllegalArgumentException differ(String what, Object asked, Object adapters) {
+        return new IllegalArgumentException("The configuration's " + what + " is " + asked + ", but the adapter's is " + adapters
+                + ". " + CURE);
     }
 }

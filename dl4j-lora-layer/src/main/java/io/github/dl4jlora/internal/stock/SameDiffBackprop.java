@@ -39,7 +39,11 @@ public final class SameDiffBackprop {
     public static void clear(GraphVertex vertex) {
         vertex.clear();
         if (isSameDiff(vertex)) {
-            vertex.feedForwardMaskArrays(null, MaskState.Active, 0);
+            try {
+                vertex.feedForwardMaskArrays(null, MaskState.Active, 0);
+            } catch (UnsupportedOperationException e) {
+                // A vertex that knows no masks. DL4J's runtime has dropped them before it asks.
+            }
         }
     }
 

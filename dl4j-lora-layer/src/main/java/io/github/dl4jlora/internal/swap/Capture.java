@@ -52,8 +52,8 @@ public final class Capture {
             AdaptedView.AdaptedMatrix matrix = view.adaptedMatrices().get(name);
             INDArray bias = matrix == null ? null : matrix.parts().get(DefaultParamInitializer.BIAS_KEY);
             Map<String, INDArray> more = new LinkedHashMap<>(delta.more());
-            if (bias != null) {
-                more.putIfAbsent(DefaultParamInitializer.BIAS_KEY, bias.dup());
+            if (bias != null && !delta.trainsBias()) {
+                more.put(DefaultParamInitializer.BIAS_KEY, bias.dup());
             }
             return delta.withMore(more);
         });

@@ -45,6 +45,20 @@ class PlaneWindowsTest {
     }
 
     @Test
+    void wherePaddingIsWiderThanWhatComesOut() {
+        INDArray image = Networks.random(DataType.FLOAT, 3, 2, 3, 2, 2);
+        assertSame(new ConvolutionLayer.Builder(3, 3).dilation(6, 6).convolutionMode(ConvolutionMode.Same).nIn(3).nOut(2).build(),
+                image);
+        assertSame(new ConvolutionLayer.Builder(5, 5).convolutionMode(ConvolutionMode.Same).nIn(3).nOut(2).build(),
+                Networks.random(DataType.FLOAT, 3, 2, 3, 1, 1));
+        INDArray steps = Networks.random(DataType.FLOAT, 3, 2, 3, 4);
+        for (ConvolutionMode mode : List.of(ConvolutionMode.Same, ConvolutionMode.Causal)) {
+            assertSame(new Convolution1DLayer.Builder().kernelSize(3).dilation(6).convolutionMode(mode).nIn(3).nOut(2).build(),
+                    steps);
+        }
+    }
+
+    @Test
     void ofSequences() {
         INDArray x = Networks.random(DataType.FLOAT, 3, 2, 3, 9);
         for (ConvolutionMode mode : List.of(ConvolutionMode.Same, ConvolutionMode.Causal, ConvolutionMode.Truncate)) {

@@ -92,6 +92,8 @@ class AnyLayerFrozenTest {
                 flat("batch norm", new BatchNormalization.Builder().build()),
                 flat("batch norm with locked gamma and beta", new BatchNormalization.Builder().lockGammaBeta(true).gamma(1.7)
                         .beta(0.3).build()),
+                flat("batch norm with a locked gamma, which DL4J ignores without a locked beta",
+                        new BatchNormalization.Builder().lockGammaBeta(true).gamma(1.7).build()),
                 flat("batch norm with log standard deviation", new BatchNormalization.Builder().useLogStd(true).build()),
                 image("convolution 2D", 2, 2, 2, new ConvolutionLayer.Builder(2, 2).nIn(1).nOut(2).dropOut(0.5).build()),
                 image("separable convolution", 2, 2, 2, new SeparableConvolution2D.Builder(2, 2).depthMultiplier(2).nIn(1)

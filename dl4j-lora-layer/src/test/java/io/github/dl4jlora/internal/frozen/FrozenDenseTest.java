@@ -176,4 +176,15 @@ class FrozenDenseTest {
         masked.setFeaturesMaskArray(Nd4j.createFromArray(new double[][]{{1}, {0}, {1}, {1}, {0}}));
         Gradients.assertEqualFiniteDifferences(adapted, (MultiDataSet) masked.toMultiDataSet());
     }
+
+    /** DL4J masks what goes into an activation and what comes out. */
+    @Test
+    void masksThatAreWeightsCountTwiceAsInTheStockLayer() {
+        MultiLayerNetwork base = base(Activation.TANH, true, WorkspaceMode.ENABLED, false);
+        INDArray x = Networks.random(DataType.DOUBLE, 2, 4, Networks.IN);
+        INDArray weights = Nd4j.createFromArray(new double[][]{{0.5}, {0}, {1}, {0.25}});
+
+        assertThat(Networks.difference(LoRA.freeze(base).output(x, false, weights, null), base.output(x, false, weights, null)))
+                .isLessThan(TOLERANCE);
+    }
 }
