@@ -52,7 +52,7 @@ public enum Pooling {
             case MEAN -> new MeanPooling(padding);
             case MEAN_SQRT_LENGTH -> new MeanPooling(padding, MeanPooling.Weights.ROOT);
             case WEIGHTED_MEAN -> new MeanPooling(padding, MeanPooling.Weights.POSITION);
-            case LAST_TOKEN -> new PickedToken(PickedToken.Which.LAST, padding);
+            case LAST_TOKEN -> new PickedToken(PickedToken.Which.LAST_KEPT, padding);
         };
     }
 

@@ -39,11 +39,15 @@ class PoolingTest {
     }
 
     private static ComputationGraph network(Pooling... modes) {
+        return network(TINY.shape(), modes);
+    }
+
+    private static ComputationGraph network(TransformerShape shape, Pooling... modes) {
         GraphBuilder graph = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
-                .updater(new NoOp()).graphBuilder(), TINY.shape(), Head.tokenVectors());
-        String rows = Transformer.output(TINY.shape(), Head.tokenVectors());
-        String pooled = Pooling.addTo(graph, TINY.shape(), rows, modes);
-        graph.addLayer("own", new OutputLayer.Builder(LossFunction.MCXENT).nIn((long) modes.length * TINY.shape().hidden())
+                .updater(new NoOp()).graphBuilder(), shape, Head.tokenVectors());
+        String rows = Transformer.output(shape, Head.tokenVectors());
+        String pooled = Pooling.addTo(graph, shape, rows, modes);
+        graph.addLayer("own", new OutputLayer.Builder(LossFunction.MCXENT).nIn((long) modes.length * shape.hidden())
                 .nOut(Tiny.CLASSES).activation(Activation.SOFTMAX).build(), pooled);
         ComputationGraph network = new ComputationGraph(graph.setOutputs("own", rows, pooled).build());
         network.init();
@@ -90,6 +94,18 @@ class PoolingTest {
                 expected(Pooling.MEAN, outputs[1], 1), expected(Pooling.LAST_TOKEN, outputs[1], 1));
 
         assertThat(outputs[2].getRow(1).distance2(expected)).isLessThan(1e-12);
+    }
+
+    /** GPT-2's token that ends a text is often its padding, too; a mask tells them apart. */
+    @Test
+    void theLastTokenIsTheLastOfTheMaskWhateverItsId() {
+        ComputationGraph network = network(Tiny.shape(Family.GPT2).padded(10), Pooling.LAST_TOKEN);
+        INDArray ids = Nd4j.createFromArray(new double[][] {{5, 6, 10, 10}, {10, 7, 8, 9}});
+        network.setLayerMaskArrays(new INDArray[] {Nd4j.createFromArray(new double[][] {{1, 1, 1, 0}, {0, 1, 1, 1}})}, null);
+        INDArray[] outputs = network.output(ids);
+
+        assertThat(outputs[2].getRow(0).distance2(outputs[1].getRow(2))).isZero();
+        assertThat(outputs[2].getRow(1).distance2(outputs[1].getRow(7))).isZero();
     }
 
     @Test

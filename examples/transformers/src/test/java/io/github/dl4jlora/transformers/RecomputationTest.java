@@ -112,6 +112,13 @@ class RecomputationTest {
         assertSameTraining(tiny, config("(?=.*\\.0\\.)" + Transformer.QUERY_VALUE));
     }
 
+    /** All blocks add to the gradient of the distances' biases, and the lowest one computes the layer of these again. */
+    @Test
+    void whatAllBlocksUseLearnsFromAllOfThem() {
+        assertSameTraining(new Tiny(Tiny.shape(Family.MPNET), Head.classifier(Tiny.CLASSES)),
+                config(Transformer.QUERY_VALUE).trainable(".*relative_attention_bias"));
+    }
+
     /** Dropout of DL4J's writes into a layer's input where nobody else reads it. */
     @Test
     void dropoutOfALayerThatStartsABlockIsAppliedOnce() {

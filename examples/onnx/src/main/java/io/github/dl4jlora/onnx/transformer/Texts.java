@@ -53,13 +53,20 @@ record Texts(Flow ids, int padding, OnnxGraph graph) {
      * INT64, {@code [batch, 1]}}
      */
     String last() {
-        return shared("last", () -> {
+        return ids.mask() == null ? lastKept() : shared("last", () -> {
             String length = graph.size(ids.name(), 1);
-            String ranks = ids.mask() == null ? places()
-                    : graph.add("Add", places(), graph.add("Mul", graph.cast(others(), DataType.INT64), length));
-            String best = graph.reduce("ReduceMax", graph.add("Mul", graph.cast(kept(), DataType.INT64), ranks), true, 1);
-            return ids.mask() == null ? best : graph.add("Mod", best, length);
+            String ranks = graph.add("Add", places(), graph.add("Mul", graph.cast(others(), DataType.INT64), length));
+            return graph.add("Mod", bestKept(ranks), length);
         });
+    }
+
+    /** {@return the last token of each text that is no padding, INT64, {@code [batch, 1]}} */
+    String lastKept() {
+        return shared("last kept", () -> bestKept(places()));
+    }
+
+    private String bestKept(String ranks) {
+        return graph.reduce("ReduceMax", graph.add("Mul", graph.cast(kept(), DataType.INT64), ranks), true, 1);
     }
 
     /** {@return 0, 1, 2 and so on, INT64, {@code [length]}} */

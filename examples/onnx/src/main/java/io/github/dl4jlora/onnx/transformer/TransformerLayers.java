@@ -162,7 +162,11 @@ public final class TransformerLayers {
         OnnxGraph graph = here.graph();
         Texts texts = Texts.of(inputs.get(1), vertex.getPadding(), graph);
         String rows = texts.apart(inputs.get(0).name());
-        String token = vertex.getWhich() == PickedToken.Which.FIRST ? texts.first() : texts.last();
+        String token = switch (vertex.getWhich()) {
+            case FIRST -> texts.first();
+            case LAST -> texts.last();
+            case LAST_KEPT -> texts.lastKept();
+        };
         return out(graph.add("GatherND", List.of(rows, token), Attribute.of("batch_dims", 1)), here);
     }
 

@@ -18,7 +18,7 @@ final class KeptParameters extends MatrixLayer<MatrixConfiguration> {
     @Override
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
         assertInputSet(false);
-        beginPass();
+        beginPass(workspaces);
         return workspaces.dup(ArrayType.ACTIVATIONS, input, 'c');
     }
 

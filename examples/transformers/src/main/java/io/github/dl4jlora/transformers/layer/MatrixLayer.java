@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.internal.kernel.PassingOutput;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
@@ -8,6 +9,7 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.graph.vertex.GraphVertex;
 import org.deeplearning4j.nn.layers.BaseLayer;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -23,9 +25,14 @@ abstract class MatrixLayer<C extends MatrixConfiguration> extends BaseLayer<C> {
         super(conf, type);
     }
 
-    /** Every forward pass of a layer that shares its parameters calls this. */
-    final void beginPass() {
-        shared.clear();
+    /**
+     * Every forward pass of a layer that shares its parameters calls this. One that computes outputs again, in the midst of a
+     * backward pass, leaves what others have added to the gradients since that began.
+     */
+    final void beginPass(LayerWorkspaceMgr workspaces) {
+        if (!PassingOutput.isAgain(workspaces)) {
+            shared.clear();
+        }
     }
 
     /**

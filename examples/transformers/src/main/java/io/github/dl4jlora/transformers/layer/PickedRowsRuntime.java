@@ -37,8 +37,11 @@ final class PickedRowsRuntime extends TokenVertex {
             return atPositions(inputs[1], (int) ids.size(0), tokens);
         }
         KeptTokens texts = kept();
-        return IntStream.range(0, texts.texts()).map(text -> text * tokens
-                + (which == PickedToken.Which.FIRST ? texts.first(text) : texts.last(text))).toArray();
+        return IntStream.range(0, texts.texts()).map(text -> text * tokens + switch (which) {
+            case FIRST -> texts.first(text);
+            case LAST -> texts.last(text);
+            case LAST_KEPT -> texts.end(text) - 1;
+        }).toArray();
     }
 
     private int[] atPositions(INDArray positions, int texts, int tokens) {

@@ -22,8 +22,10 @@ public final class PickedToken extends RowsVertex {
     public enum Which {
         /** BERT's [CLS]. */
         FIRST,
-        /** The last that is not padding. */
-        LAST
+        /** The last that has another id than padding: what GPT-2's classifier reads. */
+        LAST,
+        /** The last that is kept: by the mask of the token ids, or, without one, that has another id than padding. */
+        LAST_KEPT
     }
 
     private final Which which;

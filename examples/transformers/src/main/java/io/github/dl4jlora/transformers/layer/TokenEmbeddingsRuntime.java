@@ -32,7 +32,7 @@ final class TokenEmbeddingsRuntime extends MatrixLayer<TokenEmbeddings> implemen
     @Override
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
         assertInputSet(false);
-        beginPass();
+        beginPass(workspaces);
         int[] ids = checkedIds();
         if (cache == null) {
             KeptTokens.require(ids, (int) tokens(), layerConf().getPadding(), maskArray,
