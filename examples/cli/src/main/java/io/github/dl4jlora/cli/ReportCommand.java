@@ -101,7 +101,10 @@ final class ReportCommand extends Work {
         Map<String, ScoreHistory> losses = new LinkedHashMap<>();
         for (String argument : scores) {
             Named named = Named.of(argument);
-            losses.put(named.name, ScoreHistory.read(named.path));
+            if (losses.putIfAbsent(named.name, ScoreHistory.read(named.path)) != null) {
+                throw new IOException(named.path + ": other losses are already named " + named.name + ". Give these a name: "
+                        + named.path + "=NAME");
+            }
         }
         losses.forEach(report::scores);
         progress.expect(report.steps());

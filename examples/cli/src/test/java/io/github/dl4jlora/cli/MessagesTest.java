@@ -38,6 +38,7 @@ class MessagesTest {
         byte[] whole = Files.readAllBytes(base);
         Files.write(folder.resolve("cut.zip"), Arrays.copyOf(whole, whole.length / 2));
         Files.writeString(folder.resolve("text.zip"), "no zip");
+        Files.writeString(folder.resolve("loss.tsv"), "0\t1.5\n1\t0.75\n");
     }
 
     @ParameterizedTest(name = "{0}")
@@ -63,6 +64,7 @@ class MessagesTest {
             "apply @cut.zip --quantize nf4 -o @x | cut.zip",
             "report @base.zip @spam @spam -o @x | another adapter is already named spam",
             "report @base.zip @spam --scores @text.zip -o @x | text.zip contains no scores",
+            "report @base.zip @spam --scores @loss.tsv --scores @loss.tsv -o @x | other losses are already named loss",
             "apply @other.zip @spam -o @x | or dl4j-lora import with --any-base",
             "import @spam @base.zip --rename fc1=zz -o @x | has layer \"zz\" (renamed from \"fc1\"), the network has [fc1, "
                     + "fc2, out]",

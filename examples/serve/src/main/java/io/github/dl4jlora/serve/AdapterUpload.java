@@ -5,6 +5,8 @@ import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.cli.Wording;
 import io.github.dl4jlora.exception.AdapterFormatException;
 import io.javalin.http.Context;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.io.EOFException;
 import java.io.File;
@@ -46,6 +48,8 @@ final class AdapterUpload {
     /** In place of a size that needs more than 32 bits and is stored elsewhere. */
     private static final long ZIP64 = 0xffffffffL;
 
+    private static final Logger LOG = LoggerFactory.getLogger(AdapterUpload.class);
+
     private final AdapterStore store;
     private final AdapterBank bank;
     private final long most;
@@ -77,7 +81,14 @@ final class AdapterUpload {
         Body.requireFitting(request, most);
         String contentType = request.contentType();
         Path staged = staged();
-        return receive(request, share, staged.resolve(UPLOAD)).thenApplyAsync(whole -> {
+        CompletableFuture<Void> received;
+        try {
+            received = receive(request, share, staged.resolve(UPLOAD));
+        } catch (IOException | RuntimeException e) {
+            discard(staged);
+            throw e;
+        }
+        return received.thenApplyAsync(whole -> {
             try {
                 unpack(staged.resolve(UPLOAD), type, contentType, staged);
                 requireBoth(staged);
@@ -88,13 +99,16 @@ final class AdapterUpload {
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
             }
-        }, changes).whenCompleteAsync((replaced, failure) -> {
-            try {
-                store.discard(staged);
-            } catch (IOException e) {
-                throw new UncheckedIOException(e);
-            }
-        }, changes);
+        }, changes).whenCompleteAsync((replaced, failure) -> discard(staged), changes);
+    }
+
+    /** What cannot be deleted changes nothing about the answer. It goes when the service starts the next time. */
+    private void discard(Path staged) {
+        try {
+            store.discard(staged);
+        } catch (IOException e) {
+            LOG.warn("The folder of an upload cannot be deleted: {}", e.toString());
+        }
     }
 
     private CompletableFuture<Void> receive(Context request, Intake.Share share, Path file) throws IOException {

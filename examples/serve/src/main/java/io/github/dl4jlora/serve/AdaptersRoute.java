@@ -23,21 +23,21 @@ final class AdaptersRoute {
     private final Access access;
     private final AdapterUpload upload;
     private final Intake intake;
-    private final String encoder;
+    private final TextModels texts;
     private final long started = Instant.now().getEpochSecond();
 
     /**
      * @param baseName what the base is called
-     * @param encoder  the base's name as a model of texts; null if it has none
+     * @param texts    how the base reads texts, if it does
      */
-    AdaptersRoute(AdapterStore store, AdapterBank bank, NetworkForm form, String baseName, String encoder, Access access,
+    AdaptersRoute(AdapterStore store, AdapterBank bank, NetworkForm form, String baseName, TextModels texts, Access access,
                   Intake intake, AdapterUpload upload) {
         this.store = store;
         this.bank = bank;
         this.form = form;
         this.baseName = baseName;
         this.access = access;
-        this.encoder = encoder;
+        this.texts = texts;
         this.intake = intake;
         this.upload = upload;
     }
@@ -46,8 +46,8 @@ final class AdaptersRoute {
         ObjectNode list = JSON.createObjectNode().put("object", "list");
         ArrayNode data = list.putArray("data");
         data.add(base(AdapterBank.BASE));
-        if (encoder != null) {
-            data.add(base(encoder));
+        if (texts.name() != null) {
+            data.add(base(texts.name()));
         }
         for (String name : store.names()) {
             if (!isBase(name)) {
@@ -66,11 +66,11 @@ final class AdaptersRoute {
     }
 
     private boolean isBase(String name) {
-        return name.equals(AdapterBank.BASE) || name.equals(encoder);
+        return name.equals(AdapterBank.BASE) || name.equals(texts.name());
     }
 
     private ObjectNode base(String name) {
-        ObjectNode base = model(name, started).put("root", baseName).put("type", form.type().name());
+        ObjectNode base = model(name, started).put("root", baseName).put("reads", texts.reads()).put("type", form.type().name());
         ArrayNode inputs = base.putArray("inputs");
         for (NetworkForm.Input input : form.inputs()) {
             ObjectNode node = inputs.addObject().put("name", input.name());
@@ -95,7 +95,7 @@ final class AdaptersRoute {
         String name = request.pathParam("name");
         store.requireName(name);
         if (isBase(name)) {
-            throw Problem.badRequest("An adapter cannot be called \"" + name + "\": it is the name of the encoder");
+            throw Problem.badRequest("An adapter cannot be called \"" + name + "\": it is the name of the base");
         }
         return upload.accept(name, request, intake.of(request.req())).thenAccept(replaced -> {
             bank.refresh(name);

@@ -47,6 +47,10 @@ record Features(Map<String, INDArray> inputs, Map<String, INDArray> masks) {
         }
         INDArray[] features = names.stream().map(inputs::get).map(array -> array.castTo(form.type())).toArray(INDArray[]::new);
         requireOneNumberOfExamples(names, features);
+        if (features[0].size(0) > form.mostExamples()) {
+            throw Problem.badRequest("The request has " + features[0].size(0) + " examples, but may have " + form.mostExamples()
+                    + " at most. Send several requests");
+        }
         try {
             BankRequest request = BankRequest.of(mix, features);
             return masks.isEmpty() ? request : request.masks(names.stream().map(masks::get)

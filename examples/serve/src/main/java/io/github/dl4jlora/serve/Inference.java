@@ -7,6 +7,8 @@ import io.github.dl4jlora.bank.BankRequest;
 import io.github.dl4jlora.bank.UnknownAdapterException;
 import org.deeplearning4j.exception.DL4JException;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.exception.ND4JIllegalArgumentException;
+import org.nd4j.linalg.exception.ND4JIllegalStateException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -91,7 +93,8 @@ final class Inference {
             return new Problem(503, "timeout", "There was no answer in time. Ask again later, or for less at a time");
         }
         if (cause instanceof IllegalArgumentException || cause instanceof IllegalStateException
-                || cause instanceof DL4JException) {
+                || cause instanceof DL4JException || cause instanceof ND4JIllegalStateException
+                || cause instanceof ND4JIllegalArgumentException) {
             // The network's own checks of inputs whose shape is not in its configuration.
             return Problem.badRequest(cause.getMessage());
         }

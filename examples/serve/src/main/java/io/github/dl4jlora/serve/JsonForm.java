@@ -145,6 +145,9 @@ final class JsonForm {
                             + ", but numbers are needed");
                 }
             }
+            if (size == 0 && depth > 0) {
+                throw Problem.badRequest("\"" + name + "\" contains a list that is empty");
+            }
             if (shape[depth] >= 0 && shape[depth] != size) {
                 throw Problem.badRequest("\"" + name + "\" has lists of " + shape[depth] + " and of " + size
                         + " in its dimension " + depth + ": all must have the same length");

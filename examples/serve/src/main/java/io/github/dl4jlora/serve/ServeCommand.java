@@ -158,6 +158,9 @@ public final class ServeCommand implements AddedCommand {
         }
         Threads.settle();
         ServedModel model = served.read(maxTokens);
+        if (model.remark() != null) {
+            say(model.remark());
+        }
         Service service = Service.start(model.network(), model.name(), model.texts(), adapters, config);
         CountDownLatch ended = new CountDownLatch(1);
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
@@ -194,6 +197,10 @@ public final class ServeCommand implements AddedCommand {
         if (maxTokens != null && maxTokens < 2) {
             throw new ParameterException(line, "--max-tokens is " + maxTokens + ", but must be at least 2: what begins and ends "
                     + "a text counts as well");
+        }
+        if (maxTokens != null && served.base != null) {
+            throw new ParameterException(line, "--max-tokens is for --encoder and --reranker: the network of --base reads "
+                    + "numbers");
         }
         requireAtLeastOne("--networks", networks);
         requireAtLeastOne("--max-batch", maxBatch);

@@ -22,16 +22,23 @@ import java.util.List;
  * @param network the base, in memory
  * @param name    the base's name in answers
  * @param texts   how the base reads texts, if it does
+ * @param remark  what whoever starts the service should know; null for nothing
  */
-record ServedModel(Model network, String name, TextModels texts) {
+record ServedModel(Model network, String name, TextModels texts, String remark) {
 
     /** The length in tokens to which texts are cut, if nothing else is said. */
     static final int TOKENS = 256;
     private static final String MODULES = "modules.json";
 
+    private ServedModel(Model network, String name, TextModels texts) {
+        this(network, name, texts, null);
+    }
+
     /** {@return a saved network, which reads numbers} */
     static ServedModel network(Path file) throws IOException {
-        return new ServedModel(SavedNetwork.read(file).stock().model(), file.getFileName().toString(), TextModels.NONE);
+        SavedNetwork saved = SavedNetwork.read(file).stock();
+        return new ServedModel(saved.model(), file.getFileName().toString(), TextModels.NONE, saved.normalizer() == null ? null
+                : "The service does not apply the normalizer of " + file + ": clients must send normalized inputs.");
     }
 
     /**

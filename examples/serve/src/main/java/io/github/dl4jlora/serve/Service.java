@@ -120,7 +120,7 @@ final class Service implements AutoCloseable {
         Answers answers = new Answers(intake);
         OutputsRoute outputs = new OutputsRoute(inference, form, intake, limits, workers);
         TextIntake intakeOfTexts = new TextIntake(intake, limits, workers);
-        AdaptersRoute adapters = new AdaptersRoute(store, bank, form, baseName, texts.name(),
+        AdaptersRoute adapters = new AdaptersRoute(store, bank, form, baseName, texts,
                 new Access(config.token()), intake, new AdapterUpload(store, bank, limits, changes));
         server = Javalin.create(javalin -> {
                     configure(javalin);

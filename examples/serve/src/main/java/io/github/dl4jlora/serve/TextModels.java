@@ -19,6 +19,11 @@ record TextModels(BankEncoder encoder, Reranker reranker) {
         return new TextModels(null, reranker);
     }
 
+    /** {@return what clients send: texts to be compared, documents to be ordered, or numbers} */
+    String reads() {
+        return encoder != null ? "texts" : reranker != null ? "documents" : "numbers";
+    }
+
     /** The model's own name, by which clients may ask for the base; null if it has none. */
     String name() {
         return reranker == null ? null : reranker.name();

@@ -193,7 +193,9 @@ class OutputsTest {
             {"inputs": [1, [2]]}                        | mixes numbers and lists
             {"inputs": [[[[[[[[[1]]]]]]]]]}             | more than 8 dimensions
             {"inputs": []}                              | is empty
-            {"inputs": [[], []]}                        | is empty
+            {"inputs": [[], []]}                        | list that is empty
+            {"inputs": [[], 1]}                         | list that is empty
+            {"inputs": [[[]], [1]]}                     | list that is empty
             {"inputs": 5}                               | neither a list of numbers nor an object
             {"inputs": {"input": 5}}                    | "inputs.input" is not a list
             {"inputs": {"other": [[1,2,3,4,5,6]]}}      | no input "other"; the network's are "input"
@@ -247,7 +249,7 @@ class OutputsTest {
                         new ByteArrayInputStream(new byte[(1 << 20) + 1])))).error(413)).contains("more than 1048576 bytes");
     }
 
-    private static byte[] binary(Map<String, INDArray> tensors) throws IOException {
+    static byte[] binary(Map<String, INDArray> tensors) throws IOException {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         Safetensors.write(bytes, tensors, Map.of());
         return bytes.toByteArray();

@@ -155,6 +155,7 @@ class PageTest {
             open(running);
             await("document.getElementById('input').value !== ''");
             assertThat(text("takes")).isEqualTo("texts");
+            assertThat(text("title")).isEqualTo("all-MiniLM-L6-v2 and 0 adapters");
 
             ask("__base__", null);
             assertThat(browser.script("document.querySelector('#answer tbody th').innerText").asText())

@@ -193,6 +193,15 @@ class RequestEdgesTest {
     }
 
     @Test
+    void moreExamplesThanMayWaitAreRefusedInEveryForm() throws Exception {
+        byte[] body = OutputsTest.binary(Map.of("input", Networks.input(1, MOST_EXAMPLES + 1, Networks.IN)));
+        assertThat(running.post(outputsOf("__base__"), "application/safetensors", body).error(400))
+                .contains("The request has 51 examples, but may have 50 at most");
+        assertThat(running.post(outputsOf("__base__"), "application/safetensors",
+                OutputsTest.binary(Map.of("input", Networks.input(1, MOST_EXAMPLES, Networks.IN)))).status()).isEqualTo(200);
+    }
+
+    @Test
     void inputsThatThereAreNotAreRefusedBeforeTheyAreRead() throws Exception {
         assertThat(running.post(outputsOf("__base__"), "{\"inputs\":{\"other\":[1, ").error(400))
                 .contains("There is no input \"other\"; the network's are \"input\"");

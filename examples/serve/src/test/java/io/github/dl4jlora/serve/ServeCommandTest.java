@@ -8,6 +8,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.nd4j.linalg.dataset.api.preprocessor.NormalizerMinMaxScaler;
+import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -64,6 +66,7 @@ class ServeCommandTest {
             serve --base @base.zip --adapters @adapters --networks 0           | --networks is 0
             serve --base @base.zip --adapters @adapters --max-queued -1        | --max-queued is -1
             serve --base @base.zip --adapters @adapters --max-tokens 1         | --max-tokens is 1, but must be at least 2
+            serve --base @base.zip --adapters @adapters --max-tokens 9         | --max-tokens is for --encoder and --reranker
             serve --base @base.zip --adapters @adapters --token short          | --token is shorter than 8
             serve --base @base.zip --adapters @adapters --token-file @short    | shorter than 8 characters
             serve --base @base.zip --adapters @adapters --token a-token-for-me --token-file @short | Leave one out
@@ -92,6 +95,17 @@ class ServeCommandTest {
     void whatCannotBeServedIsSaid(String line, String reason) {
         assertThat(run(line)).isEqualTo(1);
         assertThat(err.toString()).contains("dl4j-lora serve: ", reason).hasLineCount(1);
+    }
+
+    @Test
+    void clientsMustNormalizeWhereTheBaseHasANormalizer() throws IOException {
+        assertThat(ServedModel.network(folder.resolve("base.zip")).remark()).isNull();
+        NormalizerMinMaxScaler normalizer = new NormalizerMinMaxScaler(0, 1);
+        normalizer.setFeatureStats(Nd4j.zeros(1, Networks.IN), Nd4j.ones(1, Networks.IN));
+        ModelSerializer.addNormalizerToModel(folder.resolve("base.zip").toFile(), normalizer);
+
+        assertThat(ServedModel.network(folder.resolve("base.zip")).remark())
+                .contains("does not apply the normalizer", "base.zip");
     }
 
     @Test
