@@ -25,7 +25,8 @@ import java.util.concurrent.Callable;
         description = "Measures time per step, memory and bytes on disk, side by side, and writes a report.")
 public final class Compare implements Callable<Integer> {
 
-    @Option(names = "--full", description = "All parts, and the large grid: widths to 4096, batch 1 and 256, rank 4 and 64, SGD.")
+    @Option(names = "--full", description = "All parts but ONNX and BUILDS, and the large grid: widths to 4096, batch 1 and 256, "
+            + "rank 4 and 64, SGD.")
     private boolean full;
 
     @Option(names = "--rounds", description = "Rounds of each side.")

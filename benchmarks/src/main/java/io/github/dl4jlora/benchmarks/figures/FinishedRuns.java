@@ -10,7 +10,7 @@ import java.util.Map;
 import java.util.function.Supplier;
 
 /**
- * Which runs of a part have come to their end. A part may take a night: if it is interrupted, the next measurement of it by the
+ * Which runs of a part have come to their end. A part may take hours: if it is interrupted, the next measurement of it by the
  * same commit, processor and JDK does what is missing. Beside the output of each run stands what was run.
  */
 final class FinishedRuns {

@@ -42,7 +42,7 @@ enum Part {
             printing("Retrieval", "-Pminilm -pl examples/models", "retrieval", "").ofSeeds()),
     RETRIEVAL_BGE("BGE on one of them, adapter and in full, each at its best rate, and served", 50, tuned("bge")),
     RETRIEVAL_E5("the same of E5", 50, tuned("e5")),
-    BERT_SPAM("BERT-base on e-mails, FLOAT, INT8 and NF4: a night with three seeds", 70,
+    BERT_SPAM("BERT-base on e-mails, four ways, FLOAT, INT8 and NF4", 60,
             converted("Spam"), bertSpam("HEAD_ONLY"),
             bertAdapter("QUERY_VALUE"), bertAdapter("QUERY_VALUE", "INT8"), bertAdapter("QUERY_VALUE", "NF4"),
             bertAdapter("LINEAR"), bertAdapter("LINEAR", "INT8"), bertAdapter("LINEAR", "NF4"), bertSpam("FULL")),

@@ -60,7 +60,7 @@ public class AdaptAGraphWithTwoInputsAndOutputs {
         // beside the adapters, the head "digit" stays frozen.
         ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder()
                 .targets("top", "bottom", "joined").trainable("even")
-                .override("joined", layer -> layer.rank(16).alpha(32))
+                .override("joined", layer -> layer.rank(16))
                 .rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
                 .updater(new Adam(3e-3)).seed(SEED).build());
         System.out.println(LoRA.summary(tuned));

@@ -110,7 +110,7 @@ public final class LearnsAndForgets implements Claim {
         finding.check("kept at the end, LoRA of rank 8 less full fine-tuning, points", "above 0",
                 ends.get(Method.lora(8)).mean() - ends.get(Method.full()).mean(), 5, Double.POSITIVE_INFINITY);
         finding.text("How much is forgotten depends on the rate first of all: at a quarter of its best rate, full fine-tuning "
-                + "forgets as much as LoRA at its best rate.");
+                + "forgets little more than LoRA at its best rate.");
         return finding.check("kept when " + (int) ENOUGH + " % were learned, LoRA of rank 8 less full fine-tuning at the better "
                 + "of its rates, points", "0 or more", at95.get(Method.lora(8)).mean()
                 - Math.max(at95.get(Method.full()).mean(), at95.get(SLOWER).mean()), -10, Double.POSITIVE_INFINITY);

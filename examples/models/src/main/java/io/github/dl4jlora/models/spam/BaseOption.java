@@ -15,7 +15,7 @@ final class BaseOption {
     private static final String OUTPUT = "examples/target/spam";
 
     @Option(names = "--checkpoint", paramLabel = "<folder>",
-            description = "A Hugging Face folder of BERT, RoBERTa or DistilBERT, with config.json, model.safetensors and "
+            description = "A Hugging Face folder of a family other than GPT-2, with config.json, model.safetensors and "
                     + "tokenizer.json. Default: all-MiniLM-L6-v2.")
     private Path folder;
 
