@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.attention;
 
 import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
+import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.conf.graph.AttentionVertex;
@@ -99,6 +100,10 @@ final class AttentionNode extends BaseGraphVertex implements AttentionKernels.Fa
         }
         for (int i = 0; i < INPUTS.size(); i++) {
             Sequences.require(id(i), inputs[i], attention.nIn(i), inputs[0]);
+        }
+        if (inputs[1].size(2) != inputs[2].size(2)) {
+            throw new DL4JInvalidInputException("Keys have " + inputs[1].size(2) + " steps, but values " + inputs[2].size(2)
+                    + ": give a value for each key " + id(2));
         }
         INDArray output = attention.forward(rows(workspaces, ArrayType.FF_WORKING_MEM), inputs[0].size(0), keyMasks(), training,
                 workspaces);

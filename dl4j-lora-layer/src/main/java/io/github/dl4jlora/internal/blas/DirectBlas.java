@@ -119,6 +119,9 @@ public final class DirectBlas {
         int m = (int) c.columns();
         int n = (int) c.rows();
         int k = (int) (transposeA ? a.rows() : a.columns());
+        if (k != (transposeB ? b.columns() : b.rows())) {
+            return false;
+        }
         Pointer pa = a.matrix().data().addressPointer();
         Pointer pb = b.matrix().data().addressPointer();
         Pointer pc = c.matrix().data().addressPointer();

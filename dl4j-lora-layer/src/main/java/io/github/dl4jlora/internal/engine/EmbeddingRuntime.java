@@ -64,6 +64,12 @@ final class EmbeddingRuntime extends KernelRuntime {
         return layout().isSequence() ? Type.RECURRENT : Type.FEED_FORWARD;
     }
 
+    /** As DL4J's embeddings, which have no dropout even where a network sets one for all layers: it would change the words. */
+    @Override
+    protected void applyDropOutIfNecessary(boolean training, LayerWorkspaceMgr workspaces) {
+        // The input stays as it is.
+    }
+
     @Override
     INDArray forward(boolean training, boolean keep, LayerWorkspaceMgr workspaces) {
         List<Route> paths = paths(input.size(0));
