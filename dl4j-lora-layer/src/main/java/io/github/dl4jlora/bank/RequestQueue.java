@@ -60,7 +60,7 @@ final class RequestQueue {
         this.maxNetworks = config.maxNetworks();
         this.maxBatch = config.maxBatch();
         this.maxQueued = config.maxQueued();
-        this.loaders = new Loaders<>(pending -> cache.holdUnlessBusy(pending.request().mixes()), maxNetworks,
+        this.loaders = new Loaders<>(Pending::isDone, pending -> cache.holdUnlessBusy(pending.request().mixes()), maxNetworks,
                 work -> thread(work, "adapter-bank-loader"), this::enqueue, this::fail);
         this.batcher = new FairBatcher(config.maxBatch(), TimeUnit.NANOSECONDS.convert(config.maxDelay()));
     }

@@ -14,15 +14,17 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import java.util.function.Predicate;
 
 /**
  * Threads that load the adapters of requests, so that an adapter that has to be read first holds up no other request. A request
  * whose adapter another thread loads already takes no thread meanwhile.
  *
- * @param <R> a request, done when it is answered or nobody waits for it
+ * @param <R> a request, equal to no other
  */
-public final class Loaders<R extends CompletableFuture<?>> {
+public final class Loaders<R> {
 
+    private final Predicate<R> done;
     private final Function<R, Lease> holding;
     private final ThreadPoolExecutor threads;
     private final BiConsumer<R, Lease> loaded;
@@ -57,7 +59,7 @@ public final class Loaders<R extends CompletableFuture<?>> {
     }
 
     /** Equal to another of the same request. */
-    private record Load<R extends CompletableFuture<?>>(Loaders<R> loaders, R request) implements Runnable {
+    private record Load<R>(Loaders<R> loaders, R request) implements Runnable {
 
         @Override
         public void run() {
@@ -66,13 +68,15 @@ public final class Loaders<R extends CompletableFuture<?>> {
     }
 
     /**
+     * @param done    whether a request is answered, or nobody waits for it
      * @param holding loads a request's adapters and holds them, unless it throws a {@link BusyException}
      * @param most    requests whose adapters are loaded at a time
      * @param loaded  receives a request with its adapters, in memory and held
      * @param failed  receives a request whose adapters cannot be loaded
      */
-    public Loaders(Function<R, Lease> holding, int most, ThreadFactory factory, BiConsumer<R, Lease> loaded,
+    public Loaders(Predicate<R> done, Function<R, Lease> holding, int most, ThreadFactory factory, BiConsumer<R, Lease> loaded,
             BiConsumer<R, Throwable> failed) {
+        this.done = done;
         this.holding = holding;
         this.threads = new ThreadPoolExecutor(most, most, 0, TimeUnit.MILLISECONDS, new LinkedBlockingQueue<>(), factory);
         this.loaded = loaded;
@@ -86,7 +90,7 @@ public final class Loaders<R extends CompletableFuture<?>> {
 
     private void run(R request) {
         try {
-            if (!request.isDone()) {
+            if (!done.test(request)) {
                 loaded.accept(request, holding.apply(request));
             }
         } catch (BusyException e) {
@@ -97,15 +101,16 @@ public final class Loaders<R extends CompletableFuture<?>> {
     }
 
     private void await(R request, BusyException busy) {
+        Object load = busy.load;
         boolean first;
         synchronized (this) {
-            first = !waiting.containsKey(busy.load);
-            waiting.computeIfAbsent(busy.load, load -> new LinkedHashMap<>()).put(request, busy.sharesFailure);
+            first = !waiting.containsKey(load);
+            waiting.computeIfAbsent(load, key -> new LinkedHashMap<>()).put(request, busy.sharesFailure);
         }
         if (first) {
-            busy.whenEnded(failure -> ended(busy.load, failure));
+            busy.whenEnded(failure -> ended(load, failure));
         }
-        if (request.isDone()) {
+        if (done.test(request)) {
             forget(request);
         }
     }
