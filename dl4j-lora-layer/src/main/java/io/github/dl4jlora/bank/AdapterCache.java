@@ -255,8 +255,8 @@ final class AdapterCache {
 
     /**
      * @param adapter in memory, and held; null if another thread loads it
-     * @param load    that brought it, or will
-     * @param stale   whether that was forgotten already
+     * @param load    of the other thread; null if the adapter is in memory
+     * @param stale   whether that load was forgotten already
      */
     private record Attempt(@Nullable ServedAdapter adapter, @Nullable Loading load, boolean stale) {
     }
@@ -281,7 +281,7 @@ final class AdapterCache {
             load = new Loading();
             loading.put(name, load);
         }
-        return new Attempt(load(name, load), load, false);
+        return new Attempt(load(name, load), null, false);
     }
 
     /** Loads an adapter. It is held once for the caller, and once for the cache unless it was forgotten in the meantime. */
@@ -337,9 +337,11 @@ final class AdapterCache {
                 interrupted |= Thread.interrupted();
                 try {
                     return Objects.requireNonNull(source).load(name).orElseThrow(() -> unknown(name));
-                } catch (ClosedByInterruptException | InterruptedIOException e) {
-                    // Sources call a time limit of their own an interrupt, too.
-                    if (!(e instanceof ClosedByInterruptException) && !Thread.currentThread().isInterrupted()) {
+                } catch (ClosedByInterruptException e) {
+                    interrupted = true;
+                } catch (InterruptedIOException e) {
+                    // A source may also say so when a time limit of its own is over.
+                    if (!Thread.currentThread().isInterrupted()) {
                         throw e;
                     }
                     interrupted = true;

@@ -223,7 +223,7 @@ class DeltaVertexTest {
     }
 
     @Test
-    void nothingIsReplacedWhereAVertexWasFrozenAfterwards() {
+    void anAdapterIsAppliedToAVertexThatWasFrozenAfterwards() {
         ComputationGraph other = LoRA.apply(base, config("attention", "out").build());
         Networks.randomizeAdapters(other.paramTable(), 9);
         ComputationGraph frozen = new TransferLearning.GraphBuilder(LoRA.apply(base, config("attention", "out").build()))

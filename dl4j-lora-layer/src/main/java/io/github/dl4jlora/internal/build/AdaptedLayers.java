@@ -157,10 +157,11 @@ public final class AdaptedLayers {
      * @throws IllegalArgumentException if the configuration asks for what the layer cannot have
      */
     private static LoRASettings common(Node node, List<AdaptedParameter> parameters, LoRAConfig config) {
-        parameters.forEach(parameter -> requireVariant(node, MatrixName.of(node, parameter.key()).settings(config)));
         LoRASettings first = MatrixName.of(node, parameters.get(0).key()).settings(config);
         parameters.forEach(parameter -> {
-            Kind other = Kind.of(MatrixName.of(node, parameter.key()).settings(config));
+            LoRASettings own = MatrixName.of(node, parameter.key()).settings(config);
+            requireVariant(node, own);
+            Kind other = Kind.of(own);
             if (!other.equals(Kind.of(first))) {
                 throw new IllegalArgumentException("Layer \"" + node.name() + "\": its matrix " + parameter.key()
                         + " starts with " + other.start() + ", but " + parameters.get(0).key() + " with "

@@ -160,7 +160,7 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Null
         return array.amaxNumber().doubleValue() == 0;
     }
 
-    /** This, which is {@link #plain}, with A and B of another product. What is added to b stays the same after its factor. */
+    /** This, which is {@link #plain}, with A and B of another product. s times {@link #LORA_BIAS} stays the same. */
     public Delta with(Delta product) {
         Map<String, INDArray> parts = addingToBias(factor() / product.factor()).more;
         return new Delta(product.a, product.b, product.alpha, product.scaling, baseId, layout, parts, kind.started(), storedAs,

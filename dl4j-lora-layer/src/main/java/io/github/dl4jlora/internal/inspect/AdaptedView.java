@@ -86,11 +86,6 @@ public final class AdaptedView {
             }
         }
 
-        /** @throws IllegalStateException if {@link #rescale} and {@link #replace} cannot be called */
-        public void requireReplaceable() {
-            running();
-        }
-
         /** Overwrites parts, by key. */
         public void replace(Map<String, INDArray> values) {
             running().replace(parameter.key(), values);

@@ -24,13 +24,12 @@ public final class ChanceLoss {
     /** Empty unless the network's one output is such a classifier, without weights for classes. */
     public static OptionalDouble of(Model model) {
         Network<?> network = ThawedNetwork.of(Networks.of(model));
-        List<OutputLayer> outputs = network.nodes().stream().filter(node -> network.outputs().contains(node.name()))
+        return network.nodes().stream().filter(node -> network.outputs().equals(List.of(node.name())))
                 .filter(node -> node.layer() != null).map(Node::unwrappedLayer).filter(OutputLayer.class::isInstance)
-                .map(OutputLayer.class::cast).toList();
-        if (outputs.size() != 1 || network.outputs().size() != 1) {
-            return OptionalDouble.empty();
-        }
-        OutputLayer output = outputs.get(0);
+                .map(OutputLayer.class::cast).findFirst().map(ChanceLoss::of).orElse(OptionalDouble.empty());
+    }
+
+    private static OptionalDouble of(OutputLayer output) {
         ILossFunction loss = output.getLossFn();
         if (loss instanceof LossMCXENT entropy && entropy.getWeights() == null
                 && output.getActivationFn() instanceof ActivationSoftmax) {

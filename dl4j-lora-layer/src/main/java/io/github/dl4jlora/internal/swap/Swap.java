@@ -168,7 +168,6 @@ public final class Swap {
         List<String> strangers = new ArrayList<>();
         adapter.deltas().forEach((name, loaded) -> {
             AdaptedView.AdaptedMatrix matrix = Objects.requireNonNull(view.adaptedMatrices().get(name));
-            matrix.requireReplaceable();
             Delta delta = onFittingBase(name, loaded, matrix, bases, anyBase);
             AdaptedView.Base base = bases.getOrDefault(matrix.layer(), AdaptedView.Base.UNKNOWN);
             if (delta.baseId() != null && !delta.baseId().equals(base.id())) {

@@ -45,12 +45,13 @@ record Features(Map<String, INDArray> inputs, Map<String, INDArray> masks) {
             }
             input.require(inputs.get(input.name()).shape());
         }
-        INDArray[] features = names.stream().map(inputs::get).map(array -> array.castTo(form.type())).toArray(INDArray[]::new);
-        requireOneNumberOfExamples(names, features);
-        if (features[0].size(0) > form.mostExamples()) {
-            throw Problem.badRequest("The request has " + features[0].size(0) + " examples, but may have " + form.mostExamples()
+        long examples = inputs.get(names.get(0)).size(0);
+        if (examples > form.mostExamples()) {
+            throw Problem.badRequest("The request has " + examples + " examples, but may have " + form.mostExamples()
                     + " at most. Send several requests");
         }
+        INDArray[] features = names.stream().map(inputs::get).map(array -> array.castTo(form.type())).toArray(INDArray[]::new);
+        requireOneNumberOfExamples(names, features);
         try {
             BankRequest request = BankRequest.of(mix, features);
             return masks.isEmpty() ? request : request.masks(names.stream().map(masks::get)
