@@ -9,11 +9,11 @@ WORDNET=target/texts/wordnet
 FASHION=target/fashion-mnist
 FASHION_FILES=(train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz t10k-images-idx3-ubyte.gz t10k-labels-idx1-ubyte.gz)
 
-# Whether all four files are in a folder.
+# Whether all four files are in a folder, each to its end.
 has_fashion() {
   local file
   for file in "${FASHION_FILES[@]}"; do
-    [ -s "$1/$file" ] || return 1
+    gzip -t "$1/$file" 2> /dev/null || return 1
   done
 }
 

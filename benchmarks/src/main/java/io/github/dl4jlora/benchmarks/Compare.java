@@ -5,7 +5,10 @@ import io.github.dl4jlora.console.Program;
 import io.github.dl4jlora.console.UsageMessage;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -55,6 +58,9 @@ public final class Compare implements Callable<Integer> {
     @Option(names = "--tasks", split = ",", description = "For the part BUILDS, only these: ${COMPLETION-CANDIDATES}.")
     private List<BuildTask> tasks = List.of(BuildTask.values());
 
+    @Spec
+    private CommandSpec spec;
+
     /** The parts that can be measured separately. */
     enum Part {
         STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, CONVOLUTION, LSTM, EMBEDDING, ATTENTION, ENCODER, BERT_BASE,
@@ -72,6 +78,9 @@ public final class Compare implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        if (rounds < 1) {
+            throw new ParameterException(spec.commandLine(), "--rounds is " + rounds + ", but must be at least 1");
+        }
         Results results = new Results();
         Measurements measurements = new Measurements(results, rounds, sides, python);
         Files.createDirectories(output);

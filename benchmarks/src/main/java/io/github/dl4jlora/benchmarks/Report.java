@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.Function;
+import java.util.function.ToDoubleFunction;
 import java.util.stream.Collectors;
 
 import static io.github.dl4jlora.benchmarks.Table.megabytes;
@@ -253,14 +254,20 @@ final class Report {
         results.memory.forEach((shape, use) -> {
             Results.MemoryUse full = use.get(Side.DL4J_FULL);
             Results.MemoryUse lora = use.get(Side.LORA);
-            rows.add(List.of(String.format(Locale.ROOT, "%,d", shape.parameters()), megabytes(full.peak()),
-                    megabytes(lora.peak()),
-                    number((double) lora.peak() / full.peak()), megabytes(full.steady()), megabytes(lora.steady()),
-                    number(lora.seconds())));
+            double peakOfFull = of(full, Results.MemoryUse::peak);
+            double peakOfLora = of(lora, Results.MemoryUse::peak);
+            rows.add(List.of(String.format(Locale.ROOT, "%,d", shape.parameters()), megabytes(peakOfFull), megabytes(peakOfLora),
+                    number(peakOfLora / peakOfFull), megabytes(of(full, Results.MemoryUse::steady)),
+                    megabytes(of(lora, Results.MemoryUse::steady)), number(of(lora, Results.MemoryUse::seconds))));
         });
         return new Table("Memory while training, on top of the loaded base",
                 "Resident memory, one thread, Adam, batch 32; the peak counts from after the base was loaded, LoRA.apply "
                         + "included.", rows);
+    }
+
+    /** NaN for a side that was not measured. */
+    private static double of(Results.MemoryUse use, ToDoubleFunction<Results.MemoryUse> figure) {
+        return use == null ? Double.NaN : figure.applyAsDouble(use);
     }
 
     private Table manyAdapters() {

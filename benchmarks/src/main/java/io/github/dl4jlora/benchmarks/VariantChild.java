@@ -71,6 +71,8 @@ final class VariantChild {
         double[] applied = new double[names.size()];
         double[][] steps = new double[names.size()][ROUNDS];
         double[][] outputs = new double[names.size()][ROUNDS];
+        // The first call also loads classes.
+        apply(base, variants().get(names.get(0)).rank(shape.rank()).build(), data);
         for (int i = 0; i < names.size(); i++) {
             long begin = System.nanoTime();
             networks[i] = apply(base, variants.get(names.get(i)).rank(shape.rank()).build(), data);

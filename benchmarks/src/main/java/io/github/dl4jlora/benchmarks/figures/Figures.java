@@ -97,7 +97,9 @@ public final class Figures implements Callable<Integer> {
                     out.printf(Locale.ROOT, "%s took %d min, but some of its figures are missing: %s is not written, see %s%n",
                             part.id(), minutes, files.path(part.id()), measurement.report(part));
                 } else {
-                    if (!part.writesItsPage()) {
+                    if (part.writesItsPage()) {
+                        measurement.publish(part);
+                    } else {
                         files.write(found);
                     }
                     measurement.written(part);
@@ -165,6 +167,11 @@ public final class Figures implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), "--seeds is " + seeds + ", but these parts take no seed: " + without
                     + ". Leave it out, or name only parts that do: "
                     + Arrays.stream(Part.values()).filter(Part::hasSeeds).map(Part::id).toList());
+        }
+        if (!chosen.isEmpty() && chosen.stream().noneMatch(Part::hasRounds)
+                && spec.commandLine().getParseResult().hasMatchedOption("--rounds")) {
+            throw new ParameterException(spec.commandLine(), "--rounds is " + rounds + ", but none of these parts has rounds: "
+                    + chosen.stream().map(Part::id).toList() + ". Leave it out");
         }
         return chosen;
     }

@@ -6,6 +6,7 @@ import io.github.dl4jlora.benchmarks.Table;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -104,6 +105,19 @@ final class Measurement {
     /** To be called when the part's file is written: the next measurement begins anew. */
     void written(Part part) throws IOException {
         FinishedRuns.forget(folder.resolve(part.id()));
+    }
+
+    /** Copies the page that a part's program has written, and its pictures, into docs. */
+    void publish(Part part) throws IOException {
+        Path own = folder.resolve(part.id());
+        Path docs = top.resolve("docs");
+        try (Stream<Path> written = Files.walk(own)) {
+            for (Path file : written.filter(path -> path.toString().matches(".*\\.(md|png)")).toList()) {
+                Path copy = docs.resolve(own.relativize(file).toString());
+                Files.createDirectories(copy.getParent());
+                Files.copy(file, copy, StandardCopyOption.REPLACE_EXISTING);
+            }
+        }
     }
 
     private boolean runsBySeed(Task task) {

@@ -30,7 +30,8 @@ enum Part {
     ONNX("image networks against ONNX Runtime", 8, new Task("-Ponnx -pl benchmarks", "compare",
             "--only ONNX --rounds ROUNDS --output FOLDER", "", "", null, false)),
     STORAGE("a base in sixteen, eight and four bits, and in a mapped file", 4, compare("--only STORAGE")),
-    ACCURACY("what LoRA on such bases gets right", 40, compare("--only ACCURACY")),
+    ACCURACY("what LoRA on such bases gets right", 40, compare("--only ACCURACY"), spamOn("FLOAT", ""),
+            spamOn("BF16", " --quantize BF16"), spamOn("INT8", " --quantize INT8"), spamOn("NF4", " --quantize NF4")),
     SERVING("many adapters on one base", 12, compare("--only SERVING")),
     INFERENCE("forward passes: base, adapted, merged, frozen", 3, compare("--only INFERENCE")),
     MEMORY("memory of training and of many networks; arrays made in a step", 10,
@@ -55,7 +56,7 @@ enum Part {
     SOAK("the HTTP service for ten minutes of everything", 12, printing("Soak", "-Pserve -pl examples/serve", "soak",
             "--minutes 10 --clients 64").telling("After the warm-up: .*|At the end: .*|.* requests, .*|It keeps working.*")),
     EVIDENCE("docs/evidence.md, by a program of its own", 45,
-            printing("", "-Pminilm -pl examples/evidence", "evidence", "--output docs"));
+            printing("", "-Pminilm -pl examples/evidence", "evidence", "--complete --output FOLDER"));
 
     private final String says;
     private final int minutes;
@@ -84,6 +85,11 @@ enum Part {
 
     private static Task bertAdapter(String layers, String scheme) {
         return bertSpam("LORA_" + layers + " --learning-rate 3e-4 --quantize " + scheme).labelled(", " + scheme);
+    }
+
+    private static Task spamOn(String form, String quantize) {
+        return printing("Spam", "-Pminilm -pl examples/models", "spam", "train --only LORA_LINEAR" + quantize)
+                .labelled(", " + form).ofSeeds();
     }
 
     private static Task tuned(String encoder) {
@@ -123,7 +129,7 @@ enum Part {
         return tasks;
     }
 
-    /** Whether the program itself writes the page that its figures are on. */
+    /** Whether the program itself writes evidence.md, and pictures for it, into the part's folder. */
     boolean writesItsPage() {
         return this == EVIDENCE;
     }

@@ -52,6 +52,9 @@ public final class EvidenceCommand implements Callable<Integer> {
             description = "Where evidence.md and its pictures go. Default: ${DEFAULT-VALUE}.")
     private Path output;
 
+    @Option(names = "--complete", description = "Fails at once if claims would be left out for lack of data or of a profile.")
+    private boolean complete;
+
     @Option(names = "--threads", description = "Trainings at the same time. Default: the number of cores.")
     private int threads = Runtime.getRuntime().availableProcessors();
 
@@ -94,21 +97,31 @@ public final class EvidenceCommand implements Callable<Integer> {
         StatusLine line = new StatusLine(spec.commandLine().getErr());
         AtomicReference<String> current = new AtomicReference<>("");
         AtomicInteger done = new AtomicInteger();
+        int failed = 0;
         try (Lab lab = new Lab(threads, brief, training -> current.set(done.incrementAndGet() + " done, last: " + training))) {
             for (Claim claim : claims) {
                 line.show(() -> "  " + claim.id() + ": " + current.get());
                 double begin = coreMinutes();
-                Finding finding = claim.examine(lab);
-                double minutes = coreMinutes() - begin;
-                line.clear();
-                page.add(claim, finding, minutes);
-                tell(out, claim, finding, minutes);
+                try {
+                    Finding finding = claim.examine(lab);
+                    double minutes = coreMinutes() - begin;
+                    line.clear();
+                    page.add(claim, finding, minutes);
+                    tell(out, claim, finding, minutes);
+                } catch (RuntimeException e) {
+                    // The others have taken an hour, or will.
+                    line.clear();
+                    failed++;
+                    page.without(claim);
+                    spec.commandLine().getErr().println(claim.id() + " could not be examined:");
+                    e.printStackTrace(spec.commandLine().getErr());
+                }
             }
         } finally {
             line.clear();
         }
         out.println("Look at it: " + page.write(output).toUri());
-        return page.broken() == 0 ? CommandLine.ExitCode.OK : FAILED;
+        return failed == 0 && page.broken() == 0 ? CommandLine.ExitCode.OK : FAILED;
     }
 
     /** CPU time of all threads of the process: on a shared machine, elapsed time also depends on other processes. */
@@ -125,10 +138,15 @@ public final class EvidenceCommand implements Callable<Integer> {
             // An earlier build with the profile left parts behind: the class without its dependencies, or only its name.
             sources.subList(1, sources.size()).clear();
         }
+        List<String> without = new ArrayList<>();
         if (sources.size() == 1) {
-            out.println("Claims that need a pretrained model are left out without -Pminilm.");
+            without.add("Claims that need a pretrained model are left out without -Pminilm.");
         }
-        List<Claim> all = sources.stream().flatMap(source -> source.claims(data, out::println).stream()).toList();
+        List<Claim> all = sources.stream().flatMap(source -> source.claims(data, without::add).stream()).toList();
+        if (complete && !without.isEmpty()) {
+            throw new ParameterException(spec.commandLine(), "--complete is given, but: " + String.join(" ", without));
+        }
+        without.forEach(out::println);
         List<String> names = all.stream().map(Claim::id).toList();
         only.stream().filter(name -> !names.contains(name)).findFirst().ifPresent(unknown -> {
             throw new ParameterException(spec.commandLine(), "--only " + unknown + " is not a claim here. The claims are "

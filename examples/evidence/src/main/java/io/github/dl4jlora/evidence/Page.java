@@ -20,6 +20,7 @@ final class Page {
             + "everything works; the figures mean nothing.";
 
     private final List<Section> sections = new ArrayList<>();
+    private final List<String> failed = new ArrayList<>();
     private final boolean brief;
 
     private record Section(Claim claim, Finding finding, double minutes) {
@@ -49,6 +50,11 @@ final class Page {
         sections.add(new Section(claim, finding, minutes));
     }
 
+    /** Of a claim whose examination failed. */
+    void without(Claim claim) {
+        failed.add(claim.id());
+    }
+
     /** The number of figures outside their expected range; 0 in the short form. */
     long broken() {
         return brief ? 0 : sections.stream().mapToLong(Section::broken).sum();
@@ -56,6 +62,10 @@ final class Page {
 
     private String text() {
         StringBuilder text = new StringBuilder("# Evidence\n\n").append(brief ? BRIEF : intro()).append("\n\n");
+        if (!failed.isEmpty()) {
+            text.append(Markdown.paragraph("**Missing**, since their examination failed: " + String.join(", ", failed)
+                    + ".")).append("\n\n");
+        }
         text.append(Markdown.paragraph("**To choose settings**, see the tables of [learning rates](#rates), [layers and "
                 + "rank](#layers-minilm), [variants](#variants) and [starts](#starts). The guide says how to set them: "
                 + "[rates](guide/adapt.md#which-learning-rate), "

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.evidence.claim;
 
+import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.evidence.Claim;
 import io.github.dl4jlora.evidence.Finding;
 import io.github.dl4jlora.evidence.Lab;
@@ -10,6 +11,7 @@ import io.github.dl4jlora.evidence.Trained;
 import io.github.dl4jlora.evidence.Training;
 import io.github.dl4jlora.evidence.task.Pictures;
 import io.github.dl4jlora.examples.Spread;
+import org.deeplearning4j.nn.graph.ComputationGraph;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -23,8 +25,13 @@ import java.util.stream.LongStream;
 public final class MainTable implements Claim {
 
     private static final long FURTHER = 10;
+    private static final int RANK = 8;
 
     private final Pictures task;
+
+    /** What a trained network computes with its adapters, and without them. */
+    private record OnAndOff(Trained on, Trained off) {
+    }
 
     public MainTable(Pictures task) {
         this.task = task;
@@ -53,32 +60,59 @@ public final class MainTable implements Claim {
 
     @Override
     public Finding examine(Lab lab) {
-        List<Method> methods = List.of(Method.above(Pictures.LAST_HIDDEN), Method.lora(8), Method.full());
+        List<Method> methods = List.of(Method.above(Pictures.LAST_HIDDEN), Method.lora(RANK), Method.full());
         Rates rates = new Rates(lab, task, methods, lab.rates(2.5e-4, 2, 8), lab.seeds(BestRates.SEEDS));
         long[] others = LongStream.of(lab.seeds(BestRates.SEEDS)).map(seed -> seed + FURTHER).toArray();
         Map<Method, List<Trained>> outcomes = new LinkedHashMap<>();
-        methods.forEach(method -> outcomes.put(method, List.copyOf(lab.run(Arrays.stream(others).mapToObj(seed ->
-                new Training(task, method, rates.bestRate(method), seed)).toList()).values())));
+        List<Trained> off = new ArrayList<>();
+        methods.forEach(method -> {
+            List<Training> trainings = Arrays.stream(others).mapToObj(seed ->
+                    new Training(task, method, rates.bestRate(method), seed)).toList();
+            if (method.equals(Method.lora(RANK))) {
+                List<OnAndOff> both = lab.each(trainings, training -> onAndOff(lab, training));
+                outcomes.put(method, both.stream().map(OnAndOff::on).toList());
+                both.stream().map(OnAndOff::off).forEach(off::add);
+            } else {
+                outcomes.put(method, List.copyOf(lab.run(trainings).values()));
+            }
+        });
         List<Task.Start> starts = Arrays.stream(others).mapToObj(seed -> lab.start(task, seed)).toList();
-        Spread baseLearned = Spread.of(starts, start -> start.learned(start.base()));
-        Spread baseKept = Spread.of(starts, start -> start.kept(start.base()));
         List<List<String>> rows = new ArrayList<>();
-        rows.add(List.of("base", "", "", baseLearned.toString(1), baseKept.toString(1)));
+        rows.add(List.of("base", "", "", Spread.of(starts, start -> start.learned(start.base())).toString(1),
+                Spread.of(starts, start -> start.kept(start.base())).toString(1)));
         outcomes.forEach((method, some) -> {
             rows.add(List.of(method.name(), String.format(Locale.ROOT, "%,d", some.get(0).values()),
-                    String.format(Locale.ROOT, "%.0e", rates.bestRate(method)), Spread.of(some, Trained::learned).toString(1),
-                    Spread.of(some, Trained::kept).toString(1)));
-            if (method.equals(Method.lora(8))) {
-                rows.add(List.of("LoRA, adapter off", "", "", baseLearned.toString(1), baseKept.toString(1)));
+                    String.format(Locale.ROOT, "%.0e", rates.bestRate(method)), learned(some).toString(1),
+                    kept(some).toString(1)));
+            if (method.equals(Method.lora(RANK))) {
+                rows.add(List.of("LoRA, adapter off", "", "", learned(off).toString(1), kept(off).toString(1)));
             }
         });
         Finding finding = new Finding().table(List.of("", "trained values", "rate", "turned digits, %", "upright digits, "
                 + "%"), rows);
         finding.text("Rates were chosen with seeds 1 to " + BestRates.SEEDS + ", the table is for " + others.length + " others, "
                 + "which have other parts for training and testing and other bases.");
-        finding.check("full fine-tuning less LoRA, turned digits, points", "", Spread.of(outcomes.get(Method.full()),
-                Trained::learned).mean() - Spread.of(outcomes.get(Method.lora(8)), Trained::learned).mean(), -1, 3);
-        return finding.check("LoRA less full fine-tuning, upright digits, points", "", Spread.of(outcomes.get(Method.lora(8)),
-                Trained::kept).mean() - Spread.of(outcomes.get(Method.full()), Trained::kept).mean(), 5, 100);
+        List<Trained> full = outcomes.get(Method.full());
+        List<Trained> lora = outcomes.get(Method.lora(RANK));
+        finding.check("full fine-tuning less LoRA, turned digits, points", "", learned(full).mean() - learned(lora).mean(), -1, 3);
+        return finding.check("LoRA less full fine-tuning, upright digits, points", "", kept(lora).mean() - kept(full).mean(), 5,
+                100);
+    }
+
+    private static OnAndOff onAndOff(Lab lab, Training training) {
+        ComputationGraph network = lab.prepare(training);
+        Trained on = lab.train(training, network);
+        Task.Start start = lab.start(training.task(), training.seed());
+        try (LoRA.Scope scope = LoRA.disabled(network)) {
+            return new OnAndOff(on, new Trained(start.learned(network), start.kept(network), 0, on.losses()));
+        }
+    }
+
+    private static Spread learned(List<Trained> outcomes) {
+        return Spread.of(outcomes, Trained::learned);
+    }
+
+    private static Spread kept(List<Trained> outcomes) {
+        return Spread.of(outcomes, Trained::kept);
     }
 }

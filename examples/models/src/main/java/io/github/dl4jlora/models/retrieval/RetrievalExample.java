@@ -41,6 +41,7 @@ import java.util.concurrent.Callable;
         + "adapters and the encoder.")
 public final class RetrievalExample implements Callable<Integer> {
 
+    private static final String FOLDER = "examples/target/retrieval";
     private static final int BATCH = 32;
     private static final int TESTED = 1000;
     private static final int TUNED_SEEDS = 3;
@@ -54,8 +55,8 @@ public final class RetrievalExample implements Callable<Integer> {
                     + "Default: ${DEFAULT-VALUE}, where fetch-texts.sh puts them.")
     private Path texts;
 
-    @Option(names = "--output", paramLabel = "<folder>", defaultValue = "examples/target/retrieval",
-            description = "Where adapters and encoder are kept. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--output", paramLabel = "<folder>", description = "Where adapters and encoder are kept. Default: "
+            + FOLDER + "; of another encoder than MiniLM " + FOLDER + "- and its name.")
     private Path output;
 
     @Option(names = "--encoder", paramLabel = "<model>", defaultValue = "minilm",
@@ -127,6 +128,9 @@ public final class RetrievalExample implements Callable<Integer> {
         if (learningRate != null && (!(learningRate > 0) || !Double.isFinite(learningRate))) {
             throw new ParameterException(spec.commandLine(), "--learning-rate is " + learningRate
                     + ", but must be a finite number above 0");
+        }
+        if (output == null) {
+            output = Path.of(FOLDER + (model == PretrainedEncoder.MINILM ? "" : "-" + model));
         }
         if (Files.exists(output) && !Files.isDirectory(output)) {
             throw new ParameterException(spec.commandLine(), "--output " + output + " exists, but is not a folder");

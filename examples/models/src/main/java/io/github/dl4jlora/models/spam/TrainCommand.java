@@ -10,6 +10,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 import java.io.File;
@@ -64,6 +65,9 @@ final class TrainCommand implements Callable<Integer> {
         out = spec.commandLine().getOut();
         if (only == null) {
             ui.refuse("with all methods, each in a process of its own: choose one with --only");
+        } else if (!only.isLoRA() && start.quantization() != null) {
+            throw new ParameterException(spec.commandLine(), "--quantize " + start.quantization() + " is for the base under "
+                    + "adapters, which --only " + only + " has not. Leave out one of the two");
         }
         Base opened = base.open();
         output = output == null ? base.output() : output;
@@ -148,7 +152,7 @@ final class TrainCommand implements Callable<Integer> {
                 "--only", method.name(), "--output", output.toAbsolutePath().toString()));
         command.addAll(data.arguments());
         command.addAll(base.arguments());
-        command.addAll(start.arguments());
+        command.addAll(start.arguments(method.isLoRA()));
         File log = method.in(output, ".log").toFile();
         Process process = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log).start();
         Runtime.getRuntime().addShutdownHook(new Thread(process::destroy));

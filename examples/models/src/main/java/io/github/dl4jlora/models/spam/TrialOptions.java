@@ -58,13 +58,13 @@ final class TrialOptions {
         return learningRate;
     }
 
-    /** As options again, for another process. */
-    List<String> arguments() {
+    /** As options again, for another process with or without adapters. */
+    List<String> arguments(boolean isLoRA) {
         List<String> arguments = new ArrayList<>(List.of("--seed", String.valueOf(seed), "--batch", String.valueOf(batch)));
         if (learningRate != null) {
             arguments.addAll(List.of("--learning-rate", String.valueOf(learningRate)));
         }
-        if (quantization != null) {
+        if (isLoRA && quantization != null) {
             arguments.addAll(List.of("--quantize", quantization.name()));
         }
         return arguments;
