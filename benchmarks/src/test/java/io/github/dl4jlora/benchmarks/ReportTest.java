@@ -36,6 +36,16 @@ class ReportTest {
     }
 
     @Test
+    void memoryOfASideThatFailedIsAbsent(@TempDir Path folder) throws Exception {
+        Results results = new Results();
+        results.memory.put(SHAPE, Map.of(Side.LORA, new Results.MemoryUse(20_000_000, 10_000_000, 0.5)));
+
+        new Report(results).write(folder);
+
+        assertThat(Files.readString(folder.resolve("report.md"))).contains("| absent | 20.0 | absent | absent | 10.0 | 0.50 |");
+    }
+
+    @Test
     void theEncoderHasItsRatiosToPyTorch(@TempDir Path folder) throws Exception {
         Results results = new Results();
         results.encoder.put(Settings.ONE_THREAD, Map.of(EncoderTask.STEP, new Results.Encoder(220, 200),

@@ -249,6 +249,38 @@ class FiguresTest {
     }
 
     @Test
+    void thePageOfClaimsIsReplacedOnlyByAWholeOne() throws IOException {
+        project("");
+        Path page = Files.writeString(project.resolve("docs/evidence.md"), "old");
+        Path picture = project.resolve("docs/evidence/rates.png");
+        Measurement.Runner claims = command -> {
+            Path own = Files.writeString(command.redirectOutput().file().toPath(), "Look at it\n").getParent();
+            Files.createDirectories(own.resolve("evidence"));
+            Files.writeString(own.resolve("evidence.md"), "new");
+            Files.writeString(own.resolve("evidence/rates.png"), "picture");
+            return command.command().toString().contains("--complete") ? 0 : 1;
+        };
+
+        failing(command -> claims.run(command) + 1, "--part", "evidence");
+        assertThat(page).hasContent("old");
+        assertThat(picture).doesNotExist();
+
+        assertThat(Figures.commandLine(HERE, claims).setOut(new PrintWriter(new StringWriter()))
+                .execute("--part", "evidence", "--top", project.toString())).isZero();
+        assertThat(page).hasContent("new");
+        assertThat(picture).hasContent("picture");
+    }
+
+    @Test
+    void roundsOfPartsWithoutRoundsAreRefused() {
+        StringWriter err = new StringWriter();
+
+        assertThat(line().setErr(new PrintWriter(err)).execute("--part", "spam,soak", "--rounds", "2"))
+                .isEqualTo(CommandLine.ExitCode.USAGE);
+        assertThat(err.toString()).contains("--rounds is 2, but none of these parts has rounds: [spam, soak]");
+    }
+
+    @Test
     void aPartThatFailsDoesNotEndTheOthers() throws IOException {
         project("");
 
@@ -514,7 +546,7 @@ class FiguresTest {
             assertThat(line().setOut(new PrintWriter(out)).setErr(new PrintWriter(out)).execute(args))
                     .isEqualTo(CommandLine.ExitCode.USAGE);
             assertThat(out.toString()).contains(args[3].equals("0") ? "--seeds is 0, but must be at least 1"
-                    : "disk").contains(args[3].equals("0") ? "" : "[spam, retrieval, bert-spam, bert-adapt]");
+                    : "disk").contains(args[3].equals("0") ? "" : "[accuracy, spam, retrieval, bert-spam, bert-adapt]");
         }
     }
 

@@ -64,6 +64,12 @@ public final class EvidenceCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
+    private final EvidenceSource own;
+
+    private EvidenceCommand(EvidenceSource own) {
+        this.own = own;
+    }
+
     public static void main(String[] args) {
         Threads.settle();
         System.exit(Program.run(commandLine(), args));
@@ -71,7 +77,12 @@ public final class EvidenceCommand implements Callable<Integer> {
 
     /** What {@link #main} runs. */
     public static CommandLine commandLine() {
-        CommandLine command = new CommandLine(new EvidenceCommand());
+        return commandLine(new PictureClaims());
+    }
+
+    /** @param own claims of no profile */
+    static CommandLine commandLine(EvidenceSource own) {
+        CommandLine command = new CommandLine(new EvidenceCommand(own));
         command.setParameterExceptionHandler(new UsageMessage("-pl examples/evidence"));
         return command.setExecutionExceptionHandler((exception, line, parsed) -> {
             if (exception instanceof EvidenceException) {
@@ -131,7 +142,7 @@ public final class EvidenceCommand implements Callable<Integer> {
     }
 
     private List<Claim> chosen(PrintWriter out) {
-        List<EvidenceSource> sources = new ArrayList<>(List.of(new PictureClaims()));
+        List<EvidenceSource> sources = new ArrayList<>(List.of(own));
         try {
             ServiceLoader.load(EvidenceSource.class).forEach(sources::add);
         } catch (NoClassDefFoundError | ServiceConfigurationError e) {

@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Function;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -72,6 +73,54 @@ class EvidenceCommandTest {
     }
 
     @Test
+    void aPageThatWouldLackClaimsIsRefusedOnRequest() {
+        assertThat(run("--complete", "--data", folder.toString())).isEqualTo(CommandLine.ExitCode.USAGE);
+        assertThat(err.toString()).contains("--complete is given, but: ", "Fashion-MNIST is left out", "fetch-evidence.sh");
+        assertThat(folder.resolve("evidence.md")).doesNotExist();
+    }
+
+    /** Of two claims, the first fails. */
+    private static List<Claim> oneThatFails() {
+        return List.of(new Supposed("folklore", lab -> {
+            throw new IllegalArgumentException("no such layer");
+        }), new Supposed("arithmetic", lab -> new Finding().check("one and one", "2", 2, 2, 2)));
+    }
+
+    private record Supposed(String id, Function<Lab, Finding> examination) implements Claim {
+
+        @Override
+        public String says() {
+            return "Something is so";
+        }
+
+        @Override
+        public Source source() {
+            return new Source("Anyone", "");
+        }
+
+        @Override
+        public String published() {
+            return "It is.";
+        }
+
+        @Override
+        public Finding examine(Lab lab) {
+            return examination.apply(lab);
+        }
+    }
+
+    @Test
+    void aClaimThatFailsEndsNoOther() throws IOException {
+        CommandLine line = EvidenceCommand.commandLine((data, leaves) -> oneThatFails());
+
+        assertThat(run(line, "--only", "folklore,arithmetic")).isEqualTo(1);
+
+        assertThat(err.toString()).contains("folklore could not be examined", "no such layer");
+        assertThat(Files.readString(folder.resolve("evidence.md"))).contains("<a id=\"arithmetic\"></a>",
+                "**Missing**, since their examination failed: folklore.").doesNotContain("<a id=\"folklore\"></a>");
+    }
+
+    @Test
     void thePublishedPageHasEveryClaimThatIsListed() throws IOException {
         run("--list");
         String page = Files.readString(Path.of("..", "..", "docs", "evidence.md"));
@@ -89,6 +138,10 @@ class EvidenceCommandTest {
         assertThat(run("--short")).isZero();
         String page = Files.readString(folder.resolve("evidence.md"));
         assertThat(page).contains("<a id=\"table\"></a>", "<a id=\"intruders\"></a>");
+        // Measured, not copied: an adapter that is off leaves nothing behind.
+        assertThat(page.lines().filter(line -> line.startsWith("| base |")).findFirst().orElseThrow().replace("base", ""))
+                .isEqualTo(page.lines().filter(line -> line.startsWith("| LoRA, adapter off |")).findFirst().orElseThrow()
+                        .replace("LoRA, adapter off", ""));
         pictures(page).forEach(this::isPicture);
     }
 
@@ -105,7 +158,10 @@ class EvidenceCommandTest {
     }
 
     private int run(String... arguments) {
-        CommandLine line = EvidenceCommand.commandLine();
+        return run(EvidenceCommand.commandLine(), arguments);
+    }
+
+    private int run(CommandLine line, String... arguments) {
         line.setOut(new PrintWriter(out, true)).setErr(new PrintWriter(err, true));
         String[] all = Stream.concat(Stream.of("--output", folder.toString()),
                 Arrays.stream(arguments)).toArray(String[]::new);

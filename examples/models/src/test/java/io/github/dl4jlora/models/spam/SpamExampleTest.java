@@ -88,6 +88,12 @@ class SpamExampleTest {
         assertThat(err.toString()).contains("no adapter", "train", "--adapter");
     }
 
+    @Test
+    void bitsOfABaseWithoutAdaptersAreRefused() {
+        assertThat(run("train", "--only", "FULL", "--quantize", "INT8")).isEqualTo(CommandLine.ExitCode.USAGE);
+        assertThat(err.toString()).contains("--quantize INT8 is for the base under adapters", "--only FULL");
+    }
+
     private int run(String... args) {
         return SpamExample.commandLine().setOut(new PrintWriter(out, true)).setErr(new PrintWriter(err, true)).execute(args);
     }
