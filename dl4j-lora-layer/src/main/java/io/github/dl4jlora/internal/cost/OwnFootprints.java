@@ -189,7 +189,8 @@ public final class OwnFootprints {
         boolean convolves = stock instanceof ConvolutionLayer;
         long slim = StockFootprints.positions(passage, matrix.nOut()) * matrix.rank();
         long scaled = settings.variant().isAdditive() ? 0 : passage.out();
-        long dropped = stock.getIDropout() == null ? 0 : passage.in();
+        // Words that are looked up are never dropped.
+        long dropped = stock.getIDropout() == null || !multiplies && !convolves ? 0 : passage.in();
         long ownDropped = settings.loraDropout() > 0 ? 2 * passage.in() : 0;
         long start = settings.loraInit().isTakenFromW() ? slim : 0;
         long lookedUp = multiplies || convolves ? 0 : slim;

@@ -133,10 +133,20 @@ public final class StoredConfiguration {
         return Assembly.of(conf, parameters);
     }
 
-    /** The configuration as JSON. */
-    public static String json(Model network) {
-        return network instanceof ComputationGraph graph ? graph.getConfiguration().toJson()
+    /**
+     * {@return the configuration as JSON, to be written}
+     *
+     * @throws IOException if it is longer than what is read, or has more layers, so that the file could never be read again
+     */
+    public static String json(Model network) throws IOException {
+        String json = network instanceof ComputationGraph graph ? graph.getConfiguration().toJson()
                 : ((MultiLayerNetwork) network).getLayerWiseConfigurations().toJson();
+        try {
+            checked(json.getBytes(StandardCharsets.UTF_8), id -> { });
+        } catch (IOException e) {
+            throw new IOException("The network is not written, since nobody could read it: " + e.getMessage(), e);
+        }
+        return json;
     }
 
     /** Looks at the configuration of each layer and vertex of a network. */

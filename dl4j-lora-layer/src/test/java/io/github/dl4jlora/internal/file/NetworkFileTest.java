@@ -5,8 +5,11 @@ import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Models.Kind;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.stored.StoredConfiguration;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
@@ -63,6 +66,17 @@ class NetworkFileTest {
         Models.fitSteps(adapted, 3, 6);
         assertThat(Models.params(loaded)).isEqualTo(Models.params(adapted));
         assertThat(Models.frozen(loaded)).isEqualTo(frozen).isEqualTo(Models.frozen(adapted));
+    }
+
+    @Test
+    void aNetworkThatCouldNeverBeReadIsNotWritten() {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+                .layer(new OutputLayer.Builder().name("o".repeat(StoredConfiguration.LONGEST)).nIn(2).nOut(2).build()).build());
+        base.init();
+
+        assertThatThrownBy(() -> LoRA.writeBase(base, file, null)).isInstanceOf(IOException.class)
+                .hasMessageContaining("not written", "longer than " + StoredConfiguration.LONGEST + " bytes");
+        assertThat(file).doesNotExist();
     }
 
     /** The registry holds weights weakly; the base, which would hold them too, is gone. */
