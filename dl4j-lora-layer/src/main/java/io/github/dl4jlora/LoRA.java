@@ -138,9 +138,9 @@ public final class LoRA {
      * come rank, alpha, scaling, variant, start and which layers are adapted or trained in full. From the configuration, as
      * they stand and defaults included, come {@code updater}, {@code l1}, {@code l2}, {@code weightDecay}, {@code loraDropout},
      * {@code loraPlusRatio}, {@code engine}, {@code seed} (of a start that the adapter's file lacks), {@code keepCounts},
-     * {@code storage}, {@code copyBase}, {@code baseLocation} and {@code bias}. More biases may train than in the adapter:
-     * those for which it has no values start as the base's. If {@code bias} is left at {@link BiasTraining#NONE}, the adapter's
-     * setting counts.
+     * {@code storage}, {@code copyBase}, {@code baseLocation}, {@code quantize}, {@code pack}, {@code recompute} and
+     * {@code bias}. More biases may train than in the adapter: those for which it has no values start as the base's. If
+     * {@code bias} is left at {@link BiasTraining#NONE}, the adapter's setting counts.
      *
      * <p>All other settings must be at their defaults or agree with the adapter: patterns and types must choose its layers.
      * {@code adapter.config().toBuilder()} starts a configuration that fits.

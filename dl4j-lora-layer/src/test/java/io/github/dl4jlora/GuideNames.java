@@ -33,6 +33,8 @@ public class GuideNames {
     protected LoRAAdapter trained;
     protected AdapterBank bank;
     protected Path path;
+    protected Path checkpoint;
+    protected Path everything;
     protected Path folder;
     protected Path adapters;
     protected Path spamFolder;

@@ -531,8 +531,9 @@ public final class LoRAConfig {
         }
 
         /**
-         * Another rank, alpha, variant, start or number of its iterations for the layers, or parameters as {@code name/key},
-         * that the pattern matches: PEFT's {@code rank_pattern}, {@code alpha_pattern}. Where several patterns match, the rank
+         * Another rank, alpha, variant, start or number of its iterations for the layers that the pattern matches; or for
+         * parameters, as {@code name/key}, where the matrices of one layer keep one variant and one start between them: PEFT's
+         * {@code rank_pattern}, {@code alpha_pattern}. Where several patterns match, the rank
          * comes from the first that sets a rank, and alpha from the first that sets an alpha, as in PEFT. If the very same
          * pattern is given again, it changes its earlier settings and keeps its place.
          *
@@ -720,8 +721,8 @@ public final class LoRAConfig {
 
         /**
          * Keeps the frozen matrices of the base in fewer bits: a copy, so that the base network need not stay in memory.
-         * Default: none. Dense and output layers, convolutions, embeddings and adapted recurrent layers are quantised; layers
-         * that train, layers that run on W + s·A·B, and parameters that are not matrices stay as they are
+         * Default: none. Dense and output layers, convolutions, embeddings, adapted recurrent layers and adapted attention are
+         * quantised; layers that train, layers that run on W + s·A·B, and parameters that are not matrices stay as they are
          * ({@link io.github.dl4jlora.LoRA#summary LoRA.summary} shows which). Adapters, gradients and updater state keep the
          * network's type. A base that is quantised already must have this scheme.
          *

@@ -3,6 +3,7 @@ package io.github.dl4jlora.adapter;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.machine.Doctor;
 import io.github.dl4jlora.machine.Threads;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -30,7 +31,7 @@ class FastGuideTest {
     @Test
     void packTheBase() {
         ComputationGraph base = Networks.trainedGraph();
-        LoRAConfig config = LoRAConfig.builder().rank(8).pack(true).build();
+        LoRAConfig config = LoRAConfig.builder().rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK).pack(true).build();
         ComputationGraph tuned = LoRA.apply(base, config);
 
         assertThat(LoRA.summary(tuned).toString()).contains("FLOAT, packed");

@@ -207,10 +207,11 @@ class GuideTest {
 
     @Test
     void checkpoint() throws IOException {
-        Path path = folder.resolve("checkpoint.zip");
-        ModelSerializer.writeModel(tuned, path.toFile(), true);
-        ComputationGraph back = LoRA.restoreComputationGraph(path, true);
+        Path checkpoint = folder.resolve("checkpoint.zip");
+        ModelSerializer.writeModel(tuned, checkpoint.toFile(), true);
+        ComputationGraph back = LoRA.restoreComputationGraph(checkpoint, true);
         LoRA.attach(back, base);
+        Path path = checkpoint;
         Model network = LoRA.restore(path, false);
 
         assertThat(back.outputSingle(input)).isEqualTo(tuned.outputSingle(input)).isEqualTo(Models.output(network, input));
@@ -218,23 +219,24 @@ class GuideTest {
 
     @Test
     void selfContained() throws IOException {
-        Path path = folder.resolve("everything.zip");
-        LoRA.save(tuned, path, true);
-        ComputationGraph back = LoRA.loadComputationGraph(path);
+        Path everything = folder.resolve("everything.zip");
+        LoRA.save(tuned, everything, true);
+        ComputationGraph back = LoRA.loadComputationGraph(everything);
 
         assertThat(back.outputSingle(input)).isEqualTo(tuned.outputSingle(input));
     }
 
     @Test
     void nothingReplaced() throws IOException {
-        Path path = folder.resolve("once.zip");
+        Path everything = folder.resolve("once.zip");
         Path folder = this.folder.resolve("once");
-        LoRA.save(tuned, path, true, SaveOption.NEW_ONLY);
+        LoRA.save(tuned, everything, true, SaveOption.NEW_ONLY);
         LoRAAdapter.of(tuned).save(folder, SaveOption.NEW_ONLY);
 
-        for (Path kept : List.of(path, folder.resolve("adapter_model.safetensors"), folder.resolve("adapter_config.json"))) {
+        for (Path kept : List.of(everything, folder.resolve("adapter_model.safetensors"),
+                folder.resolve("adapter_config.json"))) {
             byte[] content = Files.readAllBytes(kept);
-            assertThatThrownBy(() -> LoRA.save(tuned, path, false, SaveOption.NEW_ONLY))
+            assertThatThrownBy(() -> LoRA.save(tuned, everything, false, SaveOption.NEW_ONLY))
                     .isInstanceOf(FileAlreadyExistsException.class).hasMessageContaining("once.zip");
             assertThatThrownBy(() -> spam.save(folder, SaveOption.NEW_ONLY))
                     .isInstanceOf(FileAlreadyExistsException.class).hasMessageContaining("adapter_");
@@ -247,15 +249,15 @@ class GuideTest {
 
     @Test
     void aNormalizerBesideTheNetwork() throws Exception {
-        Path path = folder.resolve("normalized.zip");
+        Path everything = folder.resolve("normalized.zip");
         NormalizerStandardize normalizer = new NormalizerStandardize();
         normalizer.fit(Networks.data(DataType.FLOAT, 8, 1));
-        LoRA.save(tuned, path, true);
-        ModelSerializer.addNormalizerToModel(path.toFile(), normalizer);
-        Optional<Normalizer<?>> beside = LoRA.restoreNormalizer(path);
+        LoRA.save(tuned, everything, true);
+        ModelSerializer.addNormalizerToModel(everything.toFile(), normalizer);
+        Optional<Normalizer<?>> beside = LoRA.restoreNormalizer(everything);
 
         assertThat(((NormalizerStandardize) beside.orElseThrow()).getMean()).isEqualTo(normalizer.getMean());
-        assertThat(LoRA.loadComputationGraph(path).outputSingle(input)).isEqualTo(tuned.outputSingle(input));
+        assertThat(LoRA.loadComputationGraph(everything).outputSingle(input)).isEqualTo(tuned.outputSingle(input));
     }
 
     @Test

@@ -130,12 +130,12 @@ class HeadsGuideTest {
 
     @Test
     void trainingGoesOnWhereACheckpointEnded(@TempDir Path folder) throws IOException {
-        Path path = folder.resolve("checkpoint.zip");
+        Path checkpoint = folder.resolve("checkpoint.zip");
         DataSetIterator iterator = new ExistingDataSetIterator(List.of(Networks.data(DataType.FLOAT, 8, 1)));
         ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).updater(new Adam(1e-3)).build());
         tuned.fit(iterator, 2);
-        ModelSerializer.writeModel(tuned, path.toFile(), true);
-        ComputationGraph resumed = LoRA.restoreComputationGraph(path, true);
+        ModelSerializer.writeModel(tuned, checkpoint.toFile(), true);
+        ComputationGraph resumed = LoRA.restoreComputationGraph(checkpoint, true);
         LoRA.attach(resumed, base);
         resumed.fit(iterator, 2);
         tuned.fit(iterator, 2);

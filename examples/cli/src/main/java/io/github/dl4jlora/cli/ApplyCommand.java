@@ -21,7 +21,7 @@ import java.util.Locale;
                 "With --quantize, the base is read layer by layer and quantised.",
                 "The result holds base and adapter; LoRA.loadComputationGraph and LoRA.loadMultiLayerNetwork read it."},
         footer = {"  dl4j-lora apply base.zip --rank 8 --alpha 16 --scaling alpha_over_rank -o tuned.zip",
-                "  dl4j-lora apply base.zip --rank 8 --quantize nf4 -o tuned.zip",
+                "  dl4j-lora apply base.zip --rank 8 --alpha 16 --scaling alpha_over_rank --quantize nf4 -o tuned.zip",
                 "  dl4j-lora apply base.zip adapter -o tuned.zip"})
 final class ApplyCommand extends Work {
 

@@ -53,9 +53,9 @@ public class AdaptASavedNetwork {
         DataSetIterator heldOut = new ExistingDataSetIterator(turned.subList(36, 46));
         DataSetIterator test = new ExistingDataSetIterator(turned.subList(46, 57));
         Path saved = Files.createDirectories(FOLDER).resolve("base.zip");
-        saveABase(digits(false).subList(0, 36), saved);            // your file; its normalizer: LoRA.restoreNormalizer
+        saveABase(digits(false).subList(0, 36), saved);            // delete this line, and let saved be your file
 
-        MultiLayerNetwork base = LoRA.restoreMultiLayerNetwork(saved, false);
+        MultiLayerNetwork base = LoRA.restoreMultiLayerNetwork(saved, false); // its normalizer: LoRA.restoreNormalizer
         LoRAConfig config = LoRAConfig.builder().rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK).seed(SEED)
                 .updater(new Adam(1e-3)).build();
         MultiLayerNetwork tuned = LoRA.apply(base, config);

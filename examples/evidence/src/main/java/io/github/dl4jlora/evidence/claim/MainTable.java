@@ -94,7 +94,8 @@ public final class MainTable implements Claim {
                 + "which have other parts for training and testing and other bases.");
         List<Trained> full = outcomes.get(Method.full());
         List<Trained> lora = outcomes.get(Method.lora(RANK));
-        finding.check("full fine-tuning less LoRA, turned digits, points", "", learned(full).mean() - learned(lora).mean(), -1, 3);
+        finding.check("full fine-tuning less LoRA, turned digits, points", "", learned(full).mean() - learned(lora).mean(), -1,
+                3);
         return finding.check("LoRA less full fine-tuning, upright digits, points", "", kept(lora).mean() - kept(full).mean(), 5,
                 100);
     }
