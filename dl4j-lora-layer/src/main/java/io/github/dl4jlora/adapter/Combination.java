@@ -111,6 +111,11 @@ public final class Combination {
             return merge == Merge.OF_ONE_SIGN;
         }
 
+        /** {@return whether it chooses at random, by {@link Combination#seed}} */
+        public boolean isRandom() {
+            return keep == Keep.RANDOM;
+        }
+
         private static String those(Predicate<Method> wanted) {
             return Arrays.stream(values()).filter(wanted).map(Enum::name).collect(Collectors.joining(", "));
         }
@@ -136,7 +141,7 @@ public final class Combination {
     private @Nullable Double density;
     private @Nullable Integer rank;
     private @Nullable MajoritySign majoritySign;
-    private long seed;
+    private @Nullable Long seed;
 
     Combination(Method method) {
         this.method = Objects.requireNonNull(method, "method");
@@ -251,7 +256,7 @@ public final class Combination {
     }
 
     private Delta combine(String layer, LayerCombination sum, int rank) {
-        Random random = new Random(seed * 31 + layer.hashCode());
+        Random random = new Random((seed == null ? 0 : seed) * 31 + layer.hashCode());
         BiFunction<List<double[]>, double[], double[]> merge = (vectors, weights) -> merged(vectors, weights, random);
         if (method.merge == Method.Merge.NONE) {
             return method.truncates ? sum.truncated(rank) : sum.sideBySide();
@@ -303,6 +308,7 @@ public final class Combination {
         requireUse("density", density, Method::needsDensity, "");
         requireUse("rank", rank, Method::takesRank, ". The result of any method can be compressed afterwards");
         requireUse("majoritySign", majoritySign, Method::electsSign, "");
+        requireUse("seed", seed, Method::isRandom, "");
         if (rank != null && rank < 1) {
             throw new IllegalArgumentException("The rank is " + rank + ", but must be at least 1");
         }

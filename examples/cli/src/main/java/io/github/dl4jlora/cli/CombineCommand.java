@@ -52,9 +52,8 @@ final class CombineCommand extends Work {
             description = "TIES: how a sign is elected: ${COMPLETION-CANDIDATES}. Default: TOTAL.")
     private Combination.MajoritySign majoritySign;
 
-    @Option(names = "--seed", paramLabel = "N", defaultValue = "0",
-            description = "DARE: seed of the random choice. Default: ${DEFAULT-VALUE}.")
-    private long seed;
+    @Option(names = "--seed", paramLabel = "N", description = "DARE: seed of the random choice. Default: 0.")
+    private Long seed;
 
     @Option(names = "--compress", paramLabel = "N", description = "Finally truncates the result to a rank, and shows what is "
             + "lost.")
@@ -118,7 +117,11 @@ final class CombineCommand extends Work {
     }
 
     private Combination settings() {
-        Combination combination = LoRAAdapter.combine(method).seed(seed);
+        Combination combination = LoRAAdapter.combine(method);
+        if (seed != null) {
+            require(method.isRandom(), "--seed is for dare, not for " + method);
+            combination.seed(seed);
+        }
         if (rank != null) {
             require(method.takesRank() && rank >= 1, "--rank " + rank
                     + " must be at least 1, and needs --method svd or one that ends in svd; see --compress");

@@ -33,6 +33,9 @@ final class ImportCommand extends Work {
     @Parameters(index = "1", paramLabel = "NETWORK", description = "The network, adapted or not.")
     private Path network;
 
+    @Option(names = "--base", paramLabel = "NETWORK", description = "The network that a checkpoint was adapted from.")
+    private Path base;
+
     @Option(names = "--rename", paramLabel = "REGEX=NAME",
             description = "Maps a PyTorch module's name to a DL4J layer's; may be repeated.")
     private List<String> renames = List.of();
@@ -65,7 +68,7 @@ final class ImportCommand extends Work {
         progress.expect(4).step("reading " + adapter);
         LoRAAdapter read = AdapterFolder.read(adapter, loader);
         progress.step("reading " + network);
-        SavedNetwork saved = SavedNetwork.read(network);
+        SavedNetwork saved = SavedNetwork.read(network, base);
         progress.step("putting it in");
         SavedNetwork adapted = Adapting.put(saved, read, adapter, anyBase, renamed);
         progress.step("writing " + output.path());

@@ -9,6 +9,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
@@ -82,9 +83,13 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
                     + "another folder, or start this one without a token");
         }
         for (Path left : Stream.concat(entries(staged).stream(), entries(gone).stream()).toList()) {
-            Folders.deleteAll(left);
+            deleteIfPossible(left);
         }
-        AtomicFile.clearLeftOvers(folder, Set.copyOf(AdapterUpload.FILES));
+        try {
+            AtomicFile.clearLeftOvers(folder, Set.copyOf(AdapterUpload.FILES));
+        } catch (IOException | UncheckedIOException e) {
+            LOG.warn("What an earlier service left in {} cannot be cleared away: {}", folder, e.getMessage());
+        }
     }
 
     private static boolean isLocked(FileChannel channel) throws IOException {
@@ -165,12 +170,17 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
     private boolean forget(Path adapter) throws IOException {
         Path unwanted = gone.resolve(UUID.randomUUID().toString());
         Files.move(adapter, unwanted, StandardCopyOption.ATOMIC_MOVE);
+        deleteIfPossible(unwanted);
+        return true;
+    }
+
+    /** What cannot be deleted is in nobody's way, and the next start tries again. */
+    private static void deleteIfPossible(Path unwanted) {
         try {
             Folders.deleteAll(unwanted);
         } catch (IOException e) {
-            LOG.warn("Files that are no longer needed could not be deleted, and will be at the next start: {}", e.getMessage());
+            LOG.warn("Files that are no longer needed could not be deleted. The next start will try again: {}", e.getMessage());
         }
-        return true;
     }
 
     /** Deletes what was staged, if it still exists. */

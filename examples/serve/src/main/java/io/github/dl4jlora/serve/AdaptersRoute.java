@@ -112,8 +112,9 @@ final class AdaptersRoute {
             deleted = store.delete(name);
         } catch (IOException e) {
             throw Problem.cannotWrite(e);
+        } finally {
+            bank.refresh(name);
         }
-        bank.refresh(name);
         if (!deleted) {
             throw Problem.unknownAdapter(name);
         }

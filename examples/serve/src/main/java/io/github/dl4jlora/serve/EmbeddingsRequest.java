@@ -25,6 +25,8 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
 
     /** OpenAI's own limit. */
     static final int MOST_INPUTS = 2048;
+    /** As long as a URL may be, which has the name elsewhere. */
+    private static final int LONGEST_MODEL = 8192;
 
     /** Tokens that are computed. */
     long tokens() {
@@ -49,7 +51,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
                 String field = parser.getCurrentName();
                 parser.nextToken();
                 switch (field) {
-                    case "model" -> model = text(parser, field);
+                    case "model" -> model = model(parser);
                     case "input" -> inputs = inputs(parser, encoder);
                     case "encoding_format" -> isBase64 = !isNull(parser) && isBase64(text(parser, field));
                     case "dimensions" -> requireWidth(parser, encoder.width());
@@ -98,6 +100,16 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
                     + ". Leave it out, or name one of these");
         }
         return text -> settings.prepared(prompt, text);
+    }
+
+    /** A model's name, which is a mix of adapters' names and stays in memory as long as the request. */
+    static String model(JsonParser parser) throws IOException {
+        String model = text(parser, "model");
+        if (model.length() > LONGEST_MODEL) {
+            throw Problem.badRequest("\"model\" has " + model.length() + " characters, but at most " + LONGEST_MODEL
+                    + " are read");
+        }
+        return model;
     }
 
     static String text(JsonParser parser, String field) throws IOException {

@@ -48,7 +48,7 @@ final class Inference {
     /**
      * As {@link #mix(String)}; a model's own name asks for no adapter.
      *
-     * @param own that name
+     * @param own that name; null for none
      */
     static AdapterMix mix(String model, String own) {
         return model.equals(own) ? AdapterMix.base() : mix(model);
@@ -101,7 +101,7 @@ final class Inference {
         if (cause instanceof UncheckedIOException) {
             // Its message may contain paths of this machine.
             LOG.warn(cause.getMessage());
-            return new Problem(500, null, "An adapter cannot be loaded. The service's log says why");
+            return new Problem(500, null, "An adapter, or the folder of adapters, cannot be read. The service's log says why");
         }
         LOG.error("A request failed", cause);
         return new Problem(500, null, "The service failed: " + cause.getClass().getSimpleName() + ". Its log says more");

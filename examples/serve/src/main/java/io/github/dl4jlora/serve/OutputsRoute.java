@@ -23,14 +23,19 @@ final class OutputsRoute {
     private static final int ARRAY_BYTES = 8;
 
     private final Inference inference;
+    private final String own;
     private final NetworkForm form;
     private final Intake intake;
     private final Limits limits;
     private final Executor workers;
 
-    /** @param workers runs the parsing of bodies and the writing of answers, so that the bank's threads go on computing */
-    OutputsRoute(Inference inference, NetworkForm form, Intake intake, Limits limits, Executor workers) {
+    /**
+     * @param own     the model's own name; null if it has none
+     * @param workers runs the parsing of bodies and the writing of answers, so that the bank's threads go on computing
+     */
+    OutputsRoute(Inference inference, String own, NetworkForm form, Intake intake, Limits limits, Executor workers) {
         this.inference = inference;
+        this.own = own;
         this.form = form;
         this.intake = intake;
         this.limits = limits;
@@ -38,7 +43,7 @@ final class OutputsRoute {
     }
 
     CompletableFuture<?> answer(Context request) throws IOException {
-        AdapterMix mix = Inference.mix(request.pathParam("name"));
+        AdapterMix mix = Inference.mix(request.pathParam("name"), own);
         if (!TYPES.contains(Body.type(request))) {
             throw Body.unknownType(request, Body.JSON + " or " + Body.SAFETENSORS);
         }

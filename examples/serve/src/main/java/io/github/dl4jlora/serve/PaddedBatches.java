@@ -23,6 +23,8 @@ final class PaddedBatches {
     private static final int MOST_TEXTS = 32;
     /** Passes of one caller at a time. */
     private static final int AT_A_TIME = 2;
+    /** Texts that one caller has in a bank at a time. */
+    static final int MOST_WAITING = AT_A_TIME * MOST_TEXTS;
 
     /** Indexes of texts of one padded length. */
     private record Batch(List<Integer> texts, int length) {
@@ -59,18 +61,31 @@ final class PaddedBatches {
     CompletableFuture<float[][]> rows(BiFunction<List<Integer>, Integer, BankRequest> request,
                                       Function<BankRequest, CompletableFuture<INDArray[]>> bank) {
         float[][] rows = new float[count][];
+        CompletableFuture<float[][]> all = new CompletableFuture<>();
         CompletableFuture<?>[] lanes = IntStream.range(0, Math.min(AT_A_TIME, batches.size()))
-                .mapToObj(lane -> from(lane, batch -> bank.apply(request.apply(batch.texts, batch.length)).thenAccept(outputs -> {
-                    for (int i = 0; i < batch.texts.size(); i++) {
-                        rows[batch.texts.get(i)] = outputs[0].getRow(i).toFloatVector();
-                    }
-                }))).toArray(CompletableFuture[]::new);
-        return CompletableFuture.allOf(lanes).thenApply(done -> rows);
+                .mapToObj(lane -> from(lane, all, batch -> bank.apply(request.apply(batch.texts, batch.length))
+                        .thenAccept(outputs -> {
+                            for (int i = 0; i < batch.texts.size(); i++) {
+                                rows[batch.texts.get(i)] = outputs[0].getRow(i).toFloatVector();
+                            }
+                        })).whenComplete((done, failure) -> {
+                            if (failure != null) {
+                                all.completeExceptionally(failure);
+                            }
+                        })).toArray(CompletableFuture[]::new);
+        CompletableFuture.allOf(lanes).thenRun(() -> all.complete(rows));
+        return all;
     }
 
-    /** Every {@value #AT_A_TIME}nd batch from {@code first} on, one after the other, until one fails. */
-    private CompletableFuture<Void> from(int first, Function<Batch, CompletableFuture<Void>> work) {
-        return first >= batches.size() ? CompletableFuture.completedFuture(null)
-                : work.apply(batches.get(first)).thenCompose(done -> from(first + AT_A_TIME, work));
+    /** Every {@value #AT_A_TIME}nd batch from {@code first} on, one after the other, until one fails or nobody waits for them. */
+    private CompletableFuture<Void> from(int first, CompletableFuture<?> all, Function<Batch, CompletableFuture<Void>> work) {
+        if (first >= batches.size() || all.isDone()) {
+            return CompletableFuture.completedFuture(null);
+        }
+        try {
+            return work.apply(batches.get(first)).thenCompose(done -> from(first + AT_A_TIME, all, work));
+        } catch (RuntimeException e) {
+            return CompletableFuture.failedFuture(e);
+        }
     }
 }

@@ -25,7 +25,8 @@ final class Reception implements ReadListener {
 
     private final ServletInputStream in;
     private final long most;
-    private final Sink sink;
+    /** Null once the body has ended: Jetty keeps this listener, and what it refers to, until the connection's next request. */
+    private volatile Sink sink;
     private final CompletableFuture<Void> whole = new CompletableFuture<>();
     private final byte[] chunk = new byte[Blocks.BLOCK];
     private volatile long arrived;
@@ -87,11 +88,13 @@ final class Reception implements ReadListener {
 
     @Override
     public void onAllDataRead() {
+        sink = null;
         whole.complete(null);
     }
 
     @Override
     public void onError(Throwable failure) {
+        sink = null;
         boolean isIdle = failure instanceof TimeoutException || failure.getCause() instanceof TimeoutException;
         whole.completeExceptionally(end != null ? end : isIdle ? Problem.tooSlow() : failure);
     }

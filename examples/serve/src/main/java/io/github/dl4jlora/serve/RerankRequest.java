@@ -41,7 +41,7 @@ record RerankRequest(String model, List<String> documents, Reranker.Read read, i
                 String field = parser.getCurrentName();
                 parser.nextToken();
                 switch (field) {
-                    case "model" -> model = EmbeddingsRequest.text(parser, field);
+                    case "model" -> model = EmbeddingsRequest.model(parser);
                     case "query" -> query = EmbeddingsRequest.text(parser, field);
                     case "documents" -> documents = documents(parser);
                     case "top_n" -> top = EmbeddingsRequest.isNull(parser) ? Integer.MAX_VALUE : top(parser);

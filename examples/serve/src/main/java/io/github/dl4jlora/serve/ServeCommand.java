@@ -191,8 +191,8 @@ public final class ServeCommand implements AddedCommand {
         requireLonger("--read-timeout", readTimeout);
         requireLonger("--verify-every", verifyEvery);
         if (maxDelay != null && maxDelay.compareTo(timeout) >= 0) {
-            throw new ParameterException(line, "--max-delay is " + maxDelay.toSeconds() + "s, but --timeout is "
-                    + timeout.toSeconds() + "s: a single request would get no answer");
+            throw new ParameterException(line, "--max-delay is " + maxDelay.toMillis() + "ms, but --timeout is "
+                    + timeout.toMillis() + "ms: a single request would get no answer");
         }
         if (maxTokens != null && maxTokens < 2) {
             throw new ParameterException(line, "--max-tokens is " + maxTokens + ", but must be at least 2: what begins and ends "
@@ -205,6 +205,11 @@ public final class ServeCommand implements AddedCommand {
         requireAtLeastOne("--networks", networks);
         requireAtLeastOne("--max-batch", maxBatch);
         requireAtLeastOne("--max-queued", maxQueued);
+        if (maxQueued != null && maxQueued < PaddedBatches.MOST_WAITING && served.base == null) {
+            throw new ParameterException(line, "--max-queued is " + maxQueued + ", but must be at least "
+                    + PaddedBatches.MOST_WAITING + " with --encoder and --reranker: a request for many texts has so many "
+                    + "computed at a time");
+        }
         requireAtLeastOne("--max-connections", maxConnections);
         Limits limits = new Limits(maxBody, maxUpload, timeout, new Pace(readTimeout, minRate), maxConnections);
         long heap = Runtime.getRuntime().maxMemory();

@@ -118,7 +118,7 @@ final class Service implements AutoCloseable {
         meters.watch(connections, intake);
         Inference inference = new Inference(bank, limits.timeout());
         Answers answers = new Answers(intake);
-        OutputsRoute outputs = new OutputsRoute(inference, form, intake, limits, workers);
+        OutputsRoute outputs = new OutputsRoute(inference, texts.name(), form, intake, limits, workers);
         TextIntake intakeOfTexts = new TextIntake(intake, limits, workers);
         AdaptersRoute adapters = new AdaptersRoute(store, bank, form, baseName, texts,
                 new Access(config.token()), intake, new AdapterUpload(store, bank, limits, changes));
