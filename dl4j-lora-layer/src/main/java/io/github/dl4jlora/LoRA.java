@@ -357,7 +357,8 @@ public final class LoRA {
      * as before, bit for bit. The factors of nested scopes, and of {@link #setScale setScale}, are multiplied; inside
      * {@link #disabled disabled} there is nothing left to scale.
      *
-     * <p>ΔW is scaled, so that 0 gives the base. Trained biases and layers that are trained in full stay as they are.
+     * <p>ΔW is scaled, so that 0 gives the base, but for DoRA, which keeps its magnitudes: use {@link #disabled disabled} there.
+     * Trained biases and layers that are trained in full stay as they are.
      * {@code fit} trains the scaled function; {@link #merge merge} merges it. {@link #save save} and
      * {@link LoRAAdapter#of LoRAAdapter.of} are refused, and copies that DL4J makes by {@code clone}, by ModelSerializer or as
      * replicas are not scaled: files have no place for the factor.

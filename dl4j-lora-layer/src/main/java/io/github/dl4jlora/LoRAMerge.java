@@ -52,7 +52,7 @@ public final class LoRAMerge<M extends Model> {
      * {@link LoRA#rescaled(Model, double)}: DoRA's norm is that of W + weight·s·A·B; trained biases, and a LowRankLayer that
      * stands by itself, are merged as they are.
      *
-     * @param weight finite; 0 leaves W, a negative weight takes away what was learned
+     * @param weight finite; 0 leaves W, but for DoRA, which keeps its magnitudes; a negative weight takes away what was learned
      * @return this
      * @throws IllegalArgumentException if it is NaN or infinite
      */

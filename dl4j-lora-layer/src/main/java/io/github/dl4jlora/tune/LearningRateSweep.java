@@ -31,9 +31,11 @@ import java.util.function.Consumer;
  *
  * <p>The network may be adapted or DL4J's own, for full fine-tuning. It is neither trained nor changed: each rate trains a
  * copy, which shares frozen weights and is discarded afterwards. None of the network's listeners is called, and ND4J's random
- * generator goes on from where it was. The rate replaces the rate or schedule of each layer, as {@code setLearningRate} does;
- * {@code loraPlusRatio} is kept, and parameters whose updater has no rate train as always. Steps are batches: a network whose
- * updater is {@link io.github.dl4jlora.conf.Accumulated} needs as many more of them as an update is made of.
+ * generator goes on from where it was. The rate replaces the rate or schedule of all that trains. DL4J's
+ * {@code setLearningRate} does not reach vertices that are no layers, such as attention vertices, and not bidirectional and
+ * SameDiff layers that train in full: give these the rate by {@code updater(...)}. {@code loraPlusRatio} is kept, and
+ * parameters whose updater has no rate train as always. Steps are batches: a network whose updater is
+ * {@link io.github.dl4jlora.conf.Accumulated} needs as many more of them as an update is made of.
  *
  * <p>A sweep takes (points + 1) · steps training steps, memory for one copy of the parameters that train, their gradients and
  * updater state, and memory for the batches. Replicas of a {@code ParallelWrapper} are not swept: sweep the network that it was

@@ -74,9 +74,10 @@ final class LossCourse {
             evidence.put("of a network that knows nothing", chance.getAsDouble());
             found.add(new LoRAAdvice(Kind.RATE_TOO_HIGH, null, "The loss ended at that of a network that knows nothing",
                     evidence));
-        } else if (end > start || end > left && end > ROSE * lowest) {
+        } else if (end > start / HARDLY_FELL || end > left && end > ROSE * lowest) {
             evidence.put("at its lowest", lowest);
-            found.add(new LoRAAdvice(Kind.RATE_TOO_HIGH, null, "The loss fell, then rose", evidence));
+            found.add(new LoRAAdvice(Kind.RATE_TOO_HIGH, null, lowest > HARDLY_FELL * start ? "The loss rose"
+                    : "The loss fell, then rose", evidence));
         } else if (end > HARDLY_FELL * start) {
             evidence.put("at the beginning", start);
             found.add(new LoRAAdvice(Kind.RATE_TOO_LOW, null, "The loss hardly fell", evidence));

@@ -2,6 +2,7 @@ package io.github.dl4jlora.tune;
 
 import io.github.dl4jlora.conf.Accumulated;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.build.Recomputation;
 import io.github.dl4jlora.internal.build.Wiring;
 import io.github.dl4jlora.internal.inspect.DisabledScopes;
 import io.github.dl4jlora.internal.inspect.Scales;
@@ -28,8 +29,7 @@ import java.util.stream.Stream;
  * A network to try a training on: parameters, updater state and counts are those of the original, in arrays of its own; frozen
  * weights are shared. The original is not touched, whatever is done here or fails here.
  *
- * <p>Not DL4J's {@code clone}: that shares the list of listeners and the updaters' configurations with the original. These
- * configurations are shared here too, so {@link #learnAt} gives the updaters that run new ones, and leaves these alone.
+ * <p>Not DL4J's {@code clone}: that shares the list of listeners and the updaters' configurations with the original.
  */
 final class TrainingCopy implements AutoCloseable {
 
@@ -72,6 +72,7 @@ final class TrainingCopy implements AutoCloseable {
         Network<?> from = Networks.of(original);
         Network<?> to = from.rebuild(Map.of(), Map.of());
         Wiring.connect(to);
+        Recomputation.copy(from, to);
         to.model().params().assign(from.model().params());
         TrainingCopy copy = new TrainingCopy(to);
         copy.requireRate(what);

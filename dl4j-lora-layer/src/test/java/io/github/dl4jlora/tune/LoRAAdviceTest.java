@@ -38,6 +38,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.function.IntUnaryOperator;
+import java.util.stream.IntStream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -243,6 +244,22 @@ class LoRAAdviceTest {
                 .extracting(LoRAAdvice::finding).contains("The loss fell, then rose");
         assertThat(LoRAAdvice.about(LoRAAdapter.of(network)).losses(good).list()).extracting(LoRAAdvice::kind)
                 .doesNotContain(Kind.RATE_TOO_HIGH);
+    }
+
+    @Test
+    void aLossThatOnlyWaversIsNotOfARateTooHigh() {
+        double[] wavering = IntStream.range(0, 100).mapToDouble(i -> 2.3 + 1e-3 * Math.sin(i) + 1e-6 * i).toArray();
+
+        assertThat(LoRAAdvice.about(train(config()).adapter).losses(wavering).list()).extracting(LoRAAdvice::finding)
+                .contains("The loss hardly fell").doesNotContain("The loss rose", "The loss fell, then rose");
+    }
+
+    @Test
+    void aLossThatOnlyRisesIsOfARateTooHigh() {
+        double[] rising = IntStream.range(0, 100).mapToDouble(i -> 1 + 0.01 * i).toArray();
+
+        assertThat(LoRAAdvice.about(train(config()).adapter).losses(rising).list()).extracting(LoRAAdvice::finding)
+                .contains("The loss rose");
     }
 
     @Test

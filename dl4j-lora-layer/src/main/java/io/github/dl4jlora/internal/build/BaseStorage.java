@@ -15,7 +15,6 @@ import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.plan.Plan;
 import io.github.dl4jlora.internal.plan.Role;
-import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stock.StockMatrices;
 import io.github.dl4jlora.variant.Variant;
@@ -59,8 +58,11 @@ final class BaseStorage {
             boolean apart = config.copyBase() || scheme != null && weights.scheme() == null;
             return apart ? weights.copied(node.name()) : weights;
         }
+        Map<String, LoRASettings> fromLoss = startsFromLoss(node, decision);
+        parts.stream().filter(part -> fromLoss.containsKey(part.key())).forEach(part -> Objects.requireNonNull(
+                fromLoss.get(part.key())).checkFit("Layer \"" + node.name() + "\"", part.length(), part.lines(), null));
         FrozenWeights quantized = quantized(node, weights, Objects.requireNonNull(scheme), parts);
-        startsFromLoss(node, decision).forEach((key, settings) -> prepareStart(node, key, settings, weights, quantized));
+        fromLoss.forEach((key, settings) -> prepareStart(node, key, settings, weights, quantized));
         return quantized;
     }
 
@@ -96,12 +98,6 @@ final class BaseStorage {
                 throw nothingLost(node, scheme, storedAs);
             }
             return null;
-        }
-        for (StoredForm.Part part : parts) {
-            LoRASettings settings = fromLoss.get(part.key());
-            if (settings != null) {
-                settings.checkFit("Layer \"" + node.name() + "\"", part.length(), part.lines(), null);
-            }
         }
         return parts;
     }
@@ -180,8 +176,8 @@ final class BaseStorage {
         starts.computeIfAbsent(node.name(), name -> new HashMap<>()).put(key, Map.of(Variant.A, a, Variant.B, b));
     }
 
-    /** Gives an adapter what was computed for it. */
-    void start(Node node, Adapter adapter) {
-        starts.getOrDefault(node.name(), Map.of()).forEach(adapter::replace);
+    /** {@return what was computed for a node's adapters to start with, by key and part} */
+    Map<String, Map<String, INDArray>> starts(Node node) {
+        return starts.getOrDefault(node.name(), Map.of());
     }
 }

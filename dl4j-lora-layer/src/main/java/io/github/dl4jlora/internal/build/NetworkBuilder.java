@@ -13,7 +13,9 @@ import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 
 /**
@@ -95,8 +97,9 @@ public final class NetworkBuilder<M extends Model> {
                 Network.head(values, base.length()).assign(base.reshape(base.length()));
             }
             long seed = config.seed() == null ? from.seed() : config.seed();
-            new AdapterInitializer(((AdaptedRuntime) runtime).adapter()).start(node.name(), seed, starts.of(node));
-            storage.start(node, ((AdaptedRuntime) runtime).adapter());
+            Map<String, Map<String, INDArray>> known = new HashMap<>(starts.of(node));
+            known.putAll(storage.starts(node));
+            new AdapterInitializer(((AdaptedRuntime) runtime).adapter()).start(node.name(), seed, known);
         } else {
             values.assign(Objects.requireNonNull(from.values(node)).reshape(values.shape()));
         }

@@ -14,8 +14,10 @@ import org.deeplearning4j.nn.graph.vertex.GraphVertex;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
  * Which outputs of a graph a training step need not keep, since they are computed again in the backward pass: all between two
@@ -66,6 +68,19 @@ public final class Recomputation {
                     .forEach(vertex -> keep(vertices, vertex)));
             new RecomputedStretch(graph, stretch.stream().map(i -> of.vertex(graph, i)).toList());
         });
+    }
+
+    /** Has a running graph compute again what another one of the same names does. */
+    public static void copy(Network<?> from, Network<?> to) {
+        if (!(from.model() instanceof ComputationGraph original) || !(to.model() instanceof ComputationGraph graph)) {
+            return;
+        }
+        List<RecomputedVertex> recomputed = Stream.of(original.getVertices()).filter(RecomputedVertex.class::isInstance)
+                .map(RecomputedVertex.class::cast).toList();
+        recomputed.stream().filter(vertex -> vertex.stretch() == null)
+                .forEach(vertex -> keep(graph.getVertices(), graph.getVertex(vertex.original().getVertexName())));
+        recomputed.stream().map(RecomputedVertex::stretch).filter(Objects::nonNull).distinct()
+                .forEach(stretch -> new RecomputedStretch(graph, stretch.names().stream().map(graph::getVertex).toList()));
     }
 
     private static void keep(GraphVertex[] vertices, GraphVertex vertex) {

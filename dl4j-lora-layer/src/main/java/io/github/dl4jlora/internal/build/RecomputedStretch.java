@@ -57,6 +57,11 @@ final class RecomputedStretch {
         vertices.stream().filter(GraphVertex::hasLayer).forEach(vertex -> vertex.getLayer().allowInputModification(false));
     }
 
+    /** {@return its vertices' names, in their order} */
+    List<String> names() {
+        return vertices.stream().map(GraphVertex::getVertexName).toList();
+    }
+
     INDArray forward(GraphVertex vertex, boolean training, LayerWorkspaceMgr workspaces) {
         if (vertex == first) {
             gone = PassingOutput.isOfAStep(training, workspaces) && !PassingOutputs.isWatched(graph);

@@ -30,6 +30,11 @@ final class RecomputedVertex extends BaseWrapperVertex {
         return underlying;
     }
 
+    /** Null for one that a stretch starts from. */
+    @Nullable RecomputedStretch stretch() {
+        return stretch;
+    }
+
     @Override
     public INDArray doForward(boolean training, LayerWorkspaceMgr workspaces) {
         if (stretch != null) {

@@ -13,6 +13,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
+import java.util.stream.IntStream;
 
 /** The values of its base that a network stands on, and whether they are what they were. */
 public final class BaseValues {
@@ -84,8 +86,8 @@ public final class BaseValues {
      * @throws IllegalStateException if values were not recorded, are not in this JVM, or have changed
      */
     public static Map<String, FrozenReference> ofTrainedInFull(Network<?> network, String undone, String instead) {
-        boolean areRecorded = areRecorded(network) || network.isDeclared();
         Map<String, FrozenReference> all = ofTrainedInFull(network);
+        boolean areRecorded = (areRecorded(network) || network.isDeclared()) && !isRenumbered(network, all.keySet());
         Map<String, FrozenReference> found = new LinkedHashMap<>();
         List<String> gone = new ArrayList<>();
         for (Node node : network.nodes()) {
@@ -104,6 +106,13 @@ public final class BaseValues {
                     + (areRecorded ? ", or attach it to this network with LoRA.attach" : "") + instead);
         }
         return found;
+    }
+
+    /** DL4J's toComputationGraph calls layers by their numbers: what is recorded by their names finds none of them. */
+    private static boolean isRenumbered(Network<?> network, Set<String> recorded) {
+        List<String> names = network.nodes().stream().map(Node::name).toList();
+        return network.isGraph() && !recorded.isEmpty() && recorded.stream().noneMatch(names::contains)
+                && IntStream.range(0, names.size()).allMatch(i -> names.get(i).equals(String.valueOf(i)));
     }
 
     private static boolean fits(Network<?> network, Node node, FrozenReference base) {

@@ -4,10 +4,12 @@ import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.Adapter;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
+import org.deeplearning4j.nn.conf.layers.misc.ElementWiseMultiplicationLayer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -54,14 +56,14 @@ public abstract class Network<M extends Model> {
     public @Nullable FrozenWeights weights(Node node) {
         Trainable running = runtime(node.name());
         return running.params() == null || running.params().length() == 0 ? null
-                : FrozenWeights.of(running.params(), running.paramTable(false));
+                : FrozenWeights.of(running.params(), table(node, running));
     }
 
     /** A node's parameters by type and shapes alone: nothing of them is read. Null for one that has none. */
     public @Nullable FrozenReference described(Node node) {
         Trainable running = runtime(node.name());
         return running.params() == null || running.params().length() == 0 ? null
-                : FrozenReference.unhashed(running.params().dataType(), running.paramTable(false));
+                : FrozenReference.unhashed(running.params().dataType(), table(node, running));
     }
 
     /**
@@ -77,7 +79,13 @@ public abstract class Network<M extends Model> {
         if (running.params().wasClosed()) {
             throw new IllegalArgumentException("Layer \"" + node.name() + "\" of the base was closed");
         }
-        return FrozenWeights.unregistered(running.params(), running.paramTable(false));
+        return FrozenWeights.unregistered(running.params(), table(node, running));
+    }
+
+    /** The shapes are part of an id. DL4J makes one layer's weights as a row, and restores them as a vector. */
+    private static Map<String, INDArray> table(Node node, Trainable running) {
+        return node.layer() != null && StockLayers.innermost(node.unwrappedLayer()) instanceof ElementWiseMultiplicationLayer
+                ? BaseValues.table(node, running.params()) : running.paramTable(false);
     }
 
     /** The running layer or vertex where it is adapted; null for any other, and where nothing runs. */

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.run;
 
+import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
@@ -18,7 +19,7 @@ import java.util.Random;
 /**
  * What a layer's adapter starts from: a function of its configuration, W and a seed, the same on every machine. So the part of it
  * that never changes need not be written anywhere: it can be computed again from W. A start from data cannot be computed without
- * the data.
+ * the data, and one from what quantising lost not without the original values.
  */
 final class AdapterStart {
 
@@ -63,13 +64,14 @@ final class AdapterStart {
     }
 
     /**
-     * @throws IllegalStateException for a start from data
+     * @throws IllegalStateException for a start from data, or from values that the base had before it was quantised
      */
     static void requireComputable(AdaptedConfiguration lora) {
-        if (lora.settings().loraInit().needsData()) {
-            throw new IllegalStateException(Named.layer(lora.getLayerName()) + ": its adapter started from data with LoRAInit."
-                    + lora.settings().loraInit() + ", and that start is not in this JVM; ModelSerializer and JSON do not store "
-                    + "it. Load a file that LoRA.save wrote, or load the adapter from its own files and call LoRA.apply(base, "
+        LoRAInit init = lora.settings().loraInit();
+        if (init.needsData() || init == LoRAInit.LOFTQ) {
+            throw new IllegalStateException(Named.layer(lora.getLayerName()) + ": its adapter started from "
+                    + (init.needsData() ? "data" : "what quantising lost") + " with LoRAInit." + init
+                    + ", and that start is not in this JVM; ModelSerializer and JSON do not store it. Load a file that LoRA.save wrote, or load the adapter from its own files and call LoRA.apply(base, "
                     + "adapter)");
         }
     }

@@ -26,6 +26,7 @@ import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationRReLU;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 
@@ -264,6 +265,7 @@ public final class StockLayers {
 
     /** Changes a copy and all layers inside its wrappers, which are copies then too. */
     private static Layer changed(Layer copy, Consumer<Layer> change) {
+        ownUpdaters(copy);
         change.accept(copy);
         if (copy instanceof BaseWrapperLayer wrapper) {
             wrapper.setUnderlying(changed(unwrap(wrapper.getUnderlying()).clone(), change));
@@ -273,6 +275,31 @@ public final class StockLayers {
             both.setBwd(changed(both.getBwd().clone(), change));
         }
         return copy;
+    }
+
+    /**
+     * Gives a copy updaters of its own, and what is inside its wrappers copies with their own. DL4J's {@code clone()} of a layer
+     * shares the updaters, and {@code setLearningRate} of a network changes them.
+     *
+     * @return the copy
+     */
+    public static Layer withOwnUpdaters(Layer copy) {
+        ownUpdaters(copy);
+        if (copy instanceof BaseWrapperLayer wrapper) {
+            wrapper.setUnderlying(withOwnUpdaters(wrapper.getUnderlying().clone()));
+        }
+        return copy;
+    }
+
+    private static void ownUpdaters(Layer copy) {
+        if (copy instanceof BaseLayer base) {
+            base.setIUpdater(copy(base.getIUpdater()));
+            base.setBiasUpdater(copy(base.getBiasUpdater()));
+        }
+    }
+
+    private static @Nullable IUpdater copy(@Nullable IUpdater updater) {
+        return updater == null ? null : updater.clone();
     }
 
     /** A copy without DL4J's freezing wrappers, at every depth: inside wrappers for time they would end training as well. */

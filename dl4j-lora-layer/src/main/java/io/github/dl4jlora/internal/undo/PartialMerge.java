@@ -8,6 +8,7 @@ import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.build.FirstSteps;
 import io.github.dl4jlora.internal.build.NetworkBuilder;
+import io.github.dl4jlora.internal.build.Recomputation;
 import io.github.dl4jlora.internal.build.Wiring;
 import io.github.dl4jlora.internal.inspect.Scales;
 import io.github.dl4jlora.internal.network.Network;
@@ -81,6 +82,7 @@ final class PartialMerge<M extends Model> {
         result.resetCounts();
         adapted.nodes().forEach(node -> fill(node, result));
         Wiring.connect(result);
+        Recomputation.copy(adapted, result);
         FirstSteps.resume(result);
         NetworkBuilder.refuseUntrainable(result);
         return result.model();
@@ -103,7 +105,11 @@ final class PartialMerge<M extends Model> {
         }
         INDArray values = Objects.requireNonNull(merged.get(node.name()));
         FrozenReference reference = FrozenReference.to(FrozenWeights.of(values, lora.stockTable(values, false)), null);
-        Map<String, FrozenReference> trained = Objects.requireNonNull(lora.getFrozen()).getTrainedInFull();
+        FrozenReference before = Objects.requireNonNull(lora.getFrozen());
+        if (before.isPacked()) {
+            reference.pack();
+        }
+        Map<String, FrozenReference> trained = before.getTrainedInFull();
         return trained == null ? reference : reference.recording(trained);
     }
 

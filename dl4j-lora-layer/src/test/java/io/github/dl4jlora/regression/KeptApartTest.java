@@ -1,0 +1,214 @@
+package io.github.dl4jlora.regression;
+
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.tune.LearningRateSweep;
+import io.github.dl4jlora.variant.DoRA;
+import io.github.dl4jlora.variant.FrozenALoRA;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.misc.ElementWiseMultiplicationLayer;
+import org.deeplearning4j.nn.conf.layers.recurrent.LastTimeStep;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.activations.impl.ActivationTanH;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.Sgd;
+
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+/** What readers of the code found: something of one network that reached another, or was lost on the way to it. */
+class KeptApartTest {
+
+    private static final Sgd RATE = new Sgd(0.125);
+
+    @Test
+    void aRateThatIsSetReachesNeitherTheBaseNorItsOtherNetworks() {
+        MultiLayerNetwork base = Networks.trainedLayers(DataType.FLOAT, RATE.clone());
+        LoRAConfig config = LoRAConfig.builder().rank(2).targets("fc1").trainable("out").copyBase(true).build();
+        MultiLayerNetwork tuned = LoRA.apply(base, config);
+        MultiLayerNetwork other = LoRA.apply(base, config);
+        MultiLayerNetwork merged = LoRA.merge(tuned);
+
+        tuned.setLearningRate(1);
+
+        for (int layer = 0; layer < 3; layer++) {
+            assertThat(base.getLearningRate(layer)).as("layer %d", layer).isEqualTo(RATE.getLearningRate());
+            assertThat(merged.getLearningRate(layer)).as("layer %d, merged", layer).isEqualTo(RATE.getLearningRate());
+        }
+        assertThat(other.getLearningRate(2)).isEqualTo(RATE.getLearningRate());
+        assertThat(tuned.getLearningRate(2)).isEqualTo(1);
+    }
+
+    @Test
+    void aRateThatIsSetReachesNoBaseThroughAWrapper() {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(RATE.clone()).list()
+                .layer(new LastTimeStep(new LSTM.Builder().nIn(3).nOut(4).build()))
+                .layer(new DenseLayer.Builder().nIn(4).nOut(4).build()).layer(new OutputLayer.Builder().nIn(4).nOut(2).build())
+                .build());
+        base.init();
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).build());
+
+        tuned.setLearningRate(1);
+
+        assertThat(((LSTM) ((LastTimeStep) base.getLayerWiseConfigurations().getConf(0).getLayer()).getUnderlying()).getIUpdater())
+                .isEqualTo(RATE);
+    }
+
+    @Test
+    void whatTrainsInFullIsNotTakenForTheBasesOnceLayersHaveNumbers() {
+        MultiLayerNetwork tuned = LoRA.apply(Networks.trainedLayers(), LoRAConfig.builder().rank(2).targets("fc1")
+                .trainable("out").build());
+        tuned.fit(Networks.data(DataType.FLOAT, 8, 1));
+        ComputationGraph graph = tuned.toComputationGraph();
+
+        assertThatThrownBy(() -> LoRA.unload(graph)).isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("\"2\" are trained in full");
+        assertThatThrownBy(() -> LoRA.disabled(graph)).isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("\"2\" are trained in full");
+    }
+
+    private static MultiLayerNetwork scaled() {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
+                .list().layer(new DenseLayer.Builder().name("fc1").nIn(4).nOut(4).build())
+                .layer(new ElementWiseMultiplicationLayer.Builder().name("scale").nIn(4).nOut(4).build())
+                .layer(new OutputLayer.Builder().name("out").nIn(4).nOut(2).build()).build());
+        network.init();
+        return network;
+    }
+
+    @Test
+    void anElementWiseLayerIsTheSameInitialisedAndCopied() {
+        MultiLayerNetwork base = scaled();
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("fc1").build());
+
+        LoRA.attach(tuned, base.clone());
+
+        INDArray input = Networks.random(DataType.FLOAT, 5, 3, 4);
+        assertThat(tuned.output(input)).isEqualTo(base.output(input));
+    }
+
+    @Test
+    void anElementWiseLayerThatTrainedInFullIsGivenBack() {
+        MultiLayerNetwork base = scaled();
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("fc1").trainable("scale")
+                .updater(new Sgd(1)).build());
+        tuned.fit(new DataSet(Networks.random(DataType.FLOAT, 5, 3, 4), Networks.random(DataType.FLOAT, 6, 3, 2)));
+        assertThat(tuned.getParam("1_W")).isNotEqualTo(base.getParam("1_W"));
+
+        assertThat(LoRA.unload(tuned).params()).isEqualTo(base.params());
+    }
+
+    /** Of full rank, what quantising lost is there in full. */
+    @Test
+    void aDoraThatStartsFromWhatQuantisingLostComputesWhatTheBaseComputes() {
+        MultiLayerNetwork base = Networks.trainedLayers(DataType.DOUBLE, new Adam(0.01));
+        INDArray input = Networks.random(DataType.DOUBLE, 5, 4, Networks.IN);
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(5).targets("fc1", "fc2").exclude("out")
+                .quantize(Quantization.NF4).loraInit(LoRAInit.LOFTQ).variant(new DoRA()).build());
+        MultiLayerNetwork plain = LoRA.apply(base, LoRAConfig.builder().rank(5).targets("fc1", "fc2").exclude("out")
+                .quantize(Quantization.NF4).loraInit(LoRAInit.LOFTQ).build());
+
+        assertThat(tuned.output(input).distance2(plain.output(input))).isCloseTo(0, within(1e-6));
+    }
+
+    @Test
+    void aFrozenStartFromWhatQuantisingLostIsRefusedWhereItCannotBeComputed() throws Exception {
+        MultiLayerNetwork base = Networks.trainedLayers();
+        String json = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("fc1").quantize(Quantization.NF4)
+                .loraInit(LoRAInit.LOFTQ).variant(new FrozenALoRA()).build()).getLayerWiseConfigurations().toJson();
+        MultiLayerNetwork restored = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(
+                json.replaceAll("(?s)(\"constants\"\\s*:\\s*\\{.*?\"id\"\\s*:\\s*\")[0-9a-f]{64}", "$1" + "0".repeat(64))));
+        restored.init();
+
+        assertThatThrownBy(() -> LoRA.attach(restored, base)).isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("what quantising lost", "LoRA.save");
+    }
+
+    @Test
+    void theLargestRanksOfAStartFromWhatQuantisingLostAreTold() {
+        LoRAConfig config = LoRAConfig.builder().rank(64).quantize(Quantization.NF4).loraInit(LoRAInit.LOFTQ).build();
+
+        assertThat(LoRA.largestRanks(Networks.trainedLayers(), config)).isEqualTo(Map.of("fc1", 5L, "fc2", 5L));
+    }
+
+    @Test
+    void whatIsMergedStaysPacked() {
+        MultiLayerNetwork tuned = LoRA.apply(Networks.trainedLayers(), LoRAConfig.builder().rank(2).pack(true).build());
+
+        assertThat(LoRA.summary(LoRA.merging(tuned).layers("fc1").merge()).rows()).extracting(row -> row.storedAs())
+                .containsExactlyElementsOf(LoRA.summary(tuned).rows().stream().map(row -> row.storedAs()).toList());
+    }
+
+    /** Counts how often it is computed in a training pass. */
+    private static final class Counted extends ActivationTanH {
+
+        private static final long serialVersionUID = 1L;
+        private static final AtomicInteger CALLS = new AtomicInteger();
+
+        @Override
+        public INDArray getActivation(INDArray in, boolean training) {
+            CALLS.addAndGet(training ? 1 : 0);
+            return super.getActivation(in, training);
+        }
+
+        static int during(Runnable work) {
+            CALLS.set(0);
+            work.run();
+            return CALLS.get();
+        }
+    }
+
+    private static ComputationGraph blocks() {
+        ComputationGraphConfiguration.GraphBuilder builder = new NeuralNetConfiguration.Builder().seed(5)
+                .updater(new Sgd(0.01)).activation(Activation.TANH).graphBuilder().addInputs("in");
+        String below = "in";
+        for (String name : List.of("a", "b", "c")) {
+            builder.addLayer(name, new DenseLayer.Builder().nIn(4).nOut(4).activation(new Counted()).build(), below);
+            below = name;
+        }
+        ComputationGraph graph = new ComputationGraph(builder.addLayer("out", new OutputLayer.Builder().nIn(4).nOut(2).build(),
+                below).setOutputs("out").build());
+        graph.init();
+        return graph;
+    }
+
+    @Test
+    void sweepsAndPartialMergesComputeAgainWhatTheNetworkDoes() {
+        DataSet data = new DataSet(Networks.random(DataType.FLOAT, 5, 3, 4), Networks.random(DataType.FLOAT, 6, 3, 2));
+        LoRAConfig config = LoRAConfig.builder().rank(2).updater(new Sgd(0.01)).build();
+        ComputationGraph plain = LoRA.apply(blocks(), config);
+        ComputationGraph again = LoRA.apply(blocks(), config.toBuilder().recompute("a", "c").build());
+        int step = Counted.during(() -> plain.fit(data));
+        int stepAgain = Counted.during(() -> again.fit(data));
+        assertThat(stepAgain).isGreaterThan(step);
+
+        assertThat(Counted.during(() -> sweep(again, data)) * step).isEqualTo(Counted.during(() -> sweep(plain, data)) * stepAgain);
+        ComputationGraph merged = LoRA.merging(again).layers("b").merge();
+        assertThat(Counted.during(() -> merged.fit(data))).isEqualTo(stepAgain);
+        assertThat(merged.output(data.getFeatures())[0].columns()).isEqualTo(2);
+    }
+
+    private static void sweep(ComputationGraph network, DataSet data) {
+        LearningRateSweep.of(network).points(2).steps(2).run(new ExistingDataSetIterator(List.of(data)));
+    }
+}
