@@ -1,7 +1,7 @@
 package io.github.dl4jlora.bank;
 
-import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.common.GuardedBy;
+import io.github.dl4jlora.internal.common.Views;
 import io.github.dl4jlora.internal.serve.Features;
 import io.github.dl4jlora.internal.serve.Lease;
 import io.github.dl4jlora.internal.serve.Loaders;
@@ -272,7 +272,7 @@ final class RequestQueue {
             long end = first + pending.examples();
             pending.complete(Arrays.stream(outputs).map(output -> {
                 long each = output.size(0) / examples;
-                return Route.rows(output, first * each, end * each).dup();
+                return Views.rows(output, first * each, end * each).dup();
             }).toArray(INDArray[]::new));
             from = end;
         }

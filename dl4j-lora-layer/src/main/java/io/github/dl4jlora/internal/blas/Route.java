@@ -1,11 +1,9 @@
 package io.github.dl4jlora.internal.blas;
 
+import io.github.dl4jlora.internal.common.Views;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.indexing.INDArrayIndex;
-import org.nd4j.linalg.indexing.NDArrayIndex;
 
-import java.util.Arrays;
 
 /**
  * What replaces a layer's own adapter, for some rows of the layer's input:
@@ -50,15 +48,7 @@ public record Route(long from, long to, SlimFactors slim, double factor, @Nullab
 
     /** A view of its rows of an array of any rank. */
     public INDArray rowsOf(INDArray array) {
-        return rows(array, from, to);
-    }
-
-    /** A view of the rows from the first to before the last, of an array of any rank. */
-    public static INDArray rows(INDArray array, long from, long to) {
-        INDArrayIndex[] indices = new INDArrayIndex[array.rank()];
-        Arrays.fill(indices, NDArrayIndex.all());
-        indices[0] = NDArrayIndex.interval(from, to);
-        return array.get(indices);
+        return Views.rows(array, from, to);
     }
 
     /** The same with another A and B, whose inputs or outputs are in another order. */

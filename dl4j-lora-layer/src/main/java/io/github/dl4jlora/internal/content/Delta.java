@@ -1,12 +1,12 @@
 package io.github.dl4jlora.internal.content;
 
 import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.internal.common.Views;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -134,12 +134,11 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Null
     public Delta split(Kind started) {
         int half = rank() / 2;
         Map<String, INDArray> parts = new LinkedHashMap<>(more);
-        parts.put(Variant.START_A, a.get(NDArrayIndex.all(), NDArrayIndex.interval(half, rank())).dup());
-        parts.put(Variant.START_B, b.get(NDArrayIndex.interval(half, rank()), NDArrayIndex.all()).neg());
+        parts.put(Variant.START_A, Views.part(a, 1, half, rank()).dup());
+        parts.put(Variant.START_B, Views.rows(b, half, rank()).neg());
         double same = alpha * (scaling.factor(1, rank()) / scaling.factor(1, half));
-        return new Delta(a.get(NDArrayIndex.all(), NDArrayIndex.interval(0, half)).dup(),
-                b.get(NDArrayIndex.interval(0, half), NDArrayIndex.all()).dup(), same, scaling, baseId, layout, parts, started,
-                storedAs, cut);
+        return new Delta(Views.part(a, 1, 0, half).dup(), Views.rows(b, 0, half).dup(), same, scaling, baseId, layout, parts,
+                started, storedAs, cut);
     }
 
     /**

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.convolution;
 
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.common.Views;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.onednn.ConvolutionShape;
 import io.github.dl4jlora.internal.onednn.Convolutions;
@@ -92,7 +93,7 @@ final class DepthwiseConvolution implements FrozenConvolution {
             long to = Math.min(route.to(), x.size(0));
             // One example at a time: oneDNN compiles for each size of a batch.
             for (long first = route.from(); first < to; first += isOne ? to : 1) {
-                forward(isOne ? x : Route.rows(x, first, first + 1), merged, isOne ? z : Route.rows(z, first, first + 1));
+                forward(isOne ? x : Views.rows(x, first, first + 1), merged, isOne ? z : Views.rows(z, first, first + 1));
             }
         }
     }

@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.convolution;
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.GrowingScratch;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.common.Views;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.onednn.ConvolutionShape;
@@ -118,11 +119,11 @@ final class DirectConvolution implements FrozenConvolution {
         ConvolutionShape slim = windows.shape(step, route.a().size(1));
         ConvolutionShape pointwise = windows.pointwise(step, route.a().size(1), w.columns());
         for (long first = route.from(); first < to; first += step) {
-            INDArray part = isWhole ? x : Route.rows(x, first, first + 1);
+            INDArray part = isWhole ? x : Views.rows(x, first, first + 1);
             if (!Convolutions.forward(slim, part, Weights.of(route.a(), false), down)) {
                 new UnfoldedConvolution(windows, route.a()).forward(part, Finish.NOTHING, down, workspaces);
             }
-            INDArray sum = isWhole ? z : Route.rows(z, first, first + 1);
+            INDArray sum = isWhole ? z : Views.rows(z, first, first + 1);
             if (!Convolutions.addForward(pointwise, down, Weights.of(b, false), sum)) {
                 for (long i = 0; i < step; i++) {
                     Blas.gemm(windows.matrix(down, i), b, windows.matrix(sum, i), false, false, 1, 1);

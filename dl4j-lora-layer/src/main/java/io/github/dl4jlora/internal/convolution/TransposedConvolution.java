@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.convolution;
 
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.common.Views;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.PlainMatrix;
 import io.github.dl4jlora.internal.onednn.Finish;
@@ -102,7 +103,7 @@ final class TransposedConvolution implements FrozenConvolution {
                 Blas.gemm(windows.matrix(x, first + i), route.a(), windows.matrix(u, i), false, false, route.factor(), 0);
             }
             slim.backward(u, share, ArrayType.FF_WORKING_MEM, workspaces);
-            Route.rows(z, first, first + step).addi(share);
+            Views.rows(z, first, first + step).addi(share);
         }
     }
 

@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.convolution;
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.HostMemory;
 import io.github.dl4jlora.internal.blas.Lie;
+import io.github.dl4jlora.internal.common.Views;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.onednn.ConvolutionShape;
 import io.github.dl4jlora.internal.onednn.Finish;
@@ -23,7 +24,6 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.convolution.Convolution;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.util.Arrays;
 import java.util.stream.IntStream;
@@ -317,7 +317,7 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
         }
         long[] plane = {windows.size(0), in[CHANNELS], in[HEIGHT] - skipped(1), in[WIDTH] - skipped(2)};
         INDArray share = workspaces.createUninitialized(place, input.dataType(), plane, 'c');
-        input.get(NDArrayIndex.interval(from, from + windows.size(0))).assign(0);
+        Views.rows(input, from, from + windows.size(0)).assign(0);
         for (int kernelDepth = 0; kernelDepth < kernel[0]; kernelDepth++) {
             for (int position = 0; position < out[0]; position++) {
                 int depth = depth(kernelDepth, position);

@@ -89,8 +89,17 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
         }
         INDArray sequence = requireSequence();
         return onRows(rows(sequence, workspaces, ArrayType.FF_WORKING_MEM), () -> {
-            INDArray activation = layerConf().getActivationFn().getActivation(preOutput(training, workspaces), training);
-            if (maskArray != null) {
+            INDArray mask = maskArray;
+            INDArray z;
+            // As DL4J does here: a mask that is a weight counts once.
+            maskArray = null;
+            try {
+                z = preOutput(training, workspaces);
+            } finally {
+                maskArray = mask;
+            }
+            INDArray activation = layerConf().getActivationFn().getActivation(z, training);
+            if (mask != null) {
                 applyMask(activation);
             }
             return steps(activation, sequence.size(0), workspaces, ArrayType.ACTIVATIONS);

@@ -25,12 +25,19 @@ import org.nd4j.linalg.ops.transforms.Transforms;
  */
 final class FrozenBatchNorm extends FrozenArithmetic {
 
+    /** Of a mean that is so many standard deviations away from 0, half of FLOAT's digits cancel. */
+    private static final double LARGEST = 256;
+
     private final boolean areKept;
     private boolean stock;
     private @Nullable Affine affine;
 
-    /** y = x · scale + shift. */
-    private record Affine(INDArray scale, INDArray shift) {
+    /**
+     * y = x · scale + shift.
+     *
+     * @param cancels whether both terms are so large that the digits of y are lost in their sum
+     */
+    private record Affine(INDArray scale, INDArray shift, boolean cancels) {
     }
 
     /** @param areKept whether the parameters are arrays that nobody may write to */
@@ -50,7 +57,7 @@ final class FrozenBatchNorm extends FrozenArithmetic {
         if (!stock && x != null && x.dataType() == DataType.FLOAT && takes(x)) {
             INDArray y = workspaces.createUninitialized(ArrayType.ACTIVATIONS, x.dataType(), x.shape(), 'c');
             Affine map = affine();
-            if (Convolutions.scale(x, map.scale(), map.shift(), y)) {
+            if (!map.cancels() && Convolutions.scale(x, map.scale(), map.shift(), y)) {
                 return y;
             }
         }
@@ -72,9 +79,9 @@ final class FrozenBatchNorm extends FrozenArithmetic {
             BatchNormalization layer = (BatchNormalization) underlying;
             try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
                 INDArray scale = slope(layer).castTo(DataType.FLOAT);
-                INDArray shift = layer.getParam(BatchNormalizationParamInitializer.BETA)
-                        .sub(layer.getParam(BatchNormalizationParamInitializer.GLOBAL_MEAN).mul(scale)).castTo(DataType.FLOAT);
-                affine = new Affine(scale, shift);
+                INDArray middle = layer.getParam(BatchNormalizationParamInitializer.GLOBAL_MEAN).mul(scale);
+                INDArray shift = layer.getParam(BatchNormalizationParamInitializer.BETA).sub(middle).castTo(DataType.FLOAT);
+                affine = new Affine(scale, shift, middle.amaxNumber().doubleValue() > LARGEST);
             }
         }
         return affine;

@@ -5,7 +5,7 @@ import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.FewRows;
 import io.github.dl4jlora.internal.blas.GrowingScratch;
 import io.github.dl4jlora.internal.blas.HostMemory;
-import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.common.Views;
 import io.github.dl4jlora.internal.onednn.OneDnn;
 import io.github.dl4jlora.internal.onednn.PackedCopies;
 import io.github.dl4jlora.internal.onednn.Products;
@@ -17,7 +17,6 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.lang.ref.Reference;
 import java.util.Arrays;
@@ -227,8 +226,7 @@ public final class QuantizedProduct implements FrozenMatrix {
         long columns = to.size(1);
         float[] own = values.length == rows * columns ? values : Arrays.copyOf(values, (int) (rows * columns));
         try (INDArray given = Nd4j.createFromArray(own)) {
-            to.get(NDArrayIndex.interval(from, from + rows), NDArrayIndex.all())
-                    .assign(given.reshape('c', rows, columns));
+            Views.rows(to, from, from + rows).assign(given.reshape('c', rows, columns));
         }
     }
 
@@ -280,7 +278,7 @@ public final class QuantizedProduct implements FrozenMatrix {
         if (linesAreColumns) {
             for (long from = 0; from < matrix.lines(); from += LINES) {
                 int count = (int) Math.min(LINES, matrix.lines() - from);
-                fill(Route.rows(turned, from, from + count), from, MEMORY.get());
+                fill(Views.rows(turned, from, from + count), from, MEMORY.get());
             }
         } else {
             matrix.restoreInto(turned.reshape('c', new long[] {turned.length()}), true);

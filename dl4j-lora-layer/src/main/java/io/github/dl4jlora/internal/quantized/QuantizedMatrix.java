@@ -1,12 +1,12 @@
 package io.github.dl4jlora.internal.quantized;
 
 import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.internal.common.Views;
 import org.bytedeco.javacpp.BytePointer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.io.EOFException;
 import java.io.IOException;
@@ -353,8 +353,7 @@ public final class QuantizedMatrix {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             INDArray matrix = interleaved ? flat.reshape('c', length, lines) : flat.reshape('c', lines, length);
             restore(0, lines, room, (from, count, values) -> {
-                INDArray to = interleaved ? matrix.get(NDArrayIndex.all(), NDArrayIndex.interval(from, from + count))
-                        : matrix.get(NDArrayIndex.interval(from, from + count), NDArrayIndex.all());
+                INDArray to = Views.part(matrix, interleaved ? 1 : 0, from, from + count);
                 float[] ordered = interleaved ? turned(values, count) : Arrays.copyOf(values, count * length);
                 try (INDArray chunk = Nd4j.createFromArray(ordered)) {
                     to.assign(chunk.reshape('c', to.shape()));

@@ -7,7 +7,7 @@ import io.github.dl4jlora.internal.blas.GrowingScratch;
 import io.github.dl4jlora.internal.blas.KeptArrays;
 import io.github.dl4jlora.internal.blas.Lie;
 import io.github.dl4jlora.internal.blas.Route;
-import io.github.dl4jlora.internal.kernel.FrozenMatrix;
+import io.github.dl4jlora.internal.common.Views;
 import io.github.dl4jlora.internal.run.AdaptedProduct;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
 import io.github.dl4jlora.internal.run.Adapter;
@@ -395,7 +395,7 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         }
         Pass kept = passFrom(state(stateMap), workspaces);
         long rows = kept.z().size(0);
-        putState(tBpttStateMap, state -> AdaptedProduct.interval(state, rows, rows + input.size(0)).dup('c'), kept.kept());
+        putState(tBpttStateMap, state -> Views.rows(state, rows, rows + input.size(0)).dup('c'), kept.kept());
         return backward(kept, epsilon, length, workspaces);
     }
 
@@ -417,15 +417,15 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         double[][] peepholes = recurrence((int) examples).backward(kept.z(), recurrentProduct(examples, steps, true), kept.kept(),
                 kept.masks(), first, eps);
         long from = first * examples;
-        INDArray dz = AdaptedProduct.interval(kept.z(), from, kept.z().size(0));
+        INDArray dz = Views.rows(kept.z(), from, kept.z().size(0));
         INDArray x = TimeMajor.rows(permuteIfNWC(input), dataType, workspaces, ArrayType.BP_WORKING_MEM);
-        gradients(W, inputProduct(examples, steps), AdaptedProduct.interval(x, from, x.size(0)), dz, null);
+        gradients(W, inputProduct(examples, steps), Views.rows(x, from, x.size(0)), dz, null);
         // DL4J's SimpleRnn leaves out the state before the first step that backpropagation reaches.
         long omitted = form.isSimple() ? examples : 0;
         if (omitted < dz.size(0)) {
             gradients(RW, recurrentProduct(examples),
-                    AdaptedProduct.interval(kept.kept().h(), from + omitted, kept.z().size(0)),
-                    AdaptedProduct.interval(dz, omitted, dz.size(0)), peepholes);
+                    Views.rows(kept.kept().h(), from + omitted, kept.z().size(0)),
+                    Views.rows(dz, omitted, dz.size(0)), peepholes);
         } else {
             views(RW).forEach(view -> view.assign(0));
         }
@@ -462,10 +462,10 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         INDArray rows = workspaces.createUninitialized(ArrayType.ACTIVATION_GRAD, dataType,
                 new long[] {from + dz.size(0), layerConf().getNIn()}, 'c');
         if (from > 0) {
-            AdaptedProduct.interval(rows, 0, from).assign(0);
+            Views.rows(rows, 0, from).assign(0);
         }
         inputProduct(input.size(0), dz.size(0) / input.size(0), true)
-                .timesTransposed(dz, AdaptedProduct.interval(rows, from, rows.size(0)));
+                .timesTransposed(dz, Views.rows(rows, from, rows.size(0)));
         return backpropDropOutIfPresent(permuteIfNWC(TimeMajor.sequence(rows, input.size(0))));
     }
 }

@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.run;
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.GrowingScratch;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.common.Views;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.PlainMatrix;
@@ -71,10 +72,10 @@ public final class AdaptedProduct {
             return;
         }
         for (Route path : paths) {
-            INDArray own = interval(x, path.from(), path.to());
+            INDArray own = Views.rows(x, path.from(), path.to());
             INDArray u = slim.of(x.dataType(), own.size(0), path.a().size(1));
             Blas.gemm(own, path.a(), u, false, false, 1, 0);
-            Blas.gemm(u, path.b(), interval(z, path.from(), path.to()), false, false, path.factor(), 1);
+            Blas.gemm(u, path.b(), Views.rows(z, path.from(), path.to()), false, false, path.factor(), 1);
         }
     }
 
@@ -154,12 +155,6 @@ public final class AdaptedProduct {
             }
         }
         return special;
-    }
-
-    /** A view of adjacent rows of a matrix in 'c' order. */
-    public static INDArray interval(INDArray rows, long from, long to) {
-        return from == 0 && to == rows.size(0) ? rows : Nd4j.create(rows.data(), new long[] {to - from, rows.size(1)},
-                rows.stride(), rows.offset() + from * rows.stride(0), 'c');
     }
 
     private static INDArray columns(INDArray whole, long from, long to) {

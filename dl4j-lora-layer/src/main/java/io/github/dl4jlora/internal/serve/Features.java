@@ -1,6 +1,6 @@
 package io.github.dl4jlora.internal.serve;
 
-import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.common.Views;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -76,7 +76,7 @@ public record Features(INDArray[] inputs, @Nullable INDArray @Nullable [] masks)
 
     /** Views of the examples from the first to before the last. */
     Features rows(long from, long to) {
-        return map(array -> Route.rows(array, from, to));
+        return map(array -> Views.rows(array, from, to));
     }
 
     /** What {@link #concat} needs to be equal. */

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.serve;
 
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.common.GuardedBy;
+import io.github.dl4jlora.internal.common.Views;
 import io.github.dl4jlora.internal.inspect.AdaptedView.AdaptedMatrix;
 import io.github.dl4jlora.internal.run.Routing.RowsMismatchException;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -145,7 +146,7 @@ final class RowOrders {
                 }
                 tells |= difference > DIFFERENT * norm;
                 long rows = own[output].size(0);
-                same &= together[output].size(0) == 2 * rows && Route.rows(together[output], i * rows, (i + 1) * rows)
+                same &= together[output].size(0) == 2 * rows && Views.rows(together[output], i * rows, (i + 1) * rows)
                         .distance2(own[output]) <= Math.max(SAME * difference, ROUNDING * norm);
             }
             if (!tells) {

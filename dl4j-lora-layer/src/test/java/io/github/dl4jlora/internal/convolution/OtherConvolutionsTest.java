@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.convolution;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.common.Views;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.kernel.PlainMatrix;
 import io.github.dl4jlora.internal.kernel.QuantizedProduct;
@@ -163,8 +164,8 @@ class OtherConvolutionsTest {
             assertNear(z, expected, tolerance, "z");
         }
         kernel.forward(x, x, List.of(own.over(1, 3)), z.assign(Double.NaN), null, NO_WORKSPACES);
-        assertNear(Route.rows(z, 1, 3), Route.rows(expected, 1, 3), tolerance, "z of two examples");
-        assertNear(Route.rows(z, 3, 5), Route.rows(alone, 3, 5), tolerance, "z of the others");
+        assertNear(Views.rows(z, 1, 3), Views.rows(expected, 1, 3), tolerance, "z of two examples");
+        assertNear(Views.rows(z, 3, 5), Views.rows(alone, 3, 5), tolerance, "z of the others");
         for (INDArray target : new INDArray[] {dx, null}) {
             INDArray gradientA = Nd4j.valueArrayOf(a.shape(), Double.NaN, type).dup('f');
             INDArray gradientB = Nd4j.valueArrayOf(b.shape(), Double.NaN, type).dup('f');

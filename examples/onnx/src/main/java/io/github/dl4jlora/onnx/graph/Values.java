@@ -1,18 +1,16 @@
 package io.github.dl4jlora.onnx.graph;
 
 import io.github.dl4jlora.internal.blas.HostMemory;
+import io.github.dl4jlora.internal.common.Views;
 import org.bytedeco.javacpp.FloatPointer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.concurrency.AffinityManager;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.indexing.INDArrayIndex;
-import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.io.IOException;
 import java.nio.FloatBuffer;
-import java.util.Arrays;
 
 /** Reads an array's values as FLOAT in the order of C, a piece at a time, whatever type and order it has. */
 final class Values {
@@ -72,13 +70,10 @@ final class Values {
         while (array.size(axis) == 1) {
             axis++;
         }
-        INDArrayIndex[] part = new INDArrayIndex[array.rank()];
-        Arrays.fill(part, NDArrayIndex.all());
         long each = array.length() / array.size(axis);
         long lines = Math.max(1, PIECE / each);
         for (long line = 0; line < array.size(axis); line += lines) {
-            part[axis] = NDArrayIndex.interval(line, Math.min(array.size(axis), line + lines));
-            read(array.get(part));
+            read(Views.part(array, axis, line, Math.min(array.size(axis), line + lines)));
         }
     }
 
