@@ -1,9 +1,11 @@
 package io.github.dl4jlora.internal.untrusted;
 
+import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.jackson.core.JsonFactory;
 import org.nd4j.shade.jackson.core.JsonParser;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.core.JsonToken;
+import org.nd4j.shade.jackson.core.util.JsonParserDelegate;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 
@@ -14,12 +16,15 @@ import java.nio.file.Path;
 import java.util.regex.Pattern;
 
 /**
- * A first look at JSON that anybody may have written, before a parser makes objects of it: depth costs stack, and digits
- * cost time.
+ * A first look at JSON that anybody may have written, before a parser makes objects of it, or instead: depth costs stack, and
+ * digits cost time.
  */
 public final class UntrustedJson {
 
     private static final JsonFactory FACTORY = new JsonFactory();
+    /** Keeps no table of all names that it has met: a vocabulary has hundreds of thousands. */
+    private static final JsonFactory FORGETFUL = JsonFactory.builder().disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
+            .disable(JsonFactory.Feature.INTERN_FIELD_NAMES).build();
     private static final ObjectMapper MAPPER = new ObjectMapper();
     private static final int LONGEST_NUMBER = 400;
     /** Most tokens: as objects they take a hundred megabytes at most. Five thousand layers need half as many. */
@@ -33,6 +38,49 @@ public final class UntrustedJson {
         void at(JsonToken token, JsonParser parser) throws IOException;
     }
 
+    /** Finds something in JSON; need not read to its end. */
+    @FunctionalInterface
+    public interface Search<T> {
+        T in(JsonParser parser) throws IOException;
+    }
+
+    /** Refuses depth and long numbers wherever its user goes, also in what is skipped. */
+    private static final class Guarded extends JsonParserDelegate {
+
+        private final int deepest;
+        private int depth;
+
+        Guarded(JsonParser parser, int deepest) {
+            super(parser);
+            this.deepest = deepest;
+        }
+
+        @Override
+        public @Nullable JsonToken nextToken() throws IOException {
+            JsonToken token = super.nextToken();
+            if (token != null) {
+                depth += token.isStructStart() ? 1 : token.isStructEnd() ? -1 : 0;
+                if (depth > deepest) {
+                    throw new IOException("it is nested more than " + deepest + " levels deep");
+                }
+                if (token.isNumeric() && getTextLength() > LONGEST_NUMBER) {
+                    throw new IOException("it has a number of " + getTextLength() + " digits");
+                }
+            }
+            return token;
+        }
+
+        @Override
+        public JsonParser skipChildren() throws IOException {
+            if (isExpectedStartObjectToken() || isExpectedStartArrayToken()) {
+                for (int outside = depth - 1; depth > outside;) {
+                    nextToken();
+                }
+            }
+            return this;
+        }
+    }
+
     private UntrustedJson() {
     }
 
@@ -44,22 +92,52 @@ public final class UntrustedJson {
      *                     {@link #refuseExcess(byte[], int)}
      */
     public static JsonNode read(Path file, int longest, int deepest) throws IOException {
-        if (Files.exists(file) && !Files.isRegularFile(file)) {
-            throw new IOException(file + " is not a regular file");
-        }
         byte[] text;
-        try (InputStream in = Files.newInputStream(file)) {
+        try (InputStream in = opened(file)) {
             text = in.readNBytes(longest + 1);
         }
-        if (text.length > longest) {
-            throw new IOException(file + " is longer than " + longest + " bytes");
-        }
+        requireLength(file, text.length, longest);
         try {
             refuseExcess(text, deepest);
             return MAPPER.readTree(text);
         } catch (IOException e) {
-            throw new IOException(file + " is not JSON, or is damaged: " + reason(e), e);
+            throw damaged(file, e);
         }
+    }
+
+    /**
+     * {@return what is found in a file that is too large to make objects of} It may have any number of values, of which none is
+     * kept; depth and numbers are refused as by {@link #refuseExcess(byte[], int)}.
+     *
+     * @param longest bytes of the file; a single name may take four times the memory
+     * @throws IOException naming the file, if it cannot be read, is longer, or what is searched of it is no JSON, or is refused
+     */
+    public static <T> T search(Path file, int longest, int deepest, Search<T> search) throws IOException {
+        try (InputStream in = opened(file)) {
+            requireLength(file, Files.size(file), longest);
+            try (JsonParser parser = new Guarded(FORGETFUL.createParser(in), deepest)) {
+                return search.in(parser);
+            } catch (IOException e) {
+                throw damaged(file, e);
+            }
+        }
+    }
+
+    private static InputStream opened(Path file) throws IOException {
+        if (Files.exists(file) && !Files.isRegularFile(file)) {
+            throw new IOException(file + " is not a regular file");
+        }
+        return Files.newInputStream(file);
+    }
+
+    private static void requireLength(Path file, long found, int longest) throws IOException {
+        if (found > longest) {
+            throw new IOException(file + " is longer than " + longest + " bytes");
+        }
+    }
+
+    private static IOException damaged(Path file, IOException e) {
+        return new IOException(file + " is not JSON, or is damaged: " + reason(e), e);
     }
 
     /** {@return what is wrong with JSON, in one short line: a parser's own message has several, and quotes what it read} */
@@ -103,19 +181,11 @@ public final class UntrustedJson {
     }
 
     public static void refuseExcess(byte[] text, int deepest, Look look) throws IOException {
-        int depth = 0;
         int tokens = 0;
-        try (JsonParser parser = FACTORY.createParser(text)) {
+        try (JsonParser parser = new Guarded(FACTORY.createParser(text), deepest)) {
             for (JsonToken token = parser.nextToken(); token != null; token = parser.nextToken()) {
-                depth += token.isStructStart() ? 1 : token.isStructEnd() ? -1 : 0;
-                if (depth > deepest) {
-                    throw new IOException("it is nested more than " + deepest + " levels deep");
-                }
                 if (++tokens > MOST) {
                     throw new IOException("it has more than " + MOST + " names, values and brackets");
-                }
-                if (token.isNumeric() && parser.getTextLength() > LONGEST_NUMBER) {
-                    throw new IOException("it has a number of " + parser.getTextLength() + " digits");
                 }
                 look.at(token, parser);
             }

@@ -3,7 +3,7 @@
  * may change without notice.
  *
  * <pre>
- *   UntrustedJson      JSON, before a parser makes objects of it
+ *   UntrustedJson      JSON, before a parser makes objects of it, or instead
  *   UntrustedZip       zip files; ForeignFile: what else people take for one; Expansion: how much one may promise
  *   SpooledZip         the files of a zipped stream, kept for as long as they are read
  *   SteadyFiles        files of a folder as they were at one moment

@@ -6,6 +6,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.shade.jackson.core.JsonToken;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -97,6 +98,31 @@ class LimitsTest {
         assertThatThrownBy(() -> UntrustedJson.refuseExcess((longest + "7").getBytes(StandardCharsets.UTF_8), 1))
                 .isInstanceOf(IOException.class).hasMessageContaining("a number of 401 digits");
         UntrustedJson.refuseExcess(("\"" + longest + "7\"").getBytes(StandardCharsets.UTF_8), 1);
+    }
+
+    @Test
+    void whatIsSearchedMayBeSkippedButIsNoDeeperOrLongerForIt() throws IOException {
+        Path file = Files.writeString(folder.resolve("a.json"), "{\"a\":[[1],{\"b\":2}],\"c\":3}");
+        UntrustedJson.Search<Integer> third = parser -> {
+            parser.nextToken();
+            parser.nextToken();
+            parser.nextToken();
+            parser.skipChildren();
+            assertThat(parser.currentToken()).isEqualTo(JsonToken.END_ARRAY);
+            parser.skipChildren();
+            return parser.nextToken() == JsonToken.FIELD_NAME && parser.nextToken().isNumeric() ? parser.getIntValue() : -1;
+        };
+
+        assertThat(UntrustedJson.search(file, 25, 3, third)).isEqualTo(3);
+        assertThatThrownBy(() -> UntrustedJson.search(file, 24, 3, third)).isInstanceOf(IOException.class)
+                .hasMessageContainingAll("a.json", "longer than 24 bytes");
+        assertThatThrownBy(() -> UntrustedJson.search(file, 25, 2, third)).isInstanceOf(IOException.class)
+                .hasMessageContainingAll("a.json", "nested more than 2 levels deep");
+        Files.writeString(file, "{\"a\":[" + "7".repeat(401) + "]}");
+        assertThatThrownBy(() -> UntrustedJson.search(file, 1000, 3, third)).isInstanceOf(IOException.class)
+                .hasMessageContainingAll("a.json", "a number of 401 digits");
+        assertThatThrownBy(() -> UntrustedJson.search(folder, 1000, 3, third)).isInstanceOf(IOException.class)
+                .hasMessageContaining("is not a regular file");
     }
 
     @Test
