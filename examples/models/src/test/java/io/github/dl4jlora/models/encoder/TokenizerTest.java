@@ -91,6 +91,29 @@ class TokenizerTest {
         }
     }
 
+    /** As paraphrase-multilingual-MiniLM-L12-v2 has it: config.json says 0, tokenizer.json 1. */
+    @Test
+    void aMultilingualBertIsPaddedAsItsTokenizerSays() throws IOException {
+        Path model = checkpoint("bert-reranker", WORD_PIECE);
+        Files.writeString(model.resolve("special_tokens_map.json"), "{\"pad_token\": \"<pad>\"}");
+        try (Tokenizer tokenizer = Tokenizer.of(model, Checkpoint.open(model), 128)) {
+            assertThat(tokenizer.batch(List.of("free cash", "free"))).isEqualTo(Nd4j.createFromArray(
+                    new float[][] {{0, 4, 6, 2}, {0, 4, 2, 1}}));
+        }
+    }
+
+    @Test
+    void paddingThatNoFileOfTheTokenizerNamesIsToBeSetInConfig() throws IOException {
+        Path model = checkpoint("bert-reranker", WORD_PIECE);
+        Checkpoint checkpoint = Checkpoint.open(model);
+
+        assertThatThrownBy(() -> Tokenizer.of(model, checkpoint, 128)).isInstanceOf(IOException.class).hasMessageContainingAll(
+                "the token 0, \"<s>\"", "Set pad_token_id in config.json to the id of the tokenizer's padding token");
+        Path config = model.resolve("config.json");
+        Files.writeString(config, Files.readString(config).replaceAll("\"pad_token_id\": \\d+", "\"pad_token_id\": 1"));
+        Tokenizer.of(model, Checkpoint.open(model), 128).close();
+    }
+
     /** GPT-2 has 1,024 positions. */
     @Test
     void aTextMayHaveMoreThan512Tokens() throws IOException {

@@ -15,7 +15,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalInt;
 import java.util.stream.IntStream;
 import java.util.stream.StreamSupport;
 
@@ -78,20 +77,20 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
         }
     }
 
-    /** {@return the same with a tokenizer's padding, where positions do not count from the padding on} */
-    CheckpointConfig padded(OptionalInt tokenizers) throws CheckpointException {
+    /** {@return the same with the padding of the folder's tokenizer, where positions do not count from the padding on} */
+    CheckpointConfig padded(Path folder) throws IOException {
         boolean isFree = shape.family() == Family.BERT || shape.family() == Family.DISTILBERT;
-        if (!isFree || tokenizers.isEmpty() || tokenizers.getAsInt() == shape.padding()) {
+        int padding = isFree ? TokenizerPadding.of(folder).orElse(shape.padding()) : shape.padding();
+        if (padding == shape.padding()) {
             return this;
         }
-        if (tokenizers.getAsInt() >= shape.vocabulary()) {
+        if (padding >= shape.vocabulary()) {
             throw new CheckpointException(file + " has a vocabulary of " + shape.vocabulary() + ", but the folder's tokenizer "
-                    + "pads with the id " + tokenizers.getAsInt() + ": config.json and tokenizer_config.json are of different "
-                    + "models");
+                    + "pads with the id " + padding + ": config.json and the files of the tokenizer are of different models");
         }
         LOG.info("{} has {} {}, but the folder's tokenizer pads with {}, which is followed", file, PADDING, shape.padding(),
-                tokenizers.getAsInt());
-        return new CheckpointConfig(shape.padded(tokenizers.getAsInt()), architectures, dataType, file);
+                padding);
+        return new CheckpointConfig(shape.padded(padding), architectures, dataType, file);
     }
 
     private static TransformerShape shape(ConfigFile file, Family family) throws IOException {

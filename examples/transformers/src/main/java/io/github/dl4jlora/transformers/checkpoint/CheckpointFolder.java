@@ -58,7 +58,7 @@ public final class CheckpointFolder {
             SentenceSettings.parts(path);
         }
         CheckpointFolder folder = new CheckpointFolder(path,
-                CheckpointConfig.read(TensorFiles.inside(path, CONFIG)).padded(TokenizerPadding.of(path)),
+                CheckpointConfig.read(TensorFiles.inside(path, CONFIG)).padded(path),
                 TensorFiles.open(path));
         folder.requireSizes();
         return folder;
@@ -78,14 +78,7 @@ public final class CheckpointFolder {
      * @throws IOException if it is a Git LFS pointer
      */
     public Optional<Path> tokenizer() throws IOException {
-        Path file;
-        try {
-            file = TensorFiles.found(path, "tokenizer.json");
-        } catch (CheckpointException e) {
-            return Optional.empty();
-        }
-        TensorFiles.requireFetched(file);
-        return Optional.of(file);
+        return TensorFiles.tokenizer(path);
     }
 
     /**

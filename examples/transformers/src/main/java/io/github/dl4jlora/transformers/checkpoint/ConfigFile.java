@@ -24,9 +24,15 @@ final class ConfigFile {
      * their text.
      */
     private static final int LONGEST = 4 << 20;
+    /** Of a file that no objects are made of: three times the tokenizer of XLM-RoBERTa, with its 250,000 tokens. */
+    private static final int LONGEST_SEARCHED = 64 << 20;
     private static final int DEEPEST = 32;
     private static final String UNSUPPORTED = ": the setting changes what the model computes, in a way that is not supported";
     private static final ObjectMapper JSON = new ObjectMapper();
+
+    private interface Reading<T> {
+        T result() throws IOException;
+    }
 
     private final Path file;
     private final ObjectNode root;
@@ -72,8 +78,17 @@ final class ConfigFile {
 
     /** {@return what is in a file, which may be a stranger's} */
     static JsonNode json(Path file) throws IOException {
+        return result(() -> UntrustedJson.read(file, LONGEST, DEEPEST));
+    }
+
+    /** {@return what is found in a file that may be a stranger's, and of which no objects are made} */
+    static <T> T search(Path file, UntrustedJson.Search<T> search) throws IOException {
+        return result(() -> UntrustedJson.search(file, LONGEST_SEARCHED, DEEPEST, search));
+    }
+
+    private static <T> T result(Reading<T> reading) throws IOException {
         try {
-            return UntrustedJson.read(file, LONGEST, DEEPEST);
+            return reading.result();
         } catch (FileSystemException e) {
             throw e;
         } catch (IOException e) {

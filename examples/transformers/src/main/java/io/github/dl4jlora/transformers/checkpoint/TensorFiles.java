@@ -19,6 +19,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 
@@ -144,6 +145,22 @@ final class TensorFiles {
                     + "folder");
         }
         return file;
+    }
+
+    /**
+     * {@return tokenizer.json, if the folder has one, and not only a link to elsewhere}
+     *
+     * @throws IOException if it is a Git LFS pointer
+     */
+    static Optional<Path> tokenizer(Path folder) throws IOException {
+        Path file;
+        try {
+            file = found(folder, "tokenizer.json");
+        } catch (CheckpointException e) {
+            return Optional.empty();
+        }
+        requireFetched(file);
+        return Optional.of(file);
     }
 
     /**
