@@ -212,6 +212,29 @@ class CheckpointModelsTest {
         }
     }
 
+    /** Of XLM-RoBERTa, CamemBERT and BERTweet, which Python reads where it does not take tokenizer.json. */
+    @ParameterizedTest
+    @ValueSource(strings = {"sentencepiece.bpe.model", "bpe.codes"})
+    void aSlowTokenizerIsWrittenToo(String file) throws IOException {
+        ChangedFolder changed = ChangedFolder.of("xlm-roberta-lm-tied", folder.resolve("it"));
+        Files.writeString(changed.path().resolve(file), "pieces");
+        Checkpoint checkpoint = Checkpoint.open(changed.path());
+
+        checkpoint.writeCheckpoint(checkpoint.model().network(), folder.resolve("new"));
+
+        assertThat(folder.resolve("new").resolve(file)).hasContent("pieces");
+    }
+
+    /** kykim/bert-kor-base has it. */
+    @Test
+    void wordsMayBeSaidToBeAsWideAsTheRest() throws IOException {
+        ChangedFolder changed = ChangedFolder.of("bert-lm-old", folder.resolve("it"));
+        changed.config(config -> config.put("embedding_size", 8));
+
+        assertThat(Checkpoint.open(changed.path()).model().network().params())
+                .isEqualTo(open("bert-lm-old").model().network().params());
+    }
+
     @Test
     void aBareModelKeepsThePoolerOfItsFolderAndANewHeadGetsLabels() throws IOException {
         Checkpoint roberta = open("roberta-classifier");

@@ -92,6 +92,7 @@ class HostileCheckpointTest {
                 config("is_decoder", true, "\"is_decoder\": true"),
                 config("add_cross_attention", true, "\"add_cross_attention\": true"),
                 config("quantization_config", Map.of("bits", 4), "\"quantization_config\": {\"bits\":4}"),
+                config("embedding_size", 4, "\"embedding_size\": 4", "expected is 8"),
                 config("pruned_heads", Map.of("0", new int[] {1}), "\"pruned_heads\""),
                 config("tie_word_embeddings", false, "lacks the tensor", "cls.predictions.decoder.weight"),
                 config("tie_word_embeddings", "no", "\"tie_word_embeddings\": \"no\"", "true or false"),

@@ -63,13 +63,15 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
             throw file.refused("model_type", type, "one of " + FAMILIES.keySet().stream().sorted().toList());
         }
         for (String key : List.of("quantization_config", "is_decoder", "is_encoder_decoder", "add_cross_attention",
-                "pruned_heads", "scale_attn_by_inverse_layer_idx", "embedding_size")) {
+                "pruned_heads", "scale_attn_by_inverse_layer_idx")) {
             file.requireNone(key);
         }
         file.requireOnly("position_embedding_type", "absolute");
         file.requireOnly("scale_attn_weights", true);
         try {
             TransformerShape shape = shape(file, family);
+            // Another is that of a factorised embedding; BertConfig itself does not know the key.
+            file.requireOnly("embedding_size", shape.hidden());
             return new CheckpointConfig(file.flag(true, TIED) ? shape : shape.untied(), file.texts("architectures"),
                     file.text(null, "torch_dtype", "dtype"), file);
         } catch (IllegalArgumentException e) {

@@ -42,7 +42,8 @@ public final class CheckpointWriter {
     private static final Map<DataType, String> TYPES = Map.of(DataType.FLOAT, "float32", DataType.HALF, "float16",
             DataType.BFLOAT16, "bfloat16", DataType.DOUBLE, "float64");
     private static final List<String> BESIDE = List.of("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-            "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "generation_config.json");
+            "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "bpe.codes",
+            "generation_config.json");
 
     private final CheckpointFolder origin;
     private final ComputationGraph network;
