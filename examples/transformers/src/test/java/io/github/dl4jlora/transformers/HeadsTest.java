@@ -110,6 +110,26 @@ class HeadsTest {
                 .hasMessageContainingAll("4 outputs", "Head.reranker()");
     }
 
+    /** Of one output it says nothing about what is computed. */
+    @ParameterizedTest
+    @ValueSource(strings = {"single_label_classification", "regression", "multi_label_classification", "ranking"})
+    void aRerankersProblemTypeDoesNotMatter(String problem) throws IOException {
+        ChangedFolder changed = ChangedFolder.of("bert-reranker", folder.resolve("it"));
+        changed.config(config -> config.put("problem_type", problem));
+
+        assertThat(Checkpoint.open(changed.path()).reranker().network().params())
+                .isEqualTo(open("bert-reranker").reranker().network().params());
+    }
+
+    @Test
+    void aRerankerHasNoMoreLabelsThanItsOutput() throws IOException {
+        ChangedFolder changed = ChangedFolder.of("bert-reranker", folder.resolve("it"));
+        changed.config(config -> config.put("num_labels", 2));
+
+        assertThatThrownBy(() -> Checkpoint.open(changed.path()).reranker()).isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("2 labels, but the stored head has 1 classes");
+    }
+
     static Stream<Arguments> newHeads() {
         return Stream.of(Head.regression(1), Head.regression(2), Head.multiLabel(3), Head.reranker(), Head.tokenClassifier(5),
                 Head.questionAnswering(), Head.classifier(4)).flatMap(head ->

@@ -202,7 +202,8 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
         return Head.tokenClassifier(outputs);
     }
 
-    private void requireLabels(int outputs) throws IOException {
+    /** @throws IOException if the file has names for another number of outputs than the stored head has */
+    void requireLabels(int outputs) throws IOException {
         ObjectNode labels = file.object(LABELS);
         if (labels != null && names(labels).isEmpty() && !labels.isEmpty()) {
             throw file.refused(new String[] {LABELS}, labels, "the keys \"0\" to \"" + (labels.size() - 1) + "\", one for "

@@ -157,7 +157,11 @@ public final class CheckpointFolder {
      * @throws IOException if there is none, or config.json does not say what its outputs are
      */
     public Head textHead() throws IOException {
-        return config.textHead(outputs(Head.classifier(2), "sequence", Architectures.classifier(config.shape().family())));
+        return config.textHead(textOutputs());
+    }
+
+    private int textOutputs() throws IOException {
+        return outputs(Head.classifier(2), "sequence", Architectures.classifier(config.shape().family()));
     }
 
     /**
@@ -190,14 +194,15 @@ public final class CheckpointFolder {
     }
 
     /**
-     * {@return the stored head, which has one output, as a reranker}
+     * {@return the stored head, which has one output, as a reranker} A problem_type is about losses, and no loss is asked for.
      *
-     * @throws IOException as {@link #textHead}, and if it has more
+     * @throws IOException if there is none, it has more outputs, or config.json gives another number
      */
     public Head reranker() throws IOException {
-        Head head = textHead();
-        if (head.classes() != 1) {
-            throw new CheckpointException(path + ": the stored head has " + head.classes() + " outputs, but a reranker's has one"
+        int outputs = textOutputs();
+        config.requireLabels(outputs);
+        if (outputs != 1) {
+            throw new CheckpointException(path + ": the stored head has " + outputs + " outputs, but a reranker's has one"
                     + ": for a new head use model(Head.reranker(), updater, seed)");
         }
         return Head.reranker();
