@@ -4,6 +4,7 @@ import io.github.dl4jlora.transformers.tensorflow.BertConversion;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 import java.io.IOException;
@@ -36,6 +37,10 @@ final class ConvertCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        if (cased && prefix == null) {
+            throw new ParameterException(spec.commandLine(), "--cased is about a checkpoint of --tensorflow: without it, what is "
+                    + "converted is BERT-base, uncased. Name a cased checkpoint, or leave out --cased");
+        }
         PrintWriter out = spec.commandLine().getOut();
         if (prefix == null) {
             BertBase.convert(output, out);

@@ -110,6 +110,9 @@ class BertExampleTest {
                 "--checkpoint", BertBaseTest.FOLDER.toString());
         fails(List.of("bert.ckpt.index does not exist"), "convert", "--tensorflow", folder.resolve("bert.ckpt").toString(),
                 "--output", folder.resolve("new").toString());
+        fails(List.of("--cased is about a checkpoint of --tensorflow", "uncased"), "convert", "--cased", "--output",
+                folder.resolve("cased").toString());
+        assertThat(folder.resolve("cased")).doesNotExist();
         fails(List.of("--epochs 0, but both must be at least 1",
                 "See mvn -q -Pbert -pl examples/models -am compile exec:exec@bert -Dargs=\"adapt --help\""),
                 "adapt", "--epochs", "0");
