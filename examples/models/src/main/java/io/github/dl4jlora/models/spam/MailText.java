@@ -27,7 +27,9 @@ final class MailText {
 
     private static final Pattern HEAD_END = Pattern.compile("\\r?\\n\\r?\\n");
     private static final Pattern FOLDED = Pattern.compile("\\r?\\n[ \\t]+");
-    private static final Pattern ENCODED_WORD = Pattern.compile("=\\?([^?]+)\\?([BbQq])\\?([^?]*)\\?=\\s*");
+    private static final String WORD = "=\\?([^?]+)\\?([BbQq])\\?([^?]*)\\?=";
+    /** White space counts, except between two encoded words (RFC 2047, 6.2). */
+    private static final Pattern ENCODED_WORD = Pattern.compile(WORD + "(?:\\s+(?=" + WORD + "))?");
     private static final Pattern BRACKETS = Pattern.compile("\\[[^\\]]{1,40}\\]");
     /** What the makers of the SpamAssassin corpus wrote in place of addresses; most of it in ham. */
     private static final Pattern ANONYMISED = Pattern.compile("(?i)\\S*(spamassassin\\.taint\\.org|netnoteinc\\.com)\\S*");

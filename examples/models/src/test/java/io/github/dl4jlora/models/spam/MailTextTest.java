@@ -27,6 +27,13 @@ class MailTextTest {
     }
 
     @Test
+    void blanksBesideEncodedWordsAreRead() {
+        assertThat(MailText.of("Subject: to =?utf-8?Q?K=C3=B6ln?= today =?utf-8?Q?=3D?= =?broken?=\n\n"))
+                .isEqualTo("to Köln today = =?broken?=");
+        assertThat(MailText.of("Subject: =?utf-8?Q?K?=\n =?utf-8?B?w7Y=?= \t=?utf-8?q?ln?=\n now\n\n")).isEqualTo("Köln now");
+    }
+
+    @Test
     void base64AndQuotedPrintableBodiesAreRead() {
         assertThat(MailText.of("Subject: a\nContent-Type: text/plain; charset=\"utf-8\"\n"
                 + "Content-Transfer-Encoding: base64\n\nS8O2\nbG4=\n"))
