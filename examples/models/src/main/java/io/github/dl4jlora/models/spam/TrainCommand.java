@@ -69,6 +69,8 @@ final class TrainCommand implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), "--quantize " + start.quantization() + " is for the base under "
                     + "adapters, which --only " + only + " has not. Leave out one of the two");
         }
+        // Else a process of its own would be the first to notice, and tell it to its log.
+        start.require();
         Base opened = base.open();
         output = output == null ? base.output() : output;
         Mails mails = data.load();

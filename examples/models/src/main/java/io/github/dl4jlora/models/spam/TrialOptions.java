@@ -58,6 +58,12 @@ final class TrialOptions {
         return learningRate;
     }
 
+    /** @throws ParameterException if a value cannot be trained with */
+    void require() {
+        batch();
+        or(1);
+    }
+
     /** As options again, for another process with or without adapters. */
     List<String> arguments(boolean isLoRA) {
         List<String> arguments = new ArrayList<>(List.of("--seed", String.valueOf(seed), "--batch", String.valueOf(batch)));

@@ -5,6 +5,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import picocli.CommandLine;
 
@@ -92,6 +93,15 @@ class SpamExampleTest {
     void bitsOfABaseWithoutAdaptersAreRefused() {
         assertThat(run("train", "--only", "FULL", "--quantize", "INT8")).isEqualTo(CommandLine.ExitCode.USAGE);
         assertThat(err.toString()).contains("--quantize INT8 is for the base under adapters", "--only FULL");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"--batch, 0", "--learning-rate, NaN", "--learning-rate, -1"})
+    void whatNoMethodCanTrainWithIsRefusedBeforeAnyDoes(String option, String value, @TempDir Path folder) throws Exception {
+        assertThat(run("train", option, value, "--mails", mails(folder).toString(), "--output", folder.resolve("new").toString()))
+                .isEqualTo(CommandLine.ExitCode.USAGE);
+        assertThat(err.toString()).contains(option + " is " + value).doesNotContain(".log");
+        assertThat(folder.resolve("new")).doesNotExist();
     }
 
     private int run(String... args) {
