@@ -28,6 +28,7 @@ import java.nio.file.Path;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.zip.Deflater;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
@@ -58,7 +59,6 @@ public final class NetworkFile {
         AtomicFile.write(target, out -> {
             try (ZipOutputStream zip = new ZipOutputStream(out)) {
                 writeStock(network, saveUpdater, zip);
-                zip.setLevel(0);
                 Map<String, Object> index = new LinkedHashMap<>();
                 for (FrozenWeights layer : byId.values()) {
                     index.put(layer.id(), layer.form() == null ? layer.signature() : StoredWeights.of(layer));
@@ -73,11 +73,16 @@ public final class NetworkFile {
         }, options);
     }
 
-    /** Writes what DL4J's ModelSerializer would write; that cannot leave its zip open for more entries. */
+    /**
+     * Writes what DL4J's ModelSerializer would write; that cannot leave its zip open for more entries. All that follows the
+     * configuration is not compressed: trained values hardly shrink, and zeros, as in an embedding's B before training, would
+     * shrink so far that the file could not be told from one that is made to fill a reader's memory.
+     */
     private static void writeStock(Model network, boolean saveUpdater, ZipOutputStream zip) throws IOException {
         zip.putNextEntry(new ZipEntry(ModelSerializer.CONFIGURATION_JSON));
         zip.write(StoredConfiguration.json(network).getBytes(StandardCharsets.UTF_8));
         zip.closeEntry();
+        zip.setLevel(Deflater.NO_COMPRESSION);
         writeArray(ModelSerializer.COEFFICIENTS_BIN, network.params(), zip);
         INDArray state = saveUpdater ? ModelZip.updaterState(network) : null;
         if (state != null && state.length() > 0) {

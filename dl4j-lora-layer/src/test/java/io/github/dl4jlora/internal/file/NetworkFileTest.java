@@ -33,6 +33,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
 import java.util.zip.ZipOutputStream;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -66,6 +67,23 @@ class NetworkFileTest {
         Models.fitSteps(adapted, 3, 6);
         assertThat(Models.params(loaded)).isEqualTo(Models.params(adapted));
         assertThat(Models.frozen(loaded)).isEqualTo(frozen).isEqualTo(Models.frozen(adapted));
+    }
+
+    /** An entry that shrinks a thousandfold, as many zeros do, could not be told from one that is made to fill the memory. */
+    @Test
+    void whatHoldsValuesIsNotCompressed() throws IOException {
+        Model adapted = Kind.LAYERS_SHARED.adapt(Networks.trainedLayers());
+        adapted.params().assign(0);
+
+        LoRA.save(adapted, file, true);
+
+        try (ZipFile zip = new ZipFile(file.toFile())) {
+            List<? extends ZipEntry> values = zip.stream().filter(entry -> !entry.getName().endsWith(".json")).toList();
+            assertThat(values).extracting(ZipEntry::getName)
+                    .contains(ModelSerializer.COEFFICIENTS_BIN, ModelSerializer.UPDATER_BIN);
+            assertThat(values).allSatisfy(entry ->
+                    assertThat(entry.getCompressedSize()).as(entry.getName()).isGreaterThanOrEqualTo(entry.getSize()));
+        }
     }
 
     @Test

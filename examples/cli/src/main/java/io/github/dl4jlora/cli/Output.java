@@ -21,6 +21,7 @@ import java.nio.file.Path;
 import java.util.Collections;
 import java.util.Locale;
 import java.util.stream.Stream;
+import java.util.zip.Deflater;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 import java.util.zip.ZipOutputStream;
@@ -153,6 +154,8 @@ final class Output {
     private static void copyWith(Normalizer<?> normalizer, Path file, OutputStream out) throws IOException {
         try (ZipFile from = new ZipFile(file.toFile()); ZipOutputStream to = new ZipOutputStream(out)) {
             for (ZipEntry entry : Collections.list(from.entries())) {
+                // What the library did not compress might shrink so far that it refuses to read it.
+                to.setLevel(entry.getCompressedSize() < entry.getSize() ? Deflater.DEFAULT_COMPRESSION : Deflater.NO_COMPRESSION);
                 to.putNextEntry(new ZipEntry(entry.getName()));
                 try (InputStream in = from.getInputStream(entry)) {
                     in.transferTo(to);

@@ -23,6 +23,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
@@ -161,6 +163,10 @@ class CommandsTest {
 
         NormalizerStandardize found = ModelSerializer.restoreNormalizerFromFile(file("plain.zip").toFile());
         assertThat(found.getMean()).isEqualTo(normalizer.getMean());
+        try (ZipFile zip = new ZipFile(file("adapted.zip").toFile())) {
+            ZipEntry values = zip.getEntry(ModelSerializer.COEFFICIENTS_BIN);
+            assertThat(values.getCompressedSize()).as("as LoRA.save wrote it").isGreaterThanOrEqualTo(values.getSize());
+        }
         assertThat(ModelSerializer.restoreMultiLayerNetwork(file("plain.zip").toFile()).output(input).sub(answers).amaxNumber()
                 .doubleValue()).isLessThan(ROUNDING);
     }
