@@ -34,8 +34,9 @@ public final class AdapterSaver {
     /**
      * Sets which PyTorch module a layer is for; null leaves the layer out. Default: the same name.
      *
-     * @param mapper from the name of a layer, or {@code layer.key} where it has several matrices, to a module's; modules that
-     *               {@link io.github.dl4jlora.conf.TorchNames} names keep that name
+     * @param mapper from the name of a layer, or {@code layer.key} where it has several matrices, to a module's; modules trained
+     *               in full, and biases, that {@link io.github.dl4jlora.conf.TorchNames} of the adapter's network names keep
+     *               that name. Of an adapter from a file all names are mapped
      * @return this saver
      */
     @NullUnmarked // A mapper takes no null, but may give it: both kinds of type must fit.

@@ -228,7 +228,8 @@ public final class Combination {
             layers.forEach(layer -> combined.put(layer, combine(layer)));
             return new LoRAAdapter(new AdapterContent(combined, LayerUnion.trained(adapters), LayerUnion.biases(adapters),
                     adapters.get(0).dropout(), LayerUnion.names(adapters, AdapterContent::own),
-                    LayerUnion.names(adapters, AdapterContent::modules)));
+                    LayerUnion.names(adapters, AdapterContent::modules),
+                    LayerUnion.names(adapters, AdapterContent::named)));
         }
     }
 

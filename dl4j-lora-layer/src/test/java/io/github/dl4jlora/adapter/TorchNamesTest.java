@@ -30,6 +30,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions;
+import org.nd4j.shade.jackson.databind.JsonNode;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -40,6 +41,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
@@ -279,6 +281,32 @@ class TorchNamesTest {
 
         assertThat(file.names()).contains(PREFIX + "first.bias", PREFIX + "square1.bias");
         assertComesBack(tuned);
+    }
+
+    @Test
+    void aMapperOfLayersLeavesTheNetworksNamesOfModulesAsTheyAre() throws IOException {
+        LoRAConfig.Builder config = LoRAConfig.builder().targets("out").trainable("first").bias(BiasTraining.ALL);
+        LoRAAdapter adapter = LoRAAdapter.of(tuned(config));
+        adapter.save(folder.resolve("same"));
+        JsonNode modules = AdapterFiles.config(folder.resolve("same")).get("modules_to_save");
+
+        adapter.saver().keyMapper(layer -> "m." + layer).save(folder);
+
+        assertThat(AdapterFiles.open(folder.resolve(AdapterFiles.TENSORS)).names()).containsExactlyInAnyOrder(
+                Stream.of("m.out.lora_A.weight", "m.out.lora_B.weight", "m.out.base_layer.bias", "m.square1.bias",
+                        "m.square2.bias", "words.weight", "decoder.weight", "shift.bias").map(PREFIX::concat)
+                        .toArray(String[]::new));
+        assertThat(AdapterFiles.config(folder).get("modules_to_save")).isEqualTo(modules);
+    }
+
+    /** Of which nobody knows whether the names are those of layers. */
+    @Test
+    void aMapperRenamesAllThatAFileHas() throws IOException {
+        saved(tuned(LoRAConfig.builder().targets("out").trainable("square1")));
+
+        LoRAAdapter.load(folder).saver().keyMapper(name -> "m." + name).save(folder);
+
+        assertThat(LoRAAdapter.load(folder).trainedLayers()).containsExactly("m.block.square1");
     }
 
     @Test

@@ -29,9 +29,11 @@ import java.util.stream.Collectors;
  *                have, and of files that versions before 0.3.0 wrote. Except for DL4J's own layers their parameters have
  *                DL4J's keys and shapes
  * @param modules the network's modules in PyTorch, as far as it is known which they are and all that is in them
+ * @param named   those of {@code modules} whose names came from the network itself, by TorchNames; a file does not tell names of
+ *                layers from these
  */
 public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, Biases biases,
-                             double dropout, Set<String> own, Set<String> modules) {
+                             double dropout, Set<String> own, Set<String> modules, Set<String> named) {
 
     /** The name of the logger that all warnings about adapters go to: the class that users call. */
     public static final String LOGGER = "io.github.dl4jlora.adapter.LoRAAdapter";
@@ -43,11 +45,12 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
         trained = Collections.unmodifiableMap(trained);
         own = Set.copyOf(own);
         modules = Set.copyOf(modules);
+        named = Set.copyOf(named);
     }
 
     public AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, Biases biases,
                           double dropout) {
-        this(deltas, trained, biases, dropout, Set.of(), Set.of());
+        this(deltas, trained, biases, dropout, Set.of(), Set.of(), Set.of());
     }
 
     /** Which biases a network must train to take those of this adapter. */
@@ -65,11 +68,12 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
 
     /** The same with other adapted matrices. */
     public AdapterContent with(Map<String, Delta> others) {
-        return new AdapterContent(others, trained, biases, dropout, own, modules);
+        return new AdapterContent(others, trained, biases, dropout, own, modules, named);
     }
 
     /**
-     * The same with other names for its layers. What the mapper leaves out is warned about.
+     * The same with other names for its layers. What the mapper leaves out is warned about. Modules that the network itself named
+     * keep their names.
      *
      * @param mapper from a name to the new one; null for a layer that is left out
      * @throws IllegalArgumentException if two layers get the same name, or no adapted layer is left
@@ -80,9 +84,10 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
         if (adapted.isEmpty() && !deltas.isEmpty()) {
             throw new IllegalArgumentException("the keyMapper maps none of " + deltas.keySet());
         }
-        AdapterContent renamed = new AdapterContent(adapted, renamed(trained, mapper, dropped),
-                new Biases(renamed(biases.values(), mapper, dropped), biases.training()), dropout, renamed(own, mapper),
-                renamed(modules, mapper));
+        UnaryOperator<String> others = name -> named.contains(name) ? name : mapper.apply(name);
+        AdapterContent renamed = new AdapterContent(adapted, renamed(trained, others, dropped),
+                new Biases(renamed(biases.values(), others, dropped), biases.training()), dropout, renamed(own, others),
+                renamed(modules, others), named);
         if (!dropped.isEmpty()) {
             LOG.warn("The keyMapper has no name for {}: their values in the adapter are left out", dropped);
         }

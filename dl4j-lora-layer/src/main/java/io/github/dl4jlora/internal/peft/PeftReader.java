@@ -105,7 +105,7 @@ public final class PeftReader {
             own.removeIf(module -> !provenance.isOwn(module));
             return renamed(new AdapterContent(deltas, trained,
                     new Biases(biases, biases.isEmpty() ? BiasTraining.NONE : config.bias()), config.dropout(), own,
-                    modules(trained, config)));
+                    modules(trained, config), Set.of()));
         }
     }
 

@@ -61,7 +61,7 @@ public final class Capture {
         Map<String, INDArray> biases = new LinkedHashMap<>(own.biases());
         biases.putAll(adapter.biases().values());
         return new AdapterContent(deltas, adapter.trained(), new Biases(biases, view.biasTraining()), adapter.dropout(),
-                adapter.own(), adapter.modules());
+                adapter.own(), adapter.modules(), adapter.named());
     }
 
     private static Delta delta(AdaptedView.AdaptedMatrix matrix, AdaptedView.Base base, TensorLayout layout) {

@@ -31,8 +31,9 @@ final class CapturedValues {
     }
 
     AdapterContent with(Map<String, Delta> deltas) {
+        Set<String> modules = view.torch().modules();
         return new AdapterContent(deltas, trained, biases.isEmpty() ? Biases.NONE : new Biases(biases, view.biasTraining()),
-                view.dropout(), own, view.torch().modules());
+                view.dropout(), own, modules, modules);
     }
 
     /** By name, see {@link Biases}. */

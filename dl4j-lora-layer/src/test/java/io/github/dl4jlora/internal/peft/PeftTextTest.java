@@ -191,7 +191,7 @@ class PeftTextTest {
         Delta reversed = new Delta(Networks.random(DataType.FLOAT, 1, 6, 2), Networks.random(DataType.FLOAT, 2, 2, 5), 1,
                 Scaling.ALPHA, null, TensorLayout.CONV1D, Map.of(), Kind.PLAIN, null);
         AdapterContent content = new AdapterContent(ordered("fc", delta(2, 1, Scaling.ALPHA, Kind.PLAIN), "conv", reversed),
-                Map.of("out", Map.of(), "lstm", Map.of()), Biases.NONE, 0, Set.of("lstm"), Set.of());
+                Map.of("out", Map.of(), "lstm", Map.of()), Biases.NONE, 0, Set.of("lstm"), Set.of(), Set.of());
 
         Provenance provenance = Provenance.of(PeftForm.of(content), new byte[0]);
 

@@ -56,7 +56,7 @@ class SavedModulesTest {
         Map<String, Map<String, INDArray>> values = new LinkedHashMap<>();
         Arrays.stream(trained).forEach(module -> values.put(module, Map.of()));
         return SavedModules.entries(new AdapterContent(adapted.stream().collect(Collectors.toMap(Function.identity(),
-                layer -> delta)), values, Biases.NONE, 0, own, known));
+                layer -> delta)), values, Biases.NONE, 0, own, known, Set.of()));
     }
 
     @Test
