@@ -15,8 +15,11 @@ import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -212,6 +215,27 @@ class LoRAAdapterTest {
         assertThat(variance).containsExactly(new double[] {Math.pow(10, 2 * logStd[0]), Math.pow(10, 2 * logStd[1])},
                 within(1e-6));
         assertThat(Models.values(again.outputSingle(images))).isNotEqualTo(Models.values(base.outputSingle(images)));
+    }
+
+    /** As in a head of several layers, of which the last is new: PEFT's entry {@code head} would save all of them. */
+    @Test
+    void biasesOfLayersWhoseNamesBeginAsThatOfATrainedOneComeBack() throws IOException {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(4).updater(new Sgd(0.1)).list()
+                .layer(new LSTM.Builder().name("head.lstm").nOut(4).build())
+                .layer(new DenseLayer.Builder().name("head.pre").nOut(3).build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).name("head").nOut(2).activation(Activation.IDENTITY).build())
+                .setInputType(InputType.recurrent(3)).build());
+        base.init();
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("head.lstm").trainable("head").bias("all")
+                .build());
+        tuned.params().addi(Networks.random(DataType.FLOAT, 7, tuned.params().shape()));
+
+        LoRAAdapter.of(tuned).save(folder);
+        LoRAAdapter read = LoRAAdapter.load(folder);
+
+        assertThat(read.trainedLayers()).containsExactly("head");
+        assertThat(read.content().biases().values()).containsOnlyKeys("head.lstm", "head.pre");
+        assertThat(LoRA.apply(base, read).params()).isEqualTo(tuned.params());
     }
 
     private static ComputationGraph vision() {

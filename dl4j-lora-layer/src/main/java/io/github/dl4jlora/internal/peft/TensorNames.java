@@ -34,6 +34,8 @@ final class TensorNames {
     private final SavedModules saved;
     private final Set<String> savedInFull;
     private final Set<String> adapted;
+    /** Modules of which there is a parameter other than a bias. */
+    private final Set<String> withWeights;
 
     TensorNames(Collection<String> names, PeftConfig config, Budget budget) {
         this.config = config;
@@ -42,6 +44,9 @@ final class TensorNames {
         this.savedInFull = config.isOurs() ? SavedModules.inFull(config.modulesToSave()) : Set.of();
         this.adapted = names.stream().map(TensorNames::module).map(module -> layer(module, ENDS_OF_A))
                 .filter(layer -> layer != null).collect(Collectors.toCollection(HashSet::new));
+        this.withWeights = names.stream().map(TensorNames::module)
+                .filter(module -> module.lastIndexOf('.') > 0 && !module.endsWith(Biases.SUFFIX))
+                .map(module -> module.substring(0, module.lastIndexOf('.'))).collect(Collectors.toSet());
     }
 
     /** Without PEFT's prefix. */
@@ -60,6 +65,11 @@ final class TensorNames {
         if (part != null) {
             return part;
         }
+        boolean isBias = config.bias() != BiasTraining.NONE && module.endsWith(Biases.SUFFIX);
+        // With an entry PEFT saves all that is inside the module, but here a layer's name may begin as another's.
+        if (isBias && config.isOurs() && !withWeights.contains(module.substring(0, dot))) {
+            return new TensorName.Bias(module.substring(0, dot));
+        }
         boolean isSaved = dot > 0 && !saved.of(module.substring(0, dot), budget).isEmpty();
         if (isSaved && (module.endsWith(BATCHES) || WITHIN_WRAPPER.stream().anyMatch(module::contains))) {
             return new TensorName.Idle(module.substring(0, dot));
@@ -67,7 +77,7 @@ final class TensorNames {
         if (isSaved) {
             return new TensorName.Parameter(module.substring(0, dot), module.substring(dot + 1));
         }
-        if (config.bias() != BiasTraining.NONE && module.endsWith(Biases.SUFFIX)) {
+        if (isBias) {
             return new TensorName.Bias(module.substring(0, dot));
         }
         // A module that is tied to a saved one has no entry of its own.
