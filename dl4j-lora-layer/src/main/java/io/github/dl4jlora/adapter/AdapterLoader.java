@@ -73,7 +73,7 @@ public sealed class AdapterLoader permits LoRAAdapter.Loader {
      * Reads PEFT's two files from a zip, as {@link AdapterSaver#save(java.io.OutputStream) AdapterSaver.save} writes it, or
      * from a zip of the folder.
      *
-     * @param zip read to its end, not closed; at most 8 GiB unpacked, meanwhile in a temporary folder
+     * @param zip not closed, its position afterwards is undefined; at most 8 GiB unpacked, meanwhile in a temporary folder
      * @return the adapter
      * @throws AdapterFormatException if it is no such zip, or one of the files is broken, of another kind, or asks for something
      *                                that is not supported, or if the mapper does not give every layer a name of its own

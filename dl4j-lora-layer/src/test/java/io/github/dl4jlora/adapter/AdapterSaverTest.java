@@ -3,6 +3,7 @@ package io.github.dl4jlora.adapter;
 import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.exception.AdapterFormatException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -105,15 +106,15 @@ class AdapterSaverTest {
         refused(new byte[0], "is not a zip");
         refused("no zip".getBytes(), "is not a zip");
         refused(zip("", "a/adapter_config.json"), "two files called adapter_config.json");
-        refused(java.util.Arrays.copyOf(whole, whole.length / 2), "");
+        refused(java.util.Arrays.copyOf(whole, whole.length / 2), "damaged zip");
         Files.delete(folder.resolve(AdapterFiles.TENSORS));
         refused(zip(""), "adapter_model.safetensors does not exist");
         assertThat(temporary()).isEqualTo(before);
     }
 
     private static void refused(byte[] stream, String reason) {
-        assertThatThrownBy(() -> LoRAAdapter.loader().load(new ByteArrayInputStream(stream))).isInstanceOf(IOException.class)
-                .hasMessageContaining(reason);
+        assertThatThrownBy(() -> LoRAAdapter.loader().load(new ByteArrayInputStream(stream)))
+                .isInstanceOf(AdapterFormatException.class).hasMessageContaining(reason);
     }
 
     private static Set<String> temporary() throws IOException {

@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.untrusted;
 import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.common.Temporary;
 
+import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -12,6 +13,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.zip.ZipEntry;
+import java.util.zip.ZipException;
 import java.util.zip.ZipInputStream;
 
 /** A zip from a stream: its files of certain names, in whatever folder of the zip, are copied to a temporary folder. */
@@ -29,19 +31,20 @@ public final class SpooledZip implements AutoCloseable {
     }
 
     /**
-     * @param in    read to the end of the zip, not closed
+     * @param in    not closed; its position afterwards is undefined
      * @param names without folders
-     * @throws AdapterFormatException if it is no zip, has one of the files twice, or is too large
+     * @throws AdapterFormatException if it is no zip, is damaged, has one of the files twice, or is too large
      */
     public static SpooledZip of(InputStream in, Set<String> names) throws IOException {
         SpooledZip spooled = new SpooledZip(Temporary.folder("adapter", names));
         try {
             spooled.take(new ZipInputStream(in), names);
             return spooled;
-        } catch (IllegalArgumentException e) {
+        } catch (ZipException | EOFException | IllegalArgumentException e) {
             spooled.close();
-            // Thrown for names that are not UTF-8.
-            throw new AdapterFormatException("The stream is a damaged zip: " + e.getMessage(), e);
+            // An IllegalArgumentException is thrown for names that are not UTF-8.
+            throw new AdapterFormatException("The stream is a damaged zip: "
+                    + (e instanceof EOFException ? "it ends too early" : e.getMessage()), e);
         } catch (IOException | RuntimeException e) {
             spooled.close();
             throw e;

@@ -77,6 +77,32 @@ class SpooledZipTest {
     }
 
     @Test
+    void aDamagedZipIsRefusedByName() throws IOException {
+        byte[] whole = zip("a", "b").readAllBytes();
+
+        for (int length : new int[] {30, 32, 40}) {
+            refused(new ByteArrayInputStream(Arrays.copyOf(whole, length)), "damaged zip: it ends too early");
+        }
+        byte[] flipped = whole.clone();
+        // In the compressed content of the first file, after a header of 30 bytes and its name.
+        flipped[31] ^= 6;
+        refused(new ByteArrayInputStream(flipped), "damaged zip");
+    }
+
+    @Test
+    void aStreamThatCannotBeReadIsNoDamagedZip() {
+        IOException broken = new IOException("connection reset");
+        InputStream in = new InputStream() {
+            @Override
+            public int read() throws IOException {
+                throw broken;
+            }
+        };
+
+        assertThatThrownBy(() -> SpooledZip.of(in, WANTED)).isSameAs(broken);
+    }
+
+    @Test
     void tenThousandFilesAreReadAndOneMoreIsRefused() throws IOException {
         String[] names = IntStream.range(0, 10_001).mapToObj(i -> "file" + i).toArray(String[]::new);
 
