@@ -19,10 +19,6 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFileAttributeView;
 import java.nio.file.attribute.PosixFileAttributes;
-import java.util.ArrayDeque;
-import java.util.ArrayList;
-import java.util.Deque;
-import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -65,7 +61,7 @@ public final class AtomicFile {
             } else {
                 Moves.move(temporary.path(), absolute);
             }
-            flush(folder);
+            Moves.flush(folder);
             folders.keep();
         } catch (FileAlreadyExistsException e) {
             throw exists(target);
@@ -89,57 +85,6 @@ public final class AtomicFile {
                     + (Files.isDirectory(absolute) ? "folder" : "device or a pipe") + ", not a file. Name a file");
         }
         return absolute;
-    }
-
-    /** The folders of a path that were missing: they are deleted again, unless they are kept. */
-    private static final class NewFolders implements AutoCloseable {
-
-        /** The innermost first. */
-        private final List<Path> made = new ArrayList<>();
-
-        NewFolders(Path folder) throws IOException {
-            Deque<Path> missing = new ArrayDeque<>();
-            for (Path one = folder; one != null && !Files.isDirectory(one); one = one.getParent()) {
-                missing.push(one);
-            }
-            try {
-                for (Path one : missing) {
-                    make(one);
-                }
-            } catch (IOException e) {
-                close();
-                throw e;
-            }
-        }
-
-        private void make(Path folder) throws IOException {
-            try {
-                Files.createDirectory(folder);
-                made.add(0, folder);
-            } catch (FileAlreadyExistsException e) {
-                // Somebody else may have made it just now.
-                if (!Files.isDirectory(folder)) {
-                    throw new IOException(folder + " is a file, not a folder", e);
-                }
-            }
-        }
-
-        void keep() {
-            made.stream().map(Path::getParent).forEach(AtomicFile::flush);
-            made.clear();
-        }
-
-        @Override
-        public void close() {
-            for (Path folder : made) {
-                try {
-                    Files.deleteIfExists(folder);
-                } catch (IOException e) {
-                    // Somebody else uses it by now.
-                    return;
-                }
-            }
-        }
     }
 
     /**
@@ -246,15 +191,6 @@ public final class AtomicFile {
         }
         if (!made.owner().equals(before.owner())) {
             now.setOwner(before.owner());
-        }
-    }
-
-    /** Makes sure that files made in a folder, or moved into it, are still there after a power failure. */
-    static void flush(Path folder) {
-        try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
-            channel.force(true);
-        } catch (IOException | UnsupportedOperationException e) {
-            // Windows cannot open folders, and need not: its journal records moves.
         }
     }
 

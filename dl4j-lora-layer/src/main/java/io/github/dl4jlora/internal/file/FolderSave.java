@@ -74,13 +74,13 @@ final class FolderSave {
         if (place.getParent() == null) {
             throw new IOException("Cannot write " + target + ": it has no parent folder. Name a folder in it");
         }
-        Files.createDirectories(place.getParent());
-        try {
+        try (NewFolders folders = new NewFolders(parent(place))) {
             for (int i = 1; !isDone(AtomicFile.behindLinks(target)); i++) {
                 if (i == MOST_TRIES) {
                     throw new IOException("other programs keep creating and deleting it");
                 }
             }
+            folders.keep();
         } catch (FileAlreadyExistsException e) {
             throw e;
         } catch (IOException e) {
@@ -117,7 +117,7 @@ final class FolderSave {
             for (Map.Entry<String, AtomicFile.Content> file : files.entrySet()) {
                 AtomicFile.fill(prepared.path().resolve(file.getKey()), file.getValue());
             }
-            AtomicFile.flush(prepared.path());
+            Moves.flush(prepared.path());
             steps.done("prepared");
             return isThere ? isReplaced(place, prepared) : isNew(place, prepared);
         }
@@ -148,7 +148,7 @@ final class FolderSave {
                 prepared.lock.close();
                 Moves.inTime(place, () -> Files.move(prepared.path(), place));
                 prepared.folder.release();
-                AtomicFile.flush(parent(place));
+                Moves.flush(parent(place));
                 steps.done("in its place");
             });
             return true;
@@ -236,7 +236,7 @@ final class FolderSave {
 
     /** From here on nothing can fail any more. */
     private void clearAway(Path old, Path place, OtherFiles others) throws IOException {
-        AtomicFile.flush(parent(place));
+        Moves.flush(parent(place));
         steps.done("exchanged");
         try {
             others.bringOver(old, place);

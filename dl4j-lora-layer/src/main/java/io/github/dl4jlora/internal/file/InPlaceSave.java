@@ -118,7 +118,7 @@ final class InPlaceSave implements AutoCloseable {
             }
             steps.done("first replaced");
             nameOthers();
-            AtomicFile.flush(folder);
+            Moves.flush(folder);
             for (Path old : aside.values()) {
                 Files.deleteIfExists(old);
             }
@@ -136,14 +136,14 @@ final class InPlaceSave implements AutoCloseable {
                 steps.done("aside");
             }
         }
-        AtomicFile.flush(folder);
+        Moves.flush(folder);
         if (isNewOnly) {
             AtomicFile.moveToNew(staged(first()), folder.resolve(first()));
             Files.deleteIfExists(staged(first()));
         } else {
             Moves.move(staged(first()), folder.resolve(first()));
         }
-        AtomicFile.flush(folder);
+        Moves.flush(folder);
     }
 
     private void nameOthers() throws IOException {

@@ -3,14 +3,16 @@ package io.github.dl4jlora.internal.file;
 import io.github.dl4jlora.internal.common.Temporary;
 
 import java.io.IOException;
+import java.nio.channels.FileChannel;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 
-/** Moves of files and folders, which Windows refuses as long as a program has one of them open. */
+/** Moves of files and folders, which Windows refuses as long as a program has one of them open, and which have to last. */
 final class Moves {
 
     private static final int MOST_TRIES = 20;
@@ -50,6 +52,15 @@ final class Moves {
                     throw e;
                 }
             }
+        }
+    }
+
+    /** Makes sure that files made in a folder, or moved into it, are still there after a power failure. */
+    static void flush(Path folder) {
+        try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
+            channel.force(true);
+        } catch (IOException | UnsupportedOperationException e) {
+            // Windows cannot open folders, and need not: its journal records moves.
         }
     }
 

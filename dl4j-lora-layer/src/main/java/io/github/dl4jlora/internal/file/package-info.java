@@ -20,9 +20,10 @@
  *          |
  *          v
  *     FolderSave ----&gt; FolderSteps, internal.processor (two folders change places)
- *      |     |  |
- *      |     |  `----&gt; FolderLock   one save after the other, and which leavings are of a killed one
- *      |     `-------&gt; OtherFiles   what else is in the folder comes along
+ *      |  |  |  |
+ *      |  |  |  `----&gt; NewFolders   folders that were missing, and go again if the save fails
+ *      |  |  `-------&gt; FolderLock   one save after the other, and which leavings are of a killed one
+ *      |  `----------&gt; OtherFiles   what else is in the folder comes along
  *      `-------------&gt; InPlaceSave  file by file, where folders cannot be exchanged
  *                            |
  *                            `----&gt; Moves   waits for those who keep Windows from moving a file

@@ -162,6 +162,33 @@ class FolderSaveTest {
         assertThat(Pairs.names(snapshots.taken.get("in its place").resolve("new"))).containsExactly(Pairs.SECOND, Pairs.FIRST);
     }
 
+    @Test
+    void aFileInTheFoldersPlaceIsNamed() throws IOException {
+        Path file = Files.createFile(home.resolve("notes.txt"));
+
+        assertThatThrownBy(() -> save(file.resolve("adapter"), 2, FolderSteps.SYSTEM)).isInstanceOf(IOException.class)
+                .isNotInstanceOf(FileAlreadyExistsException.class)
+                .hasMessageContainingAll("Cannot write " + file.resolve("adapter"), file + " is a file, not a folder",
+                        "Nothing was written");
+        assertThat(file).isEmptyFile();
+    }
+
+    @Test
+    void missingFoldersAreNotLeftBehindByAFailure() throws IOException {
+        FolderSteps failing = new Way.Steps(Way.SYSTEM) {
+            @Override
+            public void done(String step) throws IOException {
+                throw new IOException("No space left on device");
+            }
+        };
+
+        assertThatThrownBy(() -> save(home.resolve("no/where/adapter"), 2, failing)).hasMessageContaining("Nothing was written");
+        assertThat(Pairs.names(home)).containsExactly("adapter");
+
+        save(home.resolve("some/where/adapter"), 2, FolderSteps.SYSTEM);
+        assertThat(Pairs.in(home.resolve("some/where/adapter"))).containsExactly("2", "2");
+    }
+
     @ParameterizedTest
     @EnumSource
     void whatFailsLeavesTheOldFiles(Way way) throws IOException {
