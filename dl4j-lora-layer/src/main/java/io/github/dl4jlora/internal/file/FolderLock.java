@@ -37,7 +37,11 @@ final class FolderLock implements AutoCloseable {
 
     static final String NAME = ".dl4j-lora.lock";
 
-    /** Contents are written before the lock is asked for, so it is held for renames alone. */
+    /**
+     * Where folders are exchanged, contents are written before the lock is asked for, so it is held for renames alone. Where
+     * files are replaced one by one, they are written under the lock, since whoever has it deletes what others have begun in the
+     * folder: who waits for a longer save gives up.
+     */
     private static final int MOST_TRIES = 6000;
     private static final int MOST_TRIES_AGAINST_PERMISSIONS = 100;
     private static final int PAUSE_MILLIS = 10;

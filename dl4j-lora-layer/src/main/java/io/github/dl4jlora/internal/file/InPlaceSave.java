@@ -2,6 +2,8 @@ package io.github.dl4jlora.internal.file;
 
 import io.github.dl4jlora.internal.common.FileIdentity;
 import io.github.dl4jlora.internal.common.Temporary;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -35,6 +37,18 @@ final class InPlaceSave implements AutoCloseable {
 
     private static final String OLD = ".old";
     static final String UUIDS = "\\p{XDigit}{8}(-\\p{XDigit}{4}){3}-\\p{XDigit}{12}";
+
+    private static final Logger LOG = LoggerFactory.getLogger(AtomicFile.class);
+
+    /** The folder has neither the old files nor the new ones under their names; the message says what to do. */
+    static final class HalfDone extends IOException {
+
+        private static final long serialVersionUID = 1L;
+
+        HalfDone(String message, IOException cause) {
+            super(message, cause);
+        }
+    }
 
     private final Path folder;
     private final List<String> names;
@@ -92,7 +106,8 @@ final class InPlaceSave implements AutoCloseable {
      * Gives the files their names. The caller must have the folder's lock.
      *
      * @param isNewOnly whether to refuse to replace the first
-     * @throws IOException if that is not possible; the old files are still there, unless the message says otherwise
+     * @throws HalfDone    if that is possible of some files alone
+     * @throws IOException if that is not possible; then the old files are there
      */
     void commit(boolean isNewOnly) throws IOException {
         for (String name : names) {
@@ -106,22 +121,13 @@ final class InPlaceSave implements AutoCloseable {
             try {
                 replaceFirst(isNewOnly, aside);
             } catch (IOException e) {
-                for (Map.Entry<Path, Path> old : aside.entrySet()) {
-                    try {
-                        Moves.move(old.getValue(), old.getKey());
-                    } catch (IOException stays) {
-                        // The next save brings it back.
-                        e.addSuppressed(stays);
-                    }
-                }
+                restore(aside, e);
                 throw e;
             }
             steps.done("first replaced");
             nameOthers();
             Moves.flush(folder);
-            for (Path old : aside.values()) {
-                Files.deleteIfExists(old);
-            }
+            deleteOld(aside.values());
             steps.done("old ones deleted");
         });
     }
@@ -146,6 +152,34 @@ final class InPlaceSave implements AutoCloseable {
         Moves.flush(folder);
     }
 
+    /** Gives old files their names back. */
+    private void restore(Map<Path, Path> aside, IOException failure) throws HalfDone {
+        List<String> stuck = new ArrayList<>();
+        aside.forEach((old, there) -> {
+            try {
+                Moves.move(there, old);
+            } catch (IOException e) {
+                failure.addSuppressed(e);
+                stuck.add(there.getFileName() + " to " + old.getFileName());
+            }
+        });
+        if (!stuck.isEmpty()) {
+            throw new HalfDone(AtomicFile.reason(folder, failure) + ". Old files in it could not get back their names: rename "
+                    + String.join(", ", stuck) + ", or save again", failure);
+        }
+    }
+
+    private static void deleteOld(Iterable<Path> files) {
+        for (Path old : files) {
+            try {
+                Files.deleteIfExists(old);
+            } catch (IOException e) {
+                // The next save deletes it.
+                LOG.debug("{} could not be deleted", old, e);
+            }
+        }
+    }
+
     private void nameOthers() throws IOException {
         for (String other : others()) {
             try {
@@ -153,7 +187,7 @@ final class InPlaceSave implements AutoCloseable {
                 steps.done("named");
             } catch (IOException e) {
                 staged.release();
-                throw new IOException(folder.resolve(first()) + " is new, but " + staged(other).getFileName()
+                throw new HalfDone(folder.resolve(first()) + " is new, but " + staged(other).getFileName()
                         + " beside it could not be renamed to " + other + ": rename it, or save again", e);
             }
         }

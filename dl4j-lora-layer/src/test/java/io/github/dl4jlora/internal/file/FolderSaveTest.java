@@ -9,6 +9,7 @@ import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 import java.io.ByteArrayOutputStream;
@@ -213,6 +214,59 @@ class FolderSaveTest {
             assertThat(Pairs.names(folder)).hasSize(4);
             assertThat(Pairs.names(home)).containsExactly("adapter");
         }
+    }
+
+    /** The user needs to know of what is neither the old save nor the new one. */
+    @ParameterizedTest(name = "after \"{0}\"")
+    @CsvSource({"first replaced, adapter_model.safetensors is new", "aside, could not get back their names"})
+    void whatIsHalfDoneIsNotSaidToBeUnchanged(String step, String said) throws IOException {
+        FolderSteps failing = new Way.Steps(Way.IN_PLACE) {
+            @Override
+            public void done(String done) throws IOException {
+                if (done.equals(step)) {
+                    Files.createDirectories(folder.resolve(Pairs.SECOND).resolve("another's"));
+                    if (done.equals("aside")) {
+                        throw new IOException("No space left on device");
+                    }
+                }
+            }
+        };
+
+        assertThatThrownBy(() -> save(folder, 2, failing)).isInstanceOf(IOException.class)
+                .hasMessageContainingAll("Cannot write " + folder, said, Pairs.SECOND, "save again")
+                .hasMessageNotContainingAny("unchanged", "Nothing was written");
+
+        Files.delete(folder.resolve(Pairs.SECOND).resolve("another's"));
+        Files.delete(folder.resolve(Pairs.SECOND));
+        Files.move(hidden(step.equals("aside") ? ".old" : ".tmp"), folder.resolve(Pairs.SECOND));
+        String whole = step.equals("aside") ? "1" : "2";
+        assertThat(Pairs.in(folder)).containsExactly(whole, whole);
+    }
+
+    /** What is left of them is deleted by the next save. */
+    @Test
+    void aSaveIsDoneAlsoWhereAnOldFileCannotBeDeleted() throws IOException {
+        FolderSteps keeping = new Way.Steps(Way.IN_PLACE) {
+            @Override
+            public void done(String done) throws IOException {
+                if (done.equals("named")) {
+                    Path old = hidden(".old");
+                    Files.delete(old);
+                    Files.createDirectories(old.resolve("in use"));
+                }
+            }
+        };
+
+        save(folder, 2, keeping);
+
+        assertThat(Pairs.in(folder)).containsExactly("2", "2");
+        Files.delete(hidden(".old").resolve("in use"));
+        save(3, Way.IN_PLACE);
+        assertThat(Pairs.names(folder)).hasSize(4);
+    }
+
+    private Path hidden(String end) throws IOException {
+        return folder.resolve(Pairs.names(folder).stream().filter(name -> name.endsWith(end)).findFirst().orElseThrow());
     }
 
     @Test
