@@ -253,19 +253,12 @@ final class RequestQueue {
             only.complete(passes.compute(only.lease().mixes(), only.request().features()));
             return;
         }
-        INDArray[] outputs;
-        long examples = batch.stream().mapToLong(Pending::examples).sum();
-        try {
-            outputs = passes.compute(batch.stream().flatMap(pending -> byExample(pending).stream()).toList(),
-                    Features.concat(batch.stream().map(pending -> pending.request().features()).toList()));
-        } catch (RuntimeException | Error e) {
-            // Perhaps only one of them cannot be computed.
-            outputs = null;
-        }
-        if (outputs == null || !passes.areByExample(outputs, examples)) {
+        INDArray[] outputs = together(batch);
+        if (outputs == null) {
             batch.forEach(this::alone);
             return;
         }
+        long examples = batch.stream().mapToLong(Pending::examples).sum();
         long from = 0;
         for (Pending pending : batch) {
             long first = from;
@@ -275,6 +268,19 @@ final class RequestQueue {
                 return Views.rows(output, first * each, end * each).dup();
             }).toArray(INDArray[]::new));
             from = end;
+        }
+    }
+
+    /** Null if they cannot be computed together, or nobody knows whose rows are whose. */
+    private INDArray @Nullable [] together(List<Pending> batch) {
+        try {
+            List<ServedMix> mixes = batch.stream().flatMap(pending -> byExample(pending).stream()).toList();
+            Features features = Features.concat(batch.stream().map(pending -> pending.request().features()).toList());
+            INDArray[] outputs = passes.compute(mixes, features);
+            return passes.areByExample(outputs, mixes, features) ? outputs : null;
+        } catch (RuntimeException | Error e) {
+            // Perhaps only one of them cannot be computed.
+            return null;
         }
     }
 

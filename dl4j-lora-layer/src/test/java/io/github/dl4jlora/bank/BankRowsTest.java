@@ -5,14 +5,19 @@ import io.github.dl4jlora.MayHang;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.internal.blas.Route;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.ReshapeVertex;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -79,6 +84,65 @@ class BankRowsTest {
                 }
             }
             assertThat(metrics.count("computed 9 of 3")).as("in one batch").isEqualTo(3);
+        }
+    }
+
+    /** Such a batch needs no sorting, so nobody asked whose rows are whose, and each request was computed again alone. */
+    @ParameterizedTest
+    @ValueSource(strings = {"one", AdapterBank.BASE})
+    void aBatchOfOneMixIsTakenApartToo(String name) {
+        ComputationGraph base = threeRowsForAnExample();
+        Recorder metrics = new Recorder();
+        try (AdapterBank bank = new AdapterBank(base, BankConfig.builder().maxNetworks(1).maxBatch(4).maxDelay(FOREVER)
+                .metrics(metrics).build())) {
+            ComputationGraph tuned = addedTo(bank, base, name);
+            for (int round = 0; round < 3; round++) {
+                assertAnswers(bank, name, tuned, Networks.random(DataType.FLOAT, round, 4, 12));
+            }
+        }
+        assertThat(metrics.told()).filteredOn(line -> line.startsWith("computed")).containsOnly("computed 4 of 1").hasSize(3);
+    }
+
+    /** [n, 4, 3] → LSTM → [3·n, 5] → [3·n, 2]: DL4J puts the first steps of all examples first. */
+    @ParameterizedTest
+    @ValueSource(strings = {"one", AdapterBank.BASE})
+    void requestsWhoseRowsCannotBeToldApartAreNotComputedTogetherAgain(String name) {
+        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(3).activation(Activation.TANH)
+                .graphBuilder().addInputs("in").addLayer("lstm", new LSTM.Builder().nIn(4).nOut(5).build(), "in")
+                .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nIn(5).nOut(2).activation(Activation.IDENTITY)
+                        .build(), new RnnToFeedForwardPreProcessor(), "lstm").setOutputs("out").build());
+        base.init();
+        Recorder metrics = new Recorder();
+        try (AdapterBank bank = new AdapterBank(base, BankConfig.builder().maxNetworks(1).maxBatch(4).maxDelay(FOREVER)
+                .metrics(metrics).build())) {
+            ComputationGraph tuned = addedTo(bank, base, name);
+            for (int round = 0; round < 3; round++) {
+                assertAnswers(bank, name, tuned, Networks.random(DataType.FLOAT, round, 4, 4, 3));
+            }
+        }
+        assertThat(metrics.count("computed 4 of 1")).as("together").isEqualTo(1);
+        assertThat(metrics.count("computed")).isEqualTo(1 + 3 * 2);
+    }
+
+    /** {@return what the bank has under the name from now on} */
+    private static ComputationGraph addedTo(AdapterBank bank, ComputationGraph base, String name) {
+        if (name.equals(AdapterBank.BASE)) {
+            return base;
+        }
+        ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).allTargets().build());
+        Networks.randomizeAdapters(tuned.paramTable(), 1);
+        bank.add(name, LoRAAdapter.of(tuned));
+        return tuned;
+    }
+
+    /** To two requests, of the first example and of the others. */
+    private static void assertAnswers(AdapterBank bank, String name, ComputationGraph network, INDArray input) {
+        List<INDArray> inputs = List.of(Route.rows(input, 0, 1), Route.rows(input, 1, 4));
+        List<CompletableFuture<INDArray[]>> answers = inputs.stream().map(one -> bank.submit(BankRequest.of(name, one)))
+                .toList();
+        for (int i = 0; i < 2; i++) {
+            assertThat(Networks.difference(answers.get(i).join()[0], network.outputSingle(inputs.get(i)))).as("request %d", i)
+                    .isLessThan(1e-5);
         }
     }
 

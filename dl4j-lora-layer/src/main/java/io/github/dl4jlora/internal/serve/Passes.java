@@ -77,14 +77,25 @@ public final class Passes {
         return outputs[0];
     }
 
-    /** Whether it is known which rows of a batch's outputs are whose. */
-    public boolean areByExample(INDArray[] outputs, long examples) {
+    /**
+     * Whether it is known which rows of a batch's outputs are whose. If not, this tries to find it out, once.
+     *
+     * @param mixes    one for each example, at least two
+     * @param features the batch
+     */
+    public boolean areByExample(INDArray[] outputs, List<ServedMix> mixes, Features features) {
+        learnOutputs(mixes.get(0).kind(), features, outputs);
+        long examples = features.examples();
         return Arrays.stream(outputs).allMatch(output -> output.size(0) == examples
                 || output.size(0) % examples == 0 && orders.areOutputsByExample());
     }
 
-    /** Whether examples like these can share a pass with others and keep their outputs. */
+    /** Whether examples like these can share a pass with others, keep their outputs, and get them back. */
     public boolean canBeJoined(Features features) {
+        return areApart(features) && !orders.areOutputsInAnotherOrder();
+    }
+
+    private boolean areApart(Features features) {
         return !masks.tieExamples(features);
     }
 
@@ -101,16 +112,20 @@ public final class Passes {
     private INDArray[] compute(MixedBatch batch, Features features) {
         Features sorted = batch.sorted(features);
         INDArray[] outputs = sortedOutputs(batch, sorted);
-        if (orders.areOutputsUnknown() && Arrays.stream(outputs).anyMatch(output -> output.size(0) != batch.examples())) {
-            learn(batch.first().kind(), sorted);
-        }
+        learnOutputs(batch.first().kind(), sorted, outputs);
         return batch.restored(outputs, orders.areOutputsByExample());
+    }
+
+    private void learnOutputs(NetworkKind kind, Features features, INDArray[] outputs) {
+        if (orders.areOutputsUnknown() && Arrays.stream(outputs).anyMatch(output -> output.size(0) != features.examples())) {
+            learn(kind, features);
+        }
     }
 
     private INDArray[] sortedOutputs(MixedBatch batch, Features sorted) {
         NetworkKind kind = batch.first().kind();
         Map<String, List<Route>> routes = routes(kind, batch::routes);
-        if (batch.isOfOneNetwork() && canBeJoined(sorted) && orders.mayBeByExample(routes.keySet())) {
+        if (batch.isOfOneNetwork() && areApart(sorted) && orders.mayBeByExample(routes.keySet())) {
             for (boolean again = true; again; ) {
                 try {
                     return pool.compute(kind, null, routes, batch.examples(), orders::isByExample, new Forward(sorted));
@@ -124,7 +139,7 @@ public final class Passes {
 
     private boolean learn(NetworkKind kind, Features features) {
         // A mask that acts on another example's rows would look like another order of rows.
-        Features apart = canBeJoined(features) ? features : new Features(features.inputs(), null);
+        Features apart = areApart(features) ? features : new Features(features.inputs(), null);
         return orders.learn(kind, apart, (routes, examples, inOrder, some) ->
                 pool.compute(kind, null, routes, examples, inOrder, new Forward(some)));
     }

@@ -25,7 +25,8 @@ import java.util.function.Predicate;
  * Finds out which rows are whose, where matrices or outputs have several rows for an example: whether those of the first example
  * come first, then those of the second, and so on. Each matrix is tried once, with two examples and an adapter for each, in one
  * pass and each by itself. The adapters are made for the trial and change much, so that another order cannot pass for this one.
- * One matrix is tried at a time, so that a strong one does not hide a weak one.
+ * One matrix is tried at a time, so that a strong one does not hide a weak one. Where that leaves the order of outputs open, as
+ * where there is no adapter or a matrix has its rows in another order, the examples are compared without adapters.
  */
 final class RowOrders {
 
@@ -76,12 +77,16 @@ final class RowOrders {
         return outputs == Order.BY_EXAMPLE;
     }
 
+    boolean areOutputsInAnotherOrder() {
+        return outputs == Order.OTHER;
+    }
+
     boolean areOutputsUnknown() {
         return outputs == Order.UNKNOWN;
     }
 
     /**
-     * Tries the matrices of a kind that have several rows for an example of these inputs.
+     * Tries the matrices of a kind that have several rows for an example of these inputs, and the outputs.
      *
      * @param inputs of at least two examples
      * @return whether anything was found out
@@ -91,10 +96,19 @@ final class RowOrders {
             toSkip--;
             return false;
         }
+        boolean learned = learnMatrices(kind, inputs, pass);
+        if (outputs == Order.UNKNOWN) {
+            learned |= triedOutputs(inputs, pass);
+        }
+        inVain = learned ? 0 : Math.min(inVain + 1, MOST_DOUBLINGS);
+        toSkip = learned ? 0 : (1 << inVain) - 1;
+        return learned;
+    }
+
+    private boolean learnMatrices(NetworkKind kind, Features inputs, Pass pass) {
         boolean learned = false;
         try {
-            Features two = examples(inputs, 0, 2);
-            List<String> several = several(kind, two, pass);
+            List<String> several = several(kind, examples(inputs, 0, 2), pass);
             for (String matrix : several.isEmpty() ? anyOf(kind) : several) {
                 learned |= matrices.get(matrix) == null
                         && tried(matrix, Objects.requireNonNull(kind.view().adaptedMatrices().get(matrix)),
@@ -103,8 +117,6 @@ final class RowOrders {
         } catch (RowsMismatchException rowsAreNoMultiple) {
             // So it is with these inputs, and may be different with others.
         }
-        inVain = learned ? 0 : Math.min(inVain + 1, MOST_DOUBLINGS);
-        toSkip = learned ? 0 : (1 << inVain) - 1;
         return learned;
     }
 
@@ -146,8 +158,8 @@ final class RowOrders {
                 }
                 tells |= difference > DIFFERENT * norm;
                 long rows = own[output].size(0);
-                same &= together[output].size(0) == 2 * rows && Views.rows(together[output], i * rows, (i + 1) * rows)
-                        .distance2(own[output]) <= Math.max(SAME * difference, ROUNDING * norm);
+                same &= together[output].size(0) == 2 * rows
+                        && isSame(Views.rows(together[output], i * rows, (i + 1) * rows), own[output], difference, norm);
             }
             if (!tells) {
                 return false;
@@ -160,6 +172,37 @@ final class RowOrders {
             outputs = same ? Order.BY_EXAMPLE : Order.OTHER;
         }
         return true;
+    }
+
+    /** As {@link #tried}, without adapters. Nothing is found out where a row of each example by turns would look the same. */
+    private boolean triedOutputs(Features inputs, Pass pass) {
+        INDArray[] together = pass.of(Map.of(), 2, asked -> true, examples(inputs, 0, 2));
+        if (Arrays.stream(together).allMatch(output -> output.size(0) == 2)) {
+            return false;
+        }
+        INDArray[] first = pass.of(Map.of(), 1, asked -> true, examples(inputs, 0, 1));
+        INDArray[] second = pass.of(Map.of(), 1, asked -> true, examples(inputs, 1, 2));
+        boolean same = true;
+        for (int output = 0; output < together.length; output++) {
+            if (together[output].size(0) != 2) {
+                INDArray byExample = Nd4j.concat(0, first[output], second[output]);
+                INDArray byTurns = Nd4j.stack(1, first[output], second[output]).reshape('c', byExample.shape());
+                double difference = byExample.distance2(byTurns);
+                double norm = byExample.norm2Number().doubleValue();
+                if (!(difference > DIFFERENT * norm) || !Double.isFinite(difference)) {
+                    return false;
+                }
+                same &= isSame(together[output], byExample, difference, norm);
+            }
+        }
+        outputs = same ? Order.BY_EXAMPLE : Order.OTHER;
+        return true;
+    }
+
+    /** @param difference that another order, or another adapter, would make */
+    private static boolean isSame(INDArray rows, INDArray expected, double difference, double norm) {
+        return rows.size(0) == expected.size(0)
+                && rows.distance2(expected) <= Math.max(SAME * difference, ROUNDING * norm);
     }
 
     private static Features examples(Features inputs, long from, long to) {

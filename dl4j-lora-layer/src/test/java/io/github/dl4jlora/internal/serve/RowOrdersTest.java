@@ -24,6 +24,7 @@ class RowOrdersTest {
 
     private final NetworkKind kind = new NetworkKind(LoRA.apply(Networks.trainedLayers(), LoRAConfig.builder().rank(2)
             .targets("fc1").seed(1).build()), false);
+    private final NetworkKind bare = new NetworkKind(Networks.trainedLayers(), false);
     private final String matrix = kind.matrices().iterator().next();
     private final RowOrders orders = new RowOrders();
     private final Features inputs = new Features(new INDArray[] {Networks.random(DataType.FLOAT, 1, 3,
@@ -44,7 +45,7 @@ class RowOrdersTest {
             this.byExample = byExample;
         }
 
-        /** Of example e, output row i is x_e · (i + 1) · A · B; rows lie by example, or by turns. */
+        /** Of example e, output row i is x_e · (i + 1), times A · B if there is an adapter; rows lie by example, or by turns. */
         @Override
         public INDArray[] of(Map<String, List<Route>> routes, long examples, Predicate<String> inOrder,
                 Features features) {
@@ -58,12 +59,12 @@ class RowOrdersTest {
             for (int p = 0; p < n * atOutput; p++) {
                 int example = byExample ? p / atOutput : p % n;
                 int row = byExample ? p % atOutput : p / n;
+                INDArray own = x.getRow(example, true).mul(row + 1);
                 // Whoever routes takes it that rows lie by example.
                 int taken = p / atOutput;
-                Route route = routes.get(matrix).stream().filter(one -> one.to() == 0 || one.from() <= taken && taken < one.to())
-                        .findFirst().orElseThrow();
-                rows.add(x.getRow(example, true).mul(row + 1).mmul(route.a()).mmul(route.b())
-                        .addi(1).addi(n == 1 ? 0 : rounding));
+                rows.add(routes.getOrDefault(matrix, List.of()).stream()
+                        .filter(one -> one.to() == 0 || one.from() <= taken && taken < one.to()).findFirst()
+                        .map(route -> own.mmul(route.a()).mmul(route.b())).orElse(own).addi(1).addi(n == 1 ? 0 : rounding));
             }
             return new INDArray[] {Nd4j.concat(0, rows.toArray(INDArray[]::new))};
         }
@@ -92,7 +93,7 @@ class RowOrdersTest {
         assertThat(orders.mayBeByExample(Set.of(matrix))).isFalse();
         assertThat(orders.mayBeByExample(Set.of("another"))).isTrue();
         assertThat(orders.areOutputsByExample()).isFalse();
-        assertThat(orders.areOutputsUnknown()).as("since the matrix may be what differs").isTrue();
+        assertThat(orders.areOutputsInAnotherOrder()).as("as the examples tell, for the matrix may be what differs").isTrue();
     }
 
     /** The matrix tells nothing then, but its adapter shows where its examples come out. */
@@ -105,6 +106,26 @@ class RowOrdersTest {
         assertThat(orders.mayBeByExample(Set.of(matrix))).isTrue();
         assertThat(orders.areOutputsByExample()).isEqualTo(byExample);
         assertThat(orders.areOutputsUnknown()).isFalse();
+    }
+
+    /** With no matrix at all there is nothing but the examples. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void outputsOfANetworkWithoutAdaptersAreFoundByTheExamples(boolean byExample) {
+        assertThat(orders.learn(bare, inputs, new Rows(1, 3, byExample))).isTrue();
+
+        assertThat(orders.areOutputsByExample()).isEqualTo(byExample);
+        assertThat(orders.areOutputsInAnotherOrder()).isEqualTo(!byExample);
+    }
+
+    /** As windows over a series are: steps 1, 2 and steps 2, 3 are the rows 1, 2, 2, 3 by example and by turns. */
+    @Test
+    void examplesThatLookTheSameByTurnsTellNothing() {
+        Features windows = new Features(new INDArray[] {Nd4j.createFromArray(new float[][] {{1, 2}, {2, 3}})}, null);
+
+        assertThat(orders.learn(bare, windows, (routes, examples, inOrder, some) ->
+                new INDArray[] {some.inputs()[0].dup().reshape('f', -1, 1)})).isFalse();
+        assertThat(orders.areOutputsUnknown()).isTrue();
     }
 
     @Test
