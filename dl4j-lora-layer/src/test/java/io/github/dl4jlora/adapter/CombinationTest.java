@@ -149,6 +149,13 @@ class CombinationTest {
         assertThat(part(dare(method, 4), "fc1", true)).isNotEqualTo(once);
     }
 
+    @Test
+    void dareWithoutASeedHasTheSeed0() {
+        LoRAAdapter unsaid = LoRAAdapter.combine(Method.DARE_LINEAR).add(first, 1).add(second, 1).density(0.5).build();
+
+        assertThat(part(unsaid, "fc1", true)).isEqualTo(part(dare(Method.DARE_LINEAR, 0), "fc1", true));
+    }
+
     private LoRAAdapter dare(Method method, long seed) {
         return LoRAAdapter.combine(method).add(first, 1).add(second, 1).density(0.5).seed(seed).build();
     }
@@ -252,6 +259,12 @@ class CombinationTest {
                 .withMessageContaining("does not use density(0.5)");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.CAT).add(first, 1).rank(3).build())
                 .withMessageContaining("does not use rank(3)");
+        for (Method method : new Method[] {Method.CAT, Method.TIES, Method.MAGNITUDE_PRUNE_SVD}) {
+            Combination seeded = LoRAAdapter.combine(method).add(first, 1).seed(0);
+            assertThatIllegalArgumentException().isThrownBy((method.needsDensity() ? seeded.density(0.5) : seeded)::build)
+                    .withMessageContaining(method + " does not use seed(0)")
+                    .withMessageEndingWith("DARE_LINEAR, DARE_LINEAR_SVD, DARE_TIES, DARE_TIES_SVD");
+        }
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.SVD).add(first, 1).rank(0).build())
                 .withMessageContaining("must be at least 1");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRAAdapter.combine(Method.CAT).add(first, Double.NaN))

@@ -190,6 +190,15 @@ class CommandsTest {
     }
 
     @Test
+    void importTakesACheckpointWhoseBaseIsNamed() throws IOException {
+        assertThat(shell.run("import", "@tone", "@checkpoint.zip", "--base", "@base.zip", "-o", "@swapped.zip"))
+                .as(shell.err()).isZero();
+
+        assertThat(LoRA.loadMultiLayerNetwork(file("swapped.zip")).output(input))
+                .isEqualTo(LoRA.apply(base, LoRAAdapter.load(file("tone"))).output(input));
+    }
+
+    @Test
     void importRenamesModules() throws IOException {
         assertThat(shell.run("export", "@tuned.zip", "-o", "@renamed")).isZero();
         rename("fc1", "model.linear1");
@@ -285,11 +294,25 @@ class CommandsTest {
                 "dare_ties_svd", "magnitude_prune", "magnitude_prune_svd")) {
             String[] words = method.equals("linear") ? new String[] {}
                     : method.contains("ties") ? new String[] {"--density", "0.5", "--majority-sign", "frequency"}
+                    : method.startsWith("dare") ? new String[] {"--density", "0.5", "--seed", "7"}
                     : new String[] {"--density", "0.5"};
             assertThat(shell.run(Stream.of(Stream.of("combine", "@spam", "@tone", "--method", method, "-o", "@" + method),
                     Stream.of(words))
                     .flatMap(word -> word).toArray(String[]::new))).as(method + shell.err()).isZero();
         }
+    }
+
+    @Test
+    void combineWithDareChoosesByItsSeed() throws IOException {
+        for (String seed : List.of("", "0", "1")) {
+            assertThat(shell.run(Stream.of("combine", "@spam", "@tone", "--method", "dare_linear", "--density", "0.5", "-o", "@of"
+                    + seed, seed.isEmpty() ? "" : "--seed=" + seed).filter(word -> !word.isEmpty()).toArray(String[]::new)))
+                    .as(shell.err()).isZero();
+        }
+
+        INDArray unsaid = LoRAAdapter.load(file("of")).deltaWeight("fc1");
+        assertThat(LoRAAdapter.load(file("of0")).deltaWeight("fc1")).isEqualTo(unsaid);
+        assertThat(LoRAAdapter.load(file("of1")).deltaWeight("fc1")).isNotEqualTo(unsaid);
     }
 
     @Test
