@@ -7,6 +7,8 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -81,6 +83,25 @@ class AdapterStoreTest {
 
         assertThat(left).doesNotExist();
         assertThat(adapters.resolve("spam/tokenizer.json").toFile().exists()).as("of the old folder").isEqualTo(kind.equals("f"));
+    }
+
+    /** Each of them ended the start, and the next one. */
+    @ParameterizedTest
+    @ValueSource(strings = {".dl4j-lora/staged/1", ".dl4j-lora/gone/1", ".spam.01234567-89ab-cdef-0123-456789abcdef.tmp"})
+    @EnabledOnOs(value = OS.LINUX, disabledReason = "elsewhere a path may have another length")
+    void whatCannotBeDeletedKeepsNoServiceFromStarting(String place, @TempDir Path aside) throws IOException {
+        older.save(adapters.resolve("spam"));
+        Path left = adapters.resolve(place);
+        newer.save(left);
+        Files.writeString(left.resolve(".dl4j-lora.lock"), "p");
+        try (DeepFolder deep = new DeepFolder(left, aside); AdapterStore store = new AdapterStore(adapters, Set.of())) {
+            store.own();
+
+            assertThat(store.names()).containsExactly("spam");
+            assertThat(left).isDirectory();
+        }
+
+        assertAfterRestart(older);
     }
 
     @Test

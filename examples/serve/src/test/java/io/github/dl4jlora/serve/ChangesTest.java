@@ -6,6 +6,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -273,6 +275,36 @@ class ChangesTest {
         running.delete(PATH).ok();
         // Nor anything that would come back at the next start.
         assertNothingIsLeft();
+    }
+
+    /** It was answered with 500, and the adapter served for as long as it was in memory. */
+    @Test
+    @EnabledOnOs(value = OS.LINUX, disabledReason = "elsewhere a path may have another length")
+    void anAdapterWhoseFilesCannotBeClearedAwayIsDeletedAllTheSame(@TempDir Path aside) throws Exception {
+        running.put(PATH, Running.zip(saved(1)));
+        assertSame(running.outputs("spam", input), expected(1));
+        try (DeepFolder deep = new DeepFolder(adapters.resolve("spam").resolve("deep"), aside)) {
+            running.delete(PATH).ok();
+            Path gone = adapters.resolve(".dl4j-lora").resolve("gone");
+            deep.isNow(gone.resolve(gone.toFile().list()[0]).resolve("deep"));
+
+            assertThat(running.post(PATH + "/outputs", "{\"inputs\": " + Running.json(input) + "}").error(404)).contains("spam");
+            assertThat(names()).containsExactly("__base__");
+        }
+    }
+
+    /** What failed may have happened in part, so the folder is asked. */
+    @Test
+    void afterADeletionThatFailedTheFolderCounts() throws Exception {
+        running.put(PATH, Running.zip(saved(1)));
+        assertSame(running.outputs("spam", input), expected(1));
+        Networks.adapter(base, 2).save(adapters.resolve("spam"));
+        assertSame(running.outputs("spam", input), expected(1));
+        Files.delete(adapters.resolve(".dl4j-lora").resolve("gone"));
+
+        assertThat(running.delete(PATH).error(507)).contains("Nothing was changed");
+
+        assertSame(running.outputs("spam", input), expected(2));
     }
 
     @Test

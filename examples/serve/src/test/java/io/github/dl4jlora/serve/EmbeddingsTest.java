@@ -108,6 +108,16 @@ class EmbeddingsTest {
                 .distance2(Nd4j.createFromArray(expected(spam, TEXTS.get(0))))).isGreaterThan(0.01);
     }
 
+    /** As in requests for embeddings: clients read the name in the list of models. */
+    @Test
+    void outputsOfTheBaseAreThoseOfTheEncodersNameToo() throws Exception {
+        INDArray ids = tokenizer.batch(List.of(TEXTS.get(0)));
+
+        for (String name : List.of("all-MiniLM-L6-v2", "__base__")) {
+            assertClose(running.outputs(name, ids).toFloatVector(), expected(encoder, TEXTS.get(0)));
+        }
+    }
+
     @Test
     void aClientOfOpenAIsUnderstandsWhatIsWrong() {
         assertThatThrownBy(() -> client("nobody").embed("text")).isInstanceOf(ModelNotFoundException.class)
@@ -252,6 +262,19 @@ class EmbeddingsTest {
         assertThat(running.post("/v1/embeddings", "{\"user\": " + "[".repeat(500_000)).error(400)).contains("\"user\" is [");
         assertThat(running.post("/v1/embeddings", "{\"model\": \"spam\", \"input\": \"a\", \"user\": \"somebody\"}").status())
                 .isEqualTo(200);
+    }
+
+    /** A name of megabytes was kept as long as the request waited, and not counted among what requests hold. */
+    @Test
+    void aModelsNameIsAsShortAsAnUrl() throws Exception {
+        for (String route : List.of("/v1/embeddings", "/v1/rerank")) {
+            String rest = "\", " + (route.endsWith("rerank") ? "\"query\": \"a\", \"documents\": [\"a\"]}" : "\"input\": \"a\"}");
+
+            assertThat(running.post(route, "{\"model\": \"" + "a".repeat(8193) + rest).error(400)).as(route)
+                    .isEqualTo("\"model\" has 8193 characters, but at most 8192 are read");
+            assertThat(running.post(route, "{\"model\": \"" + "a".repeat(8192) + rest).error(400)).as(route)
+                    .doesNotContain("are read");
+        }
     }
 
     @Test

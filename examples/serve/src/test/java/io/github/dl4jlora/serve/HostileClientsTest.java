@@ -9,9 +9,11 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import javax.management.ObjectName;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.management.ManagementFactory;
 import java.net.Socket;
 import java.net.http.HttpRequest;
 import java.nio.charset.StandardCharsets;
@@ -116,6 +118,28 @@ class HostileClientsTest {
             leave();
             await(() -> running.service().intake().held() == 0);
         }
+    }
+
+    /** Jetty keeps what it told of the body for as long as the connection stays open, which may be for good. */
+    @Test
+    void whoStaysAfterTheAnswerHoldsNothingOfTheBody() throws Exception {
+        try (Running running = running(patient(100_000))) {
+            Socket socket = open(running, SIZED + "{");
+            await(HostileClientsTest::areBodiesInMemory);
+            socket.getOutputStream().write(("\"inputs\":[[1,1,1,1,1,1]]}" + " ".repeat(74)).getBytes(StandardCharsets.US_ASCII));
+            assertThat(socket.getInputStream().readNBytes(12)).asString().isEqualTo("HTTP/1.1 200");
+
+            await(() -> !areBodiesInMemory());
+            assertThat(running.service().connections().count()).isEqualTo(1);
+        }
+    }
+
+    /** Collects garbage first. */
+    private static boolean areBodiesInMemory() throws Exception {
+        String classes = (String) ManagementFactory.getPlatformMBeanServer().invoke(
+                new ObjectName("com.sun.management:type=DiagnosticCommand"), "gcClassHistogram", new Object[] {null},
+                new String[] {String[].class.getName()});
+        return classes.lines().anyMatch(line -> line.endsWith(" " + Blocks.class.getName()));
     }
 
     /** A thread waited for each of them, and there were 64. */

@@ -61,10 +61,13 @@ class ServeCommandTest {
             serve --base @base.zip --adapters @adapters --min-rate 0           | '0' is not a number of bytes
             serve --base @base.zip --adapters @adapters --max-connections 0    | --max-connections is 0
             serve --base @base.zip --adapters @adapters --max-body 900g        | reading such a request takes
-            serve --base @base.zip --adapters @adapters --max-delay 30s        | --max-delay is 30s, but --timeout is 30s
+            serve --base @base.zip --adapters @adapters --max-delay 30s        | --max-delay is 30000ms, but --timeout is 30000ms
+            serve --base @base.zip --adapters @adapters --max-delay 900ms --timeout 800ms | is 900ms, but --timeout is 800ms
             serve --base @base.zip --adapters @adapters --max-batch 0          | --max-batch is 0, but must be at least 1
             serve --base @base.zip --adapters @adapters --networks 0           | --networks is 0
             serve --base @base.zip --adapters @adapters --max-queued -1        | --max-queued is -1
+            serve --encoder @adapters --adapters @adapters --max-queued 63     | --max-queued is 63, but must be at least 64
+            serve --reranker @adapters --adapters @adapters --max-queued 63    | --max-queued is 63, but must be at least 64
             serve --base @base.zip --adapters @adapters --max-tokens 1         | --max-tokens is 1, but must be at least 2
             serve --base @base.zip --adapters @adapters --max-tokens 9         | --max-tokens is for --encoder and --reranker
             serve --base @base.zip --adapters @adapters --token short          | --token is shorter than 8
@@ -90,6 +93,8 @@ class ServeCommandTest {
             serve --encoder @adapters --adapters @adapters    | config.json
             serve --encoder --adapters @adapters --max-tokens 513 | after 513 tokens, but all-MiniLM-L6-v2 reads at most 512
             serve --reranker @adapters --adapters @adapters   | config.json
+            serve --encoder @adapters --adapters @adapters --max-queued 64 | config.json
+            serve --base @nowhere.zip --adapters @adapters --max-queued 1 | nowhere.zip does not exist
             serve --base @base.zip --adapters @adapters --host no.such.host.invalid | no.such.host.invalid
             """)
     void whatCannotBeServedIsSaid(String line, String reason) {
