@@ -5,7 +5,7 @@ import io.github.dl4jlora.MayHang;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
-import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.common.Views;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.ReshapeVertex;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -137,7 +137,7 @@ class BankRowsTest {
 
     /** To two requests, of the first example and of the others. */
     private static void assertAnswers(AdapterBank bank, String name, ComputationGraph network, INDArray input) {
-        List<INDArray> inputs = List.of(Route.rows(input, 0, 1), Route.rows(input, 1, 4));
+        List<INDArray> inputs = List.of(Views.rows(input, 0, 1), Views.rows(input, 1, 4));
         List<CompletableFuture<INDArray[]>> answers = inputs.stream().map(one -> bank.submit(BankRequest.of(name, one)))
                 .toList();
         for (int i = 0; i < 2; i++) {
