@@ -20,7 +20,8 @@ import static org.assertj.core.api.Assertions.within;
 /** A folder of {@code write_checkpoints.py}: a checkpoint, an adapter, and what PyTorch computes. */
 record TinyCheckpoint(Path folder, Map<String, INDArray> expected) {
 
-    private static final double TOLERANCE = 1e-5;
+    /** Logits are of the size of 1; processors add in different orders. */
+    private static final double TOLERANCE = 5e-5;
 
     static TinyCheckpoint in(Path folder) throws IOException {
         Map<String, INDArray> expected = new HashMap<>();
