@@ -8,6 +8,7 @@
  *   Named          what messages call a layer
  *   NamePattern    regular expressions that users give for names of layers
  *   UriSecrets     keeps credentials in a location from being shown
+ *   Views          views of parts of arrays, where ND4J's own calls find nothing
  *   Divergence     why training ends in NaN, and what to do
  *   UpdaterKeys    names of this library's arrays in the state of an updater
  *   GuardedBy      which lock a field is read and written under

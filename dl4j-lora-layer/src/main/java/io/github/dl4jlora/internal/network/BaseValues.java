@@ -129,12 +129,7 @@ public final class BaseValues {
 
     /** The parameters of a node's stock layer by DL4J's key: views of flat values. */
     public static Map<String, INDArray> table(Node node, INDArray values) {
-        return table(Objects.requireNonNull(node.stockLayer()), values);
-    }
-
-    /** As {@link #table(Node, INDArray)}. */
-    public static Map<String, INDArray> table(Layer stock, INDArray values) {
-        return stock.initializer().init(StockLayers.confOf(stock), values, false);
+        return StockLayers.table(Objects.requireNonNull(node.stockLayer()), values);
     }
 
     /** Whether the network says which layers trained in full when it was adapted, if only that none did. */

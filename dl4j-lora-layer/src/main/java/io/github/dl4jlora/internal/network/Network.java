@@ -85,7 +85,7 @@ public abstract class Network<M extends Model> {
     /** The shapes are part of an id. DL4J makes one layer's weights as a row, and restores them as a vector. */
     private static Map<String, INDArray> table(Node node, Trainable running) {
         return node.layer() != null && StockLayers.innermost(node.unwrappedLayer()) instanceof ElementWiseMultiplicationLayer
-                ? BaseValues.table(node, running.params()) : running.paramTable(false);
+                ? StockLayers.table(node.unwrappedLayer(), running.params()) : running.paramTable(false);
     }
 
     /** The running layer or vertex where it is adapted; null for any other, and where nothing runs. */

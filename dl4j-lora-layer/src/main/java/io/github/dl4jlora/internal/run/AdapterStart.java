@@ -71,8 +71,8 @@ final class AdapterStart {
         if (init.needsData() || init == LoRAInit.LOFTQ) {
             throw new IllegalStateException(Named.layer(lora.getLayerName()) + ": its adapter started from "
                     + (init.needsData() ? "data" : "what quantising lost") + " with LoRAInit." + init
-                    + ", and that start is not in this JVM; ModelSerializer and JSON do not store it. Load a file that LoRA.save wrote, or load the adapter from its own files and call LoRA.apply(base, "
-                    + "adapter)");
+                    + ", and that start is not in this JVM; ModelSerializer and JSON do not store it. Load a file that LoRA.save "
+                    + "wrote, or load the adapter from its own files and call LoRA.apply(base, adapter)");
         }
     }
 

@@ -31,6 +31,7 @@ import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 
 import java.util.Collection;
+import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
 
@@ -164,6 +165,11 @@ public final class StockLayers {
     /** The number of parameters, by the overload that takes a configuration: the other is wrong for a few layers. */
     public static long numParams(Layer layer) {
         return layer.initializer().numParams(confOf(layer));
+    }
+
+    /** {@return a layer's parameters by DL4J's key: views of flat values, with the shapes that a restored network has} */
+    public static Map<String, INDArray> table(Layer layer, INDArray values) {
+        return layer.initializer().init(confOf(layer), values, false);
     }
 
     /** {@return a copy of a network's configuration, with another layer in it} */

@@ -110,7 +110,7 @@ public final class MergedValues implements AutoCloseable {
         LowRankLayer path = lowRank(node);
         if (path != null) {
             own = Nd4j.zeros(network.dataType(), path.getNIn() * path.getNOut());
-            Map<String, INDArray> merged = BaseValues.table(DenseTwin.stockOf(path), own);
+            Map<String, INDArray> merged = StockLayers.table(DenseTwin.stockOf(path), own);
             MergedLayer.mergeAlone(path, network.runtime(node.name()), merged);
             MergedLayer.requireFinite(node, own);
             return merged;
@@ -154,7 +154,7 @@ public final class MergedValues implements AutoCloseable {
     private Map<String, INDArray> table(Node node, INDArray values) {
         AdaptedConfiguration lora = node.adapted();
         Layer layer = layer(node);
-        return lora != null ? lora.stockTable(values, false) : layer != null ? BaseValues.table(layer, values)
+        return lora != null ? lora.stockTable(values, false) : layer != null ? StockLayers.table(layer, values)
                 : vertex(node).instantiate(null, node.name(), 0, values, false, network.dataType()).paramTable(false);
     }
 
