@@ -34,6 +34,7 @@ import java.util.function.Supplier;
 public final class DenseOutputRuntime extends DenseRuntime implements IOutputLayer {
 
     private @Nullable INDArray labels;
+    private boolean isActivating;
 
     /** A runtime that is not on a vector yet: see {@link KernelRuntime#on}. */
     public DenseOutputRuntime(NeuralNetConfiguration conf, DataType type) {
@@ -82,6 +83,12 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
                 () -> preOutput(training, workspaces));
     }
 
+    /** As DL4J does: in the output of a sequence, a mask that is a weight counts once, in the gradient also before it. */
+    @Override
+    boolean masksPreActivation() {
+        return !isActivating;
+    }
+
     @Override
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
         if (!isSequence()) {
@@ -89,17 +96,15 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
         }
         INDArray sequence = requireSequence();
         return onRows(rows(sequence, workspaces, ArrayType.FF_WORKING_MEM), () -> {
-            INDArray mask = maskArray;
             INDArray z;
-            // As DL4J does here: a mask that is a weight counts once.
-            maskArray = null;
+            isActivating = true;
             try {
                 z = preOutput(training, workspaces);
             } finally {
-                maskArray = mask;
+                isActivating = false;
             }
             INDArray activation = layerConf().getActivationFn().getActivation(z, training);
-            if (mask != null) {
+            if (maskArray != null) {
                 applyMask(activation);
             }
             return steps(activation, sequence.size(0), workspaces, ArrayType.ACTIVATIONS);

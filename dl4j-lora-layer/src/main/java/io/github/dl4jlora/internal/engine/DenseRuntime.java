@@ -110,7 +110,7 @@ public class DenseRuntime extends KernelRuntime implements Host {
             DenseArithmetic.addBias(product, bias);
         }
         outputs().replaceBias(product, bias);
-        if (maskArray != null) {
+        if (maskArray != null && masksPreActivation()) {
             mask(product);
         }
         return product;
@@ -123,6 +123,11 @@ public class DenseRuntime extends KernelRuntime implements Host {
             mask(result);
         }
         return result;
+    }
+
+    /** Whether a mask concerns the pre-activation, and not only what becomes of it. */
+    boolean masksPreActivation() {
+        return true;
     }
 
     /** The base's own pre-activation, by the stock layer's own call and in its order: others may round differently. */

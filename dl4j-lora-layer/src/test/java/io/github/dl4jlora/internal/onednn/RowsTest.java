@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.onednn;
 
 import io.github.dl4jlora.NormalizedByFormula;
 import io.github.dl4jlora.internal.onednn.OneDnn.Use;
+import io.github.dl4jlora.internal.processor.Processor;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -13,6 +14,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.ops.transforms.Transforms;
+
+import java.util.List;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -59,11 +62,28 @@ class RowsTest {
         expected.subiColumnVector(p.mul(expected).sum(true, 1)).muli(p);
 
         assertThat(Rows.softmax(memory, rows, columns)).isTrue();
-        assertThat(Rows.softmaxGradient(memory, gradient, rows, columns)).isTrue();
+        boolean hasGradient = computesGradient(memory, gradient, rows, columns);
 
         assertSame(memory.get(NDArrayIndex.interval(0, (long) rows * columns)).reshape('c', rows, columns), p);
-        assertSame(gradient, expected);
+        if (hasGradient) {
+            assertSame(gradient, expected);
+        }
         assertThat(memory.get(NDArrayIndex.interval((long) rows * columns, memory.length()))).isEqualTo(behind);
+    }
+
+    /**
+     * Computes the gradient if oneDNN has something for it here: without AVX-512 it has nothing that would be faster than loops.
+     *
+     * @return whether that was done; if not, nothing was written
+     */
+    private static boolean computesGradient(INDArray p, INDArray gradient, int rows, int columns) {
+        float[] before = gradient.dup().data().asFloat();
+        boolean done = Rows.softmaxGradient(p, gradient, rows, columns);
+        assertThat(done || Processor.here().vectors() != Processor.Vectors.AVX_512).isTrue();
+        if (!done) {
+            assertThat(gradient.dup().data().asFloat()).containsExactly(before);
+        }
+        return done;
     }
 
     /** oneDNN's softmax makes zero of NaN. */
@@ -87,11 +107,11 @@ class RowsTest {
         INDArray y = Nd4j.create(DataType.FLOAT, 2, 40);
         INDArray dx = Nd4j.create(DataType.FLOAT, 2, 40);
 
-        assertThat(Rows.softmaxGradient(p, gradient, 2, 40)).isTrue();
+        boolean hasGradient = computesGradient(p, gradient, 2, 40);
         assertThat(Rows.normalize(x, gain, gain, y, 1e-5)).isTrue();
         assertThat(Rows.normalizeGradient(x, gain, p, dx, gain.dup(), gain.dup(), 1e-5)).isTrue();
 
-        for (INDArray result : new INDArray[] {gradient, y, dx}) {
+        for (INDArray result : hasGradient ? List.of(gradient, y, dx) : List.of(y, dx)) {
             assertThat(result.getRow(0).isNaN().all()).isTrue();
             assertThat(result.getRow(1).isNaN().any()).isFalse();
         }
