@@ -277,6 +277,6 @@ class BertConversionTest {
         converted = folder.resolve("other/converted");
 
         refused(() -> BertConversion.convert(prefix, vocabulary, true, converted), "is damaged: its checksum differs");
-        assertThat(Arrays.asList(folder.toFile().list())).contains("deep", "other");
+        assertThat(Arrays.asList(folder.toFile().list())).contains("deep").doesNotContain("other");
     }
 }
