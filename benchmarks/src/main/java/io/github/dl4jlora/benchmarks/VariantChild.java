@@ -72,7 +72,7 @@ final class VariantChild {
         double[][] steps = new double[names.size()][ROUNDS];
         double[][] outputs = new double[names.size()][ROUNDS];
         // The first call also loads classes.
-        apply(base, variants().get(names.get(0)).rank(shape.rank()).build(), data);
+        LoRA.apply(base, LoRAConfig.builder().rank(shape.rank()).build());
         for (int i = 0; i < names.size(); i++) {
             long begin = System.nanoTime();
             networks[i] = apply(base, variants.get(names.get(i)).rank(shape.rank()).build(), data);

@@ -10,8 +10,8 @@ public enum Engine {
      * The default: frozen part and low-rank path side by side, in a handful of products, where the library has this for the
      * type of layer (dense, output, embedding, convolutions of one to three dimensions, transposed ones of two and three; LSTM,
      * GravesLSTM and SimpleRnn with tanh, sigmoid, hard sigmoid, ReLU or identity, and attention outside of wrappers, in
-     * networks of FLOAT or DOUBLE), else
-     * {@link #EFFECTIVE_WEIGHTS}. A depthwise convolution runs on W + s·A·B, formed in each pass, in networks of FLOAT or DOUBLE.
+     * networks of FLOAT or DOUBLE), else {@link #EFFECTIVE_WEIGHTS}. A depthwise convolution runs on W + s·A·B, formed in each
+     * pass, in networks of FLOAT or DOUBLE.
      */
     FUSED,
 

@@ -531,11 +531,11 @@ public final class LoRAConfig {
         }
 
         /**
-         * Another rank, alpha, variant, start or number of its iterations for the layers that the pattern matches; or for
-         * parameters, as {@code name/key}, where the matrices of one layer keep one variant and one start between them: PEFT's
-         * {@code rank_pattern}, {@code alpha_pattern}. Where several patterns match, the rank
-         * comes from the first that sets a rank, and alpha from the first that sets an alpha, as in PEFT. If the very same
-         * pattern is given again, it changes its earlier settings and keeps its place.
+         * Another rank, alpha, variant, start or number of its iterations for the layers that the pattern matches: PEFT's
+         * {@code rank_pattern}, {@code alpha_pattern}. A pattern may also match single parameters, as {@code name/key}; all
+         * matrices of a layer must have the same variant and the same start. Where several patterns match, the rank comes from
+         * the first that sets a rank, and alpha from the first that sets an alpha, as in PEFT. If the very same pattern is given
+         * again, it changes its earlier settings and keeps its place.
          *
          * @param pattern  a regular expression of a whole name
          * @param settings what differs

@@ -4,7 +4,6 @@ import io.github.dl4jlora.internal.common.Views;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-
 /**
  * What replaces a layer's own adapter, for some rows of the layer's input:
  *

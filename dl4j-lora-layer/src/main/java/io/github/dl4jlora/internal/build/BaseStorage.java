@@ -91,13 +91,9 @@ final class BaseStorage {
         }
         List<StoredForm.Part> parts = wanted != null && scheme == null
                 && runsQuantized(node, decision, config.engine(), from.dataType()) ? parts(node) : null;
-        Map<String, LoRASettings> fromLoss = startsFromLoss(node, decision);
-        if (parts == null) {
-            // A layer of a streamed base comes here twice, the second time quantised already.
-            if (!fromLoss.isEmpty() && !starts.containsKey(node.name())) {
-                throw nothingLost(node, scheme, storedAs);
-            }
-            return null;
+        // A layer of a streamed base comes here twice, the second time quantised already.
+        if (parts == null && !startsFromLoss(node, decision).isEmpty() && !starts.containsKey(node.name())) {
+            throw nothingLost(node, scheme, storedAs);
         }
         return parts;
     }

@@ -92,8 +92,9 @@ final class DepthwiseConvolution implements FrozenConvolution {
             INDArray merged = merged(route, ArrayType.FF_WORKING_MEM, workspaces);
             long to = Math.min(route.to(), x.size(0));
             // One example at a time: oneDNN compiles for each size of a batch.
-            for (long first = route.from(); first < to; first += isOne ? to : 1) {
-                forward(isOne ? x : Views.rows(x, first, first + 1), merged, isOne ? z : Views.rows(z, first, first + 1));
+            long step = isOne ? to : 1;
+            for (long first = route.from(); first < to; first += step) {
+                forward(Views.rows(x, first, first + step), merged, Views.rows(z, first, first + step));
             }
         }
     }

@@ -119,11 +119,11 @@ final class DirectConvolution implements FrozenConvolution {
         ConvolutionShape slim = windows.shape(step, route.a().size(1));
         ConvolutionShape pointwise = windows.pointwise(step, route.a().size(1), w.columns());
         for (long first = route.from(); first < to; first += step) {
-            INDArray part = isWhole ? x : Views.rows(x, first, first + 1);
+            INDArray part = Views.rows(x, first, first + step);
             if (!Convolutions.forward(slim, part, Weights.of(route.a(), false), down)) {
                 new UnfoldedConvolution(windows, route.a()).forward(part, Finish.NOTHING, down, workspaces);
             }
-            INDArray sum = isWhole ? z : Views.rows(z, first, first + 1);
+            INDArray sum = Views.rows(z, first, first + step);
             if (!Convolutions.addForward(pointwise, down, Weights.of(b, false), sum)) {
                 for (long i = 0; i < step; i++) {
                     Blas.gemm(windows.matrix(down, i), b, windows.matrix(sum, i), false, false, 1, 1);

@@ -25,7 +25,7 @@ import org.nd4j.linalg.ops.transforms.Transforms;
  */
 final class FrozenBatchNorm extends FrozenArithmetic {
 
-    /** Of a mean that is so many standard deviations away from 0, half of FLOAT's digits cancel. */
+    /** Of a mean that is so many standard deviations away from 0, a third of FLOAT's digits cancels. */
     private static final double LARGEST = 256;
 
     private final boolean areKept;

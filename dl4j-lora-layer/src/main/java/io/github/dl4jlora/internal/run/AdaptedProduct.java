@@ -10,7 +10,6 @@ import io.github.dl4jlora.internal.kernel.PlainMatrix;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.List;
 
@@ -103,11 +102,11 @@ public final class AdaptedProduct {
      */
     public void gradients(INDArray x, INDArray dz, @Nullable INDArray special, @Nullable INDArray dA, @Nullable INDArray dB) {
         Route path = paths.get(0);
-        INDArray b = columns(path.b(), 0, dz.size(1));
+        INDArray b = Views.part(path.b(), 1, 0, dz.size(1));
         INDArray slimmed = slim.of(x.dataType(), x.size(0), path.a().size(1));
         if (dB != null) {
             Blas.gemm(x, path.a(), slimmed, false, false, 1, 0);
-            Blas.gemm(slimmed, dz, columns(dB, 0, dz.size(1)), true, false, path.factor(), 0);
+            Blas.gemm(slimmed, dz, Views.part(dB, 1, 0, dz.size(1)), true, false, path.factor(), 0);
         }
         if (dA != null) {
             Blas.gemm(dz, b, slimmed, false, true, 1, 0);
@@ -120,10 +119,10 @@ public final class AdaptedProduct {
 
     private static void addSpecial(Route path, INDArray special, long from, @Nullable INDArray dA, @Nullable INDArray dB) {
         if (dB != null) {
-            Blas.gemm(path.a(), special, columns(dB, from, dB.size(1)), true, false, path.factor(), 0);
+            Blas.gemm(path.a(), special, Views.part(dB, 1, from, dB.size(1)), true, false, path.factor(), 0);
         }
         if (dA != null) {
-            Blas.gemm(special, columns(path.b(), from, path.b().size(1)), dA, false, true, path.factor(), 1);
+            Blas.gemm(special, Views.part(path.b(), 1, from, path.b().size(1)), dA, false, true, path.factor(), 1);
         }
     }
 
@@ -135,7 +134,7 @@ public final class AdaptedProduct {
      * @return {@code [columns][rows · nIn]}
      */
     public double[][] special(long from, int rows) {
-        INDArray frozen = columns(matrix.lent(), from, matrix.columns()).dup('f');
+        INDArray frozen = Views.part(matrix.lent(), 1, from, matrix.columns()).dup('f');
         double[][] special = new double[(int) frozen.size(1)][];
         for (int column = 0; column < special.length; column++) {
             double[] one = frozen.getColumn(column).toDoubleVector();
@@ -145,7 +144,7 @@ public final class AdaptedProduct {
             }
         }
         for (Route path : paths) {
-            INDArray share = Blas.gemm(path.a(), columns(path.b(), from, path.b().size(1)), frozen, false, false,
+            INDArray share = Blas.gemm(path.a(), Views.part(path.b(), 1, from, path.b().size(1)), frozen, false, false,
                     path.factor(), 0);
             for (int column = 0; column < special.length; column++) {
                 double[] one = share.getColumn(column).toDoubleVector();
@@ -155,10 +154,5 @@ public final class AdaptedProduct {
             }
         }
         return special;
-    }
-
-    private static INDArray columns(INDArray whole, long from, long to) {
-        return from == 0 && to == whole.size(1) ? whole : Nd4j.create(whole.data(), new long[] {whole.size(0), to - from},
-                whole.stride(), whole.offset() + from * whole.stride(1), whole.ordering());
     }
 }
