@@ -1,7 +1,7 @@
 package io.github.dl4jlora.examples;
 
 import io.github.dl4jlora.console.PseudoTerminal;
-import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -27,11 +27,12 @@ class DocumentedCommandsTest {
     private static final Path ROOT = Path.of("..").toAbsolutePath().normalize();
     private static final Pattern DIGITS = Pattern.compile("^    (mvn .* exec:exec@digits)$", Pattern.MULTILINE);
 
+    /** All tests share it: what one has compiled, the next one finds compiled, as somebody does who types on. */
     @TempDir
-    private Path clone;
+    private static Path clone;
 
-    @BeforeEach
-    void aFreshClone() throws IOException, InterruptedException {
+    @BeforeAll
+    static void aFreshClone() throws IOException, InterruptedException {
         PseudoTerminal.require();
         assumeTrue(succeeds("mvn -v | grep -q 'Maven 3.9' && bash --version > /dev/null"), "needs mvn 3.9 and bash");
         Files.walkFileTree(ROOT, new SimpleFileVisitor<>() {
@@ -57,7 +58,7 @@ class DocumentedCommandsTest {
         return new ProcessBuilder("sh", "-c", line).start().waitFor() == 0;
     }
 
-    private PseudoTerminal.Ended typed(String... lines) throws IOException, InterruptedException {
+    private static PseudoTerminal.Ended typed(String... lines) throws IOException, InterruptedException {
         String repository = System.getProperty("maven.repo.local");
         Path script = Files.writeString(Files.createTempFile("typed", ".sh"),
                 "set -e\nshopt -s expand_aliases\nexport MAVEN_ARGS='-o -B -ntp" + (repository == null ? ""
@@ -77,7 +78,7 @@ class DocumentedCommandsTest {
         Matcher command = DIGITS.matcher(Files.readString(clone.resolve("README.md")));
         assertThat(command.find()).isTrue();
 
-        PseudoTerminal.Ended ended = typed(command.group(1) + " -Dargs=\"--short --output examples/target/walk\"");
+        PseudoTerminal.Ended ended = typed(command.group(1) + " -Dargs=\"--short --output examples/target/short\"");
 
         assertThat(ended.exitCode()).as(ended.shown()).isZero();
         for (String way : List.of("base, upright", "head-only", "LoRA", "full fine-tuning")) {
@@ -86,8 +87,8 @@ class DocumentedCommandsTest {
             assertThat(progress).as("%s%n%s", way, ended.shown()).anyMatch(state -> state.contains("epoch 1 of 2"))
                     .anyMatch(state -> state.contains("epoch 2 of 2, mean loss")).allMatch(state -> state.length() <= 80);
         }
-        assertThat(ended.shown()).contains("Saved in examples/target/walk");
-        assertThat(clone.resolve("examples/target/walk/base.zip")).isNotEmptyFile();
+        assertThat(ended.shown()).contains("Saved in examples/target/short");
+        assertThat(clone.resolve("examples/target/short/base.zip")).isNotEmptyFile();
     }
 
     @Test
