@@ -2,12 +2,12 @@ package io.github.dl4jlora.benchmarks;
 
 import io.github.dl4jlora.conf.LayerType;
 import io.github.dl4jlora.console.Program;
+import io.github.dl4jlora.console.Require;
 import io.github.dl4jlora.console.UsageMessage;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 import java.io.IOException;
@@ -78,9 +78,7 @@ public final class Compare implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        if (rounds < 1) {
-            throw new ParameterException(spec.commandLine(), "--rounds is " + rounds + ", but must be at least 1");
-        }
+        Require.atLeastOne(spec, "--rounds", rounds);
         Results results = new Results();
         Measurements measurements = new Measurements(results, rounds, sides, python);
         Files.createDirectories(output);

@@ -6,6 +6,7 @@ import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.console.Program;
+import io.github.dl4jlora.console.Require;
 import io.github.dl4jlora.console.ResultTable;
 import io.github.dl4jlora.console.StatusLine;
 import io.github.dl4jlora.console.UsageMessage;
@@ -159,12 +160,8 @@ abstract class Comparison implements Callable<Integer> {
 
     /** The adapters that the options ask for. */
     final LoRAConfig.Builder lora(double usualRate) {
-        if (epochs() < 1) {
-            throw new ParameterException(spec.commandLine(), "--epochs is " + epochs() + ", but must be at least 1");
-        }
-        if (rank < 1) {
-            throw new ParameterException(spec.commandLine(), "--rank is " + rank + ", but must be at least 1");
-        }
+        Require.atLeastOne(spec, "--epochs", epochs());
+        Require.atLeastOne(spec, "--rank", rank);
         double factor = alpha == null ? usualAlpha : alpha;
         if (!Double.isFinite(factor)) {
             throw new ParameterException(spec.commandLine(), "--alpha is " + alpha + ", but must be a finite number");
@@ -180,9 +177,7 @@ abstract class Comparison implements Callable<Integer> {
         if (output == null) {
             return Files.createTempDirectory("dl4j-lora-" + spec.name() + "-");
         }
-        if (Files.exists(output) && !Files.isDirectory(output)) {
-            throw new ParameterException(spec.commandLine(), "--output " + output + " exists, but is not a folder");
-        }
+        Require.folder(spec, "--output", output);
         return Files.createDirectories(output);
     }
 

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples;
 
+import io.github.dl4jlora.console.Require;
 import io.github.dl4jlora.tune.LearningRateSweep;
 import io.github.dl4jlora.tune.LearningRates;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -8,7 +9,6 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 import java.util.LinkedHashMap;
@@ -44,14 +44,8 @@ public final class RateOption {
 
     /** The given rate, or the example's own. */
     public double or(double usual) {
-        if (choice.rate == null) {
-            return usual;
-        }
-        if (!(choice.rate > 0) || !Double.isFinite(choice.rate)) {
-            throw new ParameterException(command.commandLine(), "--learning-rate is " + choice.rate
-                    + ", but must be a finite number above 0");
-        }
-        return choice.rate;
+        Require.aboveZero(command, "--learning-rate", choice.rate);
+        return choice.rate == null ? usual : choice.rate;
     }
 
     boolean sweeps() {

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.benchmarks.figures;
 
 import io.github.dl4jlora.console.Program;
+import io.github.dl4jlora.console.Require;
 import io.github.dl4jlora.console.UsageMessage;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -140,12 +141,8 @@ public final class Figures implements Callable<Integer> {
     }
 
     private List<Part> chosen() {
-        if (rounds < 1) {
-            throw new ParameterException(spec.commandLine(), "--rounds is " + rounds + ", but must be at least 1");
-        }
-        if (seeds < 1) {
-            throw new ParameterException(spec.commandLine(), "--seeds is " + seeds + ", but must be at least 1");
-        }
+        Require.atLeastOne(spec, "--rounds", rounds);
+        Require.atLeastOne(spec, "--seeds", seeds);
         List<Part> chosen = new ArrayList<>();
         for (String name : parts) {
             Part part = Part.of(name);

@@ -2,6 +2,7 @@ package io.github.dl4jlora.cli;
 
 import io.github.dl4jlora.adapter.Combination;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.console.Require;
 import io.github.dl4jlora.tune.RankUse;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
@@ -135,7 +136,7 @@ final class CombineCommand extends Work {
             require(method.electsSign(), "--majority-sign is for ties, not for " + method);
             combination.majoritySign(majoritySign);
         }
-        require(compress == null || compress >= 1, "--compress " + compress + " must be at least 1");
+        Require.atLeastOne(spec(), "--compress", compress);
         adapters.forEach(adapter -> require(Double.isFinite(adapter.weight), adapter + " has a weight that is not a finite "
                 + "number"));
         if (density != null) {

@@ -2,6 +2,7 @@ package io.github.dl4jlora.cli;
 
 import io.github.dl4jlora.adapter.Extraction;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.console.Require;
 import io.github.dl4jlora.tune.RankUse;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -43,7 +44,7 @@ final class ExtractCommand extends Work {
     @Override
     void run(Progress progress, Facts facts) throws IOException {
         require(rank != null || energy != null, "Say what to keep: --rank 8, or --energy 0.99");
-        require(rank == null || rank >= 1, "--rank " + rank + " must be at least 1");
+        Require.atLeastOne(spec(), "--rank", rank);
         require(energy == null || energy > 0 && energy <= 1, "--energy " + energy + " must be above 0 and at most 1");
         output.checkedFolder();
         progress.expect(4).step("reading " + base);

@@ -3,13 +3,13 @@ package io.github.dl4jlora.cli;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.console.Require;
 import io.github.dl4jlora.console.ResultTable;
 import io.github.dl4jlora.report.LoRAPlan;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
@@ -54,9 +54,7 @@ final class PlanCommand extends Work {
 
     @Override
     void run(Progress progress, Facts facts) throws IOException {
-        if (batch < 1) {
-            throw new ParameterException(spec().commandLine(), "--batch is " + batch + ", but must be at least 1");
-        }
+        Require.atLeastOne(spec(), "--batch", batch);
         LoRAConfig config = fresh.config(spec().commandLine()).quantize(quantize).build();
         progress.expect(1).step("reading " + network);
         SavedNetwork base = SavedNetwork.read(network).stock();

@@ -2,6 +2,7 @@ package io.github.dl4jlora.evidence;
 
 import com.sun.management.OperatingSystemMXBean;
 import io.github.dl4jlora.console.Program;
+import io.github.dl4jlora.console.Require;
 import io.github.dl4jlora.console.StatusLine;
 import io.github.dl4jlora.console.UsageMessage;
 import io.github.dl4jlora.machine.Threads;
@@ -96,9 +97,7 @@ public final class EvidenceCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         PrintWriter out = spec.commandLine().getOut();
-        if (threads < 1) {
-            throw new ParameterException(spec.commandLine(), "--threads is " + threads + ", but must be at least 1");
-        }
+        Require.atLeastOne(spec, "--threads", threads);
         List<Claim> claims = chosen(out);
         if (list) {
             claims.forEach(claim -> out.printf("%-18s %s%n", claim.id(), claim.says()));

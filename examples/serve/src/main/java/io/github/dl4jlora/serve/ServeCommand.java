@@ -2,6 +2,7 @@ package io.github.dl4jlora.serve;
 
 import io.github.dl4jlora.bank.BankConfig;
 import io.github.dl4jlora.cli.AddedCommand;
+import io.github.dl4jlora.console.Require;
 import io.github.dl4jlora.machine.Threads;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
@@ -202,15 +203,15 @@ public final class ServeCommand implements AddedCommand {
             throw new ParameterException(line, "--max-tokens is for --encoder and --reranker: the network of --base reads "
                     + "numbers");
         }
-        requireAtLeastOne("--networks", networks);
-        requireAtLeastOne("--max-batch", maxBatch);
-        requireAtLeastOne("--max-queued", maxQueued);
+        Require.atLeastOne(spec, "--networks", networks);
+        Require.atLeastOne(spec, "--max-batch", maxBatch);
+        Require.atLeastOne(spec, "--max-queued", maxQueued);
         if (maxQueued != null && maxQueued < PaddedBatches.MOST_WAITING && served.base == null) {
             throw new ParameterException(line, "--max-queued is " + maxQueued + ", but must be at least "
                     + PaddedBatches.MOST_WAITING + " with --encoder and --reranker: a request for many texts has so many "
                     + "computed at a time");
         }
-        requireAtLeastOne("--max-connections", maxConnections);
+        Require.atLeastOne(spec, "--max-connections", maxConnections);
         Limits limits = new Limits(maxBody, maxUpload, timeout, new Pace(readTimeout, minRate), maxConnections);
         long heap = Runtime.getRuntime().maxMemory();
         if (limits.leastHeld() > heap / 2) {
@@ -225,12 +226,6 @@ public final class ServeCommand implements AddedCommand {
     private void requireLonger(String option, Duration value) {
         if (value.isZero()) {
             throw new ParameterException(spec.commandLine(), option + " is 0, but must be longer");
-        }
-    }
-
-    private void requireAtLeastOne(String option, Integer value) {
-        if (value != null && value < 1) {
-            throw new ParameterException(spec.commandLine(), option + " is " + value + ", but must be at least 1");
         }
     }
 

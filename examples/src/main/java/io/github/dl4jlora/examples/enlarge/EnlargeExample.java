@@ -4,6 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.console.InputMessage;
 import io.github.dl4jlora.console.Program;
+import io.github.dl4jlora.console.Require;
 import io.github.dl4jlora.console.ResultTable;
 import io.github.dl4jlora.console.UsageMessage;
 import io.github.dl4jlora.examples.Checks;
@@ -110,12 +111,10 @@ public final class EnlargeExample implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        requireAtLeastOne("--rank", rank);
-        requireAtLeastOne("--epochs", epochs);
-        requireAtLeastOne("--seeds", seeds);
-        if (Files.exists(output) && !Files.isDirectory(output)) {
-            throw new ParameterException(spec.commandLine(), "--output " + output + " exists, but is not a folder");
-        }
+        Require.atLeastOne(spec, "--rank", rank);
+        Require.atLeastOne(spec, "--epochs", epochs);
+        Require.atLeastOne(spec, "--seeds", seeds);
+        Require.folder(spec, "--output", output);
         try (ui) {
             ui.open(spec.commandLine().getOut());
             int exitCode = compare();
@@ -124,12 +123,6 @@ public final class EnlargeExample implements Callable<Integer> {
         } catch (FileNotFoundException e) {
             throw new IOException(e.getMessage() + ". Fetch it with " + SCRIPT + ", or say with --data FOLDER where network, "
                     + "fonts and photographs are", e);
-        }
-    }
-
-    private void requireAtLeastOne(String option, int value) {
-        if (value < 1) {
-            throw new ParameterException(spec.commandLine(), option + " is " + value + ", but must be at least 1");
         }
     }
 

@@ -7,6 +7,7 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.console.Program;
+import io.github.dl4jlora.console.Require;
 import io.github.dl4jlora.console.ResultTable;
 import io.github.dl4jlora.examples.Figures;
 import io.github.dl4jlora.models.encoder.EncoderTargets;
@@ -21,12 +22,10 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -136,17 +135,10 @@ final class AdaptCommand implements Callable<Integer> {
     }
 
     private void requireOptions() {
-        if (passages < 1 || epochs < 1) {
-            throw new ParameterException(spec.commandLine(), "--passages is " + passages + " and --epochs " + epochs
-                    + ", but both must be at least 1");
-        }
-        if (!(learningRate > 0) || !Double.isFinite(learningRate)) {
-            throw new ParameterException(spec.commandLine(), "--learning-rate is " + learningRate
-                    + ", but must be a finite number above 0");
-        }
-        if (Files.exists(output) && !Files.isDirectory(output)) {
-            throw new ParameterException(spec.commandLine(), "--output " + output + " exists, but is not a folder");
-        }
+        Require.atLeastOne(spec, "--passages", passages);
+        Require.atLeastOne(spec, "--epochs", epochs);
+        Require.aboveZero(spec, "--learning-rate", learningRate);
+        Require.folder(spec, "--output", output);
     }
 
     /** Quantises while reading, if asked to: the unquantised base is never in memory as a whole. */

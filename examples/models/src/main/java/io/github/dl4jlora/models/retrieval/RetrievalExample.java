@@ -4,6 +4,7 @@ import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.console.InputMessage;
 import io.github.dl4jlora.console.Program;
+import io.github.dl4jlora.console.Require;
 import io.github.dl4jlora.console.ResultTable;
 import io.github.dl4jlora.console.StatusLine;
 import io.github.dl4jlora.console.UsageMessage;
@@ -119,22 +120,17 @@ public final class RetrievalExample implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        requireAtLeastOne("--pairs", pairs);
-        requireAtLeastOne("--epochs", epochs);
-        requireAtLeastOne("--seeds", seeds == null ? 1 : seeds);
+        Require.atLeastOne(spec, "--pairs", pairs);
+        Require.atLeastOne(spec, "--epochs", epochs);
+        Require.atLeastOne(spec, "--seeds", seeds);
         if (tuned && learningRate != null) {
             throw new ParameterException(spec.commandLine(), "--learning-rate and --tuned: give one of them");
         }
-        if (learningRate != null && (!(learningRate > 0) || !Double.isFinite(learningRate))) {
-            throw new ParameterException(spec.commandLine(), "--learning-rate is " + learningRate
-                    + ", but must be a finite number above 0");
-        }
+        Require.aboveZero(spec, "--learning-rate", learningRate);
         if (output == null) {
             output = Path.of(FOLDER + (model == PretrainedEncoder.MINILM ? "" : "-" + model));
         }
-        if (Files.exists(output) && !Files.isDirectory(output)) {
-            throw new ParameterException(spec.commandLine(), "--output " + output + " exists, but is not a folder");
-        }
+        Require.folder(spec, "--output", output);
         for (Task task : only == null ? Task.values() : new Task[]{only}) {
             samples.put(task, task.samples(texts, brief ? Math.min(pairs, FEW) : pairs,
                     brief ? FEW_TESTED : TESTED));
@@ -150,12 +146,6 @@ public final class RetrievalExample implements Callable<Integer> {
         }
         serve(checks);
         return checks.exitCode();
-    }
-
-    private void requireAtLeastOne(String option, int value) {
-        if (value < 1) {
-            throw new ParameterException(spec.commandLine(), option + " is " + value + ", but must be at least 1");
-        }
     }
 
     private Path baseFile() {

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.models.spam;
 
 import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.console.Require;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -40,22 +41,14 @@ final class TrialOptions {
     }
 
     int batch() {
-        if (batch < 1) {
-            throw new ParameterException(command.commandLine(), "--batch is " + batch + ", but must be at least 1");
-        }
+        Require.atLeastOne(command, "--batch", batch);
         return batch;
     }
 
     /** The rate that is given, or the method's own. */
     double or(double usual) {
-        if (learningRate == null) {
-            return usual;
-        }
-        if (!(learningRate > 0) || !Double.isFinite(learningRate)) {
-            throw new ParameterException(command.commandLine(), "--learning-rate is " + learningRate
-                    + ", but must be a finite number above 0");
-        }
-        return learningRate;
+        Require.aboveZero(command, "--learning-rate", learningRate);
+        return learningRate == null ? usual : learningRate;
     }
 
     /** @throws ParameterException if a value cannot be trained with */

@@ -113,7 +113,7 @@ class BertExampleTest {
         fails(List.of("--cased is about a checkpoint of --tensorflow", "uncased"), "convert", "--cased", "--output",
                 folder.resolve("cased").toString());
         assertThat(folder.resolve("cased")).doesNotExist();
-        fails(List.of("--epochs 0, but both must be at least 1",
+        fails(List.of("--epochs is 0, but must be at least 1",
                 "See mvn -q -Pbert -pl examples/models -am compile exec:exec@bert -Dargs=\"adapt --help\""),
                 "adapt", "--epochs", "0");
         fails(List.of("--learning-rate is NaN"), "adapt", "--learning-rate", "NaN");

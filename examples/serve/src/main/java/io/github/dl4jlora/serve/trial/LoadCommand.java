@@ -5,6 +5,7 @@ import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.console.Folders;
 import io.github.dl4jlora.console.Program;
+import io.github.dl4jlora.console.Require;
 import io.github.dl4jlora.console.ResultTable;
 import io.github.dl4jlora.console.StatusLine;
 import io.github.dl4jlora.console.UsageMessage;
@@ -87,9 +88,13 @@ public final class LoadCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        if (hostile < 0 || clients < 1 || width < 1 || rounds < 1 || !(seconds > 0)
-                || adapters.stream().anyMatch(count -> count < 1)) {
-            throw new ParameterException(spec.commandLine(), "All numbers must be at least 1");
+        Require.atLeastOne(spec, "--clients", clients);
+        Require.atLeastOne(spec, "--width", width);
+        Require.atLeastOne(spec, "--rounds", rounds);
+        Require.aboveZero(spec, "--seconds", seconds);
+        adapters.forEach(count -> Require.atLeastOne(spec, "--adapters", count));
+        if (hostile < 0) {
+            throw new ParameterException(spec.commandLine(), "--hostile is " + hostile + ", but must be at least 0");
         }
         PrintWriter out = spec.commandLine().getOut();
         StatusLine line = new StatusLine(spec.commandLine().getErr());

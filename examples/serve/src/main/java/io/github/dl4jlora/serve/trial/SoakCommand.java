@@ -2,6 +2,7 @@ package io.github.dl4jlora.serve.trial;
 
 import io.github.dl4jlora.console.Folders;
 import io.github.dl4jlora.console.Program;
+import io.github.dl4jlora.console.Require;
 import io.github.dl4jlora.console.StatusLine;
 import io.github.dl4jlora.console.UsageMessage;
 import io.github.dl4jlora.machine.Threads;
@@ -86,8 +87,10 @@ public final class SoakCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException, InterruptedException {
-        if (!(minutes > 0) || clients < 1 || !(growth >= 1)) {
-            throw new ParameterException(spec.commandLine(), "--minutes and --clients must be more than 0, --growth at least 1");
+        Require.aboveZero(spec, "--minutes", minutes);
+        Require.atLeastOne(spec, "--clients", clients);
+        if (!(growth >= 1)) {
+            throw new ParameterException(spec.commandLine(), "--growth is " + growth + ", but must be at least 1");
         }
         out = spec.commandLine().getOut();
         StatusLine line = new StatusLine(spec.commandLine().getErr());

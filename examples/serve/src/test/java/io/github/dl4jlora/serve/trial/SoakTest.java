@@ -40,10 +40,10 @@ class SoakTest {
 
     @Test
     void whatMakesNoSenseIsRefused() {
-        for (String arguments : new String[] {"--minutes 0", "--clients 0", "--growth 0.5", "--minutes NaN"}) {
+        for (String arguments : new String[] {"--minutes -1.0", "--clients 0", "--growth 0.5", "--minutes NaN"}) {
             StringWriter err = new StringWriter();
             assertThat(SoakCommand.commandLine().setErr(new PrintWriter(err, true)).execute(arguments.split(" "))).isEqualTo(2);
-            assertThat(err.toString()).contains("--minutes");
+            assertThat(err.toString()).startsWith(arguments.replace(" ", " is ") + ", but must be ");
         }
     }
 }

@@ -2,6 +2,7 @@ package io.github.dl4jlora.examples.spark;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.console.Program;
+import io.github.dl4jlora.console.Require;
 import io.github.dl4jlora.console.ResultTable;
 import io.github.dl4jlora.console.StatusLine;
 import io.github.dl4jlora.console.UsageMessage;
@@ -165,12 +166,8 @@ public final class SparkExample implements Callable<Integer> {
     }
 
     private void checkOptions() {
-        if (epochs < 1) {
-            throw new ParameterException(spec.commandLine(), "--epochs is " + epochs + ", but must be at least 1");
-        }
-        if (width < 1) {
-            throw new ParameterException(spec.commandLine(), "--width is " + width + ", but must be at least 1");
-        }
+        Require.atLeastOne(spec, "--epochs", epochs);
+        Require.atLeastOne(spec, "--width", width);
         if (sharing == Sharing.GRADIENTS) {
             ui.refuse("with --sharing GRADIENTS: its executors do not report their figures");
         }
