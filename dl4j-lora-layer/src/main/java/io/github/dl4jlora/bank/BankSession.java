@@ -94,8 +94,12 @@ public final class BankSession implements AutoCloseable {
         requireOpen();
         List<T> result = new ArrayList<>();
         passes.compute(lease.mixes().get(0), network -> {
-            result.add(work.apply(network));
-            return new INDArray[0];
+            try {
+                result.add(work.apply(network));
+                return new INDArray[0];
+            } finally {
+                recurrent(network).forEach(RecurrentLayer::rnnClearPreviousState);
+            }
         });
         return result.get(0);
     }

@@ -238,7 +238,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     public LoRADenseLayer clone() {
         LoRADenseLayer clone = (LoRADenseLayer) super.clone();
         clone.origin = origin == null ? null : origin.clone();
-        return clone;
+        return StockLayers.withOwnState(clone);
     }
 
     /** {@return the settings of the low-rank path} */

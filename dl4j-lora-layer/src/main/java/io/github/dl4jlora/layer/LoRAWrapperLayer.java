@@ -363,7 +363,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     public LoRAWrapperLayer clone() {
         LoRAWrapperLayer clone = (LoRAWrapperLayer) super.clone();
         clone.origin = origin.clone();
-        return clone;
+        return StockLayers.withOwnState(clone);
     }
 
     @Override

@@ -95,8 +95,8 @@ public final class Advisor {
      * advisor.losses(scores.getScoreVsIter().getEffectiveScores());
      * }</pre>
      *
-     * @param losses the network's score after each training step, or after every nth, in order; with fewer than 20 only NaN and
-     *               infinity are looked for
+     * @param losses the network's score after each training step, or after every nth, in order; with fewer than 20, or where
+     *               the loss is not above 0, only NaN and infinity are looked for
      * @return this
      */
     public Advisor losses(double... losses) {

@@ -68,6 +68,10 @@ final class LossCourse {
         double start = part(0);
         double end = part(PARTS - 1);
         double lowest = IntStream.range(0, PARTS).mapToDouble(this::part).min().orElseThrow();
+        if (Math.min(start, lowest) <= 0) {
+            // All limits are shares of a loss that is at best 0. Losses such as cosine proximity go on below.
+            return;
+        }
         double left = LITTLE * Math.min(start, chance.orElse(start));
         evidence.put("loss at the end", end);
         if (isAtChance(end) && (!isAtChance(start) || largestMove.orElse(0) > FAR)) {

@@ -14,6 +14,7 @@ import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.PlainLoRA;
+import io.github.dl4jlora.variant.Variant;
 import io.github.dl4jlora.variant.Variants;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Test;
@@ -32,7 +33,9 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -265,6 +268,45 @@ class VariantAdaptersTest {
         ComputationGraph otherFactor = LoRA.apply(base, variant.config().alpha(7).build());
         loaded.applyTo(otherFactor);
         assertThat(Networks.difference(otherFactor.outputSingle(INPUT), tuned.outputSingle(INPUT))).isLessThan(1e-12);
+    }
+
+    private LoRAAdapter withMore(LoRAAdapter adapter, UnaryOperator<Map<String, INDArray>> change) {
+        Map<String, Delta> deltas = new LinkedHashMap<>();
+        adapter.content().deltas().forEach((layer, delta) ->
+                deltas.put(layer, delta.withMore(change.apply(new LinkedHashMap<>(delta.more())))));
+        return Adapters.adapter(deltas, Map.of(), 0);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"PISSA", "OLORA", "PISSA_RANDOMISED", "DORA_PISSA_BIAS"})
+    void banksComputeAStartThatTheFileLacks(Variants variant) {
+        ComputationGraph tuned = tuned(variant);
+        LoRAAdapter withoutStart = withMore(LoRAAdapter.of(tuned), more -> {
+            more.keySet().removeAll(List.of(Variant.START_A, Variant.START_B));
+            return more;
+        });
+        try (AdapterBank bank = new AdapterBank(base)) {
+            bank.add("whole", LoRAAdapter.of(tuned));
+            bank.add("without", withoutStart);
+
+            assertThat(Networks.difference(bank.output("without", INPUT), tuned.outputSingle(INPUT))).isLessThan(1e-12);
+            assertThat(Networks.difference(bank.output("whole", INPUT), tuned.outputSingle(INPUT))).isLessThan(1e-12);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"DORA, m, 1", "BIAS, b, 3", "PISSA, A0, 6", "PISSA, B0, 2", "OLORA, B0, 5"})
+    void banksRefusePartsOfAnotherShape(Variants variant, String part, int columns) {
+        LoRAAdapter misshapen = withMore(LoRAAdapter.of(tuned(variant)), more -> {
+            more.put(part, Networks.random(DataType.DOUBLE, 3, 1, columns));
+            return more;
+        });
+        try (AdapterBank bank = new AdapterBank(base)) {
+            assertThatThrownBy(() -> bank.check("misshapen", misshapen)).isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContainingAll("misshapen", "Layer \"fc1\": the adapter's " + part + " has shape [1, " + columns
+                            + "]");
+            assertThatThrownBy(() -> bank.add("misshapen", misshapen)).isInstanceOf(IllegalArgumentException.class);
+        }
     }
 
     private interface Keep {

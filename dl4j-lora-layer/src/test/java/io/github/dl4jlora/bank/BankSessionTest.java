@@ -233,6 +233,23 @@ class BankSessionTest {
         }
     }
 
+    @ParameterizedTest
+    @EnumSource(Kind.class)
+    void whatAFunctionLeavesInANetworkReachesNoOtherSession(Kind kind) {
+        Model base = kind.base();
+        INDArray step = Networks.random(DataType.FLOAT, 5, 2, 3);
+        try (AdapterBank bank = new AdapterBank(base, 1); BankSession one = bank.session(AdapterMix.base());
+                BankSession other = bank.session(AdapterMix.base())) {
+            INDArray first = other.output(step);
+            other.reset();
+
+            one.compute(network -> network instanceof ComputationGraph graph ? graph.rnnTimeStep(step.mul(3))[0].dup()
+                    : ((MultiLayerNetwork) network).rnnTimeStep(step.mul(3)).dup());
+
+            assertThat(other.output(step)).isEqualTo(first);
+        }
+    }
+
     @Test
     void aFunctionIsLentANetworkWithTheSessionsAdapters() {
         ComputationGraph base = (ComputationGraph) Kind.LSTM_GRAPH.base();

@@ -12,22 +12,31 @@ import io.github.dl4jlora.tune.LearningRateSweep;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.ActivationLayer;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.Upsampling2D;
 import org.deeplearning4j.nn.conf.layers.misc.ElementWiseMultiplicationLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.LastTimeStep;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.activations.impl.ActivationRReLU;
 import org.nd4j.linalg.activations.impl.ActivationTanH;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -40,7 +49,9 @@ import org.nd4j.linalg.lossfunctions.LossFunctions;
 
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -67,6 +78,54 @@ class KeptApartTest {
         }
         assertThat(other.getLearningRate(2)).isEqualTo(RATE.getLearningRate());
         assertThat(tuned.getLearningRate(2)).isEqualTo(1);
+    }
+
+    @Test
+    void aRateThatIsSetOnACloneReachesNotTheOriginal() {
+        MultiLayerNetwork tuned = LoRA.apply(Networks.trainedLayers(DataType.FLOAT, new Adam(0.01)),
+                LoRAConfig.builder().rank(2).targets("fc1").updater(RATE.clone()).build());
+        MultiLayerNetwork clone = tuned.clone();
+
+        clone.setLearningRate(1);
+
+        assertThat(clone.getLearningRate(0)).isEqualTo(1);
+        assertThat(tuned.getLearningRate(0)).isEqualTo(RATE.getLearningRate());
+    }
+
+    /** What dropout and RReLU drew in a forward pass is theirs until the backward pass. */
+    private static Stream<Layer> thatKeepWhatTheyDrew() {
+        return Stream.of(new Upsampling2D.Builder(2).build(), new ActivationLayer(new ActivationRReLU()),
+                new ConvolutionLayer.Builder(1, 1).activation(new ActivationRReLU()).nOut(2).build(),
+                new DenseLayer.Builder().activation(new ActivationRReLU()).nOut(4).build());
+    }
+
+    @ParameterizedTest
+    @MethodSource("thatKeepWhatTheyDrew")
+    void whatOneNetworkDrewReachesNoOther(Layer drawing) {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dropOut(0.5).list()
+                .layer(new ConvolutionLayer.Builder(1, 1).name("first").nOut(2).build()).layer(drawing)
+                .layer(new OutputLayer.Builder().name("out").nOut(2).build())
+                .setInputType(InputType.convolutional(3, 3, 1)).build());
+        base.init();
+        LoRAConfig config = LoRAConfig.builder().rank(2).targets(".*").updater(RATE.clone()).build();
+        DataSet data = new DataSet(Networks.random(DataType.FLOAT, 5, 4, 1, 3, 3), Networks.random(DataType.FLOAT, 6, 4, 2));
+        List<MultiLayerNetwork> others = List.of(base, LoRA.apply(base, config), LoRA.freeze(base));
+        MultiLayerNetwork alone = LoRA.apply(base, config);
+        MultiLayerNetwork beside = LoRA.apply(base, config);
+        beside.setListeners(new BaseTrainingListener() {
+            @Override
+            public void onForwardPass(Model model, List<INDArray> activations) {
+                // In a thread of its own, since workspaces belong to threads.
+                CompletableFuture.runAsync(() -> others.forEach(other -> other.output(data.getFeatures()))).join();
+            }
+        });
+
+        Nd4j.getRandom().setSeed(1);
+        alone.fit(data);
+        Nd4j.getRandom().setSeed(1);
+        beside.fit(data);
+
+        assertThat(beside.params()).isEqualTo(alone.params());
     }
 
     @Test

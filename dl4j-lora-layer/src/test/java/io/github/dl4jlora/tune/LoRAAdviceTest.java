@@ -21,6 +21,8 @@ import org.deeplearning4j.optimize.listeners.CollectScoresIterationListener;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -252,6 +254,20 @@ class LoRAAdviceTest {
 
         assertThat(LoRAAdvice.about(train(config()).adapter).losses(wavering).list()).extracting(LoRAAdvice::finding)
                 .contains("The loss hardly fell").doesNotContain("The loss rose", "The loss fell, then rose");
+    }
+
+    /** As cosine proximity's, which is −1 at best. */
+    @ParameterizedTest
+    @ValueSource(doubles = {-0.9, 0, 0.02})
+    void nothingIsSaidOfALossThatGoesBelowZero(double start) {
+        double[] falling = IntStream.range(0, 100).mapToDouble(i -> start - 5e-4 * i).toArray();
+        double[] broken = falling.clone();
+        broken[50] = Double.NaN;
+
+        assertThat(LoRAAdvice.about(train(config()).adapter).losses(falling).list()).extracting(LoRAAdvice::kind)
+                .doesNotContain(Kind.RATE_TOO_HIGH, Kind.RATE_TOO_LOW);
+        assertThat(LoRAAdvice.about(train(config()).adapter).losses(broken).list()).extracting(LoRAAdvice::kind)
+                .contains(Kind.RATE_TOO_HIGH);
     }
 
     @Test

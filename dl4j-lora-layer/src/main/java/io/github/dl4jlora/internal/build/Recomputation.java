@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.build;
 import io.github.dl4jlora.internal.network.LayerNames;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer;
 import org.deeplearning4j.nn.conf.layers.CnnLossLayer;
@@ -180,7 +181,7 @@ public final class Recomputation {
     }
 
     private static boolean isRecurrent(Node node) {
-        return node.layer() != null && node.stockLayer() instanceof BaseRecurrentLayer;
+        return node.layer() != null && StockLayers.contains(node.stockLayer(), BaseRecurrentLayer.class);
     }
 
     private static boolean isLoss(Node node) {

@@ -261,6 +261,11 @@ public final class AdaptedView {
         return Objects.requireNonNull(node.adapted()).stockTable(BaseValues.of(network, node), false);
     }
 
+    /** The seed that the network was initialised with. */
+    public long seed() {
+        return network.seed();
+    }
+
     /** What PyTorch calls the network's parameters, where the network itself says so. */
     public TorchTable torch() {
         return torch;

@@ -52,7 +52,7 @@ final class RebuiltNetworks {
                 layerVertex.setOutputVertex(((LayerVertex) original).isOutputVertex());
                 NeuralNetConfiguration layerConf = layerVertex.getLayerConf();
                 layerConf.clearVariables();
-                layerConf.setLayer(StockLayers.withOwnUpdaters(layers.getOrDefault(name, layerConf.getLayer())));
+                layerConf.setLayer(StockLayers.withOwnState(layers.getOrDefault(name, layerConf.getLayer())));
                 return layerVertex;
             }
             GraphVertex replaced = vertices.get(name);
@@ -75,7 +75,7 @@ final class RebuiltNetworks {
         for (int i = 0; i < conf.getConfs().size(); i++) {
             NeuralNetConfiguration layerConf = conf.getConf(i);
             layerConf.clearVariables();
-            layerConf.setLayer(StockLayers.withOwnUpdaters(Objects.requireNonNullElse(replacements.apply(i),
+            layerConf.setLayer(StockLayers.withOwnState(Objects.requireNonNullElse(replacements.apply(i),
                     layerConf.getLayer())));
             length += layerConf.getLayer().initializer().numParams(layerConf);
         }

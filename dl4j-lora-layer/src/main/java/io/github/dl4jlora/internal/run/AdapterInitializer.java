@@ -35,9 +35,8 @@ public final class AdapterInitializer {
      */
     public void start(String node, long seed, Map<String, Map<String, INDArray>> known) {
         for (AdaptedParameter matrix : lora.adapted()) {
-            // Java's hash of the name makes seeds of matrices of the same shape differ.
             start(matrix, known.getOrDefault(matrix.key(), Map.of()),
-                    seed * 31 + lora.matrices().module(node, matrix.key()).hashCode(), true);
+                    AdapterStart.seed(seed, lora.matrices().module(node, matrix.key())), true);
         }
         startBiases();
     }

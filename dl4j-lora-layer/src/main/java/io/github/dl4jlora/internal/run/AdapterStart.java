@@ -21,9 +21,19 @@ import java.util.Random;
  * that never changes need not be written anywhere: it can be computed again from W. A start from data cannot be computed without
  * the data, and one from what quantising lost not without the original values.
  */
-final class AdapterStart {
+public final class AdapterStart {
 
     private AdapterStart() {
+    }
+
+    /**
+     * The seed of one adapted matrix: Java's hash of its name makes seeds of matrices of the same shape differ.
+     *
+     * @param network the seed of the whole network
+     * @param module  the matrix's name in adapter files
+     */
+    public static long seed(long network, String module) {
+        return network * 31 + module.hashCode();
     }
 
     /**

@@ -271,7 +271,7 @@ public final class StockLayers {
 
     /** Changes a copy and all layers inside its wrappers, which are copies then too. */
     private static Layer changed(Layer copy, Consumer<Layer> change) {
-        ownUpdaters(copy);
+        ownState(copy);
         change.accept(copy);
         if (copy instanceof BaseWrapperLayer wrapper) {
             wrapper.setUnderlying(changed(unwrap(wrapper.getUnderlying()).clone(), change));
@@ -284,24 +284,41 @@ public final class StockLayers {
     }
 
     /**
-     * Gives a copy updaters of its own, and what is inside its wrappers copies with their own. DL4J's {@code clone()} of a layer
-     * shares the updaters, and {@code setLearningRate} of a network changes them.
+     * Gives a copy updaters, dropout and activation of its own, and what is inside its wrappers copies with their own. DL4J's
+     * {@code clone()} of a layer shares some of them, but {@code setLearningRate} of a network changes updaters, and dropout and
+     * RReLU keep from a forward pass what they drew for the backward pass.
      *
      * @return the copy
      */
-    public static Layer withOwnUpdaters(Layer copy) {
-        ownUpdaters(copy);
+    public static <L extends Layer> L withOwnState(L copy) {
+        ownState(copy);
         if (copy instanceof BaseWrapperLayer wrapper) {
-            wrapper.setUnderlying(withOwnUpdaters(wrapper.getUnderlying().clone()));
+            wrapper.setUnderlying(withOwnState(wrapper.getUnderlying().clone()));
+        }
+        if (copy instanceof Bidirectional both) {
+            both.setFwd(withOwnState(both.getFwd().clone()));
+            both.setBwd(withOwnState(both.getBwd().clone()));
         }
         return copy;
     }
 
-    private static void ownUpdaters(Layer copy) {
+    private static void ownState(Layer copy) {
+        IDropout dropout = copy.getIDropout();
+        if (dropout != null) {
+            copy.setIDropout(dropout.clone());
+        }
         if (copy instanceof BaseLayer base) {
             base.setIUpdater(copy(base.getIUpdater()));
             base.setBiasUpdater(copy(base.getBiasUpdater()));
+            base.setActivationFn(copy(base.getActivationFn()));
         }
+        if (copy instanceof ActivationLayer activation) {
+            activation.setActivationFn(copy(activation.getActivationFn()));
+        }
+    }
+
+    private static IActivation copy(IActivation activation) {
+        return activation instanceof ActivationRReLU random ? new ActivationRReLU(random.getL(), random.getU()) : activation;
     }
 
     private static @Nullable IUpdater copy(@Nullable IUpdater updater) {

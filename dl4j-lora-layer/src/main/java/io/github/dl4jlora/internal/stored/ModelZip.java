@@ -88,18 +88,30 @@ public final class ModelZip implements AutoCloseable {
     }
 
     private Normalizer<?> normalizer(ZipEntry entry) throws IOException {
-        CRC32 sum = new CRC32();
-        try (InputStream in = new CheckedInputStream(zip.getInputStream(entry), sum)) {
-            byte[] bytes = in.readNBytes(StoredNormalizer.LONGEST + 1);
+        try {
+            byte[] bytes = bytes(entry, StoredNormalizer.LONGEST);
             if (bytes.length > StoredNormalizer.LONGEST) {
                 throw new IOException("it is longer than " + StoredNormalizer.LONGEST + " bytes");
-            }
-            if (sum.getValue() != entry.getCrc()) {
-                throw new IOException("its checksum is wrong");
             }
             return StoredNormalizer.read(bytes);
         } catch (IOException e) {
             throw new IOException(file + ": its " + entry.getName() + " cannot be read: " + e.getMessage(), e);
+        }
+    }
+
+    /**
+     * Java's ZipFile does not look at checksums.
+     *
+     * @return the entry's bytes; of one that is longer than {@code longest}, more bytes than that
+     */
+    private byte[] bytes(ZipEntry entry, int longest) throws IOException {
+        CRC32 sum = new CRC32();
+        try (InputStream in = new CheckedInputStream(zip.getInputStream(entry), sum)) {
+            byte[] bytes = in.readNBytes(longest + 1);
+            if (bytes.length <= longest && sum.getValue() != entry.getCrc()) {
+                throw new IOException("the checksum of its " + entry.getName() + " is wrong");
+            }
+            return bytes;
         }
     }
 
@@ -163,9 +175,7 @@ public final class ModelZip implements AutoCloseable {
     /** As {@link StoredConfiguration#checked}. */
     String configuration(StoredConfiguration.Reference frozen) throws IOException {
         tellOfOthers();
-        try (InputStream in = zip.getInputStream(entry(ModelSerializer.CONFIGURATION_JSON))) {
-            return StoredConfiguration.checked(in.readNBytes(StoredConfiguration.LONGEST + 1), frozen);
-        }
+        return StoredConfiguration.checked(bytes(entry(ModelSerializer.CONFIGURATION_JSON), StoredConfiguration.LONGEST), frozen);
     }
 
     Model network(String json, Assembly.Parameters parameters) throws IOException {

@@ -30,9 +30,13 @@ final class FitChecks {
     }
 
     static void requireShape(String layer, String key, INDArray value, INDArray parameter) {
-        if (!Arrays.equals(value.shape(), parameter.shape())) {
+        requireShape(layer, key, value, parameter.shape());
+    }
+
+    static void requireShape(String layer, String key, INDArray value, long... shape) {
+        if (!Arrays.equals(value.shape(), shape)) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + key + " has shape "
-                    + Arrays.toString(value.shape()) + ", but the network's has " + Arrays.toString(parameter.shape())
+                    + Arrays.toString(value.shape()) + ", but the network's has " + Arrays.toString(shape)
                     + ". Make the network with LoRA.apply(base, adapter), or set the rank with override");
         }
     }

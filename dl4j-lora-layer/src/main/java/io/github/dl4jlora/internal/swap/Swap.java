@@ -10,6 +10,7 @@ import io.github.dl4jlora.internal.content.Kind;
 import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.internal.inspect.AdaptedView;
 import io.github.dl4jlora.internal.network.Networks;
+import io.github.dl4jlora.internal.run.AdapterStart;
 import io.github.dl4jlora.internal.untrusted.Few;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.Variant;
@@ -33,6 +34,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -113,7 +115,7 @@ public final class Swap {
      * variant, and may adapt more matrices.
      *
      * @param bases what each layer stands on
-     * @return the adapter, biases that its file tells in relation to the base's made whole
+     * @return the adapter, biases that its file tells in relation to the base's made whole, with the starts that its file lacks
      * @throws IllegalArgumentException if it does not fit
      */
     public static AdapterContent fitting(AdapterContent adapter, AdaptedView view, Map<String, AdaptedView.Base> bases) {
@@ -122,8 +124,11 @@ public final class Swap {
             Map<String, Delta> deltas = new LinkedHashMap<>();
             adapter.deltas().forEach((name, loaded) -> {
                 AdaptedView.AdaptedMatrix matrix = Objects.requireNonNull(view.adaptedMatrices().get(name));
-                Delta delta = swap.onFittingBase(name, loaded, matrix, bases, false);
-                delta.parts().forEach((key, value) -> FitChecks.inTypeOf(matrix.a(), name, key, value));
+                Delta delta = swap.withStart(name, swap.onFittingBase(name, loaded, matrix, bases, false), matrix);
+                delta.parts().forEach((key, value) -> {
+                    FitChecks.requireShape(name, key, value, shape(key, delta));
+                    FitChecks.inTypeOf(matrix.a(), name, key, value);
+                });
                 deltas.put(name, delta);
                 swap.noteForm(name, delta, bases.get(matrix.layer()));
             });
@@ -131,6 +136,34 @@ public final class Swap {
             swap.checkValues();
             return adapter.with(deltas);
         }
+    }
+
+    /** With what its start took from W, computed again where the file does not hold it, as {@code LoRA.apply} does. */
+    private Delta withStart(String name, Delta delta, AdaptedView.AdaptedMatrix matrix) {
+        Kind kind = delta.kind();
+        if (!kind.init().isTakenFromW() || delta.has(Variant.START_A)) {
+            return delta;
+        }
+        AdaptedParameter parameter = matrix.parameter();
+        INDArray w = matrix.conf().matrices().form(parameter.key()).viewOf(
+                Objects.requireNonNull(view.baseTable(matrix.layer()).get(parameter.key())));
+        DataType type = matrix.a().dataType();
+        INDArray a = Nd4j.create(type, new long[] {parameter.nIn(), delta.rank()}, 'f');
+        INDArray b = Nd4j.create(type, new long[] {delta.rank(), parameter.nOut()}, 'f');
+        kind.init().take(w, a, b, delta.factor(), kind.pissaIterations(), new Random(AdapterStart.seed(view.seed(), name)));
+        Map<String, INDArray> more = new LinkedHashMap<>(delta.more());
+        more.put(Variant.START_A, a);
+        more.put(Variant.START_B, b);
+        return delta.withMore(more);
+    }
+
+    /** Of a part of an adapter whose A and B fit. */
+    private static long[] shape(String key, Delta delta) {
+        return switch (key) {
+            case Variant.A, Variant.START_A -> delta.a().shape();
+            case Variant.B, Variant.START_B -> delta.b().shape();
+            default -> new long[] {1, delta.b().size(1)};
+        };
     }
 
     private void noteForm(String name, Delta delta, AdaptedView.@Nullable Base base) {
@@ -219,6 +252,10 @@ public final class Swap {
         if (own != null && !anyBase) {
             requireSameWeight(name, delta.layout().embedding() ? own.transpose() : own,
                     Objects.requireNonNull(base.get(matrix.parameter().key())));
+        }
+        if (added) {
+            FitChecks.requireShape(name, Delta.LORA_BIAS, Objects.requireNonNull(delta.more().get(Delta.LORA_BIAS)), 1,
+                    matrix.parameter().nOut());
         }
         INDArray bias = base.get(DefaultParamInitializer.BIAS_KEY);
         if (added && bias == null && !delta.has(DefaultParamInitializer.BIAS_KEY)) {

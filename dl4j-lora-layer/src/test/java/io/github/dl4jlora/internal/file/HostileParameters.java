@@ -40,10 +40,11 @@ abstract class HostileParameters extends HostileFile {
         refused(COEFFICIENTS, "followed by surplus");
     }
 
-    @Test
-    void aWrongChecksumIsFound() throws IOException {
-        Files.write(file, withCrc(Files.readAllBytes(file), COEFFICIENTS, entries.get(COEFFICIENTS)));
+    @ParameterizedTest
+    @ValueSource(strings = {COEFFICIENTS, "configuration.json"})
+    void aWrongChecksumIsFound(String entry) throws IOException {
+        Files.write(file, withCrc(Files.readAllBytes(file), entry, entries.get(entry)));
 
-        loadIsRefused(COEFFICIENTS, "checksum");
+        loadIsRefused(entry, "checksum");
     }
 }

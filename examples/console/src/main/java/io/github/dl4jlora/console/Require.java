@@ -7,8 +7,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * What programs ask of the values of their options. A value that does not do is answered as wrong usage is. An option that was not
- * given, whose value is null, always does.
+ * What programs ask of the values of their options. A value that does not do is answered as wrong usage is. A value of null,
+ * that of an option that is not given, always does.
  */
 public final class Require {
 

@@ -5,6 +5,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.variant.DoRA;
 import onnx.Onnx.ModelProto;
 import onnx.Onnx.NodeProto;
 import onnx.Onnx.TensorProto;
@@ -20,6 +21,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.IOException;
@@ -116,6 +118,24 @@ class AdapterInputsTest {
         OnnxAdapter.write(adapter, file);
         assertThat(Parameter.shapes(ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN)))
                 .containsEntry("last.lora_A", List.of(40L, 4L));
+    }
+
+    @Test
+    void scalesOfDoraDoNotDependOnTheTypeOfTheFile() throws IOException {
+        MultiLayerNetwork base = network();
+        LoRAConfig config = LoRAConfig.builder().rank(2).targets("last").variant(new DoRA()).build();
+        LoRAAdapter.of(LoRA.apply(base.convertDataType(DataType.HALF), config)).save(folder.resolve("halves"));
+        // A file of Python's does not say which base it is for.
+        Path tensors = folder.resolve("halves/adapter_model.safetensors");
+        Files.writeString(tensors, Files.readString(tensors, StandardCharsets.ISO_8859_1)
+                .replace("dl4j_lora.base.", "of_no_base....."), StandardCharsets.ISO_8859_1);
+        LoRAAdapter halves = LoRAAdapter.load(folder.resolve("halves"));
+
+        OnnxExport.of(base).adapters(halves).write(folder.resolve("base.onnx"));
+        OnnxAdapter.write(halves, base, folder.resolve("adapter"));
+
+        ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(folder.resolve("adapter"))).order(ByteOrder.LITTLE_ENDIAN);
+        assertThat(Parameter.shapes(bytes)).containsEntry("last.lora_magnitude", List.of(2L));
     }
 
     @Test

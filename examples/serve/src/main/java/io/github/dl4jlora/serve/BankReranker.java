@@ -20,12 +20,20 @@ import java.util.function.Function;
  */
 record BankReranker(String name, boolean hasTypes, int longest, Tokenizer tokenizer) implements Reranker {
 
+    /** Characters of queries that a request may have read: the tokenizer reads the query again with each document. */
+    private static final long MOST_READ = 8 << 20;
+
     @Override
     public Read read(String query, List<String> documents) {
         int most = tokenizer.maxTokens() / 2;
         if (query.length() > BankEncoder.LONGEST_LOOKED_AT || tokenizer.ids(query).length > most) {
             throw Problem.badRequest("The query has more than " + most + " tokens, half of those that query and document may "
                     + "have together. Shorten it");
+        }
+        if (query.length() * (long) documents.size() > MOST_READ) {
+            throw Problem.badRequest("The query has " + query.length() + " characters, and is read with each of "
+                    + documents.size() + " documents, but only " + MOST_READ + " characters are read in all. Shorten the query, "
+                    + "or send fewer documents at a time");
         }
         return new Pairs(documents.stream().map(document -> pair(query, document)).toList());
     }

@@ -11,6 +11,7 @@ import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.concurrent.CompletableFuture;
+import java.util.stream.Stream;
 
 /** OpenAI's {@code POST /v1/embeddings}, where the model is an adapter, a mix of several, or the encoder's own name for none. */
 final class EmbeddingsRoute {
@@ -49,6 +50,7 @@ final class EmbeddingsRoute {
     }
 
     private static byte[] json(EmbeddingsRequest asked, float[][] embeddings) {
+        Stream.of(embeddings).forEach(embedding -> TextIntake.requireFinite(embedding, asked.model()));
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         try (JsonGenerator json = FACTORY.createGenerator(bytes)) {
             json.writeStartObject();

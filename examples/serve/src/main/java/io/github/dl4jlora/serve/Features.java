@@ -2,6 +2,7 @@ package io.github.dl4jlora.serve;
 
 import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.bank.BankRequest;
+import io.github.dl4jlora.internal.untrusted.RawValues;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -50,7 +51,8 @@ record Features(Map<String, INDArray> inputs, Map<String, INDArray> masks) {
             throw Problem.badRequest("The request has " + examples + " examples, but may have " + form.mostExamples()
                     + " at most. Send several requests");
         }
-        INDArray[] features = names.stream().map(inputs::get).map(array -> array.castTo(form.type())).toArray(INDArray[]::new);
+        INDArray[] features = form.inputs().stream().map(input -> typed(input, inputs.get(input.name()), form.type()))
+                .toArray(INDArray[]::new);
         requireOneNumberOfExamples(names, features);
         try {
             BankRequest request = BankRequest.of(mix, features);
@@ -59,6 +61,20 @@ record Features(Map<String, INDArray> inputs, Map<String, INDArray> masks) {
         } catch (IllegalArgumentException e) {
             throw Problem.badRequest(e.getMessage());
         }
+    }
+
+    /** Indices of words keep a wider type than the network's, whose 16 bits would make other indices of them. */
+    private static INDArray typed(NetworkForm.Input input, INDArray array, DataType type) {
+        if (input.isOfWords() && array.dataType().width() > type.width()) {
+            return array;
+        }
+        INDArray cast = array.castTo(type);
+        long place = RawValues.firstNotFinite(cast);
+        if (place >= 0) {
+            throw Problem.badRequest("Input \"" + input.name() + "\" contains " + array.dup('c').getDouble(place)
+                    + ", which is outside the range of the network's type " + type);
+        }
+        return cast;
     }
 
     private static void requireOneNumberOfExamples(List<String> names, INDArray[] features) {

@@ -1,5 +1,7 @@
 package io.github.dl4jlora.serve;
 
+import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
+import io.github.dl4jlora.transformers.layer.TypedIds;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
@@ -10,9 +12,13 @@ import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
+import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -20,7 +26,6 @@ import org.nd4j.linalg.api.buffer.DataType;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
 
@@ -46,10 +51,11 @@ record NetworkForm(List<Input> inputs, List<String> outputs, DataType type, int 
     /**
      * One input.
      *
+     * @param isOfWords whether a layer takes its numbers for indices
      * @param shape the first number is that of examples; -1 for any number. Empty if the configuration does not say: then the
      *              network itself checks its input
      */
-    record Input(String name, Optional<long[]> shape) {
+    record Input(String name, Optional<long[]> shape, boolean isOfWords) {
 
         /** How many numbers {@code examples} examples may have; unlimited if the configuration does not say. */
         long mostNumbers(int examples) {
@@ -93,16 +99,18 @@ record NetworkForm(List<Input> inputs, List<String> outputs, DataType type, int 
 
     private static NetworkForm of(MultiLayerConfiguration network, int mostExamples) {
         Optional<long[]> shape = network.getInputPreProcess(0) != null ? Optional.empty() : shape(network.getConf(0).getLayer());
-        return new NetworkForm(List.of(new Input("input", shape)), List.of("output"), network.getDataType(),
-                mostExamples);
+        return new NetworkForm(List.of(new Input("input", shape, looksUp(network.getConf(0).getLayer()))), List.of("output"),
+                network.getDataType(), mostExamples);
     }
 
     private static NetworkForm of(ComputationGraphConfiguration network, int mostExamples) {
         List<Input> inputs = new ArrayList<>();
         for (String input : network.getNetworkInputs()) {
-            inputs.add(new Input(input, network.getVertexInputs().entrySet().stream()
-                    .filter(vertex -> vertex.getValue().contains(input)).map(Map.Entry::getKey)
-                    .map(vertex -> shape(network.getVertices().get(vertex))).flatMap(Optional::stream).findFirst()));
+            List<GraphVertex> readers = network.getVertexInputs().entrySet().stream()
+                    .filter(vertex -> vertex.getValue().contains(input))
+                    .map(vertex -> network.getVertices().get(vertex.getKey())).toList();
+            inputs.add(new Input(input, readers.stream().map(NetworkForm::shape).flatMap(Optional::stream).findFirst(),
+                    readers.stream().anyMatch(NetworkForm::looksUp)));
         }
         return new NetworkForm(inputs, List.copyOf(network.getNetworkOutputs()), network.getDataType(), mostExamples);
     }
@@ -110,6 +118,16 @@ record NetworkForm(List<Input> inputs, List<String> outputs, DataType type, int 
     private static Optional<long[]> shape(GraphVertex vertex) {
         return vertex instanceof LayerVertex layer && layer.getPreProcessor() == null ? shape(layer.getLayerConf().getLayer())
                 : Optional.empty();
+    }
+
+    private static boolean looksUp(GraphVertex vertex) {
+        return vertex instanceof TypedIds || vertex instanceof LayerVertex layer && looksUp(layer.getLayerConf().getLayer());
+    }
+
+    private static boolean looksUp(Layer layer) {
+        return layer instanceof FrozenLayer frozen ? looksUp(frozen.getLayer())
+                : layer instanceof BaseWrapperLayer wrapper ? looksUp(wrapper.getUnderlying())
+                : layer instanceof EmbeddingLayer || layer instanceof EmbeddingSequenceLayer || layer instanceof TokenEmbeddings;
     }
 
     /** Input shape of the layers that take no other. */

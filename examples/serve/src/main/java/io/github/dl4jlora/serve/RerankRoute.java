@@ -50,6 +50,7 @@ final class RerankRoute {
     }
 
     private static byte[] json(RerankRequest asked, float[] scores) {
+        TextIntake.requireFinite(scores, asked.model());
         List<Integer> best = IntStream.range(0, scores.length).boxed()
                 .sorted(Comparator.comparingDouble(document -> -scores[document])).limit(asked.top()).toList();
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();

@@ -69,6 +69,16 @@ final class TextIntake {
                 .collect(BitSet::new, BitSet::set, BitSet::or);
     }
 
+    /** @throws Problem if what was computed of a text has numbers that JSON does not have */
+    static void requireFinite(float[] computed, String model) {
+        for (float value : computed) {
+            if (!Float.isFinite(value)) {
+                throw Problem.badRequest("What \"" + model + "\" computes of a text is not finite, but " + value
+                        + ": its adapter diverged in training, or is weighted too much");
+            }
+        }
+    }
+
     /**
      * Writes usage, and which texts were cut: a field that OpenAI does not have, and left out if there are none.
      *

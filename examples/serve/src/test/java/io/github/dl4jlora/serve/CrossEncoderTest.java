@@ -20,6 +20,7 @@ import org.nd4j.shade.jackson.databind.JsonNode;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 
@@ -60,6 +61,9 @@ class CrossEncoderTest {
             assertThat(cut.get("truncated").toString()).isEqualTo("[1,2]");
             assertThat(running.post("/v1/rerank", "{\"model\": \"spam\", \"documents\": [\"a\"], \"query\": \""
                     + "free ".repeat(9) + "\"}").error(400)).contains("The query has more than 6 tokens, half of those");
+            assertThat(running.post("/v1/rerank", Running.JSON.writeValueAsString(Map.of("model", "spam", "query",
+                    "free" + " ".repeat(50_000), "documents", Collections.nCopies(200, "cash")))).error(400))
+                    .contains("50004 characters", "200 documents");
             assertThat(running.post("/v1/embeddings", "{\"model\": \"spam\", \"input\": \"a\"}").error(404))
                     .contains("has no sentence encoder");
             assertThat(running.get("/v1/models").ok().get("data").findValuesAsText("id")).containsExactly("__base__", "tiny",

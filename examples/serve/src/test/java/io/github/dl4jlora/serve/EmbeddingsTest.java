@@ -21,6 +21,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.shade.jackson.databind.JsonNode;
@@ -197,6 +198,13 @@ class EmbeddingsTest {
             assertClose(vector(embeddings("{\"model\": \"spam:0.5\", \"input\": \"A dog runs.\"}"), 0),
                     bank.output(AdapterMix.parse("spam:0.5"), tokenizer.batch(List.of("A dog runs."))).toFloatVector());
         }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"float", "base64"})
+    void whatIsNotFiniteIsRefused(String form) throws Exception {
+        assertThat(running.post("/v1/embeddings", "{\"model\": \"spam:1e38\", \"input\": \"a\", \"encoding_format\": \"" + form
+                + "\"}").error(400)).contains("\"spam:1e38\"", "not finite");
     }
 
     /** More than go into a pass, of many lengths, each in its place. */

@@ -3,6 +3,11 @@ package io.github.dl4jlora.serve;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.AfterAll;
@@ -12,8 +17,12 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 import org.nd4j.shade.jackson.databind.JsonNode;
 
 import java.io.ByteArrayInputStream;
@@ -155,6 +164,31 @@ class OutputsTest {
                     .contains("\"right\" is missing");
             assertThat(two.post(outputsOf("spam"), "{\"inputs\": {\"left\": " + Running.json(input)
                     + ", \"right\": [[1,2,3,4,5,6]]}}").error(400)).contains("\"right\" has 1 examples", "\"left\" has 5");
+        }
+    }
+
+    /** HALF has no 2,049. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void ofWordsAreThoseOfTheSameWordsInSixteenBits(boolean isFrozen, @TempDir Path folder) throws Exception {
+        Layer words = new EmbeddingLayer.Builder().nIn(3000).nOut(4).build();
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.HALF)
+                .list().layer(isFrozen ? new FrozenLayer(words) : words)
+                .layer(new OutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nIn(4).nOut(2).build()).build());
+        network.init();
+        try (Running halves = new Running(network, folder)) {
+            JsonNode outputs = halves.post(outputsOf("__base__"), "{\"inputs\": [[2049]]}").ok().get("outputs");
+
+            assertThat(Running.array(outputs)).isEqualTo(network.output(Nd4j.createFromArray(new float[][] {{2049}}))
+                    .castTo(DataType.FLOAT));
+        }
+    }
+
+    @Test
+    void ofNumbersBeyondTheNetworksTypeAreAReason(@TempDir Path folder) throws Exception {
+        try (Running halves = new Running(Networks.dense(1).convertDataType(DataType.HALF), folder)) {
+            assertThat(halves.post(outputsOf("__base__"), "{\"inputs\": [[1, 2, 3, 4, 5, 70000]]}").error(400))
+                    .contains("\"input\" contains 70000", "HALF");
         }
     }
 

@@ -23,9 +23,9 @@ public record Answer(int first, int last, double score) {
      * {@return the best answer of each text: of all first and last tokens those with the largest score}
      *
      * @param scores  of {@link Head#questionAnswering}, {@code [minibatch, 2·tokens]}
-     * @param within  {@code [minibatch, tokens]}, 1 for tokens that may be part of an answer and 0 for others: types of tokens,
-     *                or {@link #secondTexts} in families without types; with 1 at token 0, that token alone is "no answer", as in
-     *                SQuAD 2
+     * @param within  {@code [minibatch, tokens]}, 1 for tokens that may be part of an answer and 0 for others:
+     *                {@link #secondTexts}; types of tokens would count the separator that ends the text, too. With 1 at token 0,
+     *                that token alone is "no answer", as in SQuAD 2
      * @param longest most tokens of an answer
      * @throws IllegalArgumentException if shapes differ, longest is below 1, or no token of a text may be part of an answer
      */
@@ -61,8 +61,8 @@ public record Answer(int first, int last, double score) {
     }
 
     /**
-     * {@return 1 for the tokens of second texts and 0 for others, of the ids' shape: those between the last two separators} For
-     * families without types of tokens, RoBERTa's among them, whose separator stands twice between the texts.
+     * {@return 1 for the tokens of second texts and 0 for others, of the ids' shape: those between the last two separators} In
+     * RoBERTa and its kin the separator stands twice between the texts.
      *
      * @param ids       token ids of pairs, {@code [minibatch, tokens]}
      * @param separator id of the token that ends a text, [SEP] or {@code </s>}

@@ -123,7 +123,24 @@ public record TextSettings(Map<String, String> prompts, String defaultPrompt, in
     }
 
     private String with(String before, String text) {
-        String whole = (before + text).strip();
+        String whole = stripped(before + text);
         return lowerCase ? whole.toLowerCase(Locale.ROOT) : whole;
+    }
+
+    /** Without what Python's {@code strip} takes away, which is more than what Java's does: no-break spaces, too. */
+    private static String stripped(String text) {
+        int from = 0;
+        int to = text.length();
+        while (from < to && isBlank(text.charAt(from))) {
+            from++;
+        }
+        while (to > from && isBlank(text.charAt(to - 1))) {
+            to--;
+        }
+        return text.substring(from, to);
+    }
+
+    private static boolean isBlank(char c) {
+        return Character.isWhitespace(c) || Character.isSpaceChar(c) || c == '\u0085';
     }
 }

@@ -8,8 +8,16 @@ import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
+import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
+import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
+import org.deeplearning4j.nn.conf.layers.util.MaskZeroLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import org.deeplearning4j.util.ModelSerializer;
@@ -33,6 +41,7 @@ import java.io.File;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -221,5 +230,29 @@ class RecomputationTest {
         assertThatThrownBy(() -> adapted(tiny, config(EACH).recompute("embeddings", "encoder.layer.0.output.dense")))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("cannot be computed again, since");
+    }
+
+    private static Stream<Layer> thatKeepStates() {
+        return Stream.of(new LSTM.Builder().nIn(4).nOut(4).build(),
+                new MaskZeroLayer.Builder().setUnderlying(new LSTM.Builder().nIn(4).nOut(4).build()).build(),
+                new Bidirectional(Bidirectional.Mode.ADD, new SimpleRnn.Builder().nIn(4).nOut(4).build()),
+                new FrozenLayer(new LSTM.Builder().nIn(4).nOut(4).build()));
+    }
+
+    /** In truncated BPTT DL4J feeds these past the vertex that records a block. */
+    @ParameterizedTest
+    @MethodSource("thatKeepStates")
+    void layersThatKeepStatesAreRefusedInsideWrappersToo(Layer keeping) {
+        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
+                .addLayer("below", new Convolution1DLayer.Builder(1).nOut(4).build(), "in").addLayer("keeping", keeping, "below")
+                .addLayer("above", new Convolution1DLayer.Builder(1).nOut(4).build(), "keeping")
+                .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build(),
+                        "above")
+                .setOutputs("out").setInputTypes(InputType.recurrent(3, 5)).build());
+        base.init();
+        LoRAConfig config = LoRAConfig.builder().rank(2).targets("below", "above").recompute("below", "above").build();
+
+        assertThatThrownBy(() -> LoRA.apply(base, config)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("\"keeping\"", "it keeps states");
     }
 }

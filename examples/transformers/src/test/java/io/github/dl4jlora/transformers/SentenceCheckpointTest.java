@@ -180,6 +180,8 @@ class SentenceCheckpointTest {
         checkpoint.writeCheckpoint(checkpoint.sentenceEncoder().network(), folder.resolve("new"));
         assertThat(Checkpoint.open(folder.resolve("new")).textSettings()).isEqualTo(settings);
         assertThat(open("bert-lm-old").textSettings().prepared("LoRA")).isEqualTo("LoRA");
+        // As Python strips; Java takes no-break spaces for text.
+        assertThat(open("bert-lm-old").textSettings().prepared(" \u00a0LoRA\u00a0 A\u202f\u0085")).isEqualTo("LoRA\u00a0 A");
         assertThat(open("bert-lm-old").textSettings().maxTokens()).isEqualTo(10);
 
         Files.writeString(changed.path().resolve("config_sentence_transformers.json"), "{\"default_prompt_name\": \"query\"}");

@@ -95,8 +95,8 @@ public final class AdapterInputs {
         view.adaptedMatrices().forEach((name, matrix) -> {
             boolean isScaled = !matrix.settings().variant().isAdditive();
             if (isScaled) {
-                AdapterTensors.requireScale(name, matrix.settings().variant(), matrix.outputScale(matrix.settings().variant(),
-                        content.delta(name).parts(), content.delta(name).factor()));
+                Variant variant = matrix.settings().variant();
+                AdapterTensors.requireScale(name, variant, AdapterTensors.scale(matrix, variant, content.delta(name)));
             }
             String key = matrix.parameter().key();
             put(matrix.layer(), key, new Input.Matrix(name, matrix.parameter().nIn(), matrix.parameter().nOut(),
