@@ -55,12 +55,16 @@ class HeadsTest {
         Checkpoint inference = open("bert-inference");
         ChangedFolder crossEncoder = ChangedFolder.of("bert-reranker", folder.resolve("cross"));
         crossEncoder.config(config -> config.putObject("sentence_transformers").put("version", "4.1.0"));
+        ChangedFolder later = ChangedFolder.of("bert-reranker", folder.resolve("later"));
+        Files.writeString(later.path().resolve("config_sentence_transformers.json"), "{\"model_type\": \"CrossEncoder\"}");
 
         assertThatThrownBy(inference::model).isInstanceOf(IOException.class).hasMessageContainingAll("config.json",
                 "\"entailment\"", "pairs of texts", "Checkpoint.open(folder).pairs()", "token_type_ids");
         assertThatThrownBy(inference::classifier).isInstanceOf(IOException.class).hasMessageContaining(".pairs()");
         assertThatThrownBy(() -> Checkpoint.open(crossEncoder.path()).model()).isInstanceOf(IOException.class)
                 .hasMessageContainingAll("\"sentence_transformers\"", ".pairs()");
+        assertThatThrownBy(() -> Checkpoint.open(later.path()).model()).isInstanceOf(IOException.class)
+                .hasMessageContainingAll("\"CrossEncoder\"", "config_sentence_transformers.json", ".pairs()");
         assertThat(inference.pairs().model().network().getConfiguration().getNetworkInputs())
                 .containsExactly(Transformer.INPUT_IDS, Transformer.TOKEN_TYPE_IDS);
         assertThat(inference.classifier(2, new Adam(1e-3), 1).network().outputSingle(IDS).shape()).containsExactly(2, 2);

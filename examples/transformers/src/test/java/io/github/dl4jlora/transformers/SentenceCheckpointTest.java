@@ -184,6 +184,25 @@ class SentenceCheckpointTest {
         assertThat(open("bert-lm-old").textSettings().prepared(" \u00a0LoRA\u00a0 A\u202f\u0085")).isEqualTo("LoRA\u00a0 A");
         assertThat(open("bert-lm-old").textSettings().maxTokens()).isEqualTo(10);
 
+        // Where sentence-transformers has it from version 5.4 on.
+        Path tokenizer = changed.path().resolve("tokenizer_config.json");
+        Path length = changed.path().resolve("sentence_bert_config.json");
+        Files.delete(changed.path().resolve("sentence_roberta_config.json"));
+        for (String most : List.of("7", "1e30", "1000000000000000019884624838656", "12")) {
+            Files.writeString(tokenizer, "{\"model_max_length\": " + most + "}");
+            Files.deleteIfExists(length);
+            assertThat(checkpoint.textSettings().maxTokens()).as(most).isEqualTo(most.equals("7") ? 7 : 10);
+            Files.writeString(length, "{\"transformer_task\": \"feature-extraction\"}");
+            assertThat(checkpoint.textSettings().maxTokens()).as(most).isEqualTo(most.equals("7") ? 7 : 10);
+        }
+        Files.writeString(length, "{\"max_seq_length\": 9}");
+        Files.writeString(tokenizer, "{\"model_max_length\": 7}");
+        assertThat(checkpoint.textSettings().maxTokens()).isEqualTo(9);
+        Files.writeString(length, "{\"query_length\": 5}");
+        assertThatThrownBy(checkpoint::textSettings).isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("\"query_length\": 5");
+        Files.delete(length);
+
         Files.writeString(changed.path().resolve("config_sentence_transformers.json"), "{\"default_prompt_name\": \"query\"}");
         assertThatThrownBy(checkpoint::textSettings).isInstanceOf(CheckpointException.class)
                 .hasMessageContainingAll("config_sentence_transformers.json", "\"default_prompt_name\": \"query\"");

@@ -22,6 +22,7 @@ import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.offset;
 
 /** What sentence-transformers' modules.json says is computed, or refused by name. */
 class SentenceModulesTest {
@@ -97,6 +98,18 @@ class SentenceModulesTest {
         assertThat(means.norm2(1).getDouble(0)).isGreaterThan(1.5);
     }
 
+    @Test
+    void aNormalisationOfSomethingElseIsRefused() throws IOException {
+        pooling(MEAN);
+        modules(TRANSFORMER, POOLING, NORMALIZE);
+        Path settings = Files.createDirectories(folder.resolve("2_Normalize")).resolve("config.json");
+        Files.writeString(settings, "{\"module_input_name\": \"sentence_embedding\"}");
+        assertThat(embed().norm2(1).getDouble(0)).isCloseTo(1, offset(1e-5));
+
+        Files.writeString(settings, "{\"module_input_name\": \"token_embeddings\"}");
+        assertRefused("2_Normalize", "\"module_input_name\": \"token_embeddings\"");
+    }
+
     /** Folders may be called as vertices are. */
     @ParameterizedTest
     @ValueSource(strings = {"sentence", "input_ids", "pooling", "embeddings", "2_Dense.linear"})
@@ -170,6 +183,7 @@ class SentenceModulesTest {
         "{\"pooling_mode_mean_tokens\": false}; has the poolings []",
         "{\"pooling_mode\": \"median\"}; has the poolings [median]",
         "{\"pooling_mode\": [\"mean\", \"mean\"]}; has the poolings [mean, mean]",
+        "{\"pooling_mode\": [\"mean\", \"cls\"]}; the poolings [mean, cls] one after the other",
         "{\"pooling_mode\": 3}; \"pooling_mode\": 3",
         "{\"pooling_mode_max_tokens\": 1}; \"pooling_mode_max_tokens\": 1",
         "{\"include_prompt\": false}; \"include_prompt\": false, so that",
@@ -194,6 +208,7 @@ class SentenceModulesTest {
         "{\"in_features\": 8, \"out_features\": 5, \"activation_function\": \"os.system\"}; \"os.system\"",
         "{\"in_features\": 8, \"out_features\": 5, \"bias\": false, \"activation_function\": "
                 + "\"torch.nn.modules.linear.Identity\"}; 2_Dense.linear.bias",
+        "{\"in_features\": 8, \"out_features\": 5, \"use_residual\": true}; \"use_residual\": true",
         "{\"in_features\": 8, \"out_features\": 5, \"module_input_name\": \"token_embeddings\"}; \"module_input_name\""})
     void aDenseLayerThatDoesNotFitIsRefusedByKeyAndValue(String settings, String told) throws IOException {
         pooling(MEAN);

@@ -11,6 +11,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -229,9 +230,16 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
         }
     }
 
-    /** {@return what in this file shows that its head is for pairs; null for nothing} */
-    private String signOfPairs() {
-        return signOfPairs(file.content());
+    /** {@return what in this file, or beside it, shows that its head is for pairs; null for nothing} */
+    private String signOfPairs() throws IOException {
+        String sign = signOfPairs(file.content());
+        if (sign == null && Files.exists(file.folder().resolve(SentenceTexts.PROMPTS))) {
+            // Where sentence-transformers writes it from version 5.4 on.
+            ConfigFile beside = ConfigFile.read(TensorFiles.inside(file.folder(), SentenceTexts.PROMPTS));
+            return "CrossEncoder".equals(beside.content().path("model_type").asText())
+                    ? "\"model_type\": \"CrossEncoder\" in the " + SentenceTexts.PROMPTS + " beside it" : null;
+        }
+        return sign;
     }
 
     private static String signOfPairs(ObjectNode content) {
@@ -273,7 +281,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     }
 
     /** Whether it is not this file's head, which is of pairs and needs types. */
-    private boolean isOther(Head head) {
+    private boolean isOther(Head head) throws IOException {
         return isOfSingleTexts(head) && signOfPairs() != null;
     }
 

@@ -96,6 +96,11 @@ final class ConfigFile {
         }
     }
 
+    /** {@return the folder that it is in} */
+    Path folder() {
+        return file.toAbsolutePath().getParent();
+    }
+
     /** {@return a copy} */
     ObjectNode content() {
         return root.deepCopy();

@@ -40,7 +40,8 @@ final class SentenceFiles {
         }
         ObjectNode prompts = kept(SentenceTexts.PROMPTS, origin, prompts());
         ObjectNode length = kept(SentenceTexts.length(origin), origin,
-                JSON.createObjectNode().put("max_seq_length", shape.longestText()).put("do_lower_case", false));
+                JSON.createObjectNode().put("max_seq_length", SentenceTexts.tokenizersLongest(origin, shape.longestText()))
+                        .put("do_lower_case", false));
         if (texts != null) {
             SentenceTexts.put(texts, prompts, length);
         }

@@ -119,6 +119,7 @@ public record SentenceModules(List<Pooling> pooling, List<Step> steps) {
         long width = (long) pooling.size() * hidden;
         for (SentenceSettings.Part part : parts.subList(2, parts.size())) {
             if (part.type().equals("Normalize")) {
+                SentenceSettings.requireNormalizesSentences(folder, part.path());
                 steps.add(new Normalize(part.path()));
             } else {
                 Dense dense = SentenceSettings.dense(folder, part.path(), width);

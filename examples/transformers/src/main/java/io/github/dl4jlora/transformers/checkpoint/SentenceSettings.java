@@ -5,6 +5,7 @@ import io.github.dl4jlora.transformers.Pooling;
 import org.nd4j.linalg.activations.IActivation;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -117,6 +118,11 @@ final class SentenceSettings {
             throw new CheckpointException(settings + " has the poolings " + ConfigFile.shown(named) + ", but expected is one or "
                     + "more of " + Arrays.stream(Pooling.values()).map(Pooling::mode).toList() + REMEDY);
         }
+        List<String> inOrder = modes.stream().map(Pooling::mode).toList();
+        if (!named.isEmpty() && !named.equals(inOrder)) {
+            throw new CheckpointException(settings + " has the poolings " + named + " one after the other, but only the order "
+                    + inOrder + " is supported" + REMEDY);
+        }
         return modes;
     }
 
@@ -129,8 +135,8 @@ final class SentenceSettings {
     static SentenceModules.Dense dense(Path folder, String path, long in) throws IOException {
         ConfigFile settings = read(folder, path);
         settings.requireOnly("in_features", (int) in);
-        settings.requireOnly("module_input_name", "sentence_embedding");
-        settings.requireOnly("module_output_name", "sentence_embedding");
+        settings.requireOnly("use_residual", false);
+        requireOfSentences(settings);
         String name = settings.text("", "activation_function");
         IActivation activation = TorchActivations.of(name);
         if (activation == null) {
@@ -141,6 +147,18 @@ final class SentenceSettings {
             throw new CheckpointException(settings + " lacks \"out_features\", the width of what the layer computes");
         }
         return new SentenceModules.Dense(path, in, out, settings.flag(true, "bias"), activation);
+    }
+
+    /** Refuses settings of a normalisation, which most folders lack, that is not of a sentence's vector. */
+    static void requireNormalizesSentences(Path folder, String path) throws IOException {
+        if (Files.exists(folder.resolve(path).resolve(SentenceModules.CONFIG))) {
+            requireOfSentences(read(folder, path));
+        }
+    }
+
+    private static void requireOfSentences(ConfigFile settings) throws IOException {
+        settings.requireOnly("module_input_name", "sentence_embedding");
+        settings.requireOnly("module_output_name", "sentence_embedding");
     }
 
     private static ConfigFile read(Path folder, String path) throws IOException {

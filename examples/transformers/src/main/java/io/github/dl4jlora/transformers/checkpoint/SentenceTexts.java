@@ -27,6 +27,9 @@ final class SentenceTexts {
     private static final String ALL = "prompts";
     private static final String MAX_LENGTH = "max_seq_length";
     private static final String LOWER_CASE = "do_lower_case";
+    /** Where sentence-transformers has the longest text from version 5.4 on. */
+    private static final String TOKENIZER = "tokenizer_config.json";
+    private static final List<String> BY_PURPOSE = List.of("query_length", "document_length", "query_expansion");
 
     private SentenceTexts() {
     }
@@ -50,12 +53,26 @@ final class SentenceTexts {
             }
         }
         String length = length(folder);
+        int most = tokenizersLongest(folder, longest);
         if (length == null) {
-            return new TextSettings(prompts, name, longest, false);
+            return new TextSettings(prompts, name, most, false);
         }
         ConfigFile settings = ConfigFile.read(TensorFiles.inside(folder, length));
-        return new TextSettings(prompts, name, Math.min(longest, settings.number(1, longest, MAX_LENGTH)),
+        for (String key : BY_PURPOSE) {
+            settings.requireNone(key);
+        }
+        return new TextSettings(prompts, name, Math.min(longest, settings.number(1, most, MAX_LENGTH)),
                 settings.flag(false, LOWER_CASE));
+    }
+
+    /** {@return what the tokenizer's own settings allow, but not more than {@code longest}} */
+    static int tokenizersLongest(Path folder, int longest) throws IOException {
+        if (!Files.exists(folder.resolve(TOKENIZER))) {
+            return longest;
+        }
+        // 1e30 in a tokenizer without a limit.
+        double most = ConfigFile.read(TensorFiles.inside(folder, TOKENIZER)).fraction(longest, "model_max_length");
+        return most >= 1 && most < longest ? (int) most : longest;
     }
 
     /**
