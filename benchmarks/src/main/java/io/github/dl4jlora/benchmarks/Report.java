@@ -181,8 +181,7 @@ final class Report {
         List<List<String>> rows = new ArrayList<>();
         rows.add(List.of("ms", "this library", "PyTorch", "/ PyTorch"));
         results.encoder.forEach((settings, tasks) -> tasks.forEach((task, of) ->
-                rows.add(List.of(task.title() + "; " + settings.title() + (settings == settings.ofPyTorch() ? "" : ", PyTorch "
-                        + settings.ofPyTorch().title()), number(of.here()), number(of.pyTorch()),
+                rows.add(List.of(task.title() + "; " + settings.titleBesidePyTorch(), number(of.here()), number(of.pyTorch()),
                         number(of.here() / of.pyTorch())))));
         return new Table("A BERT encoder", "The sizes of all-MiniLM-L6-v2 with random weights, 8 texts of 64 tokens, Adam. "
                 + "Medians of each process's median.", rows);
@@ -195,7 +194,7 @@ final class Report {
         results.bertBase.forEach((settings, tasks) -> tasks.forEach((task, of) -> {
             Results.Cost here = of.here();
             Results.Cost there = of.pyTorch();
-            rows.add(List.of(task.title() + "; " + settings.title(), number(here.millis()), number(there.millis()),
+            rows.add(List.of(task.title() + "; " + settings.titleBesidePyTorch(), number(here.millis()), number(there.millis()),
                     number(here.millis() / there.millis()), number(here.beyond() / 1e6), number(there.beyond() / 1e6),
                     number(here.beyond() / there.beyond()), number(here.peak() / 1e6), number(there.peak() / 1e6),
                     number(here.peak() / there.peak())));

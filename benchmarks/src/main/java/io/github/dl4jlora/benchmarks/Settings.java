@@ -15,8 +15,8 @@ enum Settings {
     SETTLED("threads settled", "nothing set, and the program calls Threads.settle() first"),
     ONE_THREAD("one thread", "OMP_NUM_THREADS=1, OPENBLAS_NUM_THREADS=1, maxphysicalbytes=0, heap 1 GB, off-heap 8 GB at most; "
             + "PyTorch with set_num_threads(1)"),
-    BY_HAND("by hand", "OMP_WAIT_POLICY=passive, OMP_NUM_THREADS=1, OPENBLAS_NUM_THREADS=the number of cores, "
-            + "maxphysicalbytes=0, heap and off-heap as before");
+    /** No counts of threads: ND4J takes OMP_NUM_THREADS for BLAS as well. */
+    BY_HAND("by hand", "OMP_WAIT_POLICY=passive, maxphysicalbytes=0, heap and off-heap as before");
 
     /** Variables that decide about threads, kernels, or a JVM's flags. */
     private static final Pattern DECISIVE = Pattern.compile(
@@ -43,6 +43,11 @@ enum Settings {
         return this == ONE_THREAD ? ONE_THREAD : AS_FOUND;
     }
 
+    /** These settings, and those of the PyTorch beside, if they are others. */
+    String titleBesidePyTorch() {
+        return this == ofPyTorch() ? title : title + ", PyTorch " + ofPyTorch().title;
+    }
+
     List<String> jvmOptions() {
         return switch (this) {
             case AS_FOUND, SETTLED -> List.of();
@@ -57,8 +62,7 @@ enum Settings {
         environment.putAll(switch (this) {
             case AS_FOUND, SETTLED -> Map.of();
             case ONE_THREAD -> Map.of("OMP_NUM_THREADS", "1", "OPENBLAS_NUM_THREADS", "1");
-            case BY_HAND -> Map.of("OMP_WAIT_POLICY", "passive", "OMP_NUM_THREADS", "1", "OPENBLAS_NUM_THREADS",
-                    String.valueOf(Runtime.getRuntime().availableProcessors()));
+            case BY_HAND -> Map.of("OMP_WAIT_POLICY", "passive");
         });
     }
 

@@ -104,7 +104,7 @@ record Target(String what, double limit, double value) {
     private static Target bertBase(Results results, Settings settings, BertBaseTask task, String of, double limit,
             ToDoubleFunction<Results.BertBase> ratio) {
         Results.BertBase cost = results.bertBase.getOrDefault(settings, Map.of()).get(task);
-        return new Target("BERT-base / PyTorch, " + settings.title() + ", " + task.title() + of, limit,
+        return new Target("BERT-base / PyTorch, " + settings.titleBesidePyTorch() + ", " + task.title() + of, limit,
                 cost == null ? Double.NaN : ratio.applyAsDouble(cost));
     }
 

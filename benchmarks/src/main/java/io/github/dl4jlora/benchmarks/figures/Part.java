@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Locale;
 
 import static io.github.dl4jlora.benchmarks.figures.Task.compare;
+import static io.github.dl4jlora.benchmarks.figures.Task.once;
 import static io.github.dl4jlora.benchmarks.figures.Task.printing;
 
 /** What is measured together, and stands in one file of docs/figures. Where programs live is written here alone. */
@@ -33,11 +34,11 @@ enum Part {
     ACCURACY("what LoRA on such bases gets right", 40, compare("--only ACCURACY"), spamOn("FLOAT"), spamOn("BF16"),
             spamOn("INT8"), spamOn("NF4")),
     SERVING("many adapters on one base", 12, compare("--only SERVING")),
-    INFERENCE("forward passes: base, adapted, merged, frozen", 3, compare("--only INFERENCE")),
+    INFERENCE("forward passes: base, adapted, merged, frozen", 3, once("--only INFERENCE")),
     MEMORY("memory of training and of many networks; arrays made in a step", 10,
-            compare("--only ARRAYS,RESIDENT,MEMORY,ADAPTERS")),
-    PLAN("memory, planned and measured", 5, compare("--only PLAN")),
-    DISK("bytes of saved models and adapters", 1, compare("--full --only DISK")),
+            once("--only ARRAYS,RESIDENT,MEMORY,ADAPTERS")),
+    PLAN("memory, planned and measured", 5, once("--only PLAN")),
+    DISK("bytes of saved models and adapters", 1, once("--full --only DISK")),
     SPAM("MiniLM on e-mails, four ways", 10, printing("Spam", "-Pminilm -pl examples/models", "spam", "train").ofSeeds()),
     RETRIEVAL("MiniLM on three tasks of retrieval", 20,
             printing("Retrieval", "-Pminilm -pl examples/models", "retrieval", "").ofSeeds()),

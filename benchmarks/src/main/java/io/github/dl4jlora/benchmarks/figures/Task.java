@@ -23,6 +23,11 @@ record Task(String module, String program, String args, String title, String lab
         return new Task("-pl benchmarks", "compare", args + " --rounds ROUNDS --output FOLDER", "", "", null, false);
     }
 
+    /** Parts of the same in which everything is measured once. */
+    static Task once(String args) {
+        return new Task("-pl benchmarks", "compare", args + " --output FOLDER", "", "", null, false);
+    }
+
     static Task printing(String title, String module, String program, String args) {
         return new Task(module, program, args, title, "", null, false);
     }

@@ -275,9 +275,9 @@ class FiguresTest {
     void roundsOfPartsWithoutRoundsAreRefused() {
         StringWriter err = new StringWriter();
 
-        assertThat(line().setErr(new PrintWriter(err)).execute("--part", "spam,soak", "--rounds", "2"))
+        assertThat(line().setErr(new PrintWriter(err)).execute("--part", "spam,memory", "--rounds", "2"))
                 .isEqualTo(CommandLine.ExitCode.USAGE);
-        assertThat(err.toString()).contains("--rounds is 2, but none of these parts has rounds: [spam, soak]");
+        assertThat(err.toString()).contains("--rounds is 2, but none of these parts has rounds: [spam, memory]");
     }
 
     @Test

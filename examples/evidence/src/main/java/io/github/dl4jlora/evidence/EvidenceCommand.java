@@ -103,6 +103,7 @@ public final class EvidenceCommand implements Callable<Integer> {
             claims.forEach(claim -> out.printf("%-18s %s%n", claim.id(), claim.says()));
             return CommandLine.ExitCode.OK;
         }
+        Require.folder(spec, "--output", output);
         Page page = new Page(brief);
         StatusLine line = new StatusLine(spec.commandLine().getErr());
         AtomicReference<String> current = new AtomicReference<>("");
@@ -118,6 +119,8 @@ public final class EvidenceCommand implements Callable<Integer> {
                     line.clear();
                     page.add(claim, finding, minutes);
                     tell(out, claim, finding, minutes);
+                    // What ends the program later loses nothing that was found.
+                    page.write(output);
                 } catch (RuntimeException e) {
                     // The others have taken an hour, or will.
                     line.clear();

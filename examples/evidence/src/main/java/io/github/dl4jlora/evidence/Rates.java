@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /** Methods on one task, each at several rates and with several seeds. */
@@ -13,6 +14,7 @@ public final class Rates {
     private final Task task;
     private final List<Method> methods;
     private final double[] rates;
+    private final boolean isBrief;
     private final Grid grid;
 
     /** Runs the trainings that have not run yet. */
@@ -20,6 +22,7 @@ public final class Rates {
         this.task = task;
         this.methods = methods;
         this.rates = rates;
+        isBrief = lab.isBrief();
         grid = new Grid(lab, task, methods, rates, seeds, task.epochs());
     }
 
@@ -28,9 +31,28 @@ public final class Rates {
         return rates[best(method)];
     }
 
-    /** {@return whether the best rate is the lowest or the highest that was tried} */
-    public boolean isAtTheEdge(Method method) {
-        return best(method) == 0 || best(method) == rates.length - 1;
+    /** Says of which methods the best rate is the lowest or the highest that was tried, if of any. */
+    public void tellEdges(Finding finding) {
+        if (!isBrief) {
+            tellEdges(finding, task, methods.stream().filter(method -> isAtTheEdge(bestRate(method), rates)).toList());
+        }
+    }
+
+    /** {@return whether a rate is the lowest or the highest of those that were tried} */
+    public static boolean isAtTheEdge(double rate, double[] tried) {
+        return rate == tried[0] || rate == tried[tried.length - 1];
+    }
+
+    /**
+     * Says that some methods may do better at a rate that was not tried.
+     *
+     * @param methods whose best rate is at the edge of those that were tried; may be none
+     */
+    public static void tellEdges(Finding finding, Task task, List<Method> methods) {
+        if (!methods.isEmpty()) {
+            finding.text(task.name() + ": the best rate is at the edge of the tried ones for "
+                    + methods.stream().map(Method::name).collect(Collectors.joining(", ")) + ", which may do better beyond it.");
+        }
     }
 
     /** {@return what was learned at that rate} */

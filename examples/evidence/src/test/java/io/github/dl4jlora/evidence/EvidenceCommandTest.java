@@ -20,6 +20,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 class EvidenceCommandTest {
 
@@ -118,6 +119,29 @@ class EvidenceCommandTest {
         assertThat(err.toString()).contains("folklore could not be examined", "no such layer");
         assertThat(Files.readString(folder.resolve("evidence.md"))).contains("<a id=\"arithmetic\"></a>",
                 "**Missing**, since their examination failed: folklore.").doesNotContain("<a id=\"folklore\"></a>");
+    }
+
+    @Test
+    void whatWasFoundIsWrittenBeforeTheNextClaim() throws IOException {
+        CommandLine line = EvidenceCommand.commandLine((data, leaves) -> List.of(oneThatFails().get(1),
+                new Supposed("folklore", lab -> {
+                    throw new OutOfMemoryError();
+                })));
+
+        assertThatThrownBy(() -> run(line, "--only", "folklore,arithmetic")).isInstanceOf(OutOfMemoryError.class);
+
+        assertThat(Files.readString(folder.resolve("evidence.md"))).contains("<a id=\"arithmetic\"></a>");
+    }
+
+    @Test
+    void aFileIsNoPlaceForPages() throws IOException {
+        Path file = Files.createFile(folder.resolve("evidence.md"));
+        CommandLine line = EvidenceCommand.commandLine((data, leaves) -> List.of(new Supposed("folklore", lab -> {
+            throw new AssertionError("an hour");
+        }))).setErr(new PrintWriter(err, true));
+
+        assertThat(line.execute("--only", "folklore", "--output", file.toString())).isEqualTo(CommandLine.ExitCode.USAGE);
+        assertThat(err.toString()).contains("exists, but is not a folder");
     }
 
     @Test

@@ -110,11 +110,7 @@ public final class BestRates implements Claim {
                 lab.seeds(setting.seeds));
         finding.plot("rates-" + Finding.file(name), rates.plot("Learning rates, " + name, setting.low, setting.high));
         rows.addAll(rates.rows(setting.task.isLoss() ? 3 : 1));
-        List<String> atTheEdge = all.stream().filter(rates::isAtTheEdge).map(Method::name).toList();
-        if (!lab.isBrief() && !atTheEdge.isEmpty()) {
-            finding.text(name + ": the best rate is at the edge of the tried ones for " + String.join(", ", atTheEdge)
-                    + ".");
-        }
+        rates.tellEdges(finding);
         double full = rates.bestLearned(Method.full()).mean();
         double behind = loras.stream().mapToDouble(method -> (setting.task.isLoss() ? -1 : 1)
                 * (full - rates.bestLearned(method).mean())).min().orElseThrow();

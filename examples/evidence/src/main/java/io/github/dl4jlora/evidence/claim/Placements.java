@@ -96,6 +96,7 @@ public final class Placements implements Claim {
         }
         Finding finding = new Finding().plot("layers", learned.plot("Layers, " + task.name(), LOW, HIGH))
                 .table(List.of("adapters on", "trained values", "best rate", "learned, %"), rows);
+        learned.tellEdges(finding);
         tell(finding, "all four of attention, less query alone", "3.3", ahead(learned, ATTENTION, QUERY), 1);
         tell(finding, "query and value, less query alone", "3.3", ahead(learned, QUERY_VALUE, QUERY), 1);
         tell(finding, "all six, less query alone", "above 0", ahead(learned, ALL, QUERY), 0.5);

@@ -5,6 +5,7 @@ import io.github.dl4jlora.evidence.Grid;
 import io.github.dl4jlora.evidence.Lab;
 import io.github.dl4jlora.evidence.Method;
 import io.github.dl4jlora.evidence.Plot;
+import io.github.dl4jlora.evidence.Rates;
 import io.github.dl4jlora.evidence.Task;
 import io.github.dl4jlora.evidence.Trained;
 
@@ -28,6 +29,7 @@ final class Starts {
     private final List<Method> methods;
     private final double rate;
     private final double[] rates;
+    private final boolean isBrief;
     private final Grid grid;
 
     /**
@@ -39,6 +41,7 @@ final class Starts {
         this.methods = methods;
         this.rate = Arrays.stream(rates).anyMatch(some -> some == rate) ? rate : rates[0];
         this.rates = rates;
+        isBrief = lab.isBrief();
         grid = new Grid(lab, task, methods, rates, seeds, epochs);
     }
 
@@ -95,6 +98,9 @@ final class Starts {
             rows.add(List.of(task.name(), method.name(), ratio(atOneRate(method)), ratio(atOwnRates(method)),
                     String.format(Locale.ROOT, "%.1e", ownRate(method)), learned(method, rate),
                     learned(method, ownRate(method))));
+        }
+        if (!isBrief) {
+            Rates.tellEdges(finding, task, methods.stream().filter(method -> Rates.isAtTheEdge(ownRate(method), rates)).toList());
         }
         finding.table(List.of("task", "start", String.format(Locale.ROOT, "steps, rate %.1e for all", rate),
                 "steps, each at its own rate", "own rate", "learned, one rate", "learned, own rate"), rows);

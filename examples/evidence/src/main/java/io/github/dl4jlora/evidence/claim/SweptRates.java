@@ -94,6 +94,7 @@ public final class SweptRates implements Claim {
         Rates rates = new Rates(lab, task, List.of(method), lab.rates(setting.lowest, 2, setting.rates), seeds);
         List<LearningRates> swept = lab.each(Arrays.stream(seeds).mapToObj(seed ->
                 new Training(task, method, rates.bestRate(method), seed)).toList(), training -> sweep(lab, training));
+        rates.tellEdges(finding);
         Way suggested = way(lab, task, method, seeds, swept, LearningRates::suggested);
         Way best = way(lab, task, method, seeds, swept, some -> some.best().rate());
         int decimals = task.isLoss() ? 3 : 1;

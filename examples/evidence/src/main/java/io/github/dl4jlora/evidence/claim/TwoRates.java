@@ -111,6 +111,9 @@ public final class TwoRates implements Claim {
         List<String> labels = DoubleStream.of(rates).mapToObj(rate -> String.format(Locale.ROOT, "%.1e", rate)).toList();
         finding.plot("loraplus-" + Finding.file(name), Plot.heat(name + ": " + setting.task.measure(),
                 "learning rate of A", "learning rate of B", labels, labels, learned, "0.0"));
+        if (!setting.task.trainable().isEmpty()) {
+            finding.text(name + ": the layer that is trained in full has A's rate, as in PEFT.");
+        }
         finding.text(String.format(Locale.ROOT, "%s, %d epochs: best at %.1e (A) and %.1e (B), %.1f; with one rate for both at "
                 + "%.1e, %.1f.", name, setting.epochs, best.a, best.b, best.learned, bestEqual.a, bestEqual.learned));
         finding.check(name + ": B's rate above A's, less the same two rates exchanged, mean of all pairs, points", "above 0",

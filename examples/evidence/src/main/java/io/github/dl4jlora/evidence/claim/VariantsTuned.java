@@ -98,6 +98,7 @@ public final class VariantsTuned implements Claim {
             Rates rates = new Rates(lab, setting.task, variants(), grid, seeds);
             finding.plot("variants-" + Finding.file(name), rates.plot("Variants at rank 8, " + name, setting.low, setting.high));
             rows.addAll(rates.rows(1));
+            rates.tellEdges(finding);
             Method plain = variants().get(0);
             double plainBest = rates.bestLearned(plain).mean();
             double most = variants().stream().mapToDouble(method -> rates.bestLearned(method).mean()).max().orElseThrow();
