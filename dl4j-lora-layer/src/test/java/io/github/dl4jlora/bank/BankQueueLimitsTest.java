@@ -5,6 +5,7 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -29,8 +30,10 @@ class BankQueueLimitsTest {
     private final Recorder metrics = new Recorder();
     private final MapSource source = new MapSource();
 
+    /** Before, too: tests of other classes leave what they have counted. */
+    @BeforeEach
     @AfterEach
-    void end() {
+    void reset() {
         GatedTanh.reset();
     }
 

@@ -9,6 +9,7 @@ import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -52,8 +53,10 @@ class BankQueueTest {
         adapters[5] = LoRAAdapter.of(head);
     }
 
+    /** Before, too: tests of other classes leave what they have counted. */
+    @BeforeEach
     @AfterEach
-    void end() {
+    void reset() {
         GatedTanh.reset();
     }
 

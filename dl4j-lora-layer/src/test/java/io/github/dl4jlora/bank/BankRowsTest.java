@@ -15,6 +15,7 @@ import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -40,8 +41,10 @@ class BankRowsTest {
     /** Longer than any test: a batch is full, or it is not computed. */
     private static final Duration FOREVER = Duration.ofDays(1);
 
+    /** Before, too: tests of other classes leave what they have counted. */
+    @BeforeEach
     @AfterEach
-    void end() {
+    void reset() {
         GatedTanh.reset();
     }
 
