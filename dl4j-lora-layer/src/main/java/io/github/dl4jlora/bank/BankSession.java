@@ -65,7 +65,7 @@ public final class BankSession implements AutoCloseable {
         requireOpen();
         passes.require(new Features(inputs, null));
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            return passes.compute(lease.mixes().get(0), network -> steps(network, inputs));
+            return lent(network -> steps(network, inputs));
         }
     }
 
@@ -93,15 +93,22 @@ public final class BankSession implements AutoCloseable {
     public synchronized <T> T compute(Function<Model, T> work) {
         requireOpen();
         List<T> result = new ArrayList<>();
-        passes.compute(lease.mixes().get(0), network -> {
+        lent(network -> {
+            result.add(work.apply(network));
+            return new INDArray[0];
+        });
+        return result.get(0);
+    }
+
+    /** Lends a network with the session's adapters, and clears what state is left in it, which others would begin with. */
+    private INDArray[] lent(Function<Model, INDArray[]> work) {
+        return passes.compute(lease.mixes().get(0), network -> {
             try {
-                result.add(work.apply(network));
-                return new INDArray[0];
+                return work.apply(network);
             } finally {
                 recurrent(network).forEach(RecurrentLayer::rnnClearPreviousState);
             }
         });
-        return result.get(0);
     }
 
     private synchronized void requireOpen() {
@@ -115,18 +122,14 @@ public final class BankSession implements AutoCloseable {
     @SuppressWarnings("GuardedBy")
     private INDArray[] steps(Model network, INDArray[] inputs) {
         List<RecurrentLayer> recurrent = recurrent(network);
-        try {
-            List<Map<String, INDArray>> before = state;
-            if (before != null) {
-                IntStream.range(0, recurrent.size()).forEach(i -> recurrent.get(i).rnnSetPreviousState(before.get(i)));
-            }
-            INDArray[] outputs = network instanceof ComputationGraph graph ? graph.rnnTimeStep(inputs)
-                    : new INDArray[] {((MultiLayerNetwork) network).rnnTimeStep(inputs[0])};
-            state = recurrent.stream().map(RecurrentLayer::rnnGetPreviousState).map(Map::copyOf).toList();
-            return outputs;
-        } finally {
-            recurrent.forEach(RecurrentLayer::rnnClearPreviousState);
+        List<Map<String, INDArray>> before = state;
+        if (before != null) {
+            IntStream.range(0, recurrent.size()).forEach(i -> recurrent.get(i).rnnSetPreviousState(before.get(i)));
         }
+        INDArray[] outputs = network instanceof ComputationGraph graph ? graph.rnnTimeStep(inputs)
+                : new INDArray[] {((MultiLayerNetwork) network).rnnTimeStep(inputs[0])};
+        state = recurrent.stream().map(RecurrentLayer::rnnGetPreviousState).map(Map::copyOf).toList();
+        return outputs;
     }
 
     private static List<RecurrentLayer> recurrent(Model network) {

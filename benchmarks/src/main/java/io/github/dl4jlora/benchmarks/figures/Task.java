@@ -20,7 +20,7 @@ record Task(String module, String program, String args, String title, String lab
 
     /** Parts of the comparison with DL4J, PyTorch and ONNX Runtime. */
     static Task compare(String args) {
-        return new Task("-pl benchmarks", "compare", args + " --rounds ROUNDS --output FOLDER", "", "", null, false);
+        return once(args + " --rounds ROUNDS");
     }
 
     /** Parts of the same in which everything is measured once. */

@@ -7,6 +7,7 @@ import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer;
 import org.deeplearning4j.nn.conf.layers.CnnLossLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.conf.layers.RnnLossLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -181,7 +182,8 @@ public final class Recomputation {
     }
 
     private static boolean isRecurrent(Node node) {
-        return node.layer() != null && StockLayers.contains(node.stockLayer(), BaseRecurrentLayer.class);
+        Layer stock = node.stockLayer();
+        return stock != null && StockLayers.contains(stock, BaseRecurrentLayer.class);
     }
 
     private static boolean isLoss(Node node) {

@@ -105,9 +105,11 @@ public final class AdaptedView {
             return Objects.requireNonNull(runtime).tellsExamplesApart();
         }
 
-        /** See {@link AdaptedRuntime#outputScale}. */
+        /** See {@link AdaptedRuntime#outputScale}; here the parts may be of another data type, such as a file's. */
         public @Nullable INDArray outputScale(Variant variant, Map<String, INDArray> otherParts, double factor) {
-            return Objects.requireNonNull(runtime).outputScale(variant, otherParts, factor);
+            Map<String, INDArray> cast = new LinkedHashMap<>(otherParts);
+            cast.replaceAll((key, value) -> value.castTo(a().dataType()));
+            return Objects.requireNonNull(runtime).outputScale(variant, cast, factor);
         }
 
         /** See {@link AdaptedRuntime#route}. */

@@ -109,6 +109,7 @@ public final class EvidenceCommand implements Callable<Integer> {
         AtomicReference<String> current = new AtomicReference<>("");
         AtomicInteger done = new AtomicInteger();
         int failed = 0;
+        Path written = output;
         try (Lab lab = new Lab(threads, brief, training -> current.set(done.incrementAndGet() + " done, last: " + training))) {
             for (Claim claim : claims) {
                 line.show(() -> "  " + claim.id() + ": " + current.get());
@@ -119,8 +120,6 @@ public final class EvidenceCommand implements Callable<Integer> {
                     line.clear();
                     page.add(claim, finding, minutes);
                     tell(out, claim, finding, minutes);
-                    // What ends the program later loses nothing that was found.
-                    page.write(output);
                 } catch (RuntimeException e) {
                     // The others have taken an hour, or will.
                     line.clear();
@@ -129,11 +128,13 @@ public final class EvidenceCommand implements Callable<Integer> {
                     spec.commandLine().getErr().println(claim.id() + " could not be examined:");
                     e.printStackTrace(spec.commandLine().getErr());
                 }
+                // What ends the program later loses nothing that was found.
+                written = page.write(output);
             }
         } finally {
             line.clear();
         }
-        out.println("Look at it: " + page.write(output).toUri());
+        out.println("Look at it: " + written.toUri());
         return failed == 0 && page.broken() == 0 ? CommandLine.ExitCode.OK : FAILED;
     }
 

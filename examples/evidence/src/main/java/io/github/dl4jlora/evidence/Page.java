@@ -22,6 +22,8 @@ final class Page {
     private final List<Section> sections = new ArrayList<>();
     private final List<String> failed = new ArrayList<>();
     private final boolean brief;
+    /** Sections whose pictures are written. */
+    private int drawn;
 
     private record Section(Claim claim, Finding finding, double minutes) {
 
@@ -110,14 +112,20 @@ final class Page {
         text.append("\n\n");
     }
 
-    /** {@return the page's path} */
+    /**
+     * Writes the page as it is so far, and pictures of what was added since it was written before.
+     *
+     * @param folder the same each time
+     * @return the page's path
+     */
     Path write(Path folder) throws IOException {
         Path pictures = Files.createDirectories(folder.resolve(FOLDER));
-        for (Section section : sections) {
+        for (Section section : sections.subList(drawn, sections.size())) {
             for (var plot : section.finding.plots().entrySet()) {
                 Files.write(pictures.resolve(plot.getKey() + ".png"), plot.getValue().png());
             }
         }
+        drawn = sections.size();
         return Files.writeString(folder.resolve("evidence.md"), text().stripTrailing() + "\n");
     }
 }

@@ -14,7 +14,6 @@ public final class Rates {
     private final Task task;
     private final List<Method> methods;
     private final double[] rates;
-    private final boolean isBrief;
     private final Grid grid;
 
     /** Runs the trainings that have not run yet. */
@@ -22,7 +21,6 @@ public final class Rates {
         this.task = task;
         this.methods = methods;
         this.rates = rates;
-        isBrief = lab.isBrief();
         grid = new Grid(lab, task, methods, rates, seeds, task.epochs());
     }
 
@@ -33,14 +31,12 @@ public final class Rates {
 
     /** Says of which methods the best rate is the lowest or the highest that was tried, if of any. */
     public void tellEdges(Finding finding) {
-        if (!isBrief) {
-            tellEdges(finding, task, methods.stream().filter(method -> isAtTheEdge(bestRate(method), rates)).toList());
-        }
+        tellEdges(finding, task, methods.stream().filter(method -> isAtTheEdge(bestRate(method), rates)).toList());
     }
 
-    /** {@return whether a rate is the lowest or the highest of those that were tried} */
+    /** {@return whether a rate is the lowest or the highest of several that were tried} */
     public static boolean isAtTheEdge(double rate, double[] tried) {
-        return rate == tried[0] || rate == tried[tried.length - 1];
+        return tried.length > 1 && (rate == tried[0] || rate == tried[tried.length - 1]);
     }
 
     /**

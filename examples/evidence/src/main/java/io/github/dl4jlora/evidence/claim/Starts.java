@@ -29,7 +29,6 @@ final class Starts {
     private final List<Method> methods;
     private final double rate;
     private final double[] rates;
-    private final boolean isBrief;
     private final Grid grid;
 
     /**
@@ -41,7 +40,6 @@ final class Starts {
         this.methods = methods;
         this.rate = Arrays.stream(rates).anyMatch(some -> some == rate) ? rate : rates[0];
         this.rates = rates;
-        isBrief = lab.isBrief();
         grid = new Grid(lab, task, methods, rates, seeds, epochs);
     }
 
@@ -99,9 +97,7 @@ final class Starts {
                     String.format(Locale.ROOT, "%.1e", ownRate(method)), learned(method, rate),
                     learned(method, ownRate(method))));
         }
-        if (!isBrief) {
-            Rates.tellEdges(finding, task, methods.stream().filter(method -> Rates.isAtTheEdge(ownRate(method), rates)).toList());
-        }
+        Rates.tellEdges(finding, task, methods.stream().filter(method -> Rates.isAtTheEdge(ownRate(method), rates)).toList());
         finding.table(List.of("task", "start", String.format(Locale.ROOT, "steps, rate %.1e for all", rate),
                 "steps, each at its own rate", "own rate", "learned, one rate", "learned, own rate"), rows);
     }

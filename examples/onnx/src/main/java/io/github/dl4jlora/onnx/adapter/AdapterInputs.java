@@ -96,7 +96,8 @@ public final class AdapterInputs {
             boolean isScaled = !matrix.settings().variant().isAdditive();
             if (isScaled) {
                 Variant variant = matrix.settings().variant();
-                AdapterTensors.requireScale(name, variant, AdapterTensors.scale(matrix, variant, content.delta(name)));
+                AdapterTensors.requireScale(name, variant, matrix.outputScale(variant,
+                        content.delta(name).parts(), content.delta(name).factor()));
             }
             String key = matrix.parameter().key();
             put(matrix.layer(), key, new Input.Matrix(name, matrix.parameter().nIn(), matrix.parameter().nOut(),

@@ -63,7 +63,7 @@ public final class AdapterTensors {
     private static void addMatrix(Map<String, INDArray> tensors, String name, Delta delta,
                                   AdaptedView.@Nullable AdaptedMatrix matrix) {
         Variant variant = delta.kind().variant();
-        INDArray scale = matrix == null ? null : scale(matrix, variant, delta);
+        INDArray scale = matrix == null ? null : matrix.outputScale(variant, delta.parts(), delta.factor());
         if (matrix == null && (!variant.isAdditive() || delta.has(Delta.LORA_BIAS))) {
             throw OnnxExportException.of(name, "what " + (variant.isAdditive() ? "PEFT's lora_bias" : variant.name())
                     + " does depends on the base", "Use OnnxAdapter.write(adapter, base, path)");
@@ -91,13 +91,6 @@ public final class AdapterTensors {
         if (bias != null) {
             tensors.put(name + Biases.SUFFIX, bias.reshape(bias.length()));
         }
-    }
-
-    /** What outputs are multiplied by, in the network's type, which need not be the file's; null for a variant that adds. */
-    static @Nullable INDArray scale(AdaptedView.AdaptedMatrix matrix, Variant variant, Delta delta) {
-        Map<String, INDArray> parts = delta.parts();
-        parts.replaceAll((key, value) -> value.castTo(matrix.a().dataType()));
-        return matrix.outputScale(variant, parts, delta.factor());
     }
 
     /**
