@@ -159,13 +159,13 @@ def decode(m, x, family):
 
 
 def pooled(modes, x, real):
-    """As sentence-transformers' class Pooling: several modes stand side by side in its order."""
+    """As sentence-transformers' class Pooling: several modes stand side by side in the order of the list, as since 5.4."""
     n = real.sum(1)
     places = torch.arange(1, x.shape[1] + 1).double()[None, :, None] * real
     known = {"cls": x[:, 0], "max": x.masked_fill(real == 0, -1e9).max(1)[0], "mean": (x * real).sum(1) / n,
              "mean_sqrt_len_tokens": (x * real).sum(1) / torch.sqrt(n), "weightedmean": (x * places).sum(1) / places.sum(1),
              "lasttoken": x[torch.arange(len(x)), n[:, 0].long() - 1]}
-    return torch.cat([known[mode] for mode in known if mode in modes], 1)
+    return torch.cat([known[mode] for mode in modes], 1)
 
 
 def sentence(modules, x, real):

@@ -12,7 +12,8 @@ import java.util.List;
 
 /**
  * How one vector of a text is made of its token vectors, padding left out: the modes of sentence-transformers' module
- * {@code Pooling}. Several at once stand side by side in the order of this class.
+ * {@code Pooling}. Several at once stand side by side in the order in which
+ * they are given.
  */
 public enum Pooling {
 
@@ -65,18 +66,18 @@ public enum Pooling {
      * @throws IllegalArgumentException if there is no mode
      */
     public static String addTo(GraphBuilder graph, TransformerShape shape, String rows, Pooling... modes) {
-        List<Pooling> sorted = Arrays.stream(modes).distinct().sorted().toList();
-        if (sorted.isEmpty()) {
+        List<Pooling> parts = Arrays.stream(modes).distinct().toList();
+        if (parts.isEmpty()) {
             throw new IllegalArgumentException("There is no pooling to add; give at least one of " + List.of(values()));
         }
-        if (sorted.size() == 1) {
-            graph.addVertex(Transformer.POOLING, sorted.get(0).vertex(shape.padding()), rows, Transformer.INPUT_IDS);
+        if (parts.size() == 1) {
+            graph.addVertex(Transformer.POOLING, parts.get(0).vertex(shape.padding()), rows, Transformer.INPUT_IDS);
             return Transformer.POOLING;
         }
-        for (Pooling mode : sorted) {
+        for (Pooling mode : parts) {
             graph.addVertex(mode.part(), mode.vertex(shape.padding()), rows, Transformer.INPUT_IDS);
         }
-        graph.addVertex(Transformer.POOLING, new MergeVertex(), sorted.stream().map(Pooling::part).toArray(String[]::new));
+        graph.addVertex(Transformer.POOLING, new MergeVertex(), parts.stream().map(Pooling::part).toArray(String[]::new));
         return Transformer.POOLING;
     }
 

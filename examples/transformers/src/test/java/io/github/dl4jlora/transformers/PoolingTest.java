@@ -87,11 +87,11 @@ class PoolingTest {
     }
 
     @Test
-    void severalStandSideBySideInOneOrder() {
+    void severalStandSideBySideInTheOrderGiven() {
         ComputationGraph network = network(Pooling.LAST_TOKEN, Pooling.MEAN, Pooling.FIRST_TOKEN, Pooling.MAXIMUM);
         INDArray[] outputs = network.output(TINY.ids(DataType.DOUBLE));
-        INDArray expected = Nd4j.hstack(expected(Pooling.FIRST_TOKEN, outputs[1], 1), expected(Pooling.MAXIMUM, outputs[1], 1),
-                expected(Pooling.MEAN, outputs[1], 1), expected(Pooling.LAST_TOKEN, outputs[1], 1));
+        INDArray expected = Nd4j.hstack(expected(Pooling.LAST_TOKEN, outputs[1], 1), expected(Pooling.MEAN, outputs[1], 1),
+                expected(Pooling.FIRST_TOKEN, outputs[1], 1), expected(Pooling.MAXIMUM, outputs[1], 1));
 
         assertThat(outputs[2].getRow(1).distance2(expected)).isLessThan(1e-12);
     }

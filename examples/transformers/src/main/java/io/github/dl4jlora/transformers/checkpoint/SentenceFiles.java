@@ -76,8 +76,14 @@ final class SentenceFiles {
 
     private static ObjectNode pooling(SentenceModules modules, int hidden) {
         ObjectNode settings = JSON.createObjectNode().put("word_embedding_dimension", hidden);
-        for (Pooling mode : Pooling.values()) {
-            settings.put(SentenceSettings.key(mode), modules.pooling().contains(mode));
+        // Every version of sentence-transformers reads the old keys, but they cannot say an order.
+        if (modules.pooling().stream().sorted().toList().equals(modules.pooling())) {
+            for (Pooling mode : Pooling.values()) {
+                settings.put(SentenceSettings.key(mode), modules.pooling().contains(mode));
+            }
+        } else {
+            ArrayNode modes = settings.putArray(SentenceSettings.MODES);
+            modules.pooling().forEach(mode -> modes.add(mode.mode()));
         }
         return settings.put("include_prompt", true);
     }

@@ -92,12 +92,12 @@ public record SentenceModules(List<Pooling> pooling, List<Step> steps) {
      * @throws IllegalArgumentException if there is no pooling
      */
     public static SentenceModules normalized(List<Pooling> pooling) {
-        List<Pooling> sorted = pooling.stream().distinct().sorted().toList();
-        if (sorted.isEmpty()) {
+        List<Pooling> distinct = pooling.stream().distinct().toList();
+        if (distinct.isEmpty()) {
             throw new IllegalArgumentException("There is no pooling to add; give at least one of "
                     + List.of(Pooling.values()));
         }
-        return new SentenceModules(sorted, List.of(new Normalize("2_Normalize")));
+        return new SentenceModules(distinct, List.of(new Normalize("2_Normalize")));
     }
 
     /**

@@ -106,7 +106,7 @@ final class SentenceNetwork {
         List<Pooling> modes = new ArrayList<>();
         for (String part : parts) {
             Pooling mode = mode(part);
-            if (mode == null || !modes.isEmpty() && mode.compareTo(modes.get(modes.size() - 1)) <= 0) {
+            if (mode == null || modes.contains(mode)) {
                 return List.of();
             }
             modes.add(mode);

@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.HashSet;
 import java.util.List;
@@ -26,7 +27,9 @@ final class SentenceSettings {
     private static final String INCLUDE_PROMPT = "include_prompt";
     private static final String REMEDY = ". encoder() gives the vectors of all tokens, sentenceEncoder(pooling) pools them as "
             + "you say, and model(graph, newLayers…) puts layers of your own on top";
-    /** The keys of old files. */
+    /** The key of new files: a mode, or several in the order in which they stand side by side. */
+    static final String MODES = "pooling_mode";
+    /** The keys of old files, whose modes stand in the order of {@link Pooling}. */
     private static final Map<Pooling, String> KEYS = new EnumMap<>(Map.of(
             Pooling.FIRST_TOKEN, "pooling_mode_cls_token", Pooling.MAXIMUM, "pooling_mode_max_tokens",
             Pooling.MEAN, "pooling_mode_mean_tokens", Pooling.MEAN_SQRT_LENGTH, "pooling_mode_mean_sqrt_len_tokens",
@@ -107,7 +110,7 @@ final class SentenceSettings {
                     + "to true then" + REMEDY);
         }
         List<Pooling> modes = new ArrayList<>();
-        List<String> named = settings.textOrTexts("pooling_mode");
+        List<String> named = settings.textOrTexts(MODES);
         for (Pooling mode : Pooling.values()) {
             // sentence-transformers takes the mean unless the file says no.
             if (named.isEmpty() ? settings.flag(mode == Pooling.MEAN, key(mode)) : named.contains(mode.mode())) {
@@ -118,11 +121,7 @@ final class SentenceSettings {
             throw new CheckpointException(settings + " has the poolings " + ConfigFile.shown(named) + ", but expected is one or "
                     + "more of " + Arrays.stream(Pooling.values()).map(Pooling::mode).toList() + REMEDY);
         }
-        List<String> inOrder = modes.stream().map(Pooling::mode).toList();
-        if (!named.isEmpty() && !named.equals(inOrder)) {
-            throw new CheckpointException(settings + " has the poolings " + named + " one after the other, but only the order "
-                    + inOrder + " is supported" + REMEDY);
-        }
+        modes.sort(Comparator.comparing(mode -> named.indexOf(mode.mode())));
         return modes;
     }
 
