@@ -2,11 +2,13 @@ package io.github.dl4jlora;
 
 import io.github.dl4jlora.Models.Kind;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.Engine;
 import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.layers.SelfAttentionLayer;
@@ -22,6 +24,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions;
 
@@ -54,6 +57,25 @@ class DisabledTest {
         }
 
         assertThat(tuned.outputSingle(INPUT)).isEqualTo(adapted).isNotEqualTo(base.outputSingle(INPUT));
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"FUSED", "EFFECTIVE_WEIGHTS"})
+    void theLossIsTheBasesWhateverThePenaltiesOfTheAdapter(Engine engine) {
+        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
+                .addLayer("rnn", new LSTM.Builder().nIn(2).nOut(3).build(), "in")
+                .addLayer("out", new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).nIn(3).nOut(2)
+                        .activation(Activation.IDENTITY).build(), "rnn").setOutputs("out").build());
+        base.init();
+        ComputationGraph tuned = tuned(base, LoRAConfig.builder().rank(2).targets("rnn").engine(engine).l2(0.1));
+        DataSet data = new DataSet(Networks.random(DataType.FLOAT, 6, 4, 2, 5), Networks.random(DataType.FLOAT, 7, 4, 2, 5));
+        double adapted = tuned.score(data);
+
+        try (LoRA.Scope scope = LoRA.disabled(tuned)) {
+            assertThat(tuned.score(data)).isEqualTo(base.score(data));
+        }
+
+        assertThat(tuned.score(data)).isEqualTo(adapted).isNotEqualTo(base.score(data));
     }
 
     @ParameterizedTest(name = "{0} → {1}, {2} rows")

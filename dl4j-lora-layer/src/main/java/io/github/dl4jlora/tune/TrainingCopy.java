@@ -2,6 +2,7 @@ package io.github.dl4jlora.tune;
 
 import io.github.dl4jlora.conf.Accumulated;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.build.Accumulation;
 import io.github.dl4jlora.internal.build.Recomputation;
 import io.github.dl4jlora.internal.build.Wiring;
 import io.github.dl4jlora.internal.inspect.DisabledScopes;
@@ -18,7 +19,9 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.config.Nesterovs;
+import org.nd4j.linalg.learning.regularization.Regularization;
 
+import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -35,6 +38,8 @@ final class TrainingCopy implements AutoCloseable {
 
     private final Network<?> copy;
     private final Losses losses = new Losses();
+    /** What undoes the changes of a step that do not come from learning, where nothing is to be learned. */
+    private final List<Runnable> undone = new ArrayList<>();
 
     /** DL4J reports the loss of each iteration; truncated backpropagation makes several iterations of a batch. */
     private static final class Losses extends BaseTrainingListener {
@@ -109,7 +114,11 @@ final class TrainingCopy implements AutoCloseable {
      * @param rate 0 or more
      */
     void learnAt(double rate) {
+        undone.clear();
         for (UpdaterBlock block : blocks()) {
+            if (rate == 0) {
+                block.getLayersAndVariablesInBlock().stream().filter(TrainingCopy::decays).forEach(this::undo);
+            }
             IUpdater updater = block.getGradientUpdater().getConfig().clone();
             if (updater.hasLearningRate()) {
                 UpdaterBlock.ParamState any = block.getLayersAndVariablesInBlock().get(0);
@@ -124,6 +133,16 @@ final class TrainingCopy implements AutoCloseable {
         }
     }
 
+    private static boolean decays(UpdaterBlock.ParamState parameter) {
+        List<Regularization> all = parameter.getLayer().getConfig().getRegularizationByParam(parameter.getParamName());
+        return all != null && all.stream().anyMatch(Accumulation::ignoresRate);
+    }
+
+    private void undo(UpdaterBlock.ParamState parameter) {
+        INDArray before = parameter.getParamView().dup();
+        undone.add(() -> parameter.getParamView().assign(before));
+    }
+
     private static double ratio(Trainable layer, String parameter) {
         return layer.getConfig() instanceof AdaptedConfiguration adapted ? adapted.rateRatio(parameter) : 1;
     }
@@ -135,6 +154,7 @@ final class TrainingCopy implements AutoCloseable {
      */
     double fit(MultiDataSet batch) {
         copy.fit(batch);
+        undone.forEach(Runnable::run);
         return losses.take();
     }
 

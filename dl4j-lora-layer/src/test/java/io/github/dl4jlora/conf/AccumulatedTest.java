@@ -5,12 +5,18 @@ import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.GradientNormalization;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.recurrent.LastTimeStep;
+import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
@@ -251,6 +257,25 @@ class AccumulatedTest {
         assertThat(read.getIUpdater()).isEqualTo(new Accumulated(new Adam(0.01), 8)).hasToString("Accumulated("
                 + new Adam(0.01) + ", 8)");
         assertThat(LoRA.merge(adapted).getLayerWiseConfigurations().toJson()).doesNotContain("dl4jlora");
+    }
+
+    /** Which would be a part of the file, and would update one layer with each batch and another with each eighth. */
+    @Test
+    void noLayerOfAMergedOrUnloadedNetworkHasIt() {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder()
+                .updater(new Accumulated(new Adam(0.01), 8)).list()
+                .layer(new DenseLayer.Builder().nIn(3).nOut(4).name("frozen").build())
+                .layer(new LastTimeStep(new SimpleRnn.Builder().nIn(4).nOut(4).name("rnn").build()))
+                .layer(new LoRADenseLayer.Builder().nIn(4).nOut(4).rank(2).name("declared").build())
+                .layer(new DenseLayer.Builder().nIn(4).nOut(4).name("adapted").build())
+                .layer(new OutputLayer.Builder().nIn(4).nOut(2).name("out").build()).build());
+        base.init();
+        MultiLayerNetwork adapted = LoRA.apply(LoRA.merge(base), LoRAConfig.builder().targets("adapted").trainable("out")
+                .updater(new Accumulated(new Adam(0.01), 8)).build());
+
+        for (MultiLayerNetwork stock : List.of(LoRA.merge(base), LoRA.merge(adapted), LoRA.unload(adapted))) {
+            assertThat(stock.getLayerWiseConfigurations().toJson()).doesNotContain("dl4jlora");
+        }
     }
 
     @Test

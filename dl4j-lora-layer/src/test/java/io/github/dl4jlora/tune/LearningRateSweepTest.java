@@ -321,6 +321,21 @@ class LearningRateSweepTest {
         assertThat(data.hasNext()).isTrue();
     }
 
+    /** DL4J subtracts such a decay after each step, whatever the rate. */
+    @Test
+    void aDecayThatIgnoresTheRateDoesNotChangeTheUntrainedNetwork() {
+        List<DataSet> same = Collections.nCopies(3, batches(1).next());
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Adam(RATE))
+                .weightDecay(0.5, false).list()
+                .layer(new OutputLayer.Builder(LossFunction.MCXENT).nIn(Networks.IN).nOut(Networks.OUT)
+                        .activation(Activation.SOFTMAX).build()).build());
+        network.init();
+
+        double untrained = sweep(network).run(new ExistingDataSetIterator(same)).untrained();
+
+        assertThat(untrained).isCloseTo(network.score(same.get(0)), within(1e-5));
+    }
+
     @Test
     void anIteratorsPreProcessorIsApplied() {
         DataSetIterator data = batches(3);

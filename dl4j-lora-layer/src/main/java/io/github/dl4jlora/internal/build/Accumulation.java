@@ -4,8 +4,10 @@ import io.github.dl4jlora.conf.Accumulated;
 import io.github.dl4jlora.internal.adapted.AdapterLayout;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.TrainingConfig;
 import org.deeplearning4j.nn.conf.GradientNormalization;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
@@ -49,6 +51,12 @@ public final class Accumulation {
      * @return whether there was one
      */
     public static boolean takeOut(Object of) {
+        if (of instanceof Layer layer && StockLayers.unwrap(layer) != layer) {
+            return takeOut(StockLayers.unwrap(layer));
+        }
+        if (of instanceof GraphVertex vertex && StockLayers.unwrap(vertex) != vertex) {
+            return takeOut(StockLayers.unwrap(vertex));
+        }
         if (of instanceof BaseLayer base) {
             boolean weights = replace(base.getIUpdater(), base::setIUpdater);
             return replace(base.getBiasUpdater(), base::setBiasUpdater) || weights;
@@ -93,6 +101,12 @@ public final class Accumulation {
         return layer instanceof BaseWrapperLayer wrapper ? asked(wrapper.getUnderlying()) : layer;
     }
 
+    /** Whether DL4J subtracts it after each update, whatever the learning rate. */
+    public static boolean ignoresRate(Regularization regularization) {
+        return regularization.applyStep() == Regularization.ApplyStep.POST_UPDATER
+                && !(regularization instanceof WeightDecay decay && decay.isApplyLR());
+    }
+
     /** The largest number of batches that an update is made of. */
     static int batches(Network<?> network) {
         return accumulated(network).mapToInt(trained -> Objects.requireNonNull(trained.updater()).getBatches()).max().orElse(1);
@@ -105,8 +119,7 @@ public final class Accumulation {
         accumulated(network).forEach(trained -> {
             List<Regularization> regularization = trained.config().getRegularizationByParam(trained.key());
             for (Regularization each : regularization == null ? List.<Regularization>of() : regularization) {
-                if (each.applyStep() == Regularization.ApplyStep.POST_UPDATER
-                        && !(each instanceof WeightDecay decay && decay.isApplyLR())) {
+                if (ignoresRate(each)) {
                     throw new IllegalArgumentException("Layer \"" + trained.node().name() + "\" makes an update of "
                             + Objects.requireNonNull(trained.updater()).getBatches() + " batches, but DL4J would subtract its "
                             + each.getClass().getSimpleName() + " after each batch, since it does not depend on the learning "

@@ -17,6 +17,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.lang.ref.Reference;
 import java.util.List;
+import java.util.stream.Collectors;
 
 /**
  * A convolution of images in which each output sees one channel of the input, frozen or with a low-rank change of its weights:
@@ -77,23 +78,29 @@ final class DepthwiseConvolution implements FrozenConvolution {
         return matrix.reshape('c', windows.kernel()[1], windows.kernel()[2], x.size(1), matrix.size(1) / x.size(1));
     }
 
-    private INDArray merged(Route route, ArrayType place, LayerWorkspaceMgr workspaces) {
-        return Blas.gemm(route.a(), route.b(), workspaces.dup(place, w.lent(), 'c'), false, false, route.factor(), 1);
+    /** W and the change of each route. */
+    private INDArray merged(List<Route> routes, ArrayType place, LayerWorkspaceMgr workspaces) {
+        INDArray merged = workspaces.dup(place, w.lent(), 'c');
+        for (Route route : routes) {
+            Blas.gemm(route.a(), route.b(), merged, false, false, route.factor(), 1);
+        }
+        return merged;
     }
 
     @Override
     public void forward(INDArray x, INDArray dropped, List<Route> routes, INDArray z, @Nullable INDArray u,
                         LayerWorkspaceMgr workspaces) {
-        boolean isOne = routes.size() == 1 && routes.get(0).from() == 0 && routes.get(0).to() >= x.size(0);
-        if (!isOne) {
+        boolean isWhole = !routes.isEmpty() && routes.stream().allMatch(route -> route.from() == 0 && route.to() >= x.size(0));
+        if (!isWhole) {
             forward(x, w.lent(), z);
         }
-        for (Route route : routes) {
-            INDArray merged = merged(route, ArrayType.FF_WORKING_MEM, workspaces);
-            long to = Math.min(route.to(), x.size(0));
+        // The adapters of a mix have the same rows, whose outputs are written once.
+        for (List<Route> mix : routes.stream().collect(Collectors.groupingBy(Route::from)).values()) {
+            INDArray merged = merged(mix, ArrayType.FF_WORKING_MEM, workspaces);
+            long to = Math.min(mix.get(0).to(), x.size(0));
             // One example at a time: oneDNN compiles for each size of a batch.
-            long step = isOne ? to : 1;
-            for (long first = route.from(); first < to; first += step) {
+            long step = isWhole ? to : 1;
+            for (long first = mix.get(0).from(); first < to; first += step) {
                 forward(Views.rows(x, first, first + step), merged, Views.rows(z, first, first + step));
             }
         }
@@ -102,7 +109,7 @@ final class DepthwiseConvolution implements FrozenConvolution {
     @Override
     public void backward(INDArray dropped, Route route, @Nullable INDArray u, INDArray dz, INDArray gradientA, INDArray gradientB,
                          @Nullable INDArray dx, @Nullable INDArray dropDx, LayerWorkspaceMgr workspaces) {
-        INDArray dm = backward(dropped, merged(route, ArrayType.BP_WORKING_MEM, workspaces), dz, dx, workspaces);
+        INDArray dm = backward(dropped, merged(List.of(route), ArrayType.BP_WORKING_MEM, workspaces), dz, dx, workspaces);
         Blas.gemm(dm, route.b(), gradientA, false, true, route.factor(), 0);
         Blas.gemm(route.a(), dm, gradientB, true, false, route.factor(), 0);
     }

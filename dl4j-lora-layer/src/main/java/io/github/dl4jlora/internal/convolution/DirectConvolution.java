@@ -94,7 +94,7 @@ final class DirectConvolution implements FrozenConvolution {
     public void forward(INDArray x, INDArray dropped, List<Route> routes, INDArray z, @Nullable INDArray u,
                         LayerWorkspaceMgr workspaces) {
         boolean merges = u == null && dropped == x && !asItIs
-                && UnfoldedConvolution.isWorthMerging(routes, x.size(0), windows.positions(), w.columns());
+                && UnfoldedConvolution.isWorthMerging(routes, x.dataType(), x.size(0), windows.positions(), w.columns());
         INDArray merged = merges ? merged(w, routes.get(0), ArrayType.FF_WORKING_MEM, workspaces) : null;
         Weights weights = merged == null ? frozen() : Weights.of(merged, false);
         if (!computed(windows.shape(x.size(0), w.columns()), x, weights, Finish.NOTHING, z)) {

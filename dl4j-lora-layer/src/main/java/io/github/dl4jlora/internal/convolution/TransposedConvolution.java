@@ -76,9 +76,8 @@ final class TransposedConvolution implements FrozenConvolution {
     @Override
     public void forward(INDArray x, INDArray dropped, List<Route> routes, INDArray z, @Nullable INDArray u,
                         LayerWorkspaceMgr workspaces) {
-        // In 16 bits a small s·A·B would be lost in the sum.
-        boolean merges = w.multipliedAs() != Weights.Type.BF16 && type.width() >= Float.BYTES
-                && UnfoldedConvolution.isWorthMerging(routes, x.size(0), windows.positions(), w.columns());
+        boolean merges = w.multipliedAs() != Weights.Type.BF16
+                && UnfoldedConvolution.isWorthMerging(routes, type, x.size(0), windows.positions(), w.columns());
         if (merges) {
             INDArray merged = DirectConvolution.merged(w, turned(routes.get(0)), ArrayType.FF_WORKING_MEM, workspaces);
             convolution(merged, x.size(0)).backward(x, z, ArrayType.FF_WORKING_MEM, workspaces);

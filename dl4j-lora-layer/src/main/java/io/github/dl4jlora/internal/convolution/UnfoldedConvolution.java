@@ -6,6 +6,7 @@ import io.github.dl4jlora.internal.onednn.Finish;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.jspecify.annotations.Nullable;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -44,7 +45,7 @@ public final class UnfoldedConvolution implements FrozenConvolution {
                         LayerWorkspaceMgr workspaces) {
         INDArray chunk = chunk(x, ArrayType.FF_WORKING_MEM, workspaces);
         INDArray[] columns = matrices(chunk);
-        if (u == null && dropped == x && isWorthMerging(routes, x.size(0), windows.positions(), w.size(1))) {
+        if (u == null && dropped == x && isWorthMerging(routes, w.dataType(), x.size(0), windows.positions(), w.size(1))) {
             forward(x, merged(routes.get(0), workspaces), z, chunk, columns);
             return;
         }
@@ -69,9 +70,12 @@ public final class UnfoldedConvolution implements FrozenConvolution {
         }
     }
 
-    /** Whether computing W + s·A·B once is less work than the low-rank convolution at every position. */
-    static boolean isWorthMerging(List<Route> routes, long examples, long positions, long nOut) {
-        return routes.size() == 1 && routes.get(0).from() == 0 && routes.get(0).to() >= examples
+    /**
+     * Whether computing W + s·A·B once is less work than the low-rank convolution at every position. In 16 bits a small s·A·B
+     * would be lost in the sum.
+     */
+    static boolean isWorthMerging(List<Route> routes, DataType type, long examples, long positions, long nOut) {
+        return type.width() >= Float.BYTES && routes.size() == 1 && routes.get(0).from() == 0 && routes.get(0).to() >= examples
                 && examples * positions >= nOut;
     }
 

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.engine;
 
 import io.github.dl4jlora.internal.blas.Blas;
+import io.github.dl4jlora.internal.blas.IndexedRows;
 import io.github.dl4jlora.internal.blas.Lie;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.engine.KeptPass.Kept;
@@ -16,7 +17,6 @@ import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.api.ops.impl.scatter.ScatterUpdate;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
@@ -41,8 +41,6 @@ import java.util.Objects;
  * As in PEFT, the path has no dropout.
  */
 final class EmbeddingRuntime extends KernelRuntime {
-
-    private static final int[] ROWS = {1};
 
     private int[] words = {};
 
@@ -82,9 +80,9 @@ final class EmbeddingRuntime extends KernelRuntime {
             int from = (int) path.from() * steps;
             int to = (int) Math.min(words.length, Math.min(path.to(), words.length) * steps);
             int[] own = Arrays.copyOfRange(words, from, to);
-            INDArray down = Nd4j.pullRows(path.a(), workspaces.createUninitialized(
-                    keep ? ArrayType.ACTIVATIONS : ArrayType.FF_WORKING_MEM, dataType,
-                    new long[] {own.length, path.a().size(1)}, 'c'), 1, own);
+            INDArray down = workspaces.createUninitialized(keep ? ArrayType.ACTIVATIONS : ArrayType.FF_WORKING_MEM, dataType,
+                    new long[] {own.length, path.a().size(1)}, 'c');
+            IndexedRows.pull(path.a(), own, down);
             INDArray target = own.length == words.length ? rows
                     : Nd4j.create(rows.data(), new long[] {own.length, rows.size(1)}, rows.stride(),
                     rows.offset() + from * rows.size(1), 'c');
@@ -116,7 +114,7 @@ final class EmbeddingRuntime extends KernelRuntime {
                 new long[] {words.length, u.size(1)}, 'c');
         Blas.gemm(dz, path.b(), v, false, true, path.factor(), 0);
         INDArray gradientA = Objects.requireNonNull(gradientOf(Variant.A)).assign(0);
-        Nd4j.scatterUpdate(ScatterUpdate.UpdateOp.ADD, gradientA, Nd4j.createFromArray(words).castTo(DataType.INT64), v, ROWS);
+        IndexedRows.add(v, words, gradientA);
         return null;
     }
 

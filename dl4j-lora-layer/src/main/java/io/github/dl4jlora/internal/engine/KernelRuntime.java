@@ -268,6 +268,11 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
         return result;
     }
 
+    @Override
+    public double calcRegularizationScore(boolean backpropParamsOnly) {
+        return adapter.switches().isDisabled() ? 0 : super.calcRegularizationScore(backpropParamsOnly);
+    }
+
     /** What the base's layer computes, bit for bit. */
     INDArray activateStock(boolean training, LayerWorkspaceMgr workspaces) {
         adapter.beginPass(training);

@@ -110,13 +110,17 @@ class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Ma
      * @return the recurrent layer inside the stock layer's one wrapper, on its values; {@code otherwise} if there is none
      */
     final Layer recurrentInside(Layer otherwise) {
-        boolean isShown = showsState && underlying instanceof BaseWrapperLayer wrapper
-                && wrapper.getUnderlying() instanceof RecurrentLayer;
-        if (!isShown) {
+        if (!showsRecurrentInside()) {
             return otherwise;
         }
         bind();
         return ((BaseWrapperLayer) underlying).getUnderlying();
+    }
+
+    /** Whether DL4J finds a recurrent layer inside the stock layer. */
+    final boolean showsRecurrentInside() {
+        return showsState && underlying instanceof BaseWrapperLayer wrapper
+                && wrapper.getUnderlying() instanceof RecurrentLayer;
     }
 
     @Override

@@ -7,9 +7,12 @@ import org.deeplearning4j.nn.layers.FrozenLayer;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.util.Map;
+
 /**
  * A frozen layer with nothing trainable upstream. Being DL4J's {@link FrozenLayer}, it ends backpropagation here: both
- * network classes test for that type.
+ * network classes test for that type. {@code MultiLayerNetwork.clone()} puts another {@link FrozenLayer} around it, through which
+ * DL4J finds a recurrent layer only if this is one.
  */
 class StoppedRuntime extends FrozenLayer {
 
@@ -18,7 +21,10 @@ class StoppedRuntime extends FrozenLayer {
     }
 
     static StoppedRuntime of(FrozenRuntime frozen) {
-        return frozen instanceof RecurrentLayer ? new Recurrent(frozen) : new StoppedRuntime(frozen);
+        if (frozen instanceof RecurrentLayer) {
+            return new Recurrent(frozen);
+        }
+        return frozen.showsRecurrentInside() ? new Wrapped(frozen) : new StoppedRuntime(frozen);
     }
 
     /** The layer that DL4J may use directly: DL4J looks into one wrapper for a recurrent layer. */
@@ -48,6 +54,35 @@ class StoppedRuntime extends FrozenLayer {
         @Override
         public RecurrentLayer recurrent() {
             return (RecurrentLayer) underlying;
+        }
+
+        /** GravesLSTM starts where DL4J moved the last segment's state, which it does for no layer in a wrapper. */
+        @Override
+        public INDArray rnnActivateUsingStoredState(INDArray input, boolean training, boolean store,
+                                                    LayerWorkspaceMgr workspaces) {
+            if (store && !rnnGetTBPTTState().isEmpty()) {
+                rnnSetPreviousState(rnnGetTBPTTState());
+            }
+            return recurrent().rnnActivateUsingStoredState(input, training, store, workspaces);
+        }
+    }
+
+    /** A recurrent layer in a wrapper of its own. */
+    private static final class Wrapped extends StoppedRuntime implements RecurrentDelegate {
+
+        Wrapped(FrozenRuntime frozen) {
+            super(frozen);
+        }
+
+        @Override
+        public RecurrentLayer recurrent() {
+            return (RecurrentLayer) getUnderlying();
+        }
+
+        /** Nothing for DL4J to move from segment to segment: in the base it does not find that state. */
+        @Override
+        public Map<String, INDArray> rnnGetTBPTTState() {
+            return Map.of();
         }
     }
 }

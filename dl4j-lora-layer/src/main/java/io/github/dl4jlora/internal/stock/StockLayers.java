@@ -276,6 +276,9 @@ public final class StockLayers {
         if (copy instanceof BaseWrapperLayer wrapper) {
             wrapper.setUnderlying(changed(unwrap(wrapper.getUnderlying()).clone(), change));
         }
+        if (copy instanceof FrozenLayer frozen) {
+            withOwnState(frozen.getLayer());
+        }
         if (copy instanceof Bidirectional both) {
             both.setFwd(changed(both.getFwd().clone(), change));
             both.setBwd(changed(both.getBwd().clone(), change));
@@ -294,6 +297,9 @@ public final class StockLayers {
         ownState(copy);
         if (copy instanceof BaseWrapperLayer wrapper) {
             wrapper.setUnderlying(withOwnState(wrapper.getUnderlying().clone()));
+        }
+        if (copy instanceof FrozenLayer frozen) {
+            withOwnState(frozen.getLayer());
         }
         if (copy instanceof Bidirectional both) {
             both.setFwd(withOwnState(both.getFwd().clone()));

@@ -11,6 +11,7 @@ import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Networks;
 import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.network.ThawedNetwork;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.layer.DenseTwin;
 import io.github.dl4jlora.layer.LowRankLayer;
 import io.github.dl4jlora.report.LoRAMergeReport;
@@ -24,6 +25,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.regex.Pattern;
 
 /**
@@ -145,6 +147,8 @@ public final class Unadaptation<M extends Model> {
         Map<String, FrozenReference> trainedInFull = merge ? Map.of()
                 : BaseValues.ofTrainedInFull(adapted, "unloaded", ", or keep what they learned with LoRA.merge");
         Network<M> stock = adapted.rebuild(layers, vertices);
+        // The counts go with the updater's state, which is zero.
+        stock.resetCounts();
         adapted.nodes().forEach(node -> fill(node, stock, trainedInFull.get(node.name())));
         return stock.model();
     }
@@ -162,16 +166,17 @@ public final class Unadaptation<M extends Model> {
         }
     }
 
-    /** What trained in full has the adapted network's updater, which is to be DL4J's own. */
+    /** A network of DL4J's own classes has DL4J's own updaters. */
     private static void takeOutAccumulation(Node node, Map<String, Layer> layers, Map<String, GraphVertex> vertices) {
-        if (node.adapted() == null && !node.isFrozen()) {
-            if (node.layer() != null) {
-                Layer copy = layers.getOrDefault(node.name(), node.layer()).clone();
-                if (Accumulation.takeOut(copy)) {
-                    layers.put(node.name(), copy);
-                }
-            } else if (vertices.containsKey(node.name())) {
-                Accumulation.takeOut(vertices.get(node.name()));
+        if (node.layer() != null) {
+            Layer copy = StockLayers.withOwnState(layers.getOrDefault(node.name(), node.layer()).clone());
+            if (Accumulation.takeOut(copy)) {
+                layers.put(node.name(), copy);
+            }
+        } else {
+            GraphVertex copy = StockLayers.copy(vertices.getOrDefault(node.name(), Objects.requireNonNull(node.vertex())));
+            if (Accumulation.takeOut(copy)) {
+                vertices.put(node.name(), copy);
             }
         }
     }

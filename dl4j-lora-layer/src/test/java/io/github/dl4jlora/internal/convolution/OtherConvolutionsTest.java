@@ -159,7 +159,9 @@ class OtherConvolutionsTest {
         assertNear(dx, dxAlone, tolerance, "dx of W alone");
 
         Route own = layout.inWindowOrder(new Route(0, Long.MAX_VALUE, a, b, FACTOR));
-        for (List<Route> routes : List.of(List.of(own), List.of(own.over(0, 2), own.over(2, 9)))) {
+        Route half = layout.inWindowOrder(new Route(0, Long.MAX_VALUE, a, b, FACTOR / 2));
+        for (List<Route> routes : List.of(List.of(own), List.of(own.over(0, 2), own.over(2, 9)), List.of(half, half),
+                List.of(half.over(0, 2), half.over(0, 2), own.over(2, 9)))) {
             kernel.forward(x, x, routes, z.assign(Double.NaN), null, NO_WORKSPACES);
             assertNear(z, expected, tolerance, "z");
         }

@@ -23,6 +23,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -35,6 +36,7 @@ import java.util.Objects;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.offset;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
@@ -116,6 +118,22 @@ class UnfoldedConvolutionTest {
                 .backward(dz, dx, ArrayType.BP_WORKING_MEM, NO_WORKSPACES);
 
         assertThat(dx.norm2Number().doubleValue()).isZero();
+    }
+
+    /** W + s·A·B is W in these types. */
+    @ParameterizedTest
+    @EnumSource(names = {"HALF", "BFLOAT16"})
+    void aChangeTooSmallForSixteenBitsIsComputedInInference(DataType type) {
+        ConvolutionLayer conf = new ConvolutionLayer.Builder(1, 1).nIn(2).nOut(1).build();
+        INDArray x = Nd4j.createFromArray(new double[][][][] {{{{1}}, {{-1}}}}).castTo(type);
+        INDArray w = Nd4j.ones(type, 2, 1);
+        Route route = new Route(0, Long.MAX_VALUE, Nd4j.createFromArray(new double[][] {{1}, {0}}).castTo(type),
+                Nd4j.createFromArray(new double[][] {{1e-4}}).castTo(type), 1);
+        INDArray z = Nd4j.create(type, 1, 1, 1, 1);
+
+        FrozenConvolution.of(Windows.of(conf, x), new PlainMatrix(w), type, 1).forward(x, x, List.of(route), z, null, NO_WORKSPACES);
+
+        assertThat(z.getDouble(0)).isCloseTo(1e-4, offset(1e-6));
     }
 
     @ParameterizedTest

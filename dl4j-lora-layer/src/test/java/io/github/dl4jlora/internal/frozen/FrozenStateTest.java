@@ -8,6 +8,7 @@ import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.BackpropType;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.GravesLSTM;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
@@ -41,7 +42,8 @@ class FrozenStateTest {
     private static final int STEPS = 6;
 
     enum Wrapped {
-        PLAIN, MASK_ZERO, FROZEN, FROZEN_WITH_BACKPROP, FROZEN_MASK_ZERO, MASK_ZERO_OF_FROZEN, MASK_ZERO_TWICE;
+        PLAIN, MASK_ZERO, FROZEN, FROZEN_WITH_BACKPROP, FROZEN_MASK_ZERO, MASK_ZERO_OF_FROZEN, MASK_ZERO_TWICE, GRAVES,
+        MASK_ZERO_OF_GRAVES;
 
         Layer layer() {
             LSTM lstm = new LSTM.Builder().nIn(3).nOut(4).build();
@@ -53,8 +55,14 @@ class FrozenStateTest {
                 case FROZEN_MASK_ZERO -> new FrozenLayerWithBackprop(new MaskZeroLayer(lstm, 0));
                 case MASK_ZERO_OF_FROZEN -> new MaskZeroLayer(new FrozenLayerWithBackprop(lstm), 0);
                 case MASK_ZERO_TWICE -> new MaskZeroLayer(new MaskZeroLayer(lstm, 0), 0);
+                case GRAVES -> graves();
+                case MASK_ZERO_OF_GRAVES -> new MaskZeroLayer(graves(), 0);
             };
         }
+    }
+
+    private static GravesLSTM graves() {
+        return new GravesLSTM.Builder().nIn(3).nOut(4).build();
     }
 
     private static MultiLayerNetwork base(Layer recurrent, BackpropType type) {
@@ -88,13 +96,16 @@ class FrozenStateTest {
         for (String adapted : List.of("below", "out")) {
             MultiLayerNetwork base = base(wrapped.layer(), BackpropType.Standard);
             MultiLayerNetwork fresh = LoRA.apply(base, adapting(adapted));
+            MultiLayerNetwork copy = fresh.clone();
             for (int round = 0; round < 2; round++) {
                 for (int i = 0; i < STEPS; i++) {
                     INDArray expected = base.rnnTimeStep(step(features, i)).dup();
                     assertThat(Networks.difference(fresh.rnnTimeStep(step(features, i)), expected)).isLessThan(1e-12);
+                    assertThat(Networks.difference(copy.rnnTimeStep(step(features, i)), expected)).isLessThan(1e-12);
                 }
-                base.rnnClearPreviousState();
-                fresh.rnnClearPreviousState();
+                for (MultiLayerNetwork network : List.of(base, fresh, copy)) {
+                    network.rnnClearPreviousState();
+                }
             }
         }
     }
@@ -123,11 +134,14 @@ class FrozenStateTest {
         INDArray features = Networks.random(DataType.DOUBLE, 1, 2, 3, STEPS);
         INDArray labels = Networks.random(DataType.DOUBLE, 2, 2, 2, STEPS);
         MultiLayerNetwork base = base(wrapped.layer(), BackpropType.TruncatedBPTT);
-        MultiLayerNetwork fresh = LoRA.apply(base, adapting("below"));
+        List<Double> expected = losses(base, features, labels);
 
-        List<Double> found = losses(fresh, features, labels);
-
-        assertThat(found).hasSize(3).isEqualTo(losses(base, features, labels));
+        for (String adapted : List.of("below", "out")) {
+            MultiLayerNetwork fresh = LoRA.apply(base, adapting(adapted));
+            MultiLayerNetwork copy = fresh.clone();
+            assertThat(losses(fresh, features, labels)).hasSize(3).isEqualTo(expected);
+            assertThat(losses(copy, features, labels)).isEqualTo(expected);
+        }
     }
 
     private static List<Double> losses(MultiLayerNetwork network, INDArray features, INDArray labels) {

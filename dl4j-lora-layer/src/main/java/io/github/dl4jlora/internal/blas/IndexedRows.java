@@ -1,0 +1,102 @@
+package io.github.dl4jlora.internal.blas;
+
+import org.bytedeco.javacpp.FloatPointer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.api.ops.impl.scatter.ScatterUpdate;
+import org.nd4j.linalg.factory.Nd4j;
+
+import java.lang.ref.Reference;
+import java.nio.FloatBuffer;
+
+/**
+ * Looks up rows of a matrix by their indexes, and adds to such rows. In 'f' order, in which DL4J keeps weights, the values of a
+ * row lie far apart, and ND4J fetches them row by row. Here each column is read for many rows.
+ */
+public final class IndexedRows {
+
+    /** As many rows as are fetched at a time: so much of each column, and of the result, stays near the processor. */
+    private static final int BLOCK = 256;
+    private static final int[] ROWS = {1};
+
+    private IndexedRows() {
+    }
+
+    /**
+     * Looks up rows.
+     *
+     * @param matrix {@code [rows, columns]}
+     * @param which  indexes of rows, in range; each as often as it is given
+     * @param to     {@code [which.length, columns]}, 'c' order, overwritten: its row i is the matrix's row {@code which[i]}
+     */
+    public static void pull(INDArray matrix, int[] which, INDArray to) {
+        if (!isInPlace(matrix, to)) {
+            Nd4j.pullRows(matrix, to, 1, which);
+            return;
+        }
+        FloatBuffer from = values(matrix);
+        FloatBuffer rows = values(to);
+        int columns = (int) matrix.size(1);
+        int down = (int) matrix.stride(0);
+        int right = (int) matrix.stride(1);
+        if (right == 1) {
+            for (int i = 0; i < which.length; i++) {
+                rows.put(i * columns, from, which[i] * down, columns);
+            }
+        } else {
+            for (int begin = 0; begin < which.length; begin += BLOCK) {
+                int end = Math.min(which.length, begin + BLOCK);
+                for (int column = 0; column < columns; column++) {
+                    for (int i = begin; i < end; i++) {
+                        rows.put(i * columns + column, from.get(which[i] * down + column * right));
+                    }
+                }
+            }
+        }
+        Reference.reachabilityFence(matrix);
+        Reference.reachabilityFence(to);
+    }
+
+    /**
+     * Adds to rows, in the order in which they are given.
+     *
+     * @param rows   {@code [which.length, columns]}, 'c' order
+     * @param which  indexes of rows, in range; to a row that is given twice, both are added
+     * @param matrix {@code [rows, columns]}, to whose row {@code which[i]} row i is added
+     */
+    public static void add(INDArray rows, int[] which, INDArray matrix) {
+        if (!isInPlace(matrix, rows)) {
+            Nd4j.scatterUpdate(ScatterUpdate.UpdateOp.ADD, matrix, Nd4j.createFromArray(which).castTo(DataType.INT64), rows, ROWS);
+            return;
+        }
+        FloatBuffer from = values(rows);
+        FloatBuffer to = values(matrix);
+        int columns = (int) matrix.size(1);
+        int down = (int) matrix.stride(0);
+        int right = (int) matrix.stride(1);
+        for (int column = 0; column < columns; column++) {
+            for (int i = 0; i < which.length; i++) {
+                int at = which[i] * down + column * right;
+                to.put(at, to.get(at) + from.get(i * columns + column));
+            }
+        }
+        Reference.reachabilityFence(matrix);
+        Reference.reachabilityFence(rows);
+    }
+
+    /** A buffer of Java has at most 2 GB. */
+    private static boolean isInPlace(INDArray matrix, INDArray rows) {
+        return matrix.dataType() == DataType.FLOAT && rows.dataType() == DataType.FLOAT && Lie.isPlain(rows)
+                && extent(matrix) <= Integer.MAX_VALUE / Float.BYTES && rows.length() <= Integer.MAX_VALUE / Float.BYTES
+                && HostMemory.holds(matrix, rows);
+    }
+
+    /** From a matrix's first value to behind its last. */
+    private static long extent(INDArray matrix) {
+        return (matrix.size(0) - 1) * matrix.stride(0) + (matrix.size(1) - 1) * matrix.stride(1) + 1;
+    }
+
+    private static FloatBuffer values(INDArray matrix) {
+        return ((FloatPointer) matrix.data().addressPointer()).getPointer(0).capacity(extent(matrix)).asBuffer();
+    }
+}
