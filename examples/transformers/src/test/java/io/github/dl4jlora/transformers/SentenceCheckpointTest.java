@@ -126,6 +126,23 @@ class SentenceCheckpointTest {
                 .hasMessageContainingAll("2_Dense.linear.weight", "model(graph, newLayers…)");
     }
 
+    /** Its gain is in no file: read, it would be any numbers, and written, it would be lost. */
+    @Test
+    void aDenseLayerWithLayerNormalisationIsNeitherReadNorWritten() throws IOException {
+        Checkpoint checkpoint = open("bert-sentence-dense");
+        GraphBuilder graph = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(1).graphBuilder(), checkpoint.shape(),
+                Head.meanPooling()).addLayer("2_Dense.linear", new DenseLayer.Builder().nIn(8).nOut(6).hasLayerNorm(true)
+                .activation(Activation.TANH).build(), Transformer.POOLING).setOutputs("2_Dense.linear");
+
+        assertThatThrownBy(() -> checkpoint.model(graph.build())).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("\"2_Dense.linear\" is a DenseLayer with hasLayerNorm(true)", "among the new layers");
+        ComputationGraph network = checkpoint.model(graph.build(), "2_Dense.linear").network();
+        assertThatThrownBy(() -> checkpoint.writeCheckpoint(network, folder.resolve("new")))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("\"2_Dense.linear\"", "hasLayerNorm(false)", "ModelSerializer");
+        assertThat(folder).isEmptyDirectory();
+    }
+
     @Test
     void whatNoSentenceModelHasIsRefusedAndNothingIsLeft() throws IOException {
         Checkpoint plain = open("bert-lm-old");

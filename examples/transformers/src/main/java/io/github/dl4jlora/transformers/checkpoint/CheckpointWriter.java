@@ -191,7 +191,7 @@ public final class CheckpointWriter {
             List<TorchParameter> wanted = shape.family().names().parameters(name, layer);
             if (!shapes(found).equals(shapes(wanted))) {
                 throw new IllegalArgumentException("Layer \"" + name + "\" has " + (found.isEmpty() ? "another type: it is a "
-                        + (layers.get(name) == null ? "vertex" : layers.get(name).getClass().getSimpleName())
+                        + (layers.get(name) == null ? "vertex" : LayerSettings.kind(layers.get(name)))
                         : "the tensors " + shapes(found)) + ", but according to " + origin.path() + " it is a "
                         + layer.getClass().getSimpleName() + " with " + shapes(wanted));
             }

@@ -95,6 +95,12 @@ final class LayerSettings {
         });
     }
 
+    /** {@return what messages call the kind of a layer or vertex} */
+    static String kind(Object configured) {
+        return configured.getClass().getSimpleName()
+                + (configured instanceof DenseLayer dense && dense.hasLayerNorm() ? " with hasLayerNorm(true)" : "");
+    }
+
     private static String of(GraphVertex vertex) {
         if (vertex instanceof MultiHeadAttention attention) {
             return attention.getHeads() + " heads and the padding " + attention.getPadding() + (attention.getBias() == null ? ""

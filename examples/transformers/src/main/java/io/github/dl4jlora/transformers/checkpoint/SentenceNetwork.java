@@ -40,8 +40,8 @@ final class SentenceNetwork {
      * {@return the modules of a network whose one output is made of a pooling of the token vectors, dense layers and
      * normalisation} Null for any other network. A loss on top does not count.
      *
-     * @throws IllegalArgumentException if a dense layer has an activation that has no class in PyTorch, or the name of another
-     *                                  module
+     * @throws IllegalArgumentException if a dense layer has layer normalisation, an activation that has no class in PyTorch, or
+     *                                  the name of another module
      */
     static SentenceModules of(ComputationGraphConfiguration graph, TransformerShape shape) {
         return graph.getNetworkOutputs().size() != 1 ? null
@@ -75,6 +75,10 @@ final class SentenceNetwork {
     }
 
     private static SentenceModules.Dense dense(String name, DenseLayer layer) {
+        if (layer.hasLayerNorm()) {
+            throw new IllegalArgumentException("Layer \"" + name + "\" has hasLayerNorm(true), whose gain a sentence model "
+                    + "cannot have in a folder: train it with hasLayerNorm(false), or keep the network by ModelSerializer");
+        }
         if (TorchActivations.name(layer.getActivationFn()) == null) {
             throw new IllegalArgumentException("Layer \"" + name + "\" has the activation " + layer.getActivationFn()
                     + ", which a sentence model cannot have in a folder; it can have one of " + TorchActivations.names());

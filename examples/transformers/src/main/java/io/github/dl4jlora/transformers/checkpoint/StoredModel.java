@@ -68,8 +68,9 @@ final class StoredModel implements BaseSource.Values {
         } else if (!stored.isEmpty()) {
             layers.put(name, stored);
         } else {
-            throw new IllegalArgumentException("Layer \"" + name + "\" is a " + (conf == null ? vertex : conf.getLayer())
-                    .getClass().getSimpleName() + ", which no checkpoint of " + family + " has. Name it among the new layers");
+            throw new IllegalArgumentException("Layer \"" + name + "\" is a "
+                    + LayerSettings.kind(conf == null ? vertex : conf.getLayer()) + ", which no checkpoint of " + family
+                    + " has. Name it among the new layers");
         }
     }
 

@@ -85,7 +85,8 @@ public enum ModuleNames {
      *
      * @param name  in the graph
      * @param layer as configured
-     * @return an empty list if the layer is not part of a transformer, or has another name
+     * @return an empty list if the layer is not part of a transformer, has another name, or is a dense layer with layer
+     *         normalisation
      */
     public List<TorchParameter> parameters(String name, Layer layer) {
         if (layer instanceof LayerNormalization norm) {
@@ -109,9 +110,11 @@ public enum ModuleNames {
         if (layer instanceof TiedDecoder tied) {
             return decoder(tied);
         }
-        // Exactly these classes: subclasses have other parameters.
+        // Exactly these classes: subclasses have other parameters. Layer normalisation in a dense layer has a gain, which no
+        // module has.
         if (layer.getClass() == DenseLayer.class) {
-            return dense(name, (DenseLayer) layer, ((DenseLayer) layer).hasBias());
+            DenseLayer dense = (DenseLayer) layer;
+            return dense.hasLayerNorm() ? List.of() : dense(name, dense, dense.hasBias());
         }
         return layer.getClass() == OutputLayer.class ? dense(name, (OutputLayer) layer, ((OutputLayer) layer).hasBias())
                 : List.of();
