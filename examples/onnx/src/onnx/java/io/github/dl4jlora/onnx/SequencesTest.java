@@ -12,6 +12,7 @@ import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
 import org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed;
 import org.deeplearning4j.nn.weights.WeightInit;
@@ -24,8 +25,11 @@ import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Supplier;
@@ -121,6 +125,29 @@ class SequencesTest {
         SequenceRuns.agrees(SequenceRuns.graph(builder -> builder.addInputs("in").setInputTypes(type)
                 .addVertex("last", new LastTimeStepVertex("in"), "in").setOutputs("last")), mask,
                 export -> export.inputTypes(type), type);
+    }
+
+    /** DL4J asks for ids [batch, 1, time] here; the file has [batch, time]. */
+    @Test
+    void stepsAreRepeatedForEachId() throws IOException {
+        Model network = SequenceRuns.graph(builder -> builder.addInputs("in").setInputTypes(InputType.recurrent(WORDS))
+                .addLayer("words", new EmbeddingSequenceLayer.Builder().nIn(WORDS).nOut(4).build(), "in")
+                .addLayer("encoder", new LSTM.Builder().nOut(5).build(), "words")
+                .addVertex("last", new LastTimeStepVertex("in"), "encoder")
+                .addVertex("repeated", new DuplicateToTimeSeriesVertex("in"), "last")
+                .addLayer("decoder", new LSTM.Builder().nOut(3).build(), "repeated")
+                .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MCXENT).nOut(WORDS).activation(Activation.SOFTMAX)
+                        .build(), "decoder").setOutputs("out")).get();
+        Path file = InMemory.file();
+        try {
+            OnnxExport.write(network, file);
+            for (int time : new int[]{1, 5, 9}) {
+                INDArray ids = ids(3, 1, time);
+                InRuntime.agrees(InRuntime.outputs(network, ids), file, ids.reshape(3, time));
+            }
+        } finally {
+            Files.deleteIfExists(file);
+        }
     }
 
     @ParameterizedTest

@@ -6,6 +6,8 @@ import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.ScaleVertex;
 import org.deeplearning4j.nn.conf.graph.StackVertex;
+import org.deeplearning4j.nn.conf.graph.rnn.DuplicateToTimeSeriesVertex;
+import org.deeplearning4j.nn.conf.graph.rnn.LastTimeStepVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -116,6 +118,17 @@ class OutputSizesTest {
 
         assertThat(sizes(export, 0)).containsExactly("batch", "3", "first_2");
         assertThat(sizes(export, 1)).containsExactly("batch", "4", "second_2");
+    }
+
+    @Test
+    void repeatedStepsAreAsManyAsThoseOfTheInput() throws IOException {
+        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
+                .setInputTypes(STEPS).addLayer("encoder", lstm(), "in").addVertex("last", new LastTimeStepVertex("in"), "encoder")
+                .addVertex("repeated", new DuplicateToTimeSeriesVertex("in"), "last").addLayer("decoder", lstm(), "repeated")
+                .setOutputs("decoder").build());
+
+        assertThat(sizes(initialised(graph), 0)).containsExactly("batch", "4", "time");
+        assertThat(sizes(OnnxExport.of(graph).inputTypes(InputType.recurrent(3, 6)), 0)).containsExactly("batch", "4", "6");
     }
 
     private static OnnxExport initialised(ComputationGraph graph) {

@@ -82,10 +82,14 @@ final class TimeSeriesLayers {
 
     private static Flow duplicate(DuplicateToTimeSeriesVertex vertex, List<Flow> inputs, Place here) {
         OnnxGraph graph = here.graph();
+        Flow sequence = networkInput(vertex.getInputName(), here);
+        // Ids may be [batch, time].
+        int time = Sizes.rank(sequence.type()) == 2 ? 1 : 2;
         String column = graph.unsqueeze(inputs.get(0).name(), 2);
-        String length = graph.size(networkInput(vertex.getInputName(), here).name(), 2);
-        String shape = graph.concat(0, List.of(graph.ints(1, 1), length));
-        return new Flow(graph.add("Expand", column, shape), here.output(), maskOf(vertex.getInputName(), here));
+        String shape = graph.concat(0, List.of(graph.ints(1, 1), graph.size(sequence.name(), time)));
+        // DL4J's type has one step.
+        InputType type = Sizes.with(here.output(), 2, Sizes.of(sequence.type())[time]);
+        return new Flow(graph.add("Expand", column, shape), type, sequence.mask());
     }
 
     /** With a mask, what is present comes in reverse order at the places of what is present, and the rest is zero. */
