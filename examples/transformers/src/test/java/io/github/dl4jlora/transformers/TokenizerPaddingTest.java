@@ -67,7 +67,10 @@ class TokenizerPaddingTest {
             "- | - | {'padding': {'pad_id': -1}} | 0", "- | - | {'padding': {'pad_id': 1.5}} | 0",
             "{'pad_token': 'p'} | - | {'padding': [], 'added_tokens': {'id': 1, 'content': 'p'}} | 0",
             "{'tokenizer_class': 'XLMRobertaTokenizer', 'pad_token': 'p'} | - | {'added_tokens': [{'id': 7, 'content': 'p'}]} "
-                    + "| 1"})
+                    + "| 7",
+            "{'tokenizer_class': 'MPNetTokenizer'} | {'pad_token': 'p'} | {'added_tokens': [{'id': 0, 'content': 'p'}]} | 0",
+            "{'tokenizer_class': 'XLMRobertaTokenizer'} | - | {'padding': {'pad_id': 6}} | 6",
+            "{'tokenizer_class': 'XLMRobertaTokenizer', 'pad_token': 'p'} | - | {'added_tokens': []} | 1"})
     void whatTokenizerConfigDoesNotSayIsInTheTokenizer(String settings, String special, String tokenizer, int padding)
             throws IOException {
         Map<String, String> files = new HashMap<>();

@@ -66,8 +66,9 @@ public final class Tokenizer implements AutoCloseable {
             String token = tokenizer.token(tokenizer.padding);
             tokenizer.close();
             throw new CheckpointException(json + " puts the token " + tokenizer.padding + ", \"" + token + "\", around each "
-                    + "text, but pad_token_id of config.json says that it is padding, which networks do not see. Set "
-                    + "pad_token_id in config.json to the id of the tokenizer's padding token");
+                    + "text, but this folder says that it is padding, which networks do not see. Set pad_token_id in config.json "
+                    + "to the id of the tokenizer's padding token. In a folder of BERT or DistilBERT, pad_token of "
+                    + "tokenizer_config.json comes first, if it is there");
         }
         return tokenizer;
     }

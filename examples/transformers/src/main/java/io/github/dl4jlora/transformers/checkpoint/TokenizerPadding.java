@@ -55,15 +55,16 @@ final class TokenizerPadding {
                 return id(entry.getKey());
             }
         }
-        if (PADDING_SECOND.matcher(settings.path("tokenizer_class").asText()).matches()) {
-            return OptionalInt.of(SECOND);
-        }
         Optional<Path> tokenizer = TensorFiles.tokenizer(folder);
-        if (tokenizer.isEmpty()) {
-            return OptionalInt.empty();
+        if (tokenizer.isPresent()) {
+            String content = (token.isTextual() ? token : content(json(folder, SPECIAL).path(TOKEN))).textValue();
+            OptionalInt padding = ConfigFile.search(tokenizer.get(), parser -> search(parser, content));
+            if (padding.isPresent()) {
+                return padding;
+            }
         }
-        String content = (token.isTextual() ? token : content(json(folder, SPECIAL).path(TOKEN))).textValue();
-        return ConfigFile.search(tokenizer.get(), parser -> search(parser, content));
+        boolean isSecond = PADDING_SECOND.matcher(settings.path("tokenizer_class").asText()).matches();
+        return isSecond ? OptionalInt.of(SECOND) : OptionalInt.empty();
     }
 
     private static JsonNode json(Path folder, String name) throws IOException {
