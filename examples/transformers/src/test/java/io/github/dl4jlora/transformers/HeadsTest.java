@@ -187,6 +187,46 @@ class HeadsTest {
         assertThat(Files.readString(folder.resolve("reranker/config.json"))).contains("sentence_transformers");
     }
 
+    /** CrossEncoder would put the sigmoid of its default, or what the old head had, on a number. */
+    @ParameterizedTest
+    @ValueSource(strings = {"bert-reranker", "roberta-classifier", "distilbert-lm"})
+    void aNewHeadOfPairsIsWrittenWithTheActivationThatItHas(String name) throws IOException {
+        ChangedFolder changed = ChangedFolder.of(name, folder.resolve("it"));
+        changed.config(config -> config.put("sbert_ce_default_activation_function", "torch.nn.modules.activation.Tanh"));
+        Files.writeString(changed.path().resolve("config_sentence_transformers.json"), "{\"model_type\": \"CrossEncoder\", "
+                + "\"activation_fn\": \"torch.nn.modules.activation.Tanh\"}");
+        Checkpoint checkpoint = Checkpoint.open(changed.path()).pairs();
+
+        checkpoint.writeCheckpoint(checkpoint.model(Head.regression(1), new Adam(1e-3), 1).network(), folder.resolve("number"));
+        checkpoint.writeCheckpoint(checkpoint.model(Head.reranker(), new Adam(1e-3), 1).network(), folder.resolve("reranker"));
+        checkpoint.writeCheckpoint(checkpoint.classifier(3, new Adam(1e-3), 1).network(), folder.resolve("classes"));
+
+        assertThat(config("number")).contains("\"activation_fn\" : \"torch.nn.modules.linear.Identity\"");
+        assertThat(config("reranker")).contains("\"activation_fn\" : \"torch.nn.modules.activation.Sigmoid\"");
+        assertThat(config("number") + config("reranker") + config("classes")).doesNotContain("sbert_ce", "Tanh");
+    }
+
+    @Test
+    void aStoredHeadOfPairsKeepsTheActivationThatItsFilesSay() throws IOException {
+        ChangedFolder changed = ChangedFolder.of("bert-reranker", folder.resolve("it"));
+        changed.config(config -> config.put("sbert_ce_default_activation_function", "torch.nn.modules.linear.Identity"));
+        Checkpoint checkpoint = Checkpoint.open(changed.path());
+        ComputationGraph reranker = checkpoint.reranker().network();
+        checkpoint.writeCheckpoint(reranker, folder.resolve("old"));
+        assertThat(config("old")).contains("\"sbert_ce_default_activation_function\" : \"torch.nn.modules.linear.Identity\"")
+                .doesNotContain("\"activation_fn\"");
+
+        changed.config(config -> config.remove("sbert_ce_default_activation_function"));
+        Checkpoint none = Checkpoint.open(changed.path()).pairs();
+        none.writeCheckpoint(none.model().network(), folder.resolve("none"));
+        assertThat(config("none")).contains("\"activation_fn\" : \"torch.nn.modules.activation.Sigmoid\"");
+
+        Files.writeString(changed.path().resolve("config_sentence_transformers.json"), "{\"model_type\": \"CrossEncoder\", "
+                + "\"activation_fn\": \"torch.nn.modules.linear.Identity\"}");
+        Checkpoint.open(changed.path()).writeCheckpoint(reranker.convertDataType(DataType.HALF), folder.resolve("beside"));
+        assertThat(config("beside")).contains("\"activation_fn\" : \"torch.nn.modules.linear.Identity\"");
+    }
+
     private String config(String folder) throws IOException {
         return Files.readString(this.folder.resolve(folder).resolve("config.json"));
     }

@@ -6,6 +6,8 @@ import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.Nonlinearity;
 import io.github.dl4jlora.transformers.TransformerShape;
 import io.github.dl4jlora.transformers.layer.RelativeAttentionBias;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.node.MissingNode;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -46,6 +48,10 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     /** What sentence-transformers' CrossEncoder writes. */
     private static final List<String> CROSS_ENCODER = List.of("sbert_ce_default_activation_function",
             "sbert_ce_default_activation_fn", SENTENCE_TRANSFORMERS);
+    /** What CrossEncoder puts on top of the logits. */
+    private static final String ACTIVATION = "activation_fn";
+    private static final String SIGMOID = "torch.nn.modules.activation.Sigmoid";
+    private static final String IDENTITY = "torch.nn.modules.linear.Identity";
 
     /**
      * @throws IOException if the file is missing, is not such a configuration, or has a setting that is not supported and changes
@@ -233,13 +239,17 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     /** {@return what in this file, or beside it, shows that its head is for pairs; null for nothing} */
     private String signOfPairs() throws IOException {
         String sign = signOfPairs(file.content());
-        if (sign == null && Files.exists(file.folder().resolve(SentenceTexts.PROMPTS))) {
-            // Where sentence-transformers writes it from version 5.4 on.
-            ConfigFile beside = ConfigFile.read(TensorFiles.inside(file.folder(), SentenceTexts.PROMPTS));
-            return "CrossEncoder".equals(beside.content().path("model_type").asText())
-                    ? "\"model_type\": \"CrossEncoder\" in the " + SentenceTexts.PROMPTS + " beside it" : null;
+        return sign == null && !crossEncoder().isMissingNode()
+                ? "\"model_type\": \"CrossEncoder\" in the " + SentenceTexts.PROMPTS + " beside it" : sign;
+    }
+
+    /** {@return what CrossEncoder writes beside this file from version 5.4 on; a missing node if there is nothing of it} */
+    private JsonNode crossEncoder() throws IOException {
+        if (!Files.exists(file.folder().resolve(SentenceTexts.PROMPTS))) {
+            return MissingNode.getInstance();
         }
-        return sign;
+        ObjectNode beside = ConfigFile.read(TensorFiles.inside(file.folder(), SentenceTexts.PROMPTS)).content();
+        return "CrossEncoder".equals(beside.path("model_type").asText()) ? beside : MissingNode.getInstance();
     }
 
     private static String signOfPairs(ObjectNode content) {
@@ -303,13 +313,15 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
      * {@return the text of config.json for a network of that class, with everything else unchanged}
      *
      * @param head     of the network, of pairs if it has types of tokens as an input
+     * @param stored   whether the head is this folder's own, as it is there
      * @param names    of its classes; empty for this file's, if it has them for a head of that class, and numbers otherwise
      * @param dataType of the weights, as PyTorch calls it
      * @param tied     whether a language model's decoder is
      * @throws IllegalArgumentException if the head has not as many classes as there are names, or is of single texts, and one of
      *                                  the names says that it is of pairs
      */
-    byte[] with(String architecture, Head head, List<String> names, String dataType, boolean tied) throws IOException {
+    byte[] with(String architecture, Head head, boolean stored, List<String> names, String dataType, boolean tied)
+            throws IOException {
         int classes = head.kind() == Head.Kind.ANSWER ? 2 : head.classes();
         if (!names.isEmpty() && names.size() != head.classes()) {
             throw new IllegalArgumentException("withLabels" + names + " are " + names.size() + " names, but the network has "
@@ -328,7 +340,8 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
             content.put(PROBLEM, problem);
         }
         boolean isOther = isOther(head);
-        if (isOther) {
+        boolean areForPairs = problem != null && !isOfSingleTexts(head);
+        if (isOther || areForPairs && !stored) {
             content.remove(CROSS_ENCODER);
         }
         ObjectNode old = file.object(LABELS);
@@ -342,12 +355,26 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
                     + "is for pairs of texts, but the network has no input token_type_ids to tell these apart: give the label "
                     + "another name, or make the network with checkpoint.pairs()");
         }
-        if (problem != null && head.pairs() && shape.hasTextTypes() && signOfPairs(content) == null) {
-            // As sentence-transformers writes it. Without, folders of pairs and of single texts look alike.
-            content.putObject(SENTENCE_TRANSFORMERS).put("activation_fn", head.kind() == Head.Kind.MULTI_LABEL
-                    ? "torch.nn.modules.activation.Sigmoid" : "torch.nn.modules.linear.Identity");
+        String activation = areForPairs ? activation(head, stored) : null;
+        if (activation != null) {
+            content.putObject(SENTENCE_TRANSFORMERS).put(ACTIVATION, activation);
+        } else if (areForPairs && shape.hasTextTypes() && signOfPairs(content) == null) {
+            // CrossEncoder's default. Without, folders of pairs and of single texts look alike.
+            content.putObject(SENTENCE_TRANSFORMERS).put(ACTIVATION, classes == 1 ? SIGMOID : IDENTITY);
         }
         return ConfigFile.text(content);
+    }
+
+    /** {@return what CrossEncoder is to put on top; null for what config.json says, or the default} */
+    private String activation(Head head, boolean stored) throws IOException {
+        if (stored) {
+            return crossEncoder().path(ACTIVATION).textValue();
+        }
+        return switch (head.kind()) {
+            case REGRESSION -> IDENTITY;
+            case MULTI_LABEL -> SIGMOID;
+            default -> null;
+        };
     }
 
     private static void putNames(ObjectNode content, List<String> names) {

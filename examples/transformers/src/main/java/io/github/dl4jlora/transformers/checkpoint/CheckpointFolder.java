@@ -17,6 +17,7 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -292,6 +293,18 @@ public final class CheckpointFolder {
         String output = Transformer.output(config.shape(), head);
         return !added.contains(output) && LayerSettings.inputs(config.shape(), head, output)
                 .equals(graph.getVertexInputs().get(output));
+    }
+
+    /** {@return whether the folder has a tensor with these values, in their data type} */
+    boolean holds(String tensor, INDArray values) throws IOException {
+        String found = names.find(tensor);
+        if (found == null || !Arrays.equals(files.shape(found), values.shape())) {
+            return false;
+        }
+        try (INDArray stored = Nd4j.createUninitialized(values.dataType(), values.shape())) {
+            files.readInto(found, stored);
+            return stored.equals(values);
+        }
     }
 
     /** {@return the folder's pooler, by the names of its tensors in a bare model, for a network without a pooler} */

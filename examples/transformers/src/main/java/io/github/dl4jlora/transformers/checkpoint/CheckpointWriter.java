@@ -214,7 +214,8 @@ public final class CheckpointWriter {
         requireNew(folder);
         DataType type = network.params().dataType();
         Map<String, AtomicFile.Content> files = new LinkedHashMap<>();
-        byte[] config = origin.config().with(architecture(), read(head(kind)), labels, TYPES.get(type), shape.tied());
+        byte[] config = origin.config().with(architecture(), read(head(kind)), isTextHeadStored(), labels, TYPES.get(type),
+                shape.tied());
         files.put("config.json", out -> out.write(config));
         Shards.addTo(files, tensors(type), METADATA, shardBytes);
         if (sentences != null) {
@@ -234,6 +235,18 @@ public final class CheckpointWriter {
             AtomicFile.writeFolder(folder, files);
         } else {
             NewFolder.write(folder, files);
+        }
+    }
+
+    /** Whether the head gives classes of texts, and has the folder's values: those of a new or a trained one are others. */
+    private boolean isTextHeadStored() throws IOException {
+        if (!architecture().equals(Architectures.classifier(shape.family()))) {
+            return false;
+        }
+        String output = Transformer.output(shape, Head.classifier(2));
+        TorchParameter matrix = shape.family().names().parameters(output, layers.get(output)).get(0);
+        try (INDArray values = copy(matrix)) {
+            return origin.holds(matrix.tensor(), values);
         }
     }
 
