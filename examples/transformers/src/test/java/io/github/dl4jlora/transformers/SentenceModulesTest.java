@@ -3,6 +3,7 @@ package io.github.dl4jlora.transformers;
 import ch.qos.logback.classic.Level;
 import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
+import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
@@ -117,6 +118,59 @@ class SentenceModulesTest {
         assertThat(embed().sub(Nd4j.hstack(firsts, means())).amaxNumber().doubleValue()).isLessThan(1e-5);
     }
 
+    /** As sentence-transformers reads them from version 5.4 on. */
+    @Test
+    void oldKeysOfPoolingsCountWhereTheyAreTrueAndTheMeanWhereNoneIs() throws IOException {
+        modules(TRANSFORMER, POOLING);
+        INDArray firsts = Checkpoint.open(folder).encoder().network().outputSingle(IDS).getRows(0, 3);
+        pooling("{\"pooling_mode_cls_token\": true}");
+        assertThat(embed().sub(firsts).amaxNumber().doubleValue()).isLessThan(1e-5);
+
+        for (String none : new String[] {"{}", "{\"pooling_mode_mean_tokens\": false}", "{\"pooling_mode_cls_token\": null}"}) {
+            pooling(none);
+            assertThat(embed().sub(means()).amaxNumber().doubleValue()).as(none).isLessThan(1e-5);
+        }
+    }
+
+    /** Such files come from version 5.4 and later. */
+    @ParameterizedTest
+    @CsvSource(delimiter = ';', quoteCharacter = '`', value = {
+        "config_sentence_transformers.json; {'truncate_dim': 4}; 'truncate_dim': 4, so that; SubsetVertex",
+        "config_sentence_transformers.json; {'truncate_dim': '4'}; 'truncate_dim': '4'; whole number",
+        "sentence_bert_config.json; {'transformer_task': 'fill-mask'}; 'transformer_task': 'fill-mask'; 'feature-extraction'",
+        "sentence_bert_config.json; {'module_output_name': 'sentence_embedding'}; 'sentence_embedding'; 'token_embeddings'",
+        "sentence_bert_config.json; {'modality_config': {'text': {'method': 'get_text_features'}}}; 'get_text_features'; "
+                + "'forward'",
+        "sentence_bert_config.json; {'modality_config': {'text': {'method_output_name': 'pooler_output'}}}; 'pooler_output'; "
+                + "'last_hidden_state'",
+        "sentence_bert_config.json; {'modality_config': {'text': {'method_output_name': ['hidden_states', -2]}}}; "
+                + "'hidden_states'; 'last_hidden_state'",
+        "sentence_bert_config.json; {'modality_config': 3}; 'modality_config': 3; an object"})
+    void vectorsOfSomethingElseAreRefusedByKeyAndValueAndAPoolingOfOnesOwnIsWrittenWithout(String file, String settings,
+            String told, String expected, @TempDir Path written) throws IOException {
+        pooling(MEAN);
+        modules(TRANSFORMER, POOLING);
+        Files.writeString(folder.resolve(file), settings.replace('\'', '"'));
+        assertRefused(file, told.replace('\'', '"'), expected.replace('\'', '"'));
+
+        Checkpoint checkpoint = Checkpoint.open(folder);
+        ComputationGraph means = checkpoint.sentenceEncoder(Pooling.MEAN).network();
+        checkpoint.writeCheckpoint(means, written);
+        assertThat(Checkpoint.open(written).sentenceEncoder().network().outputSingle(IDS)).isEqualTo(means.outputSingle(IDS));
+    }
+
+    @Test
+    void theUsualVectorsMayBeNamed() throws IOException {
+        pooling(MEAN);
+        modules(TRANSFORMER, POOLING);
+        Files.writeString(folder.resolve("config_sentence_transformers.json"), "{\"truncate_dim\": null}");
+        Files.writeString(folder.resolve("sentence_bert_config.json"), "{\"transformer_task\": \"feature-extraction\", "
+                + "\"modality_config\": {\"text\": {\"method\": \"forward\", \"method_output_name\": \"last_hidden_state\"}}, "
+                + "\"module_output_name\": \"token_embeddings\"}");
+
+        assertThat(embed().sub(means()).amaxNumber().doubleValue()).isLessThan(1e-5);
+    }
+
     @Test
     void aNormalisationOfSomethingElseIsRefused() throws IOException {
         pooling(MEAN);
@@ -199,7 +253,6 @@ class SentenceModulesTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = ';', value = {
-        "{\"pooling_mode_mean_tokens\": false}; has the poolings []",
         "{\"pooling_mode\": \"median\"}; has the poolings [median]",
         "{\"pooling_mode\": [\"mean\", \"mean\"]}; has the poolings [mean, mean]",
         "{\"pooling_mode\": 3}; \"pooling_mode\": 3",

@@ -182,6 +182,12 @@ final class ConfigFile {
         return (ObjectNode) value;
     }
 
+    /** {@return the object below a key, an empty one if it is missing} */
+    ConfigFile below(String key) throws IOException {
+        ObjectNode object = object(key);
+        return new ConfigFile(file, object == null ? JSON.createObjectNode() : object);
+    }
+
     /** {@return the texts below a key by their names, in the file's order; none if the key is missing} */
     Map<String, String> textsByName(String key) throws IOException {
         Map<String, String> texts = new LinkedHashMap<>();

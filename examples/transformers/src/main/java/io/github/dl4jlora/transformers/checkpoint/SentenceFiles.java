@@ -42,6 +42,9 @@ final class SentenceFiles {
         ObjectNode length = kept(SentenceTexts.length(origin), origin,
                 JSON.createObjectNode().put("max_seq_length", SentenceTexts.tokenizersLongest(origin, shape.longestText()))
                         .put("do_lower_case", false));
+        // A pooling of one's own may be on a model whose modules are refused for these.
+        prompts.remove(SentenceSettings.TRUNCATED);
+        length.remove(SentenceSettings.OF_TRANSFORMER);
         if (texts != null) {
             SentenceTexts.put(texts, prompts, length);
         }

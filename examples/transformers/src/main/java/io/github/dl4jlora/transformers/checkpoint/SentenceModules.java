@@ -101,14 +101,15 @@ public record SentenceModules(List<Pooling> pooling, List<Step> steps) {
     }
 
     /**
-     * Reads modules.json and the settings of the modules. Without modules.json, embeddings are taken to be of length 1, and
-     * means, unless there are settings of a pooling.
+     * Reads modules.json, the settings of the modules and those beside them. Without modules.json, embeddings are taken to be of
+     * length 1, and means, unless there are settings of a pooling.
      *
      * @param folder of the checkpoint
      * @param hidden width of a token's vector
      * @throws IOException if a file is damaged, or a module or a setting is not supported; the message names file and value
      */
     static SentenceModules read(Path folder, int hidden) throws IOException {
+        SentenceSettings.requireWholeVectors(folder);
         if (!Files.exists(folder.resolve(MODULES))) {
             return normalized(Files.exists(folder.resolve(POOLING).resolve(CONFIG))
                     ? SentenceSettings.pooling(folder, POOLING, hidden) : List.of(Pooling.MEAN));

@@ -25,6 +25,13 @@ final class SentenceSettings {
     /** A text is pooled once; models have up to five modules. */
     private static final int MOST_MODULES = 32;
     private static final String INCLUDE_PROMPT = "include_prompt";
+    /** How many numbers of a vector are kept, in {@link SentenceTexts#PROMPTS}. */
+    static final String TRUNCATED = "truncate_dim";
+    private static final String TASK = "transformer_task";
+    private static final String MODALITIES = "modality_config";
+    private static final String OUTPUT = "module_output_name";
+    /** What of the transformer the modules get, in {@link SentenceTexts#LENGTH}. */
+    static final List<String> OF_TRANSFORMER = List.of(TASK, MODALITIES, OUTPUT);
     private static final String REMEDY = ". encoder() gives the vectors of all tokens, sentenceEncoder(pooling) pools them as "
             + "you say, and model(graph, newLayers…) puts layers of your own on top";
     /** The key of new files: a mode, or several in the order in which they stand side by side. */
@@ -94,6 +101,32 @@ final class SentenceSettings {
     }
 
     /**
+     * Requires that the modules get the vectors of the transformer's last layer, and that what they compute is not cut.
+     *
+     * @throws IOException if a file beside the list says otherwise, or is damaged
+     */
+    static void requireWholeVectors(Path folder) throws IOException {
+        if (Files.exists(folder.resolve(SentenceTexts.PROMPTS))) {
+            ConfigFile settings = ConfigFile.read(TensorFiles.inside(folder, SentenceTexts.PROMPTS));
+            int kept = settings.number(1, 0, TRUNCATED);
+            if (kept > 0) {
+                throw new CheckpointException(settings + " says \"" + TRUNCATED + "\": " + kept + ", so that vectors are cut to "
+                        + "their first numbers, which is not supported. Set it to null there and cut them yourself, by a "
+                        + "SubsetVertex on top or in each row of the output");
+            }
+        }
+        String transformer = SentenceTexts.length(folder);
+        if (transformer != null) {
+            ConfigFile settings = ConfigFile.read(TensorFiles.inside(folder, transformer));
+            settings.requireOnly(TASK, "feature-extraction");
+            settings.requireOnly(OUTPUT, "token_embeddings");
+            ConfigFile text = settings.below(MODALITIES).below("text");
+            text.requireOnly("method", "forward");
+            text.requireOnly("method_output_name", "last_hidden_state");
+        }
+    }
+
+    /**
      * {@return the modes of a pooling, in order}
      *
      * @param path   the folder of the module
@@ -112,14 +145,17 @@ final class SentenceSettings {
         List<Pooling> modes = new ArrayList<>();
         List<String> named = settings.textOrTexts(MODES);
         for (Pooling mode : Pooling.values()) {
-            // sentence-transformers takes the mean unless the file says no.
-            if (named.isEmpty() ? settings.flag(mode == Pooling.MEAN, key(mode)) : named.contains(mode.mode())) {
+            if (named.isEmpty() ? settings.flag(false, key(mode)) : named.contains(mode.mode())) {
                 modes.add(mode);
             }
         }
-        if (modes.isEmpty() || !named.isEmpty() && modes.size() != named.size()) {
+        if (!named.isEmpty() && modes.size() != named.size()) {
             throw new CheckpointException(settings + " has the poolings " + ConfigFile.shown(named) + ", but expected is one or "
                     + "more of " + Arrays.stream(Pooling.values()).map(Pooling::mode).toList() + REMEDY);
+        }
+        if (modes.isEmpty()) {
+            // As in sentence-transformers from version 5.4 on. Before, a missing key of the mean counted as true.
+            modes.add(Pooling.MEAN);
         }
         modes.sort(Comparator.comparing(mode -> named.indexOf(mode.mode())));
         return modes;
