@@ -33,8 +33,8 @@ import java.util.stream.Stream;
                 {"The page shows what was compared and the results, what trains, how much each layer changes, which rank would "
                         + "be enough, and how similar adapters are; with --scores, also the loss. It is one file that loads no "
                         + "others.",
-                "NAME is the name on the page; default: the name of the file. Adapter and scores of the same name have the same "
-                        + "colour."},
+                "NAME is the name on the page; default: the name of the file. Losses belong to the adapter of the same name; a "
+                        + "single file of losses without NAME belongs to a single adapter."},
         footer = {"  dl4j-lora report base.zip adapter -o report.html", "  dl4j-lora report tuned.zip -o report.html",
                 "  dl4j-lora report base.zip spam tone --scores spam.tsv --scores tone.tsv -o report.html"})
 final class ReportCommand extends Work {
@@ -101,8 +101,10 @@ final class ReportCommand extends Work {
         Map<String, ScoreHistory> losses = new LinkedHashMap<>();
         for (String argument : scores) {
             Named named = Named.of(argument);
-            if (losses.putIfAbsent(named.name, ScoreHistory.read(named.path)) != null) {
-                throw new IOException(named.path + ": other losses are already named " + named.name + ". Give these a name: "
+            boolean onlyPair = scores.size() == 1 && byName.size() == 1 && !named.given;
+            String name = onlyPair ? byName.keySet().iterator().next() : named.name;
+            if (losses.putIfAbsent(name, ScoreHistory.read(named.path)) != null) {
+                throw new IOException(named.path + ": other losses are already named " + name + ". Give these a name: "
                         + named.path + "=NAME");
             }
         }
@@ -153,14 +155,14 @@ final class ReportCommand extends Work {
                 .collect(Collectors.joining(", "));
     }
 
-    /** A file and its name on the page. */
-    private record Named(Path path, String name) {
+    /** A file and its name on the page, which is given or the file's own. */
+    private record Named(Path path, String name, boolean given) {
 
         static Named of(String argument) {
             int equals = argument.lastIndexOf('=');
             Path whole = Path.of(argument);
-            return equals < 1 || Files.exists(whole) ? new Named(whole, stem(whole))
-                    : new Named(Path.of(argument.substring(0, equals)), argument.substring(equals + 1));
+            return equals < 1 || Files.exists(whole) ? new Named(whole, stem(whole), false)
+                    : new Named(Path.of(argument.substring(0, equals)), argument.substring(equals + 1), true);
         }
     }
 

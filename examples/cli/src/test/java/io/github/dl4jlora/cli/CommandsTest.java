@@ -332,6 +332,22 @@ class CommandsTest {
     }
 
     @Test
+    void reportTakesOneUnnamedFileOfLossesForThoseOfTheOnlyAdapter() throws IOException {
+        Files.writeString(file("mailbox.tsv"), "0\t1.5\n1\t0.75");
+
+        assertThat(shell.run("report", "@base.zip", "@spam", "--scores", "@mailbox.tsv", "-o", "@paired.html")).as(shell.err())
+                .isZero();
+        assertThat(shell.run("report", "@base.zip", "@spam", "--scores", file("mailbox.tsv") + "=before", "-o", "@named.html"))
+                .as(shell.err()).isZero();
+        assertThat(shell.run("report", "@base.zip", "@spam", "@tone", "--scores", "@mailbox.tsv", "-o", "@two.html"))
+                .as(shell.err()).isZero();
+
+        assertThat(file("paired.html")).content().contains("loss at the end", "0.7500").doesNotContain("mailbox");
+        assertThat(file("named.html")).content().contains("before").doesNotContain("loss at the end");
+        assertThat(file("two.html")).content().contains("mailbox").doesNotContain("loss at the end");
+    }
+
+    @Test
     @Tag("heavy")
     void itsPageHasNoDefectInABrowser() throws Exception {
         Files.writeString(file("spam.tsv"), "0\t2.5\n1\t1.5\n2\t0.5\n");

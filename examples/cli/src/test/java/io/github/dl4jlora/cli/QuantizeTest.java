@@ -17,6 +17,7 @@ import org.nd4j.shade.jackson.databind.JsonNode;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -90,12 +91,16 @@ class QuantizeTest {
 
     @Test
     @DisabledOnOs(value = OS.MAC, architectures = "aarch64", disabledReason = "DL4J's HDF5 has no code for Apple's processors")
-    void quantizeReadsKerasFilesToo() throws IOException {
+    void quantizeAndApplyReadKerasFilesToo() throws IOException {
         Path keras = Path.of("../../dl4j-lora-layer/src/test/resources/keras/characters.h5");
 
         assertThat(shell.run("quantize", "--as", "int8", keras.toString(), "-o", "@small.zip")).as(shell.err()).isZero();
+        assertThat(shell.run("apply", keras.toString(), "--quantize", "int8", "--rank", "2", "-o", "@keras.zip"))
+                .as(shell.err()).isZero();
 
-        assertThat(LoRA.summary(LoRA.load(file("small.zip"))).rows()).extracting(LoRASummary.Row::storedAs).contains("INT8");
+        for (String network : List.of("small.zip", "keras.zip")) {
+            assertThat(LoRA.summary(LoRA.load(file(network))).rows()).extracting(LoRASummary.Row::storedAs).contains("INT8");
+        }
     }
 
     @Test
