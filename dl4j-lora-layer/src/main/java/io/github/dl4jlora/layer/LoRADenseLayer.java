@@ -371,7 +371,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         }
 
         /**
-         * Whether b trains too; default false. Its first values stay as a frozen copy.
+         * Whether b trains too; default false. Its first values stay as a frozen copy, b0.
          *
          * @param trainBias whether it does
          * @return this
@@ -382,7 +382,8 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
         }
 
         /**
-         * Where W and b live; default {@link FrozenStorage#EMBEDDED}.
+         * Where W and b live; default {@link FrozenStorage#EMBEDDED}. With {@link FrozenStorage#SHARED} they are not in the
+         * network's parameters, so they cannot be given other values than their random ones.
          *
          * @param storage where they live
          * @return this

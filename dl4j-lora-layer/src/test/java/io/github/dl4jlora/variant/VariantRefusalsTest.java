@@ -28,6 +28,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
@@ -172,5 +173,25 @@ class VariantRefusalsTest {
                 assertThat(Networks.difference(LoRA.merge(network).output(input), network.output(input))).isLessThan(1e-5);
             }
         }
+    }
+
+    /** What the guide's page on declared layers warns of. */
+    @Test
+    void whatADeclaredLayerStartsFromWStaysThatOfTheRandomW() {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).list()
+                .layer(new LoRADenseLayer.Builder().nIn(4).nOut(3).rank(2).variant(new DoRA()).loraInit(LoRAInit.PISSA)
+                        .trainBias(true).build()).build());
+        network.init();
+        INDArray norms = network.getParam("0_W").norm2(true, 0);
+        INDArray a = network.getParam("0_A").dup();
+        double[] b = network.getParam("0_b").toDoubleVector();
+
+        network.getParam("0_W").muli(-5);
+        network.getParam("0_b").assign(7);
+
+        assertThat(Networks.difference(network.getParam("0_m"), norms)).isLessThan(1e-5);
+        assertThat(network.getParam("0_A")).isEqualTo(a);
+        assertThat(network.getParam("0_b0").toDoubleVector()).isEqualTo(b);
+        assertThat(LoRA.unload(network).getParam("0_b").toDoubleVector()).isEqualTo(b);
     }
 }
