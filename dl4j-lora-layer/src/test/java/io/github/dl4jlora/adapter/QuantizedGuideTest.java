@@ -102,10 +102,10 @@ class QuantizedGuideTest {
         return base.getLayer(layer).getParam(key);
     }
 
-    private void map(Path path) throws IOException {
+    private void map(Path shared) throws IOException {
         ComputationGraph network = this.base;
-        LoRA.writeBase(network, path, Quantization.INT8);
-        ComputationGraph base = LoRA.openComputationGraphBase(path);
+        LoRA.writeBase(network, shared, Quantization.INT8);       // a new file beside the base's
+        ComputationGraph base = LoRA.openComputationGraphBase(shared);
         ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder()
                 .rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK).build());
         assertThat(tuned.numParams()).isPositive();
