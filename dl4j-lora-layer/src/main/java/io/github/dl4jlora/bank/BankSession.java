@@ -59,13 +59,17 @@ public final class BankSession implements AutoCloseable {
      *               examples each time
      * @return one for each of the network's outputs
      * @throws IllegalArgumentException if the network has another number of inputs
-     * @throws IllegalStateException    if the session is closed, or the base was found to have changed
+     * @throws IllegalStateException    if the session is closed, the base was found to have changed, or this is called within
+     *                                  {@link #compute compute}
      */
-    public synchronized INDArray[] outputs(INDArray... inputs) {
-        requireOpen();
-        passes.require(new Features(inputs, null));
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            return lent(network -> steps(network, inputs));
+    public INDArray[] outputs(INDArray... inputs) {
+        passes.requireNoneLent();
+        synchronized (this) {
+            requireOpen();
+            passes.require(new Features(inputs, null));
+            try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+                return lent(network -> steps(network, inputs));
+            }
         }
     }
 
@@ -83,21 +87,26 @@ public final class BankSession implements AutoCloseable {
 
     /**
      * Has a network with the session's adapters do something else than compute outputs, such as passes with a state of the
-     * caller's own.
+     * caller's own. Within it this thread cannot ask the bank or its sessions, which would give it a second network. Nor should
+     * it wait for another thread that asks, which may wait for this network.
      *
      * @param work for which it has a network to itself, for inference alone, until it returns; another one the next time
      * @param <T>  of its result
      * @return what it returns
-     * @throws IllegalStateException if the session is closed, or the base was found to have changed
+     * @throws IllegalStateException if the session is closed, the base was found to have changed, or this is called within
+     *                               another {@code compute}
      */
-    public synchronized <T> T compute(Function<Model, T> work) {
-        requireOpen();
-        List<T> result = new ArrayList<>();
-        lent(network -> {
-            result.add(work.apply(network));
-            return new INDArray[0];
-        });
-        return result.get(0);
+    public <T> T compute(Function<Model, T> work) {
+        passes.requireNoneLent();
+        synchronized (this) {
+            requireOpen();
+            List<T> result = new ArrayList<>();
+            lent(network -> {
+                result.add(work.apply(network));
+                return new INDArray[0];
+            });
+            return result.get(0);
+        }
     }
 
     /** Lends a network with the session's adapters, and clears what state is left in it, which others would begin with. */

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.bank;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.MayHang;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
@@ -20,6 +21,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -27,7 +29,13 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.function.Supplier;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
@@ -267,6 +275,52 @@ class BankSessionTest {
             assertThat(output.distance2(base.outputSingle(input))).isGreaterThan(0.01);
             session.close();
             assertThatIllegalStateException().isThrownBy(() -> session.compute(network -> 1)).withMessageContaining("closed");
+        }
+    }
+
+    /** Also where another network is free: threads that all did so would wait for each other. */
+    @MayHang
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2})
+    void theBankRefusesASecondNetworkToAThreadThatHasOne(int networks) {
+        INDArray x = input(1, 2, 3, 4);
+        try (AdapterBank bank = new AdapterBank(Kind.SIMPLE.base(), networks);
+                BankSession session = bank.session(AdapterMix.base()); BankSession other = bank.session(AdapterMix.base());
+                AdapterBank another = new AdapterBank(Kind.SIMPLE.base(), 1)) {
+            INDArray expected = bank.output(AdapterBank.BASE, x);
+            List<Supplier<INDArray>> asked = List.of(() -> bank.output(AdapterBank.BASE, x), () -> session.output(x),
+                    () -> other.output(x), () -> other.compute(network -> x));
+
+            for (Supplier<INDArray> ask : asked) {
+                assertThatIllegalStateException().isThrownBy(() -> session.compute(network -> ask.get()))
+                        .withMessage("This thread already has a network of the bank: ask after compute(...) has returned");
+            }
+
+            assertThat(session.<INDArray>compute(network -> another.output(AdapterBank.BASE, x))).isEqualTo(expected);
+            assertThat(bank.output(AdapterBank.BASE, x)).isEqualTo(expected);
+        }
+    }
+
+    @MayHang
+    @Test
+    void aThreadThatHasANetworkDoesNotWaitForASessionWhoseThreadWaitsForOne() throws Exception {
+        INDArray x = input(1, 2, 3);
+        ExecutorService threads = Executors.newSingleThreadExecutor();
+        try (AdapterBank bank = new AdapterBank(Kind.SIMPLE.base(), 1);
+                BankSession session = bank.session(AdapterMix.base()); BankSession other = bank.session(AdapterMix.base())) {
+            List<Future<INDArray>> waiting = new ArrayList<>();
+
+            assertThatIllegalStateException().isThrownBy(() -> session.compute(network -> {
+                waiting.add(threads.submit(() -> other.output(x)));
+                while (bank.status().waiting() == 0) {
+                    Thread.onSpinWait();
+                }
+                return other.output(x);
+            })).withMessageContaining("already has a network");
+
+            assertThat(waiting.get(0).get().shape()).containsExactly(2, 2);
+        } finally {
+            threads.shutdown();
         }
     }
 }

@@ -48,6 +48,8 @@ public final class NetworkPool {
     private final int maxNetworks;
     private final Semaphore permits;
     private final NetworkKinds kinds;
+    /** Set for a thread while a network is lent to it. */
+    private final ThreadLocal<Boolean> lent = new ThreadLocal<>();
     /** The most recently used first. */
     @GuardedBy("this")
     private final Deque<Worker> idle = new ArrayDeque<>();
@@ -79,11 +81,14 @@ public final class NetworkPool {
      * @param routes  by matrix; a matrix without any computes what the base does
      * @param inOrder whether a matrix with several rows for an example has them by example:
      *                {@link io.github.dl4jlora.internal.run.AdaptedRuntime#route}
+     * @throws IllegalStateException as {@link #requireNoneLent}
      */
     INDArray[] compute(NetworkKind kind, @Nullable ServedAdapter values, Map<String, List<Route>> routes, long examples,
                        Predicate<String> inOrder, Work work) {
+        requireNoneLent();
         permits.acquireUninterruptibly();
         try {
+            lent.set(true);
             Worker worker = borrow(kind, values);
             try {
                 if (values != null && worker.valuesOf != values) {
@@ -99,7 +104,20 @@ public final class NetworkPool {
                 giveBack(worker);
             }
         } finally {
+            lent.remove();
             permits.release();
+        }
+    }
+
+    /**
+     * A thread that waits for a second network may wait for itself, or for another that waits in the same way.
+     *
+     * @throws IllegalStateException if this thread has a network already
+     */
+    void requireNoneLent() {
+        if (lent.get() != null) {
+            throw new IllegalStateException("This thread already has a network of the bank: ask after compute(...) has "
+                    + "returned");
         }
     }
 

@@ -69,6 +69,15 @@ public final class Passes {
         masks.require(features);
     }
 
+    /**
+     * To be called before waiting for what a thread may hold that waits for a network.
+     *
+     * @throws IllegalStateException if a network is lent to this thread already
+     */
+    public void requireNoneLent() {
+        pool.requireNoneLent();
+    }
+
     /** The output of a network that has one. */
     public static INDArray only(INDArray[] outputs) {
         if (outputs.length != 1) {
