@@ -56,8 +56,9 @@ final class AdapterCache {
     private final Runnable prune;
     private final ServableNames servable = new ServableNames("The source of a bank");
     /**
-     * The lock of whoever prepares an adapter and installs its kind, so that no two extend the same kind. It is taken before
-     * this. Whoever holds this waits for no source, and for no other lock than those of kinds and adapters.
+     * The lock of whoever prepares an adapter and installs its kind, so that no two extend the same kind, or look up the base's
+     * values in its prototype, which is for one thread at a time. It is taken before this. Whoever holds this waits for no
+     * source, and for no other lock than those of kinds and adapters.
      */
     private final Object adding = new Object();
     @GuardedBy("this")
@@ -123,8 +124,10 @@ final class AdapterCache {
 
     /** @throws IllegalArgumentException if the adapter does not fit */
     void check(String name, LoRAAdapter adapter) {
-        requireOpen();
-        kinds.candidate(name, ContentAccess.of(adapter)).served().release();
+        synchronized (adding) {
+            requireOpen();
+            kinds.candidate(name, ContentAccess.of(adapter)).served().release();
+        }
     }
 
     /** Forgets what came from the source by this name. */

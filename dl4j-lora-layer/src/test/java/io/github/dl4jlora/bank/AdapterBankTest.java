@@ -7,6 +7,11 @@ import io.github.dl4jlora.adapter.Adapters;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.variant.LayerWeights;
+import io.github.dl4jlora.variant.OutputScale;
+import io.github.dl4jlora.variant.Parameter;
+import io.github.dl4jlora.variant.PlainLoRA;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -36,6 +41,8 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.atomic.AtomicInteger;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
@@ -67,6 +74,53 @@ class AdapterBankTest {
             assertThat(Networks.difference(bank.output("one", input), direct(base, one, input))).isLessThan(1e-6);
             assertThat(Networks.difference(bank.output("two", input), direct(base, two, input))).isLessThan(1e-6);
             assertThat(Networks.difference(bank.output("one", input), bank.output("two", input))).isGreaterThan(1e-3);
+        }
+    }
+
+    /** A user's own, which stands still where a bank asks it about the base's weights. */
+    public static final class Still implements Variant {
+
+        private static final long serialVersionUID = 1L;
+        private static final Gate GATE = new Gate();
+        private static final AtomicInteger ASKED = new AtomicInteger();
+
+        @Override
+        public String name() {
+            return "still";
+        }
+
+        @Override
+        public List<Parameter> parameters(long nIn, long nOut, int rank) {
+            return new PlainLoRA().parameters(nIn, nOut, rank);
+        }
+
+        @Override
+        public OutputScale scale(LayerWeights layer) {
+            ASKED.incrementAndGet();
+            GATE.pass();
+            return null;
+        }
+    }
+
+    /** They look at the values of one network, whose layers are for one thread at a time. */
+    @MayHang
+    @Test
+    void threadsCheckAdaptersOneAfterTheOther() throws Exception {
+        LoRAAdapter still = Adapters.on(base, LoRAConfig.builder().rank(2).targets("fc1").variant(new Still()), 1);
+        try (AdapterBank bank = new AdapterBank(base, 1)) {
+            FutureTask<Void> one = new FutureTask<>(() -> bank.check("one", still), null);
+            FutureTask<Void> two = new FutureTask<>(() -> bank.check("two", still), null);
+            new Thread(one).start();
+            Still.GATE.awaitSomebody();
+            Thread second = new Thread(two);
+            second.start();
+            Gate.until(() -> second.getState() == Thread.State.BLOCKED || Still.ASKED.get() > 1);
+            int asked = Still.ASKED.get();
+            Still.GATE.open();
+
+            one.get();
+            two.get();
+            assertThat(asked).isOne();
         }
     }
 
