@@ -10,9 +10,12 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.io.UncheckedIOException;
 import java.lang.ref.SoftReference;
+import java.net.SocketTimeoutException;
 import java.net.URI;
+import java.nio.channels.ClosedByInterruptException;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -89,43 +92,58 @@ public final class BaseLocation {
 
     /**
      * The layers, with this one if the location has it. Only a reading that began after the layer was asked for in its form is
-     * sure to have that form; so if a reading begun by another thread lacks it, the location is read again.
+     * sure to have that form; so if a reading of another thread lacks it, the location is read again. It is read again, too, if
+     * the other thread was interrupted.
      */
     private Map<String, FrozenWeights> having(String id) {
         for (;;) {
             FutureTask<Map<String, FrozenWeights>> task;
-            boolean begunAfter;
+            boolean own;
             synchronized (this) {
                 Map<String, FrozenWeights> present = layers.get();
                 if (present != null && present.containsKey(id)) {
                     return present;
                 }
-                begunAfter = reading == null;
-                task = reading != null ? reading : new FutureTask<>(this::read);
+                own = reading == null || reading.isDone();
+                task = own ? new FutureTask<>(this::read) : reading;
                 reading = task;
             }
-            Map<String, FrozenWeights> found = result(task);
-            if (begunAfter || found.containsKey(id)) {
+            Map<String, FrozenWeights> found = result(task, own);
+            if (own || found.containsKey(id)) {
                 return found;
             }
         }
     }
 
-    private Map<String, FrozenWeights> result(FutureTask<Map<String, FrozenWeights>> task) {
-        try {
-            // Does nothing if another thread is running it.
+    /**
+     * @param own whether this thread is to read, not another
+     * @return what was read; nothing if another thread was interrupted while it read
+     */
+    private Map<String, FrozenWeights> result(FutureTask<Map<String, FrozenWeights>> task, boolean own) {
+        if (own) {
             task.run();
-            return task.get();
-        } catch (ExecutionException e) {
-            throw failed(Objects.requireNonNull(e.getCause()));
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw failed(e);
-        } finally {
             synchronized (this) {
                 reading = reading == task ? null : reading;
             }
         }
+        try {
+            return task.get();
+        } catch (ExecutionException e) {
+            Throwable cause = Objects.requireNonNull(e.getCause());
+            if (!own && isInterrupt(cause)) {
+                return Map.of();
+            }
+            throw failed(cause);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw failed(e);
+        }
+    }
+
+    /** A connection whose time is up says so by such an exception, too. */
+    private static boolean isInterrupt(Throwable failure) {
+        return failure instanceof ClosedByInterruptException
+                || failure instanceof InterruptedIOException && !(failure instanceof SocketTimeoutException);
     }
 
     private RuntimeException failed(Throwable cause) {

@@ -201,7 +201,7 @@ class BaseFormsTest {
         }
     }
 
-    private static boolean isWaitingForTheReading(Thread thread) {
+    static boolean isWaitingForTheReading(Thread thread) {
         return thread.getState() == Thread.State.WAITING && Arrays.stream(thread.getStackTrace())
                 .anyMatch(frame -> frame.getClassName().equals(FutureTask.class.getName())
                         && frame.getMethodName().equals("get"));

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.base;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.MayHang;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.api.Layer;
@@ -17,15 +18,21 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
+import java.util.function.Consumer;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -211,6 +218,85 @@ class BaseLocationTest {
         }
 
         assertThat(MemoryBases.opened(location)).isOne();
+    }
+
+    /** Each network is computed by a thread of its own while the first of them reads. */
+    private static final class Readers {
+
+        private final String json;
+        private final CountDownLatch reads = new CountDownLatch(1);
+        private final CompletableFuture<Void> goOn = new CompletableFuture<>();
+
+        Readers(String json, URI location, MemoryBases.Opening then) {
+            this.json = json;
+            MemoryBases.beforeFirst(location, () -> {
+                reads.countDown();
+                goOn.join();
+                then.begin();
+            });
+        }
+
+        FutureTask<INDArray> reader() throws InterruptedException {
+            FutureTask<INDArray> reader = new FutureTask<>(() -> compute(json));
+            new Thread(reader).start();
+            reads.await();
+            return reader;
+        }
+
+        /** One that waits for the reader, or is done. */
+        FutureTask<INDArray> waiter(Consumer<Thread> then) throws InterruptedException {
+            FutureTask<INDArray> waiter = new FutureTask<>(() -> compute(json));
+            Thread thread = new Thread(waiter);
+            thread.start();
+            while (thread.isAlive() && !BaseFormsTest.isWaitingForTheReading(thread)) {
+                Thread.sleep(1);
+            }
+            then.accept(thread);
+            return waiter;
+        }
+    }
+
+    @MayHang
+    @Test
+    void whoIsInterruptedWhileAnotherReadsDoesNotHaveOthersReadAgain() throws Exception {
+        ComputationGraph base = unlikeAnyOther();
+        URI location = inMemory(base);
+        String json = LoRA.apply(base, config(location)).getConfiguration().toJson();
+        base.params().muli(2);
+        Readers readers = new Readers(json, location, () -> { });
+        FutureTask<INDArray> reader = readers.reader();
+
+        FutureTask<INDArray> interrupted = readers.waiter(Thread::interrupt);
+        assertThatThrownBy(interrupted::get).rootCause().isInstanceOf(InterruptedException.class);
+        FutureTask<INDArray> patient = readers.waiter(thread -> { });
+        readers.goOn.complete(null);
+
+        assertThat(patient.get()).isEqualTo(reader.get());
+        assertThat(MemoryBases.opened(location)).isOne();
+    }
+
+    @MayHang
+    @Test
+    void whoWaitsForAThreadThatIsInterruptedReadsItself() throws Exception {
+        for (IOException interrupt : List.of(new ClosedByInterruptException(), new InterruptedIOException("interrupted"))) {
+            ComputationGraph base = unlikeAnyOther();
+            URI location = inMemory(base);
+            ComputationGraph adapted = LoRA.apply(base, config(location));
+            INDArray expected = adapted.outputSingle(X).dup();
+            String json = adapted.getConfiguration().toJson();
+            base.params().muli(2);
+            Readers readers = new Readers(json, location, () -> {
+                throw interrupt;
+            });
+            FutureTask<INDArray> reader = readers.reader();
+            FutureTask<INDArray> waiter = readers.waiter(thread -> { });
+
+            readers.goOn.complete(null);
+
+            assertThatThrownBy(reader::get).rootCause().isSameAs(interrupt);
+            assertThat(waiter.get()).isEqualTo(expected);
+            assertThat(MemoryBases.opened(location)).isEqualTo(2);
+        }
     }
 
     private static URI inMemory(ComputationGraph base) throws IOException {

@@ -16,10 +16,21 @@ public final class MemoryBases implements BaseOpener {
 
     private static final Map<URI, byte[]> FILES = new ConcurrentHashMap<>();
     private static final Map<URI, AtomicInteger> OPENED = new ConcurrentHashMap<>();
+    private static final Map<URI, Opening> FIRST = new ConcurrentHashMap<>();
+
+    /** What happens before a location is opened. */
+    interface Opening {
+        void begin() throws IOException;
+    }
 
     public static void put(URI location, byte[] file) {
         FILES.put(location, file);
         OPENED.put(location, new AtomicInteger());
+    }
+
+    /** Has something happen before a location is opened for the first time. */
+    static void beforeFirst(URI location, Opening opening) {
+        FIRST.put(location, opening);
     }
 
     static int opened(URI location) {
@@ -38,6 +49,10 @@ public final class MemoryBases implements BaseOpener {
             throw new FileNotFoundException("no such memory");
         }
         OPENED.get(location).incrementAndGet();
+        Opening first = FIRST.remove(location);
+        if (first != null) {
+            first.begin();
+        }
         return new ByteArrayInputStream(file);
     }
 }
