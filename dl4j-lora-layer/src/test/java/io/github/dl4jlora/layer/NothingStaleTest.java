@@ -7,11 +7,14 @@ import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
+import io.github.dl4jlora.internal.run.Adapter;
+import io.github.dl4jlora.internal.run.Routing;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -22,7 +25,10 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions;
 
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -30,6 +36,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 /** What layers keep between passes follows the values that it was made from. */
 @ExtendWith(DoublePrecision.class)
 class NothingStaleTest {
+
+    private static final INDArray SEQUENCES = Networks.random(DataType.DOUBLE, 5, 2, 4, 7);
+
+    private static final Map<String, Layer> LAYERS = Map.of(
+            "kernel, W reordered", new Convolution1DLayer.Builder().kernelSize(3).nIn(4).nOut(5).build(),
+            "effective weights", new SimpleRnn.Builder().nIn(4).nOut(5).activation(Activation.SELU).build(),
+            "recurrent kernel", new LSTM.Builder().nIn(4).nOut(5).build());
 
     private static MultiLayerNetwork base(Layer first) {
         MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
@@ -71,5 +84,85 @@ class NothingStaleTest {
         layer.route("W", 0, () -> false, null);
 
         assertThat(net.output(x)).isEqualTo(before);
+    }
+
+    private static Map<String, List<Route>> routes(MultiLayerNetwork net, double value) {
+        Map<String, List<Route>> routes = new HashMap<>();
+        adapted(net).configuration().adapted().forEach(matrix -> routes.put(matrix.key(), List.of(new Route(0, 0,
+                Nd4j.valueArrayOf(new long[] {matrix.nIn(), 2}, value, DataType.DOUBLE),
+                Nd4j.valueArrayOf(new long[] {2, matrix.nOut()}, value, DataType.DOUBLE), 0.5))));
+        return routes;
+    }
+
+    private static Adapter adapted(MultiLayerNetwork net) {
+        return ((AdaptedRuntime) net.getLayer(0)).adapter();
+    }
+
+    /** As a bank does: the layer's own path runs again afterwards. */
+    private static INDArray routed(MultiLayerNetwork net, long examples, Map<String, List<Route>> routes) {
+        AdaptedRuntime layer = (AdaptedRuntime) net.getLayer(0);
+        try {
+            routes.forEach((key, some) -> layer.route(key, examples, () -> false, some));
+            return net.output(SEQUENCES).dup();
+        } finally {
+            routes.keySet().forEach(key -> layer.route(key, 0, () -> false, null));
+        }
+    }
+
+    @Test
+    void routesThatChangeBackAndForthAreFollowed() {
+        LAYERS.forEach((name, layer) -> {
+            MultiLayerNetwork base = base(layer.clone());
+            MultiLayerNetwork net = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("layer0").build());
+            net.params().addi(0.3);
+            Map<String, List<Route>> one = routes(net, 0.2);
+            Map<String, List<Route>> other = routes(net, 0.4);
+            Map<String, List<Route>> none = new HashMap<>(one);
+            none.replaceAll((key, some) -> List.of());
+            List<INDArray> expected = new ArrayList<>();
+            for (Map<String, List<Route>> routes : List.of(one, other, none, Map.<String, List<Route>>of())) {
+                expected.add(routed(net.clone(), 0, routes));
+            }
+
+            for (int i : new int[] {0, 0, 1, 1, 0, 2, 2, 1, 3, 3, 1, 0, 3, 0, 2, 3}) {
+                Map<String, List<Route>> routes = List.of(one, other, none, Map.<String, List<Route>>of()).get(i);
+                assertThat(Networks.difference(routed(net, 0, routes), expected.get(i))).as(name + " " + i).isLessThan(1e-12);
+            }
+            assertThat(Networks.difference(expected.get(2), base.output(SEQUENCES))).as(name).isLessThan(1e-12);
+            for (int i = 0; i < 4; i++) {
+                assertThat(Networks.difference(expected.get(i), expected.get((i + 1) % 4))).as(name).isGreaterThan(1e-3);
+            }
+        });
+    }
+
+    /** To make them takes as long as a pass. That they are kept shows when somebody writes to what they are made of. */
+    @Test
+    void effectiveWeightsAreMadeOnceForTheSameRoutes() {
+        MultiLayerNetwork base = base(LAYERS.get("effective weights").clone());
+        MultiLayerNetwork net = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("layer0").build());
+        Map<String, List<Route>> routes = routes(net, 0.2);
+        INDArray before = routed(net, 0, routes);
+        assertThatThrownBy(() -> routed(net, 2, routes)).isInstanceOf(Routing.RowsMismatchException.class);
+
+        routes.values().forEach(some -> some.get(0).a().muli(2));
+
+        assertThat(routed(net, 0, routes)).isEqualTo(before);
+        assertThatThrownBy(() -> routed(net, 2, routes)).isInstanceOf(Routing.RowsMismatchException.class);
+        net.output(SEQUENCES);
+        assertThat(routed(net, 0, routes)).isNotEqualTo(before);
+    }
+
+    @Test
+    void theReorderedWeightsOfASequenceConvolutionAreKeptWhileRoutesChange() {
+        MultiLayerNetwork base = base(LAYERS.get("kernel, W reordered").clone());
+        MultiLayerNetwork net = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("layer0").build());
+        Map<String, List<Route>> routes = routes(net, 0.2);
+        INDArray before = routed(net, 0, routes);
+
+        base.getParam("0_W").muli(2);
+
+        assertThat(routed(net, 0, routes)).isEqualTo(before);
+        adapted(net).switches().setScale("W", 2);
+        assertThat(routed(net, 0, routes)).isNotEqualTo(before);
     }
 }

@@ -83,6 +83,12 @@ public final class EffectiveWeights implements StockWeights {
         stale = true;
     }
 
+    /** A bank routes before and after each pass, mostly to what M has been made of already. */
+    @Override
+    public void routed() {
+        // The next pass compares.
+    }
+
     @Override
     public void refresh(boolean training) {
         adapter.beginPass(training);
@@ -138,7 +144,7 @@ public final class EffectiveWeights implements StockWeights {
     private boolean sameRoutes() {
         Map<String, Routing> now = adapter.switches().routings();
         return now.size() == applied.size()
-                && now.entrySet().stream().allMatch(entry -> entry.getValue().isSameAs(applied.get(entry.getKey())));
+                && now.entrySet().stream().allMatch(entry -> entry.getValue().isSameForAll(applied.get(entry.getKey())));
     }
 
     @Override

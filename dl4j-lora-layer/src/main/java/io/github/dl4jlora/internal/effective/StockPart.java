@@ -54,7 +54,7 @@ final class StockPart<T extends Trainable> {
         this.view = view;
         this.table = table;
         this.type = type;
-        this.adapter = new Adapter(conf, () -> table, () -> view, type, this::changed);
+        this.adapter = new Adapter(conf, () -> table, () -> view, type, this::changed, this::routed);
         this.weights = weights.apply(adapter);
         if (initialize) {
             new AdapterInitializer(adapter).initialize();
@@ -63,6 +63,10 @@ final class StockPart<T extends Trainable> {
 
     private void changed() {
         weights.changed();
+    }
+
+    private void routed() {
+        weights.routed();
     }
 
     AdaptedConfiguration configuration() {

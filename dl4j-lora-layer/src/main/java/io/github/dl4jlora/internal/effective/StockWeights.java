@@ -18,6 +18,11 @@ public interface StockWeights {
     /** To be called when what has been derived from parameters is out of date. */
     void changed();
 
+    /** To be called when routes have changed, which stand in the place of the layer's own path. */
+    default void routed() {
+        changed();
+    }
+
     /** Says where the gradients of A, B and biases go, by key. */
     void setGradients(Map<String, INDArray> views);
 

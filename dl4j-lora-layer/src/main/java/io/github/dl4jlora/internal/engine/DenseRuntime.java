@@ -61,10 +61,11 @@ public class DenseRuntime extends KernelRuntime implements Host {
     }
 
     private LowRankPath path() {
-        if (path == null) {
-            Routing routing = routing();
-            path = routing != null ? new RoutedPath(routing) : lora().settings().variant().path(this);
+        Routing routing = routing();
+        if (routing != null) {
+            return new RoutedPath(routing);
         }
+        path = path != null ? path : lora().settings().variant().path(this);
         return path;
     }
 

@@ -360,7 +360,7 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     @Override
     public void setParamTable(Map<String, INDArray> table) {
         super.setParamTable(table);
-        adapter = new Adapter(this::lora, () -> params, () -> paramsFlattened, dataType, this::changed);
+        adapter = new Adapter(this::lora, () -> params, () -> paramsFlattened, dataType, this::changed, this::drop);
         changed();
     }
 

@@ -48,10 +48,11 @@ public final class Adapter {
      * @param table   the layer's parameter table
      * @param view    the layer's part of the vector
      * @param type    the network's data type
-     * @param changed run when what the layer computes has changed other than through the vector
+     * @param changed run when what the layer computes has changed other than through the vector and routes
+     * @param routed  run when its routes have changed
      */
     public Adapter(Supplier<? extends AdaptedConfiguration> conf, Supplier<Map<String, INDArray>> table, Supplier<INDArray> view,
-            DataType type, Runnable changed) {
+            DataType type, Runnable changed, Runnable routed) {
         this.conf = conf;
         this.table = table;
         this.view = view;
@@ -59,7 +60,7 @@ public final class Adapter {
         this.changed = changed;
         this.stock = new StockValues(conf, view, type);
         this.constants = new AdapterConstants(conf, table, stock, type);
-        this.switches = new Switches(this::name, changed);
+        this.switches = new Switches(this::name, changed, routed);
         this.settings = conf.get().settings();
     }
 

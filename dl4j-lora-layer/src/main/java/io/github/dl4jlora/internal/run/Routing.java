@@ -73,10 +73,15 @@ public record Routing(@Nullable String layer, long examples, BooleanSupplier inO
         return routes;
     }
 
-    /** Whether both compute the same, by the identity of the matrices. */
-    public boolean isSameAs(@Nullable Routing other) {
-        return other != null && routes.size() == other.routes.size()
-                && IntStream.range(0, routes.size()).allMatch(i -> routes.get(i).isSameAs(other.routes.get(i)));
+    /**
+     * Whether both compute the same in a layer that cannot tell rows apart, by the identity of the matrices.
+     *
+     * @throws RowsMismatchException as {@link #forAll}
+     */
+    public boolean isSameForAll(@Nullable Routing other) {
+        List<Route> now = forAll();
+        return other != null && now.size() == other.routes.size()
+                && IntStream.range(0, now.size()).allMatch(i -> now.get(i).isSameAs(other.routes.get(i)));
     }
 
     /** The rows of a layer's input are not the rows of the network's. */

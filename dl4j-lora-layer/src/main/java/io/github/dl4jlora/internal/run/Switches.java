@@ -19,6 +19,7 @@ public final class Switches {
 
     private final Supplier<@Nullable String> name;
     private final Runnable changed;
+    private final Runnable routed;
     private final Map<String, Routing> routings = new HashMap<>();
     private final Map<String, Double> scales = new HashMap<>();
     private final List<double[]> scopes = new ArrayList<>();
@@ -26,11 +27,13 @@ public final class Switches {
 
     /**
      * @param name    the layer's, for messages
-     * @param changed run after each switch
+     * @param changed run after each other switch
+     * @param routed  run after a bank's adapters have been switched
      */
-    Switches(Supplier<@Nullable String> name, Runnable changed) {
+    Switches(Supplier<@Nullable String> name, Runnable changed, Runnable routed) {
         this.name = name;
         this.changed = changed;
+        this.routed = routed;
     }
 
     void disable() {
@@ -88,7 +91,7 @@ public final class Switches {
         } else {
             routings.put(key, new Routing(name.get(), examples, inOrder, List.copyOf(routes)));
         }
-        changed.run();
+        routed.run();
     }
 
     /** What runs in place of the layer's own path; null if the layer's own path runs. */
