@@ -36,6 +36,17 @@ public final class AtomicFile {
         void writeTo(OutputStream out) throws IOException;
     }
 
+    /** A folder has neither the old files nor the new ones under their names; the message names it and says what to do. */
+    public static final class HalfDone extends IOException {
+
+        private static final long serialVersionUID = 1L;
+
+        /** @param cause why the rest could not be done */
+        public HalfDone(String message, IOException cause) {
+            super(message, cause);
+        }
+    }
+
     /** As many links as Linux follows. */
     private static final int MOST_LINKS = 40;
 
@@ -92,6 +103,7 @@ public final class AtomicFile {
      * of the same names together, and everything else stays.
      *
      * @param files by name; readers do not accept the first file without the others
+     * @throws HalfDone    if only some of the files could be replaced
      * @throws IOException naming the folder, if it cannot be written, or is a file; a FileAlreadyExistsException if one of the
      *                     files is there and must not be replaced
      */

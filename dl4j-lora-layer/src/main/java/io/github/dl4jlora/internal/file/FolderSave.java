@@ -83,8 +83,8 @@ final class FolderSave {
             folders.keep();
         } catch (FileAlreadyExistsException e) {
             throw e;
-        } catch (InPlaceSave.HalfDone e) {
-            throw new IOException("Cannot write " + target + ": " + e.getMessage(), e);
+        } catch (AtomicFile.HalfDone e) {
+            throw new AtomicFile.HalfDone("Cannot write " + target + ": " + e.getMessage(), e);
         } catch (IOException e) {
             throw new IOException("Cannot write " + target + ": " + AtomicFile.reason(place, e) + ". "
                     + (Files.isDirectory(target) ? "Its previous files are unchanged" : "Nothing was written"), e);

@@ -40,16 +40,6 @@ final class InPlaceSave implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(AtomicFile.class);
 
-    /** The folder has neither the old files nor the new ones under their names; the message says what to do. */
-    static final class HalfDone extends IOException {
-
-        private static final long serialVersionUID = 1L;
-
-        HalfDone(String message, IOException cause) {
-            super(message, cause);
-        }
-    }
-
     private final Path folder;
     private final List<String> names;
     private final FolderSteps steps;
@@ -106,8 +96,8 @@ final class InPlaceSave implements AutoCloseable {
      * Gives the files their names. The caller must have the folder's lock.
      *
      * @param isNewOnly whether to refuse to replace the first
-     * @throws HalfDone    if that is possible of some files alone
-     * @throws IOException if that is not possible; then the old files are there
+     * @throws AtomicFile.HalfDone if that is possible of some files alone
+     * @throws IOException         if that is not possible; then the old files are there
      */
     void commit(boolean isNewOnly) throws IOException {
         for (String name : names) {
@@ -153,7 +143,7 @@ final class InPlaceSave implements AutoCloseable {
     }
 
     /** Gives old files their names back. */
-    private void restore(Map<Path, Path> aside, IOException failure) throws HalfDone {
+    private void restore(Map<Path, Path> aside, IOException failure) throws AtomicFile.HalfDone {
         List<String> stuck = new ArrayList<>();
         aside.forEach((old, there) -> {
             try {
@@ -164,8 +154,8 @@ final class InPlaceSave implements AutoCloseable {
             }
         });
         if (!stuck.isEmpty()) {
-            throw new HalfDone(AtomicFile.reason(folder, failure) + ". Old files in it could not get back their names: rename "
-                    + String.join(", ", stuck) + ", or save again", failure);
+            throw new AtomicFile.HalfDone(AtomicFile.reason(folder, failure) + ". Old files in it could not get back their "
+                    + "names: rename " + String.join(", ", stuck) + ", or save again", failure);
         }
     }
 
@@ -187,7 +177,7 @@ final class InPlaceSave implements AutoCloseable {
                 steps.done("named");
             } catch (IOException e) {
                 staged.release();
-                throw new HalfDone(folder.resolve(first()) + " is new, but " + staged(other).getFileName()
+                throw new AtomicFile.HalfDone(folder.resolve(first()) + " is new, but " + staged(other).getFileName()
                         + " beside it could not be renamed to " + other + ": rename it, or save again", e);
             }
         }

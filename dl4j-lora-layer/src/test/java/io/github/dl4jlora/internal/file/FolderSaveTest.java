@@ -232,7 +232,7 @@ class FolderSaveTest {
             }
         };
 
-        assertThatThrownBy(() -> save(folder, 2, failing)).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> save(folder, 2, failing)).isInstanceOf(AtomicFile.HalfDone.class)
                 .hasMessageContainingAll("Cannot write " + folder, said, Pairs.SECOND, "save again")
                 .hasMessageNotContainingAny("unchanged", "Nothing was written");
 

@@ -4,6 +4,7 @@ import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.cli.Wording;
 import io.github.dl4jlora.exception.AdapterFormatException;
+import io.github.dl4jlora.internal.file.AtomicFile;
 import io.javalin.http.Context;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -70,7 +71,7 @@ final class AdapterUpload {
      *
      * @param share of the request
      * @return whether it replaced one; or a {@link Problem} if it is not an adapter, too large, or made for another base: then
-     *         nothing is changed
+     *         nothing is changed; or one that says what could not be written
      */
     CompletableFuture<Boolean> accept(String name, Context request, Intake.Share share) throws IOException {
         String type = Body.type(request);
@@ -148,9 +149,19 @@ final class AdapterUpload {
         try {
             return store.put(name, staged);
         } catch (IOException e) {
-            // The library's message names the folder; the cause has the reason.
-            throw Problem.cannotWrite(e.getCause() instanceof IOException reason ? reason : e);
+            throw notPut(name, e);
+        } finally {
+            bank.refresh(name);
         }
+    }
+
+    /** @param e as the library threw it: its message names the folder, and its cause has the reason */
+    static Problem notPut(String name, IOException e) {
+        if (e instanceof AtomicFile.HalfDone) {
+            LOG.warn("Adapter \"{}\" was replaced in part: {}", name, e.getMessage());
+            return Problem.halfWritten(name);
+        }
+        return Problem.cannotWrite(e.getCause() instanceof IOException reason ? reason : e);
     }
 
     private Path staged() {

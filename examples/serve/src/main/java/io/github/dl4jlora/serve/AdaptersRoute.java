@@ -97,10 +97,8 @@ final class AdaptersRoute {
         if (isBase(name)) {
             throw Problem.badRequest("An adapter cannot be called \"" + name + "\": it is the name of the base");
         }
-        return upload.accept(name, request, intake.of(request.req())).thenAccept(replaced -> {
-            bank.refresh(name);
-            request.status(replaced ? 200 : 201).contentType(Body.JSON).result(adapter(name).toString());
-        });
+        return upload.accept(name, request, intake.of(request.req())).thenAccept(replaced ->
+                request.status(replaced ? 200 : 201).contentType(Body.JSON).result(adapter(name).toString()));
     }
 
     void delete(Context request) throws IOException {

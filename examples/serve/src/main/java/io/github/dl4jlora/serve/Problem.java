@@ -47,6 +47,12 @@ final class Problem extends RuntimeException {
         return new Problem(507, null, "The service cannot write to its folder of adapters: " + reason + ". Nothing was changed");
     }
 
+    /** @param name of an adapter of which only some files could be replaced */
+    static Problem halfWritten(String name) {
+        return new Problem(507, null, "The service could not write all files of adapter \"" + name + "\", so that it was "
+                + "replaced in part. Send it again");
+    }
+
     static Problem tooSlow() {
         return new Problem(408, null, "The request took too long to arrive. Send less at a time, or have the service started "
                 + "with "

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.serve;
 
+import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.serve.trial.Uploads;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.AfterEach;
@@ -256,6 +257,32 @@ class ChangesTest {
         Files.createDirectory(staged);
         assertThat(running.put(PATH, Running.zip(saved(2))).status()).isEqualTo(200);
         assertSame(running.outputs("spam", input), expected(2));
+    }
+
+    /** Others may have changed the folder, and a save may have changed it in part. */
+    @Test
+    void afterAnUploadThatCouldNotBeWrittenTheFolderCounts() throws Exception {
+        running.put(PATH, Running.zip(saved(1)));
+        assertSame(running.outputs("spam", input), expected(1));
+        Networks.adapter(base, 2).save(adapters.resolve("spam"));
+        assertSame(running.outputs("spam", input), expected(1));
+        Path noLock = Files.createDirectories(adapters.resolve("spam").resolve(".dl4j-lora.lock").resolve("folder"));
+
+        assertThat(running.put(PATH, Running.zip(saved(3))).error(507)).contains("cannot write", "Nothing was changed")
+                .doesNotContain(folder.toString());
+
+        assertSame(running.outputs("spam", input), expected(2));
+        Files.delete(noLock);
+        Files.delete(noLock.getParent());
+    }
+
+    @Test
+    void whatWasReplacedInPartIsToBeSentAgain() {
+        IOException halfDone = new AtomicFile.HalfDone("Cannot write " + adapters, new IOException("No space left"));
+
+        assertThat(AdapterUpload.notPut("spam", halfDone))
+                .hasMessageContainingAll("\"spam\"", "replaced in part", "Send it again")
+                .hasMessageNotContainingAny("Nothing was changed", adapters.toString());
     }
 
     /** What happened has happened, and is served; what is left of the old one is cleared away when there is a next time. */
