@@ -19,6 +19,7 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -42,6 +43,8 @@ import java.util.stream.Stream;
  */
 final class AdapterStore implements AdapterSource, AutoCloseable {
 
+    private static final int LOCKS = 256;
+
     private static final Logger LOG = LoggerFactory.getLogger(AdapterStore.class);
 
     private final Path folder;
@@ -49,7 +52,9 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
     private final Path staged;
     private final Path gone;
     private final AdapterSource source;
-    private final ReadWriteLock lock = new ReentrantReadWriteLock();
+    /** Of which each name has one: who writes an adapter does not keep others from being loaded. */
+    private final List<ReadWriteLock> locks = Stream.generate(() -> (ReadWriteLock) new ReentrantReadWriteLock()).limit(LOCKS)
+            .toList();
     private FileChannel owner;
 
     /**
@@ -120,7 +125,7 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
 
     @Override
     public Optional<LoRAAdapter> load(String name) throws IOException {
-        return reserved.contains(name) ? Optional.empty() : during(lock.readLock(), () -> source.load(name));
+        return reserved.contains(name) ? Optional.empty() : during(lock(name).readLock(), () -> source.load(name));
     }
 
     /** When an adapter was written, in seconds since 1970. */
@@ -144,12 +149,17 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
         for (String file : AdapterUpload.FILES) {
             files.put(file, out -> Files.copy(adapter.resolve(file), out));
         }
-        return during(lock.writeLock(), () -> {
+        return during(lock(name).writeLock(), () -> {
             requireOwnFolder(name, place);
             boolean replaces = Files.isDirectory(place);
             AtomicFile.writeFolder(place, files);
             return replaces;
         });
+    }
+
+    /** The same for names that differ in upper and lower case alone, which may be names of one folder. */
+    private ReadWriteLock lock(String name) {
+        return locks.get(Math.floorMod(name.toUpperCase(Locale.ROOT).hashCode(), LOCKS));
     }
 
     /** Some file systems ignore case: "SPAM" would replace "spam", and the bank would have two names of one folder. */
@@ -163,7 +173,7 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
 
     /** @return whether there was one */
     boolean delete(String name) throws IOException {
-        return during(lock.writeLock(), () -> Files.isDirectory(folder.resolve(name)) && forget(folder.resolve(name)));
+        return during(lock(name).writeLock(), () -> Files.isDirectory(folder.resolve(name)) && forget(folder.resolve(name)));
     }
 
     /** Moves an adapter away in one step, and then deletes it file by file. */

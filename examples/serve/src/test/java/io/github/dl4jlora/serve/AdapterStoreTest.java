@@ -7,6 +7,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
@@ -14,11 +15,17 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
+import java.lang.reflect.Proxy;
 import java.nio.file.FileSystem;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -141,6 +148,38 @@ class AdapterStoreTest {
             }
         }
         assertAfterRestart(newer);
+    }
+
+    @Test
+    @Timeout(value = 10, unit = TimeUnit.MINUTES, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    void anotherAdapterIsLoadedWhileOneIsPut() throws Exception {
+        older.save(adapters.resolve("tone"));
+        ExecutorService threads = Executors.newSingleThreadExecutor();
+        CountDownLatch begun = new CountDownLatch(1);
+        CountDownLatch goOn = new CountDownLatch(1);
+        try (AdapterStore store = new AdapterStore(adapters, Set.of())) {
+            store.own();
+            Path staged = store.stage();
+            newer.save(staged);
+            Path slow = (Path) Proxy.newProxyInstance(getClass().getClassLoader(), new Class<?>[] {Path.class},
+                    (proxy, method, arguments) -> {
+                        begun.countDown();
+                        goOn.await();
+                        return method.invoke(staged, arguments);
+                    });
+            Future<Boolean> put = threads.submit(() -> store.put("spam", slow));
+            begun.await();
+
+            assertThat(store.load("tone").orElseThrow().cosine(older)).isGreaterThan(0.999999);
+
+            assertThat(put.isDone()).isFalse();
+            goOn.countDown();
+            assertThat(put.get()).isFalse();
+            assertThat(store.load("spam").orElseThrow().cosine(newer)).isGreaterThan(0.999999);
+        } finally {
+            goOn.countDown();
+            threads.shutdown();
+        }
     }
 
     /** As a full disk, or a folder without permission, would. */
