@@ -129,7 +129,8 @@ public final class LoRA {
 
     private static <M extends Model> M with(M base, LoRAAdapter adapter) {
         M adapted = Adaptation.applyOfAdapter(base, adapter.config());
-        adapter.applyTo(adapted);
+        // Where a file of PEFT's with bias "all" has no bias, the module had none, and the base's stays.
+        adapter.applyTo(adapted, LoRAAdapter.ApplyOption.KEEP_BIASES);
         return adapted;
     }
 

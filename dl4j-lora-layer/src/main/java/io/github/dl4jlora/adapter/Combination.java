@@ -212,7 +212,7 @@ public final class Combination {
     /**
      * Combines the adapters that were added, in all layers that any of them has.
      *
-     * @return an adapter for the same base, with each layer's factor 1
+     * @return an adapter for the same base, with each layer's factor 1 and no dropout
      * @throws IllegalArgumentException if the adapters differ in a layer's shape or base, or, for the methods that
      *                                  {@linkplain Method#needsEqualRanks need equal ones}, in a layer's rank; if two of them
      *                                  trained the same layer in full, or its bias, or one trained in full what another adapts;
@@ -227,7 +227,7 @@ public final class Combination {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             layers.forEach(layer -> combined.put(layer, combine(layer)));
             return new LoRAAdapter(new AdapterContent(combined, LayerUnion.trained(adapters), LayerUnion.biases(adapters),
-                    adapters.get(0).dropout(), LayerUnion.names(adapters, AdapterContent::own),
+                    0, LayerUnion.names(adapters, AdapterContent::own),
                     LayerUnion.names(adapters, AdapterContent::modules),
                     LayerUnion.names(adapters, AdapterContent::named)));
         }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.adapter;
 
+import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.Combination.Method;
 import io.github.dl4jlora.conf.LoRAConfig;
@@ -72,6 +73,17 @@ class CombinationTest {
                 .multiply(svd.getVT().getSubMatrix(0, rank - 1, 0, 4));
         assertThat(difference(matrix(combined.deltaWeight("fc1")), expected)).isLessThan(1e-13);
         assertThat(combined.content().deltas().get("fc1").rank()).isEqualTo(rank);
+    }
+
+    /** Which one of the adapters may have had in training, and which some layers of the others cannot have. */
+    @Test
+    void thereIsNoDropout() {
+        ComputationGraph base = Networks.trainedGraph();
+        LoRAAdapter dropped = LoRAAdapter.of(LoRA.apply(base, LoRAConfig.builder().rank(2).loraDropout(0.1).build()));
+
+        LoRAAdapter combined = LoRAAdapter.combine(Method.CAT).add(dropped, 1).add(dropped, 1).build();
+
+        assertThat(combined.config().loraDropout()).isZero();
     }
 
     @Test

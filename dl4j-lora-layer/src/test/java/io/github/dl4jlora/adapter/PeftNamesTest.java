@@ -3,7 +3,9 @@ package io.github.dl4jlora.adapter;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.exception.AdapterFormatException;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
@@ -13,6 +15,8 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -137,13 +141,78 @@ class PeftNamesTest {
                 .hasMessageContaining("Layer \"fc1\" has both fc1.lora_A.weight and base_model.model.fc1.lora_A.weight");
     }
 
-    @Test
-    void anEmbeddingMayComeWithItsOwnWeights() throws IOException {
+    private static MultiLayerNetwork embeddings() {
         MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(new EmbeddingSequenceLayer.Builder().name("embed_tokens").nIn(7).nOut(4).build())
                 .layer(new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).name("out").nIn(4).nOut(2)
                         .activation(Activation.IDENTITY).build()).build());
         base.init();
+        return base;
+    }
+
+    /** PEFT knows these starts for linear layers only. */
+    @ParameterizedTest
+    @ValueSource(strings = {"pissa", "pissa_niter_4", "olora", "orthogonal"})
+    void anEmbeddingStartsAtRandomWhateverTheWordForLinearLayersIs(String init) throws IOException {
+        MultiLayerNetwork base = embeddings();
+        tensors.clear();
+        put("embed_tokens.lora_embedding_A", 3, 7);
+        put("embed_tokens.lora_embedding_B", 4, 3);
+        String rank = ", \"rank_pattern\": {\"embed_tokens\": 3}";
+        write(rank);
+        INDArray tokens = Nd4j.createFromArray(new float[][][] {{{1, 6, 3}}});
+        INDArray expected = LoRA.apply(base, LoRAAdapter.load(folder)).output(tokens);
+        write(rank + ", \"init_lora_weights\": \"" + init + "\"");
+
+        LoRAAdapter adapter = LoRAAdapter.load(folder);
+
+        assertThat(LoRA.apply(base, adapter).output(tokens)).isEqualTo(expected);
+        try (AdapterBank bank = new AdapterBank(base, 1)) {
+            bank.add("peft", adapter);
+            assertThat(Networks.difference(bank.output("peft", tokens), expected)).isLessThan(1e-6);
+        }
+    }
+
+    @Test
+    void aLayersOwnWeightAndBiasFitTheBaseInFewerBits() throws IOException {
+        MultiLayerNetwork base = embeddings();
+        base.setParam("1_W", Networks.random(DataType.FLOAT, 1, 4, 2));
+        tensors.clear();
+        put("out.lora_A.weight", 2, 4);
+        put("out.lora_B.weight", 2, 2);
+        tensors.put(PREFIX + "out.base_layer.weight", base.getParam("1_W").transpose().dup('c'));
+        tensors.put(PREFIX + "out.base_layer.bias", base.getParam("1_b").reshape(2).dup());
+        write("");
+        LoRAAdapter adapter = LoRAAdapter.load(folder);
+        LoRAConfig config = LoRAConfig.builder().quantize(Quantization.NF4).build();
+
+        assertThat(LoRA.apply(base, adapter, config).numParams()).isEqualTo(2 * 4 + 2 * 2);
+
+        tensors.put(PREFIX + "out.base_layer.weight", Networks.random(DataType.FLOAT, 2, 2, 4));
+        write("");
+        LoRAAdapter other = LoRAAdapter.load(folder);
+        assertThatThrownBy(() -> LoRA.apply(base, other, config)).hasMessageContaining("comes with its own base weights");
+        tensors.remove(PREFIX + "out.base_layer.weight");
+        write("");
+        assertThatThrownBy(() -> LoRAAdapter.load(folder)).hasMessageContaining("out.base_layer.bias");
+    }
+
+    @Test
+    void aModuleWithoutBiasKeepsTheBasesWhereAllBiasesTrain() throws IOException {
+        INDArray ofFrozen = put("fc2.bias", 5);
+        write(", \"bias\": \"all\"");
+        ComputationGraph base = Networks.trainedGraph();
+
+        ComputationGraph tuned = LoRA.apply(base, LoRAAdapter.load(folder));
+
+        assertThat(tuned.getParam("fc2_b").reshape(5)).isEqualTo(ofFrozen);
+        assertThat(tuned.getParam("fc1_b").reshape(5)).isEqualTo(base.getParam("fc1_b").reshape(5));
+        assertThat(tuned.getParam("out_b").reshape(3)).isEqualTo(base.getParam("out_b").reshape(3));
+    }
+
+    @Test
+    void anEmbeddingMayComeWithItsOwnWeights() throws IOException {
+        MultiLayerNetwork base = embeddings();
         tensors.clear();
         put("embed_tokens.lora_embedding_A", 2, 7);
         put("embed_tokens.lora_embedding_B", 4, 2);

@@ -233,6 +233,22 @@ class DeltaVertexTest {
         assertThat(Networks.difference(frozen.outputSingle(FEATURES), other.outputSingle(FEATURES))).isLessThan(1e-5);
     }
 
+    /** A clone, or a network read from a file, is made of the configuration, in which a FrozenVertex is around the vertex. */
+    @Test
+    void anAdapterIsAppliedAsAWholeOrNotAtAll() {
+        LoRAConfig config = config("lstm", "attention", "out").build();
+        ComputationGraph other = LoRA.apply(base, config);
+        Networks.randomizeAdapters(other.paramTable(), 9);
+        ComputationGraph copy = new TransferLearning.GraphBuilder(LoRA.apply(base, config))
+                .setFeatureExtractor("attention").build().clone();
+        INDArray before = copy.params().dup();
+        LoRAAdapter adapter = LoRAAdapter.of(other);
+
+        assertThatThrownBy(() -> adapter.applyTo(copy, LoRAAdapter.ApplyOption.FORCE)).isInstanceOf(IllegalStateException.class)
+                .hasMessageContainingAll("\"attention\"", "FrozenVertex", "LoRA.apply");
+        assertThat(copy.params()).isEqualTo(before);
+    }
+
     @Test
     void startsOfSingleProjectionsAreRefusedAndThoseOfTheVertexCount() {
         assertThatThrownBy(() -> LoRA.apply(base, config("attention").override("attention/Wo",

@@ -66,7 +66,8 @@ public final class IndexedRows {
      */
     public static void add(INDArray rows, int[] which, INDArray matrix) {
         if (!isInPlace(matrix, rows)) {
-            Nd4j.scatterUpdate(ScatterUpdate.UpdateOp.ADD, matrix, Nd4j.createFromArray(which).castTo(DataType.INT64), rows, ROWS);
+            INDArray indexes = Nd4j.createFromArray(which).castTo(DataType.INT64);
+            Nd4j.scatterUpdate(ScatterUpdate.UpdateOp.ADD, matrix, indexes, rows, ROWS);
             return;
         }
         FloatBuffer from = values(rows);

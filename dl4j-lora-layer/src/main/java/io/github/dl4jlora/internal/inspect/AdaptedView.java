@@ -86,6 +86,13 @@ public final class AdaptedView {
             }
         }
 
+        /**
+         * @throws IllegalStateException if its parts cannot be overwritten
+         */
+        public void requireReplaceable() {
+            running();
+        }
+
         /** Overwrites parts, by key. */
         public void replace(Map<String, INDArray> values) {
             running().replace(parameter.key(), values);

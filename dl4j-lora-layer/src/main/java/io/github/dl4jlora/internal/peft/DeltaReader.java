@@ -74,6 +74,8 @@ final class DeltaReader {
         Scaling scaling = provenance.scaling(folder, layer)
                 .orElse(config.useRsLora() ? Scaling.ALPHA_OVER_SQRT_RANK : Scaling.ALPHA_OVER_RANK);
         double alpha = alpha(layer, rank, scaling);
+        // PEFT starts an embedding at random whatever the word for its linear layers is.
+        kind = layout.embedding() && !config.isOurs() ? kind.started() : kind;
         requireStartOf(layer, kind, extra);
         Map<String, INDArray> more = new LinkedHashMap<>();
         extra.forEach((part, value) -> more.put(part.key(), value));

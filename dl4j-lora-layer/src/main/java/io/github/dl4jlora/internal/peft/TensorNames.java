@@ -106,6 +106,11 @@ final class TensorNames {
         if (ofBias != null && adapted.contains(ofBias)) {
             return new TensorName.Part(ofBias, ExtraPart.BIAS);
         }
+        // The base's own bias, which PEFT saves with the base's own weight.
+        String ofBase = layer(module, List.of(ExtraPart.BIAS.suffix()));
+        if (ofBase != null && withWeights.contains(module.substring(0, module.lastIndexOf('.')))) {
+            return new TensorName.Idle(ofBase);
+        }
         if (module.contains(LORA)) {
             String layer = module.substring(0, module.lastIndexOf(LORA));
             boolean idle = FOR_TRAINING_ONLY.stream().anyMatch(module::contains);

@@ -47,6 +47,8 @@ public final class Swap {
     private static final Logger LOG = LoggerFactory.getLogger(AdapterContent.LOGGER);
     /** Relative tolerance for weights stored in 16 bits. */
     private static final double ROUNDING = 1e-2;
+    /** NF4 changes weights by about a tenth of their size, other weights by as much as they are large. */
+    private static final double ROUNDING_TO_FEWER_BITS = 0.3;
 
     /** A layer that keeps the adapter's base in another way than when the adapter was trained. */
     private record OtherForm(String layer, String trainedOn, @Nullable String here) {
@@ -201,6 +203,7 @@ public final class Swap {
         List<String> strangers = new ArrayList<>();
         adapter.deltas().forEach((name, loaded) -> {
             AdaptedView.AdaptedMatrix matrix = Objects.requireNonNull(view.adaptedMatrices().get(name));
+            matrix.requireReplaceable();
             Delta delta = onFittingBase(name, loaded, matrix, bases, anyBase);
             AdaptedView.Base base = bases.getOrDefault(matrix.layer(), AdaptedView.Base.UNKNOWN);
             if (delta.baseId() != null && !delta.baseId().equals(base.id())) {
@@ -251,7 +254,8 @@ public final class Swap {
         Map<String, INDArray> base = view.baseTable(matrix.layer());
         if (own != null && !anyBase) {
             requireSameWeight(name, delta.layout().embedding() ? own.transpose() : own,
-                    Objects.requireNonNull(base.get(matrix.parameter().key())));
+                    Objects.requireNonNull(base.get(matrix.parameter().key())),
+                    matrix.conf().scheme() == null ? ROUNDING : ROUNDING_TO_FEWER_BITS);
         }
         if (added) {
             FitChecks.requireShape(name, Delta.LORA_BIAS, Objects.requireNonNull(delta.more().get(Delta.LORA_BIAS)), 1,
@@ -266,9 +270,9 @@ public final class Swap {
     }
 
     /** PEFT saves W beside the adapter of an embedding, since it may have grown: then the base must have too. */
-    private static void requireSameWeight(String layer, INDArray own, INDArray base) {
+    private static void requireSameWeight(String layer, INDArray own, INDArray base, double rounding) {
         if (!Arrays.equals(own.shape(), base.shape()) || own.castTo(DataType.FLOAT).subi(base.castTo(DataType.FLOAT))
-                .norm2Number().doubleValue() > ROUNDING * Math.max(1e-30, base.norm2Number().doubleValue())) {
+                .norm2Number().doubleValue() > rounding * Math.max(1e-30, base.norm2Number().doubleValue())) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter comes with its own base weights "
                     + Arrays.toString(own.shape()) + ", but the network has different ones " + Arrays.toString(base.shape())
                     + ". Give the base the weights in the adapter's file, \"….base_layer.weight\"");
