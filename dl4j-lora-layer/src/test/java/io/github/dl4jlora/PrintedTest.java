@@ -56,7 +56,7 @@ class PrintedTest {
     /** The network is that of AdaptASavedNetwork, among the programs to copy. */
     @Test
     void aSummaryPrintsWhatThePageShows() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().list()
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new DenseLayer.Builder().name("fc1").nIn(64).nOut(128).build())
                 .layer(new DenseLayer.Builder().name("fc2").nOut(128).build())
                 .layer(new OutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(10).activation(Activation.SOFTMAX).build())

@@ -262,7 +262,7 @@ class AccumulatedTest {
     /** Which would be a part of the file, and would update one layer with each batch and another with each eighth. */
     @Test
     void noLayerOfAMergedOrUnloadedNetworkHasIt() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder()
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1)
                 .updater(new Accumulated(new Adam(0.01), 8)).list()
                 .layer(new DenseLayer.Builder().nIn(3).nOut(4).name("frozen").build())
                 .layer(new LastTimeStep(new SimpleRnn.Builder().nIn(4).nOut(4).name("rnn").build()))

@@ -131,7 +131,8 @@ class UnfoldedConvolutionTest {
                 Nd4j.createFromArray(new double[][] {{1e-4}}).castTo(type), 1);
         INDArray z = Nd4j.create(type, 1, 1, 1, 1);
 
-        FrozenConvolution.of(Windows.of(conf, x), new PlainMatrix(w), type, 1).forward(x, x, List.of(route), z, null, NO_WORKSPACES);
+        FrozenConvolution.of(Windows.of(conf, x), new PlainMatrix(w), type, 1)
+                .forward(x, x, List.of(route), z, null, NO_WORKSPACES);
 
         assertThat(z.getDouble(0)).isCloseTo(1e-4, offset(1e-6));
     }

@@ -48,7 +48,7 @@ public final class SweptRates implements Claim {
     /** {@return what is tried on digits} */
     public static Setting digits(Task task) {
         return new Setting(task, List.of(Method.lora(RANK), Method.above(Pictures.LAST_HIDDEN), Method.full()), 2.5e-4, 8,
-                BestRates.SEEDS, 2, 2);
+                BestRates.SEEDS, 2, 4);
     }
 
     /** {@return what is tried on Shakespeare} */
