@@ -12,6 +12,7 @@ import io.github.dl4jlora.internal.build.Adaptation;
 import io.github.dl4jlora.internal.build.BaseAttachment;
 import io.github.dl4jlora.internal.build.Recomputation;
 import io.github.dl4jlora.internal.common.NamePattern;
+import io.github.dl4jlora.internal.common.Options;
 import io.github.dl4jlora.internal.cost.TrainingCost;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.internal.file.MappedBase;
@@ -45,10 +46,12 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -127,10 +130,40 @@ public final class LoRA {
         return with(base, given(adapter));
     }
 
-    private static <M extends Model> M with(M base, LoRAAdapter adapter) {
+    /**
+     * As {@link #apply(ComputationGraph, LoRAAdapter)}, with options: {@link LoRAAdapter.ApplyOption#FORCE} takes another base
+     * than the adapter's, {@link LoRAAdapter.ApplyOption#STRICT} refuses one that is kept in another way. The others change
+     * nothing for a new network.
+     *
+     * @param base    trained; not changed
+     * @param adapter taken from an adapted network, or read from files
+     * @param options each at most once
+     * @return an adapted network
+     * @throws IllegalArgumentException as there, except for what the options allow; and for what STRICT refuses
+     */
+    public static ComputationGraph apply(ComputationGraph base, LoRAAdapter adapter, LoRAAdapter.ApplyOption... options) {
+        return with(base, given(adapter), options);
+    }
+
+    /**
+     * As {@link #apply(ComputationGraph, LoRAAdapter, LoRAAdapter.ApplyOption...)}.
+     *
+     * @param base    trained; not changed
+     * @param adapter taken from an adapted network, or read from files
+     * @param options each at most once
+     * @return an adapted network
+     * @throws IllegalArgumentException as there
+     */
+    public static MultiLayerNetwork apply(MultiLayerNetwork base, LoRAAdapter adapter, LoRAAdapter.ApplyOption... options) {
+        return with(base, given(adapter), options);
+    }
+
+    private static <M extends Model> M with(M base, LoRAAdapter adapter, LoRAAdapter.ApplyOption... options) {
+        Set<LoRAAdapter.ApplyOption> all = EnumSet.of(LoRAAdapter.ApplyOption.KEEP_BIASES);
+        all.addAll(Options.of(options));
         M adapted = Adaptation.applyOfAdapter(base, adapter.config());
         // Where a file of PEFT's with bias "all" has no bias, the module had none, and the base's stays.
-        adapter.applyTo(adapted, LoRAAdapter.ApplyOption.KEEP_BIASES);
+        adapter.applyTo(adapted, all.toArray(LoRAAdapter.ApplyOption[]::new));
         return adapted;
     }
 

@@ -304,7 +304,8 @@ public final class LoRAAdapter {
     /**
      * The configuration that makes a network for this adapter: every layer by name, with its rank and alpha.
      *
-     * @return for {@code LoRA.apply(base, config)}, after which {@link #applyTo(Model)} fits
+     * @return for {@code LoRA.apply(base, config)}, after which {@link #applyTo(Model)} fits. If the adapter started from
+     *         gradients, only {@code LoRA.apply(base, adapter)} makes its network
      */
     public LoRAConfig config() {
         return FittingConfig.of(content);

@@ -6,6 +6,7 @@ import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.ContentAccess;
 import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.inspect.ChanceLoss;
+import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.tune.LoRAAdvice.Kind;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import org.deeplearning4j.nn.api.Model;
@@ -21,6 +22,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.function.Function;
 
 /**
  * Examines a trained adapter for the effects of its settings:
@@ -160,9 +162,17 @@ public final class Advisor {
                         + "the base does", Map.of("norm of the change", adapter.norm(layer))));
                 continue;
             }
+            Delta before = content.delta(layer).cut() ? null : started(layer);
+            if (before != null && moved(layer, before, Delta::a) == 0 && moved(layer, before, Delta::b) == 0) {
+                found.add(new LoRAAdvice(Kind.UNTRAINED, layer, "A and B are what they were before this training",
+                        Map.of("norm of the change", adapter.norm(layer))));
+                continue;
+            }
             if (!content.delta(layer).cut()) {
                 directions(layer, Objects.requireNonNull(uses.get(layer)), found);
-                movesOfA(layer, found);
+            }
+            if (before != null) {
+                movesOfA(layer, before, found);
             }
             if (base != null) {
                 moves.put(layer, adapter.relativeNorm(layer, base));
@@ -174,11 +184,7 @@ public final class Advisor {
 
     private boolean isBroken(String layer) {
         Delta delta = content.delta(layer);
-        return !Double.isFinite(sum(delta.a())) || !Double.isFinite(sum(delta.b()));
-    }
-
-    private static double sum(INDArray array) {
-        return array.norm1Number().doubleValue();
+        return RawValues.firstNotFinite(delta.a()) >= 0 || RawValues.firstNotFinite(delta.b()) >= 0;
     }
 
     private void directions(String layer, RankUse use, List<LoRAAdvice> found) {
@@ -197,22 +203,36 @@ public final class Advisor {
         }
     }
 
-    private void movesOfA(String layer, List<LoRAAdvice> found) {
-        if (start == null || adapter.settings(layer).variant() instanceof FrozenALoRA) {
-            return;
+    /** The layer before the training; null if nobody knows. */
+    private @Nullable Delta started(String layer) {
+        if (start == null) {
+            return null;
         }
         if (!start.layers().contains(layer) || start.rank(layer) != adapter.rank(layer)) {
             throw new IllegalArgumentException(layer + ": the adapter's rank is " + adapter.rank(layer) + ", but start(...) has "
                     + (start.layers().contains(layer) ? "rank " + start.rank(layer) : "only the layers " + start.layers())
                     + ". Give the LoRAAdapter.of(network) from before this training, or leave start out");
         }
-        INDArray before = ContentAccess.of(start).delta(layer).a();
-        double size = before.norm2Number().doubleValue();
-        double moved = content.delta(layer).a().sub(before).norm2Number().doubleValue();
-        if (size > 0 && moved < UNMOVED * size) {
+        return ContentAccess.of(start).delta(layer);
+    }
+
+    private void movesOfA(String layer, Delta before, List<LoRAAdvice> found) {
+        double sizeOfA = size(before.a());
+        double moveOfA = moved(layer, before, Delta::a);
+        double moveOfB = moved(layer, before, Delta::b);
+        if (!(adapter.settings(layer).variant() instanceof FrozenALoRA) && sizeOfA > 0 && moveOfA < UNMOVED * sizeOfA
+                && moveOfB > 0 && moveOfB >= UNMOVED * size(before.b())) {
             found.add(new LoRAAdvice(Kind.A_UNMOVED, layer, "B learned, but A is nearly what it was before training",
-                    Map.of("move of A beside A", moved / size)));
+                    Map.of("move of A beside A", moveOfA / sizeOfA)));
         }
+    }
+
+    private double moved(String layer, Delta before, Function<Delta, INDArray> part) {
+        return size(part.apply(content.delta(layer)).sub(part.apply(before)));
+    }
+
+    private static double size(INDArray array) {
+        return array.norm2Number().doubleValue();
     }
 
     private static void sizes(Map<String, Double> moves, List<LoRAAdvice> found) {

@@ -90,7 +90,7 @@ class MisfitsTest {
         ComputationGraph other = base.clone();
         other.params().muli(1.1);
         LoRAAdapter adapter = Adapters.on(base, LoRAConfig.builder().rank(2), 3);
-        String advice = "adapter.applyTo(LoRA.apply(base, adapter.config()), ApplyOption.FORCE)";
+        String advice = "LoRA.apply(base, adapter, ApplyOption.FORCE)";
 
         refused(() -> LoRA.apply(other, adapter), "\"fc1\"", "made for the base weights", advice);
         refused(() -> adapter.applyTo(LoRA.apply(other, adapter.config())), "\"fc1\"", advice);

@@ -141,7 +141,7 @@ class TrainOnTest {
         refused(adapter(LoRAConfig.builder().bias(BiasTraining.ALL).build()), c -> c.bias(BiasTraining.LORA_ONLY),
                 "bias is LORA_ONLY, but the adapter's is ALL");
 
-        assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(base, adapter, null))
+        assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(base, adapter, (LoRAConfig) null))
                 .withMessageContaining("LoRAConfig is null");
         assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(base, null, MADE_WITH))
                 .withMessageContaining("adapter is null");

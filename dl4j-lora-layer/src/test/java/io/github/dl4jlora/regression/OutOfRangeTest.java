@@ -8,6 +8,7 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Scaling;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Test;
@@ -19,6 +20,7 @@ import org.nd4j.linalg.learning.config.Sgd;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -71,6 +73,17 @@ class OutOfRangeTest {
         assertThat(LoRA.summary(Models.apply(Networks.trainedGraph(), config)).trainableParams()).isPositive();
         assertThatThrownBy(() -> LoRA.apply(Networks.trainedGraph(), config.toBuilder().alpha(1e39).build()))
                 .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("FLOAT");
+    }
+
+    @Test
+    void aRankFarBeyondAMatrixIsRefusedByThePlanToo() {
+        LoRAConfig config = LoRAConfig.builder().rank(20_000_000).build();
+
+        for (ThrowingCallable call : List.<ThrowingCallable>of(() -> LoRA.apply(Networks.trainedGraph(), config),
+                () -> LoRA.plan(Networks.trainedGraph(), config, 4))) {
+            assertThatThrownBy(call).isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("rank 20000000 is above min(nIn, nOut) = 5");
+        }
     }
 
     /** What apply takes, a file takes too, and gives back. */

@@ -304,6 +304,17 @@ class LoRAAdviceTest {
         assertThat(train(config(), 1).kinds()).doesNotContain(Kind.UNTRAINED);
     }
 
+    /** A·B of an adapter that is trained on is not zero, whether or not anything is learned. */
+    @Test
+    void layersThatLearnedNothingFurtherAreNamed() {
+        LoRAAdapter before = train(config(), 1).adapter;
+        MultiLayerNetwork more = LoRA.apply(base, before, LoRAConfig.builder().updater(new Sgd(0)).build());
+        train(more, batches(true), 1);
+
+        assertThat(LoRAAdvice.about(LoRAAdapter.of(more)).start(before).list()).extracting(LoRAAdvice::kind)
+                .containsExactly(Kind.UNTRAINED, Kind.UNTRAINED, Kind.UNTRAINED);
+    }
+
     @Test
     void anAThatStayedIsSeenBesideItsStart() {
         LoRAConfig.Builder lopsided = config().loraPlusRatio(1e5).updater(new Adam(1e-7));

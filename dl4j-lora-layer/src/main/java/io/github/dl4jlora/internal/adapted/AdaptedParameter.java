@@ -65,9 +65,15 @@ public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("n
     /**
      * To be called before memory is taken.
      *
-     * @throws IllegalArgumentException if A and B are far larger than the matrix, and too large for memory
+     * @throws IllegalArgumentException if A and B are far larger than the matrix, and too large for memory; or if the factor is
+     *                                  larger than the type that the layer computes in allows
      */
-    public void refuseAbsurdRank(@Nullable String layer) {
+    public void requirePossible(@Nullable String layer, DataType type) {
+        refuseAbsurdRank(layer);
+        requireFiniteFactor(layer, type);
+    }
+
+    private void refuseAbsurdRank(@Nullable String layer) {
         if (rank > largestRank() && rank > MOST_BEYOND / Math.max(1, nIn + nOut)) {
             throw new IllegalArgumentException(Named.layer(layer) + ": rank " + rank + " is above min(nIn, nOut) = "
                     + largestRank() + " of " + key + ", and A and B would take " + rank + "·" + (nIn + nOut)

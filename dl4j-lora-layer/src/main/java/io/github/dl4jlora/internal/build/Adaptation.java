@@ -88,7 +88,7 @@ public final class Adaptation {
         Replacements replacements = new Replacements(from, nodes, config, Plan.of(nodes, config), new BaseStorage(from, config),
                 true);
         PlannedNetwork<M> planned = new PlannedNetwork<>(from, replacements.layers(), replacements.vertices());
-        replacements.forEachAdapted((name, parameter) -> parameter.requireFiniteFactor(name, from.dataType()));
+        replacements.forEachAdapted((name, parameter) -> parameter.requirePossible(name, from.dataType()));
         for (Node node : planned.nodes()) {
             AdaptedConfiguration lora = node.adapted();
             if (lora != null) {

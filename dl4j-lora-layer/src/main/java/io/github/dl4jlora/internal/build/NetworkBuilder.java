@@ -71,10 +71,7 @@ public final class NetworkBuilder<M extends Model> {
     /** The network as planned, with its values. */
     Network<M> built() {
         Replacements replacements = new Replacements(from, nodes, config, plan, storage, false);
-        replacements.forEachAdapted((name, parameter) -> {
-            parameter.refuseAbsurdRank(name);
-            parameter.requireFiniteFactor(name, from.dataType());
-        });
+        replacements.forEachAdapted((name, parameter) -> parameter.requirePossible(name, from.dataType()));
         Network<M> adapted = from.rebuild(replacements.layers(), replacements.vertices());
         if (!config.keepCounts()) {
             // With the base's counts a zeroed updater state has another bias correction, and schedules are past their start.

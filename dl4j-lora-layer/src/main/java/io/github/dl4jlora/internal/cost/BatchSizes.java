@@ -5,6 +5,7 @@ import io.github.dl4jlora.footprint.Passage;
 import io.github.dl4jlora.footprint.Rows;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
+import org.deeplearning4j.exception.DL4JException;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.inputs.InputType.InputTypeConvolutional;
 import org.deeplearning4j.nn.conf.inputs.InputType.InputTypeFeedForward;
@@ -143,7 +144,7 @@ final class BatchSizes {
             Rows size = new Rows(rows, withSteps(output, inputs));
             passages.put(node.name(), counted(node, inputs, size));
             sizes.put(node.name(), size);
-        } catch (IllegalStateException | UnsupportedOperationException | ClassCastException e) {
+        } catch (IllegalStateException | UnsupportedOperationException | ClassCastException | DL4JException e) {
             throw new IllegalArgumentException("\"" + node.name() + "\" (" + node.type() + ") does not take "
                     + inputs.stream().map(Rows::type).toList() + ": " + e.getMessage() + ". Give the network's InputType"
                     + (network.inputs().size() == 1 ? "" : "s"), e);

@@ -148,7 +148,10 @@ final class LayersNetwork extends Network<MultiLayerNetwork> {
         MultiLayerConfiguration conf = network.getLayerWiseConfigurations();
         conf.setIterationCount(0);
         conf.setEpochCount(0);
-        conf.getConfs().forEach(layer -> layer.setIterationCount(0));
+        conf.getConfs().forEach(layer -> {
+            layer.setIterationCount(0);
+            layer.setEpochCount(0);
+        });
     }
 
     @Override

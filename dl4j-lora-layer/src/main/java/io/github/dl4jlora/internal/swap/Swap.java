@@ -356,7 +356,7 @@ public final class Swap {
                     + "is " + delta.a().dataType() + ", the network " + type
                     + ": in another data type a base counts as another one)")
                     + ". Use the network that the adapter was trained on, or force it onto this one: "
-                    + "adapter.applyTo(LoRA.apply(base, adapter.config()), ApplyOption.FORCE)");
+                    + "LoRA.apply(base, adapter, ApplyOption.FORCE)");
         }
     }
 

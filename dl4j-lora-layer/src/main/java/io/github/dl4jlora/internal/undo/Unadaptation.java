@@ -147,8 +147,10 @@ public final class Unadaptation<M extends Model> {
         Map<String, FrozenReference> trainedInFull = merge ? Map.of()
                 : BaseValues.ofTrainedInFull(adapted, "unloaded", ", or keep what they learned with LoRA.merge");
         Network<M> stock = adapted.rebuild(layers, vertices);
-        // The counts go with the updater's state, which is zero.
-        stock.resetCounts();
+        if (adapted.nodes().stream().anyMatch(node -> node.adapted() != null)) {
+            // The counts are those of adapters, and go with the updater's state, which is zero.
+            stock.resetCounts();
+        }
         adapted.nodes().forEach(node -> fill(node, stock, trainedInFull.get(node.name())));
         return stock.model();
     }

@@ -4,12 +4,13 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter.ApplyOption;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.report.LoRASummary;
-import org.deeplearning4j.nn.api.Model;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /** Brings networks and adapters together. */
 final class Adapting {
@@ -36,9 +37,17 @@ final class Adapting {
             throws IOException {
         requireLayers(network, adapter, folder, renamed);
         try {
-            Model model = network.isStock() ? AnyNetwork.apply(network.model(), adapter.config()) : network.model();
-            adapter.applyTo(model, anyBase ? new ApplyOption[] {ApplyOption.FORCE} : new ApplyOption[0]);
-            return network.with(model);
+            // Momentum and counts in the network's file belong to the adapter that is replaced.
+            Set<ApplyOption> options = EnumSet.of(ApplyOption.RESET_UPDATER);
+            if (anyBase) {
+                options.add(ApplyOption.FORCE);
+            }
+            ApplyOption[] all = options.toArray(ApplyOption[]::new);
+            if (network.isStock()) {
+                return network.with(AnyNetwork.apply(network.model(), adapter, all));
+            }
+            adapter.applyTo(network.model(), all);
+            return network;
         } catch (IllegalArgumentException e) {
             throw new IOException(folder + " does not fit " + network.file() + ": " + e.getMessage(), e);
         }

@@ -13,10 +13,10 @@ public final class AnyNetwork {
     private AnyNetwork() {
     }
 
-    /** As {@link LoRA#apply(ComputationGraph, LoRAAdapter)}. */
-    public static Model apply(Model base, LoRAAdapter adapter) {
-        return base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter)
-                : LoRA.apply((MultiLayerNetwork) base, adapter);
+    /** As {@link LoRA#apply(ComputationGraph, LoRAAdapter, LoRAAdapter.ApplyOption...)}. */
+    public static Model apply(Model base, LoRAAdapter adapter, LoRAAdapter.ApplyOption... options) {
+        return base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter, options)
+                : LoRA.apply((MultiLayerNetwork) base, adapter, options);
     }
 
     /** As {@link LoRA#apply(ComputationGraph, LoRAConfig)}. */

@@ -1,9 +1,14 @@
 package io.github.dl4jlora.cli;
 
 import io.github.dl4jlora.console.ResultTable;
+import org.nd4j.shade.jackson.core.JsonGenerator;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
+import org.nd4j.shade.jackson.databind.JsonSerializer;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
+import org.nd4j.shade.jackson.databind.SerializerProvider;
+import org.nd4j.shade.jackson.databind.module.SimpleModule;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -14,7 +19,19 @@ import java.util.stream.Collectors;
 /** The result of a command: sentences for people, named values for scripts. */
 final class Facts {
 
-    private static final ObjectMapper JSON = new ObjectMapper();
+    /** JSON has no word for NaN and infinity. */
+    private static final JsonSerializer<Double> FINITE = new JsonSerializer<>() {
+        @Override
+        public void serialize(Double value, JsonGenerator json, SerializerProvider provider) throws IOException {
+            if (Double.isFinite(value)) {
+                json.writeNumber(value);
+            } else {
+                json.writeNull();
+            }
+        }
+    };
+    private static final ObjectMapper JSON = new ObjectMapper()
+            .registerModule(new SimpleModule().addSerializer(Double.class, FINITE));
 
     private final List<IntFunction<String>> sentences = new ArrayList<>();
     private final Map<String, Object> values = new LinkedHashMap<>();
@@ -31,7 +48,7 @@ final class Facts {
         return this;
     }
 
-    /** Adds a value for scripts: a text, number, boolean, list or map. */
+    /** Adds a value for scripts: a text, number, boolean, list or map. A number that is not finite becomes null. */
     Facts put(String name, Object value) {
         values.put(name, value);
         return this;

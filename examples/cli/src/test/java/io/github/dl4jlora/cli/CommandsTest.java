@@ -7,6 +7,7 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.tune.RankUse;
 import io.github.dl4jlora.variant.DoRA;
+import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
@@ -82,6 +83,34 @@ class CommandsTest {
         assertThat(layer.get("baseId").asText()).isEqualTo(adapter.baseId("fc1").orElseThrow());
         assertThat(shell.run("inspect", "@spam")).isZero();
         assertThat(shell.out()).contains("a LoRA adapter of 2 layers", "rank for 99 %", "fc2");
+    }
+
+    /** Its configuration alone would ask for data. */
+    @Test
+    void anAdapterThatStartedFromGradientsIsMerged() throws IOException {
+        MultiLayerNetwork ga = LoRA.apply(base, LoRAConfig.builder().rank(2).loraInit(LoRAInit.LORA_GA).build(),
+                new ListDataSetIterator<>(List.of(Networks.data(2)), 1));
+        ga.fit(Networks.data(2));
+        LoRAAdapter.of(ga).save(file("ga"));
+
+        assertThat(shell.run("merge", "@base.zip", "@ga", "-o", "@plain.zip")).as(shell.err()).isZero();
+
+        MultiLayerNetwork merged = MultiLayerNetwork.load(file("plain.zip").toFile(), false);
+        assertThat(merged.output(input).distance2(ga.output(input))).isLessThan(ROUNDING);
+        Networks.layers(7).save(file("other.zip").toFile());
+        assertThat(shell.run("import", "@ga", "@other.zip", "--any-base", "-o", "@forced.zip")).as(shell.err()).isZero();
+    }
+
+    @Test
+    void aReplacedAdaptersMomentumIsForgotten() throws IOException {
+        tuned.fit(Networks.data(2));
+        LoRA.save(tuned, file("trained.zip"), true);
+
+        assertThat(shell.run("import", "@tone", "@trained.zip", "-o", "@swapped.zip")).as(shell.err()).isZero();
+
+        MultiLayerNetwork swapped = (MultiLayerNetwork) LoRA.load(file("swapped.zip"), true);
+        assertThat(swapped.getIterationCount()).isZero();
+        assertThat(swapped.getUpdater().getStateViewArray().amaxNumber().doubleValue()).isZero();
     }
 
     @Test

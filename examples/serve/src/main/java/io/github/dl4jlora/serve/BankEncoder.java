@@ -101,7 +101,7 @@ final class BankEncoder {
      * A text as tokens; a text that is too long is cut. Of a very long text, only as much is looked at as has all tokens that
      * count.
      *
-     * @throws IllegalArgumentException if the part of a very long text that is looked at has too few tokens
+     * @throws IllegalArgumentException if the part of a very long text that is looked at has too few tokens, or a text has none
      */
     Tokenizer.Tokens tokens(String text) {
         int most = Math.min(text.length(), LONGEST_LOOKED_AT);
@@ -114,7 +114,12 @@ final class BankEncoder {
             }
         }
         if (text.length() <= LONGEST_LOOKED_AT) {
-            return tokenizer.tokens(text);
+            Tokenizer.Tokens tokens = tokenizer.tokens(text);
+            if (tokens.ids().length == 0) {
+                throw new IllegalArgumentException("A text has no token: \"" + text + "\". This model's tokenizer puts none "
+                        + "around texts, so a text must not be empty. Leave it out");
+            }
+            return tokens;
         }
         Tokenizer.Tokens tokens = tokenizer.tokens(text.substring(0, end(text)));
         if (!tokens.isCut()) {

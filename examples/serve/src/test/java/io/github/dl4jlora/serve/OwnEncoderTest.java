@@ -273,6 +273,20 @@ class OwnEncoderTest {
         }
     }
 
+    /** GPT-2's own tokenizer puts no token around texts. */
+    @Test
+    void aTextWithoutATokenIsRefusedByItself() throws Exception {
+        ObjectNode tokenizer = (ObjectNode) Running.JSON.readTree(TinyFolder.UNIGRAM);
+        tokenizer.putNull("post_processor");
+        Path gpt2 = TinyFolder.copy("gpt2-sentence-last", tokenizer.toString(), folder.resolve("gpt2"));
+        try (Running running = served(gpt2, null)) {
+            assertThat(running.post("/v1/embeddings", "{\"model\": \"gpt2\", \"input\": [\"cash\", \" \"]}").error(400))
+                    .contains("A text has no token: \"\"", "Leave it out");
+            assertThat(running.post("/v1/rerank", "{\"model\": \"gpt2\", \"query\": \"cash\", \"documents\": [\"\"]}")
+                    .error(400)).contains("A text has no token", "Leave it out");
+        }
+    }
+
     /** Tokens that padding could be taken for: XLM-RoBERTa's begins texts with 0 and pads with 1. */
     @Test
     void tokensOfAClientAreCheckedByTheVocabularyOfTheFolder() throws Exception {

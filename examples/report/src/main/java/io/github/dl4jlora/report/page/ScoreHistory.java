@@ -48,7 +48,7 @@ public record ScoreHistory(long[] iterations, double[] scores) {
 
     /**
      * Reads what {@link CollectScoresIterationListener#exportScores(java.io.File)} wrote, or any file with an iteration and a
-     * score on each line, separated by a tab, a comma or a semicolon.
+     * score on each line, separated by a tab, a semicolon or a comma. Numbers have decimal points.
      *
      * @throws IOException if the file cannot be read, or a line after the first is not such a pair; the message names the line
      */
@@ -57,8 +57,9 @@ public record ScoreHistory(long[] iterations, double[] scores) {
         List<Long> iterations = new ArrayList<>();
         List<Double> scores = new ArrayList<>();
         for (int i = 0; i < lines.size(); i++) {
-            // Blanks are not part of the pattern, which would be slow on many of them. Cells after the score are ignored.
-            String[] cells = lines.get(i).strip().split("[\t,;]", CELLS);
+            String line = lines.get(i).strip();
+            // Beside a tab or a semicolon, a comma is part of a number. Cells after the score are ignored.
+            String[] cells = line.split(line.contains("\t") || line.contains(";") ? "[\t;]" : ",", CELLS);
             boolean head = i == 0 && !cells[0].strip().matches("[0-9.]+");
             if (head || lines.get(i).isBlank()) {
                 continue;

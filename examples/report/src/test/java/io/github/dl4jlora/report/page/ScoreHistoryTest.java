@@ -3,6 +3,8 @@ package io.github.dl4jlora.report.page;
 import org.deeplearning4j.optimize.listeners.CollectScoresIterationListener;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -44,6 +46,15 @@ class ScoreHistoryTest {
 
         assertThatThrownBy(() -> ScoreHistory.read(file)).isInstanceOf(IOException.class)
                 .hasMessageContaining("a.csv, line 3").hasMessageContaining("1;soon").hasMessageContaining("exportScores");
+    }
+
+    /** Read as a separator, its comma would cut 0,6931 to 0. */
+    @ParameterizedTest
+    @ValueSource(strings = {"0;0,6931", "0\t0,6931"})
+    void aDecimalCommaIsRefusedWhereSomethingElseSeparates(String line) throws IOException {
+        Path file = Files.writeString(folder.resolve("a.csv"), line);
+
+        assertThatThrownBy(() -> ScoreHistory.read(file)).isInstanceOf(IOException.class).hasMessageContaining("0,6931");
     }
 
     /** Terminals obey some. */
