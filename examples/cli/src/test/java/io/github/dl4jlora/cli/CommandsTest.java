@@ -108,7 +108,7 @@ class CommandsTest {
 
         assertThat(shell.run("import", "@tone", "@trained.zip", "-o", "@swapped.zip")).as(shell.err()).isZero();
 
-        MultiLayerNetwork swapped = (MultiLayerNetwork) LoRA.load(file("swapped.zip"), true);
+        MultiLayerNetwork swapped = (MultiLayerNetwork) LoRA.load(file("swapped.zip"));
         assertThat(swapped.getIterationCount()).isZero();
         assertThat(swapped.getUpdater().getStateViewArray().amaxNumber().doubleValue()).isZero();
     }
