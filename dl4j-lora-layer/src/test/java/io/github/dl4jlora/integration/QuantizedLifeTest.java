@@ -10,19 +10,33 @@ import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.exception.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.network.BaseValues;
+import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.BatchNormalization;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.PoolingType;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.parallelism.ParallelWrapper;
+import org.deeplearning4j.parallelism.ParallelWrapper.TrainingMode;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.io.File;
 import java.io.IOException;
@@ -69,6 +83,38 @@ class QuantizedLifeTest {
         ModelSerializer.writeModel(tuned, adapted, true);
         ModelSerializer.writeModel(stock, base, true);
         return tuned.output(FEATURES);
+    }
+
+    /** Layers of which three are not quantised; other values than any other test has in this JVM. */
+    private static MultiLayerNetwork ofManyKinds() {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(12).updater(new Sgd(0.1)).list()
+                .layer(new LSTM.Builder().name("memory").nOut(5).build())
+                .layer(new GlobalPoolingLayer.Builder().poolingType(PoolingType.AVG).build())
+                .layer(new BatchNormalization.Builder().name("norm").build())
+                .layer(new DenseLayer.Builder().name("normed").nOut(6).hasLayerNorm(true).activation(Activation.TANH).build())
+                .layer(new DenseLayer.Builder().name("fc1").nOut(5).activation(Activation.TANH).build())
+                .layer(new OutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(3).activation(Activation.SOFTMAX).build())
+                .setInputType(InputType.recurrent(4)).build());
+        base.init();
+        base.params().addi(Networks.random(DataType.FLOAT, 1_100, base.params().shape()).muli(0.01));
+        return base;
+    }
+
+    @Test
+    void layersThatAreNotQuantisedAreFoundByCopiesOfALoadedNetwork(@TempDir Path folder) throws Exception {
+        INDArray features = Networks.random(DataType.FLOAT, 4, 32, 4, 3);
+        Path file = folder.resolve("base.zip");
+        File checkpoint = folder.resolve("checkpoint.zip").toFile();
+        ModelSerializer.writeModel(ofManyKinds(), file.toFile(), false);
+        MultiLayerNetwork tuned = (MultiLayerNetwork) LoRA.loadQuantized(file, config(Quantization.INT8).build());
+        ParallelWrapper.Builder<MultiLayerNetwork> workers = new ParallelWrapper.Builder<>(tuned).workers(2).prefetchBuffer(0);
+        try (ParallelWrapper wrapper = workers.trainingMode(TrainingMode.AVERAGING).averagingFrequency(1).build()) {
+            wrapper.fit(new ListDataSetIterator<>(new DataSet(features, Networks.data(DataType.FLOAT, 32, 8).getLabels())
+                    .asList(), 8));
+        }
+        ModelSerializer.writeModel(tuned, checkpoint, true);
+
+        assertThat(LoRA.restoreMultiLayerNetwork(checkpoint.toPath(), true).output(features)).isEqualTo(tuned.output(features));
     }
 
     private static void collect(WeakReference<?> reference) throws InterruptedException {

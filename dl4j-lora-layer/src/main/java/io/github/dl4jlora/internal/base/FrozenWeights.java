@@ -277,13 +277,16 @@ public final class FrozenWeights {
         }
     }
 
-    /** These weights, or a copy if they are an array that lies in a file, where a write would end the JVM. */
+    /**
+     * These weights, or a copy if they are an array that lies in a file, where a write would end the JVM. The copy is findable by
+     * the id, too: soon nobody may hold these any more.
+     */
     public FrozenWeights inMemory() {
         if (!storage.isInFile()) {
             return this;
         }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            return new FrozenWeights(new ArrayStorage(values().dup(), true), signature, id);
+            return FrozenWeightsRegistry.register(new FrozenWeights(new ArrayStorage(values().dup(), true), signature, id));
         }
     }
 

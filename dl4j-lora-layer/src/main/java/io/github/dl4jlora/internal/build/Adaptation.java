@@ -230,6 +230,8 @@ public final class Adaptation {
             }
             from.keep(node, kept);
         });
+        // Only now is it known that the file's checksums are right.
+        from.registerKept();
         // Layers as they were are gone; C's allocator would keep the room of the largest for itself.
         NativeLibraries.giveBackFreedMemory();
         return Networks.outside(() -> make.apply(builder));

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.network;
 
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.base.FrozenWeightsRegistry;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.graph.vertex.GraphVertex;
@@ -34,6 +35,11 @@ public final class StreamedNetwork<M extends Model> extends DelegatingNetwork<M>
     /** Gives a node the values that it is to have from now on. */
     public void keep(Node node, FrozenWeights kept) {
         weights.put(node.name(), kept);
+    }
+
+    /** Makes the values that are kept as they were findable by their id; those in fewer bits are findable already. */
+    public void registerKept() {
+        weights.values().stream().filter(kept -> kept.form() == null).forEach(FrozenWeightsRegistry::register);
     }
 
     @Override

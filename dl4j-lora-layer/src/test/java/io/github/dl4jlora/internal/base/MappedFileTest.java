@@ -88,6 +88,17 @@ class MappedFileTest {
         assertThat(bytes(array, stored).length % 64).as("padded").isZero();
     }
 
+    /** Whoever writes to values in a file has a copy, which may be the last that somebody holds. */
+    @Test
+    void aCopyInMemoryIsFoundByItsId() throws IOException {
+        FrozenWeights mapped = open(bytes(weights(3, 3, 7))).weights().values().iterator().next();
+        FrozenWeights copy = mapped.inMemory();
+
+        assertThat(copy).isNotSameAs(mapped);
+        assertThat(FrozenWeightsRegistry.find(mapped.id())).containsSame(copy);
+        assertThat(copy.inMemory()).isSameAs(copy);
+    }
+
     @Test
     void theSameWeightsAreNotThereTwice() throws IOException {
         FrozenWeights weights = weights(1, 3, 7);
