@@ -169,13 +169,20 @@ public final class BaseLocation {
     }
 
     /**
-     * @param found gets the weights in each form that was asked for; as they are if nobody asked for the layer
+     * @param found gets the weights in each form that was asked for and that fits them; as they are if nobody asked for the layer
      * @return whether {@code found} got them as they are, too
      */
     private boolean asAsked(FrozenWeights original, Map<String, FrozenWeights> found) {
         Set<Optional<StoredForm>> forms = Set.copyOf(asked.getOrDefault(original.id(), Set.of(Optional.empty())));
-        forms.stream().map(form -> form.map(it -> original.quantized(it.scheme(), it.parts())).orElse(original))
-                .forEach(weights -> found.put(weights.id(), weights));
+        for (Optional<StoredForm> form : forms) {
+            try {
+                FrozenWeights weights = form.map(it -> original.quantized(it.scheme(), it.parts())).orElse(original);
+                found.put(weights.id(), weights);
+            } catch (IllegalArgumentException e) {
+                // Anybody's checkpoint may ask for any form; only who asked is told that it is not there.
+                LOG.debug("{} cannot be kept as {}", original.signature(), form, e);
+            }
+        }
         return forms.contains(Optional.empty());
     }
 

@@ -37,6 +37,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.FutureTask;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Networks of one base location that keep its layers in different forms, as they are among them. */
 @MayHang
@@ -126,6 +127,19 @@ class BaseFormsTest {
         all.forEach((form, network) -> requireAnswer(form, network.output(X)));
 
         assertThat(MemoryBases.opened(location)).isOne();
+    }
+
+    @Test
+    void aFormThatDoesNotFitIsRefusedToWhoAsksForItAlone() {
+        FrozenReference first = references(networks.get(Form.PLAIN)).get(0);
+        FrozenReference strange = new FrozenReference("0".repeat(64), first.getSignature(), location, true, null,
+                new StoredForm(Quantization.INT8, first.getId(), List.of(new StoredForm.Part("W", 7, 1, false))), false);
+
+        assertThatThrownBy(() -> strange.require("fc1")).isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("has no layer with the content id " + first.getId());
+        for (Form form : Form.values()) {
+            requireAnswer(form, restored(form).output(X));
+        }
     }
 
     @Test
