@@ -8,6 +8,7 @@ import org.jspecify.annotations.Nullable;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileAlreadyExistsException;
@@ -177,7 +178,8 @@ public final class AtomicFile {
     }
 
     static void force(Path file) throws IOException {
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+        try (Uninterrupted none = new Uninterrupted();
+                FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
             channel.force(true);
         }
     }
@@ -212,6 +214,9 @@ public final class AtomicFile {
             return "Windows refuses to replace or move what a program has open or mapped, and what is read-only. Close the "
                     + "network or the program that uses it, or choose another name";
         }
+        if (e instanceof ClosedByInterruptException) {
+            return "the thread was interrupted";
+        }
         return e instanceof AccessDeniedException || e instanceof NoSuchFileException ? "no file can be created in its folder"
                 : e instanceof FileSystemException file && file.getReason() != null ? file.getReason() : e.getMessage();
     }
@@ -243,7 +248,14 @@ public final class AtomicFile {
         } catch (FileAlreadyExistsException e) {
             throw e;
         } catch (UnsupportedOperationException | FileSystemException e) {
-            Moves.inTime(to, () -> Files.move(from, to));
+            // Unix moves a file over one that has come meanwhile, so the name is taken first.
+            Files.createFile(to);
+            try {
+                Moves.move(from, to);
+            } catch (IOException failure) {
+                Files.deleteIfExists(to);
+                throw failure;
+            }
         }
     }
 }

@@ -149,7 +149,7 @@ final class FolderLock implements AutoCloseable {
             return null;
         }
         FolderLock lock = null;
-        try {
+        try (Uninterrupted none = new Uninterrupted()) {
             lock = locked(folder, kind);
         } finally {
             if (lock == null) {

@@ -57,7 +57,8 @@ final class Moves {
 
     /** Makes sure that files made in a folder, or moved into it, are still there after a power failure. */
     static void flush(Path folder) {
-        try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
+        try (Uninterrupted none = new Uninterrupted();
+                FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
             channel.force(true);
         } catch (IOException | UnsupportedOperationException e) {
             // Windows cannot open folders, and need not: its journal records moves.

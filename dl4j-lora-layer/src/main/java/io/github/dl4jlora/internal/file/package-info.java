@@ -27,6 +27,8 @@
  *      `-------------&gt; InPlaceSave  file by file, where folders cannot be exchanged
  *                            |
  *                            `----&gt; Moves   waits for those who keep Windows from moving a file
+ *
+ *     Uninterrupted   around all that forces or locks a file: a cancelled thread may save, too
  * </pre>
  *
  * <p>{@code NetworkFile} is the format of a whole network: DL4J's own zip with the frozen weights beside it. With

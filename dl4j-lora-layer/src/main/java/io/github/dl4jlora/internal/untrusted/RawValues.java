@@ -14,7 +14,6 @@ import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
 import java.nio.channels.ReadableByteChannel;
-import java.nio.channels.WritableByteChannel;
 import java.security.MessageDigest;
 
 /**
@@ -23,6 +22,7 @@ import java.security.MessageDigest;
 public final class RawValues {
 
     private static final int CHUNK = 1 << 20;
+    private static final int PIECE = 1 << 13;
 
     /** Takes one chunk. */
     @FunctionalInterface
@@ -41,10 +41,13 @@ public final class RawValues {
 
     /** @param flat shape {@code [n]} */
     public static void write(INDArray flat, OutputStream out) throws IOException {
-        WritableByteChannel channel = Channels.newChannel(out);
+        // Not through a channel, which closes the stream under an interrupted thread.
+        byte[] piece = new byte[PIECE];
         forEachChunk(flat, bytes -> {
             while (bytes.hasRemaining()) {
-                channel.write(bytes);
+                int count = Math.min(piece.length, bytes.remaining());
+                bytes.get(piece, 0, count);
+                out.write(piece, 0, count);
             }
         });
     }

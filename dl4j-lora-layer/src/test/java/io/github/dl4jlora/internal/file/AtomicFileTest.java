@@ -1,6 +1,15 @@
 package io.github.dl4jlora.internal.file;
 
+import com.google.common.jimfs.Configuration;
+import com.google.common.jimfs.Feature;
+import com.google.common.jimfs.Jimfs;
+import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.conf.SaveOption;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
@@ -9,8 +18,11 @@ import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystem;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -68,6 +80,42 @@ class AtomicFileTest {
 
         assertThat(file).hasContent("old");
         assertThat(names()).containsExactly("model.zip");
+    }
+
+    /** As in the finally block of a task that was cancelled. */
+    @Test
+    void aThreadThatIsInterruptedSavesAndStaysInterrupted() throws IOException {
+        MultiLayerNetwork base = Networks.trainedLayers();
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).build());
+        Path network = folder.resolve("tuned.zip");
+        Path adapter = folder.resolve("adapter");
+        Path mapped = folder.resolve("base.lora");
+        for (int time = 0; time < 2; time++) {
+            Networks.randomizeAdapters(tuned.paramTable(), time);
+            Thread.currentThread().interrupt();
+            try {
+                LoRA.save(tuned, network, true);
+                LoRAAdapter.of(tuned).save(adapter);
+                LoRA.writeBase(base, mapped, Quantization.INT8);
+                AtomicFile.writeTogether(folder, Pairs.of(time));
+                assertThat(Thread.currentThread().isInterrupted()).isTrue();
+            } finally {
+                Thread.interrupted();
+            }
+            assertThat(LoRA.loadMultiLayerNetwork(network).params()).isEqualTo(tuned.params());
+            assertThat(LoRAAdapter.load(adapter).deltaWeight("fc1")).isEqualTo(LoRAAdapter.of(tuned).deltaWeight("fc1"));
+        }
+        assertThat(Pairs.in(folder)).containsExactly("1", "1");
+        assertThat(LoRA.openBase(mapped)).isInstanceOf(MultiLayerNetwork.class);
+        assertThat(names()).containsExactlyInAnyOrder("adapter", "base.lora", "model.zip", "tuned.zip", Pairs.FIRST,
+                Pairs.SECOND);
+    }
+
+    @Test
+    void aThreadThatIsInterruptedInTheMiddleIsToldSo() {
+        assertThatThrownBy(() -> AtomicFile.write(file, out -> {
+            throw new ClosedByInterruptException();
+        })).hasMessage("Cannot write " + file + ": the thread was interrupted. Nothing was changed");
     }
 
     @Test
@@ -145,6 +193,33 @@ class AtomicFileTest {
 
         assertThat(file).hasContent("new");
         assertThat(names()).containsExactly("model.zip");
+    }
+
+    /** A link to what is missing fails before anybody looks whether its name is free. */
+    @Test
+    void whatHasComeMeanwhileIsNotReplacedWhereLinksFail() throws IOException {
+        Path missing = folder.resolve("missing");
+
+        assertThatThrownBy(() -> AtomicFile.moveToNew(missing, file)).isInstanceOf(FileAlreadyExistsException.class);
+        assertThat(file).hasContent("old");
+        assertThatThrownBy(() -> AtomicFile.moveToNew(missing, folder.resolve("new.zip")))
+                .isInstanceOf(NoSuchFileException.class);
+        assertThat(names()).as("a name that was taken in vain").containsExactly("model.zip");
+    }
+
+    @Test
+    void newFilesAreWrittenWhereThereAreNoLinks() throws IOException {
+        Configuration withoutLinks = Configuration.unix().toBuilder().setSupportedFeatures(Feature.FILE_CHANNEL,
+                Feature.SYMBOLIC_LINKS).build();
+        try (FileSystem system = Jimfs.newFileSystem(withoutLinks)) {
+            Path target = system.getPath("new.zip");
+            AtomicFile.write(target, out -> out.write("new".getBytes()), SaveOption.NEW_ONLY);
+
+            assertThat(Files.readString(target)).isEqualTo("new");
+            assertThatThrownBy(() -> AtomicFile.write(target, out -> out.write(1), SaveOption.NEW_ONLY))
+                    .isInstanceOf(FileAlreadyExistsException.class);
+            assertThat(Pairs.names(target.toAbsolutePath().getParent())).containsExactly("new.zip");
+        }
     }
 
     @Test
