@@ -222,6 +222,24 @@ public final class FrozenReference implements Serializable {
     }
 
     /**
+     * Binds weights that were read from a file, also to the references that this one records; those that the file lacks are
+     * looked for in this JVM.
+     *
+     * @param verified own weights that hash to their ids, by these
+     */
+    public void bindAny(Map<String, FrozenWeights> verified) {
+        FrozenWeights found = verified.get(id);
+        if (trainedInFull != null) {
+            trainedInFull.values().forEach(recorded -> recorded.bindAny(verified));
+        }
+        if (found != null) {
+            weights = found;
+        } else {
+            resolveHere();
+        }
+    }
+
+    /**
      * @return the weights; null if this JVM does not have them yet; the base location is not read, so that a network can be
      *         restored, and attached, even if nobody answers there
      */

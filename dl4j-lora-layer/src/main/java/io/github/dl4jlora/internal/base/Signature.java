@@ -16,14 +16,30 @@ import java.util.regex.Pattern;
  */
 record Signature(DataType type, Map<String, long[]> shapes) {
 
+    /** More parameters than a layer has: who reads a file looks at each of them more than once. */
+    private static final int MOST = 1_000;
     private static final Pattern PARAMETER = Pattern.compile(" (.+?)\\[([0-9,]*)](?= |$)", Pattern.DOTALL);
 
     /**
      * Parses text that may say anything.
      *
-     * @throws IllegalArgumentException if it describes no layer's parameters, or more values than can be counted
+     * @throws IllegalArgumentException if it describes no layer's parameters, more than a layer has, or more values than can be
+     *                                  counted
      */
     static Signature of(String text) {
+        Signature signature = parsed(text);
+        requireFew(signature.shapes.size());
+        return signature;
+    }
+
+    /** @throws IllegalArgumentException for more parameters than a layer has */
+    static void requireFew(int parameters) {
+        if (parameters > MOST) {
+            throw new IllegalArgumentException("a frozen layer may have " + MOST + " parameters at most, not " + parameters);
+        }
+    }
+
+    private static Signature parsed(String text) {
         try {
             int at = Math.max(0, text.indexOf(' '));
             DataType type = DataType.valueOf(text.substring(0, at));

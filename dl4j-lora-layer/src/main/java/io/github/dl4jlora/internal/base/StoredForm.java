@@ -75,13 +75,15 @@ public record StoredForm(@JsonProperty("scheme") Quantization scheme, @JsonPrope
     }
 
     /**
-     * @throws IllegalArgumentException if one is null, or the layer has more values than can be counted
+     * @throws IllegalArgumentException if one is null, or the layer has more parameters than a layer has
+     * @throws ArithmeticException      if it has more values than can be counted
      */
     public StoredForm {
         if (scheme == null || baseId == null || parts == null || parts.stream().anyMatch(Objects::isNull)) {
             throw new IllegalArgumentException("A description of quantised weights is damaged: scheme " + scheme + ", base "
                     + baseId + ", parts " + parts + ". Restore the configuration from its file, or adapt the base again");
         }
+        Signature.requireFew(parts.size());
         parts = List.copyOf(parts);
         long sum = 0;
         for (Part part : parts) {

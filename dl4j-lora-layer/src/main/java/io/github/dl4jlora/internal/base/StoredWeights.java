@@ -53,18 +53,15 @@ public record StoredWeights(@JsonProperty("signature") String signature, @JsonPr
         return new StoredWeights(weights.signature(), weights.form(), weights.errors());
     }
 
-    private DataType type() {
-        return Signature.of(signature).type();
-    }
-
     /**
      * The bytes of each piece: one for an array, else one for each part.
      *
      * @throws ArithmeticException if they cannot be counted
      */
     List<Long> lengths() {
-        return form == null ? List.of(Signature.of(signature).bytes())
-                : form.parts().stream().map(part -> part.bytes(form.scheme(), type())).toList();
+        Signature of = Signature.of(signature);
+        return form == null ? List.of(of.bytes())
+                : form.parts().stream().map(part -> part.bytes(form.scheme(), of.type())).toList();
     }
 
     /**

@@ -91,7 +91,7 @@ public final class MappedBase {
     }
 
     /** Null for what is not frozen. */
-    private static @Nullable FrozenReference reference(Object configured) {
+    static @Nullable FrozenReference reference(Object configured) {
         Replacement replacement = configured instanceof Layer layer ? StockLayers.replacement(layer)
                 : StockLayers.replacement((GraphVertex) configured);
         return replacement == null ? null : replacement.getFrozen();

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.file;
 
 import io.github.dl4jlora.conf.SaveOption;
+import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.base.StoredWeights;
 import io.github.dl4jlora.internal.stored.ModelZip;
@@ -61,7 +62,8 @@ public final class NetworkFile {
                 writeStock(network, saveUpdater, zip);
                 Map<String, Object> index = new LinkedHashMap<>();
                 for (FrozenWeights layer : byId.values()) {
-                    index.put(layer.id(), layer.form() == null ? layer.signature() : StoredWeights.of(layer));
+                    StoredWeights stored = StoredWeights.of(layer);
+                    index.put(layer.id(), stored.form() == null ? stored.signature() : stored);
                     zip.putNextEntry(new ZipEntry(FROZEN + layer.id()));
                     layer.write(zip);
                     zip.closeEntry();
@@ -108,8 +110,14 @@ public final class NetworkFile {
         try (ZipFile zip = UntrustedZip.open(file)) {
             weights = named(source, () -> frozenWeights(zip, file));
         }
-        Model network = ModelZip.restore(file, true, weights.keySet());
-        // The network has found them in the registry, which holds them weakly.
+        Model network = ModelZip.restore(file, true, weights.keySet(), (name, configured) -> {
+            FrozenReference reference = MappedBase.reference(configured);
+            if (reference != null) {
+                // The registry would hash them again for each reference.
+                reference.bindAny(weights);
+            }
+        });
+        // What adapters started from is found in the registry, which holds it weakly.
         Reference.reachabilityFence(weights);
         return network;
     }

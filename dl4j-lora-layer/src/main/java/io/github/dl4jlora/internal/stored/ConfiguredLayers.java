@@ -23,6 +23,8 @@ final class ConfiguredLayers {
     private static final int MOST = 5_000;
     /** Bytes that may be parsed again. */
     private static final long MOST_AGAIN = 64L << 20;
+    /** What the base holds for layers that train in full: its weights are looked for, which may read them. */
+    private static final String RECORD = "trainedInFull";
     private static final String DL4J = "org.deeplearning4j.";
     /** Initialisations of the old format that need no distribution. */
     private static final Set<String> STARTS = Arrays.stream(WeightInit.values()).filter(start -> start != WeightInit.DISTRIBUTION)
@@ -31,13 +33,19 @@ final class ConfiguredLayers {
     private final long length;
     private final Deque<Found> open = new ArrayDeque<>();
     private int layers;
+    private int recorded;
     private int old;
 
     /** What has been seen of an object. */
     private static final class Found {
+        private final @Nullable String name;
         private @Nullable String type;
         private boolean activation;
         private boolean start;
+
+        Found(@Nullable String name) {
+            this.name = name;
+        }
     }
 
     /** @param length bytes of the configuration */
@@ -50,7 +58,7 @@ final class ConfiguredLayers {
         switch (token) {
             case START_OBJECT -> {
                 begin(parser.getCurrentName());
-                open.push(new Found());
+                open.push(new Found(parser.getCurrentName()));
             }
             case END_OBJECT -> end(open.pop());
             case VALUE_STRING -> {
@@ -74,6 +82,9 @@ final class ConfiguredLayers {
     private void begin(@Nullable String name) throws IOException {
         if (name == null || open.isEmpty()) {
             return;
+        }
+        if (RECORD.equals(open.peek().name) && ++recorded > MOST) {
+            throw new IOException("its configuration records more than " + MOST + " layers that train in full");
         }
         switch (name) {
             case "activationFn" -> open.peek().activation = true;

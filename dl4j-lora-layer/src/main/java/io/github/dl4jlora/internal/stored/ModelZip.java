@@ -44,32 +44,36 @@ public final class ModelZip implements AutoCloseable {
     /**
      * @param loadUpdater whether to restore the updater's state too, where the file has it
      * @param frozenIds   content ids of the frozen weights that are at hand; a layer that asks for others is refused
+     * @param look        called for each layer and vertex before any is instantiated
      * @return a ComputationGraph or a MultiLayerNetwork
      * @throws IOException if the file is missing, truncated, no DL4J model, or promises more than it holds; the message
      *                     names it
      */
-    public static Model restore(File file, boolean loadUpdater, Set<String> frozenIds) throws IOException {
+    public static Model restore(File file, boolean loadUpdater, Set<String> frozenIds, StoredConfiguration.Look look)
+            throws IOException {
         return restore(file, loadUpdater, id -> {
             // Without its weights a frozen layer would stand on zeros, as many as its configuration asks for.
             if (!frozenIds.contains(id)) {
                 throw new IOException("it lacks the frozen weights " + id + " that its configuration refers to");
             }
-        });
+        }, look);
     }
 
     /**
-     * As {@link #restore(File, boolean, Set)}, of a network whose frozen weights, if it has any, are elsewhere.
+     * As {@link #restore(File, boolean, Set, StoredConfiguration.Look)}, of a network whose frozen weights, if it has any, are
+     * elsewhere.
      *
      * @throws IOException as there
      */
     public static Model restore(File file, boolean loadUpdater) throws IOException {
-        return restore(file, loadUpdater, id -> { });
+        return restore(file, loadUpdater, id -> { }, (name, configured) -> { });
     }
 
-    private static Model restore(File file, boolean loadUpdater, StoredConfiguration.Reference frozen) throws IOException {
+    private static Model restore(File file, boolean loadUpdater, StoredConfiguration.Reference frozen,
+                                 StoredConfiguration.Look look) throws IOException {
         // A network that is restored while a workspace is open outlives the workspace.
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces(); ModelZip source = open(file)) {
-            return source.named(() -> source.restored(loadUpdater, frozen));
+            return source.named(() -> source.restored(loadUpdater, frozen, look));
         }
     }
 
@@ -140,8 +144,9 @@ public final class ModelZip implements AutoCloseable {
         zip.close();
     }
 
-    private Model restored(boolean loadUpdater, StoredConfiguration.Reference frozen) throws IOException {
-        Model network = network(configuration(frozen), length -> coefficients(length).all());
+    private Model restored(boolean loadUpdater, StoredConfiguration.Reference frozen, StoredConfiguration.Look look)
+            throws IOException {
+        Model network = network(configuration(frozen), look, length -> coefficients(length).all());
         if (loadUpdater && zip.getEntry(ModelSerializer.UPDATER_BIN) != null) {
             restoreState(updaterState(network));
         }
@@ -178,9 +183,9 @@ public final class ModelZip implements AutoCloseable {
         return StoredConfiguration.checked(bytes(entry(ModelSerializer.CONFIGURATION_JSON), StoredConfiguration.LONGEST), frozen);
     }
 
-    Model network(String json, Assembly.Parameters parameters) throws IOException {
+    Model network(String json, StoredConfiguration.Look look, Assembly.Parameters parameters) throws IOException {
         entry(ModelSerializer.COEFFICIENTS_BIN);
-        return StoredConfiguration.network(json, (name, configured) -> { }, parameters);
+        return StoredConfiguration.network(json, look, parameters);
     }
 
     /** The parameters, of which there must be {@code length}; to be closed. */

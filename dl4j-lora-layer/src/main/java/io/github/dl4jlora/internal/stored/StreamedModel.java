@@ -31,7 +31,7 @@ public final class StreamedModel implements StreamedBase {
             return new StreamedModel(file, source.named(() -> source.network(source.configuration(id -> {
                 throw new IOException("it is not a base, but an adapted or frozen network, whose frozen weights are stored "
                         + "separately: load what LoRA.save wrote with LoRA.load");
-            }), length -> untouched(source, length))));
+            }), (name, configured) -> { }, length -> untouched(source, length))));
         }
     }
 

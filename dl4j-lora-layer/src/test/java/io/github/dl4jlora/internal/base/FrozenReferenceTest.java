@@ -185,6 +185,22 @@ class FrozenReferenceTest {
         assertThat(alive.isIntact()).isTrue();
     }
 
+    /** What a file holds has been hashed already. */
+    @Test
+    void whatWasReadIsBoundWithoutTheRegistry() {
+        INDArray others = Networks.random(DataType.FLOAT, ++seed, 12);
+        FrozenWeights read = FrozenWeights.unregisteredOwn(others, Map.of("W", others.reshape(3, 4)));
+        FrozenReference recording = new FrozenReference(read.id(), read.signature(), null, true,
+                new HashMap<>(Map.of("out", to(read.id()), "other", to(weights.id()), "none", to(NOWHERE))), null, false);
+
+        recording.bindAny(Map.of(read.id(), read));
+
+        assertThat(recording.bound()).isSameAs(read);
+        assertThat(recording.getTrainedInFull().get("out").bound()).isSameAs(read);
+        assertThat(recording.getTrainedInFull().get("other").bound()).isSameAs(weights);
+        assertThat(recording.getTrainedInFull().get("none").bound()).isNull();
+    }
+
     @Test
     void aLocationIsShownWithoutItsSecrets() {
         assertThat(bound.getBaseLocation()).isNull();

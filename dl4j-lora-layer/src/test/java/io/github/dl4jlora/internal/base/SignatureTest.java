@@ -1,12 +1,17 @@
 package io.github.dl4jlora.internal.base;
 
+import io.github.dl4jlora.conf.Quantization;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.factory.Nd4j;
 
+import java.util.Collections;
+import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
@@ -44,6 +49,18 @@ class SignatureTest {
     void otherTextIsRefused(String text) {
         assertThatIllegalArgumentException().isThrownBy(() -> Signature.of(text))
                 .withMessage("\"" + text + "\" does not describe the parameters of a layer");
+    }
+
+    @Test
+    void moreParametersThanALayerHasAreRefused() {
+        String most = IntStream.range(0, 1_000).mapToObj(i -> " p" + i + "[1]").collect(Collectors.joining("", "FLOAT", ""));
+
+        assertThat(Signature.of(most).shapes()).hasSize(1_000);
+        assertThatIllegalArgumentException().isThrownBy(() -> Signature.of(most + " b[1]"))
+                .withMessage("a frozen layer may have 1000 parameters at most, not 1001");
+        List<StoredForm.Part> parts = Collections.nCopies(1_001, new StoredForm.Part("p", 0, 1, false));
+        assertThatIllegalArgumentException().isThrownBy(() -> new StoredForm(Quantization.INT8, "abc", parts))
+                .withMessage("a frozen layer may have 1000 parameters at most, not 1001");
     }
 
     @Test

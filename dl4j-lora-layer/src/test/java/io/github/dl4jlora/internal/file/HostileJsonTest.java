@@ -14,6 +14,8 @@ import java.io.Serializable;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 
@@ -52,6 +54,17 @@ class HostileJsonTest extends HostileFile {
         configure(configuration().replaceFirst("\"rank\" : 2", "\"rank\" : " + "9".repeat(1 << 20)));
 
         refused("a number of 1048576 digits");
+    }
+
+    /** Each is looked for, which may read an array as long as the file. */
+    @Test
+    void moreLayersThatTrainInFullThanANetworkHasAreRefused() throws IOException {
+        String record = IntStream.rangeClosed(0, 5_000).mapToObj(i -> "\"" + i + "\":{\"id\":\"0\",\"signature\":\"FLOAT W[1]\"}")
+                .collect(Collectors.joining(",", "\"trainedInFull\" : {", "}"));
+        assertThat(configuration()).contains("\"trainedInFull\" : { }");
+        configure(configuration().replaceFirst("\"trainedInFull\" : \\{ }", record));
+
+        refused("records more than 5000 layers that train in full");
     }
 
     @Test

@@ -37,7 +37,6 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Random;
-import java.util.Set;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 
@@ -102,7 +101,7 @@ class HostileModelTest extends HostileParameters {
             Zips.putZeros(zip, COEFFICIENTS, header("FLOAT", length), 1 << 20);
         }
 
-        assertThatThrownBy(() -> ModelZip.restore(file.toFile(), false, Set.of())).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> ModelZip.restore(file.toFile(), false)).isInstanceOf(IOException.class)
                 .hasMessageContainingAll("model.zip", COEFFICIENTS, length + " values of type FLOAT", "expand");
     }
 
@@ -114,7 +113,7 @@ class HostileModelTest extends HostileParameters {
         configure(configuration().replaceFirst("(?s)\"nin\" : 5(.*?)\"nout\" : 5", "\"nin\" : " + in + "$1\"nout\" : " + out));
         Zips.write(file, entries);
 
-        assertThatThrownBy(() -> ModelZip.restore(file.toFile(), true, Set.of())).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> ModelZip.restore(file.toFile(), true)).isInstanceOf(IOException.class)
                 .hasMessageContaining("model.zip");
     }
 

@@ -27,7 +27,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import java.util.Set;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 
@@ -138,7 +137,7 @@ class HostileStreamTest extends HostileParameters {
     private boolean areRefused(String description) {
         INDArray expected = null;
         try {
-            Model restored = ModelZip.restore(file.toFile(), false, Set.of());
+            Model restored = ModelZip.restore(file.toFile(), false);
             expected = restored.params().ravel();
         } catch (IOException e) {
             assertThatThrownBy(this::streamed).as(description).isInstanceOf(IOException.class)

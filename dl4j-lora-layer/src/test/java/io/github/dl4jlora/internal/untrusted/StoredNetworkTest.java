@@ -45,7 +45,6 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -72,8 +71,8 @@ class StoredNetworkTest {
         Model network = network(graph, type);
         File file = written(network, true);
 
-        Model restored = ModelZip.restore(file, true, Set.of());
-        Model without = ModelZip.restore(file, false, Set.of());
+        Model restored = ModelZip.restore(file, true);
+        Model without = ModelZip.restore(file, false);
 
         assertThat(restored).hasSameClassAs(network);
         assertThat(restored.params()).isEqualTo(network.params());
@@ -89,7 +88,7 @@ class StoredNetworkTest {
     void aStateThatIsNotInTheFileIsNotAskedFor() throws IOException {
         Model network = network(true, DataType.FLOAT);
 
-        assertThat(ModelZip.restore(written(network, false), true, Set.of()).params()).isEqualTo(network.params());
+        assertThat(ModelZip.restore(written(network, false), true).params()).isEqualTo(network.params());
     }
 
     @Test
@@ -97,7 +96,7 @@ class StoredNetworkTest {
         File file = written(network(false, DataType.FLOAT), true);
         try (MemoryWorkspace open = Nd4j.getWorkspaceManager().getAndActivateWorkspace(
                 WorkspaceConfiguration.builder().initialSize(1 << 20).build(), "StoredNetworkTest")) {
-            assertThat(ModelZip.restore(file, false, Set.of()).params().isAttached()).isFalse();
+            assertThat(ModelZip.restore(file, false).params().isAttached()).isFalse();
         }
     }
 
@@ -105,12 +104,12 @@ class StoredNetworkTest {
     void aFileThatIsNoneOrNoZipIsNamed() throws IOException {
         Path text = Files.writeString(folder.resolve("text.zip"), "no network");
 
-        assertThatThrownBy(() -> ModelZip.restore(folder.toFile(), true, Set.of())).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> ModelZip.restore(folder.toFile(), true)).isInstanceOf(IOException.class)
                 .hasMessage(folder + " is a folder, but a saved network is a file");
         Path nothing = folder.resolve("nothing.zip");
-        assertThatThrownBy(() -> ModelZip.restore(nothing.toFile(), true, Set.of())).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> ModelZip.restore(nothing.toFile(), true)).isInstanceOf(IOException.class)
                 .hasMessage(nothing + " does not exist or is not a file");
-        assertThatThrownBy(() -> ModelZip.restore(text.toFile(), true, Set.of())).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> ModelZip.restore(text.toFile(), true)).isInstanceOf(IOException.class)
                 .hasMessageContainingAll("text.zip", "is truncated, damaged or not a saved network");
     }
 
@@ -122,7 +121,7 @@ class StoredNetworkTest {
         whole[whole.length - 2] = 5;
         Files.write(file.toPath(), whole);
 
-        assertThatThrownBy(() -> ModelZip.restore(file, true, Set.of())).isInstanceOf(IOException.class)
+        assertThatThrownBy(() -> ModelZip.restore(file, true)).isInstanceOf(IOException.class)
                 .hasMessage(file + " is truncated, damaged or not a saved network: it ends too early. Copy or save it again");
     }
 
