@@ -10,13 +10,11 @@ import java.lang.ref.Reference;
 import java.nio.FloatBuffer;
 
 /**
- * Looks up rows of a matrix by their indexes, and adds to such rows. In 'f' order, in which DL4J keeps weights, the values of a
- * row lie far apart, and ND4J fetches them row by row. Here each column is read for many rows.
+ * Looks up rows of a matrix of few columns by their indexes, and adds to such rows. ND4J does so row by row, and the values of a
+ * row lie far apart in 'f' order, in which adapters are kept. Here it is done column by column, which is slower for many columns.
  */
 public final class IndexedRows {
 
-    /** As many rows as are fetched at a time: so much of each column, and of the result, stays near the processor. */
-    private static final int BLOCK = 256;
     private static final int[] ROWS = {1};
 
     private IndexedRows() {
@@ -39,18 +37,9 @@ public final class IndexedRows {
         int columns = (int) matrix.size(1);
         int down = (int) matrix.stride(0);
         int right = (int) matrix.stride(1);
-        if (right == 1) {
+        for (int column = 0; column < columns; column++) {
             for (int i = 0; i < which.length; i++) {
-                rows.put(i * columns, from, which[i] * down, columns);
-            }
-        } else {
-            for (int begin = 0; begin < which.length; begin += BLOCK) {
-                int end = Math.min(which.length, begin + BLOCK);
-                for (int column = 0; column < columns; column++) {
-                    for (int i = begin; i < end; i++) {
-                        rows.put(i * columns + column, from.get(which[i] * down + column * right));
-                    }
-                }
+                rows.put(i * columns + column, from.get(which[i] * down + column * right));
             }
         }
         Reference.reachabilityFence(matrix);

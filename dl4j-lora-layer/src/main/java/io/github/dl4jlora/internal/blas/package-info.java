@@ -9,7 +9,7 @@
  *     |- Block                    a part of a matrix, for products without an array for each of them
  *     `- Route --- SlimFactors    what stands in for a layer's own adapter, for some rows of its input; A and B of it
  *   Decomposition               singular values and vectors, all or the strongest, by LAPACK
- *   IndexedRows                 rows of a matrix by their indexes, such as an embedding's
+ *   IndexedRows                 rows of a narrow matrix by their indexes, such as A of an embedding
  *   HostMemory                  whether code of ours may read and write an array where it lies
  *   Bfloat16                    FLOAT of 16 bits
  *   FastExp  RowLoops           exponentials, sums and softmax in loops that become vector instructions

@@ -1,7 +1,6 @@
 package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.internal.blas.Blas;
-import io.github.dl4jlora.internal.blas.IndexedRows;
 import io.github.dl4jlora.internal.onednn.OneDnn;
 import io.github.dl4jlora.internal.onednn.PackedCopies;
 import io.github.dl4jlora.internal.onednn.Products;
@@ -9,6 +8,7 @@ import io.github.dl4jlora.internal.onednn.Weights;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 
 import java.lang.ref.Reference;
 
@@ -52,7 +52,7 @@ public record PlainMatrix(INDArray w) implements FrozenMatrix {
 
     @Override
     public void pull(int[] words, INDArray to) {
-        IndexedRows.pull(w, words, to);
+        Nd4j.pullRows(w, to, 1, words);
     }
 
     @Override
