@@ -87,7 +87,7 @@ final class Page {
                 + "its expected range. For each figure the page has what is published, what was measured here, the range that "
                 + "is claimed, and the range that is expected, which is a different one if the claim is known not to hold here. "
                 + "± is one standard deviation over seeds. Each training has its own thread, so that the number of cores makes "
-                + "no difference; a processor that rounds differently changes a row a little.",
+                + "no difference. A processor that rounds differently changes rows a little, and another rate may do best there.",
                 sections.stream().mapToDouble(Section::minutes).sum(),
                 Runtime.getRuntime().availableProcessors())) + "\n\n" + origin();
     }
