@@ -1,5 +1,6 @@
 package io.github.dl4jlora;
 
+import io.github.dl4jlora.adapter.LoRAAdapter.ApplyOption;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.conf.FrozenStorage;
@@ -131,8 +132,8 @@ public final class LoRA {
     }
 
     /**
-     * As {@link #apply(ComputationGraph, LoRAAdapter)}, with options: {@link LoRAAdapter.ApplyOption#FORCE} takes another base
-     * than the adapter's, {@link LoRAAdapter.ApplyOption#STRICT} refuses one that is kept in another way. The others change
+     * As {@link #apply(ComputationGraph, LoRAAdapter)}, with options: {@link ApplyOption#FORCE} takes another base
+     * than the adapter's, {@link ApplyOption#STRICT} refuses one that is kept in another way. The others change
      * nothing for a new network.
      *
      * @param base    trained; not changed
@@ -141,12 +142,12 @@ public final class LoRA {
      * @return an adapted network
      * @throws IllegalArgumentException as there, except for what the options allow; and for what STRICT refuses
      */
-    public static ComputationGraph apply(ComputationGraph base, LoRAAdapter adapter, LoRAAdapter.ApplyOption... options) {
+    public static ComputationGraph apply(ComputationGraph base, LoRAAdapter adapter, ApplyOption... options) {
         return with(base, given(adapter), options);
     }
 
     /**
-     * As {@link #apply(ComputationGraph, LoRAAdapter, LoRAAdapter.ApplyOption...)}.
+     * As {@link #apply(ComputationGraph, LoRAAdapter, ApplyOption...)}.
      *
      * @param base    trained; not changed
      * @param adapter taken from an adapted network, or read from files
@@ -154,16 +155,16 @@ public final class LoRA {
      * @return an adapted network
      * @throws IllegalArgumentException as there
      */
-    public static MultiLayerNetwork apply(MultiLayerNetwork base, LoRAAdapter adapter, LoRAAdapter.ApplyOption... options) {
+    public static MultiLayerNetwork apply(MultiLayerNetwork base, LoRAAdapter adapter, ApplyOption... options) {
         return with(base, given(adapter), options);
     }
 
-    private static <M extends Model> M with(M base, LoRAAdapter adapter, LoRAAdapter.ApplyOption... options) {
-        Set<LoRAAdapter.ApplyOption> all = EnumSet.of(LoRAAdapter.ApplyOption.KEEP_BIASES);
+    private static <M extends Model> M with(M base, LoRAAdapter adapter, ApplyOption... options) {
+        Set<ApplyOption> all = EnumSet.of(ApplyOption.KEEP_BIASES);
         all.addAll(Options.of(options));
         M adapted = Adaptation.applyOfAdapter(base, adapter.config());
         // Where a file of PEFT's with bias "all" has no bias, the module had none, and the base's stays.
-        adapter.applyTo(adapted, all.toArray(LoRAAdapter.ApplyOption[]::new));
+        adapter.applyTo(adapted, all.toArray(ApplyOption[]::new));
         return adapted;
     }
 
@@ -205,7 +206,7 @@ public final class LoRA {
 
     private static <M extends Model> M trainedAs(M base, LoRAAdapter adapter, LoRAConfig config) {
         M adapted = Adaptation.applyOfAdapter(base, adapter.config(), config);
-        adapter.applyTo(adapted, LoRAAdapter.ApplyOption.KEEP_BIASES);
+        adapter.applyTo(adapted, ApplyOption.KEEP_BIASES);
         return adapted;
     }
 

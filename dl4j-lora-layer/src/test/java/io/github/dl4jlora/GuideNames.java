@@ -33,6 +33,7 @@ public class GuideNames {
     protected LoRAAdapter trained;
     protected AdapterBank bank;
     protected Path path;
+    protected Path shared;
     protected Path checkpoint;
     protected Path everything;
     protected Path folder;
