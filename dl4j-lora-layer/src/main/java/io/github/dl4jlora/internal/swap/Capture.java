@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.swap;
 
+import io.github.dl4jlora.conf.TorchParameter;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.Biases;
 import io.github.dl4jlora.internal.content.Delta;
@@ -8,6 +9,7 @@ import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.internal.inspect.AdaptedView;
 import io.github.dl4jlora.internal.inspect.DisabledScopes;
 import io.github.dl4jlora.internal.inspect.Scales;
+import io.github.dl4jlora.internal.network.TorchTable;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
@@ -59,9 +61,18 @@ public final class Capture {
         });
         CapturedValues own = new CapturedValues(view);
         Map<String, INDArray> biases = new LinkedHashMap<>(own.biases());
+        biases.keySet().removeIf(module -> holds(adapter, view.torch(), module));
         biases.putAll(adapter.biases().values());
         return new AdapterContent(deltas, adapter.trained(), new Biases(biases, view.biasTraining()), adapter.dropout(),
                 adapter.own(), adapter.modules(), adapter.named());
+    }
+
+    /** Whether the adapter has a module's bias, under one of the names that PyTorch has for it. */
+    private static boolean holds(AdapterContent adapter, TorchTable torch, String module) {
+        TorchParameter bias = torch.parameter(module + Biases.SUFFIX);
+        return bias != null && torch.namesOf(bias.layer(), bias.key()).stream().anyMatch(name ->
+                adapter.biases().values().containsKey(name.module()) || adapter.trained().getOrDefault(name.module(), Map.of())
+                        .containsKey(name.tensor().substring(name.module().length() + 1)));
     }
 
     private static Delta delta(AdaptedView.AdaptedMatrix matrix, AdaptedView.Base base, TensorLayout layout) {
