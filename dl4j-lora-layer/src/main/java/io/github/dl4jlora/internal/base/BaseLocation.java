@@ -104,8 +104,9 @@ public final class BaseLocation {
                 if (present != null && present.containsKey(id)) {
                     return present;
                 }
-                own = reading == null || reading.isDone();
-                task = own ? new FutureTask<>(this::read) : reading;
+                FutureTask<Map<String, FrozenWeights>> others = reading;
+                task = others == null || others.isDone() ? new FutureTask<>(this::read) : others;
+                own = task != others;
                 reading = task;
             }
             Map<String, FrozenWeights> found = result(task, own);

@@ -23,7 +23,8 @@ public final class Wording {
 
     static {
         // Where an option does the same.
-        word("or force it onto this one: adapter\\.applyTo\\(.*?ApplyOption\\.FORCE\\)", "or dl4j-lora import with --any-base");
+        word("or force it onto this one: LoRA\\.apply\\(base, adapter, ApplyOption\\.FORCE\\)",
+                "or dl4j-lora import with --any-base");
         word("Match the module names .{0,60}keyMapper\\(\\.\\.\\.\\)", "Match the names with dl4j-lora import and --rename");
         word("map them to this network's with LoRAAdapter\\.loader\\(\\)\\.keyMapper\\(\\.\\.\\.\\)",
                 "match them with dl4j-lora import and --rename");
