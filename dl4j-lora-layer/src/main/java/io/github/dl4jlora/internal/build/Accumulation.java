@@ -51,29 +51,25 @@ public final class Accumulation {
      * @return whether there was one
      */
     public static boolean takeOut(Object of) {
-        if (of instanceof Layer layer && StockLayers.unwrap(layer) != layer) {
-            return takeOut(StockLayers.unwrap(layer));
-        }
-        if (of instanceof GraphVertex vertex && StockLayers.unwrap(vertex) != vertex) {
-            return takeOut(StockLayers.unwrap(vertex));
-        }
-        if (of instanceof BaseLayer base) {
+        Object thawed = of instanceof Layer layer ? StockLayers.unwrap(layer)
+                : of instanceof GraphVertex vertex ? StockLayers.unwrap(vertex) : of;
+        if (thawed instanceof BaseLayer base) {
             boolean weights = replace(base.getIUpdater(), base::setIUpdater);
             return replace(base.getBiasUpdater(), base::setBiasUpdater) || weights;
         }
-        if (of instanceof AbstractSameDiffLayer layer) {
+        if (thawed instanceof AbstractSameDiffLayer layer) {
             boolean weights = replace(layer.getUpdater(), layer::setUpdater);
             return replace(layer.getBiasUpdater(), layer::setBiasUpdater) || weights;
         }
-        if (of instanceof SameDiffVertex vertex) {
+        if (thawed instanceof SameDiffVertex vertex) {
             boolean weights = replace(vertex.getUpdater(), vertex::setUpdater);
             return replace(vertex.getBiasUpdater(), vertex::setBiasUpdater) || weights;
         }
-        if (of instanceof Bidirectional both) {
+        if (thawed instanceof Bidirectional both) {
             boolean forward = takeOut(both.getFwd());
             return takeOut(both.getBwd()) || forward;
         }
-        return of instanceof BaseWrapperLayer wrapper && takeOut(wrapper.getUnderlying());
+        return thawed instanceof BaseWrapperLayer wrapper && takeOut(wrapper.getUnderlying());
     }
 
     private static boolean replace(@Nullable IUpdater updater, Consumer<IUpdater> set) {
