@@ -56,7 +56,7 @@ enum Part {
     HOSTILE("the HTTP service beside hostile clients", 5, load("--hostile 64 --adapters 10 --seconds 8")),
     SOAK("the HTTP service for ten minutes of everything", 12, printing("Soak", "-Pserve -pl examples/serve", "soak",
             "--minutes 10 --clients 64").telling("After the warm-up: .*|At the end: .*|.* requests, .*|It keeps working.*")),
-    EVIDENCE("docs/evidence.md, by a program of its own", 45,
+    EVIDENCE("docs/evidence.md, by a program of its own", 70,
             printing("", "-Pminilm -pl examples/evidence", "evidence", "--complete --output FOLDER"));
 
     private final String says;
