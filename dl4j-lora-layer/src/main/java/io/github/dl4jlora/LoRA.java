@@ -132,9 +132,9 @@ public final class LoRA {
     }
 
     /**
-     * As {@link #apply(ComputationGraph, LoRAAdapter)}, with options: {@link ApplyOption#FORCE} takes another base
-     * than the adapter's, {@link ApplyOption#STRICT} refuses one that is kept in another way. The others change
-     * nothing for a new network.
+     * As {@link #apply(ComputationGraph, LoRAAdapter)}, with options: {@link ApplyOption#FORCE} takes another base than the
+     * adapter's, {@link ApplyOption#STRICT} refuses one that is kept in another way. The others change nothing for a new
+     * network.
      *
      * @param base    trained; not changed
      * @param adapter taken from an adapted network, or read from files

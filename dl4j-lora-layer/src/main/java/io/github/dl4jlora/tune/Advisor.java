@@ -162,17 +162,20 @@ public final class Advisor {
                         + "the base does", Map.of("norm of the change", adapter.norm(layer))));
                 continue;
             }
-            Delta before = content.delta(layer).cut() ? null : started(layer);
-            if (before != null && moved(layer, before, Delta::a) == 0 && moved(layer, before, Delta::b) == 0) {
-                found.add(new LoRAAdvice(Kind.UNTRAINED, layer, "A and B are what they were before this training",
-                        Map.of("norm of the change", adapter.norm(layer))));
-                continue;
-            }
             if (!content.delta(layer).cut()) {
+                Move ofA = moved(layer, Delta::a);
+                Move ofB = moved(layer, Delta::b);
+                if (ofA.isNone() && ofB.isNone()) {
+                    found.add(new LoRAAdvice(Kind.UNTRAINED, layer, "A and B are what they were before this training",
+                            Map.of("norm of the change", adapter.norm(layer))));
+                    continue;
+                }
                 directions(layer, Objects.requireNonNull(uses.get(layer)), found);
-            }
-            if (before != null) {
-                movesOfA(layer, before, found);
+                if (ofA.isSmall() && !ofB.isNone() && !ofB.isSmall()
+                        && !(adapter.settings(layer).variant() instanceof FrozenALoRA)) {
+                    found.add(new LoRAAdvice(Kind.A_UNMOVED, layer, "B learned, but A is nearly what it was before training",
+                            Map.of("move of A beside A", ofA.length / ofA.size)));
+                }
             }
             if (base != null) {
                 moves.put(layer, adapter.relativeNorm(layer, base));
@@ -203,36 +206,35 @@ public final class Advisor {
         }
     }
 
-    /** The layer before the training; null if nobody knows. */
-    private @Nullable Delta started(String layer) {
+    /**
+     * How far a part is from what it was before the training.
+     *
+     * @param length NaN if nobody knows
+     * @param size   of what it was
+     */
+    private record Move(double length, double size) {
+
+        boolean isNone() {
+            return length == 0;
+        }
+
+        boolean isSmall() {
+            return size > 0 && length < UNMOVED * size;
+        }
+    }
+
+    private Move moved(String layer, Function<Delta, INDArray> part) {
         if (start == null) {
-            return null;
+            return new Move(Double.NaN, Double.NaN);
         }
         if (!start.layers().contains(layer) || start.rank(layer) != adapter.rank(layer)) {
             throw new IllegalArgumentException(layer + ": the adapter's rank is " + adapter.rank(layer) + ", but start(...) has "
                     + (start.layers().contains(layer) ? "rank " + start.rank(layer) : "only the layers " + start.layers())
                     + ". Give the LoRAAdapter.of(network) from before this training, or leave start out");
         }
-        return ContentAccess.of(start).delta(layer);
-    }
-
-    private void movesOfA(String layer, Delta before, List<LoRAAdvice> found) {
-        double sizeOfA = size(before.a());
-        double moveOfA = moved(layer, before, Delta::a);
-        double moveOfB = moved(layer, before, Delta::b);
-        if (!(adapter.settings(layer).variant() instanceof FrozenALoRA) && sizeOfA > 0 && moveOfA < UNMOVED * sizeOfA
-                && moveOfB > 0 && moveOfB >= UNMOVED * size(before.b())) {
-            found.add(new LoRAAdvice(Kind.A_UNMOVED, layer, "B learned, but A is nearly what it was before training",
-                    Map.of("move of A beside A", moveOfA / sizeOfA)));
-        }
-    }
-
-    private double moved(String layer, Delta before, Function<Delta, INDArray> part) {
-        return size(part.apply(content.delta(layer)).sub(part.apply(before)));
-    }
-
-    private static double size(INDArray array) {
-        return array.norm2Number().doubleValue();
+        INDArray before = part.apply(ContentAccess.of(start).delta(layer));
+        return new Move(part.apply(content.delta(layer)).sub(before).norm2Number().doubleValue(),
+                before.norm2Number().doubleValue());
     }
 
     private static void sizes(Map<String, Double> moves, List<LoRAAdvice> found) {

@@ -88,13 +88,17 @@ class NothingStaleTest {
 
     private static Map<String, List<Route>> routes(MultiLayerNetwork net, double value) {
         Map<String, List<Route>> routes = new HashMap<>();
-        adapted(net).configuration().adapted().forEach(matrix -> routes.put(matrix.key(), List.of(new Route(0, 0,
+        adapter(net).configuration().adapted().forEach(matrix -> routes.put(matrix.key(), List.of(new Route(0, 0,
                 Nd4j.valueArrayOf(new long[] {matrix.nIn(), 2}, value, DataType.DOUBLE),
                 Nd4j.valueArrayOf(new long[] {2, matrix.nOut()}, value, DataType.DOUBLE), 0.5))));
         return routes;
     }
 
-    private static Adapter adapted(MultiLayerNetwork net) {
+    private static MultiLayerNetwork adapted(MultiLayerNetwork base) {
+        return LoRA.apply(base, LoRAConfig.builder().rank(2).targets("layer0").build());
+    }
+
+    private static Adapter adapter(MultiLayerNetwork net) {
         return ((AdaptedRuntime) net.getLayer(0)).adapter();
     }
 
@@ -113,7 +117,7 @@ class NothingStaleTest {
     void routesThatChangeBackAndForthAreFollowed() {
         LAYERS.forEach((name, layer) -> {
             MultiLayerNetwork base = base(layer.clone());
-            MultiLayerNetwork net = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("layer0").build());
+            MultiLayerNetwork net = adapted(base);
             net.params().addi(0.3);
             Map<String, List<Route>> one = routes(net, 0.2);
             Map<String, List<Route>> other = routes(net, 0.4);
@@ -139,7 +143,7 @@ class NothingStaleTest {
     @Test
     void effectiveWeightsAreMadeOnceForTheSameRoutes() {
         MultiLayerNetwork base = base(LAYERS.get("effective weights").clone());
-        MultiLayerNetwork net = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("layer0").build());
+        MultiLayerNetwork net = adapted(base);
         Map<String, List<Route>> routes = routes(net, 0.2);
         INDArray before = routed(net, 0, routes);
         assertThatThrownBy(() -> routed(net, 2, routes)).isInstanceOf(Routing.RowsMismatchException.class);
@@ -155,14 +159,14 @@ class NothingStaleTest {
     @Test
     void theReorderedWeightsOfASequenceConvolutionAreKeptWhileRoutesChange() {
         MultiLayerNetwork base = base(LAYERS.get("kernel, W reordered").clone());
-        MultiLayerNetwork net = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("layer0").build());
+        MultiLayerNetwork net = adapted(base);
         Map<String, List<Route>> routes = routes(net, 0.2);
         INDArray before = routed(net, 0, routes);
 
         base.getParam("0_W").muli(2);
 
         assertThat(routed(net, 0, routes)).isEqualTo(before);
-        adapted(net).switches().setScale("W", 2);
+        adapter(net).switches().setScale("W", 2);
         assertThat(routed(net, 0, routes)).isNotEqualTo(before);
     }
 }

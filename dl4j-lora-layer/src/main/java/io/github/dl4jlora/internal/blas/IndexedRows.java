@@ -17,6 +17,11 @@ public final class IndexedRows {
 
     private static final int[] ROWS = {1};
 
+    /** What is done with each value of the rows, and the value of the matrix that belongs to it. */
+    private interface Move {
+        void make(FloatBuffer matrix, int at, FloatBuffer rows, int i);
+    }
+
     private IndexedRows() {
     }
 
@@ -28,22 +33,9 @@ public final class IndexedRows {
      * @param to     {@code [which.length, columns]}, 'c' order, overwritten: its row i is the matrix's row {@code which[i]}
      */
     public static void pull(INDArray matrix, int[] which, INDArray to) {
-        if (!isInPlace(matrix, to)) {
+        if (!moved(matrix, which, to, (values, at, rows, i) -> rows.put(i, values.get(at)))) {
             Nd4j.pullRows(matrix, to, 1, which);
-            return;
         }
-        FloatBuffer from = values(matrix);
-        FloatBuffer rows = values(to);
-        int columns = (int) matrix.size(1);
-        int down = (int) matrix.stride(0);
-        int right = (int) matrix.stride(1);
-        for (int column = 0; column < columns; column++) {
-            for (int i = 0; i < which.length; i++) {
-                rows.put(i * columns + column, from.get(which[i] * down + column * right));
-            }
-        }
-        Reference.reachabilityFence(matrix);
-        Reference.reachabilityFence(to);
     }
 
     /**
@@ -54,24 +46,30 @@ public final class IndexedRows {
      * @param matrix {@code [rows, columns]}, to whose row {@code which[i]} row i is added
      */
     public static void add(INDArray rows, int[] which, INDArray matrix) {
-        if (!isInPlace(matrix, rows)) {
+        if (!moved(matrix, which, rows, (values, at, added, i) -> values.put(at, values.get(at) + added.get(i)))) {
             INDArray indexes = Nd4j.createFromArray(which).castTo(DataType.INT64);
             Nd4j.scatterUpdate(ScatterUpdate.UpdateOp.ADD, matrix, indexes, rows, ROWS);
-            return;
         }
-        FloatBuffer from = values(rows);
-        FloatBuffer to = values(matrix);
+    }
+
+    /** Makes all moves, column by column; false, and nothing is done, for arrays that ND4J has to take. */
+    private static boolean moved(INDArray matrix, int[] which, INDArray rows, Move move) {
+        if (!isInPlace(matrix, rows)) {
+            return false;
+        }
+        FloatBuffer values = values(matrix);
+        FloatBuffer inRows = values(rows);
         int columns = (int) matrix.size(1);
         int down = (int) matrix.stride(0);
         int right = (int) matrix.stride(1);
         for (int column = 0; column < columns; column++) {
             for (int i = 0; i < which.length; i++) {
-                int at = which[i] * down + column * right;
-                to.put(at, to.get(at) + from.get(i * columns + column));
+                move.make(values, which[i] * down + column * right, inRows, i * columns + column);
             }
         }
         Reference.reachabilityFence(matrix);
         Reference.reachabilityFence(rows);
+        return true;
     }
 
     /** A buffer of Java has at most 2 GB. */

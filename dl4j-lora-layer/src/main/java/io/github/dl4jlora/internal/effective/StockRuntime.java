@@ -232,10 +232,10 @@ public class StockRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     @Override
     public double calcRegularizationScore(boolean backpropParamsOnly) {
-        double sum = 0;
         if (adapter().switches().isDisabled()) {
-            return sum;
+            return 0;
         }
+        double sum = 0;
         for (Map.Entry<String, INDArray> parameter : part.table().entrySet()) {
             List<Regularization> regularizations = layerConf().getRegularizationByParam(parameter.getKey());
             for (Regularization regularization : regularizations == null ? List.<Regularization>of() : regularizations) {

@@ -84,8 +84,7 @@ class BaseLocationTest {
         ComputationGraph other = Networks.trainedGraph();
         other.fit(Networks.data(DataType.FLOAT, 4, 9));
         URI location = write(other, "other.zip");
-        String json = LoRA.apply(base, config(location)).getConfiguration().toJson();
-        base.params().muli(2);
+        String json = jsonAlone(base, location);
 
         assertThatThrownBy(() -> compute(json)).isInstanceOf(IllegalStateException.class)
                 .hasMessageContainingAll(location.toString(), "not the network that the adapter was made for");
@@ -97,8 +96,7 @@ class BaseLocationTest {
         Files.writeString(directory.resolve("text.zip"), "no network");
         URI location = directory.resolve(name).toUri();
         ComputationGraph base = unlikeAnyOther();
-        String json = LoRA.apply(base, config(location)).getConfiguration().toJson();
-        base.params().muli(2);
+        String json = jsonAlone(base, location);
 
         assertThatThrownBy(() -> compute(json)).isInstanceOf(UncheckedIOException.class)
                 .hasMessageContainingAll("cannot be loaded", location.toString());
@@ -126,8 +124,7 @@ class BaseLocationTest {
     void whatAnOpenerSaysIsPassedOn() {
         ComputationGraph base = unlikeAnyOther();
         URI location = URI.create("memory:/nothing");
-        String json = LoRA.apply(base, config(location)).getConfiguration().toJson();
-        base.params().muli(2);
+        String json = jsonAlone(base, location);
 
         assertThatThrownBy(() -> compute(json)).isInstanceOf(UncheckedIOException.class)
                 .hasMessageContainingAll("memory:/nothing", "cannot be loaded", "no such memory");
@@ -149,8 +146,7 @@ class BaseLocationTest {
         "file://host/x, not a file"})
     void whyALocationCannotBeReadIsSaid(URI location, String why) {
         ComputationGraph base = unlikeAnyOther();
-        String json = LoRA.apply(base, config(location)).getConfiguration().toJson();
-        base.params().muli(2);
+        String json = jsonAlone(base, location);
 
         assertThatThrownBy(() -> compute(json)).isInstanceOf(UncheckedIOException.class)
                 .hasMessageContainingAll("The base network at " + location + " cannot be loaded", why);
@@ -198,12 +194,18 @@ class BaseLocationTest {
         assertThat(compute(json)).as("read before").isEqualTo(expected);
     }
 
+    /** Of an adapted network whose base can be had at the location alone. */
+    private static String jsonAlone(ComputationGraph base, URI location) {
+        String json = LoRA.apply(base, config(location)).getConfiguration().toJson();
+        base.params().muli(2);
+        return json;
+    }
+
     @Test
     void manyThreadsReadALocationOnce() throws Exception {
         ComputationGraph base = unlikeAnyOther();
         URI location = inMemory(base);
-        String json = LoRA.apply(base, config(location)).getConfiguration().toJson();
-        base.params().muli(2);
+        String json = jsonAlone(base, location);
         ExecutorService threads = Executors.newFixedThreadPool(8);
         try {
             List<Future<INDArray>> outputs = new ArrayList<>();
@@ -261,8 +263,7 @@ class BaseLocationTest {
     void whoIsInterruptedWhileAnotherReadsDoesNotHaveOthersReadAgain() throws Exception {
         ComputationGraph base = unlikeAnyOther();
         URI location = inMemory(base);
-        String json = LoRA.apply(base, config(location)).getConfiguration().toJson();
-        base.params().muli(2);
+        String json = jsonAlone(base, location);
         Readers readers = new Readers(json, location, () -> { });
         FutureTask<INDArray> reader = readers.reader();
 
