@@ -28,7 +28,7 @@ enum Part {
     ENCODER("MiniLM's architecture against PyTorch", 4, compare("--only ENCODER")),
     BERT_BASE("BERT-base's architecture against PyTorch", 18, compare("--only BERT_BASE")),
     TEXTS("BGE-small's step, memory of many pairs and of long texts", 12, compare("--only TEXTS")),
-    ONNX("image networks against ONNX Runtime", 8, new Task("-Ponnx -pl benchmarks", "compare",
+    ONNX("image networks against ONNX Runtime", 8, new Task("-Ponnx-runtime -pl benchmarks", "compare",
             "--only ONNX --rounds ROUNDS --output FOLDER", "", "", null, false)),
     STORAGE("a base in sixteen, eight and four bits, and in a mapped file", 4, compare("--only STORAGE")),
     ACCURACY("what LoRA on such bases gets right", 40, compare("--only ACCURACY"), spamOn("FLOAT"), spamOn("BF16"),

@@ -19,6 +19,8 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Supplier;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
@@ -72,6 +74,25 @@ class FiguresTest {
         List<String> names = new FigureFiles(TOP).names();
 
         assertThat(names).isSubsetOf(shown).allSatisfy(name -> assertThat(Part.of(name)).as(name).isNotNull());
+    }
+
+    /** Parts run programs after the phase compile, in which Maven finds no tests of another module. */
+    @Test
+    void noPartHasAProfileThatNeedsTestsOfAnotherModule() throws IOException {
+        Set<String> profiles = Stream.of(Part.values()).flatMap(part -> part.tasks().stream())
+                .flatMap(task -> Stream.of(task.module().split(" "))).filter(word -> word.startsWith("-P"))
+                .flatMap(word -> Stream.of(word.substring(2).split(","))).collect(Collectors.toSet());
+        List<String> needy = new ArrayList<>();
+        try (Stream<Path> files = Files.find(TOP, 3, (file, attributes) -> file.endsWith("pom.xml"))) {
+            for (Path pom : files.toList()) {
+                Matcher profile = Pattern.compile("<profile>\\s*<id>([^<]+)</id>(.*?)</profile>", Pattern.DOTALL)
+                        .matcher(Files.readString(pom));
+                profile.results().filter(one -> one.group(2).contains("<type>test-jar</type>")).map(one -> one.group(1))
+                        .forEach(needy::add);
+            }
+        }
+
+        assertThat(needy).isNotEmpty().doesNotContainAnyElementsOf(profiles);
     }
 
     @Test
