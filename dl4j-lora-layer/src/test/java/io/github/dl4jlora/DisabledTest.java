@@ -199,7 +199,7 @@ class DisabledTest {
         LoRA.Scope outer = LoRA.disabled(tuned);
         try (LoRA.Scope inner = LoRA.disabled(tuned)) {
             assertThat(Models.outputs(tuned)).containsExactly(expected);
-            Models.paramTable(tuned).get(kind.graph ? "out_b" : "2_b").addi(1);
+            tuned.paramTable().get(kind.graph ? "out_b" : "2_b").addi(1);
             assertThat(Models.params(base)).as("the base is out of reach").containsExactly(before);
             assertThat(Models.params(Models.unload(tuned))).containsExactly(before);
         }

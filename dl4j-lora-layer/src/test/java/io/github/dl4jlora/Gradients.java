@@ -35,7 +35,7 @@ public final class Gradients {
     /** One training pass: every gradient by DL4J's parameter name, as summed over the batch. */
     public static Map<String, INDArray> of(Model network, MultiDataSet data) {
         pass(network, data);
-        Set<String> parameters = parameters(network).keySet();
+        Set<String> parameters = network.paramTable().keySet();
         return copyOf(network.gradient(), name -> !isLocked(name, parameters));
     }
 
@@ -140,7 +140,7 @@ public final class Gradients {
                                 .isNotNull();
                         INDArray dw = lora.matrices().forms().get(parameter.key())
                                 .viewOf(stockGradient.dup(order(stockGradient)));
-                        Map<String, INDArray> table = parameters(network);
+                        Map<String, INDArray> table = network.paramTable();
                         expected = isA ? dw.mmul(table.get(b).transpose()) : table.get(a).transpose().mmul(dw);
                         expected.muli(parameter.factor() * correction(lora));
                         assertThat(expected.amaxNumber().doubleValue()).as("a gradient reaches " + name).isPositive();
@@ -151,10 +151,6 @@ public final class Gradients {
             double scale = Math.max(1, expected.amaxNumber().doubleValue());
             assertThat(Networks.difference(gradient, expected) / scale).as("gradient of " + name).isLessThan(1e-10);
         });
-    }
-
-    public static Map<String, INDArray> parameters(Model network) {
-        return network instanceof ComputationGraph graph ? graph.paramTable() : ((MultiLayerNetwork) network).paramTable();
     }
 
     private static char order(INDArray array) {

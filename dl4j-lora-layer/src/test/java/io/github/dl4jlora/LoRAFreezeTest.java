@@ -112,15 +112,10 @@ class LoRAFreezeTest {
         for (Model stock : List.of(Models.merge(frozen), Models.unload(frozen))) {
             assertThat(Models.params(stock)).containsExactly(Models.params(base));
             assertThat(stock).hasSameClassAs(base);
-            assertThat(json(stock)).isEqualTo(json(base));
+            assertThat(Models.json(stock)).isEqualTo(Models.json(base));
             stock.params().muli(0);
             assertSameOutput(frozen, base);
         }
-    }
-
-    private static String json(Model model) {
-        return model instanceof ComputationGraph graph ? graph.getConfiguration().toJson()
-                : ((MultiLayerNetwork) model).getLayerWiseConfigurations().toJson();
     }
 
     @ParameterizedTest
@@ -130,7 +125,7 @@ class LoRAFreezeTest {
         Model tuned = Models.apply(Models.freeze(base), LoRAConfig.builder().rank(2).trainable("out").build());
         Model ofBase = Models.apply(base, LoRAConfig.builder().rank(2).trainable("out").build());
         assertSameOutput(tuned, base);
-        assertThat(json(tuned)).isEqualTo(json(ofBase));
+        assertThat(Models.json(tuned)).isEqualTo(Models.json(ofBase));
 
         Models.fitSteps(tuned, 0, 3);
         LoRAAdapter.of(tuned).save(folder);
@@ -206,15 +201,11 @@ class LoRAFreezeTest {
         Model frozen = Models.freeze(base);
         DataSet data = Networks.data(DataType.FLOAT, 16, 4);
 
-        assertThat(score(frozen, data)).isCloseTo(score(base, data), within(CLOSE));
+        assertThat(Models.score(frozen, data)).isCloseTo(Models.score(base, data), within(CLOSE));
         assertThat(evaluated(frozen, data).stats()).isEqualTo(evaluated(base, data).stats());
         Map<String, INDArray> activations = activations(frozen, data.getFeatures());
         activations(base, data.getFeatures()).forEach((layer, expected) ->
                 assertThat(Networks.difference(activations.get(layer), expected)).as(layer).isLessThan(CLOSE));
-    }
-
-    private static double score(Model model, DataSet data) {
-        return model instanceof ComputationGraph graph ? graph.score(data) : ((MultiLayerNetwork) model).score(data);
     }
 
     private static Evaluation evaluated(Model model, DataSet data) {
@@ -270,8 +261,7 @@ class LoRAFreezeTest {
             assertSameOutput(model, frozen);
             assertThatThrownBy(() -> Models.fit(model, 1)).isInstanceOf(IllegalStateException.class);
         });
-        Model wide = graph ? ((ComputationGraph) frozen).convertDataType(DataType.DOUBLE)
-                : ((MultiLayerNetwork) frozen).convertDataType(DataType.DOUBLE);
+        Model wide = Models.converted(frozen, DataType.DOUBLE);
         INDArray features = Networks.random(DataType.DOUBLE, 77, 5, Networks.IN);
         assertThat(Networks.difference(Models.output(wide, features), Models.output(frozen, features.castTo(DataType.FLOAT))))
                 .isLessThan(CLOSE);

@@ -39,7 +39,7 @@ class MergingTest {
 
     private static Model tuned(Models.Kind kind, Model base) {
         Model tuned = Models.apply(base, kind.config().targets(".*").bias(BiasTraining.LORA_ONLY).updater(new Sgd(0.1)).build());
-        Networks.randomizeAdapters(Models.paramTable(tuned), 3);
+        Networks.randomizeAdapters(tuned.paramTable(), 3);
         Models.fit(tuned, 4);
         return tuned;
     }
@@ -61,8 +61,8 @@ class MergingTest {
         assertThat(Models.params(tuned)).containsExactly(before);
         assertThat(Networks.difference(Models.merge(partly).params(), Models.merge(tuned).params())).isLessThan(1e-6);
         // What was merged is the base of what is left.
-        assertThat(Networks.difference(Models.paramTable(Models.unload(partly)).get(kind.graph ? "fc1_W" : "0_W"),
-                Models.paramTable(Models.merge(tuned)).get(kind.graph ? "fc1_W" : "0_W"))).isLessThan(1e-6);
+        assertThat(Networks.difference(Models.unload(partly).paramTable().get(kind.graph ? "fc1_W" : "0_W"),
+                Models.merge(tuned).paramTable().get(kind.graph ? "fc1_W" : "0_W"))).isLessThan(1e-6);
     }
 
     @ParameterizedTest
@@ -76,10 +76,10 @@ class MergingTest {
         Models.fit(partly, 9);
 
         String a = kind.graph ? "fc1_A" : "0_A";
-        assertThat(Networks.difference(Models.paramTable(partly).get(a), Models.paramTable(tuned).get(a))).isLessThan(1e-5);
+        assertThat(Networks.difference(partly.paramTable().get(a), tuned.paramTable().get(a))).isLessThan(1e-5);
         assertThat(Models.params(Models.merge(partly))).isNotEqualTo(before);
-        assertThat(Models.values(Models.paramTable(Models.unload(partly)).get(kind.graph ? "fc2_W" : "1_W")))
-                .containsExactly(Models.values(Models.paramTable(Models.merge(partly)).get(kind.graph ? "fc2_W" : "1_W")));
+        assertThat(Models.values(Models.unload(partly).paramTable().get(kind.graph ? "fc2_W" : "1_W")))
+                .containsExactly(Models.values(Models.merge(partly).paramTable().get(kind.graph ? "fc2_W" : "1_W")));
     }
 
     @Test

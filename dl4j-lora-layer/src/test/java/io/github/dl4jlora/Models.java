@@ -5,6 +5,7 @@ import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.NeuralNetwork;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
@@ -19,7 +20,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 
 /** What the two network types have in common, for tests that run on both. */
 public final class Models {
@@ -101,9 +101,6 @@ public final class Models {
 
     /** @param scheme null: its values as they are */
     public static Model freeze(Model network, Quantization scheme) {
-        if (scheme == null) {
-            return network instanceof ComputationGraph graph ? LoRA.freeze(graph) : LoRA.freeze((MultiLayerNetwork) network);
-        }
         return network instanceof ComputationGraph graph ? LoRA.freeze(graph, scheme)
                 : LoRA.freeze((MultiLayerNetwork) network, scheme);
     }
@@ -128,25 +125,22 @@ public final class Models {
         return model instanceof ComputationGraph graph ? graph.clone() : ((MultiLayerNetwork) model).clone();
     }
 
+    public static Model converted(Model model, DataType type) {
+        return model instanceof ComputationGraph graph ? graph.convertDataType(type)
+                : ((MultiLayerNetwork) model).convertDataType(type);
+    }
+
     /** One batch of 8, the same for the same seed. */
     public static void fit(Model model, long seed) {
         fit(model, Networks.data(DataType.FLOAT, 8, seed));
     }
 
     public static void fit(Model model, DataSet data) {
-        if (model instanceof ComputationGraph graph) {
-            graph.fit(data);
-        } else {
-            ((MultiLayerNetwork) model).fit(data);
-        }
+        ((NeuralNetwork) model).fit(data);
     }
 
     public static void fit(Model model, DataSetIterator data) {
-        if (model instanceof ComputationGraph graph) {
-            graph.fit(data);
-        } else {
-            ((MultiLayerNetwork) model).fit(data);
-        }
+        ((NeuralNetwork) model).fit(data);
     }
 
     /** Steps {@code from} to {@code to}, each with a batch of its own. */
@@ -170,25 +164,33 @@ public final class Models {
                 .output(features);
     }
 
+    /** A copy, which further steps leave alone. */
+    public static INDArray timeStep(Model model, INDArray features) {
+        return (model instanceof ComputationGraph graph ? graph.rnnTimeStep(features)[0]
+                : ((MultiLayerNetwork) model).rnnTimeStep(features)).dup();
+    }
+
+    /** In test mode. */
+    public static double score(Model model, org.nd4j.linalg.dataset.DataSet data) {
+        return model instanceof ComputationGraph graph ? graph.score(data) : ((MultiLayerNetwork) model).score(data);
+    }
+
     public static double[] outputs(Model model) {
         return values(output(model, Networks.random(model.params().dataType(), 77, 5, Networks.IN)));
     }
 
-    public static Map<String, INDArray> paramTable(Model model) {
-        return model instanceof ComputationGraph graph ? graph.paramTable() : ((MultiLayerNetwork) model).paramTable();
+    public static double[] updaterState(Model model) {
+        return values(((NeuralNetwork) model).updaterState());
     }
 
-    public static double[] updaterState(Model model) {
-        INDArray state = model instanceof ComputationGraph graph ? graph.getUpdater().getStateViewArray()
-                : ((MultiLayerNetwork) model).getUpdater().getStateViewArray();
-        return values(state);
+    public static String json(Model model) {
+        return model instanceof ComputationGraph graph ? graph.getConfiguration().toJson()
+                : ((MultiLayerNetwork) model).getLayerWiseConfigurations().toJson();
     }
 
     /** The configuration as JSON, without iteration and epoch counts: an adapted network counts anew. */
     public static String topology(Model model) {
-        String json = model instanceof ComputationGraph graph ? graph.getConfiguration().toJson()
-                : ((MultiLayerNetwork) model).getLayerWiseConfigurations().toJson();
-        return json.replaceAll("\"(iteration|epoch)Count\" : \\d+,?", "");
+        return json(model).replaceAll("\"(iteration|epoch)Count\" : \\d+,?", "");
     }
 
     public static double[] params(Model model) {

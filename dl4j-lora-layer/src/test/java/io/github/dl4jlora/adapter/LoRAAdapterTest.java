@@ -61,13 +61,13 @@ class LoRAAdapterTest {
             Model base = kind.base();
             Model adapted = Models.apply(base, kind.config().rank(2).alpha(0.3).scaling(scaling).targets("fc.*", "out")
                     .override("fc2", o -> o.rank(3).alpha(1.7)).override("out", o -> o.alpha(5)).build());
-            Networks.randomizeAdapters(Models.paramTable(adapted), 3);
+            Networks.randomizeAdapters(adapted.paramTable(), 3);
 
             LoRAAdapter.of(adapted).save(folder);
 
             JsonNode config = AdapterFiles.config(folder);
-            Map<String, INDArray> before = Models.paramTable(base);
-            Map<String, INDArray> after = Models.paramTable(Models.merge(adapted));
+            Map<String, INDArray> before = base.paramTable();
+            Map<String, INDArray> after = Models.merge(adapted).paramTable();
             List<String> names = List.of("fc1", "fc2", "out");
             for (String name : names) {
                 String key = (kind.graph ? name : String.valueOf(names.indexOf(name))) + "_W";
@@ -151,8 +151,7 @@ class LoRAAdapterTest {
         LoRAAdapter.of(adapted).save(folder.resolve("not/yet/there"));
         LoRAAdapter loaded = LoRAAdapter.load(folder.resolve("not/yet/there"));
 
-        Model built = base instanceof ComputationGraph graph ? LoRA.apply(graph, loaded)
-                : LoRA.apply((org.deeplearning4j.nn.multilayer.MultiLayerNetwork) base, loaded);
+        Model built = Models.with(base, loaded);
         Model swapped = Models.apply(base, kind.config().trainable("out").override("fc2", o -> o.rank(3)).build());
         double[] frozen = Models.params(base);
         loaded.applyTo(swapped);

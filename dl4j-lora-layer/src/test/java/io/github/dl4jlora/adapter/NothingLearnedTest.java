@@ -67,7 +67,7 @@ class NothingLearnedTest {
     void aBToWhichNoGradientComesIsWarnedOfOnceAndNobodyListens(Models.Kind kind) {
         Model dead = kind.base();
         // A layer whose outputs are all zero behind fc1, so that nothing comes back through it.
-        Models.paramTable(dead).get(kind.graph ? "fc2_W" : "1_W").assign(0);
+        dead.paramTable().get(kind.graph ? "fc2_W" : "1_W").assign(0);
         Model tuned = Models.apply(dead, kind.config().targets("fc1", "out").build());
         try (LogCapture log = LogCapture.ofLibrary()) {
             Models.fitSteps(tuned, 0, 4);

@@ -56,7 +56,7 @@ class TrainOnTest {
     @EnumSource(Models.Kind.class)
     void theAdapterSaysWhatIsAdaptedTheConfigurationHow(Models.Kind kind) {
         Model tuned = Models.apply(kind.base(), MADE_WITH);
-        Networks.randomizeAdapters(Models.paramTable(tuned), 3);
+        Networks.randomizeAdapters(tuned.paramTable(), 3);
         LoRAAdapter adapter = LoRAAdapter.of(tuned);
         LoRAConfig config = LoRAConfig.builder().updater(new Nesterovs(0.05)).loraPlusRatio(4).l2(0.01).storage(kind.storage)
                 .loraDropout(0.2).copyBase(true).build();

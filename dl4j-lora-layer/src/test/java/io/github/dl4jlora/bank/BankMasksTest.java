@@ -130,7 +130,7 @@ class BankMasksTest {
         Map<String, Model> networks = new LinkedHashMap<>();
         for (String name : List.of("one", "two")) {
             Model tuned = Models.apply(base, LoRAConfig.builder().rank(2).targets(targets).build());
-            Networks.randomizeAdapters(Models.paramTable(tuned), networks.size() * 50L);
+            Networks.randomizeAdapters(tuned.paramTable(), networks.size() * 50L);
             networks.put(name, tuned);
         }
         networks.put(AdapterBank.BASE, base);

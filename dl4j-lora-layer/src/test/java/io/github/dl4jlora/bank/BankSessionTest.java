@@ -92,14 +92,9 @@ class BankSessionTest {
 
         Model tuned(Model base, long seed) {
             Model tuned = Models.apply(base, LoRAConfig.builder().rank(2).targets(targets).build());
-            Networks.randomizeAdapters(Models.paramTable(tuned), seed);
+            Networks.randomizeAdapters(tuned.paramTable(), seed);
             return tuned;
         }
-    }
-
-    private static INDArray step(Model network, INDArray input) {
-        return network instanceof ComputationGraph graph ? graph.rnnTimeStep(input)[0]
-                : ((MultiLayerNetwork) network).rnnTimeStep(input);
     }
 
     private static INDArray input(long seed, long... shape) {
@@ -108,7 +103,7 @@ class BankSessionTest {
 
     private static void requireStep(BankSession session, Model network, INDArray input) {
         INDArray actual = session.output(input.dup());
-        INDArray expected = step(network, input.dup());
+        INDArray expected = Models.timeStep(network, input.dup());
         assertThat(actual.shape()).isEqualTo(expected.shape());
         assertThat(Networks.difference(actual, expected)).isLessThan(CLOSE);
     }
@@ -135,7 +130,8 @@ class BankSessionTest {
                 }
                 INDArray start = again.output(input(0, 2, 3));
                 Model fresh = Models.with(base, LoRAAdapter.of(one));
-                assertThat(Networks.difference(start, step(fresh, input(0, 2, 3)))).as("a state of its own").isLessThan(CLOSE);
+                assertThat(Networks.difference(start, Models.timeStep(fresh, input(0, 2, 3)))).as("a state of its own")
+                        .isLessThan(CLOSE);
                 assertThat(Networks.difference(bank.output("one", input(31, 2, 3, 4)), Models.output(fresh, input(31, 2, 3, 4))))
                         .as("requests have no state").isLessThan(CLOSE);
             }
@@ -228,7 +224,7 @@ class BankSessionTest {
         for (Models.Kind kind : Map.of(true, Models.Kind.GRAPH_SHARED, false, Models.Kind.LAYERS_SHARED).values()) {
             Model base = kind.base();
             Model tuned = kind.adapt(base);
-            Networks.randomizeAdapters(Models.paramTable(tuned), 1);
+            Networks.randomizeAdapters(tuned.paramTable(), 1);
             INDArray x = Networks.random(DataType.FLOAT, 1, 3, Networks.IN);
             try (AdapterBank bank = new AdapterBank(base, 1)) {
                 bank.add("a", LoRAAdapter.of(tuned));
@@ -251,8 +247,7 @@ class BankSessionTest {
             INDArray first = other.output(step);
             other.reset();
 
-            one.compute(network -> network instanceof ComputationGraph graph ? graph.rnnTimeStep(step.mul(3))[0].dup()
-                    : ((MultiLayerNetwork) network).rnnTimeStep(step.mul(3)).dup());
+            one.compute(network -> Models.timeStep(network, step.mul(3)));
 
             assertThat(other.output(step)).isEqualTo(first);
         }

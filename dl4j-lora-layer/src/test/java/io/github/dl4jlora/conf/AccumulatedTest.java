@@ -76,7 +76,7 @@ class AccumulatedTest {
 
     private static Model adapted(IUpdater updater) {
         Model adapted = Models.apply(Networks.trainedGraph(DataType.DOUBLE), config(updater).weightDecay(0.1).l1(0.01).build());
-        Networks.randomizeAdapters(Models.paramTable(adapted), 3);
+        Networks.randomizeAdapters(adapted.paramTable(), 3);
         return adapted;
     }
 
@@ -130,7 +130,7 @@ class AccumulatedTest {
                 File file = new File(folder, "saved.zip");
                 ModelSerializer.writeModel(accumulated, file, true);
                 Model restored = ModelSerializer.restoreComputationGraph(file, true);
-                assertThat(Models.paramTable(LoRA.restore(file.toPath(), true))).isEqualTo(Models.paramTable(restored));
+                assertThat(LoRA.restore(file.toPath(), true).paramTable()).isEqualTo(restored.paramTable());
                 accumulated = restored;
             }
         }

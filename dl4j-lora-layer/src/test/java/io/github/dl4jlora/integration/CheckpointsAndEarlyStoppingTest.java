@@ -93,8 +93,7 @@ class CheckpointsAndEarlyStoppingTest {
     }
 
     private static double score(Model model) {
-        org.nd4j.linalg.dataset.DataSet data = Networks.data(DataType.FLOAT, 24, 3);
-        return model instanceof ComputationGraph graph ? graph.score(data) : ((MultiLayerNetwork) model).score(data);
+        return Models.score(model, Networks.data(DataType.FLOAT, 24, 3));
     }
 
     private ComputationGraph stopEarly(ComputationGraph graph, DataSetIterator data) throws IOException {

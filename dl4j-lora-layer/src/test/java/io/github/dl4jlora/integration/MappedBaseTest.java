@@ -10,7 +10,6 @@ import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.conf.SaveOption;
 import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.parallelism.ParallelWrapper;
 import org.deeplearning4j.util.ModelSerializer;
@@ -31,7 +30,6 @@ import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -57,11 +55,6 @@ class MappedBaseTest {
                 Stream.of(Arguments.of(kind, null)), Stream.of(Quantization.values()).map(scheme -> Arguments.of(kind, scheme))));
     }
 
-    private static Model frozen(Model base, Quantization scheme) {
-        return base instanceof ComputationGraph graph ? LoRA.freeze(graph, scheme)
-                : LoRA.freeze((MultiLayerNetwork) base, scheme);
-    }
-
     private Model opened(Model base, Quantization scheme) throws IOException {
         LoRA.writeBase(base, file, scheme);
         return LoRA.openBase(file);
@@ -81,9 +74,9 @@ class MappedBaseTest {
         Model base = kind.base();
         Model opened = opened(base, scheme);
 
-        assertThat(output(opened)).isEqualTo(output(frozen(base, scheme)));
-        assertThat(opened).hasSameClassAs(frozen(base, scheme));
-        assertThat(Models.topology(opened)).isEqualTo(Models.topology(frozen(base, scheme)));
+        assertThat(output(opened)).isEqualTo(output(Models.freeze(base, scheme)));
+        assertThat(opened).hasSameClassAs(Models.freeze(base, scheme));
+        assertThat(Models.topology(opened)).isEqualTo(Models.topology(Models.freeze(base, scheme)));
         assertThatThrownBy(() -> Models.fit(opened, 1)).hasMessageContaining("frozen");
     }
 
@@ -92,7 +85,7 @@ class MappedBaseTest {
     void isAdaptedAndTrainedAsTheFrozenBaseIs(Models.Kind kind, Quantization scheme) throws IOException {
         Model base = kind.base();
         Model tuned = Models.apply(opened(base, scheme), config().build());
-        Model oracle = Models.apply(frozen(base, scheme), config().build());
+        Model oracle = Models.apply(Models.freeze(base, scheme), config().build());
         Models.fitSteps(tuned, 0, 3);
         Models.fitSteps(oracle, 0, 3);
 

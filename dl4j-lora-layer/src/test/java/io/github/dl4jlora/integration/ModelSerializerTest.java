@@ -84,8 +84,7 @@ class ModelSerializerTest {
         Models.fitSteps(adapted, 0, 3);
         List<Long> frozen = Models.frozen(adapted);
 
-        Model converted = adapted instanceof ComputationGraph graph ? graph.convertDataType(DataType.DOUBLE)
-                : ((MultiLayerNetwork) adapted).convertDataType(DataType.DOUBLE);
+        Model converted = Models.converted(adapted, DataType.DOUBLE);
         Model restored = saveAndRestore(kind, converted, true);
 
         INDArray features = Networks.random(DataType.DOUBLE, 5, 4, Networks.IN);

@@ -5,6 +5,7 @@ import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.NeuralNetwork;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -190,8 +191,7 @@ class TransferLearningTest {
     }
 
     private static double[] stateless(Model model) {
-        INDArray state = model instanceof ComputationGraph graph ? graph.getUpdater().getStateViewArray()
-                : ((MultiLayerNetwork) model).getUpdater().getStateViewArray();
+        INDArray state = ((NeuralNetwork) model).updaterState();
         return state == null ? NOTHING : Models.values(state);
     }
 
@@ -201,7 +201,7 @@ class TransferLearningTest {
     }
 
     private static Map<String, double[]> values(Model model) {
-        return Models.paramTable(model).entrySet().stream().collect(Collectors.toMap(Map.Entry::getKey,
+        return model.paramTable().entrySet().stream().collect(Collectors.toMap(Map.Entry::getKey,
                 entry -> Models.values(entry.getValue())));
     }
 }

@@ -11,7 +11,6 @@ import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.network.BaseValues;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -167,7 +166,7 @@ enum Law {
             requireClose("output of the merged network", trial, trial.output(merged), expected);
             requireClose("output of the adapted network after it was merged", trial, trial.output(trained), expected);
             assertThat(LoRA.merging(trained).report().leastSurviving()).as("what the report says survives").isGreaterThan(0.99);
-            assertThat(json(merged)).as("the merged network's configuration").doesNotContain("dl4jlora");
+            assertThat(Models.json(merged)).as("the merged network's configuration").doesNotContain("dl4jlora");
         }
     },
 
@@ -211,7 +210,7 @@ enum Law {
             Model merged = Models.merge(frozen);
             assertThat(Trial.bits(merged.params())).as("the merged network's values, bit by bit")
                     .isEqualTo(Trial.bits(base.params()));
-            assertThat(json(merged)).as("the merged network's configuration").isEqualTo(json(trial.original));
+            assertThat(Models.json(merged)).as("the merged network's configuration").isEqualTo(Models.json(trial.original));
             if (trial.spec.input().signal == Signal.SEQUENCE) {
                 // Of what has computed already some of DL4J's vertices keep a mask.
                 requireSameSteps(trial, Models.copy(trial.frozen()), merged);
@@ -250,7 +249,7 @@ enum Law {
     NAMES_IN_FILES_ARE_A_PROMISE {
         @Override
         void check(Trial trial) {
-            assertThat(NAME_OF_OURS.matcher(json(trial.adapted())).results().map(match -> match.group(1))).isSubsetOf(
+            assertThat(NAME_OF_OURS.matcher(Models.json(trial.adapted())).results().map(match -> match.group(1))).isSubsetOf(
                     "layer.LoRADenseLayer", "layer.LoRAWrapperLayer", "layer.LoRAWrapperVertex", "layer.AdaptedOutputLayer",
                     "frozen.FrozenBaseLayer", "frozen.FrozenBaseVertex", "frozen.TrainedSameDiffLayer",
                     "frozen.TrainedSameDiffVertex");
@@ -381,7 +380,7 @@ enum Law {
             }
             INDArray expected;
             try {
-                expected = step(stock, trial);
+                expected = Models.timeStep(stock, trial.features.dup());
             } catch (RuntimeException e) {
                 throw new StockFails("rnnTimeStep", e);
             }
@@ -389,18 +388,8 @@ enum Law {
                 throw new StockFails("a ComputationGraph does not forget the state of wrapped layers", null);
             }
             first = first == null ? expected : first;
-            requireClose("output of rnnTimeStep, piece " + piece, trial, step(network, trial), expected);
+            requireClose("output of rnnTimeStep, piece " + piece, trial, Models.timeStep(network, trial.features.dup()),
+                    expected);
         }
-    }
-
-    private static INDArray step(Model network, Trial trial) {
-        INDArray piece = trial.features.dup();
-        return network instanceof ComputationGraph graph ? graph.rnnTimeStep(piece)[0].dup()
-                : ((MultiLayerNetwork) network).rnnTimeStep(piece).dup();
-    }
-
-    private static String json(Model network) {
-        return network instanceof ComputationGraph graph ? graph.getConfiguration().toJson()
-                : ((MultiLayerNetwork) network).getLayerWiseConfigurations().toJson();
     }
 }

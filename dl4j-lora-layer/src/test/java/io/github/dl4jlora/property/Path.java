@@ -159,8 +159,7 @@ enum Path {
         @Override
         Model through(Trial trial, Model network) {
             DataType other = trial.spec.type() == DataType.DOUBLE ? DataType.FLOAT : DataType.DOUBLE;
-            return network instanceof ComputationGraph graph ? graph.convertDataType(other)
-                    : ((MultiLayerNetwork) network).convertDataType(other);
+            return Models.converted(network, other);
         }
     },
     REPLICAS(Training.OTHER) {

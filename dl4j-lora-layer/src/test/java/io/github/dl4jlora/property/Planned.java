@@ -1,15 +1,13 @@
 package io.github.dl4jlora.property;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.Models;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.report.LoRAPlan;
 import io.github.dl4jlora.report.LoRASummary;
 import org.apache.commons.io.FileUtils;
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.api.NeuralNetwork;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.IOException;
@@ -98,8 +96,7 @@ final class Planned {
     }
 
     private static long stateOf(Model network) {
-        INDArray state = network instanceof ComputationGraph graph ? graph.getUpdater().getStateViewArray()
-                : ((MultiLayerNetwork) network).getUpdater().getStateViewArray();
+        INDArray state = ((NeuralNetwork) network).updaterState();
         return state == null ? 0 : state.length();
     }
 

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.property;
 
-import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
@@ -88,7 +87,7 @@ final class Stock {
         Stock stock = new Stock(spec);
         Model network = spec.graph() ? stock.graph() : stock.multiLayer();
         long seed = spec.seed();
-        for (var parameter : Gradients.parameters(network).entrySet()) {
+        for (var parameter : network.paramTable().entrySet()) {
             INDArray values = parameter.getValue();
             INDArray noise = Networks.random(values.dataType(), ++seed, values.shape()).muli(0.2);
             String key = parameter.getKey().substring(parameter.getKey().indexOf('_') + 1);

@@ -11,6 +11,7 @@ import io.github.dl4jlora.conf.Quantization;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.NeuralNetwork;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -210,7 +211,7 @@ final class Trial {
     }
 
     Model randomized(Model adapted, long seed) {
-        Networks.randomizeAdapters(Models.paramTable(adapted), seed);
+        Networks.randomizeAdapters(adapted.paramTable(), seed);
         return adapted;
     }
 
@@ -378,11 +379,8 @@ final class Trial {
 
     /** Configuration, counts, values, state of the updater. */
     static List<Object> everything(Model network) {
-        boolean graph = network instanceof ComputationGraph;
-        INDArray state = graph ? ((ComputationGraph) network).getUpdater().getStateViewArray()
-                : ((MultiLayerNetwork) network).getUpdater().getStateViewArray();
-        return List.of(graph ? ((ComputationGraph) network).getConfiguration().toJson()
-                : ((MultiLayerNetwork) network).getLayerWiseConfigurations().toJson(), network.params().dataType(),
-                bits(network.params()), state == null ? List.of() : bits(state));
+        INDArray state = ((NeuralNetwork) network).updaterState();
+        return List.of(Models.json(network), network.params().dataType(), bits(network.params()),
+                state == null ? List.of() : bits(state));
     }
 }

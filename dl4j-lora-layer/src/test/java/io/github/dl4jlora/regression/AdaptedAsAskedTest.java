@@ -199,7 +199,7 @@ class AdaptedAsAskedTest {
         Layer head = sequence ? Stacks.sequenceHead() : Stacks.head();
         Model tuned = Models.apply(Stacks.of(graph, DataType.DOUBLE, input, below, head),
                 LoRAConfig.builder().rank(2).loraDropout(0.5).targets("out").updater(new Sgd(0.1)).build());
-        Networks.randomizeAdapters(Models.paramTable(tuned), 3);
+        Networks.randomizeAdapters(tuned.paramTable(), 3);
         MultiDataSet data = sequence ? Stacks.data(DataType.DOUBLE, new long[]{4, 6, 3}, new long[]{4, 2, 3})
                 : Stacks.data(DataType.DOUBLE, new long[]{4, 6}, new long[]{4, 2});
 

@@ -109,7 +109,7 @@ class AttackedTest {
     @ValueSource(strings = {"null", "{}", "{\"id\":null,\"signature\":\"FLOAT W[5,3] b[3]\"}", "{\"id\":\"0\"}"})
     void damagedRecordOfWhatTrainsInFullIsRefusedByName(String damaged) {
         MultiLayerNetwork tuned = LoRA.apply(Networks.trainedLayers(), config().targets("fc2").trainable("out").build());
-        String json = json(tuned)
+        String json = Models.json(tuned)
                 .replaceFirst("(?s)(\"trainedInFull\" : \\{\\s*\"out\" : )\\{.*?\\}", "$1" + damaged);
 
         assertThatThrownBy(() -> MultiLayerConfiguration.fromJson(json)).hasMessageContaining("damaged")
@@ -168,7 +168,7 @@ class AttackedTest {
     void networkWithAFrozenAIsInitialisedWithoutItsBase(boolean graph) {
         Model tuned = Models.apply(graph ? Networks.trainedGraph() : Networks.trainedLayers(),
                 config().variant(new FrozenALoRA()).build());
-        String elsewhere = json(tuned).replaceAll("\"id\" : \"....", "\"id\" : \"0000");
+        String elsewhere = Models.json(tuned).replaceAll("\"id\" : \"....", "\"id\" : \"0000");
 
         Model copy = graph ? new ComputationGraph(ComputationGraphConfiguration.fromJson(elsewhere))
                 : new MultiLayerNetwork(MultiLayerConfiguration.fromJson(elsewhere));
@@ -176,11 +176,6 @@ class AttackedTest {
 
         assertThat(copy.numParams()).isEqualTo(tuned.numParams());
         assertThatThrownBy(() -> Models.outputs(copy)).isInstanceOf(FrozenWeightsMissingException.class);
-    }
-
-    private static String json(Model model) {
-        return model instanceof ComputationGraph network ? network.getConfiguration().toJson()
-                : ((MultiLayerNetwork) model).getLayerWiseConfigurations().toJson();
     }
 
     @ParameterizedTest

@@ -57,8 +57,7 @@ class CopiesComputeTheSameTest {
         DOUBLE {
             @Override
             Model copy(Model network) {
-                return network instanceof ComputationGraph graph ? graph.convertDataType(DataType.DOUBLE)
-                        : ((MultiLayerNetwork) network).convertDataType(DataType.DOUBLE);
+                return Models.converted(network, DataType.DOUBLE);
             }
         },
         GRAPH {

@@ -1,14 +1,11 @@
 package io.github.dl4jlora.regression;
 
-import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.content.Kind;
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -99,9 +96,7 @@ class FreshCountsTest {
         Models.fitSteps(tuned, 0, 3);
         LoRAAdapter.of(tuned).save(folder);
 
-        LoRAAdapter adapter = LoRAAdapter.load(folder);
-        Model again = base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter)
-                : LoRA.apply((MultiLayerNetwork) base, adapter);
+        Model again = Models.with(base, LoRAAdapter.load(folder));
 
         assertThat(Counts.iterations(again)).isZero();
         assertThat(Counts.epochs(again)).isZero();

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.regression;
 
-import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.internal.content.Kind;
@@ -34,9 +33,7 @@ class FrozenAfterwardsTest {
         Model frozen = frozen(kind, base);
 
         LoRAAdapter.of(frozen).save(folder);
-        LoRAAdapter adapter = LoRAAdapter.load(folder);
-        Model again = base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter)
-                : LoRA.apply((MultiLayerNetwork) base, adapter);
+        Model again = Models.with(base, LoRAAdapter.load(folder));
 
         assertThat(Models.outputs(again)).containsExactly(Models.outputs(frozen));
     }

@@ -172,9 +172,7 @@ class FrozenWrappersTest {
     }
 
     private static INDArray timeStep(Model model, int step) {
-        INDArray input = slice(SEQUENCE, step);
-        return model instanceof ComputationGraph graph ? graph.rnnTimeStep(input)[0].dup()
-                : ((MultiLayerNetwork) model).rnnTimeStep(input).dup();
+        return Models.timeStep(model, slice(SEQUENCE, step));
     }
 
     private static INDArray slice(INDArray sequence, int step) {
@@ -204,7 +202,7 @@ class FrozenWrappersTest {
     void frozenNormalisationUsesRunningStatisticsWhileTraining(Normalisation normalisation, boolean graph) {
         Model base = Stacks.of(graph, DataType.DOUBLE, InputType.recurrent(3),
                 new LSTM.Builder().nIn(3).nOut(4).name("lstm").build(), normalisation.layer(), Stacks.sequenceHead());
-        Map<String, INDArray> table = Models.paramTable(base);
+        Map<String, INDArray> table = base.paramTable();
         String norm = graph ? "norm_" : "1_";
         table.get(norm + "mean").assign(Networks.random(DataType.DOUBLE, 4, 1, 4));
         table.get(norm + "log10stdev").assign(Networks.random(DataType.DOUBLE, 5, 1, 4).muli(0.2));
@@ -215,14 +213,9 @@ class FrozenWrappersTest {
 
         double training = Gradients.pass(tuned, batch);
 
-        assertThat(training).isCloseTo(score(base, data), within(1e-10));
-        Networks.randomizeAdapters(Models.paramTable(tuned), 3);
+        assertThat(training).isCloseTo(Models.score(base, data), within(1e-10));
+        Networks.randomizeAdapters(tuned.paramTable(), 3);
         Gradients.assertEqualFiniteDifferences(tuned, batch);
-    }
-
-    private static double score(Model model, DataSet data) {
-        return model instanceof ComputationGraph graph ? graph.score(data, false)
-                : ((MultiLayerNetwork) model).score(data, false);
     }
 
     @ParameterizedTest
@@ -230,7 +223,7 @@ class FrozenWrappersTest {
     void frozenSequenceConvolutionPassesGradientsOnInEitherFormat(RNNFormat format) {
         Model base = convolutionOnWords(format, ConvolutionMode.Same);
         Model tuned = Models.apply(base, config("words"));
-        Networks.randomizeAdapters(Models.paramTable(tuned), 3);
+        Networks.randomizeAdapters(tuned.paramTable(), 3);
 
         Gradients.assertEqualFiniteDifferences(tuned, words(format));
     }

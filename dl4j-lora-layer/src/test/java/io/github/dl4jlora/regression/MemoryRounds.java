@@ -150,7 +150,7 @@ enum MemoryRounds {
 
     private static LoRAAdapter adapter(long seed) {
         Model tuned = Models.apply(BASE, config(64, "fc"));
-        Networks.randomizeAdapters(Models.paramTable(tuned), seed);
+        Networks.randomizeAdapters(tuned.paramTable(), seed);
         return LoRAAdapter.of(tuned);
     }
 

@@ -46,7 +46,6 @@ import java.util.stream.Stream;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowable;
 
 /** What cannot be done says so, with the layer, the reason and the way out, instead of doing something else. */
@@ -164,7 +163,7 @@ class RefusedByNameTest {
         DataSet data = new DataSet(Networks.random(DataType.FLOAT, 1, shape), Networks.random(DataType.FLOAT, 2, shape[0], 2));
         Models.fit(tuned, data);
 
-        Models.paramTable(base).forEach((name, values) -> {
+        base.paramTable().forEach((name, values) -> {
             if (name.startsWith("x_")) {
                 values.addi(0.1);
             }
@@ -282,7 +281,7 @@ class RefusedByNameTest {
                 : new AutoEncoder.Builder().nOut(3).name("encoder").build();
         Model tuned = Models.apply(Stacks.of(graph, DataType.FLOAT, InputType.feedForward(4), encoder, Stacks.head()),
                 LoRAConfig.builder().rank(2).targets("encoder").updater(new Sgd(0.5)).build());
-        Networks.randomizeAdapters(Models.paramTable(tuned), 3);
+        Networks.randomizeAdapters(tuned.paramTable(), 3);
         double[] before = Models.params(tuned);
         ListDataSetIterator<DataSet> data = new ListDataSetIterator<>(
                 List.of(new DataSet(Networks.random(DataType.FLOAT, 1, 8, 4), Networks.random(DataType.FLOAT, 2, 8, 2))), 1);

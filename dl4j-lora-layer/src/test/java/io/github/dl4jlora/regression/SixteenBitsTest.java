@@ -92,7 +92,7 @@ class SixteenBitsTest {
 
     private static void assertDead(boolean graph, InputType input, Layer relu, long... shape) {
         Model base = Stacks.of(graph, DataType.FLOAT, input, relu, Stacks.head());
-        Map<String, INDArray> table = Models.paramTable(base);
+        Map<String, INDArray> table = base.paramTable();
         table.get(graph ? "x_b" : "0_b").assign(-1e4);
         table.get(graph ? "out_W" : "1_W").assign(1e30);
         MultiDataSet overflowing = new MultiDataSet(Networks.random(DataType.FLOAT, 1, shape),
@@ -101,7 +101,7 @@ class SixteenBitsTest {
         assertThat(stock.get(graph ? "x_W" : "0_W").amaxNumber().doubleValue()).as("of the stock network").isZero();
 
         Model tuned = Models.apply(base, LoRAConfig.builder().rank(2).targets("x").updater(new Sgd(0.1)).build());
-        Networks.randomizeAdapters(Models.paramTable(tuned), 3);
+        Networks.randomizeAdapters(tuned.paramTable(), 3);
 
         of(tuned, overflowing).forEach((name, gradient) ->
                 assertThat(gradient.amaxNumber().doubleValue()).as(name).isZero());

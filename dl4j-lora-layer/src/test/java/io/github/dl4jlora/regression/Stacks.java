@@ -97,7 +97,7 @@ final class Stacks {
             INDArray gradient = sum.div(data.getFeatures(0).size(0));
             double length = gradient.norm2Number().doubleValue();
             assertThat(length).as("length of the gradient of %s", name).isGreaterThan(1e-6);
-            INDArray value = Gradients.parameters(network).get(name);
+            INDArray value = network.paramTable().get(name);
             INDArray start = value.dup();
             INDArray step = gradient.div(length).muli(STEP).reshape(value.shape());
             value.assign(start.add(step));

@@ -26,7 +26,7 @@ class StrangersFindingsTest {
         Model tuned = kind.adapt(base);
         Models.fit(tuned, 1);
 
-        Models.paramTable(base).get(kind.graph ? "out_W" : "2_W").muli(2);
+        base.paramTable().get(kind.graph ? "out_W" : "2_W").muli(2);
 
         assertThatThrownBy(() -> Models.fit(tuned, 2)).isInstanceOf(IllegalStateException.class)
                 .hasMessageContainingAll("\"out\"", "have changed", "LoRA.attach");

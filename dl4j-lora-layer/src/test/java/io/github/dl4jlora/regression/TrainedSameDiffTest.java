@@ -59,7 +59,7 @@ class TrainedSameDiffTest {
     void gradientsOfAndBelowASameDiffLayerAreRight(Roles roles, boolean graph, String type, Layer sameDiff) {
         Model tuned = Models.apply(Stacks.of(graph, DataType.DOUBLE, InputType.recurrent(3, 4), below(), sameDiff, above(),
                 Stacks.sequenceHead()), roles.config());
-        Networks.randomizeAdapters(Models.paramTable(tuned), 3);
+        Networks.randomizeAdapters(tuned.paramTable(), 3);
 
         Stacks.assertGradientsAreSlopes(tuned, DATA);
     }
@@ -74,7 +74,7 @@ class TrainedSameDiffTest {
                 .addLayer("above", above(), "attention").addLayer("out", Stacks.sequenceHead(), "above")
                 .setOutputs("out").setInputTypes(InputType.recurrent(3, 4)));
         Model tuned = Models.apply(base, roles.config());
-        Networks.randomizeAdapters(Models.paramTable(tuned), 3);
+        Networks.randomizeAdapters(tuned.paramTable(), 3);
 
         Gradients.assertEqualFiniteDifferences(tuned, DATA);
     }

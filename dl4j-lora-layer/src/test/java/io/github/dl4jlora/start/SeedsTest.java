@@ -1,6 +1,5 @@
 package io.github.dl4jlora.start;
 
-import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.api.Model;
@@ -56,7 +55,7 @@ class SeedsTest {
     /** A of each matrix of the layers that are equal in shape. */
     private static List<INDArray> starts(Model base, long seed) {
         Model adapted = Models.apply(base, LoRAConfig.builder().rank(2).targets("[fl][0-9].*").seed(seed).build());
-        return Models.paramTable(adapted).entrySet().stream().filter(entry -> entry.getKey().endsWith("A"))
+        return adapted.paramTable().entrySet().stream().filter(entry -> entry.getKey().endsWith("A"))
                 .map(entry -> entry.getValue().dup()).toList();
     }
 

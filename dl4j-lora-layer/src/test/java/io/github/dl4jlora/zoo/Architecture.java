@@ -1,6 +1,5 @@
 package io.github.dl4jlora.zoo;
 
-import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LayerType;
 import io.github.dl4jlora.conf.LoRAConfig;
@@ -68,7 +67,7 @@ enum Architecture {
         @Override
         Model base() {
             Model network = super.base();
-            Models.paramTable(network).forEach((name, value) -> value.muli(name.endsWith("_W") ? 0.1 : 1));
+            network.paramTable().forEach((name, value) -> value.muli(name.endsWith("_W") ? 0.1 : 1));
             return network;
         }
     },

@@ -7,8 +7,6 @@ import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.network.BaseValues;
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 
@@ -36,7 +34,7 @@ final class RealNetwork {
 
         assertThat(difference(adapted, x, before)).as("fresh rewrite against base").isLessThan(rounding);
         assertThat(adapted.params().length()).isLessThan(base.params().length() / 5);
-        Map<String, INDArray> start = copy(Models.paramTable(adapted));
+        Map<String, INDArray> start = copy(adapted.paramTable());
         Map<String, String> ids = frozenIds(adapted);
         for (int step = 0; step < 2; step++) {
             Models.fit(adapted, batch);
@@ -44,7 +42,7 @@ final class RealNetwork {
         // Hashes all frozen values again.
         assertThat(frozenIds(adapted)).isEqualTo(ids).isNotEmpty();
         assertThat(difference(base, x, before)).as("base before and after").isZero();
-        assertAdaptersMoved(start, Models.paramTable(adapted));
+        assertAdaptersMoved(start, adapted.paramTable());
         INDArray after = Models.output(adapted, x);
         double moved = Networks.difference(after, before);
         assertThat(moved).as("adapted against base").isGreaterThan(1e-5);
@@ -53,15 +51,12 @@ final class RealNetwork {
                 .isLessThan(Math.min(rounding, moved / 10));
 
         LoRA.save(adapted, folder.resolve("model.zip"), true);
-        Model restored = adapted instanceof ComputationGraph ? LoRA.loadComputationGraph(folder.resolve("model.zip"))
-                : LoRA.loadMultiLayerNetwork(folder.resolve("model.zip"));
+        Model restored = LoRA.load(folder.resolve("model.zip"));
         assertThat(difference(restored, x, after)).as("restored against saved").isZero();
         assertThat(Models.updaterState(restored)).isEqualTo(Models.updaterState(adapted));
 
         LoRAAdapter.of(adapted).save(folder);
-        LoRAAdapter adapter = LoRAAdapter.load(folder);
-        Model again = base instanceof ComputationGraph graph ? LoRA.apply(graph, adapter)
-                : LoRA.apply((MultiLayerNetwork) base, adapter);
+        Model again = Models.with(base, LoRAAdapter.load(folder));
         assertThat(difference(again, x, after)).as("base with the saved adapter against adapted").isZero();
         return adapted.params().length();
     }

@@ -1,7 +1,6 @@
 package io.github.dl4jlora.zoo;
 
 import io.github.dl4jlora.LoRA;
-import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.api.Model;
@@ -70,7 +69,7 @@ class ZooTest {
     /** Batch normalisation that was never trained would divide by one and add nothing. */
     private static void bendStatistics(Model base) {
         long seed = 40;
-        for (Map.Entry<String, INDArray> parameter : Models.paramTable(base).entrySet()) {
+        for (Map.Entry<String, INDArray> parameter : base.paramTable().entrySet()) {
             INDArray noise = Networks.random(DataType.FLOAT, seed++, parameter.getValue().shape()).muli(0.1);
             if (parameter.getKey().endsWith("_mean") || parameter.getKey().endsWith("_beta")) {
                 parameter.getValue().addi(noise);

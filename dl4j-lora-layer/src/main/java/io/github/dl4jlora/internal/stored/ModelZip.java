@@ -3,8 +3,7 @@ package io.github.dl4jlora.internal.stored;
 import io.github.dl4jlora.internal.untrusted.Expansion;
 import io.github.dl4jlora.internal.untrusted.UntrustedZip;
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.api.NeuralNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -165,8 +164,7 @@ public final class ModelZip implements AutoCloseable {
 
     /** The updaters' state, the network's own array; null if its updaters keep nothing. */
     public static @Nullable INDArray updaterState(Model network) {
-        return network instanceof ComputationGraph graph ? graph.getUpdater().getStateViewArray()
-                : ((MultiLayerNetwork) network).getUpdater().getStateViewArray();
+        return ((NeuralNetwork) network).updaterState();
     }
 
     private ZipEntry entry(String name) throws IOException {

@@ -65,7 +65,7 @@ class RestoreTest {
 
     /** Configuration, counts, values, state and the next steps of training. */
     static void assertSame(Model restored, Model expected) {
-        assertThat(json(restored)).isEqualTo(json(expected));
+        assertThat(Models.json(restored)).isEqualTo(Models.json(expected));
         assertThat(restored.params().dataType()).isEqualTo(expected.params().dataType());
         assertThat(Models.params(restored)).isEqualTo(Models.params(expected));
         assertThat(state(restored)).isEqualTo(state(expected));
@@ -77,11 +77,6 @@ class RestoreTest {
 
     private static double[] state(Model network) {
         return ModelZip.updaterState(network) == null ? new double[0] : Models.updaterState(network);
-    }
-
-    private static String json(Model network) {
-        return network instanceof ComputationGraph graph ? graph.getConfiguration().toJson()
-                : ((MultiLayerNetwork) network).getLayerWiseConfigurations().toJson();
     }
 
     @ParameterizedTest

@@ -139,8 +139,7 @@ class DataStartTest {
             DataSetIterator data = batches(DataType.FLOAT, 4);
             data.next();
 
-            Model adapted = base instanceof ComputationGraph graph ? LoRA.apply(graph, config, data)
-                    : LoRA.apply((MultiLayerNetwork) base, config, data);
+            Model adapted = Models.apply(base, config, data);
 
             assertThat(data.next().getFeatures()).as("the data is at its beginning").isEqualTo(Networks
                     .data(DataType.FLOAT, ROWS, 100).getFeatures());

@@ -73,7 +73,7 @@ class UnloadTrainedTest {
         Model base = kind.base();
         Model tuned = trained(base, kind, false);
 
-        Models.paramTable(base).get(kind.graph ? "out_W" : "2_W").addi(1);
+        base.paramTable().get(kind.graph ? "out_W" : "2_W").addi(1);
 
         assertThatIllegalStateException().isThrownBy(() -> Models.unload(tuned))
                 .withMessageContainingAll("\"out\"", "have changed");

@@ -2,8 +2,6 @@ package io.github.dl4jlora.onnx;
 
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.inputs.InputType;
-import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.zoo.ZooModel;
 import org.deeplearning4j.zoo.model.AlexNet;
 import org.deeplearning4j.zoo.model.Darknet19;
@@ -33,7 +31,6 @@ import org.nd4j.linalg.factory.Nd4j;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import java.util.function.Supplier;
 
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -119,12 +116,8 @@ class ZooTest {
         void agrees() throws IOException {
             Model network = model.get().init();
             Nd4j.getRandom().setSeed(7);
-            parameters(network).forEach(Zoo::vary);
+            network.paramTable().forEach(Zoo::vary);
             InRuntime.agrees(network, OnnxExport.of(network).inputTypes(type), Trial.input(type, 2));
-        }
-
-        private static Map<String, INDArray> parameters(Model network) {
-            return network instanceof MultiLayerNetwork layers ? layers.paramTable() : ((ComputationGraph) network).paramTable();
         }
 
         /** Weights that keep the size of activations, which no layer saturates. */
