@@ -116,6 +116,11 @@ public final class Networks {
         return a.castTo(DataType.DOUBLE).sub(b.castTo(DataType.DOUBLE)).amaxNumber().doubleValue();
     }
 
+    /** Bit for bit: INDArray's own equality allows for 1e-5. */
+    public static void assertSame(String what, INDArray actual, INDArray expected) {
+        assertThat(actual.ravel().toDoubleVector()).as(what).containsExactly(expected.ravel().toDoubleVector());
+    }
+
     /** @param error the largest difference allowed, relative to what is expected, in the Frobenius norm */
     public static void assertClose(String what, INDArray actual, INDArray expected, double error) {
         INDArray wide = expected.castTo(DataType.DOUBLE);

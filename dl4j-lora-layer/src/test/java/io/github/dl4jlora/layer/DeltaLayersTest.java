@@ -230,26 +230,26 @@ public class DeltaLayersTest {
         adapted.paramTable().forEach((key, value) -> assertThat(value.amaxNumber().doubleValue()).as(key).isPositive());
         assertThat(Networks.difference(LoRA.merge(adapted).output(features), output)).as("merged").isLessThan(1e-10);
         try (LoRA.Scope off = LoRA.disabled(adapted)) {
-            assertSame("disabled", adapted.output(features), before);
+            Networks.assertSame("disabled", adapted.output(features), before);
         }
-        assertSame("enabled again", adapted.output(features), output);
-        assertSame("clone", adapted.clone().output(features), output);
-        assertSame("from JSON", copy(adapted, MultiLayerConfiguration.fromJson(adapted.getLayerWiseConfigurations().toJson()))
-                .output(features), output);
-        assertSame("from YAML", copy(adapted, MultiLayerConfiguration.fromYaml(adapted.getLayerWiseConfigurations().toYaml()))
-                .output(features), output);
+        Networks.assertSame("enabled again", adapted.output(features), output);
+        Networks.assertSame("clone", adapted.clone().output(features), output);
+        Networks.assertSame("from JSON", copy(adapted, MultiLayerConfiguration.fromJson(
+                adapted.getLayerWiseConfigurations().toJson())).output(features), output);
+        Networks.assertSame("from YAML", copy(adapted, MultiLayerConfiguration.fromYaml(
+                adapted.getLayerWiseConfigurations().toYaml())).output(features), output);
         assertThat(MultiLayerConfiguration.fromJson(adapted.getLayerWiseConfigurations().toJson()))
                 .isEqualTo(adapted.getLayerWiseConfigurations());
         File file = folder.resolve("network.zip").toFile();
         ModelSerializer.writeModel(adapted, file, true);
         MultiLayerNetwork restored = ModelSerializer.restoreMultiLayerNetwork(file, true);
         LoRA.attach(restored, base);
-        assertSame("restored", restored.output(features), output);
+        Networks.assertSame("restored", restored.output(features), output);
         LoRAAdapter.of(adapted).save(folder.resolve("adapter"));
         MultiLayerNetwork again = LoRA.apply(base, LoRAAdapter.load(folder.resolve("adapter")));
-        assertSame("from the adapter's files", again.output(features), output);
+        Networks.assertSame("from the adapter's files", again.output(features), output);
         LoRA.save(adapted, folder.resolve("whole.zip"), true);
-        assertSame("whole", LoRA.loadMultiLayerNetwork(folder.resolve("whole.zip")).output(features), output);
+        Networks.assertSame("whole", LoRA.loadMultiLayerNetwork(folder.resolve("whole.zip")).output(features), output);
     }
 
     @ParameterizedTest(name = "{0}")
@@ -268,7 +268,7 @@ public class DeltaLayersTest {
         assertThat(Networks.difference(adapted.output(features), base.output(features))).as("what the adapters learned")
                 .isPositive();
         assertThat(LoRA.unload(adapted).params().toDoubleVector()).containsExactly(before);
-        assertSame("clone", adapted.clone().output(features), adapted.output(features));
+        Networks.assertSame("clone", adapted.clone().output(features), adapted.output(features));
     }
 
     /** Kernels may round otherwise than the stock layer; the stock layer on effective weights may not. */
@@ -276,7 +276,7 @@ public class DeltaLayersTest {
         if (Arrays.stream(adapted.getLayers()).anyMatch(KernelRuntime.class::isInstance)) {
             assertThat(Networks.difference(adapted.output(features), expected)).isLessThan(1e-14);
         } else {
-            assertSame("a fresh rewrite", adapted.output(features), expected);
+            Networks.assertSame("a fresh rewrite", adapted.output(features), expected);
         }
     }
 
@@ -291,11 +291,6 @@ public class DeltaLayersTest {
         base.init();
         base.fit(features, labels);
         return base;
-    }
-
-    /** Bit for bit: INDArray's own equality allows for 1e-5. */
-    private static void assertSame(String what, INDArray actual, INDArray expected) {
-        assertThat(actual.ravel().toDoubleVector()).as(what).containsExactly(expected.ravel().toDoubleVector());
     }
 
     private static Layer lstm() {

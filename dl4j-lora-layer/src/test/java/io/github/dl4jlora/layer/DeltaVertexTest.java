@@ -130,7 +130,7 @@ class DeltaVertexTest {
         adapted.clearLayerMaskArrays();
         adapted.clear();
         assertThat(Networks.difference(masked, expected)).isGreaterThan(1e-3);
-        assertSame("unmasked again", adapted.outputSingle(FEATURES), expected);
+        Networks.assertSame("unmasked again", adapted.outputSingle(FEATURES), expected);
     }
 
     @ParameterizedTest
@@ -153,26 +153,26 @@ class DeltaVertexTest {
         assertThat(Networks.difference(output, before)).as("what was learned").isGreaterThan(1e-4);
         assertThat(Networks.difference(LoRA.merge(adapted).outputSingle(FEATURES), output)).as("merged").isLessThan(1e-10);
         try (LoRA.Scope off = LoRA.disabled(adapted)) {
-            assertSame("disabled", adapted.outputSingle(FEATURES), before);
+            Networks.assertSame("disabled", adapted.outputSingle(FEATURES), before);
         }
-        assertSame("clone", adapted.clone().outputSingle(FEATURES), output);
+        Networks.assertSame("clone", adapted.clone().outputSingle(FEATURES), output);
         ComputationGraphConfiguration json = ComputationGraphConfiguration.fromJson(adapted.getConfiguration().toJson());
         assertThat(json).isEqualTo(adapted.getConfiguration());
-        assertSame("from JSON", copy(adapted, json).outputSingle(FEATURES), output);
-        assertSame("from YAML", copy(adapted, ComputationGraphConfiguration.fromYaml(adapted.getConfiguration().toYaml()))
-                .outputSingle(FEATURES), output);
+        Networks.assertSame("from JSON", copy(adapted, json).outputSingle(FEATURES), output);
+        Networks.assertSame("from YAML", copy(adapted, ComputationGraphConfiguration.fromYaml(
+                adapted.getConfiguration().toYaml())).outputSingle(FEATURES), output);
         File file = folder.resolve("network.zip").toFile();
         ModelSerializer.writeModel(adapted, file, true);
         ComputationGraph restored = ModelSerializer.restoreComputationGraph(file, true);
         if (storage == FrozenStorage.SHARED) {
             LoRA.attach(restored, base);
         }
-        assertSame("restored", restored.outputSingle(FEATURES), output);
+        Networks.assertSame("restored", restored.outputSingle(FEATURES), output);
         restored.fit(DATA);
         adapted.fit(DATA);
-        assertSame("training goes on with the updater's state", restored.params(), adapted.params());
+        Networks.assertSame("training goes on with the updater's state", restored.params(), adapted.params());
         LoRAAdapter.of(adapted).save(folder.resolve("adapter"));
-        assertSame("from the adapter's files", LoRA.apply(base, LoRAAdapter.load(folder.resolve("adapter")))
+        Networks.assertSame("from the adapter's files", LoRA.apply(base, LoRAAdapter.load(folder.resolve("adapter")))
                 .outputSingle(FEATURES), adapted.outputSingle(FEATURES));
     }
 
@@ -275,10 +275,5 @@ class DeltaVertexTest {
         ComputationGraph copy = new ComputationGraph(conf);
         copy.init(network.params().dup(), false);
         return copy;
-    }
-
-    /** Bit for bit: INDArray's own equality allows for 1e-5. */
-    private static void assertSame(String what, INDArray actual, INDArray expected) {
-        assertThat(actual.ravel().toDoubleVector()).as(what).containsExactly(expected.ravel().toDoubleVector());
     }
 }

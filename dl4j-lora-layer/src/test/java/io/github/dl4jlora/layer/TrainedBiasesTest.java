@@ -177,15 +177,15 @@ class TrainedBiasesTest {
         assertBiasesMoved(adapted, merged, base, start);
         assertThat(LoRA.unload(adapted).params().toDoubleVector()).as("unloaded").containsExactly(frozen);
         try (LoRA.Scope off = LoRA.disabled(adapted)) {
-            assertSame("disabled", adapted.output(features), before);
+            Networks.assertSame("disabled", adapted.output(features), before);
         }
-        assertSame("enabled again", adapted.output(features), output);
-        assertSame("clone", adapted.clone().output(features), output);
+        Networks.assertSame("enabled again", adapted.output(features), output);
+        Networks.assertSame("clone", adapted.clone().output(features), output);
         MultiLayerConfiguration read = MultiLayerConfiguration.fromJson(adapted.getLayerWiseConfigurations().toJson());
         assertThat(read).isEqualTo(adapted.getLayerWiseConfigurations());
         MultiLayerNetwork again = new MultiLayerNetwork(read);
         again.init(adapted.params().dup(), false);
-        assertSame("from JSON", again.output(features), output);
+        Networks.assertSame("from JSON", again.output(features), output);
         assertThat(LoRA.summary(adapted).totalParams()).isEqualTo(base.numParams() + LoRA.summary(adapted).trainableParams());
 
         File file = folder.resolve("network.zip").toFile();
@@ -195,16 +195,16 @@ class TrainedBiasesTest {
             assertThat(adapted.numParams()).isEqualTo(LoRA.summary(adapted).trainableParams());
             LoRA.attach(restored, base);
         }
-        assertSame("restored", restored.output(features), output);
+        Networks.assertSame("restored", restored.output(features), output);
         LoRA.save(adapted, folder.resolve("whole.zip"), true);
-        assertSame("whole", LoRA.loadMultiLayerNetwork(folder.resolve("whole.zip")).output(features), output);
+        Networks.assertSame("whole", LoRA.loadMultiLayerNetwork(folder.resolve("whole.zip")).output(features), output);
         LoRAAdapter.of(adapted).save(folder.resolve("adapter"));
         LoRAAdapter loaded = LoRAAdapter.load(folder.resolve("adapter"));
         assertThat(Networks.difference(LoRA.apply(base, loaded).output(features), output)).as("from the adapter's files")
                 .isLessThan(1e-14);
         MultiLayerNetwork swapped = LoRA.apply(base, config.build());
         loaded.applyTo(swapped);
-        assertSame("swapped in", swapped.output(features), output);
+        Networks.assertSame("swapped in", swapped.output(features), output);
     }
 
     private static Object adaptedLayer(MultiLayerNetwork network) {
@@ -220,16 +220,11 @@ class TrainedBiasesTest {
             if (layer.conf().getLayer() instanceof LoRAWrapperLayer wrapper) {
                 for (TrainedBias bias : wrapper.biases()) {
                     String key = layer.getIndex() + "_" + bias.key();
-                    assertThat(merged.getParam(key).ravel().toDoubleVector()).as(key)
-                            .containsExactly(adapted.getParam(key).ravel().toDoubleVector());
+                    Networks.assertSame(key, merged.getParam(key), adapted.getParam(key));
                     assertThat(Networks.difference(merged.getParam(key), base.getParam(key))).as(key).isPositive();
                 }
             }
         }
-    }
-
-    private static void assertSame(String what, INDArray actual, INDArray expected) {
-        assertThat(actual.ravel().toDoubleVector()).as(what).containsExactly(expected.ravel().toDoubleVector());
     }
 
     private static MultiLayerNetwork withNorm() {
@@ -332,6 +327,6 @@ class TrainedBiasesTest {
         LoRAAdapter.of(adapted).save(folder);
         assertThat(Files.readString(folder.resolve("adapter_model.safetensors"), StandardCharsets.ISO_8859_1))
                 .contains("model.lstm.bias", "model.both.fb.bias", "model.both.bb.bias", "model.out.bias");
-        assertSame("from files", LoRA.apply(base, LoRAAdapter.load(folder)).outputSingle(features), output);
+        Networks.assertSame("from files", LoRA.apply(base, LoRAAdapter.load(folder)).outputSingle(features), output);
     }
 }

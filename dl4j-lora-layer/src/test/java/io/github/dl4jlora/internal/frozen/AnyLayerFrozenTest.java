@@ -177,11 +177,11 @@ class AnyLayerFrozenTest {
         assertThat(base.params().toDoubleVector()).as("base after training").containsExactly(frozen);
 
         INDArray output = adapted.output(features);
-        assertSame("clone", adapted.clone().output(features), output);
+        Networks.assertSame("clone", adapted.clone().output(features), output);
         MultiLayerNetwork restored = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(adapted.getLayerWiseConfigurations()
                 .toJson()));
         restored.init(adapted.params().dup(), false);
-        assertSame("from JSON", restored.output(features), output);
+        Networks.assertSame("from JSON", restored.output(features), output);
         assertThat(Networks.difference(LoRA.merge(adapted).output(features), output)).as("merged").isLessThan(1e-10);
     }
 
@@ -289,17 +289,12 @@ class AnyLayerFrozenTest {
         adapted.fit(data);
         assertThat(base.params().toDoubleVector()).containsExactly(frozen);
         INDArray output = adapted.outputSingle(features);
-        assertSame("clone", adapted.clone().outputSingle(features), output);
+        Networks.assertSame("clone", adapted.clone().outputSingle(features), output);
         ComputationGraph restored = new ComputationGraph(ComputationGraphConfiguration.fromJson(adapted.getConfiguration()
                 .toJson()));
         restored.init(adapted.params().dup(), false);
-        assertSame("from JSON", restored.outputSingle(features), output);
+        Networks.assertSame("from JSON", restored.outputSingle(features), output);
         assertThat(Networks.difference(LoRA.merge(adapted).outputSingle(features), output)).isLessThan(1e-10);
-    }
-
-    /** Bit for bit: INDArray's own equality allows for 1e-5. */
-    private static void assertSame(String what, INDArray actual, INDArray expected) {
-        assertThat(actual.ravel().toDoubleVector()).as(what).containsExactly(expected.ravel().toDoubleVector());
     }
 
     private static Arguments flat(String name, Layer layer) {

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
@@ -114,8 +115,8 @@ class MappedLayersTest {
             LoRA.writeBase(base, file, scheme);
             MultiLayerNetwork opened = LoRA.openMultiLayerNetworkBase(file);
             MultiLayerNetwork array = LoRA.freeze(base, scheme);
-            assertSame("frozen, " + scheme, computed(opened, data), computed(array, data));
-            assertSame("clone, " + scheme, computed(opened.clone(), data), computed(array, data));
+            Networks.assertSame("frozen, " + scheme, computed(opened, data), computed(array, data));
+            Networks.assertSame("clone, " + scheme, computed(opened.clone(), data), computed(array, data));
 
             MultiLayerNetwork tuned = LoRA.apply(opened, config);
             MultiLayerNetwork twin = LoRA.apply(array, config);
@@ -123,14 +124,15 @@ class MappedLayersTest {
             fit(tuned, data);
             fit(twin, data);
 
-            assertSame("parameters after training, " + scheme, tuned.params(), twin.params());
-            assertSame("output after training, " + scheme, computed(tuned, data), computed(twin, data));
-            assertSame("merged, " + scheme, LoRA.merge(tuned).params(), LoRA.merge(twin).params());
-            assertSame("unloaded, " + scheme, LoRA.unload(tuned).params(), LoRA.unload(twin).params());
+            Networks.assertSame("parameters after training, " + scheme, tuned.params(), twin.params());
+            Networks.assertSame("output after training, " + scheme, computed(tuned, data), computed(twin, data));
+            Networks.assertSame("merged, " + scheme, LoRA.merge(tuned).params(), LoRA.merge(twin).params());
+            Networks.assertSame("unloaded, " + scheme, LoRA.unload(tuned).params(), LoRA.unload(twin).params());
             if (scheme == null) {
-                assertSame("unloaded as the base was", LoRA.unload(tuned).params(), base.params());
+                Networks.assertSame("unloaded as the base was", LoRA.unload(tuned).params(), base.params());
             }
-            assertSame("attached, " + scheme, computed(LoRA.apply(opened, LoRAAdapter.of(tuned)), data), computed(tuned, data));
+            Networks.assertSame("attached, " + scheme, computed(LoRA.apply(opened, LoRAAdapter.of(tuned)), data),
+                    computed(tuned, data));
             assertThat(BaseValues.verified(tuned)).as("layers whose values are what they were").isNotEmpty();
         }
         assertThat(base.params().toDoubleVector()).as("base after training").containsExactly(before);
@@ -143,10 +145,5 @@ class MappedLayersTest {
 
     private static INDArray computed(MultiLayerNetwork network, DataSet data) {
         return network.output(data.getFeatures().dup()).dup();
-    }
-
-    /** Bit for bit: INDArray's own equality allows for 1e-5. */
-    private static void assertSame(String what, INDArray actual, INDArray expected) {
-        assertThat(actual.ravel().toDoubleVector()).as(what).containsExactly(expected.ravel().toDoubleVector());
     }
 }
