@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.file;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Models.Kind;
 import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Zips;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.BeforeEach;

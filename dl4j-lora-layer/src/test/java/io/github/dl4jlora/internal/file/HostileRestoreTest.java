@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.file;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.Zips;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.stored.ModelZip;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;

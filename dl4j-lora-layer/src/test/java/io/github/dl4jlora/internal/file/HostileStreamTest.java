@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.file;
 
 import io.github.dl4jlora.Damage;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.Zips;
 import io.github.dl4jlora.internal.stored.ModelZip;
 import io.github.dl4jlora.internal.stored.StreamedModel;
 import org.deeplearning4j.nn.api.Model;

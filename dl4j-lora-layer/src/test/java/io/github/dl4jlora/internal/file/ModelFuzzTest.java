@@ -4,6 +4,7 @@ import io.github.dl4jlora.Damage;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Models.Kind;
+import io.github.dl4jlora.Zips;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.util.ModelSerializer;

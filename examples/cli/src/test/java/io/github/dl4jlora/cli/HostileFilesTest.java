@@ -1,5 +1,6 @@
 package io.github.dl4jlora.cli;
 
+import io.github.dl4jlora.Zips;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
@@ -17,7 +18,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
-import java.util.TreeMap;
+import java.util.Map;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -126,14 +127,14 @@ class HostileFilesTest {
     /** What is no part of the network is neither run nor carried along. */
     @Test
     void anObjectBesideTheNetworkIsNotRead() throws IOException {
-        TreeMap<String, byte[]> entries = Zip.read(folder.resolve("base.zip"));
+        Map<String, byte[]> entries = Zips.read(folder.resolve("base.zip"));
         entries.put("preprocessor.bin", HostileNetwork.serialised());
         entries.put("../../escaped.txt", new byte[1]);
-        Zip.write(folder.resolve("object.zip"), entries);
+        Zips.write(folder.resolve("object.zip"), entries);
 
         assertThat(shell.run("inspect", "@object.zip")).as(shell.err()).isZero();
         assertThat(shell.run("merge", "@object.zip", "@spam", "-o", "@plain.zip")).as(shell.err()).isZero();
-        assertThat(Zip.read(folder.resolve("plain.zip"))).doesNotContainKeys("preprocessor.bin", "../../escaped.txt");
+        assertThat(Zips.read(folder.resolve("plain.zip"))).doesNotContainKeys("preprocessor.bin", "../../escaped.txt");
     }
 
     @ParameterizedTest

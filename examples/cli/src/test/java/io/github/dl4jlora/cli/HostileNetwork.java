@@ -1,5 +1,6 @@
 package io.github.dl4jlora.cli;
 
+import io.github.dl4jlora.Zips;
 import org.deeplearning4j.util.ModelSerializer;
 
 import java.io.ByteArrayOutputStream;
@@ -16,7 +17,6 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
-import java.util.TreeMap;
 import java.util.zip.GZIPOutputStream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
@@ -50,16 +50,11 @@ enum HostileNetwork {
             "\"nout\" : 2000000000").getBytes(StandardCharsets.UTF_8)))),
     HUGE_VECTOR((sound, at) -> change(sound, at, entries -> Arrays.fill(entries.get("coefficients.bin"), 105, 110, (byte) 0x7f))),
     BOMB((sound, at) -> {
-        Map<String, byte[]> entries = Zip.read(sound);
+        Map<String, byte[]> entries = Zips.read(sound);
         try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(at))) {
             zip.putNextEntry(new ZipEntry("configuration.json"));
             zip.write(entries.get("configuration.json"));
-            zip.putNextEntry(new ZipEntry("coefficients.bin"));
-            zip.write(entries.get("coefficients.bin"));
-            byte[] zeros = new byte[1 << 20];
-            for (int i = 0; i < 100; i++) {
-                zip.write(zeros);
-            }
+            Zips.putZeros(zip, "coefficients.bin", entries.get("coefficients.bin"), 100 << 20);
         }
     }),
     TWINS((sound, at) -> {
@@ -119,9 +114,9 @@ enum HostileNetwork {
     }
 
     private static void change(Path sound, Path at, Change change) throws IOException {
-        TreeMap<String, byte[]> entries = Zip.read(sound);
+        Map<String, byte[]> entries = Zips.read(sound);
         change.of(entries);
-        Zip.write(at, entries);
+        Zips.write(at, entries);
     }
 
     private static void configured(Path sound, Path at, String json) throws IOException {

@@ -1,4 +1,4 @@
-package io.github.dl4jlora.internal.file;
+package io.github.dl4jlora;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -10,12 +10,12 @@ import java.util.zip.ZipInputStream;
 import java.util.zip.ZipOutputStream;
 
 /** Zip files as maps of their entries, for tests that tamper with them. */
-final class Zips {
+public final class Zips {
 
     private Zips() {
     }
 
-    static Map<String, byte[]> read(Path file) throws IOException {
+    public static Map<String, byte[]> read(Path file) throws IOException {
         Map<String, byte[]> entries = new LinkedHashMap<>();
         try (ZipInputStream zip = new ZipInputStream(Files.newInputStream(file))) {
             for (ZipEntry entry = zip.getNextEntry(); entry != null; entry = zip.getNextEntry()) {
@@ -25,7 +25,7 @@ final class Zips {
         return entries;
     }
 
-    static void write(Path file, Map<String, byte[]> entries) throws IOException {
+    public static void write(Path file, Map<String, byte[]> entries) throws IOException {
         try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(file))) {
             for (Map.Entry<String, byte[]> entry : entries.entrySet()) {
                 zip.putNextEntry(new ZipEntry(entry.getKey()));
@@ -35,7 +35,7 @@ final class Zips {
     }
 
     /** Adds an entry of zeros, a thousandth as long in the file. */
-    static void putZeros(ZipOutputStream zip, String name, byte[] head, long zeros) throws IOException {
+    public static void putZeros(ZipOutputStream zip, String name, byte[] head, long zeros) throws IOException {
         zip.putNextEntry(new ZipEntry(name));
         zip.write(head);
         byte[] chunk = new byte[1 << 16];
