@@ -3,6 +3,7 @@ package io.github.dl4jlora.adapter;
 import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.Python;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.Scaling;
@@ -41,7 +42,6 @@ import org.nd4j.linalg.lossfunctions.LossFunctions;
 
 import java.io.IOException;
 import java.net.URISyntaxException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -49,18 +49,14 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 /** What we write computes the same in PyTorch, and what PyTorch writes computes the same here. */
 @Tag("heavy")
 class PythonInterchangeTest {
-
-    private static final String PYTHON = "/usr/bin/python3";
 
     private static final Map<String, String> TENSORS = Map.of("A", ".lora_A.weight", "B", ".lora_B.weight",
             "m", ".lora_magnitude_vector", "b", ".base_layer.bias");
@@ -76,11 +72,8 @@ class PythonInterchangeTest {
 
     @BeforeAll
     static void requirePython() throws Exception {
-        assumeTrue(Files.isExecutable(Path.of(PYTHON)), "there is no " + PYTHON);
-        Process probe = new ProcessBuilder(PYTHON, "-c", "import torch, safetensors.torch").redirectErrorStream(true)
-                .redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
-        assumeTrue(probe.waitFor(10, TimeUnit.MINUTES) && probe.exitValue() == 0, PYTHON + " lacks torch or safetensors");
-        worker = new PythonWorker(PYTHON, logs.resolve("python.log"));
+        Python.require("torch", "safetensors.torch");
+        worker = new PythonWorker(logs.resolve("python.log"));
     }
 
     @AfterAll

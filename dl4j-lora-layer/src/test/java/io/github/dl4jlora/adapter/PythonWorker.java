@@ -1,5 +1,6 @@
 package io.github.dl4jlora.adapter;
 
+import io.github.dl4jlora.Python;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 
 import java.io.BufferedReader;
@@ -22,9 +23,9 @@ final class PythonWorker implements AutoCloseable {
     private final Writer orders;
     private final BufferedReader answers;
 
-    PythonWorker(String python, Path log) throws IOException, URISyntaxException {
+    PythonWorker(Path log) throws IOException, URISyntaxException {
         this.log = log;
-        process = new ProcessBuilder(python, resource("/python_worker.py")).redirectError(log.toFile()).start();
+        process = new ProcessBuilder(Python.PROGRAM, resource("/python_worker.py")).redirectError(log.toFile()).start();
         orders = process.outputWriter(StandardCharsets.UTF_8);
         answers = process.inputReader(StandardCharsets.UTF_8);
     }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.examples.enlarge;
 
+import io.github.dl4jlora.Python;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -18,7 +19,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Random;
-import java.util.concurrent.TimeUnit;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -28,7 +28,6 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 class LayersModelTest {
 
     private static final Path REAL = Path.of("target/enlarge/network");
-    private static final String PYTHON = "/usr/bin/python3";
     private static final int HEIGHT = 12;
     private static final int WIDTH = 10;
 
@@ -66,17 +65,10 @@ class LayersModelTest {
     @Test
     @Tag("heavy")
     void networksComputeWhatPyTorchComputes() throws Exception {
-        requirePython();
+        Python.require("torch");
         assertAgreesWithPyTorch(TinyLayersModel.write(folder.resolve("tiny")));
         assumeTrue(Files.exists(REAL), "examples/fetch-enlarge.sh has not been run");
         assertAgreesWithPyTorch(REAL);
-    }
-
-    private static void requirePython() throws Exception {
-        assumeTrue(Files.isExecutable(Path.of(PYTHON)), "there is no " + PYTHON);
-        Process probe = new ProcessBuilder(PYTHON, "-c", "import torch").redirectErrorStream(true)
-                .redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
-        assumeTrue(probe.waitFor(10, TimeUnit.MINUTES) && probe.exitValue() == 0, PYTHON + " lacks torch");
     }
 
     private void assertAgreesWithPyTorch(Path model) throws Exception {
@@ -88,7 +80,7 @@ class LayersModelTest {
         Files.write(source, bytes.array());
         Path log = folder.resolve("log");
         String script = Path.of(LayersModelTest.class.getResource("layers_model.py").toURI()).toString();
-        int status = new ProcessBuilder(PYTHON, script, model.toString(), source.toString(), target.toString(),
+        int status = new ProcessBuilder(Python.PROGRAM, script, model.toString(), source.toString(), target.toString(),
                 String.valueOf(HEIGHT), String.valueOf(WIDTH)).redirectErrorStream(true).redirectOutput(log.toFile()).start()
                 .waitFor();
         assertThat(status).as("python says %s", Files.readString(log)).isZero();
