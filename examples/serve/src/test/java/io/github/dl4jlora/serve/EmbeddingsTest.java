@@ -11,14 +11,9 @@ import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.bank.UnknownAdapterException;
-import io.github.dl4jlora.models.encoder.PretrainedEncoder;
-import io.github.dl4jlora.models.encoder.Tokenizer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -29,7 +24,6 @@ import org.nd4j.shade.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
@@ -43,36 +37,11 @@ import static org.assertj.core.api.Assertions.offset;
 
 /** Embeddings by clients of OpenAI, and in the same program, are those of a single network with the adapter. */
 @Tag("serve")
-class EmbeddingsTest {
+class EmbeddingsTest extends MiniLmServed {
 
-    private static final int MAX_TOKENS = 64;
     private static final List<String> TEXTS = List.of("A dog runs.",
             "Prices rise in April, the bank says, by half a percent, or more.", "?",
             "Grüße aus Köln", "one two three ".repeat(12));
-
-    @TempDir
-    private static Path adapters;
-    private static ComputationGraph encoder;
-    private static ComputationGraph spam;
-    private static Tokenizer tokenizer;
-    private static Running running;
-
-    @BeforeAll
-    static void start() throws IOException {
-        encoder = PretrainedEncoder.MINILM.sentenceEncoder();
-        tokenizer = PretrainedEncoder.MINILM.tokenizer(MAX_TOKENS);
-        spam = (ComputationGraph) Networks.adapted(encoder, 0.1, 1, ".*query", ".*value");
-        LoRAAdapter.of(spam).save(adapters.resolve("spam"));
-        running = new Running(Service.start(encoder, PretrainedEncoder.MINILM.modelName(),
-                TextModels.of(new BankEncoder(PretrainedEncoder.MINILM, tokenizer)), adapters,
-                Running.config(Running.TOKEN)));
-    }
-
-    @AfterAll
-    static void stop() {
-        running.close();
-        tokenizer.close();
-    }
 
     private static float[] expected(ComputationGraph network, String text) {
         return network.outputSingle(tokenizer.batch(List.of(text))).toFloatVector();

@@ -1,13 +1,8 @@
 package io.github.dl4jlora.serve;
 
-import io.github.dl4jlora.adapter.LoRAAdapter;
-import io.github.dl4jlora.models.encoder.PretrainedEncoder;
-import io.github.dl4jlora.models.encoder.Tokenizer;
 import io.github.dl4jlora.pages.CodeBlock;
 import io.github.dl4jlora.pages.ShellCommand;
 import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -16,7 +11,6 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.databind.JsonNode;
 
-import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -33,36 +27,12 @@ import static org.assertj.core.api.Assertions.within;
 
 /** Documents are ordered by the cosine of their embeddings and the query's, with the adapter that is asked for. */
 @Tag("serve")
-class RerankTest {
+class RerankTest extends MiniLmServed {
 
-    private static final int MAX_TOKENS = 32;
     private static final String QUERY = "How do I tune a violin?";
     private static final List<String> DOCUMENTS = List.of("Prices rise in April.", "A violin is tuned in fifths, from the A.",
             "The dog runs.", "Tuning a guitar takes a while.");
     private static final double TOLERANCE = 1e-5;
-
-    @TempDir
-    private static Path adapters;
-    private static ComputationGraph encoder;
-    private static ComputationGraph spam;
-    private static Tokenizer tokenizer;
-    private static Running running;
-
-    @BeforeAll
-    static void start() throws IOException {
-        encoder = PretrainedEncoder.MINILM.sentenceEncoder();
-        tokenizer = PretrainedEncoder.MINILM.tokenizer(MAX_TOKENS);
-        spam = (ComputationGraph) Networks.adapted(encoder, 0.1, 1, ".*query", ".*value");
-        LoRAAdapter.of(spam).save(adapters.resolve("spam"));
-        running = new Running(Service.start(encoder, "all-MiniLM-L6-v2", TextModels.of(
-                new BankEncoder(PretrainedEncoder.MINILM, tokenizer)), adapters, Running.config(Running.TOKEN)));
-    }
-
-    @AfterAll
-    static void stop() {
-        running.close();
-        tokenizer.close();
-    }
 
     private static double[] expected(ComputationGraph network) {
         INDArray query = network.outputSingle(tokenizer.batch(List.of(QUERY)));
@@ -142,7 +112,7 @@ class RerankTest {
         assertThat(rerank(Map.of("model", "spam", "query", QUERY, "documents", List.of("short", longer))).get("truncated")
                 .toString()).isEqualTo("[1]");
         assertThat(running.post("/v1/rerank", Running.JSON.writeValueAsString(Map.of("model", "spam", "query", longer,
-                "documents", DOCUMENTS))).error(400)).contains("The query has more than 32 tokens");
+                "documents", DOCUMENTS))).error(400)).contains("The query has more than 64 tokens");
     }
 
     /** More than go into a pass, asked for by several clients at a time. */
