@@ -1,17 +1,12 @@
 package io.github.dl4jlora.internal.serve;
 
-import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Networks;
 import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
-import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
-import org.deeplearning4j.nn.conf.graph.GraphVertex;
-import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
@@ -20,12 +15,9 @@ import org.deeplearning4j.nn.conf.layers.RnnLossLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
-import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
@@ -56,8 +48,7 @@ public final class Masks {
         Network<?> asked = Networks.of(network);
         this.inputs = List.copyOf(asked.inputs());
         this.isGraph = asked.isGraph();
-        this.formats = network instanceof ComputationGraph graph ? formats(graph.getConfiguration())
-                : Arrays.asList(format(((MultiLayerNetwork) network).getLayerWiseConfigurations()));
+        this.formats = inputs.stream().map(input -> format(asked, input)).toList();
         this.timeDistributed = asked.nodes().stream().map(Node::stockLayer)
                 .anyMatch(layer -> layer != null && StockLayers.contains(layer, TimeDistributed.class));
     }
@@ -70,32 +61,17 @@ public final class Masks {
         return timeDistributed && features.masks() != null;
     }
 
-    private static @Nullable RNNFormat format(MultiLayerConfiguration network) {
-        return format(network.getInputPreProcess(0), network.getConf(0).getLayer());
+    private static @Nullable RNNFormat format(Network<?> network, String input) {
+        return network.nodes().stream().filter(node -> node.inputs().contains(input))
+                .map(node -> format(network.preprocessor(node), node.stockLayer()))
+                .filter(Objects::nonNull).findFirst().orElse(null);
     }
 
-    private static List<@Nullable RNNFormat> formats(ComputationGraphConfiguration network) {
-        List<@Nullable RNNFormat> formats = new ArrayList<>();
-        for (String input : network.getNetworkInputs()) {
-            formats.add(network.getVertexInputs().entrySet().stream().filter(vertex -> vertex.getValue().contains(input))
-                    .map(vertex -> format(Objects.requireNonNull(network.getVertices().get(vertex.getKey()))))
-                    .filter(Objects::nonNull).findFirst().orElse(null));
+    private static @Nullable RNNFormat format(@Nullable InputPreProcessor before, @Nullable Layer layer) {
+        if (before != null || layer == null) {
+            return before instanceof RnnToFeedForwardPreProcessor steps ? steps.getRnnDataFormat() : null;
         }
-        return formats;
-    }
-
-    private static @Nullable RNNFormat format(GraphVertex vertex) {
-        return vertex instanceof LayerVertex layer ? format(layer.getPreProcessor(), layer.getLayerConf().getLayer()) : null;
-    }
-
-    private static @Nullable RNNFormat format(@Nullable InputPreProcessor before, Layer layer) {
-        return before == null ? format(layer)
-                : before instanceof RnnToFeedForwardPreProcessor steps ? steps.getRnnDataFormat() : null;
-    }
-
-    private static @Nullable RNNFormat format(Layer layer) {
-        Layer stock = layer instanceof Replacement replacement ? replacement.toStockLayer() : layer;
-        Layer inner = stock == null ? null : StockLayers.innermost(stock);
+        Layer inner = StockLayers.innermost(layer);
         RNNFormat said = inner instanceof BaseRecurrentLayer recurrent ? recurrent.getRnnDataFormat()
                 : inner instanceof Convolution1DLayer convolution ? convolution.getRnnDataFormat()
                 : inner instanceof RnnOutputLayer output ? output.getRnnDataFormat()
