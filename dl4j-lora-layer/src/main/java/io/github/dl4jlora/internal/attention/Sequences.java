@@ -7,7 +7,6 @@ import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
 
@@ -30,15 +29,7 @@ final class Sequences {
      * @param lifetime   of a copy
      */
     static INDArray rows(INDArray sequence, DataType type, LayerWorkspaceMgr workspaces, ArrayType lifetime) {
-        long examples = sequence.size(0);
-        long size = sequence.size(1);
-        long steps = sequence.size(2);
-        if (sequence.dataType() == type && sequence.stride(1) == 1 && sequence.stride(2) == size
-                && sequence.stride(0) == size * steps) {
-            return Nd4j.create(sequence.data(), new long[] {examples * steps, size}, new long[] {size, 1}, sequence.offset(),
-                    'c');
-        }
-        return Copies.plain(sequence.permute(0, 2, 1), type, workspaces, lifetime).reshape('c', examples * steps, size);
+        return Copies.rows(sequence.permute(0, 2, 1), type, workspaces, lifetime);
     }
 
     /** {@code [minibatch, size, steps]}: a view of rows. */

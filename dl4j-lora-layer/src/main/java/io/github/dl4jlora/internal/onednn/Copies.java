@@ -9,6 +9,7 @@ import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 
 import java.lang.ref.Reference;
 import java.util.Arrays;
@@ -39,6 +40,23 @@ public final class Copies {
         INDArray plain = workspaces.createUninitialized(lifetime, type, from.shape(), 'c');
         copy(from, plain);
         return plain;
+    }
+
+    /**
+     * {@return the rows of an array {@code [a, b, size]} as a matrix {@code [a · b, size]}: a view where they lie in memory one
+     * after the other, else a copy in 'c' order}
+     *
+     * @param type     of the result
+     * @param lifetime of a copy
+     */
+    public static INDArray rows(INDArray from, DataType type, LayerWorkspaceMgr workspaces, ArrayType lifetime) {
+        long rows = from.size(0) * from.size(1);
+        long size = from.size(2);
+        if (from.dataType() == type && from.stride(2) == 1 && from.stride(1) == size
+                && from.stride(0) == size * from.size(1)) {
+            return Nd4j.create(from.data(), new long[] {rows, size}, new long[] {size, 1}, from.offset(), 'c');
+        }
+        return plain(from, type, workspaces, lifetime).reshape('c', rows, size);
     }
 
     /**

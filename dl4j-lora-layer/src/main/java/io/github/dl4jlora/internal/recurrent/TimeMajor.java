@@ -5,7 +5,6 @@ import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 
 /**
  * Sequences as matrices: row {@code step · minibatch + example}, 'c' order. A time step's rows are adjacent, so that a product
@@ -26,16 +25,7 @@ final class TimeMajor {
      * @param lifetime   of a copy
      */
     static INDArray rows(INDArray sequence, DataType type, LayerWorkspaceMgr workspaces, ArrayType lifetime) {
-        long examples = sequence.size(0);
-        long size = sequence.size(1);
-        long steps = sequence.size(2);
-        INDArray stepsFirst = sequence.permute(2, 0, 1);
-        if (sequence.dataType() == type && stepsFirst.stride(2) == 1 && stepsFirst.stride(1) == size
-                && stepsFirst.stride(0) == size * examples) {
-            return Nd4j.create(sequence.data(), new long[] {steps * examples, size}, new long[] {size, 1},
-                    sequence.offset(), 'c');
-        }
-        return Copies.plain(stepsFirst, type, workspaces, lifetime).reshape('c', steps * examples, size);
+        return Copies.rows(sequence.permute(2, 0, 1), type, workspaces, lifetime);
     }
 
     /** {@code [minibatch, size, steps]}: a view of rows. */
