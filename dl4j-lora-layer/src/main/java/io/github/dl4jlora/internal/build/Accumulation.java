@@ -82,7 +82,7 @@ public final class Accumulation {
 
     private static Stream<Trained> accumulated(Network<?> network) {
         return network.nodes().stream().filter(node -> node.numParams() > 0 && !node.isFrozen()).flatMap(node -> {
-            Object config = node.layer() != null ? asked(node.layer()) : node.unwrappedVertex();
+            Object config = node.layer() != null ? StockLayers.withUpdater(node.layer()) : node.unwrappedVertex();
             if (!(config instanceof TrainingConfig training)) {
                 return Stream.of();
             }
@@ -90,11 +90,6 @@ public final class Accumulation {
                     : node.adapted().layout().trained().stream().map(AdapterLayout.Slot::key))
                     .map(key -> new Trained(node, training, key)).filter(trained -> trained.updater() != null);
         });
-    }
-
-    /** Wrappers such as LastTimeStep have no updater; the layer inside has. */
-    private static Layer asked(Layer layer) {
-        return layer instanceof BaseWrapperLayer wrapper ? asked(wrapper.getUnderlying()) : layer;
     }
 
     /** Whether DL4J subtracts it after each update, whatever the learning rate. */

@@ -28,7 +28,6 @@ import org.deeplearning4j.nn.api.TrainingConfig;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.Layer;
-import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.common.util.ArrayUtil;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -152,7 +151,8 @@ public final class TrainingCost {
     }
 
     private static Function<String, IUpdater> updaters(Node node) {
-        TrainingConfig training = node.layer() != null ? asked(node.layer()) : (TrainingConfig) node.unwrappedVertex();
+        TrainingConfig training = node.layer() != null ? StockLayers.withUpdater(node.layer())
+                : (TrainingConfig) node.unwrappedVertex();
         // FrozenLayer, which may be inside another wrapper, has no updater.
         return key -> Objects.requireNonNullElseGet(training.getUpdaterByParam(key), NoOp::new);
     }
@@ -163,12 +163,7 @@ public final class TrainingCost {
             return updaters(node);
         }
         return node.layer() == null ? key -> config.updater()
-                : asked(AdaptedLayers.trained(node.layer(), config.updater()))::getUpdaterByParam;
-    }
-
-    /** Wrappers such as LastTimeStep have no updater; the layer inside has. */
-    private static Layer asked(Layer layer) {
-        return layer instanceof BaseWrapperLayer wrapper ? asked(wrapper.getUnderlying()) : layer;
+                : StockLayers.withUpdater(AdaptedLayers.trained(node.layer(), config.updater()))::getUpdaterByParam;
     }
 
     private List<Step> steps(Network<?> network, Function<Node, Footprint> footprints) {

@@ -133,8 +133,7 @@ public final class Summaries {
                     frozen.getOrigin().numParams(true));
         }
         if (node.isFrozenAtAnyDepth()) {
-            Class<?> type = node.layer() != null ? node.unwrappedLayer().getClass() : node.unwrappedVertex().getClass();
-            return frozen(node, type, node.isFrozenByDl4j(), node.numParams());
+            return frozen(node, node.unwrappedType(), node.isFrozenByDl4j(), node.numParams());
         }
         boolean trains = node.numParams() > 0;
         return new LoRASummary.Row(node.name(), node.type(), (trains ? Role.TRAIN : Role.KEEP).toString(), 0, 0,

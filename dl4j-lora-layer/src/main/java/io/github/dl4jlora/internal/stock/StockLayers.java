@@ -79,6 +79,11 @@ public final class StockLayers {
         return inside == null ? layer : innermost(inside);
     }
 
+    /** The layer that has the updater, as DL4J asks for it: inside wrappers such as LastTimeStep, which have none. */
+    public static Layer withUpdater(Layer layer) {
+        return layer instanceof BaseWrapperLayer wrapper ? withUpdater(wrapper.getUnderlying()) : layer;
+    }
+
     /** Whether a layer, or one inside its wrappers as for {@link #innermost}, is of a type. */
     public static boolean contains(Layer layer, Class<?> type) {
         Layer inside = inside(layer);
