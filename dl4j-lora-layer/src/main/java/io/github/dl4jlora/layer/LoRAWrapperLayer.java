@@ -308,7 +308,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     public void setIDropout(IDropout dropout) {
         super.setIDropout(dropout);
         if (origin != null) {
-            StockLayers.setDropout(stockLayer(), dropout);
+            StockLayers.forEachInside(stockLayer(), inside -> inside.setIDropout(dropout));
         }
     }
 

@@ -30,11 +30,9 @@ import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
-import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
-import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.common.util.ArrayUtil;
 import org.nd4j.linalg.learning.config.IUpdater;
@@ -236,7 +234,7 @@ public final class AdaptedLayers {
     public static Layer trained(Layer origin, @Nullable IUpdater updater) {
         Layer layer = StockLayers.unfrozen(origin);
         if (updater != null) {
-            setUpdater(layer, updater);
+            StockLayers.forEachInside(layer, inside -> setUpdater(inside, updater));
         }
         Layer inner = StockLayers.innermost(layer);
         return inner instanceof SameDiffLayer && !(inner instanceof LowRankLayer) ? new TrainedSameDiffLayer(layer) : layer;
@@ -249,11 +247,6 @@ public final class AdaptedLayers {
         } else if (layer instanceof AbstractSameDiffLayer sameDiff) {
             sameDiff.setUpdater(updater.clone());
             sameDiff.setBiasUpdater(null);
-        } else if (layer instanceof BaseWrapperLayer wrapper) {
-            setUpdater(wrapper.getUnderlying(), updater);
-        } else if (layer instanceof Bidirectional both) {
-            setUpdater(both.getFwd(), updater);
-            setUpdater(both.getBwd(), updater);
         }
     }
 }

@@ -371,15 +371,15 @@ public final class StockLayers {
         return activation instanceof ActivationRReLU random ? new TestModeRReLU(random.getL(), random.getU()) : activation;
     }
 
-    /** Sets the dropout of the layer inside wrappers, whose input it drops. */
-    public static void setDropout(Layer layer, @Nullable IDropout dropout) {
+    /** Does work with the layer inside wrappers, with both of a bidirectional layer's two; no FrozenLayer is opened. */
+    public static void forEachInside(Layer layer, Consumer<Layer> work) {
         if (layer instanceof BaseWrapperLayer wrapper) {
-            setDropout(wrapper.getUnderlying(), dropout);
+            forEachInside(wrapper.getUnderlying(), work);
         } else if (layer instanceof Bidirectional both) {
-            setDropout(both.getFwd(), dropout);
-            setDropout(both.getBwd(), dropout);
+            forEachInside(both.getFwd(), work);
+            forEachInside(both.getBwd(), work);
         } else {
-            layer.setIDropout(dropout);
+            work.accept(layer);
         }
     }
 }

@@ -131,7 +131,7 @@ class RecurrentKernelTest {
         private MultiLayerNetwork network(NeuralNetConfiguration.ListBuilder below, double retained) {
             Layer own = named(layer.get(), "rnn");
             if (retained < 1) {
-                StockLayers.setDropout(own, new Dropout(retained));
+                StockLayers.forEachInside(own, inside -> inside.setIDropout(new Dropout(retained)));
             }
             Layer out = isLast() ? new OutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build()
                     : new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).dataFormat(format())
