@@ -4,6 +4,7 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.common.NamePattern;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Networks;
 import io.github.dl4jlora.internal.network.Node;
@@ -68,7 +69,7 @@ public final class Adaptation {
      */
     public static <M extends Model> Network<M> watched(Network<M> from, List<Node> watched, Function<Node, Variant> watch) {
         LoRAConfig.Builder config = LoRAConfig.builder().rank(1).updater(new NoOp())
-                .targets(watched.stream().map(node -> Pattern.quote(node.name())).toArray(String[]::new));
+                .targets(NamePattern.quoted(watched.stream().map(Node::name).toList()));
         watched.forEach(node -> config.override(Pattern.quote(node.name()), own -> own.variant(watch.apply(node))));
         List<Node> nodes = from.nodes().stream().map(Node::byUniqueName)
                 .map(node -> watched.contains(node) ? node.inTestMode() : node).toList();

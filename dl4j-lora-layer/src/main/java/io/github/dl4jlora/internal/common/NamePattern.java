@@ -1,9 +1,10 @@
 package io.github.dl4jlora.internal.common;
 
+import java.util.Collection;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 
-/** Regular expressions that users give for names of layers. */
+/** Regular expressions for names of layers. */
 public final class NamePattern {
 
     private NamePattern() {
@@ -28,5 +29,10 @@ public final class NamePattern {
             throw new IllegalArgumentException(setting + "(\"" + pattern + "\") is not a regular expression: "
                     + e.getDescription() + ". To match a name literally, quote it with Pattern.quote", e);
         }
+    }
+
+    /** {@return regular expressions that match these names and no others} */
+    public static String[] quoted(Collection<String> names) {
+        return names.stream().map(Pattern::quote).toArray(String[]::new);
     }
 }

@@ -6,7 +6,7 @@
  *   FileIdentity   which file a path names at a moment, to notice that it was replaced
  *   Options        options that are given as a list
  *   Named          what messages call a layer
- *   NamePattern    regular expressions that users give for names of layers
+ *   NamePattern    regular expressions for names of layers
  *   UriSecrets     keeps credentials in a location from being shown
  *   Views          views of parts of arrays, where ND4J's own calls find nothing
  *   Divergence     why training ends in NaN, and what to do

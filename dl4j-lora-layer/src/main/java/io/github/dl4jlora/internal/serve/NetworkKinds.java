@@ -5,6 +5,7 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.build.Adaptation;
 import io.github.dl4jlora.internal.common.GuardedBy;
+import io.github.dl4jlora.internal.common.NamePattern;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.inspect.AdaptedView;
 import io.github.dl4jlora.internal.inspect.Packs;
@@ -21,7 +22,6 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.regex.Pattern;
 
 /**
  * The kinds of networks that a bank's adapters need. Adapters that are computed by routes alone have one in common, which adapts
@@ -128,15 +128,11 @@ public final class NetworkKinds {
     }
 
     private NetworkKind adapting(Set<String> matrices, List<String> trained, BiasTraining biases, boolean hasValues) {
-        LoRAConfig config = LoRAConfig.builder().rank(1).targets(quoted(matrices)).trainable(quoted(trained)).bias(biases)
-                .build();
+        LoRAConfig config = LoRAConfig.builder().rank(1).targets(NamePattern.quoted(matrices))
+                .trainable(NamePattern.quoted(trained)).bias(biases).build();
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             return new NetworkKind(Adaptation.applyToVerified(frozen, config), hasValues);
         }
-    }
-
-    private static String[] quoted(Collection<String> names) {
-        return names.stream().map(Pattern::quote).toArray(String[]::new);
     }
 
     /** Has a kind found from now on: {@code adapter} needs it. */

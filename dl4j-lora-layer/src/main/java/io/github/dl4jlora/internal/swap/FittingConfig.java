@@ -4,11 +4,11 @@ import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.conf.Scaling;
+import io.github.dl4jlora.internal.common.NamePattern;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.content.Kind;
 
-import java.util.Collection;
 import java.util.regex.Pattern;
 
 /** The configuration that makes a network into which an adapter fits. */
@@ -25,7 +25,7 @@ public final class FittingConfig {
                 .scaling(uniform ? first.scaling() : Scaling.ALPHA).loraDropout(adapter.dropout())
                 .variant(first.kind().variant()).loraInit(first.kind().init()).pissaIterations(first.kind().pissaIterations())
                 .bias(adapter.biasTraining()).storage(FrozenStorage.SHARED)
-                .targets(quoted(adapter.layers())).trainable(quoted(adapter.trainedLayers()));
+                .targets(NamePattern.quoted(adapter.layers())).trainable(NamePattern.quoted(adapter.trainedLayers()));
         adapter.deltas().forEach((name, delta) -> {
             Kind kind = delta.kind();
             if (delta.rank() != first.rank() || alpha(delta, uniform) != alpha(first, uniform) || !kind.equals(first.kind())) {
@@ -45,9 +45,5 @@ public final class FittingConfig {
 
     private static double alpha(Delta delta, boolean uniform) {
         return uniform ? delta.alpha() : delta.factor();
-    }
-
-    private static String[] quoted(Collection<String> names) {
-        return names.stream().map(Pattern::quote).toArray(String[]::new);
     }
 }
