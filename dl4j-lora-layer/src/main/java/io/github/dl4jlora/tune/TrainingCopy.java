@@ -1,7 +1,7 @@
 package io.github.dl4jlora.tune;
 
-import io.github.dl4jlora.conf.Accumulated;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.ScaledLearningRate;
 import io.github.dl4jlora.internal.build.Accumulation;
 import io.github.dl4jlora.internal.build.Recomputation;
 import io.github.dl4jlora.internal.build.Wiring;
@@ -122,8 +122,7 @@ final class TrainingCopy implements AutoCloseable {
             IUpdater updater = block.getGradientUpdater().getConfig().clone();
             if (updater.hasLearningRate()) {
                 UpdaterBlock.ParamState any = block.getLayersAndVariablesInBlock().get(0);
-                IUpdater ofOneBatch = updater instanceof Accumulated accumulated ? accumulated.getUpdater() : updater;
-                if (rate == 0 && ofOneBatch instanceof Nesterovs) {
+                if (rate == 0 && ScaledLearningRate.ofOneStep(updater) instanceof Nesterovs) {
                     // Its velocity would move parameters even at rate 0.
                     block.getUpdaterView().assign(0);
                 }

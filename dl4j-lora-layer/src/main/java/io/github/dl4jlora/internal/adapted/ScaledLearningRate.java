@@ -26,10 +26,13 @@ public final class ScaledLearningRate implements ISchedule {
     /** The same updater with a multiple of its learning rate. */
     public static IUpdater of(IUpdater updater, double ratio) {
         IUpdater scaled = updater.clone();
-        // An updater of several batches asks its own updater, whose iterations are updates.
-        IUpdater asked = updater instanceof Accumulated accumulated ? accumulated.getUpdater() : updater;
-        scaled.setLrAndSchedule(Double.NaN, new ScaledLearningRate(asked, ratio));
+        scaled.setLrAndSchedule(Double.NaN, new ScaledLearningRate(Objects.requireNonNull(ofOneStep(updater)), ratio));
         return scaled;
+    }
+
+    /** The updater whose iterations are updates: one of several batches has it inside. Null for null. */
+    public static @Nullable IUpdater ofOneStep(@Nullable IUpdater updater) {
+        return updater instanceof Accumulated accumulated ? accumulated.getUpdater() : updater;
     }
 
     @Override

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.build;
 
-import io.github.dl4jlora.conf.Accumulated;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.adapted.ScaledLearningRate;
 import io.github.dl4jlora.internal.common.Divergence;
 import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.network.MatrixName;
@@ -9,8 +9,6 @@ import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.TrainingConfig;
-import org.jspecify.annotations.Nullable;
-import org.nd4j.linalg.learning.config.IUpdater;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -68,16 +66,12 @@ final class AdaptationWarnings {
         Map<String, List<String>> layers = new LinkedHashMap<>();
         for (Node node : adapted.nodes()) {
             AdaptedConfiguration lora = node.adapted();
-            String why = lora == null || lora.adapted().isEmpty() ? null : Divergence.ofZeros(ofOneStep(((TrainingConfig) lora)
-                    .getUpdaterByParam(lora.key(lora.adapted().get(0), Variant.B))), adapted.dataType());
+            String why = lora == null || lora.adapted().isEmpty() ? null : Divergence.ofZeros(ScaledLearningRate.ofOneStep(
+                    ((TrainingConfig) lora).getUpdaterByParam(lora.key(lora.adapted().get(0), Variant.B))), adapted.dataType());
             if (why != null) {
                 layers.computeIfAbsent(why, key -> new ArrayList<>()).add(node.name());
             }
         }
         layers.forEach((why, names) -> LOG.warn("Layers {}: {}", names, why));
-    }
-
-    private static @Nullable IUpdater ofOneStep(@Nullable IUpdater updater) {
-        return updater instanceof Accumulated accumulated ? accumulated.getUpdater() : updater;
     }
 }
