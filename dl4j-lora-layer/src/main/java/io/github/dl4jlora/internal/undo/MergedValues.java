@@ -137,7 +137,7 @@ public final class MergedValues implements AutoCloseable {
     }
 
     /** A path that stands by itself; null for any other layer. */
-    private static @Nullable LowRankLayer lowRank(Node node) {
+    static @Nullable LowRankLayer lowRank(Node node) {
         return node.layer() != null && node.unwrappedLayer() instanceof LowRankLayer path ? path : null;
     }
 

@@ -156,7 +156,8 @@ public final class Unadaptation<M extends Model> {
     }
 
     private void replace(Node node, Map<String, Layer> layers, Map<String, GraphVertex> vertices) {
-        if (node.layer() != null && node.unwrappedLayer() instanceof LowRankLayer path) {
+        LowRankLayer path = MergedValues.lowRank(node);
+        if (path != null) {
             refuseUnload(node);
             layers.put(node.name(), node.frozenAlike(DenseTwin.stockOf(path)));
         } else if (node.replacement() != null && node.layer() != null) {
@@ -198,7 +199,8 @@ public final class Unadaptation<M extends Model> {
             return;
         }
         Map<String, INDArray> merged = runtime.paramTable(false);
-        if (node.layer() != null && node.unwrappedLayer() instanceof LowRankLayer path) {
+        LowRankLayer path = MergedValues.lowRank(node);
+        if (path != null) {
             MergedLayer.mergeAlone(path, adapted.runtime(node.name()), merged);
             MergedLayer.requireFinite(node, values);
             return;
