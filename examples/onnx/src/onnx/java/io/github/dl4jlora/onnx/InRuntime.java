@@ -115,16 +115,21 @@ final class InRuntime {
         List<INDArray> outputs = new ArrayList<>();
         try (OrtSession.Result result = session.run(named, options)) {
             for (Map.Entry<String, OnnxValue> output : result) {
-                OnnxTensor tensor = (OnnxTensor) output.getValue();
-                FloatBuffer values = tensor.getFloatBuffer();
-                float[] floats = new float[values.remaining()];
-                values.get(floats);
-                outputs.add(Nd4j.createFromArray(floats).reshape('c', tensor.getInfo().getShape()));
+                outputs.add(array(output.getValue()));
             }
         } finally {
             named.values().forEach(OnnxTensor::close);
         }
         return outputs;
+    }
+
+    /** The floats of a tensor. */
+    static INDArray array(OnnxValue value) {
+        OnnxTensor tensor = (OnnxTensor) value;
+        FloatBuffer values = tensor.getFloatBuffer();
+        float[] floats = new float[values.remaining()];
+        values.get(floats);
+        return Nd4j.createFromArray(floats).reshape('c', tensor.getInfo().getShape());
     }
 
     private static OnnxTensor tensor(OrtEnvironment environment, TensorInfo info, INDArray values) throws OrtException {

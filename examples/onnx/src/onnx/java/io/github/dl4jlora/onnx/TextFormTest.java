@@ -26,7 +26,6 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
-import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -253,11 +252,7 @@ class TextFormTest {
             Map<String, INDArray> outputs = new LinkedHashMap<>();
             try (OrtSession.Result result = session.run(tensors)) {
                 for (Map.Entry<String, OnnxValue> output : result) {
-                    OnnxTensor tensor = (OnnxTensor) output.getValue();
-                    FloatBuffer values = tensor.getFloatBuffer();
-                    float[] floats = new float[values.remaining()];
-                    values.get(floats);
-                    outputs.put(output.getKey(), Nd4j.createFromArray(floats).reshape('c', tensor.getInfo().getShape()));
+                    outputs.put(output.getKey(), InRuntime.array(output.getValue()));
                 }
             }
             return outputs;
