@@ -323,7 +323,7 @@ public final class AdapterBank implements AutoCloseable {
      *
      * @param request inputs, masks if there are any, and mixes
      * @return the outputs, or what {@link #outputs(BankRequest)} would throw; cancelling it withdraws the request. What depends
-     *         on it runs on the thread that computes, unless it is asynchronous
+     *         on it runs on a thread of the bank, which does nothing else meanwhile, unless it is asynchronous
      * @throws BankOverloadedException if too many examples are waiting
      * @throws IllegalStateException   if the bank is closed
      */
@@ -368,8 +368,8 @@ public final class AdapterBank implements AutoCloseable {
 
     /**
      * Takes no more requests, waits until those that were submitted are answered, and forgets adapters and networks; the base
-     * stays open. Other requests that have begun still get their answer, including those that wait for a network. On a thread
-     * that computes answers, where what depends on one may call this, it does not wait: the rest is done when all are answered.
+     * stays open. Other requests that have begun still get their answer, including those that wait for a network. On a thread of
+     * the bank, where what depends on an answer may call this, it does not wait: the rest is done when all are answered.
      */
     @Override
     public void close() {

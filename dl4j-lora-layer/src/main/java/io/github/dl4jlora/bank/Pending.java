@@ -7,6 +7,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Consumer;
 
 /** A submitted request, and its answer. */
 final class Pending extends CompletableFuture<INDArray[]> {
@@ -16,16 +17,21 @@ final class Pending extends CompletableFuture<INDArray[]> {
 
     private final BankRequest request;
     private final Object form;
+    private final Consumer<Pending> beforeFailure;
     private final long since = System.nanoTime();
     /** Null while adapters are being loaded. Set under the queue's lock, and read by whoever takes the request from the queue. */
     private @Nullable Lease lease;
     /** Guarded by the queue's lock. */
     private boolean counted = true;
 
-    /** @param combines whether it may be computed in a batch with others */
-    Pending(BankRequest request, boolean combines) {
+    /**
+     * @param combines      whether it may be computed in a batch with others
+     * @param beforeFailure runs before it fails or is cancelled, and thus before what depends on it; may run more than once
+     */
+    Pending(BankRequest request, boolean combines, Consumer<Pending> beforeFailure) {
         this.request = request;
         this.form = combines ? request.features().form() : ALONE;
+        this.beforeFailure = beforeFailure;
     }
 
     BankRequest request() {
@@ -74,11 +80,18 @@ final class Pending extends CompletableFuture<INDArray[]> {
         return before;
     }
 
-    /** The exception of {@link CompletableFuture#orTimeout} has no message. */
+    /** The exceptions of the queue's timer and of {@link CompletableFuture#orTimeout} have no message. */
     @Override
     public boolean completeExceptionally(Throwable e) {
+        beforeFailure.accept(this);
         return super.completeExceptionally(e instanceof TimeoutException && e.getMessage() == null
                 ? new TimeoutException("The request for " + named() + " was not answered in time") : e);
+    }
+
+    @Override
+    public boolean cancel(boolean mayInterruptIfRunning) {
+        beforeFailure.accept(this);
+        return super.cancel(mayInterruptIfRunning);
     }
 
     private String named() {

@@ -21,6 +21,8 @@ import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.Future;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.Condition;
@@ -47,6 +49,8 @@ final class RequestQueue {
     @GuardedBy("lock")
     private final Set<Thread> threads = new HashSet<>();
     private final Loaders<Pending> loaders;
+    /** On a thread of its own: what depends on a request whose time is over must hold up neither the JVM's timer nor passes. */
+    private final ScheduledThreadPoolExecutor timer;
     /** Examples of requests that are not computed yet, including those whose adapters are being loaded. */
     @GuardedBy("lock")
     private long queued;
@@ -61,7 +65,9 @@ final class RequestQueue {
         this.maxBatch = config.maxBatch();
         this.maxQueued = config.maxQueued();
         this.loaders = new Loaders<>(Pending::isDone, pending -> cache.holdUnlessBusy(pending.request().mixes()), maxNetworks,
-                work -> thread(work, "adapter-bank-loader"), this::enqueue, this::fail);
+                work -> thread(work, "adapter-bank-loader"), this::enqueue, Pending::completeExceptionally);
+        this.timer = new ScheduledThreadPoolExecutor(1, work -> thread(work, "adapter-bank-timer"));
+        timer.setRemoveOnCancelPolicy(true);
         this.batcher = new FairBatcher(config.maxBatch(), TimeUnit.NANOSECONDS.convert(config.maxDelay()));
     }
 
@@ -72,11 +78,12 @@ final class RequestQueue {
      * @throws BankOverloadedException if too many wait
      * @throws IllegalStateException   if the queue is closed
      */
-    @SuppressWarnings("FutureReturnValueIgnored") // Both calls return, or depend on, what is returned here.
+    @SuppressWarnings("FutureReturnValueIgnored") // What follows the request does not fail.
     CompletableFuture<INDArray[]> submit(BankRequest request, @Nullable Duration timeout) {
         Pending pending = new Pending(request, maxBatch > 1 && request.examples() < maxBatch
                 && passes.canBeJoined(request.features())
-                && Arrays.stream(request.features().inputs()).allMatch(input -> input.size(0) == request.examples()));
+                && Arrays.stream(request.features().inputs()).allMatch(input -> input.size(0) == request.examples()),
+                this::countOut);
         if (!admits(pending)) {
             metrics.refused(request.mixes().get(0));
             throw new BankOverloadedException("The request for \"" + request.mixes().get(0) + "\" was refused: no more than "
@@ -85,7 +92,9 @@ final class RequestQueue {
         pending.whenComplete((outputs, failure) -> ended(pending, failure));
         try {
             if (timeout != null) {
-                pending.orTimeout(Math.max(0, TimeUnit.NANOSECONDS.convert(timeout)), TimeUnit.NANOSECONDS);
+                Future<?> time = timer.schedule(() -> pending.completeExceptionally(new TimeoutException()),
+                        TimeUnit.NANOSECONDS.convert(timeout), TimeUnit.NANOSECONDS);
+                pending.whenComplete((outputs, failure) -> time.cancel(false));
             }
             Lease lease = cache.holdPresent(request.mixes());
             if (lease != null) {
@@ -94,7 +103,7 @@ final class RequestQueue {
                 loaders.load(pending);
             }
         } catch (RuntimeException | Error e) {
-            fail(pending, e);
+            pending.completeExceptionally(e);
         }
         return pending;
     }
@@ -152,11 +161,6 @@ final class RequestQueue {
         }
     }
 
-    private void fail(Pending pending, Throwable e) {
-        countOut(pending);
-        pending.completeExceptionally(e);
-    }
-
     /** A request was answered, failed, timed out or was cancelled. */
     private void ended(Pending pending, @Nullable Throwable failure) {
         boolean waited;
@@ -175,8 +179,8 @@ final class RequestQueue {
     }
 
     /**
-     * Stops counting a request among those that wait. This comes before it ends: what depends on it runs before {@link #ended},
-     * may close the bank, and would wait for itself if the request still counted.
+     * Stops counting a request among those that wait. This comes before it ends, also where it fails or is cancelled: what
+     * depends on it runs before {@link #ended}, may close the bank, and would wait for itself if the request still counted.
      */
     private void countOut(Pending pending) {
         lock.lock();
@@ -341,6 +345,7 @@ final class RequestQueue {
             }
         }
         loaders.shutDown();
+        timer.shutdown();
         rest.run();
         if (interrupted) {
             Thread.currentThread().interrupt();

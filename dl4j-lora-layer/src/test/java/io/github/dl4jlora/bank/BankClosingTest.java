@@ -24,6 +24,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
@@ -190,6 +191,53 @@ class BankClosingTest {
         requireClosed(bank);
     }
 
+    /** The thread that counts the time stands still until two more requests are late, of which the first closes the bank. */
+    @Test
+    void whoDependsOnATimeoutMayCloseWhileTheTimeOfOthersGoesOn() throws Exception {
+        Gate loads = new Gate();
+        source.before = name -> loads.pass();
+        source.adapters.put("s", adapter);
+        Gate timer = new Gate();
+        AdapterBank bank = new AdapterBank(base, BankConfig.builder().maxNetworks(1).source(source).metrics(new BankMetrics() {
+            @Override
+            public void ended(AdapterMix mix, Outcome outcome, long nanos) {
+                timer.pass();
+            }
+        }).build());
+        bank.submit(BankRequest.of("s", input), Duration.ofMillis(1));
+        timer.awaitSomebody();
+        CompletableFuture<INDArray[]> fails = bank.submit(BankRequest.of("s", input), Duration.ofMillis(1));
+        CompletableFuture<INDArray[]> other = bank.submit(BankRequest.of("s", input), Duration.ofMillis(1));
+        CompletableFuture<Void> closed = fails.handle((outputs, e) -> {
+            bank.close();
+            return null;
+        });
+        timer.open();
+
+        closed.join();
+        assertThatThrownBy(other::join).hasCauseInstanceOf(TimeoutException.class);
+        requireClosed(bank);
+        loads.open();
+    }
+
+    @Test
+    void whoDependsOnACancellationMayCloseBeforeTheAdapterIsThere() throws Exception {
+        Gate loads = new Gate();
+        source.before = name -> loads.pass();
+        AdapterBank bank = bank(1);
+        CompletableFuture<INDArray[]> cancelled = bank.submit(BankRequest.of("s", input));
+        loads.awaitSomebody();
+        CompletableFuture<Void> closed = cancelled.handle((outputs, e) -> {
+            bank.close();
+            return null;
+        });
+        callers.submit(() -> cancelled.cancel(false));
+
+        closed.join();
+        requireClosed(bank);
+        loads.open();
+    }
+
     /** A request that comes as the bank is closed is answered or refused, but never forgotten. */
     @Test
     @Tag("long")
@@ -278,6 +326,7 @@ class BankClosingTest {
         assertThat(threads(others)).isEmpty();
         bank.submit(BankRequest.of("s", input)).join();
         assertThat(threads(others)).hasSizeBetween(4, 6);
+        bank.submit(BankRequest.of("a", input), Duration.ofDays(1)).join();
         bank.close();
         Gate.until(() -> threads(others).isEmpty());
         AdapterBank unused = new AdapterBank(base, BankConfig.builder().verifyEvery(Duration.ofDays(300_000)).build());

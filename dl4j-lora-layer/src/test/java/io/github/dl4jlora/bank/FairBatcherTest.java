@@ -27,7 +27,8 @@ class FairBatcherTest {
     private static final long HOUR = 3_600_000_000_000L;
 
     private static Pending pending(String name, int examples, int width, boolean combines) {
-        return new Pending(BankRequest.of(name, Networks.random(DataType.FLOAT, 1, examples, width)), combines);
+        return new Pending(BankRequest.of(name, Networks.random(DataType.FLOAT, 1, examples, width)), combines,
+                pending -> { });
     }
 
     private static Pending pending(String name) {
