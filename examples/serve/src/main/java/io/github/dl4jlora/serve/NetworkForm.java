@@ -1,12 +1,14 @@
 package io.github.dl4jlora.serve;
 
+import io.github.dl4jlora.frozen.FrozenBaseLayer;
+import io.github.dl4jlora.frozen.FrozenBaseVertex;
 import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
-import io.github.dl4jlora.transformers.layer.TypedIds;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer;
@@ -18,15 +20,19 @@ import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.buffer.DataType;
 
-import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
@@ -93,7 +99,7 @@ record NetworkForm(List<Input> inputs, List<String> outputs, DataType type, int 
      * @param mostExamples that one request may bring
      */
     static NetworkForm of(Model network, int mostExamples) {
-        return network instanceof ComputationGraph graph ? of(graph.getConfiguration(), mostExamples)
+        return network instanceof ComputationGraph graph ? of(graph, mostExamples)
                 : of(((MultiLayerNetwork) network).getLayerWiseConfigurations(), mostExamples);
     }
 
@@ -103,35 +109,63 @@ record NetworkForm(List<Input> inputs, List<String> outputs, DataType type, int 
                 network.getDataType(), mostExamples);
     }
 
-    private static NetworkForm of(ComputationGraphConfiguration network, int mostExamples) {
-        List<Input> inputs = new ArrayList<>();
-        for (String input : network.getNetworkInputs()) {
-            List<GraphVertex> readers = network.getVertexInputs().entrySet().stream()
-                    .filter(vertex -> vertex.getValue().contains(input))
-                    .map(vertex -> network.getVertices().get(vertex.getKey())).toList();
-            inputs.add(new Input(input, readers.stream().map(NetworkForm::shape).flatMap(Optional::stream).findFirst(),
-                    readers.stream().anyMatch(NetworkForm::looksUp)));
-        }
+    private static NetworkForm of(ComputationGraph graph, int mostExamples) {
+        ComputationGraphConfiguration network = graph.getConfiguration();
+        List<Input> inputs = network.getNetworkInputs().stream()
+                .map(input -> new Input(input, shape(network, input), isOfWords(graph, input))).toList();
         return new NetworkForm(inputs, List.copyOf(network.getNetworkOutputs()), network.getDataType(), mostExamples);
     }
 
-    private static Optional<long[]> shape(GraphVertex vertex) {
-        return vertex instanceof LayerVertex layer && layer.getPreProcessor() == null ? shape(layer.getLayerConf().getLayer())
-                : Optional.empty();
+    private static Optional<long[]> shape(ComputationGraphConfiguration network, String input) {
+        return network.getVertexInputs().entrySet().stream().filter(vertex -> vertex.getValue().contains(input))
+                .map(vertex -> network.getVertices().get(vertex.getKey()))
+                .map(vertex -> vertex instanceof LayerVertex layer && layer.getPreProcessor() == null
+                        ? shape(layer.getLayerConf().getLayer()) : Optional.<long[]>empty())
+                .flatMap(Optional::stream).findFirst();
     }
 
-    private static boolean looksUp(GraphVertex vertex) {
-        return vertex instanceof TypedIds || vertex instanceof LayerVertex layer && looksUp(layer.getLayerConf().getLayer());
+    /** Whether its numbers are looked up, at once or once they have come through vertices that hand them on. */
+    private static boolean isOfWords(ComputationGraph graph, String input) {
+        ComputationGraphConfiguration network = graph.getConfiguration();
+        Set<String> carriers = new HashSet<>(Set.of(input));
+        for (int index : graph.topologicalSortOrder()) {
+            String name = graph.getVertices()[index].getVertexName();
+            if (Collections.disjoint(network.getVertexInputs().getOrDefault(name, List.of()), carriers)) {
+                continue;
+            }
+            GraphVertex vertex = stock(network.getVertices().get(name));
+            if (vertex instanceof LayerVertex layer && looksUp(layer.getLayerConf().getLayer())) {
+                return true;
+            }
+            // Layers and SameDiff compute other numbers.
+            if (!(vertex instanceof LayerVertex || vertex instanceof SameDiffVertex)) {
+                carriers.add(name);
+            }
+        }
+        return false;
     }
 
-    private static boolean looksUp(Layer layer) {
-        return layer instanceof FrozenLayer frozen ? looksUp(frozen.getLayer())
-                : layer instanceof BaseWrapperLayer wrapper ? looksUp(wrapper.getUnderlying())
+    private static boolean looksUp(Layer reader) {
+        Layer layer = stock(reader);
+        return layer instanceof BaseWrapperLayer wrapper ? looksUp(wrapper.getUnderlying())
                 : layer instanceof EmbeddingLayer || layer instanceof EmbeddingSequenceLayer || layer instanceof TokenEmbeddings;
     }
 
+    /** The layer inside of what freezes it, of this library's or DL4J's. */
+    private static Layer stock(Layer layer) {
+        return layer instanceof FrozenBaseLayer frozen ? stock(frozen.getOrigin())
+                : layer instanceof FrozenLayer frozen ? stock(frozen.getLayer())
+                : layer instanceof FrozenLayerWithBackprop frozen ? stock(frozen.getUnderlying()) : layer;
+    }
+
+    private static GraphVertex stock(GraphVertex vertex) {
+        return vertex instanceof FrozenBaseVertex frozen ? frozen.stockVertex()
+                : vertex instanceof FrozenVertex frozen ? stock(frozen.getUnderlying()) : vertex;
+    }
+
     /** Input shape of the layers that take no other. */
-    private static Optional<long[]> shape(Layer layer) {
+    private static Optional<long[]> shape(Layer reader) {
+        Layer layer = stock(reader);
         if (layer instanceof BaseRecurrentLayer recurrent) {
             return Optional.of(recurrent.getRnnDataFormat() == RNNFormat.NWC ? new long[] {ANY, ANY, recurrent.getNIn()}
                     : new long[] {ANY, recurrent.getNIn(), ANY});

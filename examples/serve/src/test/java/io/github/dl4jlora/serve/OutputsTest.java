@@ -1,9 +1,12 @@
 package io.github.dl4jlora.serve;
 
+import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.bank.AdapterMix;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.SubsetVertex;
 import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
@@ -169,18 +172,40 @@ class OutputsTest {
 
     /** HALF has no 2,049. */
     @ParameterizedTest
-    @ValueSource(booleans = {true, false})
-    void ofWordsAreThoseOfTheSameWordsInSixteenBits(boolean isFrozen, @TempDir Path folder) throws Exception {
+    @ValueSource(strings = {"stock", "frozen by DL4J", "frozen", "quantized"})
+    void ofWordsAreThoseOfTheSameWordsInSixteenBits(String form, @TempDir Path folder) throws Exception {
         Layer words = new EmbeddingLayer.Builder().nIn(3000).nOut(4).build();
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.HALF)
-                .list().layer(isFrozen ? new FrozenLayer(words) : words)
+        MultiLayerNetwork stock = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.HALF)
+                .list().layer(form.equals("frozen by DL4J") ? new FrozenLayer(words) : words)
                 .layer(new OutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nIn(4).nOut(2).build()).build());
-        network.init();
+        stock.init();
+        MultiLayerNetwork network = form.equals("frozen") ? LoRA.freeze(stock)
+                : form.equals("quantized") ? LoRA.freeze(stock, Quantization.INT8) : stock;
         try (Running halves = new Running(network, folder)) {
             JsonNode outputs = halves.post(outputsOf("__base__"), "{\"inputs\": [[2049]]}").ok().get("outputs");
 
             assertThat(Running.array(outputs)).isEqualTo(network.output(Nd4j.createFromArray(new float[][] {{2049}}))
                     .castTo(DataType.FLOAT));
+        }
+    }
+
+    /** The word comes out of the input by way of a vertex; what is beside it is no word. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void ofWordsBesideOtherNumbersAreThoseOfTheSameWords(boolean isFrozen, @TempDir Path folder) throws Exception {
+        ComputationGraph stock = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.HALF)
+                .graphBuilder().addInputs("both").addVertex("word", new SubsetVertex(0, 0), "both")
+                .addVertex("rest", new SubsetVertex(1, 2), "both")
+                .addLayer("words", new EmbeddingLayer.Builder().nIn(3000).nOut(4).build(), "word")
+                .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nIn(6).nOut(2).build(),
+                        "words", "rest").setOutputs("out").build());
+        stock.init();
+        ComputationGraph network = isFrozen ? LoRA.freeze(stock) : stock;
+        try (Running halves = new Running(network, folder)) {
+            JsonNode outputs = halves.post(outputsOf("__base__"), "{\"inputs\": [[2049, 0.5, -0.5]]}").ok().get("outputs");
+
+            assertThat(Running.array(outputs)).isEqualTo(network
+                    .outputSingle(Nd4j.createFromArray(new float[][] {{2049, 0.5f, -0.5f}})).castTo(DataType.FLOAT));
         }
     }
 

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.serve;
 
+import io.github.dl4jlora.LoRA;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -80,6 +81,16 @@ class RoutesTest {
         assertThat(spam.get("created").asLong()).isPositive();
         assertThat(spam.get("parent").asText()).isEqualTo("__base__");
         assertThat(running.get("/v1/models/nobody").error(404)).contains("nobody", "GET /v1/models");
+    }
+
+    @Test
+    void aFrozenBaseTellsTheShapesOfItsInputs(@TempDir Path none) throws Exception {
+        try (Running frozen = new Running(LoRA.freeze(Networks.twice(1)), none)) {
+            assertThat(frozen.get("/v1/models/__base__").ok().get("inputs").toString())
+                    .isEqualTo("[{\"name\":\"left\",\"shape\":[-1,6]},{\"name\":\"right\",\"shape\":[-1,6]}]");
+            assertThat(frozen.post(outputsOf("__base__"), "{\"inputs\": {\"left\": [[1]], \"right\": [[1]]}}").error(400))
+                    .contains("left", "[examples, 6]");
+        }
     }
 
     @Test
