@@ -167,9 +167,9 @@ final class JsonForm {
 
         private void add(JsonParser parser) throws IOException {
             double value = parser.getDoubleValue();
-            if (!Float.isFinite((float) value)) {
+            if (!Double.isFinite(type == DataType.DOUBLE ? value : (float) value)) {
                 throw Problem.badRequest("\"" + name + "\" contains " + parser.getText() + ", which is outside the range of "
-                        + "FLOAT");
+                        + type);
             }
             long count = values.size() / type.width();
             if (count == most) {

@@ -47,6 +47,10 @@ record NetworkForm(List<Input> inputs, List<String> outputs, DataType type, int 
 
     private static final int ANY = -1;
 
+    boolean has(String name) {
+        return inputs.stream().anyMatch(input -> input.name().equals(name));
+    }
+
     /** @throws Problem if there is no input of this name */
     Input input(String name) {
         return inputs.stream().filter(input -> input.name().equals(name)).findFirst().orElseThrow(() -> Problem.badRequest(

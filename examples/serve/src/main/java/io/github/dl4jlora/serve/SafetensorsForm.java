@@ -16,8 +16,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Inputs and outputs as a safetensors file: tensors by the names of inputs, {@code NAME.mask} for masks; a single tensor may have
- * any name.
+ * Inputs and outputs as a safetensors file: tensors by the names of inputs, {@code NAME.mask} for masks where no input is called
+ * so; a single tensor may have any name.
  */
 final class SafetensorsForm {
 
@@ -44,9 +44,10 @@ final class SafetensorsForm {
         try (Safetensors tensors = Safetensors.open(BODY, body)) {
             List<String> names = tensors.names();
             for (String name : names) {
-                boolean isMask = name.endsWith(MASK);
-                String input = isMask ? name.substring(0, name.length() - MASK.length()) : name;
-                if (names.size() > 1 || isMask) {
+                String masked = name.endsWith(MASK) ? name.substring(0, name.length() - MASK.length()) : name;
+                boolean isMask = name.endsWith(MASK) && !form.has(name) && (names.size() > 1 || form.has(masked));
+                String input = isMask ? masked : name;
+                if (names.size() > 1) {
                     form.input(input);
                 }
                 share.add(Arrays.stream(tensors.shape(name)).reduce(NUMBER_BYTES, Math::multiplyExact));

@@ -108,6 +108,8 @@ class OutputsTest {
         assertThat(answer.status()).as(answer.text()).isEqualTo(200);
         assertThat(answer.headers()).containsEntry("content-type", BINARY);
         assertSame(tensors(answer.body()).get("output"), expected(1));
+        assertSame(tensors(running.post(outputsOf("spam"), BINARY, binary(Map.of("any.mask", input))).body()).get("output"),
+                expected(1));
     }
 
     @Test
@@ -206,6 +208,32 @@ class OutputsTest {
 
             assertThat(Running.array(outputs)).isEqualTo(network
                     .outputSingle(Nd4j.createFromArray(new float[][] {{2049, 0.5f, -0.5f}})).castTo(DataType.FLOAT));
+        }
+    }
+
+    @Test
+    void ofNumbersOnlyDoubleHoldsAreThoseOfTheNetwork(@TempDir Path folder) throws Exception {
+        MultiLayerNetwork network = Networks.dense(1).convertDataType(DataType.DOUBLE);
+        INDArray large = Nd4j.createFromArray(new double[][] {{1e39, 1, 1, 1, 1, 1}});
+        try (Running doubles = new Running(network, folder)) {
+            assertSame(Running.array(doubles.post(outputsOf("__base__"), "{\"inputs\": [[1e39, 1, 1, 1, 1, 1]]}").ok()
+                    .get("outputs")), network.output(large).castTo(DataType.FLOAT));
+            assertThat(doubles.post(outputsOf("__base__"), "{\"inputs\": [[1e309, 1, 1, 1, 1, 1]]}").error(400))
+                    .contains("1e309", "the range of DOUBLE");
+        }
+    }
+
+    @Test
+    void ofAnInputThatIsCalledLikeAMaskAreInTheBinaryForm(@TempDir Path folder) throws Exception {
+        ComputationGraph network = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder()
+                .addInputs("image", "image.mask")
+                .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nIn(2 * Networks.IN)
+                        .nOut(2).build(), "image", "image.mask").setOutputs("out").build());
+        network.init();
+        INDArray mask = Networks.input(8, 5, Networks.IN);
+        try (Running masked = new Running(network, folder)) {
+            assertSame(tensors(masked.post(outputsOf("__base__"), BINARY, binary(Map.of("image", input, "image.mask", mask)))
+                    .body()).get("out"), network.outputSingle(input, mask));
         }
     }
 
