@@ -9,8 +9,13 @@ import org.nd4j.shade.jackson.core.util.JsonParserDelegate;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 
+import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.io.Reader;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.regex.Pattern;
@@ -30,6 +35,7 @@ public final class UntrustedJson {
     /** Most tokens: as objects they take a hundred megabytes at most. Five thousand layers need half as many. */
     private static final int MOST = 2_000_000;
     private static final int LONGEST_SHOWN = 200;
+    private static final char BYTE_ORDER_MARK = '\ufeff';
     private static final Pattern CONTROL = Pattern.compile("[\\p{Cntrl}\\u2028\\u2029]");
 
     /** Looks at one token; the parser knows its place. */
@@ -115,12 +121,27 @@ public final class UntrustedJson {
     public static <T> T search(Path file, int longest, int deepest, Search<T> search) throws IOException {
         try (InputStream in = opened(file)) {
             requireLength(file, Files.size(file), longest);
-            try (JsonParser parser = new Guarded(FORGETFUL.createParser(in), deepest)) {
+            try (JsonParser parser = new Guarded(FORGETFUL.createParser(utf8(in)), deepest)) {
                 return search.in(parser);
             } catch (IOException e) {
                 throw damaged(file, e);
             }
         }
+    }
+
+    /**
+     * {@return the characters of JSON, which is in UTF-8, without a byte order mark} For parsers that keep no table of names: of
+     * bytes they would guess the encoding, and put a replacement character in the place of what is not in it.
+     *
+     * @throws CharacterCodingException here or where they are read, if there are bytes that are not UTF-8
+     */
+    public static Reader utf8(InputStream in) throws IOException {
+        Reader characters = new BufferedReader(new InputStreamReader(in, StandardCharsets.UTF_8.newDecoder()));
+        characters.mark(1);
+        if (characters.read() != BYTE_ORDER_MARK) {
+            characters.reset();
+        }
+        return characters;
     }
 
     private static InputStream opened(Path file) throws IOException {
@@ -142,7 +163,7 @@ public final class UntrustedJson {
 
     /** {@return what is wrong with JSON, in one short line: a parser's own message has several, and quotes what it read} */
     public static String reason(Exception e) {
-        String told = String.valueOf(e.getMessage());
+        String told = e instanceof CharacterCodingException ? "it is not UTF-8" : String.valueOf(e.getMessage());
         if (e instanceof JsonProcessingException parsing) {
             told = parsing.getOriginalMessage() + (parsing.getLocation() == null ? "" : ", at line "
                     + parsing.getLocation().getLineNr() + ", column " + parsing.getLocation().getColumnNr());

@@ -9,6 +9,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.shade.jackson.core.JsonToken;
 
 import java.io.IOException;
+import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -123,6 +124,23 @@ class LimitsTest {
                 .hasMessageContainingAll("a.json", "a number of 401 digits");
         assertThatThrownBy(() -> UntrustedJson.search(folder, 1000, 3, third)).isInstanceOf(IOException.class)
                 .hasMessageContaining("is not a regular file");
+    }
+
+    @Test
+    void whatIsSearchedIsUtf8WithOrWithoutAMarkAndIsNotGuessed() throws IOException {
+        UntrustedJson.Search<String> text = parser -> {
+            parser.nextToken();
+            return parser.getText();
+        };
+        Path file = Files.writeString(folder.resolve("a.json"), "\ufeff\"café\"");
+
+        assertThat(UntrustedJson.search(file, 100, 1, text)).isEqualTo("café");
+        assertThat(UntrustedJson.search(Files.writeString(file, "\"café\""), 100, 1, text)).isEqualTo("café");
+        for (Charset other : List.of(StandardCharsets.ISO_8859_1, StandardCharsets.UTF_16)) {
+            Files.writeString(file, "\"café\"", other);
+            assertThatThrownBy(() -> UntrustedJson.search(file, 100, 1, text)).as("%s", other).isInstanceOf(IOException.class)
+                    .hasMessageContainingAll("a.json", "it is not UTF-8");
+        }
     }
 
     @Test
