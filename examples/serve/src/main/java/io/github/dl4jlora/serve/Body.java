@@ -28,12 +28,16 @@ final class Body {
         return new Problem(415, null, what + ". Send " + expected);
     }
 
-    /** @throws Problem 413 if the head says that there are more bytes, 415 if they are compressed */
+    /** @throws Problem 413 if the head says that there are more bytes, 415 if they are compressed, or JSON in other characters */
     static void requireFitting(Context request, long most) {
         String encoding = request.header("Content-Encoding");
         if (encoding != null && !encoding.equalsIgnoreCase("identity")) {
             throw new Problem(415, null, "The Content-Encoding is \"" + encoding + "\", but compressed bodies are not read. "
                     + "Send it uncompressed");
+        }
+        String charset = request.req().getCharacterEncoding();
+        if (type(request).equals(JSON) && charset != null && !charset.equalsIgnoreCase("utf-8")) {
+            throw new Problem(415, null, "The charset is \"" + charset + "\", but JSON is read as UTF-8. Send it so");
         }
         if (request.req().getContentLengthLong() > most) {
             throw tooLarge(request.req().getContentLengthLong() + " bytes", most);

@@ -8,6 +8,7 @@ import org.nd4j.shade.jackson.core.JsonToken;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.charset.CharacterCodingException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -42,7 +43,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
         String prompt = null;
         List<Input> inputs = List.of();
         boolean isBase64 = false;
-        try (JsonParser parser = JsonForm.FACTORY.createParser(body)) {
+        try (JsonParser parser = JsonForm.parser(body)) {
             if (parser.nextToken() != JsonToken.START_OBJECT) {
                 throw Problem.badRequest("The body is not a JSON object. Send {\"model\": \"" + encoder.name()
                         + "\", \"input\": \"a text\"}");
@@ -64,7 +65,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
             if (parser.nextToken() != null) {
                 throw Problem.badRequest("The JSON object ends before the body does");
             }
-        } catch (JsonProcessingException e) {
+        } catch (JsonProcessingException | CharacterCodingException e) {
             throw JsonForm.noJson(e);
         }
         if (model == null) {

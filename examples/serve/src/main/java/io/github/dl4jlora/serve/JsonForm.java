@@ -1,6 +1,7 @@
 package io.github.dl4jlora.serve;
 
 import io.github.dl4jlora.internal.untrusted.RawValues;
+import io.github.dl4jlora.internal.untrusted.UntrustedJson;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.core.JsonFactory;
@@ -12,6 +13,7 @@ import org.nd4j.shade.jackson.core.JsonToken;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.charset.CharacterCodingException;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -24,7 +26,7 @@ import java.util.Map;
 final class JsonForm {
 
     /** It keeps no names, since clients may make up any number. */
-    static final JsonFactory FACTORY = new JsonFactory().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION)
+    private static final JsonFactory FACTORY = new JsonFactory().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION)
             .disable(JsonFactory.Feature.INTERN_FIELD_NAMES).disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES);
 
     private static final int MOST_DIMENSIONS = 8;
@@ -49,7 +51,7 @@ final class JsonForm {
     private Features read(InputStream body) throws IOException {
         Map<String, INDArray> inputs = null;
         Map<String, INDArray> masks = Map.of();
-        try (JsonParser parser = FACTORY.createParser(body)) {
+        try (JsonParser parser = parser(body)) {
             if (parser.nextToken() != JsonToken.START_OBJECT) {
                 throw Problem.badRequest("The body is not a JSON object. Send {\"inputs\": [[...]]}");
             }
@@ -65,7 +67,7 @@ final class JsonForm {
             if (parser.nextToken() != null) {
                 throw Problem.badRequest("The JSON object ends before the body does");
             }
-        } catch (JsonProcessingException e) {
+        } catch (JsonProcessingException | CharacterCodingException e) {
             throw noJson(e);
         }
         if (inputs == null) {
@@ -74,10 +76,14 @@ final class JsonForm {
         return new Features(inputs, masks);
     }
 
-    /** The problem of text that is not JSON, with the position. */
-    static Problem noJson(JsonProcessingException e) {
-        return Problem.badRequest("The body is not JSON: " + e.getOriginalMessage() + (e.getLocation() == null ? "" : ", at line "
-                + e.getLocation().getLineNr() + ", column " + e.getLocation().getColumnNr()));
+    /** Reads a body, whose failures are {@link #noJson}. */
+    static JsonParser parser(InputStream body) throws IOException {
+        return FACTORY.createParser(UntrustedJson.utf8(body));
+    }
+
+    /** The problem of text that is not JSON, with the position, or not UTF-8. */
+    static Problem noJson(IOException e) {
+        return Problem.badRequest("The body is not JSON: " + UntrustedJson.reason(e));
     }
 
     private Map<String, INDArray> arrays(JsonParser parser, String field) throws IOException {

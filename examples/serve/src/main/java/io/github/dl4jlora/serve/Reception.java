@@ -43,8 +43,8 @@ final class Reception implements ReadListener {
     /**
      * Takes a body into memory. To be called while the request is asynchronous.
      *
-     * @return all of it, or a {@link Problem}: 408 if it comes too slowly, 413 if it is too large, 415 if it is compressed, 429
-     *         if there is no room for it
+     * @return all of it, or a {@link Problem}: 408 if it comes too slowly, 413 if it is too large, 415 if it is compressed or
+     *         not in UTF-8, 429 if there is no room for it
      */
     static CompletableFuture<Blocks> inMemory(Context request, Intake.Share share, long most, Duration longest)
             throws IOException {

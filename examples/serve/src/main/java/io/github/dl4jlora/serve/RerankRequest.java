@@ -6,6 +6,7 @@ import org.nd4j.shade.jackson.core.JsonToken;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.charset.CharacterCodingException;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -32,7 +33,7 @@ record RerankRequest(String model, List<String> documents, Reranker.Read read, i
         List<String> documents = List.of();
         int top = Integer.MAX_VALUE;
         boolean isTold = false;
-        try (JsonParser parser = JsonForm.FACTORY.createParser(body)) {
+        try (JsonParser parser = JsonForm.parser(body)) {
             if (parser.nextToken() != JsonToken.START_OBJECT) {
                 throw Problem.badRequest("The body is not a JSON object. Send {\"model\": \"" + reranker.name()
                         + "\", \"query\": \"a question\", \"documents\": [\"a text\", \"another\"]}");
@@ -52,7 +53,7 @@ record RerankRequest(String model, List<String> documents, Reranker.Read read, i
             if (parser.nextToken() != null) {
                 throw Problem.badRequest("The JSON object ends before the body does");
             }
-        } catch (JsonProcessingException e) {
+        } catch (JsonProcessingException | CharacterCodingException e) {
             throw JsonForm.noJson(e);
         }
         if (model == null) {

@@ -24,6 +24,7 @@ import org.nd4j.shade.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
@@ -231,6 +232,22 @@ class EmbeddingsTest extends MiniLmServed {
             """)
     void whatIsWrongIsSaid(String json, String reason) throws Exception {
         assertThat(running.post("/v1/embeddings", json).error(400)).contains(reason);
+    }
+
+    /** As letters that are not UTF-8 they were embedded as other texts. */
+    @Test
+    void textsAreUtf8() throws Exception {
+        String json = "{\"model\": \"spam\", \"input\": \"café\"}";
+        for (String route : List.of("/v1/embeddings", "/v1/rerank")) {
+            assertThat(running.post(route, "application/json", json.getBytes(StandardCharsets.ISO_8859_1)).error(400))
+                    .as(route).isEqualTo("The body is not JSON: it is not UTF-8");
+            assertThat(running.post(route, "application/json; charset=iso-8859-1", json.getBytes(StandardCharsets.ISO_8859_1))
+                    .error(415)).as(route).containsIgnoringCase("iso-8859-1");
+        }
+        for (String marked : List.of(json, "\ufeff" + json)) {
+            assertClose(vector(running.post("/v1/embeddings", "application/json; charset=UTF-8",
+                    marked.getBytes(StandardCharsets.UTF_8)).ok(), 0), expected(spam, "café"));
+        }
     }
 
     /** Eight megabytes of such lists took a gigabyte to be skipped. */

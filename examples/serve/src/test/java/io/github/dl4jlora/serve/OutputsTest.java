@@ -304,6 +304,7 @@ class OutputsTest {
         assertThat(running.post(outputsOf("spam"), BINARY, Arrays.copyOf(sound, sound.length - 1)).error(400))
                 .contains("tensor \"input\"");
         assertThat(running.post(outputsOf("spam"), BINARY, new byte[3]).error(400)).contains("3 bytes");
+        assertThat(running.post(outputsOf("spam"), "application/json", sound).error(400)).contains("The body is not JSON");
         assertThat(running.post(outputsOf("spam"), BINARY, new byte[] {-1, -1, -1, -1, -1, -1, -1, 127, 0}).error(400))
                 .contains("header claims");
         INDArray holes = input.dup();
