@@ -143,7 +143,7 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
         if (isNull(parser)) {
             return;
         }
-        if (parser.currentToken() != JsonToken.VALUE_NUMBER_INT || parser.getLongValue() != width) {
+        if (parser.currentToken() != JsonToken.VALUE_NUMBER_INT || JsonForm.whole(parser) != width) {
             throw Problem.badRequest("\"dimensions\" is " + (parser.currentToken() == JsonToken.VALUE_STRING
                     ? '"' + parser.getText() + '"' : parser.getText()) + ", but must be the number " + width
                     + ". Leave it out");
@@ -199,7 +199,11 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
             if (count > most) {
                 throw Problem.badRequest("An input has more than " + most + " tokens, which is the limit. Shorten it");
             }
-            ids[count++] = parser.getIntValue();
+            long id = JsonForm.whole(parser);
+            if (id != (int) id) {
+                throw noInput(parser, encoder);
+            }
+            ids[count++] = (int) id;
         }
         return Arrays.copyOf(ids, count);
     }

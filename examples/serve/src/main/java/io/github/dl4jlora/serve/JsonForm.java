@@ -30,6 +30,8 @@ final class JsonForm {
             .disable(JsonFactory.Feature.INTERN_FIELD_NAMES).disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES);
 
     private static final int MOST_DIMENSIONS = 8;
+    /** Characters of a whole number that is a long in any case. */
+    private static final int LONGEST_WHOLE = 18;
 
     private final NetworkForm form;
     private final Intake.Share share;
@@ -84,6 +86,12 @@ final class JsonForm {
     /** The problem of text that is not JSON, with the position, or not UTF-8. */
     static Problem noJson(IOException e) {
         return Problem.badRequest("The body is not JSON: " + UntrustedJson.reason(e));
+    }
+
+    /** The whole number that a parser is at. Of more than 18 digits, it is the largest or smallest: digits cost time. */
+    static long whole(JsonParser parser) throws IOException {
+        return parser.getTextLength() <= LONGEST_WHOLE ? parser.getLongValue()
+                : parser.getText().startsWith("-") ? Long.MIN_VALUE : Long.MAX_VALUE;
     }
 
     private Map<String, INDArray> arrays(JsonParser parser, String field) throws IOException {

@@ -69,10 +69,10 @@ record RerankRequest(String model, List<String> documents, Reranker.Read read, i
     }
 
     private static int top(JsonParser parser) throws IOException {
-        if (parser.currentToken() != JsonToken.VALUE_NUMBER_INT || parser.getLongValue() < 1) {
+        if (parser.currentToken() != JsonToken.VALUE_NUMBER_INT || JsonForm.whole(parser) < 1) {
             throw Problem.badRequest("\"top_n\" is " + parser.getText() + ", but must be a whole number of at least 1");
         }
-        return (int) Math.min(parser.getLongValue(), Integer.MAX_VALUE);
+        return (int) Math.min(JsonForm.whole(parser), Integer.MAX_VALUE);
     }
 
     private static boolean isTrue(JsonParser parser, String field) throws IOException {

@@ -217,10 +217,12 @@ class EmbeddingsTest extends MiniLmServed {
             {"model": "spam", "input": [[]]}                          | 0 tokens
             {"model": "spam", "input": [0, 5]}                        | token 0
             {"model": "spam", "input": [30522]}                       | token 30522
-            {"model": "spam", "input": [99999999999]}                 | not JSON
+            {"model": "spam", "input": [3000000000]}                  | contains 3000000000, but must be
+            {"model": "spam", "input": [-99999999999999999999]}       | contains -99999999999999999999, but must be
             {"model": "spam", "input": [[[5]]]}                       | contains [
             {"model": "spam", "input": "a", "encoding_format": "int8"}| "int8"
             {"model": "spam", "input": "a", "dimensions": 256}        | is 256, but must be the number 384
+            {"model": "spam", "input": "a", "dimensions": 9999999999999999999}| is 9999999999999999999, but must be the number 384
             {"model": "spam", "input": "a", "dimensions": "384"}      | is "384", but must be the number 384
             {"model": "spam", "input": "a", "more": 1}                | "more" is unknown
             {"model": "spam", "input": "a", "user": [[1]]}            | "user" is [

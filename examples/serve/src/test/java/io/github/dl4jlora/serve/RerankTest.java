@@ -106,6 +106,12 @@ class RerankTest extends MiniLmServed {
     }
 
     @Test
+    void moreThanThereAreAreAll() throws Exception {
+        assertThat(running.post("/v1/rerank", "{\"model\": \"spam\", \"query\": \"a\", \"documents\": [\"b\", \"c\"], "
+                + "\"top_n\": 99999999999999999999}").ok().get("results")).hasSize(2);
+    }
+
+    @Test
     void documentsThatAreCutAreNamedAndALongQueryIsRefused() throws Exception {
         String longer = "word ".repeat(MAX_TOKENS);
 
@@ -156,6 +162,7 @@ class RerankTest extends MiniLmServed {
             {"model": "spam", "query": "a", "documents": [{"text": {"text": "a"}}]}   | contains {
             {"model": "spam", "query": "a", "documents": [{"text": "a", "more": 1}]}  | contains more
             {"model": "spam", "query": "a", "documents": ["a"], "top_n": 0}           | "top_n" is 0
+            {"model": "spam", "query": "a", "documents": ["a"], "top_n": -99999999999999999999} | "top_n" is -99999999999999999999
             {"model": "spam", "query": "a", "documents": ["a"], "top_n": "2"}         | "top_n" is 2
             {"model": "spam", "query": "a", "documents": ["a"], "top_n": 1.5}         | "top_n" is 1.5
             {"model": "spam", "query": "a", "documents": ["a"], "return_documents": 1}| "return_documents" is 1
