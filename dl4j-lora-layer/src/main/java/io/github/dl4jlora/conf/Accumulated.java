@@ -1,9 +1,10 @@
 package io.github.dl4jlora.conf;
 
 import io.github.dl4jlora.internal.common.UpdaterKeys;
+import io.github.dl4jlora.internal.common.Views;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.indexing.NDArrayIndex;
+import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.GradientUpdater;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.schedule.ISchedule;
@@ -26,17 +27,15 @@ import java.util.Objects;
  * }</pre>
  *
  * <p>It is an updater as DL4J's own are, for any network, and stands in the network's configuration: {@code fit}, early
- * stopping, ParallelWrapper and ModelSerializer need not know of it. The sum of a group that is not complete lies in the
- * updater's state, one value for each parameter that trains. A network that is saved with its updater goes on in the middle of
- * a group.
+ * stopping, ParallelWrapper and ModelSerializer need not know of it.
  *
- * <p><b>Groups</b> are counted by the network's iterations: of {@code n} batches a group, iterations 0 to n − 1 are the first,
- * whatever epoch they belong to. Each but the last of a group leaves all parameters as they are, bit for bit. A group that
- * training ends in waits for more batches. Where counting does not begin at a group's first batch, with {@code keepCounts(true)}
- * or after loading a network without its updater, the first update is smaller by the share of the batches that are missing; a
- * {@code clone} of a network, which DL4J has count from 0, begins a group. {@code LoRAAdapter.applyTo} in the midst of a group
- * forgets the batches so far, whose gradients were those of the adapter before, and the update is smaller in the same way. The
- * other updater's iterations are updates: Adam's bias correction counts these, and so do learning rates by iteration.
+ * <p><b>Groups</b> of batches make an update each, whatever epoch they belong to. Each batch but the last of a group leaves all
+ * parameters as they are, bit for bit. A group that training ends in waits for more batches: its sum and the number of its
+ * batches lie in the updater's state, two values for each value that trains, and go where DL4J takes the state, into files,
+ * clones and replicas. ParallelWrapper and Spark average them with the rest of the state, so that replicas make an update of the
+ * mean of all their batches, also where one had more than another. A network that is loaded without its updater begins a group.
+ * So does {@code LoRAAdapter.applyTo}, since the gradients so far are those of the adapter before. The other updater's iterations
+ * are the network's divided by {@code n}, so that Adam's bias correction and learning rates by iteration count updates.
  *
  * <p><b>What is equal to one batch of all examples</b>, but for rounding: the gradient of batches of equal size, with L1, L2 and
  * weight decay. DL4J divides by the size of each batch, so that each counts alike, a smaller last one too. So do batches whose
@@ -58,7 +57,7 @@ public final class Accumulated implements IUpdater {
      * Wraps an updater.
      *
      * @param updater gets the mean of the gradients; a copy is kept
-     * @param batches of which one update is made, at least 1
+     * @param batches of which one update is made, at least 1; networks of HALF count up to 2,048, of BFLOAT16 up to 256
      * @throws IllegalArgumentException for less than 1 batch, or an updater that accumulates itself
      */
     public Accumulated(@JsonProperty("updater") IUpdater updater, @JsonProperty("batches") int batches) {
@@ -86,7 +85,7 @@ public final class Accumulated implements IUpdater {
 
     @Override
     public long stateSize(long numParams) {
-        return updater.stateSize(numParams) + numParams;
+        return updater.stateSize(numParams) + 2 * numParams;
     }
 
     @Override
@@ -139,12 +138,16 @@ public final class Accumulated implements IUpdater {
         return "Accumulated(" + updater + ", " + batches + ")";
     }
 
-    /** The updater at work. Its state is the other updater's, then the sum, each as long as DL4J expects for all parameters. */
+    /**
+     * The updater at work. Its state is the other updater's, then the group's, each as long as DL4J expects for all parameters:
+     * it takes a state apart by parameters where their learning rates are set.
+     */
     private static final class Running implements GradientUpdater<IUpdater> {
 
         private final Accumulated config;
         private @Nullable GradientUpdater<?> updater;
-        private @Nullable INDArray sum;
+        /** The sum of the group's gradients, then the number of its batches, the same for each value. */
+        private @Nullable INDArray group;
         private boolean moved = true;
 
         Running(Accumulated config) {
@@ -155,15 +158,25 @@ public final class Accumulated implements IUpdater {
             INDArray flat = view.reshape(view.length());
             long parameters = flat.length() / config.stateSize(1);
             long others = config.updater.stateSize(parameters);
-            if (others + parameters != flat.length()) {
+            if (others + 2 * parameters != flat.length()) {
                 throw new IllegalStateException("The state of " + config + " has " + flat.length() + " values, which is not that "
                         + "of a whole number of parameters. If it was saved with another updater, load the network without its "
                         + "updater");
             }
-            updater = config.updater.instantiate(others == 0 ? null : flat.get(NDArrayIndex.interval(0, others)), initialize);
-            sum = flat.get(NDArrayIndex.interval(others, flat.length()));
+            updater = config.updater.instantiate(others == 0 ? null : Views.rows(flat, 0, others), initialize);
+            collectIn(Views.rows(flat, others, flat.length()), initialize);
+        }
+
+        private void collectIn(INDArray array, boolean initialize) {
+            long largestOdd = config.batches - 1 | 1;
+            if (Nd4j.scalar(array.dataType(), largestOdd).getDouble(0) != largestOdd) {
+                throw new IllegalArgumentException(config + " counts batches in the network's data type, " + array.dataType()
+                        + ", which does not hold every number up to " + config.batches + ". Give Accumulated fewer batches, or "
+                        + "use a network of FLOAT");
+            }
+            group = array;
             if (initialize) {
-                sum.assign(0);
+                array.assign(0);
             }
         }
 
@@ -179,17 +192,14 @@ public final class Accumulated implements IUpdater {
         @Override
         public void setState(Map<String, INDArray> state, boolean initialize) {
             Map<String, INDArray> others = new HashMap<>(state);
-            sum = Objects.requireNonNull(others.remove(UpdaterKeys.GRADIENT_SUM), UpdaterKeys.GRADIENT_SUM);
+            collectIn(Objects.requireNonNull(others.remove(UpdaterKeys.GROUP), UpdaterKeys.GROUP), initialize);
             updater = config.updater.instantiate(others, initialize);
-            if (initialize) {
-                sum.assign(0);
-            }
         }
 
         @Override
         public Map<String, INDArray> getState() {
             Map<String, INDArray> state = new HashMap<>(Objects.requireNonNull(updater).getState());
-            state.put(UpdaterKeys.GRADIENT_SUM, Objects.requireNonNull(sum));
+            state.put(UpdaterKeys.GROUP, Objects.requireNonNull(group));
             return state;
         }
 
@@ -198,24 +208,25 @@ public final class Accumulated implements IUpdater {
             standOn(view, initialize);
         }
 
+        /** {@inheritDoc} DL4J's iteration does not tell the place in a group: replicas and clones of a graph begin at 0. */
         @Override
         public void applyUpdater(INDArray gradient, int iteration, int epoch) {
-            INDArray soFar = Objects.requireNonNull(sum).reshape(gradient.shape());
-            int place = iteration % config.batches;
-            moved = place == config.batches - 1;
-            if (!moved) {
-                if (place == 0) {
-                    soFar.assign(gradient);
-                } else {
-                    soFar.addi(gradient);
-                }
+            INDArray whole = Objects.requireNonNull(group);
+            long size = gradient.length();
+            INDArray sum = Views.rows(whole, 0, size).reshape(gradient.shape());
+            INDArray counts = Views.rows(whole, size, 2 * size);
+            // A fraction where replicas with different numbers of batches were averaged.
+            double before = counts.getDouble(0);
+            moved = Math.round(before) >= config.batches - 1;
+            if (moved) {
+                gradient.addi(sum).divi(before + 1);
+                whole.assign(0);
+                Objects.requireNonNull(updater).applyUpdater(gradient, iteration / config.batches, epoch);
+            } else {
+                sum.addi(gradient);
+                counts.addi(1);
                 gradient.assign(0);
-                return;
             }
-            if (place > 0) {
-                gradient.addi(soFar).divi(config.batches);
-            }
-            Objects.requireNonNull(updater).applyUpdater(gradient, iteration / config.batches, epoch);
         }
     }
 

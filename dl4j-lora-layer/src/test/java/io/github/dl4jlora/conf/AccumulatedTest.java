@@ -19,10 +19,13 @@ import org.deeplearning4j.nn.conf.layers.recurrent.LastTimeStep;
 import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.optimize.listeners.Checkpoint;
+import org.deeplearning4j.optimize.listeners.CheckpointListener;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -156,22 +159,50 @@ class AccumulatedTest {
 
     @Test
     void anotherAdapterGetsNoGradientOfTheOneBefore() {
-        // A third of the rate times three batches, of which the first was of the adapter before.
-        ComputationGraph expected = LoRA.apply(Networks.trainedGraph(DataType.DOUBLE), config(new Sgd(0.2)).build());
-        ComputationGraph accumulated = LoRA.apply(Networks.trainedGraph(DataType.DOUBLE),
-                config(new Accumulated(new Sgd(0.3), BATCHES)).build());
-        Networks.randomizeAdapters(expected.paramTable(), 4);
+        ComputationGraph expected = (ComputationGraph) adapted(new Sgd(0.3));
+        ComputationGraph accumulated = (ComputationGraph) adapted(new Accumulated(new Sgd(0.3), BATCHES));
         LoRAAdapter other = LoRAAdapter.of(expected);
-        Networks.randomizeAdapters(accumulated.paramTable(), 3);
-        List<DataSet> parts = parts(0);
+        Networks.randomizeAdapters(accumulated.paramTable(), 4);
 
-        accumulated.fit(parts.get(0));
+        accumulated.fit(batch(1));
         other.applyTo(accumulated);
-        accumulated.fit(parts.get(1));
-        accumulated.fit(parts.get(2));
-        expected.fit(DataSet.merge(parts.subList(1, 3)));
+        parts(0).forEach(accumulated::fit);
+        expected.fit(batch(0));
 
         assertClose(accumulated, expected);
+    }
+
+    /** As Spark makes a replica in each round; DL4J takes the updater's state along. */
+    @ParameterizedTest
+    @MethodSource("updaters")
+    void groupsGoOnInCopiesThatCountFromZero(IUpdater updater) {
+        Model whole = adapted(updater);
+        Models.fit(whole, batch(0));
+        ComputationGraph accumulated = (ComputationGraph) adapted(new Accumulated(updater, BATCHES));
+        for (DataSet part : parts(0)) {
+            accumulated = accumulated.clone();
+            assertThat(accumulated.getIterationCount()).isZero();
+            accumulated.fit(part);
+        }
+
+        assertClose(accumulated, whole);
+    }
+
+    /** Which DL4J writes before it counts the iteration. */
+    @Test
+    void trainingGoesOnWhereAListenersCheckpointEnds() {
+        ComputationGraph accumulated = (ComputationGraph) adapted(new Accumulated(new Adam(0.01), BATCHES));
+        CheckpointListener checkpoints = new CheckpointListener.Builder(folder).saveEveryNIterations(1).keepAll().build();
+        accumulated.setListeners(checkpoints);
+        List<DataSet> parts = Stream.of(0, 1).flatMap(update -> parts(update).stream()).toList();
+        parts.forEach(accumulated::fit);
+
+        assertThat(checkpoints.availableCheckpoints()).hasSize(parts.size() - 1);
+        for (Checkpoint checkpoint : checkpoints.availableCheckpoints()) {
+            ComputationGraph restored = checkpoints.loadCheckpointCG(checkpoint);
+            parts.subList(checkpoint.getIteration() + 1, parts.size()).forEach(restored::fit);
+            assertClose(restored, accumulated);
+        }
     }
 
     @Test
@@ -237,9 +268,28 @@ class AccumulatedTest {
         assertClose(other, whole);
     }
 
+    @Test
+    void replicasThatHadDifferentNumbersOfBatchesMakeAnUpdateOfTheMeanOfAll() {
+        List<DataSet> parts = batch(0).batchBy(2);
+        ComputationGraph whole = (ComputationGraph) adapted(new Sgd(0.1));
+        // The last batch is that of both replicas.
+        whole.fit(DataSet.merge(List.of(parts.get(0), parts.get(1), parts.get(2), parts.get(3), parts.get(3))));
+        ComputationGraph one = (ComputationGraph) adapted(new Accumulated(new Sgd(0.1), BATCHES));
+        ComputationGraph other = (ComputationGraph) adapted(new Accumulated(new Sgd(0.1), BATCHES));
+
+        one.fit(parts.get(0));
+        one.fit(parts.get(1));
+        other.fit(parts.get(2));
+        Nd4j.averageAndPropagate(List.of(one.getUpdater().getStateViewArray(), other.getUpdater().getStateViewArray()));
+        for (ComputationGraph replica : List.of(one, other)) {
+            replica.fit(parts.get(3));
+            assertClose(replica, whole);
+        }
+    }
+
     @ParameterizedTest
     @MethodSource("updaters")
-    void aPlanCountsTheSum(IUpdater updater) {
+    void aPlanCountsSumAndNumber(IUpdater updater) {
         LoRAConfig config = config(new Accumulated(updater, BATCHES)).build();
         ComputationGraph base = Networks.trainedGraph(DataType.DOUBLE);
         ComputationGraph adapted = LoRA.apply(base, config);
@@ -298,6 +348,18 @@ class AccumulatedTest {
         assertThatThrownBy(() -> new Accumulated(new Accumulated(new Sgd(0.1), 2), 4))
                 .isInstanceOf(IllegalArgumentException.class).hasMessageEndingWith(
                         ", 4) accumulates twice. Give one Accumulated the product of both numbers");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"BFLOAT16, 256", "HALF, 2048"})
+    void moreBatchesThanTheDataTypeCountsAreRefused(DataType type, int most) {
+        INDArray state = Nd4j.zeros(type, 2);
+
+        assertThatCode(() -> new Accumulated(new Sgd(0.1), most).instantiate(state, true)).doesNotThrowAnyException();
+        assertThatThrownBy(() -> new Accumulated(new Sgd(0.1), most + 1).instantiate(state, true))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageEndingWith(", %d) counts batches in the network's data "
+                        + "type, %s, which does not hold every number up to %d. Give Accumulated fewer batches, or use a network "
+                        + "of FLOAT", most + 1, type, most + 1);
     }
 
     @Test

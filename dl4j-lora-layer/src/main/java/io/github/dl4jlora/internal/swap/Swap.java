@@ -300,7 +300,7 @@ public final class Swap {
                 UpdaterBlock.ParamState first = block.getLayersAndVariablesInBlock().get(0);
                 if (running != null
                         && first.getLayer().getConfig().getUpdaterByParam(first.getParamName()) instanceof Accumulated) {
-                    Objects.requireNonNull(running.getState().get(UpdaterKeys.GRADIENT_SUM)).assign(0);
+                    Objects.requireNonNull(running.getState().get(UpdaterKeys.GROUP)).assign(0);
                 }
             }
         }
