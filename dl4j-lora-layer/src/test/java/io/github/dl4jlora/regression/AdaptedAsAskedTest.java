@@ -27,6 +27,7 @@ import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.recurrent.LastTimeStep;
 import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
 import org.deeplearning4j.nn.conf.layers.util.MaskZeroLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -38,6 +39,7 @@ import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.api.ops.executioner.OpExecutioner;
+import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Sgd;
@@ -46,6 +48,7 @@ import org.nd4j.linalg.profiler.OpProfiler;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.within;
 
 /** What was asked for is done for every kind of layer alike, or refused. */
 @ExtendWith(DoublePrecision.class)
@@ -204,6 +207,20 @@ class AdaptedAsAskedTest {
                 : Stacks.data(DataType.DOUBLE, new long[]{4, 6}, new long[]{4, 2});
 
         Stacks.assertGradientsAreSlopes(tuned, data);
+    }
+
+    /** DL4J's graphs take the features' mask away between the gradient and the score. */
+    @Test
+    void scoreOfAGraphUnderAMaskOfFeaturesAloneIsTheBases() {
+        ComputationGraph base = Networks.trainedGraph(DataType.DOUBLE);
+        ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("out").updater(new Sgd(0.1)).build());
+        DataSet data = Networks.data(DataType.DOUBLE, 3, 5);
+        data.setFeaturesMaskArray(Nd4j.createFromArray(new double[][] {{1}, {0}, {1}}));
+
+        tuned.fit(data);
+        base.fit(data);
+
+        assertThat(tuned.score()).isCloseTo(base.score(), within(1e-12));
     }
 
     /** As many products as an adapted dense layer and a loss take: none is computed again for the score. */

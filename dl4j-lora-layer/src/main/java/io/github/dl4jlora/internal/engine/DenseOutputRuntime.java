@@ -34,6 +34,8 @@ import java.util.function.Supplier;
 public final class DenseOutputRuntime extends DenseRuntime implements IOutputLayer {
 
     private @Nullable INDArray labels;
+    /** As DL4J gave it; for sequences, {@link #maskArray} is made of it. */
+    private @Nullable INDArray givenMask;
     private boolean isActivating;
 
     /** A runtime that is not on a vector yet: see {@link KernelRuntime#on}. */
@@ -208,8 +210,18 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
         }
     }
 
+    /** A graph masks the gradient with the features' mask, and takes that away before it asks for the score. */
+    @SuppressWarnings("ReferenceEquality")
+    private void given(@Nullable INDArray mask) {
+        if (mask != givenMask) {
+            kept().put(Kept.UNSCORED_Z, null);
+        }
+        givenMask = mask;
+    }
+
     @Override
     public void setMaskArray(@Nullable INDArray mask) {
+        given(mask);
         if (mask == null || !isSequence()) {
             maskArray = mask;
         } else if (mask.rank() == 2) {
@@ -226,7 +238,11 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
     @Override
     public @Nullable Pair<INDArray, MaskState> feedForwardMaskArray(@Nullable INDArray mask, MaskState state, int minibatch) {
         // RnnOutputLayer masks by its labels' mask alone, and so does this layer; OutputLayer passes masks on like any layer.
-        return isSequence() ? null : super.feedForwardMaskArray(mask, state, minibatch);
+        if (isSequence()) {
+            return null;
+        }
+        given(mask);
+        return super.feedForwardMaskArray(mask, state, minibatch);
     }
 
     @Override
@@ -304,5 +320,6 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
     public void clear() {
         super.clear();
         labels = null;
+        givenMask = null;
     }
 }
