@@ -42,7 +42,8 @@ public final class Compare implements Callable<Integer> {
     private Path output = Path.of("benchmarks", "target", "report");
 
     @Option(names = "--only", split = ",", description = "Only these parts: ${COMPLETION-CANDIDATES}. Default: all but "
-            + "BERT_BASE, TEXTS, ACCURACY, LAYERS and VARIANTS, which are in --full, ONNX, which needs -Ponnx-runtime, and BUILDS.")
+            + "BERT_BASE, TEXTS, ACCURACY, LAYERS and VARIANTS, which are in --full, ONNX, which needs -Ponnx-runtime, and "
+            + "BUILDS.")
     private List<Part> only;
 
     @Option(names = "--sides", split = ",", description = "Only these sides: ${COMPLETION-CANDIDATES}.")

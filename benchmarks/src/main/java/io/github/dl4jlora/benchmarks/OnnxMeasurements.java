@@ -38,7 +38,8 @@ final class OnnxMeasurements {
         try {
             child = Class.forName("io.github.dl4jlora.benchmarks.OnnxChild");
         } catch (ClassNotFoundException e) {
-            throw new IllegalStateException("ONNX Runtime and DL4J's model zoo are on the class path with -Ponnx-runtime alone", e);
+            throw new IllegalStateException("ONNX Runtime and DL4J's model zoo are on the class path with -Ponnx-runtime alone",
+                    e);
         }
         for (OnnxTask task : OnnxTask.values()) {
             List<double[]> found = new ArrayList<>();

@@ -80,10 +80,16 @@ public final class OneDnn {
         static final engine ENGINE = new engine(engine.kind.cpu, 0);
 
         /** Whether the processor multiplies bfloat16: otherwise oneDNN takes longer for it than for FLOAT. */
-        static final boolean MULTIPLIES_BF16 = (dnnl.dnnl_get_effective_cpu_isa() & dnnl.dnnl_cpu_isa_avx512_core_bf16)
-                == dnnl.dnnl_cpu_isa_avx512_core_bf16;
+        static final boolean MULTIPLIES_BF16 = has(dnnl.dnnl_cpu_isa_avx512_core_bf16);
+
+        /** Whether oneDNN multiplies by a matrix of FLOAT where it lies as fast as by a copy: on narrower vectors it does not. */
+        static final boolean READS_IN_PLACE = has(dnnl.dnnl_cpu_isa_avx512_core);
 
         private Cpu() {
+        }
+
+        private static boolean has(int instructions) {
+            return (dnnl.dnnl_get_effective_cpu_isa() & instructions) == instructions;
         }
 
         static boolean works() {

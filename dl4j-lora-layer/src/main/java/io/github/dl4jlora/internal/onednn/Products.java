@@ -23,7 +23,8 @@ import java.util.stream.LongStream;
  * Products of rows of FLOAT with a frozen matrix, which stays where it lies. OpenBLAS copies a whole matrix of FLOAT for each
  * product. With few rows its kernels for small products on AVX-512 copy nothing ({@link FewRows}): they are faster than oneDNN's
  * where a column of the matrix is in one piece, and with fewer than {@link #LEAST_ROWS} rows. Several threads are OpenBLAS's: it
- * wakes them sooner. Matrices of 16 and 8 bits are multiplied as they are, where the processor multiplies bfloat16.
+ * wakes them sooner. So are processors without AVX-512, on which oneDNN is fast with packed matrices alone. Matrices of 16 and 8
+ * bits are multiplied as they are, where the processor multiplies bfloat16.
  */
 public final class Products {
 
@@ -96,9 +97,10 @@ public final class Products {
         return m >= MANY_ROWS && rowLength % PAGE == 0 && Long.bitCount(rowLength) > 1 && !OneDnn.takesAll();
     }
 
-    /** Whether a product of m × k and k × n, both of FLOAT, is worth the call of oneDNN. */
+    /** Whether a product of m × k and k × n, both of FLOAT and in place, is worth the call of oneDNN. */
     private static boolean multiplies(long m, long n, long k) {
-        return OneDnn.takes(m * n * k, LEAST) && (OneDnn.takesAll() || OneDnn.threads() == 1);
+        return OneDnn.takes(m * n * k, LEAST)
+                && (OneDnn.takesAll() || OneDnn.Cpu.READS_IN_PLACE && OneDnn.threads() == 1);
     }
 
     /** Whether a matrix k × n of codes is multiplied here, whatever the number of rows. */
