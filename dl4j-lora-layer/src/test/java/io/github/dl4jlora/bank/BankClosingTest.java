@@ -50,8 +50,13 @@ class BankClosingTest {
     }
 
     private AdapterBank bank(int networks) {
+        return bank(networks, new Recorder());
+    }
+
+    private AdapterBank bank(int networks, BankMetrics metrics) {
         source.adapters.put("s", adapter);
-        AdapterBank bank = new AdapterBank(base, BankConfig.builder().maxNetworks(networks).maxBatch(2).source(source).build());
+        AdapterBank bank = new AdapterBank(base, BankConfig.builder().maxNetworks(networks).maxBatch(2).source(source)
+                .metrics(metrics).build());
         bank.add("a", adapter);
         return bank;
     }
@@ -196,14 +201,13 @@ class BankClosingTest {
     void whoDependsOnATimeoutMayCloseWhileTheTimeOfOthersGoesOn() throws Exception {
         Gate loads = new Gate();
         source.before = name -> loads.pass();
-        source.adapters.put("s", adapter);
         Gate timer = new Gate();
-        AdapterBank bank = new AdapterBank(base, BankConfig.builder().maxNetworks(1).source(source).metrics(new BankMetrics() {
+        AdapterBank bank = bank(1, new BankMetrics() {
             @Override
             public void ended(AdapterMix mix, Outcome outcome, long nanos) {
                 timer.pass();
             }
-        }).build());
+        });
         bank.submit(BankRequest.of("s", input), Duration.ofMillis(1));
         timer.awaitSomebody();
         CompletableFuture<INDArray[]> fails = bank.submit(BankRequest.of("s", input), Duration.ofMillis(1));
