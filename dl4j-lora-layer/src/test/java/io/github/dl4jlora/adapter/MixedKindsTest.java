@@ -147,7 +147,7 @@ class MixedKindsTest {
             assertThat(log.messages()).isEmpty();
             LoRAAdapter.of(randomised).save(folder);
             assertThat(log.messages()).singleElement().asString()
-                    .contains("[fc1, fc2]", "PEFT draws another start", "pissaIterations(0)");
+                    .contains("[fc1, fc2]", "PEFT takes another start", "pissaIterations(0)");
         }
         ComputationGraph again = LoRA.apply(base, LoRAAdapter.load(folder));
         assertThat(difference(again.outputSingle(x), randomised.outputSingle(x))).isZero();

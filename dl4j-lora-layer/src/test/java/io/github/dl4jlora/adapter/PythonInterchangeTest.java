@@ -6,6 +6,7 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Python;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.content.TensorLayout;
@@ -233,6 +234,19 @@ class PythonInterchangeTest {
 
             assertThat(Networks.difference(python("run", folder.resolve("adapter"), base), base.output(input))).isLessThan(1e-10);
         }
+    }
+
+    /** PyTorch takes starts from its own W, as PEFT does. */
+    @ParameterizedTest
+    @EnumSource(names = {"PISSA", "OLORA"})
+    void adaptersThatStartedFromFewerBitsArrive(Variants variant) throws Exception {
+        MultiLayerNetwork base = base(true);
+        LoRAAdapter adapter = LoRAAdapter.of(Variants.disturb(LoRA.apply(base,
+                variant.config().quantize(Quantization.NF4).build())));
+        adapter.save(folder.resolve("adapter"));
+
+        assertThat(Networks.difference(python("run", folder.resolve("adapter"), base), LoRA.apply(base, adapter).output(input)))
+                .isLessThan(1e-10);
     }
 
     @Test

@@ -6,17 +6,23 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter.ApplyOption;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.base.FrozenWeightsRegistry;
 import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.content.Kind;
 import io.github.dl4jlora.variant.DoRA;
+import io.github.dl4jlora.variant.PlainLoRA;
+import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
@@ -24,6 +30,7 @@ import org.nd4j.linalg.dataset.DataSet;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
 
@@ -146,6 +153,69 @@ class StoredFormsTest {
         assertThat(combined(onBytes, onFloats).storedAs()).isNull();
         assertThat(combined(onBytes, onFloats).baseId()).isEqualTo(onFloats.content().delta("fc1").baseId());
         assertThat(onBytes.compress(1).adapter().content().delta("fc1").storedAs()).isEqualTo("INT8");
+    }
+
+    private LoRAAdapter started(LoRAInit init, Variant variant) {
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).quantize(Quantization.NF4).loraInit(init)
+                .variant(variant).build());
+        tuned.fit(DATA);
+        return LoRAAdapter.of(tuned);
+    }
+
+    private static INDArray output(MultiLayerNetwork network) {
+        return network.output(DATA.getFeatures());
+    }
+
+    /** PEFT would take another start from the base that it has. */
+    @ParameterizedTest
+    @EnumSource(names = {"PISSA", "OLORA"})
+    void aStartThatWasTakenFromFewerBitsIsInTheWrittenMatrices(LoRAInit init, @TempDir Path folder) throws IOException {
+        LoRAAdapter adapter = started(init, new PlainLoRA());
+        for (LoRAAdapter saved : List.of(adapter, LoRAAdapter.of(LoRA.apply(base, adapter)))) {
+            saved.save(folder);
+
+            assertThat(AdapterFiles.config(folder).path("init_lora_weights").isBoolean()).isTrue();
+            AdapterFiles.Tensors file = AdapterFiles.open(folder.resolve(AdapterFiles.TENSORS));
+            assertThat(file.names()).hasSize(4);
+            double factor = AdapterFiles.config(folder).path("lora_alpha").asDouble() / 4;
+            INDArray added = file.read("base_model.model.fc1.lora_B.weight")
+                    .mmul(file.read("base_model.model.fc1.lora_A.weight")).transpose().mul(factor);
+            assertThat(Networks.difference(added, adapter.deltaWeight("fc1"))).isLessThan(1e-5);
+            LoRAAdapter loaded = LoRAAdapter.load(folder);
+            assertThat(loaded.settings("fc1").loraInit()).isEqualTo(init);
+            assertThat(loaded.rank("fc1")).isEqualTo(2);
+            assertThat(output(LoRA.apply(base, loaded))).isEqualTo(output(LoRA.apply(base, adapter)));
+        }
+    }
+
+    @Test
+    void filesThatHoldSuchAStartBesideTheMatricesAreReadAndWrittenWithoutIt(@TempDir Path folder) throws IOException {
+        LoRAAdapter adapter = started(LoRAInit.PISSA, new PlainLoRA());
+        Map<String, Delta> asBefore = new LinkedHashMap<>();
+        adapter.content().deltas().forEach((layer, delta) -> asBefore.put(layer, new Delta(delta.a(), delta.b(), delta.alpha(),
+                delta.scaling(), delta.baseId(), delta.layout(), delta.more(), new Kind(new PlainLoRA(), LoRAInit.PISSA, 0),
+                delta.storedAs())));
+        Adapters.adapter(asBefore, Map.of(), 0).save(folder);
+        assertThat(AdapterFiles.config(folder).path("init_lora_weights").asText()).isEqualTo("pissa");
+
+        LoRAAdapter loaded = LoRAAdapter.load(folder);
+
+        MultiLayerNetwork fours = LoRA.freeze(base, Quantization.NF4);
+        assertThat(output(LoRA.apply(fours, loaded))).isEqualTo(output(LoRA.apply(fours, adapter)));
+        loaded.save(folder);
+        assertThat(AdapterFiles.config(folder).path("init_lora_weights").isBoolean()).isTrue();
+    }
+
+    @Test
+    void ofDoraSuchAStartIsWrittenWithAWarning(@TempDir Path folder) throws IOException {
+        LoRAAdapter adapter = started(LoRAInit.OLORA, new DoRA());
+
+        try (LogCapture log = new LogCapture(LoRAAdapter.class)) {
+            adapter.save(folder);
+            assertThat(log.messages()).singleElement().asString()
+                    .contains("[fc1, fc2]", "fewer bits", "PEFT takes another start");
+        }
+        assertThat(output(LoRA.apply(base, LoRAAdapter.load(folder)))).isEqualTo(output(LoRA.apply(base, adapter)));
     }
 
     private static Delta combined(LoRAAdapter one, LoRAAdapter other) {

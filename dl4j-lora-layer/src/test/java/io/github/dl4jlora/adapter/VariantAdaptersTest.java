@@ -270,6 +270,13 @@ class VariantAdaptersTest {
         assertThat(Networks.difference(otherFactor.outputSingle(INPUT), tuned.outputSingle(INPUT))).isLessThan(1e-12);
     }
 
+    private LoRAAdapter withoutStart(LoRAAdapter adapter) {
+        return withMore(adapter, more -> {
+            more.keySet().removeAll(List.of(Variant.START_A, Variant.START_B));
+            return more;
+        });
+    }
+
     private LoRAAdapter withMore(LoRAAdapter adapter, UnaryOperator<Map<String, INDArray>> change) {
         Map<String, Delta> deltas = new LinkedHashMap<>();
         adapter.content().deltas().forEach((layer, delta) ->
@@ -281,10 +288,7 @@ class VariantAdaptersTest {
     @EnumSource(names = {"PISSA", "OLORA", "PISSA_RANDOMISED", "DORA_PISSA_BIAS"})
     void banksComputeAStartThatTheFileLacks(Variants variant) {
         ComputationGraph tuned = tuned(variant);
-        LoRAAdapter withoutStart = withMore(LoRAAdapter.of(tuned), more -> {
-            more.keySet().removeAll(List.of(Variant.START_A, Variant.START_B));
-            return more;
-        });
+        LoRAAdapter withoutStart = withoutStart(LoRAAdapter.of(tuned));
         try (AdapterBank bank = new AdapterBank(base)) {
             bank.add("whole", LoRAAdapter.of(tuned));
             bank.add("without", withoutStart);
@@ -306,6 +310,37 @@ class VariantAdaptersTest {
                     .hasMessageContainingAll("misshapen", "Layer \"fc1\": the adapter's " + part + " has shape [1, " + columns
                             + "]");
             assertThatThrownBy(() -> bank.add("misshapen", misshapen)).isInstanceOf(IllegalArgumentException.class);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"PISSA", "OLORA"})
+    void aStartOfAnotherBaseIsWrittenSoThatPeftTakesNoOther(Variants variant) throws IOException {
+        ComputationGraph otherBase = base.clone();
+        otherBase.params().addi(Networks.random(DataType.DOUBLE, 6, otherBase.params().shape()));
+        ComputationGraph forced = LoRA.apply(otherBase, LoRAAdapter.of(tuned(variant)), LoRAAdapter.ApplyOption.FORCE);
+
+        LoRAAdapter.of(forced).save(folder);
+
+        assertThat(AdapterFiles.config(folder).path("init_lora_weights").isBoolean()).isTrue();
+        assertThat(AdapterFiles.config(folder).path("r").asInt()).isEqualTo(4);
+        LoRAAdapter loaded = LoRAAdapter.load(folder);
+        assertThat(outputs(LoRA.apply(otherBase, loaded))).isEqualTo(outputs(forced));
+        loaded.save(folder);
+        assertThat(AdapterFiles.config(folder).path("r").asInt()).isEqualTo(4);
+    }
+
+    @ParameterizedTest
+    @EnumSource(value = DataType.class, names = {"DOUBLE", "FLOAT", "HALF", "BFLOAT16"})
+    void theBasesOwnStartIsOneInEveryTypeAndWhateverTheFactor(DataType type) throws IOException {
+        ComputationGraph typed = base.convertDataType(type);
+        for (Variants variant : List.of(Variants.PISSA, Variants.OLORA)) {
+            ComputationGraph network = LoRA.apply(typed, variant.config().build());
+            LoRAAdapter.of(LoRA.apply(typed, variant.config().alpha(7).build())).applyTo(network);
+
+            LoRAAdapter.of(network).save(folder);
+
+            assertThat(AdapterFiles.config(folder).path("init_lora_weights").asText()).isEqualToIgnoringCase(variant.name());
         }
     }
 

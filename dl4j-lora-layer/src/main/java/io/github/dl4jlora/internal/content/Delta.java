@@ -59,6 +59,11 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Null
         return more.containsKey(key);
     }
 
+    /** Whether it started from a part of W that its file does not hold, so that it has to be taken from W again. */
+    public boolean lacksStart() {
+        return kind.init().isTakenFromW() && !has(Variant.START_A);
+    }
+
     /** Whether it changes b, by a value of its own or by what it adds. */
     public boolean trainsBias() {
         return has(DefaultParamInitializer.BIAS_KEY) || has(LORA_BIAS);
@@ -111,7 +116,7 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Null
         if (!kind.init().isTakenFromW()) {
             return this;
         }
-        if (!has(Variant.START_A)) {
+        if (lacksStart()) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": " + purpose + " needs the start that LoRAInit."
                     + kind.init() + " took from W, and the adapter's file does not hold it. Put the adapter into a network "
                     + "with LoRA.apply(base, adapter), and take it out again with LoRAAdapter.of");

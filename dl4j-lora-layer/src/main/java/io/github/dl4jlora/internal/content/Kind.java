@@ -8,11 +8,13 @@ import io.github.dl4jlora.variant.Variant;
 /**
  * What sort of adapter a layer has, beside its values.
  *
- * @param variant         what is computed with A and B
- * @param init            how they started
- * @param pissaIterations of that start
+ * @param variant          what is computed with A and B
+ * @param init             how they started
+ * @param pissaIterations  of that start
+ * @param startedElsewhere whether that start was taken from other values than those of the base: from fewer bits, or from
+ *                         another base
  */
-public record Kind(Variant variant, LoRAInit init, int pissaIterations) {
+public record Kind(Variant variant, LoRAInit init, int pissaIterations, boolean startedElsewhere) {
 
     public static final Kind PLAIN = new Kind(new PlainLoRA(), LoRAInit.KAIMING_UNIFORM, 0);
 
@@ -22,6 +24,10 @@ public record Kind(Variant variant, LoRAInit init, int pissaIterations) {
             init = LoRAInit.KAIMING_UNIFORM;
             pissaIterations = 0;
         }
+    }
+
+    public Kind(Variant variant, LoRAInit init, int pissaIterations) {
+        this(variant, init, pissaIterations, false);
     }
 
     /** What these settings say of it. */
@@ -37,6 +43,11 @@ public record Kind(Variant variant, LoRAInit init, int pissaIterations) {
     /** How it started, in words. */
     public String start() {
         return init + (pissaIterations > 0 ? " with " + pissaIterations + " iterations" : "");
+    }
+
+    /** The same, started from other values. */
+    public Kind elsewhere() {
+        return new Kind(variant, init, pissaIterations, true);
     }
 
     /** The same for A and B that no longer say how they started. */

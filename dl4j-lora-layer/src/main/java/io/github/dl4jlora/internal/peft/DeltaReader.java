@@ -77,12 +77,16 @@ final class DeltaReader {
         // PEFT starts an embedding at random whatever the word for its linear layers is.
         kind = layout.embedding() && !config.isOurs() ? kind.started() : kind;
         requireStartOf(layer, kind, extra);
+        if (extra.containsKey(ExtraPart.START_A) && provenance.isInFewerBits(layer)) {
+            kind = kind.elsewhere();
+        }
         Map<String, INDArray> more = new LinkedHashMap<>();
         extra.forEach((part, value) -> more.put(part.key(), value));
         Delta delta = new Delta(layout.a(tensors.read(nameOfA)), layout.b(tensors.read(nameOfB)), alpha, scaling,
                 provenance.baseId(layer), layout, more, kind, provenance.storedAs(layer), provenance.isCut(layer));
         Kind doubled = provenance.doubled(folder, layer, kind.variant());
-        return doubled == null || rank % 2 != 0 || kind.isDora() || kind.init().isTakenFromW() ? delta : delta.split(doubled);
+        return doubled == null || rank % 2 != 0 || kind.isDora() || kind.init().isTakenFromW() ? delta
+                : delta.split(doubled.elsewhere());
     }
 
     /**

@@ -106,7 +106,7 @@ final class KindNames {
 
     /** Whether PEFT, which computes the start anew when it reads a file, would arrive at another one. */
     static boolean isStartOfItsOwn(Kind kind) {
-        return kind.pissaIterations() > 0 || kind.init() == LoRAInit.LORA_GA;
+        return kind.pissaIterations() > 0 || kind.init() == LoRAInit.LORA_GA || kind.startedElsewhere();
     }
 
     /** A start that PEFT has no word for, or none for all layers. */

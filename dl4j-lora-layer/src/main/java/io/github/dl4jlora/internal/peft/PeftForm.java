@@ -15,8 +15,8 @@ import java.util.function.Predicate;
  * An adapter in a form from which PEFT computes the same, although PEFT has one variant and one start for all layers.
  *
  * @param adapter the adapter as it is where all layers are of one kind. Where only some layers started from a part of W, or
- *                from different parts, or from one that PEFT would draw anew or take from W the wrong way round, these layers
- *                are plain ones of twice the rank, which compute the same
+ *                from different parts, or from one that PEFT would draw anew, take from W the wrong way round or from other
+ *                values, these layers are plain ones of twice the rank, which compute the same
  * @param doubled how these layers started
  */
 record PeftForm(AdapterContent adapter, Map<String, Kind> doubled) {

@@ -109,8 +109,9 @@ public final class PeftWriter {
         List<String> drawn = adapter.deltas().entrySet().stream()
                 .filter(entry -> KindNames.isStartOfItsOwn(entry.getValue().kind())).map(Map.Entry::getKey).toList();
         if (!drawn.isEmpty()) {
-            LOG.warn("The layers {} started with randomised PiSSA (pissaIterations). PEFT draws another start and then computes "
-                    + "something else; this library reads them back as they are. For PEFT, train with pissaIterations(0)", drawn);
+            LOG.warn("The layers {} started with randomised PiSSA (pissaIterations), or from W in fewer bits or of another base. "
+                    + "PEFT takes another start and then computes something else; this library reads them back as they are. For "
+                    + "PEFT, train with pissaIterations(0) on the base that PEFT has, in full precision", drawn);
         }
         List<String> unknown = adapter.deltas().entrySet().stream().filter(entry -> !entry.getValue().layout().isInPeft())
                 .map(Map.Entry::getKey).toList();

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.peft;
 
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.content.AdapterContent;
@@ -8,6 +9,7 @@ import io.github.dl4jlora.variant.Variant;
 import org.jspecify.annotations.Nullable;
 
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -133,6 +135,11 @@ public record Provenance(Map<String, String> metadata) {
     /** How the frozen layer was kept in training, by scheme or data type; null if the file does not say. */
     @Nullable String storedAs(String layer) {
         return metadata.get(STORED_AS + layer);
+    }
+
+    /** Whether the frozen layer was kept in fewer bits in training; false if the file does not say. */
+    boolean isInFewerBits(String layer) {
+        return Arrays.stream(Quantization.values()).anyMatch(scheme -> scheme.name().equals(storedAs(layer)));
     }
 
     /** Whether directions of a layer were cut off after training. */

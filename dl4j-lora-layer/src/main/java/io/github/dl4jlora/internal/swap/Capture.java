@@ -37,8 +37,8 @@ public final class Capture {
             AdaptedView view = AdaptedView.of(adapted);
             Map<String, AdaptedView.Base> bases = view.verifiedBases();
             Map<String, Delta> deltas = new LinkedHashMap<>();
-            view.adaptedMatrices().forEach((name, matrix) -> deltas.put(name, delta(matrix,
-                    bases.getOrDefault(matrix.layer(), AdaptedView.Base.UNKNOWN), layout(view, matrix))));
+            view.adaptedMatrices().forEach((name, matrix) -> deltas.put(name, delta(view, matrix,
+                    bases.getOrDefault(matrix.layer(), AdaptedView.Base.UNKNOWN))));
             if (deltas.isEmpty()) {
                 throw new IllegalArgumentException("The network has no adapted layer: make one with LoRA.apply");
             }
@@ -75,13 +75,20 @@ public final class Capture {
                         .containsKey(name.tensor().substring(name.module().length() + 1)));
     }
 
-    private static Delta delta(AdaptedView.AdaptedMatrix matrix, AdaptedView.Base base, TensorLayout layout) {
+    private static Delta delta(AdaptedView view, AdaptedView.AdaptedMatrix matrix, AdaptedView.Base base) {
         Map<String, INDArray> more = new LinkedHashMap<>();
         matrix.parts().forEach((key, value) -> more.put(key, value.dup()));
         INDArray a = more.remove(Variant.A);
         INDArray b = more.remove(Variant.B);
-        return new Delta(a, b, matrix.alpha(), matrix.scaling(), base.id(), layout, more, Kind.of(matrix.settings()),
+        return new Delta(a, b, matrix.alpha(), matrix.scaling(), base.id(), layout(view, matrix), more, kind(view, matrix),
                 base.storedAs());
+    }
+
+    /** A start from data, or a randomised one, is never what others would take from W. */
+    private static Kind kind(AdaptedView view, AdaptedView.AdaptedMatrix matrix) {
+        Kind kind = Kind.of(matrix.settings());
+        boolean fromW = kind.init().isTakenFromW() && !kind.init().needsData() && kind.pissaIterations() == 0;
+        return fromW && (Starts.isRounded(matrix) || !Starts.areOfW(view, matrix)) ? kind.elsewhere() : kind;
     }
 
     /** How A and B lie in a file, and which way round PyTorch has W. */

@@ -34,7 +34,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -142,20 +141,11 @@ public final class Swap {
 
     /** With what its start took from W, computed again where the file does not hold it, as {@code LoRA.apply} does. */
     private Delta withStart(String name, Delta delta, AdaptedView.AdaptedMatrix matrix) {
-        Kind kind = delta.kind();
-        if (!kind.init().isTakenFromW() || delta.has(Variant.START_A)) {
+        if (!delta.lacksStart()) {
             return delta;
         }
-        AdaptedParameter parameter = matrix.parameter();
-        INDArray w = matrix.conf().matrices().form(parameter.key()).viewOf(
-                Objects.requireNonNull(view.baseTable(matrix.layer()).get(parameter.key())));
-        DataType type = matrix.a().dataType();
-        INDArray a = Nd4j.create(type, new long[] {parameter.nIn(), delta.rank()}, 'f');
-        INDArray b = Nd4j.create(type, new long[] {delta.rank(), parameter.nOut()}, 'f');
-        kind.init().take(w, a, b, delta.factor(), kind.pissaIterations(), new Random(AdapterStart.seed(view.seed(), name)));
         Map<String, INDArray> more = new LinkedHashMap<>(delta.more());
-        more.put(Variant.START_A, a);
-        more.put(Variant.START_B, b);
+        more.putAll(Starts.ofW(delta, view, matrix, AdapterStart.seed(view.seed(), name)));
         return delta.withMore(more);
     }
 

@@ -8,7 +8,8 @@
  *   Swap                 an AdapterContent into a network in place of the one it has; or compared with a network that computes
  *     |                  it by routes
  *     |- TrainedValues   what was trained without A and B, by PyTorch's names
- *     `- FitChecks       names, shapes and values
+ *     |- FitChecks       names, shapes and values
+ *     `- Starts          A0 and B0 that were taken from W
  * </pre>
  */
 @NullMarked

@@ -75,5 +75,6 @@ class KindNamesTest {
         assertThat(KindNames.isStartOfItsOwn(plain(LoRAInit.LORA_GA, 0))).isTrue();
         assertThat(KindNames.isStartOfItsOwn(plain(LoRAInit.PISSA, 0))).isFalse();
         assertThat(KindNames.isStartOfItsOwn(plain(LoRAInit.OLORA, 0))).isFalse();
+        assertThat(KindNames.isStartOfItsOwn(plain(LoRAInit.OLORA, 0).elsewhere())).isTrue();
     }
 }
