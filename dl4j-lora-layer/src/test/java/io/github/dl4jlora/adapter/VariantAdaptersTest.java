@@ -16,16 +16,24 @@ import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.PlainLoRA;
 import io.github.dl4jlora.variant.Variant;
 import io.github.dl4jlora.variant.Variants;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 
@@ -357,6 +365,40 @@ class VariantAdaptersTest {
             }
         }
         AdapterFiles.write(folder.resolve("adapter_model.safetensors"), kept, Map.of("format", "pt"));
+    }
+
+    /** PEFT writes such files: it starts embeddings at random whatever the word for its linear layers is. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aStartOfLinearLayersBesideAnEmbeddingIsReadAndWritten(boolean dora) throws IOException {
+        MultiLayerNetwork words = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.DOUBLE)
+                .updater(new Sgd(0.1)).list().layer(new EmbeddingLayer.Builder().name("words").nIn(5).nOut(4).build())
+                .layer(new DenseLayer.Builder().name("fc").nOut(4).build())
+                .layer(new OutputLayer.Builder().name("out").nOut(2).activation(Activation.SOFTMAX).build()).build());
+        words.init();
+        MultiLayerNetwork tuned = LoRA.apply(words, LoRAConfig.builder().rank(2).targets("words", "fc")
+                .variant(dora ? new DoRA() : new PlainLoRA()).loraInit(LoRAInit.PISSA)
+                .override("words", o -> o.loraInit(LoRAInit.KAIMING_UNIFORM)).build());
+        tuned.params().addi(Networks.random(DataType.DOUBLE, 4, tuned.params().shape()).muli(0.3));
+        LoRAAdapter.of(tuned).save(folder);
+        assertThat(AdapterFiles.config(folder).path("init_lora_weights").asText()).isEqualTo("pissa");
+        computesTheSame(words, LoRAAdapter.load(folder), tuned);
+        rewrite((name, value) -> !name.contains("initial_"));
+        Path config = folder.resolve("adapter_config.json");
+        Files.writeString(config, Files.readString(config).replace("dl4j_lora_save", "a_setting_of_the_future"));
+
+        LoRAAdapter peft = LoRAAdapter.load(folder);
+
+        Path again = folder.resolve("again");
+        peft.save(again);
+        computesTheSame(words, LoRAAdapter.load(again), tuned);
+        LoRAAdapter.of(LoRA.apply(words, peft)).save(again);
+        computesTheSame(words, LoRAAdapter.load(again), tuned);
+    }
+
+    private static void computesTheSame(MultiLayerNetwork base, LoRAAdapter adapter, MultiLayerNetwork tuned) {
+        INDArray words = Nd4j.createFromArray(0.0, 3.0, 4.0).reshape(3, 1);
+        assertThat(Networks.difference(LoRA.apply(base, adapter).output(words), tuned.output(words))).isLessThan(1e-12);
     }
 
     @Test

@@ -74,8 +74,10 @@ final class DeltaReader {
         Scaling scaling = provenance.scaling(folder, layer)
                 .orElse(config.useRsLora() ? Scaling.ALPHA_OVER_SQRT_RANK : Scaling.ALPHA_OVER_RANK);
         double alpha = alpha(layer, rank, scaling);
-        // PEFT starts an embedding at random whatever the word for its linear layers is.
-        kind = layout.embedding() && !config.isOurs() ? kind.started() : kind;
+        if (layout.embedding()) {
+            // PEFT starts it at random whatever the word for its linear layers is.
+            kind = KindNames.of(null, config.useDora(), provenance.variant(layer), provenance.init(layer));
+        }
         requireStartOf(layer, kind, extra);
         if (extra.containsKey(ExtraPart.START_A) && provenance.isInFewerBits(layer)) {
             kind = kind.elsewhere();

@@ -3,6 +3,8 @@ package io.github.dl4jlora.internal.peft;
 import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.LoRASettings;
 import io.github.dl4jlora.exception.AdapterFormatException;
+import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.content.Kind;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
@@ -11,8 +13,12 @@ import io.github.dl4jlora.variant.Variant;
 import org.jspecify.annotations.Nullable;
 
 import java.util.Arrays;
+import java.util.Collection;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /** What a file calls an adapter's {@link Kind}: PEFT's {@code use_dora} and {@code init_lora_weights}, and words of our own. */
 final class KindNames {
@@ -49,6 +55,13 @@ final class KindNames {
             case LORA_GA -> LORA_GA;
             case PISSA -> kind.pissaIterations() == 0 ? "pissa" : PISSA_ITERATIONS + kind.pissaIterations();
         };
+    }
+
+    /** The {@link #init} of all layers but embeddings beside others, which PEFT starts at random whatever the word is. */
+    static Set<Object> inits(AdapterContent adapter) {
+        Collection<Delta> all = adapter.deltas().values();
+        List<Delta> others = all.stream().filter(delta -> !delta.layout().embedding()).toList();
+        return (others.isEmpty() ? all : others).stream().map(delta -> init(delta.kind())).collect(Collectors.toSet());
     }
 
     /**

@@ -65,8 +65,7 @@ public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatter
 
     /** PEFT's word for how all layers started; true, its default, where it has none: the file's values replace that start. */
     private static Object init(AdapterContent adapter) {
-        Set<Object> inits = adapter.deltas().values().stream().map(delta -> KindNames.init(delta.kind()))
-                .collect(Collectors.toSet());
+        Set<Object> inits = KindNames.inits(adapter);
         boolean orthogonal = adapter.deltas().values().stream()
                 .allMatch(delta -> delta.rank() % 2 == 0 && delta.layout().isLike(TensorLayout.LINEAR));
         Object init = inits.size() == 1 ? inits.iterator().next() : true;

@@ -32,7 +32,7 @@ record PeftForm(AdapterContent adapter, Map<String, Kind> doubled) {
                     + "network with LoRA.save instead, or give all layers the same variant");
         }
         List<String> taken = layers(adapter, delta -> delta.kind().init().isTakenFromW());
-        boolean alike = adapter.deltas().values().stream().map(delta -> KindNames.init(delta.kind())).distinct().count() == 1;
+        boolean alike = KindNames.inits(adapter).size() == 1;
         boolean drawn = alike && adapter.deltas().values().stream().anyMatch(delta ->
                 KindNames.isStartOfItsOwn(delta.kind()) && delta.has(Variant.START_A) && !delta.kind().isDora());
         refuseGradients(adapter, dora);

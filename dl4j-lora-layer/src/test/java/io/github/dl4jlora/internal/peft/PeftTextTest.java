@@ -224,6 +224,19 @@ class PeftTextTest {
                 .doubled()).isEmpty();
     }
 
+    /** PEFT starts these at random whatever the word for its linear layers is. */
+    @Test
+    void anEmbeddingBesideOthersDoesNotSayHowTheseStarted() throws IOException {
+        Delta embedding = new Delta(Networks.random(DataType.FLOAT, 1, 6, 2), Networks.random(DataType.FLOAT, 2, 2, 5), 1,
+                Scaling.ALPHA, null, TensorLayout.EMBEDDING, Map.of(), Kind.PLAIN, null);
+        AdapterContent beside = content(ordered("emb", embedding, "fc", startedFromW(false, LoRAInit.PISSA,
+                TensorLayout.LINEAR)), Map.of());
+
+        assertThat(PeftForm.of(beside).adapter()).isEqualTo(beside);
+        assertThat(json(beside).path("init_lora_weights").asText()).isEqualTo("pissa");
+        assertThat(json(content(Map.of("emb", embedding), Map.of())).path("init_lora_weights").asBoolean()).isTrue();
+    }
+
     @Test
     void ofDoraAndOthersNeitherIsWritten() {
         AdapterContent mixed = content(ordered("fc", delta(2, 1, Scaling.ALPHA, Kind.PLAIN), "out",
