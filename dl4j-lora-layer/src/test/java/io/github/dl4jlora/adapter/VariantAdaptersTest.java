@@ -321,6 +321,22 @@ class VariantAdaptersTest {
         }
     }
 
+    /** What another adapter started from does not stay when one without a start of its own follows. */
+    @ParameterizedTest
+    @EnumSource(names = {"PISSA", "OLORA", "PISSA_RANDOMISED", "DORA_PISSA_BIAS"})
+    void aStartThatTheFileLacksIsThatOfTheBaseWhateverWasSwappedInBefore(Variants variant) {
+        ComputationGraph tuned = tuned(variant);
+        LoRAAdapter withoutStart = withoutStart(LoRAAdapter.of(tuned));
+        ComputationGraph otherBase = base.clone();
+        otherBase.params().addi(Networks.random(DataType.DOUBLE, 6, otherBase.params().shape()));
+        ComputationGraph network = LoRA.apply(base, withoutStart);
+
+        LoRAAdapter.of(LoRA.apply(otherBase, variant.config().build())).applyTo(network, LoRAAdapter.ApplyOption.FORCE);
+        withoutStart.applyTo(network);
+
+        assertThat(Networks.difference(network.outputSingle(INPUT), tuned.outputSingle(INPUT))).isLessThan(1e-12);
+    }
+
     @ParameterizedTest
     @EnumSource(names = {"PISSA", "OLORA"})
     void aStartOfAnotherBaseIsWrittenSoThatPeftTakesNoOther(Variants variant) throws IOException {

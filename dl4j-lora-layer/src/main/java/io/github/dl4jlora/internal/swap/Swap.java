@@ -210,6 +210,10 @@ public final class Swap {
                 FitChecks.requireShape(name, key, value, parameter);
                 parts.put(key, FitChecks.inTypeOf(parameter, name, key, value));
             });
+            if (delta.lacksStart() && !Starts.areOfW(view, matrix)) {
+                // What an adapter that was swapped in before had started from would stay.
+                parts.putAll(Starts.ofW(delta, view, matrix, matrix.conf().getStartSeed()));
+            }
             assignments.add(() -> {
                 matrix.rescale(delta.alpha(), delta.scaling());
                 matrix.replace(parts);
