@@ -14,6 +14,8 @@ import io.github.dl4jlora.internal.build.BaseAttachment;
 import io.github.dl4jlora.internal.build.Recomputation;
 import io.github.dl4jlora.internal.common.NamePattern;
 import io.github.dl4jlora.internal.common.Options;
+import io.github.dl4jlora.internal.content.ContentAccess;
+import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.cost.TrainingCost;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.internal.file.MappedBase;
@@ -206,7 +208,11 @@ public final class LoRA {
 
     private static <M extends Model> M trainedAs(M base, LoRAAdapter adapter, LoRAConfig config) {
         M adapted = Adaptation.applyOfAdapter(base, adapter.config(), config);
-        adapter.applyTo(adapted, ApplyOption.KEEP_BIASES);
+        boolean lacksStart = ContentAccess.of(adapter).deltas().values().stream().anyMatch(Delta::lacksStart);
+        // What it took from W is not what Q(W) gives, and here W is at hand.
+        LoRAAdapter whole = lacksStart && config.quantization() != null
+                ? LoRAAdapter.of(trainedAs(base, adapter, config.toBuilder().quantize(null).build())) : adapter;
+        whole.applyTo(adapted, ApplyOption.KEEP_BIASES);
         return adapted;
     }
 

@@ -321,7 +321,8 @@ public final class LoRAAdapter {
         FORCE,
 
         /**
-         * Refuses a base that is kept in another way than when the adapter was trained; without this option there is a warning.
+         * Refuses a base that is kept in another way than when the adapter was trained, and one in fewer bits from which a start
+         * that the adapter's file lacks would have to be taken; without this option there is a warning.
          */
         STRICT,
 

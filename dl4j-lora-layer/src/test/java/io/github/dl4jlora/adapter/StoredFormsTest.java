@@ -218,6 +218,61 @@ class StoredFormsTest {
         assertThat(output(LoRA.apply(base, LoRAAdapter.load(folder)))).isEqualTo(output(LoRA.apply(base, adapter)));
     }
 
+    /** As PEFT writes it: without its start, and without a word on its base. */
+    private static LoRAAdapter ofPeft(LoRAAdapter adapter) {
+        Map<String, Delta> deltas = new LinkedHashMap<>();
+        adapter.content().deltas().forEach((layer, delta) -> deltas.put(layer, new Delta(delta.a(), delta.b(), delta.alpha(),
+                delta.scaling(), null, delta.layout(), Map.of(), delta.kind(), null)));
+        return Adapters.adapter(deltas, Map.of(), 0);
+    }
+
+    private LoRAAdapter ofPeft(LoRAInit init) {
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).loraInit(init).build());
+        tuned.fit(DATA);
+        return ofPeft(LoRAAdapter.of(tuned));
+    }
+
+    @Test
+    void aStartThatMustBeTakenFromFewerBitsIsWarnedOfAndStrictRefusesIt() {
+        LoRAAdapter peft = ofPeft(LoRAInit.PISSA);
+        MultiLayerNetwork fours = LoRA.freeze(base, Quantization.NF4);
+        try (LogCapture log = new LogCapture(LoRAAdapter.class)) {
+            LoRA.apply(base, peft, ApplyOption.STRICT);
+            assertThat(log.messages()).isEmpty();
+            LoRA.apply(fours, peft);
+            assertThat(log.messages()).singleElement().asString().contains("[fc1, fc2]", "fewer bits", "LoRAAdapter.of",
+                    "path_initial_model_for_weight_conversion", "STRICT");
+        }
+        try (AdapterBank bank = new AdapterBank(fours, 1); LogCapture log = new LogCapture(LoRAAdapter.class)) {
+            bank.add("task", peft);
+            assertThat(log.messages()).singleElement().asString().contains("[fc1, fc2]", "fewer bits");
+        }
+        assertThatThrownBy(() -> LoRA.apply(fours, peft, ApplyOption.STRICT)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("[fc1, fc2]", "fewer bits", "path_initial_model_for_weight_conversion");
+    }
+
+    @Test
+    void aStartIsNotWarnedOfWhereFewerBitsLoseNothing() {
+        base.params().assign(base.params().castTo(DataType.BFLOAT16).castTo(DataType.FLOAT));
+        LoRAAdapter peft = ofPeft(LoRAInit.OLORA);
+
+        MultiLayerNetwork halves = LoRA.apply(LoRA.freeze(base, Quantization.BF16), peft, ApplyOption.STRICT);
+
+        assertThat(Networks.difference(output(halves), output(LoRA.apply(base, peft)))).isLessThan(1e-5);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"PISSA", "OLORA"})
+    void aStartThatTheFileLacksIsTakenFromTheOriginalThatIsQuantised(LoRAInit init) {
+        LoRAAdapter peft = ofPeft(init);
+        LoRAAdapter whole = LoRAAdapter.of(LoRA.apply(base, peft));
+
+        MultiLayerNetwork fours = LoRA.apply(base, peft, LoRAConfig.builder().quantize(Quantization.NF4).build());
+
+        assertThat(LoRAAdapter.of(fours).deltaWeight("fc1")).isEqualTo(whole.deltaWeight("fc1"));
+        assertThat(LoRAAdapter.of(fours).storedAs("fc1")).hasValue("NF4");
+    }
+
     private static Delta combined(LoRAAdapter one, LoRAAdapter other) {
         return LoRAAdapter.combine(Combination.Method.SVD).add(one, 0.5).add(other, 0.5).build().content().delta("fc1");
     }

@@ -64,6 +64,8 @@ public final class Swap {
     private final List<Runnable> assignments = new ArrayList<>();
     /** The first of them; null if there is none. */
     private @Nullable OtherForm otherForm;
+    /** Layers of which the adapter's file lacks the start, where W is in fewer bits. */
+    private final List<String> startless = new ArrayList<>();
 
     private Swap(AdapterContent adapter, AdaptedView view) {
         this.adapter = adapter;
@@ -84,8 +86,8 @@ public final class Swap {
             swap.requireAdapted();
             swap.checkNames();
             List<String> strangers = swap.checkMatrices(force);
-            if (swap.otherForm != null && strict) {
-                throw new IllegalArgumentException(swap.otherForm.refusal());
+            if (strict) {
+                swap.refuseForm();
             }
             swap.checkValues();
             if (!strangers.isEmpty()) {
@@ -131,7 +133,7 @@ public final class Swap {
                     FitChecks.inTypeOf(matrix.a(), name, key, value);
                 });
                 deltas.put(name, delta);
-                swap.noteForm(name, delta, bases.get(matrix.layer()));
+                swap.noteForm(name, loaded, matrix, bases.get(matrix.layer()));
             });
             swap.warnOfForm();
             swap.checkValues();
@@ -158,7 +160,10 @@ public final class Swap {
         };
     }
 
-    private void noteForm(String name, Delta delta, AdaptedView.@Nullable Base base) {
+    private void noteForm(String name, Delta delta, AdaptedView.AdaptedMatrix matrix, AdaptedView.@Nullable Base base) {
+        if (delta.lacksStart() && Starts.isRounded(matrix)) {
+            startless.add(name);
+        }
         if (otherForm == null && base != null && delta.storedAs() != null && !delta.storedAs().equals(base.storedAs())) {
             otherForm = new OtherForm(name, delta.storedAs(), base.storedAs());
         }
@@ -170,6 +175,26 @@ public final class Swap {
                     + "differ slightly. Evaluate the network before you rely on it, or train it further; ApplyOption.STRICT "
                     + "refuses this", otherForm.layer, otherForm.trainedOn, otherForm.here);
         }
+        if (!startless.isEmpty()) {
+            LOG.warn("{}. Put the adapter into the original base with LoRA.apply(base, adapter) and take it out again with "
+                    + "LoRAAdapter.of, which adds the start, or convert it in PEFT with "
+                    + "path_initial_model_for_weight_conversion; ApplyOption.STRICT refuses this", lackOfStarts());
+        }
+    }
+
+    private void refuseForm() {
+        if (otherForm != null) {
+            throw new IllegalArgumentException(otherForm.refusal());
+        }
+        if (!startless.isEmpty()) {
+            throw new IllegalArgumentException(lackOfStarts() + ". Convert it in PEFT with "
+                    + "path_initial_model_for_weight_conversion, or leave ApplyOption.STRICT out to get a warning instead");
+        }
+    }
+
+    private String lackOfStarts() {
+        return "The layers " + Few.of(startless) + ": the adapter started from a part of W that its file does not hold, and the "
+                + "network has W only in fewer bits, which give a slightly different start";
     }
 
     private void assign() {
@@ -199,7 +224,7 @@ public final class Swap {
             if (delta.baseId() != null && !delta.baseId().equals(base.id())) {
                 strangers.add(name);
             } else {
-                noteForm(name, delta, base);
+                noteForm(name, delta, matrix, base);
             }
             requireSameKind(name, delta, matrix);
             // Refuses here what rescaling would refuse when other layers have been replaced.
