@@ -39,10 +39,6 @@ public final class Gradients {
         return copyOf(network.gradient(), name -> !isLocked(name, parameters));
     }
 
-    /**
-     * DL4J's BatchNormalization has no gamma and beta where they are locked, and tells gradients of them all the same: in memory
-     * of a workspace that is closed after the pass.
-     */
     /** Both networks have the same gradients, each within an error that {@link Networks#assertClose} describes. */
     public static void assertSame(Model network, Model expected, MultiDataSet data, double error) {
         Map<String, INDArray> wanted = of(expected, data);
@@ -51,6 +47,10 @@ public final class Gradients {
         found.forEach((key, gradient) -> Networks.assertClose(key, gradient, wanted.get(key), error));
     }
 
+    /**
+     * DL4J's BatchNormalization has no gamma and beta where they are locked, and tells gradients of them all the same: in memory
+     * of a workspace that is closed after the pass.
+     */
     private static boolean isLocked(String name, Set<String> parameters) {
         return !parameters.contains(name) && (name.endsWith("_" + BatchNormalizationParamInitializer.GAMMA)
                 || name.endsWith("_" + BatchNormalizationParamInitializer.BETA));

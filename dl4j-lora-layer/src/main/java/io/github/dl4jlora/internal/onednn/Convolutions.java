@@ -80,13 +80,14 @@ public final class Convolutions {
     }
 
     /**
-     * z = x ∗ W, finished. With a kernel of one, W is read where it is.
+     * z = x ∗ W, finished. With a kernel of one, and on AVX-512, W is read where it is.
      *
      * @param z overwritten
      * @return as {@link #forward(ConvolutionShape, INDArray, Weights, INDArray)}
      */
     public static boolean forward(ConvolutionShape shape, INDArray x, @Nullable Weights w, Finish finish, INDArray z) {
-        boolean isProduct = shape.isPointwise() && w != null && w.type() == Weights.Type.FLOAT && isByColumn(w);
+        boolean isProduct = shape.isPointwise() && w != null && w.type() == Weights.Type.FLOAT && isByColumn(w)
+                && OneDnn.isUsed() && OneDnn.Cpu.READS_IN_PLACE;
         return isProduct ? multiply(shape, x, w, finish, z)
                 : run(Forward.class, shape, x, w, z, finish);
     }
@@ -209,7 +210,8 @@ public final class Convolutions {
             }
             boolean narrow = type == Weights.Type.BF16;
             boolean isForward = kind == Forward.class || kind == AddForward.class;
-            boolean anyLayout = narrow || shape.groups() > 1;
+            boolean anyLayout = narrow || shape.groups() > 1
+                    || !OneDnn.Cpu.READS_IN_PLACE && kind != AddForward.class;
             // What backward passes are told of the forward pass has operands alone: a result of FLOAT would misguide their
             // choice.
             try (Tensor x = Tensor.ofNumbers(shape.x(), narrow, anyLayout);
@@ -332,7 +334,8 @@ public final class Convolutions {
          * What the caller has in FLOAT.
          *
          * @param narrow    whether it is rounded to bfloat16; a result stays FLOAT
-         * @param anyLayout whether oneDNN chooses the layout, without which it gains nothing from bfloat16 or groups
+         * @param anyLayout whether oneDNN chooses the layout, without which it gains nothing from bfloat16 or groups, and without
+         *                  AVX-512 copies windows
          */
         static Tensor ofNumbers(long[] shape, boolean narrow, boolean anyLayout) {
             memory.desc given = OneDnn.Cpu.floats(shape, OneDnn.Cpu.plain(shape));

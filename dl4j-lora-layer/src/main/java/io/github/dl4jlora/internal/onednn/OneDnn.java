@@ -82,7 +82,7 @@ public final class OneDnn {
         /** Whether the processor multiplies bfloat16: otherwise oneDNN takes longer for it than for FLOAT. */
         static final boolean MULTIPLIES_BF16 = has(dnnl.dnnl_cpu_isa_avx512_core_bf16);
 
-        /** Whether oneDNN multiplies by a matrix of FLOAT where it lies as fast as by a copy: on narrower vectors it does not. */
+        /** Whether oneDNN is fast with FLOAT as callers have it: on narrower vectors it is with its own layouts alone. */
         static final boolean READS_IN_PLACE = has(dnnl.dnnl_cpu_isa_avx512_core);
 
         private Cpu() {
