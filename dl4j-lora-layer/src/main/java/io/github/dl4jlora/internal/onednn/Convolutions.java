@@ -30,6 +30,8 @@ public final class Convolutions {
     private static final long LEAST = 1 << 20;
     /** The same of one example: what is rounded to bfloat16 must not depend on the examples beside it. */
     private static final long LEAST_OF_BF16 = 1 << 18;
+    /** With so many places of all examples, what it takes to copy weights into another layout is small beside the rest. */
+    private static final long LEAST_PLACES = 512;
 
     /** Kinds of primitives. */
     private static final class Forward {
@@ -68,6 +70,12 @@ public final class Convolutions {
         return OneDnn.takes(multiplications, LEAST);
     }
 
+    /** Whether operands of FLOAT are better copied into oneDNN's own layouts, where oneDNN is there. */
+    private static boolean gainsFromCopies(ConvolutionShape shape) {
+        return !OneDnn.Cpu.READS_IN_PLACE
+                && (OneDnn.takesAll() || shape.minibatch() * shape.positions() >= LEAST_PLACES);
+    }
+
     /**
      * z = x ∗ W.
      *
@@ -80,14 +88,14 @@ public final class Convolutions {
     }
 
     /**
-     * z = x ∗ W, finished. With a kernel of one, and on AVX-512, W is read where it is.
+     * z = x ∗ W, finished. With a kernel of one, W is read where it is, except where copies gain.
      *
      * @param z overwritten
      * @return as {@link #forward(ConvolutionShape, INDArray, Weights, INDArray)}
      */
     public static boolean forward(ConvolutionShape shape, INDArray x, @Nullable Weights w, Finish finish, INDArray z) {
         boolean isProduct = shape.isPointwise() && w != null && w.type() == Weights.Type.FLOAT && isByColumn(w)
-                && OneDnn.isUsed() && OneDnn.Cpu.READS_IN_PLACE;
+                && OneDnn.isUsed() && !gainsFromCopies(shape);
         return isProduct ? multiply(shape, x, w, finish, z)
                 : run(Forward.class, shape, x, w, z, finish);
     }
@@ -210,8 +218,7 @@ public final class Convolutions {
             }
             boolean narrow = type == Weights.Type.BF16;
             boolean isForward = kind == Forward.class || kind == AddForward.class;
-            boolean anyLayout = narrow || shape.groups() > 1
-                    || !OneDnn.Cpu.READS_IN_PLACE && kind != AddForward.class;
+            boolean anyLayout = narrow || shape.groups() > 1 || kind != AddForward.class && gainsFromCopies(shape);
             // What backward passes are told of the forward pass has operands alone: a result of FLOAT would misguide their
             // choice.
             try (Tensor x = Tensor.ofNumbers(shape.x(), narrow, anyLayout);
