@@ -106,6 +106,14 @@ class BankClosingTest {
         requireClosed(bank);
     }
 
+    /** Closes the bank in what depends on a request that fails. */
+    private static CompletableFuture<Void> closedAfter(CompletableFuture<INDArray[]> failing, AdapterBank bank) {
+        return failing.handle((outputs, e) -> {
+            bank.close();
+            return null;
+        });
+    }
+
     private boolean isRefused(AdapterBank bank) {
         try {
             bank.submit(BankRequest.of(AdapterBank.BASE, input));
@@ -174,10 +182,7 @@ class BankClosingTest {
                 input));
         CompletableFuture<INDArray[]> loading = bank.submit(BankRequest.of("s", input));
         CompletableFuture<INDArray[]> answer = bank.submit(BankRequest.of("a", input));
-        CompletableFuture<Void> closed = fails.handle((outputs, e) -> {
-            bank.close();
-            return null;
-        });
+        CompletableFuture<Void> closed = closedAfter(fails, bank);
         if (failure.equals("timeout")) {
             // After handle, which on a slow machine would else find the time over, and close on this thread.
             fails.orTimeout(1, TimeUnit.MILLISECONDS);
@@ -212,10 +217,7 @@ class BankClosingTest {
         timer.awaitSomebody();
         CompletableFuture<INDArray[]> fails = bank.submit(BankRequest.of("s", input), Duration.ofMillis(1));
         CompletableFuture<INDArray[]> other = bank.submit(BankRequest.of("s", input), Duration.ofMillis(1));
-        CompletableFuture<Void> closed = fails.handle((outputs, e) -> {
-            bank.close();
-            return null;
-        });
+        CompletableFuture<Void> closed = closedAfter(fails, bank);
         timer.open();
 
         closed.join();
@@ -231,10 +233,7 @@ class BankClosingTest {
         AdapterBank bank = bank(1);
         CompletableFuture<INDArray[]> cancelled = bank.submit(BankRequest.of("s", input));
         loads.awaitSomebody();
-        CompletableFuture<Void> closed = cancelled.handle((outputs, e) -> {
-            bank.close();
-            return null;
-        });
+        CompletableFuture<Void> closed = closedAfter(cancelled, bank);
         callers.submit(() -> cancelled.cancel(false));
 
         closed.join();

@@ -30,7 +30,7 @@ public final class Convolutions {
     private static final long LEAST = 1 << 20;
     /** The same of one example: what is rounded to bfloat16 must not depend on the examples beside it. */
     private static final long LEAST_OF_BF16 = 1 << 18;
-    /** With so many places of all examples, what it takes to copy weights into another layout is small beside the rest. */
+    /** From so many places of all examples on, copying weights into another layout takes little of the time. */
     private static final long LEAST_PLACES = 512;
 
     /** Kinds of primitives. */
