@@ -447,7 +447,8 @@ public final class LoRA {
     /**
      * Lets an adapted or frozen network use packed copies of its frozen matrices from now on, as
      * {@link LoRAConfig.Builder#pack LoRAConfig.Builder.pack} does: for networks that come from {@link #freeze freeze},
-     * {@link #loadQuantized loadQuantized} or a mapped file. Clones and saved configurations keep it.
+     * {@link #loadQuantized loadQuantized} or a mapped file. Saved configurations and what is made of the network keep it. Clones
+     * that DL4J made of it share its frozen weights, and are packed with it.
      *
      * @param network adapted or frozen
      * @throws IllegalArgumentException if it has no frozen weights outside its parameter vector
@@ -579,7 +580,8 @@ public final class LoRA {
     /**
      * Gives a network the base it was adapted from. This is for a network that DL4J's ModelSerializer restored, and for one
      * whose base has changed since: give it a copy of the base as it was. All layers are compared by content before the first
-     * is attached. A network that was adapted with {@code copyBase(true)} copies the base.
+     * is attached. A network that was adapted with {@code copyBase(true)} copies the base. Clones that DL4J made of the network
+     * share its frozen weights, and get the base with it.
      *
      * @param adapted an adapted network
      * @param base    the network it was adapted from

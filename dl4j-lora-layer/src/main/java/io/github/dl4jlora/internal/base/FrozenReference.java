@@ -93,6 +93,11 @@ public final class FrozenReference implements Serializable {
         return new FrozenReference(UNHASHED, signature, null, true, null, new StoredForm(scheme, id, parts), packed);
     }
 
+    /** The same reference, not bound to any weights: what is done with it changes nothing that runs. */
+    public FrozenReference unbound() {
+        return new FrozenReference(id, signature, baseLocation, own, trainedInFull, form, packed);
+    }
+
     /** The same reference, which also records what the base holds for layers that train in full, by name. */
     public FrozenReference recording(Map<String, FrozenReference> trained) {
         FrozenReference recording = new FrozenReference(id, signature, baseLocation, own, trained, form, packed);

@@ -130,8 +130,7 @@ final class Replacements {
     /** The node's frozen weights outside the vector; the first of the network records those that train in full. */
     private @Nullable FrozenReference reference(Node node) {
         FrozenReference reference = config.storage() == FrozenStorage.SHARED ? referenceTo(node) : null;
-        FrozenReference before = node.frozenReference();
-        if (reference != null && (config.pack() || before != null && before.isPacked())) {
+        if (reference != null && (config.pack() || from.isPacked(node))) {
             reference.pack();
         }
         if (reference == null || toRecord == null) {

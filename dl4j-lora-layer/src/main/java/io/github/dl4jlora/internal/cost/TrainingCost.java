@@ -122,10 +122,11 @@ public final class TrainingCost {
 
     /** Bytes of packed copies. */
     private long packed(Map<String, InputGradient> gradients) {
-        if (!config.pack() || from.dataType() != DataType.FLOAT) {
+        if (from.dataType() != DataType.FLOAT) {
             return 0;
         }
-        return planned.nodes().stream().filter(node -> node.frozenReference() != null && stock(node).layer() != null)
+        return planned.nodes().stream().filter(node -> node.frozenReference() != null && node.frozenReference().isPacked()
+                && stock(node).layer() != null)
                 .mapToLong(node -> PackedBytes.of(StockLayers.unfrozen(stock(node).unwrappedLayer()), from.shapes(stock(node)),
                         node.adapted(), Objects.requireNonNull(node.frozenReference()).scheme(),
                         gradients.get(node.name()) == InputGradient.NEEDED)).sum();

@@ -45,7 +45,8 @@ public final class FrozenLayers {
      */
     public static boolean takesQuantized(org.deeplearning4j.nn.conf.layers.Layer stock) {
         Class<?> type = stock.getClass();
-        return type == OutputLayer.class || type == RnnOutputLayer.class || FrozenProduct.exists(StockLayers.innermost(stock));
+        return type == OutputLayer.class || type == RnnOutputLayer.class
+                || FrozenProduct.exists(StockLayers.withUpdater(StockLayers.unfrozen(stock)));
     }
 
     /**

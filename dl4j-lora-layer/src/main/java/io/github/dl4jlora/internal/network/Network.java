@@ -66,6 +66,11 @@ public abstract class Network<M extends Model> {
                 : FrozenReference.unhashed(running.params().dataType(), table(node, running));
     }
 
+    /** Whether products use packed copies of a node's matrices, so that those of what is made of it are to do so, too. */
+    public boolean isPacked(Node node) {
+        return false;
+    }
+
     /**
      * As {@link #weights}, but in no registry, so that nobody finds them before they have been compared.
      *

@@ -74,11 +74,14 @@ public final class ThawedNetwork<M extends Model> extends DelegatingNetwork<M> {
     /** It computes nothing, and so needs no graph and no inputs. */
     private Trainable stockRuntime(String name) {
         Node node = node(name);
-        INDArray values = Objects.requireNonNull(inner.node(name).frozenReference()).values(name, dataType(), node.numParams());
+        FrozenReference reference = Objects.requireNonNull(inner.node(name).frozenReference());
         if (node.layer() == null) {
-            return node.unwrappedVertex().instantiate(null, name, 0, values, false, dataType());
+            return node.unwrappedVertex().instantiate(null, name, 0, reference.values(name, dataType(), node.numParams()), false,
+                    dataType());
         }
         Layer layer = node.unwrappedLayer();
+        FrozenWeights weights = reference.weights(name, node.numParams());
+        INDArray values = (StockLayers.isKnown(layer) ? weights : weights.inMemory()).valuesAs(dataType());
         return StockLayers.running(StockLayers.confOf(layer), null, 0, values, false, dataType());
     }
 
@@ -91,7 +94,21 @@ public final class ThawedNetwork<M extends Model> extends DelegatingNetwork<M> {
     @Override
     public @Nullable FrozenReference described(Node node) {
         FrozenReference reference = inner.node(node.name()).frozenReference();
-        return reference == null ? super.described(node) : reference;
+        return reference == null ? super.described(node) : reference.unbound();
+    }
+
+    @Override
+    public boolean isPacked(Node node) {
+        FrozenReference reference = inner.node(node.name()).frozenReference();
+        return reference != null && reference.isPacked();
+    }
+
+    /** No layer is made for them: one of the user's own may write to its values, which may lie in a file. */
+    @Override
+    public @Nullable INDArray values(Node node) {
+        FrozenReference reference = inner.node(node.name()).frozenReference();
+        return reference == null ? super.values(node)
+                : reference.values(node.name(), dataType(), node(node.name()).numParams());
     }
 
     @Override

@@ -9,6 +9,7 @@ import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
+import org.nd4j.shade.jackson.core.JsonStreamContext;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -24,6 +25,7 @@ public final class StoredConfiguration {
     private static final int DEEPEST = 100;
     private static final int LONGEST_REASON = 500;
     private static final String GRAPH_ONLY = "vertexInputs";
+    private static final String FROZEN = "frozen";
 
     /** Looks at the content id of frozen weights that the configuration refers to. */
     @FunctionalInterface
@@ -86,7 +88,7 @@ public final class StoredConfiguration {
         UntrustedJson.refuseExcess(text, DEEPEST, (token, parser) -> {
             layers.look(token, parser);
             if (token.isScalarValue() && "id".equals(parser.getCurrentName())
-                    && "frozen".equals(parser.getParsingContext().getParent().getCurrentName())) {
+                    && isReference(parser.getParsingContext().getParent())) {
                 frozen.to(parser.getText());
             }
             // Bounding boxes of old object detectors come with a count, and DL4J allocates that many without a check.
@@ -95,6 +97,13 @@ public final class StoredConfiguration {
             }
         });
         return new String(text, StandardCharsets.UTF_8);
+    }
+
+    /** Whether the field's value refers to frozen weights: what is recorded of layers in full training is under their names. */
+    private static boolean isReference(JsonStreamContext field) {
+        JsonStreamContext outer = field.getParent();
+        return FROZEN.equals(field.getCurrentName()) && !(outer != null && "trainedInFull".equals(outer.getCurrentName())
+                && FROZEN.equals(outer.getParent().getCurrentName()));
     }
 
     /**

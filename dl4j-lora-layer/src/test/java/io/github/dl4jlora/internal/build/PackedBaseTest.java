@@ -2,6 +2,9 @@ package io.github.dl4jlora.internal.build;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.bank.AdapterBank;
+import io.github.dl4jlora.bank.BankConfig;
 import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
@@ -29,6 +32,7 @@ import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.nio.file.Path;
+import java.util.List;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
@@ -175,6 +179,46 @@ class PackedBaseTest {
         assertAlike(frozen.output(data().getFeatures()), base().output(data().getFeatures()), 1e-5);
         assertThat(LoRA.summary(frozen).rows().get(0).bytes()).isEqualTo(2 * ONE + WIDTH * Float.BYTES);
         assertThat(LoRA.summary(mapped).rows().get(0).storedAs()).endsWith(", packed");
+    }
+
+    @Test
+    void whatIsMadeOfAPackedNetworkIsPacked() throws Exception {
+        MultiLayerNetwork frozen = LoRA.freeze(base());
+        LoRA.pack(frozen);
+        LoRA.writeBase(frozen, folder.resolve("base.dl4j"), null);
+
+        for (Model made : List.of(LoRA.freeze(frozen), LoRA.apply(frozen, config().build()),
+                LoRA.openBase(folder.resolve("base.dl4j")))) {
+            assertThat(LoRA.summary(made).rows().get(0).storedAs()).isEqualTo("FLOAT, packed");
+        }
+        LoRAConfig config = config().build();
+        assertThat(LoRA.plan(frozen, config, 8).adapted().frozen() - LoRA.plan(base(), config, 8).adapted().frozen())
+                .isEqualTo(5 * ONE);
+    }
+
+    @Test
+    void aPlanLeavesTheNetworkAsItIs() {
+        MultiLayerNetwork frozen = LoRA.freeze(base());
+
+        LoRA.plan(frozen, config().pack(true).build(), 8);
+
+        assertThat(LoRA.summary(frozen).rows().get(0).storedAs()).isEqualTo("FLOAT");
+    }
+
+    /** Networks on one base share the copies, so another network tells of those of the bank's. */
+    @Test
+    void aBanksAdaptersAreComputedOnPackedCopies() {
+        MultiLayerNetwork base = base();
+        MultiLayerNetwork another = LoRA.apply(base, config().pack(true).build());
+        long without = LoRA.summary(another).frozenBytes();
+        LoRAConfig plain = LoRAConfig.builder().rank(2).build();
+        try (AdapterBank bank = new AdapterBank(base, BankConfig.builder().pack(true).build())) {
+            bank.add("a", LoRAAdapter.of(LoRA.apply(base, plain)));
+
+            bank.output("a", data().getFeatures());
+
+            assertThat(LoRA.summary(another).frozenBytes()).isEqualTo(without + 3 * ONE);
+        }
     }
 
     @Test

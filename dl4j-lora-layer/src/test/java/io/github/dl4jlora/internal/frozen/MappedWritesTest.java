@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -61,6 +62,17 @@ class MappedWritesTest {
         tuned.fit(X, Networks.random(DataType.FLOAT, 8, 3, 2));
 
         assertThat(LoRA.unload(tuned).params()).isEqualTo(base.params());
+    }
+
+    @Test
+    void aLayerThatNobodyKnowsTrainsInFullOrIsEmbedded() throws IOException {
+        MultiLayerNetwork base = base();
+        LoRAConfig.Builder config = LoRAConfig.builder().rank(2).targets("first");
+
+        MultiLayerNetwork embedded = LoRA.apply(opened(base), config.storage(FrozenStorage.EMBEDDED).build());
+        MultiLayerNetwork tuned = LoRA.apply(opened(base), config.storage(FrozenStorage.SHARED).trainable("strange").build());
+
+        assertThat(tuned.output(X)).isEqualTo(embedded.output(X)).isEqualTo(base.output(X));
     }
 
     @Test
