@@ -10,8 +10,6 @@ import java.util.concurrent.atomic.AtomicInteger;
 /** A small separate disk for the adapters, which can be filled: a tmpfs, if this process may mount one (root on Linux). */
 final class Disk implements AutoCloseable {
 
-    private static final String SIZE = "size=16m";
-
     private final Path folder;
     private final boolean mounted;
     /** Odd while it is full. */
@@ -22,9 +20,12 @@ final class Disk implements AutoCloseable {
         this.mounted = mounted;
     }
 
-    /** @param folder an empty folder, which stays an ordinary one if nothing can be mounted */
-    static Disk at(Path folder) throws InterruptedException {
-        return new Disk(folder, run("mount", "-t", "tmpfs", "-o", SIZE, "tmpfs", folder.toString()));
+    /**
+     * @param folder an empty folder, which stays an ordinary one if nothing can be mounted
+     * @param bytes  that it holds
+     */
+    static Disk at(Path folder, long bytes) throws InterruptedException {
+        return new Disk(folder, run("mount", "-t", "tmpfs", "-o", "size=" + bytes, "tmpfs", folder.toString()));
     }
 
     private static boolean run(String... command) throws InterruptedException {

@@ -19,6 +19,7 @@ import java.util.stream.Stream;
 final class Soak implements AutoCloseable {
 
     private static final int SLOTS = 16;
+    private static final int ADAPTERS_BYTES = 16 << 20;
     private static final long PATIENCE_MILLIS = 60_000;
     private static final long WAIT_MILLIS = 50;
     /** The heap is allocated from the start, so that any growth is outside of it. Adapters have less room than they need. */
@@ -41,14 +42,18 @@ final class Soak implements AutoCloseable {
     private volatile boolean down;
     private volatile boolean ending;
 
-    /** @param folder an empty folder */
-    Soak(Path folder) throws IOException, InterruptedException {
+    /**
+     * @param folder an empty folder
+     * @param most   clients that there will be
+     */
+    Soak(Path folder, int most) throws IOException, InterruptedException {
         versions = new Versions(folder);
         spoilt = versions.spoilt(folder, SoakClient.MOST_BYTES);
         base = folder.resolve("base.zip");
         versions.saveBase(base);
         adapters = Files.createDirectory(folder.resolve("adapters"));
-        disk = Disk.at(adapters);
+        // Room for an upload of each client, as it came and unpacked, however long the service takes for them.
+        disk = Disk.at(adapters, ADAPTERS_BYTES + 2L * SoakClient.MOST_BYTES * most);
         try {
             for (int i = 0; i < SLOTS; i++) {
                 versions.save(i, adapters.resolve(slots.get(i).name()));

@@ -96,7 +96,7 @@ public final class SoakCommand implements Callable<Integer> {
         StatusLine line = new StatusLine(spec.commandLine().getErr());
         Path folder = Files.createTempDirectory("dl4j-lora-soak");
         line.show(() -> "Starts the service");
-        try (Soak soak = new Soak(folder)) {
+        try (Soak soak = new Soak(folder, clients)) {
             // A signal that ends this program also ends the service, and frees the disk.
             Thread hook = new Thread(() -> end(soak, folder), "ends the soak");
             Runtime.getRuntime().addShutdownHook(hook);
