@@ -7,6 +7,9 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.onnx.check.OnnxCheck;
 import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.TransformerShape;
+import onnx.Onnx.ModelProto;
+import onnx.Onnx.TensorProto;
+import onnx.Onnx.TensorProto.DataType;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -18,6 +21,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -25,6 +29,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -81,6 +87,20 @@ class LookUpsTest {
         OnnxExport.of(network).weights(type).write(file);
 
         requireNear(network, file, 3 * tolerance, TransformersTest.ids(shape, 4, 7));
+    }
+
+    /** It is a table of positions, though its key is that of words. */
+    @ParameterizedTest
+    @EnumSource
+    void whatMpnetAddsForDistancesStaysFloat(WeightType type) throws IOException {
+        Path file = folder.resolve("mpnet.onnx");
+        OnnxExport.of(TransformersTest.network(TransformersTest.SHAPES.get(4), Head.tokenVectors())).weights(type).write(file);
+
+        Map<String, Integer> types = ModelProto.parseFrom(Files.readAllBytes(file)).getGraph().getInitializerList().stream()
+                .collect(Collectors.toMap(TensorProto::getName, TensorProto::getDataType));
+        assertThat(types).containsEntry("encoder.relative_attention_bias/W", DataType.FLOAT_VALUE)
+                .containsEntry("embeddings/P", DataType.FLOAT_VALUE);
+        assertThat(types.get("embeddings/W") == DataType.FLOAT_VALUE).isEqualTo(type == WeightType.FLOAT);
     }
 
     @ParameterizedTest

@@ -58,8 +58,7 @@ final class Attention {
             String distance = graph.add("Sub", texts.places(), graph.unsqueeze(texts.places(), 1));
             String near = graph.add("Max", graph.add("Min", distance, graph.index(FAR)), graph.index(-FAR));
             String rows = graph.add("Gather", graph.ints(buckets), graph.add("Add", near, graph.index(FAR)));
-            return graph.transpose(graph.add("Gather", TransformerLayers.shared(RelativeAttentionBias.BIAS, layer, here), rows),
-                    2, 0, 1);
+            return graph.transpose(graph.add("Gather", TransformerLayers.distances(layer, here), rows), 2, 0, 1);
         });
     }
 

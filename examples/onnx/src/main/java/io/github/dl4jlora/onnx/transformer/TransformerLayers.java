@@ -3,6 +3,7 @@ package io.github.dl4jlora.onnx.transformer;
 import io.github.dl4jlora.onnx.graph.Attribute;
 import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
+import io.github.dl4jlora.onnx.graph.Weight;
 import io.github.dl4jlora.onnx.layer.Exports;
 import io.github.dl4jlora.onnx.layer.Place;
 import io.github.dl4jlora.transformers.layer.AnswerScores;
@@ -26,6 +27,7 @@ import org.deeplearning4j.nn.conf.layers.LossLayer;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.UnaryOperator;
 
 /**
  * Layers, vertices and activations of dl4j-lora-transformers. What flows between them is {@code [batch · length, hidden]}, ids
@@ -77,7 +79,7 @@ public final class TransformerLayers {
         Flow ids = Texts.ids(input, graph);
         // Padding that is no token is looked up as token 0; ONNX would take -1 for the last token.
         String tokens = layer.getPadding() < 0 ? graph.add("Max", ids.name(), graph.index(0)) : ids.name();
-        String words = shared(TokenEmbeddings.WORDS, here.name(), here);
+        String words = words(here.name(), here);
         String sum = graph.add("Add", graph.add("Gather", words, tokens), positions(layer, ids, here));
         if (layer.getTypes() > 0) {
             String types = graph.weight(here.weight("T"));
@@ -106,32 +108,42 @@ public final class TransformerLayers {
     }
 
     private static Flow matrix(VocabularyMatrix layer, Flow input, Place here) {
-        shared(TokenEmbeddings.WORDS, here.name(), here);
+        words(here.name(), here);
         return input;
     }
 
     private static Flow bias(VocabularyBias layer, Flow input, Place here) {
-        shared(VocabularyBias.BIAS, here.name(), here);
+        wordBias(here.name(), here);
         return input;
     }
 
     private static Flow scoreBias(RelativeAttentionBias layer, Flow input, Place here) {
-        shared(RelativeAttentionBias.BIAS, here.name(), here);
+        distances(here.name(), here);
         return input;
     }
 
+    /** A table of positions, which stays FLOAT. */
+    static String distances(String holder, Place here) {
+        return shared(RelativeAttentionBias.BIAS, holder, here, UnaryOperator.identity());
+    }
+
+    private static String words(String holder, Place here) {
+        return shared(TokenEmbeddings.WORDS, holder, here, weight -> weight.withAxis(0));
+    }
+
+    private static String wordBias(String holder, Place here) {
+        return shared(VocabularyBias.BIAS, holder, here, weight -> weight.reshaped(weight.shape()[1]));
+    }
+
     /** A parameter that others use too; the layer that has it comes before them. */
-    static String shared(String key, String holder, Place here) {
-        return here.graph().shared(key + " of " + holder, () -> {
-            var weight = here.weight(key);
-            return here.graph().weight(key.equals(VocabularyBias.BIAS) ? weight.reshaped(weight.shape()[1]) : weight.withAxis(0));
-        });
+    private static String shared(String key, String holder, Place here, UnaryOperator<Weight> form) {
+        return here.graph().shared(key + " of " + holder, () -> here.graph().weight(form.apply(here.weight(key))));
     }
 
     private static Flow decoder(TiedDecoder layer, Flow input, Place here) {
-        List<String> operands = new ArrayList<>(List.of(input.name(), shared(TokenEmbeddings.WORDS, layer.getWords(), here)));
+        List<String> operands = new ArrayList<>(List.of(input.name(), words(layer.getWords(), here)));
         if (layer.getBiases() != null) {
-            operands.add(shared(VocabularyBias.BIAS, layer.getBiases(), here));
+            operands.add(wordBias(layer.getBiases(), here));
         }
         return input.to(here.graph().add("Gemm", operands, Attribute.of("transB", 1)), here.output());
     }
