@@ -181,6 +181,10 @@ class HostileCheckpointTest {
         changed.config(config -> config.put("scale_attn_by_inverse_layer_idx", false).put("scale_attn_weights", false));
         assertThatThrownBy(() -> Checkpoint.open(changed.path())).isInstanceOf(CheckpointException.class)
                 .hasMessageContaining("\"scale_attn_weights\": false");
+
+        changed.config(config -> config.put("scale_attn_weights", true).put("is_causal", false));
+        assertThatThrownBy(() -> Checkpoint.open(changed.path())).isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("\"is_causal\": false");
     }
 
     @Test

@@ -137,6 +137,7 @@ public record CheckpointConfig(TransformerShape shape, List<String> architecture
     }
 
     private static TransformerShape gpt2(ConfigFile file, int hidden) throws IOException {
+        file.requireOnly("is_causal", true);
         return new TransformerShape(Family.GPT2, file.number(1, 50257, "vocab_size"),
                 file.number(1, 1024, "n_positions", "max_position_embeddings"), 0, hidden,
                 file.number(1, (int) Math.min(4L * hidden, Integer.MAX_VALUE), "n_inner"),
