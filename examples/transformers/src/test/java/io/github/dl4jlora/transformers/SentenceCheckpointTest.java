@@ -14,6 +14,8 @@ import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
@@ -215,9 +217,12 @@ class SentenceCheckpointTest {
         Files.writeString(length, "{\"max_seq_length\": 9}");
         Files.writeString(tokenizer, "{\"model_max_length\": 7}");
         assertThat(checkpoint.textSettings().maxTokens()).isEqualTo(9);
-        Files.writeString(length, "{\"query_length\": 5}");
-        assertThatThrownBy(checkpoint::textSettings).isInstanceOf(CheckpointException.class)
-                .hasMessageContaining("\"query_length\": 5");
+        for (String other : List.of("\"query_length\": 5", "\"processing_kwargs\": {\"text\":{\"max_length\":5}}")) {
+            Files.writeString(length, "{" + other + "}");
+            assertThatThrownBy(checkpoint::textSettings).isInstanceOf(CheckpointException.class).hasMessageContaining(other);
+        }
+        Files.writeString(length, "{\"processing_kwargs\": {}}");
+        assertThat(checkpoint.textSettings().maxTokens()).isEqualTo(7);
         Files.delete(length);
 
         Files.writeString(changed.path().resolve("config_sentence_transformers.json"), "{\"default_prompt_name\": \"query\"}");
@@ -254,6 +259,33 @@ class SentenceCheckpointTest {
         assertThat(json("first/config_sentence_transformers.json")).hasToString("{\"model_type\":\"SentenceTransformer\","
                 + "\"prompts\":{\"query\":\"query: \",\"document\":\"passage: \"},\"default_prompt_name\":\"document\","
                 + "\"similarity_fn_name\":\"cosine\"}");
+    }
+
+    /** SentenceTransformer takes the modules of a folder that says another kind of model for its own. */
+    @ParameterizedTest
+    @ValueSource(strings = {"CrossEncoder", "SparseEncoder", "MultiVectorEncoder"})
+    void aSentenceModelThatWasMadeOfAnotherKindOfModelIsNoLongerOfThatKind(String kind) throws IOException {
+        ChangedFolder changed = ChangedFolder.of("bert-lm-old", folder.resolve("it"));
+        Files.writeString(changed.path().resolve("config_sentence_transformers.json"), "{\"model_type\": \"" + kind
+                + "\", \"prompts\": {\"query\": \"[Q] \"}, \"default_prompt_name\": \"query\", "
+                + "\"similarity_fn_name\": \"maxsim\", \"activation_fn\": \"torch.nn.modules.linear.Identity\"}");
+        Files.writeString(changed.path().resolve("sentence_bert_config.json"), "{\"max_seq_length\": 6, \"query_length\": 4, "
+                + "\"document_length\": 5, \"query_expansion\": {\"strategy\": \"fixed\", \"length\": 4}, "
+                + "\"processing_kwargs\": {\"text\": {\"max_length\": 3}}}");
+        Checkpoint checkpoint = Checkpoint.open(changed.path());
+        ComputationGraph network = checkpoint.sentenceEncoder(Pooling.FIRST_TOKEN).network();
+
+        checkpoint.writeCheckpoint(network, folder.resolve("new"));
+
+        assertThat(json("new/config_sentence_transformers.json")).hasToString("{\"model_type\":\"SentenceTransformer\","
+                + "\"prompts\":{},\"default_prompt_name\":null,\"similarity_fn_name\":\"cosine\"}");
+        assertThat(json("new/sentence_bert_config.json")).hasToString("{\"max_seq_length\":6}");
+        Checkpoint written = Checkpoint.open(folder.resolve("new"));
+        assertThat(written.textSettings()).isEqualTo(new TextSettings(Map.of(), null, 6, false));
+        assertThat(written.sentenceEncoder().network().outputSingle(IDS)).isEqualTo(network.outputSingle(IDS));
+        TextSettings own = new TextSettings(Map.of("query", "query: "), null, 7, false);
+        checkpoint.withTextSettings(own).writeCheckpoint(network, folder.resolve("own"));
+        assertThat(Checkpoint.open(folder.resolve("own")).textSettings()).isEqualTo(own);
     }
 
     @Test

@@ -20,6 +20,8 @@ final class SentenceFiles {
 
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final String PACKAGE = "sentence_transformers.models.";
+    private static final String TYPE = "model_type";
+    private static final String SENTENCES = "SentenceTransformer";
 
     private SentenceFiles() {
     }
@@ -27,7 +29,7 @@ final class SentenceFiles {
     /**
      * {@return the files by their names in the folder}
      *
-     * @param origin folder of the checkpoint, whose settings of texts are kept
+     * @param origin folder of the checkpoint, whose settings of texts are kept as far as they are a sentence model's
      * @param texts  prompts and longest text instead of these; null for none
      */
     static Map<String, AtomicFile.Content> of(SentenceModules modules, TransformerShape shape, Path origin,
@@ -39,12 +41,17 @@ final class SentenceFiles {
             add(files, dense.path() + "/" + SentenceModules.CONFIG, dense(dense));
         }
         ObjectNode prompts = kept(SentenceTexts.PROMPTS, origin, prompts());
+        if (!prompts.path(TYPE).asText(SENTENCES).equals(SENTENCES)) {
+            // Of a CrossEncoder, say. SentenceTransformer would not read modules.json, and prompts are for another purpose.
+            prompts = prompts();
+        }
         ObjectNode length = kept(SentenceTexts.length(origin), origin,
                 JSON.createObjectNode().put("max_seq_length", SentenceTexts.tokenizersLongest(origin, shape.longestText()))
                         .put("do_lower_case", false));
         // A pooling of one's own may be on a model whose modules are refused for these.
         prompts.remove(SentenceSettings.TRUNCATED);
         length.remove(SentenceSettings.OF_TRANSFORMER);
+        length.remove(SentenceTexts.OF_TOKENIZER);
         if (texts != null) {
             SentenceTexts.put(texts, prompts, length);
         }
@@ -97,7 +104,7 @@ final class SentenceFiles {
     }
 
     private static ObjectNode prompts() {
-        ObjectNode settings = JSON.createObjectNode().put("model_type", "SentenceTransformer");
+        ObjectNode settings = JSON.createObjectNode().put(TYPE, SENTENCES);
         settings.putObject("prompts");
         return settings.putNull("default_prompt_name").put("similarity_fn_name", "cosine");
     }

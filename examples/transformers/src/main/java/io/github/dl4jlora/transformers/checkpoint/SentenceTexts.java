@@ -29,7 +29,8 @@ final class SentenceTexts {
     private static final String LOWER_CASE = "do_lower_case";
     /** Where sentence-transformers has the longest text from version 5.4 on. */
     private static final String TOKENIZER = "tokenizer_config.json";
-    private static final List<String> BY_PURPOSE = List.of("query_length", "document_length", "query_expansion");
+    /** What sentence-transformers tells the tokenizer beside the longest text, for all texts or for those of one purpose. */
+    static final List<String> OF_TOKENIZER = List.of("processing_kwargs", "query_length", "document_length", "query_expansion");
 
     private SentenceTexts() {
     }
@@ -58,7 +59,7 @@ final class SentenceTexts {
             return new TextSettings(prompts, name, most, false);
         }
         ConfigFile settings = ConfigFile.read(TensorFiles.inside(folder, length));
-        for (String key : BY_PURPOSE) {
+        for (String key : OF_TOKENIZER) {
             settings.requireNone(key);
         }
         return new TextSettings(prompts, name, Math.min(longest, settings.number(1, most, MAX_LENGTH)),
