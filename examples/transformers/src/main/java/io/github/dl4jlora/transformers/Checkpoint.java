@@ -330,16 +330,17 @@ public final class Checkpoint {
      * with this folder's settings, model.safetensors in the network's data type, in shards above 5 GB, and this folder's
      * tokenizer. A bare model keeps this folder's pooler if the network has none. A decoder with a matrix of its own is written
      * with {@code tie_word_embeddings: false}. A sentence model gets this folder's prompts and longest text, or those of
-     * {@link #withTextSettings}. The folder appears completely or not at all.
+     * {@link #withTextSettings}; those of a CrossEncoder's folder and the like are not kept. The folder appears completely or not
+     * at all.
      *
      * @param network a stock network, with a head of the family or none
      * @param target  a folder that does not exist, or is empty
      * @throws IllegalArgumentException if the network is adapted or frozen: merge it first; if it is not initialised; if it is of
      *                                  another family, sizes or settings (heads, padding, epsilon, activation) than this folder,
-     *                                  or has a custom head; if it is no sentence model, but there are text settings of your
-     *                                  own to write, or has not as many classes as {@link #withLabels} names, or these are of
-     *                                  pairs of texts (entailment) and the network's input is not; or a weight is NaN or
-     *                                  infinite. The message names the layer
+     *                                  or has a custom head, or a vertex or an output that the family does not have; if it is no
+     *                                  sentence model, but there are text settings of your own to write, or has not as many
+     *                                  classes as {@link #withLabels} names, or these are of pairs of texts (entailment) and the
+     *                                  network's input is not; or a weight is NaN or infinite. The message names the layer
      * @throws IOException              if the folder is not empty, or cannot be written
      */
     public void writeCheckpoint(ComputationGraph network, Path target) throws IOException {

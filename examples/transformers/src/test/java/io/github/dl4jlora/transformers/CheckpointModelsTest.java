@@ -11,6 +11,10 @@ import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.L2NormalizeVertex;
+import org.deeplearning4j.nn.conf.graph.ScaleVertex;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.DropoutLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.BeforeEach;
@@ -34,6 +38,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
 import static io.github.dl4jlora.transformers.ChangedFolder.open;
@@ -212,9 +217,10 @@ class CheckpointModelsTest {
         }
     }
 
-    /** Of XLM-RoBERTa, CamemBERT and BERTweet, which Python reads where it does not take tokenizer.json. */
+    /** Of XLM-RoBERTa, BERTweet, ALBERT, RemBERT, DeBERTa and Llama, which Python reads where it does not take tokenizer.json. */
     @ParameterizedTest
-    @ValueSource(strings = {"sentencepiece.bpe.model", "bpe.codes"})
+    @ValueSource(strings = {"sentencepiece.bpe.model", "bpe.codes", "spiece.model", "sentencepiece.model", "spm.model",
+            "tokenizer.model", "chat_template.jinja"})
     void aSlowTokenizerIsWrittenToo(String file) throws IOException {
         ChangedFolder changed = ChangedFolder.of("xlm-roberta-lm-tied", folder.resolve("it"));
         Files.writeString(changed.path().resolve(file), "pieces");
@@ -223,6 +229,23 @@ class CheckpointModelsTest {
         checkpoint.writeCheckpoint(checkpoint.model().network(), folder.resolve("new"));
 
         assertThat(folder.resolve("new").resolve(file)).hasContent("pieces");
+    }
+
+    @Test
+    void aTokenizerWithoutAKnownVocabularyIsToldOf() throws IOException {
+        ChangedFolder changed = ChangedFolder.of("xlm-roberta-lm-tied", folder.resolve("it"));
+        Files.writeString(changed.path().resolve("tokenizer_config.json"), "{}");
+        Checkpoint checkpoint = Checkpoint.open(changed.path());
+        ComputationGraph network = checkpoint.model().network();
+        try (LogCapture log = new LogCapture("io.github.dl4jlora.transformers", Level.WARN)) {
+            checkpoint.writeCheckpoint(network, folder.resolve("new"));
+            assertThat(log.messages()).singleElement().asString().contains("tokenizer_config.json", "spiece.model",
+                    folder.resolve("new").toString());
+
+            Files.writeString(changed.path().resolve("spiece.model"), "pieces");
+            checkpoint.writeCheckpoint(network, folder.resolve("whole"));
+            assertThat(log.messages()).hasSize(1);
+        }
     }
 
     /** kykim/bert-kor-base has it. */
@@ -310,6 +333,64 @@ class CheckpointModelsTest {
         assertThatThrownBy(() -> open("bert-lm-old").writeCheckpoint(empty, folder.resolve("new")))
                 .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("init()");
         assertThat(folder.resolve("new")).doesNotExist();
+    }
+
+    private static ComputationGraph network(Head head, UnaryOperator<GraphBuilder> change) throws IOException {
+        ComputationGraph network = new ComputationGraph(change.apply(Transformer.addTo(
+                new NeuralNetConfiguration.Builder().seed(1).graphBuilder(), open("bert-lm-old").shape(), head)).build());
+        network.init();
+        return network;
+    }
+
+    private static GraphBuilder withClassifierOn(String vertex, GraphBuilder graph) {
+        return graph.removeVertex("classifier", false).addLayer("classifier", new OutputLayer.Builder(LossFunction.MCXENT)
+                .nIn(8).nOut(3).activation(Activation.SOFTMAX).build(), vertex);
+    }
+
+    private static void assertNotWritten(ComputationGraph network, Path to, String... told) throws IOException {
+        Checkpoint bert = open("bert-lm-old");
+        assertThatThrownBy(() -> bert.writeCheckpoint(network, to)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll(told).hasMessageContaining("ModelSerializer");
+        assertThat(to).doesNotExist();
+    }
+
+    /** Of vertices without parameters, no tensor would tell that they are missing. */
+    @Test
+    void whatTheClassOfTransformersDoesNotComputeIsNotLeftOut() throws IOException {
+        Path to = folder.resolve("new");
+        String pooler = "bert.pooler.dense";
+        assertNotWritten(network(Head.pooler(), graph -> graph.addVertex("unit", new L2NormalizeVertex(), "pooler.dense")
+                .setOutputs("unit")), to, "output \"unit\" is not \"pooler.dense\", that of BertModel. ");
+        assertNotWritten(network(Head.classifier(3), graph -> graph.addVertex("unit", new L2NormalizeVertex(), pooler)
+                .setOutputs("classifier", "unit")), to, "output \"unit\" is not \"classifier\"");
+        assertNotWritten(network(Head.classifier(3), graph -> withClassifierOn("twice", graph.addVertex("twice",
+                new ScaleVertex(2), pooler))), to, "\"classifier\" reads [twice]", "reads [" + pooler + "]");
+        String wide = "encoder.layer.0.intermediate.dense";
+        String narrow = "encoder.layer.0.output.dense";
+        assertNotWritten(network(Head.meanPooling(), graph -> graph.addVertex("twice", new ScaleVertex(2), wide)
+                .removeVertex(narrow, false).addLayer(narrow, new DenseLayer.Builder().nIn(12).nOut(8)
+                        .activation(Activation.IDENTITY).build(), "twice")), to, "\"" + narrow + "\" reads [twice]");
+    }
+
+    @Test
+    void whatChangesNoOutputIsLeftOut() throws IOException {
+        Checkpoint bert = open("bert-lm-old");
+        ComputationGraph dropped = network(Head.classifier(3), graph -> withClassifierOn("same",
+                graph.addLayer("dropped", new DropoutLayer(0.9), "bert.pooler.dense")
+                        .addVertex("same", new ScaleVertex(1), "dropped")));
+        bert.writeCheckpoint(dropped, folder.resolve("dropped"));
+        assertThat(Checkpoint.open(folder.resolve("dropped")).classifier().network().outputSingle(IDS))
+                .isEqualTo(dropped.outputSingle(IDS));
+
+        ComputationGraph both = network(Head.pooler(), graph -> graph.setOutputs("encoder.layer.1.output.LayerNorm",
+                "pooler.dense"));
+        bert.writeCheckpoint(both, folder.resolve("both"));
+        assertThat(Checkpoint.open(folder.resolve("both")).pooler().network().outputSingle(IDS)).isEqualTo(both.output(IDS)[1]);
+
+        ComputationGraph some = bert.model(Head.maskedWordsAtPositions()).network();
+        bert.writeCheckpoint(some, folder.resolve("some"));
+        assertThat(Checkpoint.open(folder.resolve("some")).model(Head.maskedWordsAtPositions()).network().params())
+                .isEqualTo(some.params());
     }
 
     @Test

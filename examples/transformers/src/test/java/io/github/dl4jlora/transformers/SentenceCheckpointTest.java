@@ -10,6 +10,7 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.L2NormalizeVertex;
 import org.deeplearning4j.nn.conf.graph.ShiftVertex;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.DropoutLayer;
 import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Test;
@@ -117,8 +118,9 @@ class SentenceCheckpointTest {
         Checkpoint plain = open("bert-lm-old");
         GraphBuilder graph = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(1).graphBuilder(), plain.shape(),
                 Head.maxPooling());
-        graph.addLayer("2_Dense.linear", new DenseLayer.Builder().nIn(8).nOut(3).hasBias(false).activation(Activation.SIGMOID)
-                .build(), Transformer.POOLING).addVertex("unit", new L2NormalizeVertex(), "2_Dense.linear").setOutputs("unit");
+        graph.addLayer("dropped", new DropoutLayer(0.9), Transformer.POOLING).addLayer("2_Dense.linear", new DenseLayer.Builder()
+                .nIn(8).nOut(3).hasBias(false).activation(Activation.SIGMOID).build(), "dropped")
+                .addVertex("unit", new L2NormalizeVertex(), "2_Dense.linear").setOutputs("unit");
         ComputationGraph network = plain.model(graph.build(), "2_Dense.linear").network();
         plain.writeCheckpoint(network, folder.resolve("new"));
 

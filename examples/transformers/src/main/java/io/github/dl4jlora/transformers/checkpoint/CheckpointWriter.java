@@ -11,6 +11,7 @@ import io.github.dl4jlora.transformers.TextSettings;
 import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;
 import io.github.dl4jlora.transformers.layer.VocabularyMatrix;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
@@ -22,12 +23,15 @@ import org.nd4j.linalg.activations.impl.ActivationIdentity;
 import org.nd4j.linalg.activations.impl.ActivationSigmoid;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -41,9 +45,14 @@ public final class CheckpointWriter {
     private static final Map<String, String> METADATA = Map.of("format", "pt");
     private static final Map<DataType, String> TYPES = Map.of(DataType.FLOAT, "float32", DataType.HALF, "float16",
             DataType.BFLOAT16, "bfloat16", DataType.DOUBLE, "float64");
-    private static final List<String> BESIDE = List.of("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-            "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "bpe.codes",
-            "generation_config.json");
+    private static final Logger LOG = LoggerFactory.getLogger(CheckpointWriter.class);
+    private static final String TOKENIZER = "tokenizer_config.json";
+    /** Tokenizers have one of these at least. A model can have any tokenizer, not only its family's. */
+    private static final List<String> VOCABULARIES = List.of("tokenizer.json", "vocab.txt", "vocab.json",
+            "sentencepiece.bpe.model", "sentencepiece.model", "spiece.model", "spm.model", "tokenizer.model");
+    private static final List<String> BESIDE = Stream.concat(VOCABULARIES.stream(), Stream.of("merges.txt", "bpe.codes",
+            TOKENIZER, "special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "generation_config.json")).toList();
+    private static final String REMEDY = "A checkpoint cannot hold anything else: ModelSerializer writes any network";
 
     private final CheckpointFolder origin;
     private final ComputationGraph network;
@@ -76,7 +85,7 @@ public final class CheckpointWriter {
             sentences.dense().forEach(dense -> layers.remove(dense.layer()));
         }
         this.kind = kind();
-        requireNoCustomPooling();
+        requireNothingElse();
         if (texts != null && sentences == null) {
             throw new IllegalArgumentException("The network gives no vector for each text, so that prompts and the longest text "
                     + "have no place in its folder. Write it without withTextSettings, or put a pooling on top: "
@@ -118,7 +127,7 @@ public final class CheckpointWriter {
         for (Head.Kind kind : Head.Kind.values()) {
             Set<String> differing = family.hasHead(kind) ? difference(layers.keySet(), expected(kind).keySet()) : layers.keySet();
             if (differing.isEmpty()) {
-                return kind == Head.Kind.CLASSIFIER ? textHead() : kind;
+                return kind == Head.Kind.CLASSIFIER ? textHead() : kind == Head.Kind.MASKED_WORDS ? words() : kind;
             }
             fewest = fewest == null || differing.size() < fewest.size() ? differing : fewest;
         }
@@ -135,15 +144,27 @@ public final class CheckpointWriter {
                 : activation instanceof ActivationIdentity ? Head.Kind.REGRESSION : Head.Kind.CLASSIFIER;
     }
 
+    /** The kind of a masked language model, whose layers are the same for all words and for some. */
+    private Head.Kind words() {
+        return network.getConfiguration().getNetworkInputs().contains(Transformer.MASKED_POSITIONS)
+                ? Head.Kind.MASKED_WORDS_AT_POSITIONS : Head.Kind.MASKED_WORDS;
+    }
+
     /** Vertices without parameters are no tensors, but change what the network computes. */
-    private void requireNoCustomPooling() {
-        String output = network.getConfiguration().getNetworkOutputs().get(0);
-        String expected = Transformer.output(shape, new Head(kind, Head.fewest(kind)));
-        if (sentences == null && kind == Head.Kind.TOKEN_VECTORS && !output.equals(expected)) {
-            throw new IllegalArgumentException("The network's output \"" + output + "\" is not \"" + expected + "\", the vectors "
-                    + "of all tokens, and not what a sentence model makes of these: a Pooling of Checkpoint.shape(), and then "
-                    + "dense layers named as \"2_Dense.linear\" and L2NormalizeVertex. A checkpoint cannot hold anything else: "
-                    + "ModelSerializer writes any network");
+    private void requireNothingElse() {
+        ComputationGraphConfiguration found = network.getConfiguration();
+        ComputationGraphConfiguration expected = LayerSettings.graph(shape, read(head(kind)));
+        LayerSettings.requireInputs(expected, found, REMEDY);
+        String last = expected.getNetworkOutputs().get(0);
+        // A class with a pooler gives the vectors of all tokens, too.
+        List<String> outputs = List.of(last, Transformer.output(shape, Head.tokenVectors()));
+        for (String output : found.getNetworkOutputs()) {
+            if (sentences == null && !outputs.contains(LayerSettings.source(output, expected, found))) {
+                throw new IllegalArgumentException("The network's output \"" + output + "\" is not \"" + last + "\", that of "
+                        + architecture() + (kind != Head.Kind.TOKEN_VECTORS ? "" : ", and not what a sentence model makes of "
+                        + "this: a Pooling of Checkpoint.shape(), and then dense layers named as \"2_Dense.linear\" and "
+                        + "L2NormalizeVertex") + ". " + REMEDY);
+            }
         }
     }
 
@@ -230,6 +251,10 @@ public final class CheckpointWriter {
                 Path file = TensorFiles.inside(origin.path(), name);
                 files.put(name, out -> Files.copy(file, out));
             }
+        }
+        if (files.containsKey(TOKENIZER) && Collections.disjoint(files.keySet(), VOCABULARIES)) {
+            LOG.warn("{} has {}, but none of {}: the tokenizer's vocabulary is not written. Copy it into {} yourself",
+                    origin.path(), TOKENIZER, VOCABULARIES, folder);
         }
         if (sentences == null) {
             AtomicFile.writeFolder(folder, files);

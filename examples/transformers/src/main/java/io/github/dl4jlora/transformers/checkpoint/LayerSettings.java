@@ -15,10 +15,15 @@ import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
+import org.deeplearning4j.nn.conf.graph.ScaleVertex;
+import org.deeplearning4j.nn.conf.layers.ActivationLayer;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.DropoutLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.nd4j.linalg.activations.impl.ActivationIdentity;
 
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -44,7 +49,8 @@ final class LayerSettings {
         return graph(shape, head).getVertexInputs().get(layer);
     }
 
-    private static ComputationGraphConfiguration graph(TransformerShape shape, Head head) {
+    /** {@return a transformer with a head} */
+    static ComputationGraphConfiguration graph(TransformerShape shape, Head head) {
         return Transformer.addTo(new NeuralNetConfiguration.Builder().graphBuilder(), shape, head).build();
     }
 
@@ -93,6 +99,40 @@ final class LayerSettings {
                         + of(vertex) + ". " + fix);
             }
         });
+    }
+
+    /**
+     * Requires that layers and vertices read what they read in transformers, or something that passes it on.
+     *
+     * @param fix what to do about it
+     * @throws IllegalArgumentException naming the first that reads anything else
+     */
+    static void requireInputs(ComputationGraphConfiguration expected, ComputationGraphConfiguration found, String fix) {
+        expected.getVertexInputs().forEach((name, wanted) -> {
+            List<String> inputs = found.getVertexInputs().getOrDefault(name, wanted);
+            List<String> sources = inputs.stream().map(input -> source(input, expected, found)).toList();
+            if (!sources.equals(wanted)) {
+                throw new IllegalArgumentException("Layer \"" + name + "\" reads " + inputs + ", but in transformers it reads "
+                        + wanted + ". " + fix);
+            }
+        });
+    }
+
+    /** {@return what a vertex passes on: the first below it that the expected graph has, or that computes something} */
+    static String source(String name, ComputationGraphConfiguration expected, ComputationGraphConfiguration found) {
+        String source = name;
+        while (!expected.getVertices().containsKey(source) && passesOn(found.getVertices().get(source))) {
+            source = found.getVertexInputs().get(source).get(0);
+        }
+        return source;
+    }
+
+    /** {@return whether a vertex gives what it gets, outside of training} */
+    static boolean passesOn(GraphVertex vertex) {
+        Layer layer = vertex instanceof LayerVertex holder ? holder.getLayerConf().getLayer() : null;
+        return vertex instanceof ScaleVertex scale && scale.getScaleFactor() == 1 || layer instanceof DropoutLayer
+                || layer instanceof LossLayer loss && loss.getActivationFn() instanceof ActivationIdentity
+                || layer instanceof ActivationLayer alone && alone.getActivationFn() instanceof ActivationIdentity;
     }
 
     /** {@return what messages call the kind of a layer or vertex} */

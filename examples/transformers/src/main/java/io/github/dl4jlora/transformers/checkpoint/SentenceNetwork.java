@@ -9,11 +9,8 @@ import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.L2NormalizeVertex;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.conf.graph.MergeVertex;
-import org.deeplearning4j.nn.conf.graph.ScaleVertex;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
-import org.deeplearning4j.nn.conf.layers.LossLayer;
-import org.nd4j.linalg.activations.impl.ActivationIdentity;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -62,16 +59,12 @@ final class SentenceNetwork {
                 steps.addFirst(new SentenceModules.Normalize(""));
             } else if (layer != null && layer.getClass() == DenseLayer.class && name.matches("\\w[\\w.-]*\\.linear")) {
                 steps.addFirst(dense(name, (DenseLayer) layer));
-            } else if (!(vertex instanceof ScaleVertex scale && scale.getScaleFactor() == 1 || isLoss(layer))) {
+            } else if (!LayerSettings.passesOn(vertex)) {
                 return null;
             }
             name = inputs.get(name).get(0);
         }
         return null;
-    }
-
-    private static boolean isLoss(Layer layer) {
-        return layer instanceof LossLayer loss && loss.getActivationFn() instanceof ActivationIdentity;
     }
 
     private static SentenceModules.Dense dense(String name, DenseLayer layer) {
