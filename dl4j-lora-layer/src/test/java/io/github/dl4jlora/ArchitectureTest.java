@@ -30,6 +30,7 @@ import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import io.github.dl4jlora.internal.untrusted.UntrustedJson;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -55,16 +56,21 @@ import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.methods;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** Who knows whom in this house, by bytecode; docs/design.md has the picture. */
+/** Who knows whom in this house, by bytecode; docs/design.md has the picture. What is read of it is large, and read once. */
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class ArchitectureTest {
 
     private static final String HOME = "io.github.dl4jlora";
     private static final String INTERNAL = HOME + ".internal";
-    private static final JavaClasses LIBRARY =
-            new ClassFileImporter().withImportOption(new ImportOption.DoNotIncludeTests()).importPackages(HOME);
-
     /** ArchUnit's words for a dependency that is an annotation or a value of one. */
     private static final Pattern BY_ANNOTATION = Pattern.compile(" is annotated with <| has annotation member of type <");
+
+    private final JavaClasses library =
+            new ClassFileImporter().withImportOption(new ImportOption.DoNotIncludeTests()).importPackages(HOME);
+    /** Who knows whom, package by package. */
+    private final Map<String, Set<String>> packages = dependencies(JavaClass::getPackageName);
+    /** Lines by path, of every module: whatever lies in a folder "src", but what the tests' resources hold. */
+    private final Map<Path, List<String>> sources = sources();
 
     private static JavaClass outermost(JavaClass type) {
         JavaClass outer = type;
@@ -78,9 +84,9 @@ class ArchitectureTest {
      * By bytecode: what each class of the library depends on; a nested class counts as its outermost. What an annotation names is
      * for others to read.
      */
-    private static Map<String, Set<String>> dependencies(Function<JavaClass, String> node) {
+    private Map<String, Set<String>> dependencies(Function<JavaClass, String> node) {
         Map<String, Set<String>> graph = new TreeMap<>();
-        for (JavaClass type : LIBRARY) {
+        for (JavaClass type : library) {
             Set<String> known = graph.computeIfAbsent(node.apply(outermost(type)), from -> new TreeSet<>());
             type.getDirectDependenciesFromSelf().stream()
                     .filter(dependency -> !BY_ANNOTATION.matcher(dependency.getDescription()).find())
@@ -93,8 +99,8 @@ class ArchitectureTest {
 
     @Test
     void noPackageIsInACycle() {
-        assertThat(dependencies(JavaClass::getPackageName)).hasSizeGreaterThan(20);
-        assertThat(Knots.of(dependencies(JavaClass::getPackageName))).isEmpty();
+        assertThat(packages).hasSizeGreaterThan(20);
+        assertThat(Knots.of(packages)).isEmpty();
     }
 
     /** Line by line from top to bottom: packages know packages of lines below theirs. */
@@ -105,12 +111,11 @@ class ArchitectureTest {
         List<List<String>> lines = picture.substring(0, picture.indexOf("```")).lines()
                 .map(line -> Stream.of(line.substring(0, line.indexOf('|')).strip().split(" +"))
                         .map(name -> name.equals(HOME) ? HOME : HOME + "." + name).toList()).toList();
-        Map<String, Set<String>> known = dependencies(JavaClass::getPackageName);
 
-        assertThat(lines.stream().flatMap(List::stream)).containsExactlyInAnyOrderElementsOf(known.keySet());
+        assertThat(lines.stream().flatMap(List::stream)).containsExactlyInAnyOrderElementsOf(packages.keySet());
         for (int line = 0; line < lines.size(); line++) {
             List<String> below = lines.subList(line + 1, lines.size()).stream().flatMap(List::stream).toList();
-            assertThat(lines.get(line)).allSatisfy(name -> assertThat(known.get(name).stream()
+            assertThat(lines.get(line)).allSatisfy(name -> assertThat(packages.get(name).stream()
                     .filter(other -> !other.equals(name))).isSubsetOf(below));
         }
     }
@@ -130,32 +135,31 @@ class ArchitectureTest {
     }
 
     @Test
-    void noPackageHasMoreThan20Files() throws IOException {
-        assertThat(packages().values()).isNotEmpty().allSatisfy(files -> assertThat(files).hasSizeLessThanOrEqualTo(20));
+    void noPackageHasMoreThan20Files() {
+        assertThat(folders().values()).isNotEmpty().allSatisfy(files -> assertThat(files).hasSizeLessThanOrEqualTo(20));
     }
 
     @Test
-    void everyPackageHasAPictureThatNamesItsClasses() throws IOException {
-        assertThat(packages()).allSatisfy((folder, files) -> assertThat(names(picture(folder))).containsAll(files.stream()
+    void everyPackageHasAPictureThatNamesItsClasses() {
+        assertThat(folders()).allSatisfy((folder, files) -> assertThat(names(picture(folder))).containsAll(files.stream()
                 .map(file -> file.getFileName().toString().replace(".java", "")).toList()));
     }
 
     /** What looks like a class in a picture is one of the library's, or DL4J's and Java's where a test names it. */
     @Test
-    void noPictureNamesAClassThatIsNotThere() throws IOException {
-        Set<String> there = LIBRARY.stream().map(JavaClass::getSimpleName).collect(Collectors.toSet());
+    void noPictureNamesAClassThatIsNotThere() {
+        Set<String> there = library.stream().map(JavaClass::getSimpleName).collect(Collectors.toSet());
         there.addAll(Set.of("PyTorch", "SameDiff", "ModelSerializer", "OpenBLAS", "OpenMP", "JavaCPP", "NaN"));
 
-        assertThat(packages().keySet()).allSatisfy(folder -> assertThat(names(picture(folder)))
+        assertThat(folders().keySet()).allSatisfy(folder -> assertThat(names(picture(folder)))
                 .filteredOn(word -> word.matches("[A-Z]+[a-z]+\\w*[A-Z]\\w*")).isSubsetOf(there));
     }
 
     @Test
-    void noPackageSpeaksOfAPackageThatIsNotThere() throws IOException {
-        Set<String> there = dependencies(JavaClass::getPackageName).keySet();
-
-        assertThat(packages().keySet()).allSatisfy(folder -> assertThat(Pattern.compile("internal\\.[a-z]+")
-                .matcher(documentation(folder)).results().map(found -> HOME + "." + found.group())).isSubsetOf(there));
+    void noPackageSpeaksOfAPackageThatIsNotThere() {
+        assertThat(folders().keySet()).allSatisfy(folder -> assertThat(Pattern.compile("internal\\.[a-z]+")
+                .matcher(documentation(folder)).results().map(found -> HOME + "." + found.group()))
+                .isSubsetOf(packages.keySet()));
     }
 
     /** What is between &lt;pre&gt; and &lt;/pre&gt;. That of a public package is a comment: it names classes without a page. */
@@ -178,8 +182,8 @@ class ArchitectureTest {
     }
 
     /** By folder the files of the library's packages, but for package-info. */
-    private static Map<Path, List<Path>> packages() throws IOException {
-        return sources().keySet().stream().filter(file -> file.startsWith("dl4j-lora-layer/src/main")
+    private Map<Path, List<Path>> folders() {
+        return sources.keySet().stream().filter(file -> file.startsWith("dl4j-lora-layer/src/main")
                 && !file.endsWith("package-info.java")).collect(Collectors.groupingBy(Path::getParent));
     }
 
@@ -189,7 +193,7 @@ class ArchitectureTest {
         classes().should().onlyDependOnClassesThat().resideInAnyPackage(HOME + "..", "java..", "", "org.deeplearning4j..",
                 "org.nd4j..", "org.slf4j..", "org.bytedeco.javacpp..", "org.apache.commons..", "org.bytedeco.openblas..",
                 "org.bytedeco.dnnl..", "com.sun.jna..", "com.sun.management..", "org.jspecify.annotations..")
-                .check(LIBRARY);
+                .check(library);
     }
 
     /** It comes with ND4J's backend for the CPU, and is not there with others. */
@@ -197,22 +201,22 @@ class ArchitectureTest {
     void onlyWhatIsBehindBlasCallsThatOfTheCpu() {
         noClasses().that(DescribedPredicate.describe("are not behind Blas",
                         (JavaClass type) -> !Set.of("DirectBlas", "FewRows", "Lie").contains(type.getSimpleName())))
-                .should().dependOnClassesThat().resideInAPackage("org.bytedeco.openblas..").check(LIBRARY);
+                .should().dependOnClassesThat().resideInAPackage("org.bytedeco.openblas..").check(library);
     }
 
     /** Its jars are there for some; without them a class that names theirs may fail to load. */
     @Test
     void onlyOnePackageCallsOneDnn() {
         noClasses().that().resideOutsideOfPackage(INTERNAL + ".onednn").should().dependOnClassesThat()
-                .resideInAPackage("org.bytedeco.dnnl..").check(LIBRARY);
-        noClasses().that().arePublic().should().dependOnClassesThat().resideInAPackage("org.bytedeco.dnnl..").check(LIBRARY);
+                .resideInAPackage("org.bytedeco.dnnl..").check(library);
+        noClasses().that().arePublic().should().dependOnClassesThat().resideInAPackage("org.bytedeco.dnnl..").check(library);
     }
 
     /** It comes with ND4J through OSHI, is left out by some, and has no code for some platforms. */
     @Test
     void oneClassCallsByJna() {
         noClasses().that().doNotHaveSimpleName("CLibrary").should().dependOnClassesThat().resideInAPackage("com.sun.jna..")
-                .check(LIBRARY);
+                .check(library);
     }
 
     /** SameDiffGradients keeps DL4J's own lines off the standard output, StepProbe is the main class of another JVM. */
@@ -221,7 +225,7 @@ class ArchitectureTest {
         noClasses().that(DescribedPredicate.describe("may not touch the standard streams",
                         (JavaClass type) -> !outermost(type).isEquivalentTo(SameDiffGradients.class)
                                 && !type.getSimpleName().equals("StepProbe")))
-                .should(GeneralCodingRules.ACCESS_STANDARD_STREAMS).check(LIBRARY);
+                .should(GeneralCodingRules.ACCESS_STANDARD_STREAMS).check(library);
     }
 
     /** Parts, start, merge, scopes: what is adapted answers for itself. */
@@ -236,7 +240,7 @@ class ArchitectureTest {
                         !adapted || kind.isInterface() || outermost(asking).equals(outermost(kind)),
                         asking.getName() + " asks for " + kind.getName() + " in line " + check.getLineNumber()));
             }
-        })).check(LIBRARY);
+        })).check(library);
     }
 
     /** The configurations in layer and frozen hold what DL4J writes to JSON, references to frozen weights among it. */
@@ -251,7 +255,7 @@ class ArchitectureTest {
                     boolean inside = method.getRawReturnType().getPackageName().startsWith(INTERNAL)
                             || method.getRawParameterTypes().stream().anyMatch(p -> p.getPackageName().startsWith(INTERNAL));
                     events.add(new SimpleConditionEvent(method, !inside, method.getFullName()));
-                })).check(LIBRARY);
+                })).check(library);
     }
 
     /**
@@ -259,7 +263,7 @@ class ArchitectureTest {
      * The exporter to ONNX goes through adapted networks layer by layer, as merging does, and so knows what merging knows.
      */
     @Test
-    void examplesAndBenchmarksUseThePublicApi() throws IOException {
+    void examplesAndBenchmarksUseThePublicApi() {
         Set<String> known = Set.of(AtomicFile.class.getName(), Few.class.getName(), FileIdentity.class.getName(),
                 Temporary.class.getName(), FastExp.class.getName(), RowLoops.class.getName(), Rows.class.getName(),
                 PackedSlopes.class.getName(), PassingOutput.class.getName(), RawValues.class.getName(),
@@ -272,25 +276,26 @@ class ArchitectureTest {
     }
 
     @Test
-    void noLineIsLongerThan130Columns() throws IOException {
+    void noLineIsLongerThan130Columns() {
         assertThat(lines((file, line) -> line.codePointCount(0, line.length()) > 130)).isEmpty();
     }
 
-    private static List<String> lines(BiPredicate<Path, String> wanted) throws IOException {
+    private List<String> lines(BiPredicate<Path, String> wanted) {
         List<String> found = new ArrayList<>();
-        sources().forEach((file, lines) -> lines.stream().filter(line -> wanted.test(file, line))
+        sources.forEach((file, lines) -> lines.stream().filter(line -> wanted.test(file, line))
                 .forEach(line -> found.add(file + ": " + line)));
         return found;
     }
 
-    /** Lines by path, of every module: whatever lies in a folder "src", but what the tests' resources hold. */
-    private static Map<Path, List<String>> sources() throws IOException {
+    private static Map<Path, List<String>> sources() {
         Map<Path, List<String>> sources = new TreeMap<>();
         Path project = Path.of("..");
         try (Stream<Path> files = Files.find(project, 30, (path, is) -> path.toString().endsWith(".java"))) {
             for (Path file : files.map(project::relativize).filter(ArchitectureTest::isSource).toList()) {
                 sources.put(file, Files.readAllLines(project.resolve(file)));
             }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
         return sources;
     }
