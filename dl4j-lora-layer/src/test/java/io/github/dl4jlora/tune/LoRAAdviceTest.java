@@ -61,6 +61,9 @@ class LoRAAdviceTest {
     private static final double RATE = 5e-3;
 
     private static MultiLayerNetwork base;
+    /** One without a fault, and one whose rank is too low: what is said of them decides several tests. */
+    private static Training good;
+    private static Training narrow;
 
     /** An adapter, and how it came about. */
     private record Training(LoRAAdapter start, LoRAAdapter adapter, double[] losses) {
@@ -85,6 +88,8 @@ class LoRAAdviceTest {
                         .activation(Activation.SOFTMAX).build()).build());
         base.init();
         train(base, batches(false), EPOCHS);
+        good = train(config());
+        narrow = train(config().rank(2));
     }
 
     /** Clouds of points; mirrored, their coordinates are in the opposite order. */
@@ -136,7 +141,7 @@ class LoRAAdviceTest {
 
     @Test
     void aGoodTrainingGetsNone() {
-        assertThat(train(config()).advice()).isEmpty();
+        assertThat(good.advice()).isEmpty();
     }
 
     /** As its documentation says. */
@@ -145,7 +150,7 @@ class LoRAAdviceTest {
         MultiLayerNetwork network = LoRA.apply(base, config().updater(new Adam(0.5)).build());
         CollectScoresIterationListener scores = new CollectScoresIterationListener();
         network.addListeners(scores);
-        double[] expected = train(network, batches(true), EPOCHS);
+        double[] expected = train(network, batches(true), 10);
 
         double[] losses = scores.getScoreVsIter().getEffectiveScores();
 
@@ -184,25 +189,24 @@ class LoRAAdviceTest {
 
     @Test
     void nothingIsSaidOfRankAndStartOfACompressedAdapter(@TempDir Path folder) throws IOException {
-        Training training = train(config());
-        LoRAAdapter compressed = training.adapter.compress(2).adapter();
-        assertThat(LoRAAdvice.about(train(config().rank(2)).adapter).base(base).list()).extracting(LoRAAdvice::kind)
+        LoRAAdapter compressed = good.adapter.compress(2).adapter();
+        assertThat(LoRAAdvice.about(narrow.adapter).base(base).list()).extracting(LoRAAdvice::kind)
                 .as("of one that was trained so").contains(Kind.RANK_CUT_OFF);
 
-        assertThat(about(compressed, training)).isEmpty();
+        assertThat(aboutGood(compressed)).isEmpty();
         compressed.save(folder);
-        assertThat(about(LoRAAdapter.load(folder), training)).as("of the file").isEmpty();
-        LoRAAdapter sum = LoRAAdapter.combine(Combination.Method.SVD).add(training.adapter, 1).rank(2).build();
-        assertThat(about(sum, training)).as("of a combination that was truncated").isEmpty();
+        assertThat(aboutGood(LoRAAdapter.load(folder))).as("of the file").isEmpty();
+        LoRAAdapter sum = LoRAAdapter.combine(Combination.Method.SVD).add(good.adapter, 1).rank(2).build();
+        assertThat(aboutGood(sum)).as("of a combination that was truncated").isEmpty();
     }
 
-    private static List<LoRAAdvice> about(LoRAAdapter adapter, Training training) {
-        return LoRAAdvice.about(adapter).base(base).losses(training.losses).start(training.start).list();
+    private static List<LoRAAdvice> aboutGood(LoRAAdapter adapter) {
+        return LoRAAdvice.about(adapter).base(base).losses(good.losses).start(good.start).list();
     }
 
     @Test
     void whatIsTrainedOnAfterCompressingCountsAsTrained() {
-        LoRAAdapter compressed = train(config()).adapter.compress(2).adapter();
+        LoRAAdapter compressed = good.adapter.compress(2).adapter();
         MultiLayerNetwork network = LoRA.apply(base, compressed, config().rank(2).alpha(2).build());
         train(network, batches(true), EPOCHS);
 
@@ -226,7 +230,7 @@ class LoRAAdviceTest {
 
     @Test
     void aRateThatMakesNumbersOverflowIsTooHighWhateverIsKnown() {
-        Training training = train(config().updater(new Sgd(1e6)));
+        Training training = train(config().updater(new Sgd(1e6)), 5);
 
         assertThat(training.kinds()).containsExactly(Kind.RATE_TOO_HIGH);
         assertThat(training.advice().toString()).contains("NaN or infinite", "fc1: RATE_TOO_HIGH: A or B holds NaN");
@@ -236,7 +240,6 @@ class LoRAAdviceTest {
 
     @Test
     void aLossThatRisesAgainIsOfARateTooHigh() {
-        double[] good = train(config()).losses;
         MultiLayerNetwork network = LoRA.apply(base, config().build());
         List<Double> losses = new ArrayList<>(Arrays.stream(train(network, batches(true), 10)).boxed().toList());
         network.setLearningRate(0.3);
@@ -244,7 +247,7 @@ class LoRAAdviceTest {
 
         assertThat(LoRAAdvice.about(LoRAAdapter.of(network)).losses(losses.stream().mapToDouble(of -> of).toArray()).list())
                 .extracting(LoRAAdvice::finding).contains("The loss fell, then rose");
-        assertThat(LoRAAdvice.about(LoRAAdapter.of(network)).losses(good).list()).extracting(LoRAAdvice::kind)
+        assertThat(LoRAAdvice.about(LoRAAdapter.of(network)).losses(good.losses).list()).extracting(LoRAAdvice::kind)
                 .doesNotContain(Kind.RATE_TOO_HIGH);
     }
 
@@ -252,7 +255,7 @@ class LoRAAdviceTest {
     void aLossThatOnlyWaversIsNotOfARateTooHigh() {
         double[] wavering = IntStream.range(0, 100).mapToDouble(i -> 2.3 + 1e-3 * Math.sin(i) + 1e-6 * i).toArray();
 
-        assertThat(LoRAAdvice.about(train(config()).adapter).losses(wavering).list()).extracting(LoRAAdvice::finding)
+        assertThat(LoRAAdvice.about(good.adapter).losses(wavering).list()).extracting(LoRAAdvice::finding)
                 .contains("The loss hardly fell").doesNotContain("The loss rose", "The loss fell, then rose");
     }
 
@@ -264,9 +267,9 @@ class LoRAAdviceTest {
         double[] broken = falling.clone();
         broken[50] = Double.NaN;
 
-        assertThat(LoRAAdvice.about(train(config()).adapter).losses(falling).list()).extracting(LoRAAdvice::kind)
+        assertThat(LoRAAdvice.about(good.adapter).losses(falling).list()).extracting(LoRAAdvice::kind)
                 .doesNotContain(Kind.RATE_TOO_HIGH, Kind.RATE_TOO_LOW);
-        assertThat(LoRAAdvice.about(train(config()).adapter).losses(broken).list()).extracting(LoRAAdvice::kind)
+        assertThat(LoRAAdvice.about(good.adapter).losses(broken).list()).extracting(LoRAAdvice::kind)
                 .contains(Kind.RATE_TOO_HIGH);
     }
 
@@ -274,7 +277,7 @@ class LoRAAdviceTest {
     void aLossThatOnlyRisesIsOfARateTooHigh() {
         double[] rising = IntStream.range(0, 100).mapToDouble(i -> 1 + 0.01 * i).toArray();
 
-        assertThat(LoRAAdvice.about(train(config()).adapter).losses(rising).list()).extracting(LoRAAdvice::finding)
+        assertThat(LoRAAdvice.about(good.adapter).losses(rising).list()).extracting(LoRAAdvice::finding)
                 .contains("The loss rose");
     }
 
@@ -355,10 +358,8 @@ class LoRAAdviceTest {
 
     @Test
     void aRankThatIsUsedUpIsCutOff() {
-        Training training = train(config().rank(2));
-
-        assertThat(training.kinds()).containsExactly(Kind.RANK_CUT_OFF);
-        assertThat(training.advice()).hasSize(3);
+        assertThat(narrow.kinds()).containsExactly(Kind.RANK_CUT_OFF);
+        assertThat(narrow.advice()).hasSize(3);
         assertThat(train(config().rank(4)).kinds()).isEmpty();
     }
 
@@ -371,10 +372,8 @@ class LoRAAdviceTest {
 
     @Test
     void aFewLossesSayNothing() {
-        LoRAAdapter adapter = train(config()).adapter;
-
-        assertThat(LoRAAdvice.about(adapter).losses(5, 5, 5).list()).isEmpty();
-        assertThat(LoRAAdvice.about(adapter).losses().list()).isEmpty();
+        assertThat(LoRAAdvice.about(good.adapter).losses(5, 5, 5).list()).isEmpty();
+        assertThat(LoRAAdvice.about(good.adapter).losses().list()).isEmpty();
     }
 
     @Test
