@@ -5,7 +5,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -26,9 +26,7 @@ class FreshJvmTest {
 
     private static final String LOADED = "loaded: ";
 
-    @TempDir
-    Path folder;
-    private List<String> printed;
+    private static List<String> printed;
 
     /** A program that adapts a network and trains it. */
     public static final class Program {
@@ -46,8 +44,8 @@ class FreshJvmTest {
         }
     }
 
-    @BeforeEach
-    void run() throws IOException, InterruptedException {
+    @BeforeAll
+    static void run(@TempDir Path folder) throws IOException, InterruptedException {
         ChildJvm.run(ChildJvm.classpath(), folder.resolve("log"), Program.class.getName());
         printed = Files.readAllLines(folder.resolve("log"));
     }
