@@ -31,6 +31,7 @@ class QuantizedStartsTest {
 
     private static final DataSet DATA = Networks.data(DataType.FLOAT, 16, 5);
     private static final List<LoRAInit> STARTS = List.of(LoRAInit.PISSA, LoRAInit.OLORA);
+    private static final List<String> WAYS = List.of("whole", "checkpoint", "located");
 
     private final MultiLayerNetwork base = Networks.trainedLayers();
 
@@ -54,25 +55,31 @@ class QuantizedStartsTest {
 
     @Test
     void anotherJvmComputesThemAgainWhicheverWayItHasTheStoredForm(@TempDir Path folder) throws Exception {
-        ModelSerializer.writeModel(base, folder.resolve("base.zip").toFile(), false);
         StringBuilder expected = new StringBuilder();
-        for (LoRAInit init : STARTS) {
-            MultiLayerNetwork tuned = adapted(base, Quantization.NF4, init, null);
-            tuned.fit(DATA);
-            LoRA.save(tuned, folder.resolve(init + "-whole.zip"), true);
-            ModelSerializer.writeModel(tuned, folder.resolve(init + "-checkpoint.zip").toFile(), true);
-            expected.append(outputs(tuned));
-            MultiLayerNetwork located = adapted(base, Quantization.NF4, init, folder.resolve("base.zip").toUri());
-            located.setParams(tuned.params());
-            ModelSerializer.writeModel(located, folder.resolve(init + "-located.zip").toFile(), true);
+        for (String way : WAYS) {
+            // Each of a base of its own: what one has computed, another would find.
+            base.fit(DATA);
+            File file = folder.resolve(way + "-base.zip").toFile();
+            ModelSerializer.writeModel(base, file, false);
+            for (LoRAInit init : STARTS) {
+                MultiLayerNetwork tuned = adapted(base, Quantization.NF4, init, null);
+                tuned.fit(DATA);
+                expected.append(way).append(' ').append(outputs(tuned));
+                if (way.equals("located")) {
+                    MultiLayerNetwork located = adapted(base, Quantization.NF4, init, file.toURI());
+                    located.setParams(tuned.params());
+                    tuned = located;
+                }
+                if (way.equals("whole")) {
+                    LoRA.save(tuned, folder.resolve(init + "-whole.zip"), true);
+                } else {
+                    ModelSerializer.writeModel(tuned, folder.resolve(init + "-" + way + ".zip").toFile(), true);
+                }
+            }
         }
-        for (String way : List.of("whole", "checkpoint", "located")) {
-            // Each in a JVM of its own: what one has computed, another would find.
-            ChildJvm.run(ChildJvm.classpath(), folder.resolve("log"), QuantizedStartsTest.class.getName(), folder.toString(),
-                    way);
+        ChildJvm.run(ChildJvm.classpath(), folder.resolve("log"), QuantizedStartsTest.class.getName(), folder.toString());
 
-            assertThat(folder.resolve(way)).as(way).hasContent(expected.toString());
-        }
+        assertThat(folder.resolve("found")).hasContent(expected.toString());
     }
 
     private static String outputs(MultiLayerNetwork network) {
@@ -82,15 +89,17 @@ class QuantizedStartsTest {
     public static void main(String[] arguments) throws IOException {
         Path folder = Path.of(arguments[0]);
         StringBuilder found = new StringBuilder();
-        for (LoRAInit init : STARTS) {
-            File file = folder.resolve(init + "-" + arguments[1] + ".zip").toFile();
-            MultiLayerNetwork read = arguments[1].equals("whole") ? LoRA.loadMultiLayerNetwork(file.toPath())
-                    : ModelSerializer.restoreMultiLayerNetwork(file, true);
-            if (arguments[1].equals("checkpoint")) {
-                LoRA.attach(read, ModelSerializer.restoreMultiLayerNetwork(folder.resolve("base.zip").toFile()));
+        for (String way : WAYS) {
+            for (LoRAInit init : STARTS) {
+                File file = folder.resolve(init + "-" + way + ".zip").toFile();
+                MultiLayerNetwork read = way.equals("whole") ? LoRA.loadMultiLayerNetwork(file.toPath())
+                        : ModelSerializer.restoreMultiLayerNetwork(file, true);
+                if (way.equals("checkpoint")) {
+                    LoRA.attach(read, ModelSerializer.restoreMultiLayerNetwork(folder.resolve(way + "-base.zip").toFile()));
+                }
+                found.append(way).append(' ').append(outputs(read));
             }
-            found.append(outputs(read));
         }
-        Files.writeString(folder.resolve(arguments[1]), found);
+        Files.writeString(folder.resolve("found"), found);
     }
 }
