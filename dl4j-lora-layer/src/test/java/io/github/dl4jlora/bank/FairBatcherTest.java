@@ -26,9 +26,13 @@ class FairBatcherTest {
     private static final long NO_DELAY = 0;
     private static final long HOUR = 3_600_000_000_000L;
 
+    /** By examples and width. */
+    private static final Map<List<Integer>, INDArray> INPUTS = new HashMap<>();
+
     private static Pending pending(String name, int examples, int width, boolean combines) {
-        return new Pending(BankRequest.of(name, Networks.random(DataType.FLOAT, 1, examples, width)), combines,
-                pending -> { });
+        INDArray input = INPUTS.computeIfAbsent(List.of(examples, width), shape ->
+                Networks.random(DataType.FLOAT, 1, shape.get(0), shape.get(1)));
+        return new Pending(BankRequest.of(name, input), combines, pending -> { });
     }
 
     private static Pending pending(String name) {
