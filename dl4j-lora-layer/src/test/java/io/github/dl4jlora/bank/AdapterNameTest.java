@@ -120,7 +120,7 @@ class AdapterNameTest {
                 Arbitraries.of(0.0, -0.0, 1.0, -1.0, Double.MIN_VALUE, Double.MAX_VALUE, 1e7, 1e-3, 1e21));
     }
 
-    @Property(tries = 2000, seed = "24")
+    @Property(tries = 500, seed = "24")
     void aMixIsWhatIsReadOfItsText(@ForAll("shares") List<Share> shares) {
         AdapterMix mix = AdapterMix.base();
         for (Share share : shares) {
