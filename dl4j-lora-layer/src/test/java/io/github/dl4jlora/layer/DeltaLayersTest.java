@@ -187,13 +187,14 @@ public class DeltaLayersTest {
 
         Map<String, INDArray> gradients = Gradients.of(adapted, data);
         assertThat(gradients).hasSize(adapted.paramTable().size());
-        if (!name.equals("capsules")) {
-            // Two SameDiff layers above one another: the stock network's gradients are doubled twice.
-            Gradients.assertProjections(adapted, atTheLayer(adapted, gradients), Gradients.of(LoRA.merge(adapted), data));
-        }
         if (!name.equals("separable convolution")) {
             // DL4J's own backward pass for it disagrees with finite differences; ours is its projection.
             Gradients.assertEqualFiniteDifferences(adapted, data);
+        }
+        if (!name.equals("capsules")) {
+            Gradients.assertProjections(adapted, atTheLayer(adapted, gradients), Gradients.of(LoRA.merge(adapted), data));
+        } else {
+            // Two SameDiff layers above one another: the stock network's gradients are doubled twice.
             assertThat(GradientCheckUtil.checkGradients(new GradientCheckUtil.MLNConfig().net(adapted).input(features)
                     .labels(labels)
                     .subset(true).maxPerParam(4).epsilon(1e-6).maxRelError(1e-5).minAbsoluteError(1e-8)
@@ -220,7 +221,7 @@ public class DeltaLayersTest {
         LoRAConfig config = LoRAConfig.builder().rank(2).alpha(1.5).updater(new Adam(0.02)).targets("fc1|lora.*").build();
         MultiLayerNetwork adapted = LoRA.apply(base, config);
 
-        for (int i = 0; i < 15; i++) {
+        for (int i = 0; i < 5; i++) {
             adapted.fit(features, labels);
         }
 

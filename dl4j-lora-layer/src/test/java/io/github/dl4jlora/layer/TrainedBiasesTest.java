@@ -104,14 +104,16 @@ class TrainedBiasesTest {
         // Every trained value away from its start.
         adapted.params().addi(Networks.random(DataType.DOUBLE, 7, adapted.params().shape()).muli(0.3));
         MultiDataSet data = new MultiDataSet(features, labels);
-        assertThat(Gradients.of(adapted, data)).hasSize(adapted.paramTable().size());
-        if (!name.equals("capsules")) {
-            // SameDiff layers above one another: the stock network's gradients are doubled more than once.
-            assertSameBiasGradients(adapted, Gradients.of(adapted, data), Gradients.of(LoRA.merge(adapted), data));
-        }
+        Map<String, INDArray> gradients = Gradients.of(adapted, data);
+        assertThat(gradients).hasSize(adapted.paramTable().size());
         if (!name.equals("separable convolution")) {
             // DL4J's own backward pass for it disagrees with finite differences; ours is its own.
             Gradients.assertEqualFiniteDifferences(adapted, data);
+        }
+        if (!name.equals("capsules")) {
+            assertSameBiasGradients(adapted, gradients, Gradients.of(LoRA.merge(adapted), data));
+        } else {
+            // SameDiff layers above one another: the stock network's gradients are doubled more than once.
             assertThat(GradientCheckUtil.checkGradients(new GradientCheckUtil.MLNConfig().net(adapted).input(features)
                     .labels(labels)
                     .subset(true).maxPerParam(2).epsilon(1e-6).maxRelError(1e-5).minAbsoluteError(1e-8)
@@ -166,7 +168,7 @@ class TrainedBiasesTest {
         assertThat(Models.topology(LoRA.unload(adapted))).isEqualTo(Models.topology(base));
         INDArray start = adapted.params().dup();
 
-        for (int i = 0; i < 8; i++) {
+        for (int i = 0; i < 3; i++) {
             adapted.fit(features, labels);
         }
 
