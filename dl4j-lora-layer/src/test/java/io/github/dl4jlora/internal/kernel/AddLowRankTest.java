@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.kernel;
 
+import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.BlasTest.Lies;
@@ -41,21 +42,24 @@ class AddLowRankTest {
         assumeThat(Blas.isDirect()).as("BLAS of the CPU").isTrue();
     }
 
-    /** z + factor · x · A · B, value by value. */
-    private static double[][] expected(INDArray x, INDArray z, List<Route> routes) {
-        double[][] sums = z.castTo(DataType.DOUBLE).toDoubleMatrix();
-        double[][] rows = x.castTo(DataType.DOUBLE).toDoubleMatrix();
+    /** z + factor · x · A · B, value by value, row after row. */
+    private static double[] expected(INDArray x, INDArray z, List<Route> routes) {
+        int nIn = (int) x.size(1);
+        int nOut = (int) z.size(1);
+        double[] sums = Models.values(z);
+        double[] rows = Models.values(x);
         for (Route route : routes) {
-            double[][] a = route.a().castTo(DataType.DOUBLE).toDoubleMatrix();
-            double[][] b = route.b().castTo(DataType.DOUBLE).toDoubleMatrix();
+            int rank = (int) route.a().size(1);
+            double[] a = Models.values(route.a());
+            double[] b = Models.values(route.b());
             for (int row = (int) route.from(); row < route.to(); row++) {
-                for (int r = 0; r < b.length; r++) {
+                for (int r = 0; r < rank; r++) {
                     double down = 0;
-                    for (int i = 0; i < a.length; i++) {
-                        down += rows[row][i] * a[i][r];
+                    for (int i = 0; i < nIn; i++) {
+                        down += rows[row * nIn + i] * a[i * rank + r];
                     }
-                    for (int o = 0; o < sums[row].length; o++) {
-                        sums[row][o] += route.factor() * down * b[r][o];
+                    for (int o = 0; o < nOut; o++) {
+                        sums[row * nOut + o] += route.factor() * down * b[r * nOut + o];
                     }
                 }
             }
@@ -64,16 +68,14 @@ class AddLowRankTest {
     }
 
     private static void requireAdded(INDArray x, INDArray z, List<Route> routes) {
-        double[][] expected = expected(x, z, routes);
+        double[] expected = expected(x, z, routes);
         assertThat(DirectBlas.addLowRank(x, z, routes)).isTrue();
-        double[][] actual = z.castTo(DataType.DOUBLE).toDoubleMatrix();
+        double[] actual = Models.values(z);
         double largest = 1;
         double worst = 0;
-        for (int row = 0; row < expected.length; row++) {
-            for (int o = 0; o < expected[row].length; o++) {
-                largest = Math.max(largest, Math.abs(expected[row][o]));
-                worst = Math.max(worst, Math.abs(expected[row][o] - actual[row][o]));
-            }
+        for (int i = 0; i < expected.length; i++) {
+            largest = Math.max(largest, Math.abs(expected[i]));
+            worst = Math.max(worst, Math.abs(expected[i] - actual[i]));
         }
         assertThat(worst / largest).isLessThan(CLOSE);
     }
