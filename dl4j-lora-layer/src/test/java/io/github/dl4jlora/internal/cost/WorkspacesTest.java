@@ -68,17 +68,17 @@ class WorkspacesTest {
         IMAGE(InputType.convolutional(16, 16, 3), conv(24), pool(), conv(32)),
         IMAGE_NORM(InputType.convolutional(16, 16, 3), conv(24), new BatchNormalization(), pool(), conv(32)),
         IMAGE_DENSE(InputType.convolutional(16, 16, 3), conv(24), pool(), dense(30, Activation.RELU)),
-        STEPS(InputType.recurrent(20, 30), new Convolution1D.Builder().kernelSize(5).nOut(32).build(),
+        STEPS(InputType.recurrent(20, 12), new Convolution1D.Builder().kernelSize(5).nOut(32).build(),
                 new Convolution1D.Builder().kernelSize(3).nOut(32).build(), new GlobalPoolingLayer()),
         VOLUME(InputType.convolutional3D(Convolution3D.DataFormat.NCDHW, 8, 8, 8, 4),
                 new Convolution3D.Builder(3, 3, 3).nOut(12).build(), new GlobalPoolingLayer()),
-        LSTMS(InputType.recurrent(20, 30), new LSTM.Builder().nOut(32).build(), new LSTM.Builder().nOut(40).build()),
-        GRAVES(InputType.recurrent(20, 30), new GravesLSTM.Builder().nOut(32).build()),
-        RNN(InputType.recurrent(20, 30), new SimpleRnn.Builder().nOut(32).build(), new SimpleRnn.Builder().nOut(40).build()),
-        BOTH(InputType.recurrent(20, 30), new Bidirectional(new LSTM.Builder().nOut(32).build())),
-        STEP_DENSE(InputType.recurrent(20, 30), dense(64, Activation.RELU), new LSTM.Builder().nOut(40).build()),
-        ATTENTION(InputType.recurrent(20, 30), new SelfAttentionLayer.Builder().nOut(32).nHeads(2).projectInput(true).build()),
-        WORDS(InputType.recurrent(500, 30), new EmbeddingSequenceLayer.Builder().nIn(500).nOut(64).build(),
+        LSTMS(InputType.recurrent(20, 12), new LSTM.Builder().nOut(32).build(), new LSTM.Builder().nOut(40).build()),
+        GRAVES(InputType.recurrent(20, 12), new GravesLSTM.Builder().nOut(32).build()),
+        RNN(InputType.recurrent(20, 12), new SimpleRnn.Builder().nOut(32).build(), new SimpleRnn.Builder().nOut(40).build()),
+        BOTH(InputType.recurrent(20, 12), new Bidirectional(new LSTM.Builder().nOut(32).build())),
+        STEP_DENSE(InputType.recurrent(20, 12), dense(64, Activation.RELU), new LSTM.Builder().nOut(40).build()),
+        ATTENTION(InputType.recurrent(20, 12), new SelfAttentionLayer.Builder().nOut(32).nHeads(2).projectInput(true).build()),
+        WORDS(InputType.recurrent(500, 12), new EmbeddingSequenceLayer.Builder().nIn(500).nOut(64).build(),
                 new LSTM.Builder().nOut(32).build());
 
         final InputType input;
@@ -113,7 +113,7 @@ class WorkspacesTest {
         DataSet data(Model network) {
             long[] shape = input.getShape(true);
             shape[0] = BATCH;
-            INDArray features = this == WORDS ? Nd4j.ones(DataType.FLOAT, BATCH, 30) : Networks.random(DataType.FLOAT, 5, shape);
+            INDArray features = this == WORDS ? Nd4j.ones(DataType.FLOAT, BATCH, 12) : Networks.random(DataType.FLOAT, 5, shape);
             INDArray output = Models.output(network, features);
             return new DataSet(features, Nd4j.ones(DataType.FLOAT, output.shape()).divi(5));
         }
