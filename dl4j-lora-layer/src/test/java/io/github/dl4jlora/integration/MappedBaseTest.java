@@ -14,6 +14,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.parallelism.ParallelWrapper;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -21,6 +22,7 @@ import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -162,8 +164,19 @@ class MappedBaseTest {
     }
 
     @ParameterizedTest
-    @MethodSource("all")
+    @CsvSource({"GRAPH_SHARED,", "LAYERS_SHARED, INT8", "GRAPH_SHARED, NF4"})
     void replicasFindItsWeights(Models.Kind kind, Quantization scheme) throws Exception {
+        assertReplicasFindItsWeights(kind, scheme);
+    }
+
+    @Tag("heavy")
+    @ParameterizedTest
+    @MethodSource("all")
+    void replicasOfEveryKindFindItsWeights(Models.Kind kind, Quantization scheme) throws Exception {
+        assertReplicasFindItsWeights(kind, scheme);
+    }
+
+    private void assertReplicasFindItsWeights(Models.Kind kind, Quantization scheme) throws Exception {
         Model tuned = Models.apply(opened(kind.base(), scheme), config().build());
         ParallelWrapper.Builder<Model> builder = new ParallelWrapper.Builder<>(tuned);
         try (ParallelWrapper wrapper = builder.workers(2).prefetchBuffer(0)
