@@ -93,22 +93,17 @@ class OldFilesTest {
         return OldFolder.all().filter(folder -> folder.has(file));
     }
 
-    @ParameterizedTest
-    @MethodSource("saved")
-    void aNetworkThatLoRASavedComputesWhatItDid(OldFolder folder) throws IOException {
-        Path file = folder.file(OldFolder.SAVED);
-
-        assertComputesWhatItDid(LoRA.load(file), folder);
-        assertThat(LoRA.isSelfContained(file)).isTrue();
-        assertThat(LoRA.restoreNormalizer(file)).isEqualTo(
-                folder.is("normalised") ? Optional.of(OldKinds.NORMALIZER) : Optional.empty());
-    }
-
     /** An old file's settings and updater state are of use; 0.1.0 did not say what comes of another step. */
     @ParameterizedTest
     @MethodSource("saved")
-    void aNetworkThatLoRASavedGoesOnTrainingAndTakesItsAdapterBack(OldFolder folder) throws IOException {
-        Model network = LoRA.load(folder.file(OldFolder.SAVED));
+    void aNetworkThatLoRASavedComputesWhatItDidGoesOnTrainingAndTakesItsAdapterBack(OldFolder folder) throws IOException {
+        Path file = folder.file(OldFolder.SAVED);
+        Model network = LoRA.load(file);
+
+        assertComputesWhatItDid(network, folder);
+        assertThat(LoRA.isSelfContained(file)).isTrue();
+        assertThat(LoRA.restoreNormalizer(file)).isEqualTo(
+                folder.is("normalised") ? Optional.of(OldKinds.NORMALIZER) : Optional.empty());
         if (folder.is("frozen")) {
             assertThat(network.numParams()).isZero();
             return;
@@ -137,10 +132,12 @@ class OldFilesTest {
         Model restored = LoRA.restore(file.toPath(), true);
         Model theirs = restored instanceof ComputationGraph ? ModelSerializer.restoreComputationGraph(file)
                 : ModelSerializer.restoreMultiLayerNetwork(file);
+        boolean lacksItsBase = folder.has(OldFolder.BASE) && !folder.is("embedded") && !folder.is("located");
+        Model base = lacksItsBase ? base(folder) : null;
 
         for (Model network : List.of(restored, theirs)) {
-            if (folder.has(OldFolder.BASE) && !folder.is("embedded") && !folder.is("located")) {
-                Models.attach(network, base(folder));
+            if (lacksItsBase) {
+                Models.attach(network, base);
             }
             assertComputesWhatItDid(network, folder);
         }
