@@ -296,7 +296,7 @@ class LearningRateSweepTest {
         network.init();
         double[] params = Models.params(network);
 
-        LearningRates rates = sweep(network).to(1e4).points(6).steps(30).run(batches(3));
+        LearningRates rates = sweep(network).to(1e4).points(6).steps(10).run(batches(3));
 
         assertThat(rates.points().get(5).diverged()).isTrue();
         assertThat(rates.points().get(5).loss()).isNaN();
