@@ -17,6 +17,9 @@ public final class ChildJvm {
     private static final List<String> QUIET = Runtime.version().feature() < 24 ? List.of()
             : List.of("--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow");
 
+    /** An option of JVMs that end before it pays to compile well. */
+    public static final String SHORT = "-XX:TieredStopAtLevel=1";
+
     private ChildJvm() {
     }
 
@@ -28,7 +31,7 @@ public final class ChildJvm {
 
     /** Starts a main class; what it prints goes into {@code log}. */
     public static Process start(List<String> classpath, Path log, String main, String... arguments) throws IOException {
-        List<String> command = java(List.of("-XX:TieredStopAtLevel=1"), classpath, main, arguments);
+        List<String> command = java(List.of(SHORT), classpath, main, arguments);
         return new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
     }
 

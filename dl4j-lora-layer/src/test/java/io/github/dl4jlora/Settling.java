@@ -8,8 +8,10 @@ import io.github.dl4jlora.internal.processor.ThreadCounts;
 import io.github.dl4jlora.machine.Threads;
 import io.github.dl4jlora.machine.ThreadsTest;
 import org.bytedeco.javacpp.Pointer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Sgd;
 import org.slf4j.LoggerFactory;
 
 import java.io.File;
@@ -51,7 +53,11 @@ public final class Settling {
                     System.out.println("team: " + team());
                 }
                 case "arrays" -> System.out.println("peak: " + peakOfArrays());
-                case "apply" -> LoRA.apply(Networks.trainedGraph(), LoRAConfig.builder().rank(2).build());
+                case "apply" -> {
+                    MultiLayerNetwork network = new MultiLayerNetwork(Networks.layersConf(DataType.FLOAT, new Sgd(0.1)));
+                    network.init();
+                    LoRA.apply(network, LoRAConfig.builder().rank(2).build());
+                }
                 default -> throw new IllegalArgumentException(word);
             }
         }
@@ -72,10 +78,10 @@ public final class Settling {
         return team;
     }
 
-    /** The process's size in MiB while 3 GiB of arrays are made and forgotten, little by little. */
+    /** The process's size in MiB while two and a half GiB of arrays are made and forgotten, little by little. */
     private static long peakOfArrays() {
         long peak = 0;
-        for (int i = 0; i < 3 * 1024; i++) {
+        for (int i = 0; i < 5 * 512; i++) {
             Nd4j.zeros(DataType.FLOAT, 1 << 18).addi(1);
             peak = Math.max(peak, Pointer.physicalBytes());
         }

@@ -12,6 +12,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
@@ -32,7 +33,14 @@ public class ThreadsTest {
 
     private List<String> run(Map<String, String> environment, List<String> options, String... words)
             throws IOException, InterruptedException {
-        return ChildJvm.runIn(environment, ChildJvm.classpath(), options, folder.resolve("log"), Settling.class, words);
+        return run(ChildJvm.classpath(), environment, options, words);
+    }
+
+    private List<String> run(List<String> classpath, Map<String, String> environment, List<String> options, String... words)
+            throws IOException, InterruptedException {
+        List<String> all = new ArrayList<>(options);
+        all.add(ChildJvm.SHORT);
+        return ChildJvm.runIn(environment, classpath, all, folder.resolve("log"), Settling.class, words);
     }
 
     private static String counts(int openMp, int master, int blas) {
@@ -57,7 +65,7 @@ public class ThreadsTest {
     void withoutJnaItSettlesInTheProcess() throws Exception {
         List<String> without = ChildJvm.classpath().stream().filter(entry -> !entry.contains("jna")).toList();
 
-        List<String> said = ChildJvm.runIn(Map.of(), without, List.of(), folder.resolve("log"), Settling.class, "settle", "tell");
+        List<String> said = run(without, Map.of(), List.of(), "settle", "tell");
 
         assertThat(said).anyMatch(line -> line.startsWith("Set in the process, because JNA, which ND4J brings through OSHI, is"))
                 .anyMatch(line -> line.startsWith("here: " + counts(1, 1, CORES)) && line.contains("physical: 0"));
@@ -102,15 +110,16 @@ public class ThreadsTest {
     }
 
     @Test
-    void theEnvironmentsNumberForBlasHolds() throws Exception {
-        assertThat(run(Map.of("OPENBLAS_NUM_THREADS", "1"), List.of(), "settle", "tell"))
+    void theEnvironmentsNumberForBlasHoldsAndWithoutOneDnnItMaySpin() throws Exception {
+        assertThat(run(Map.of("OPENBLAS_NUM_THREADS", "1"), List.of("-Ddl4jlora.onednn=false"), "settle", "tell"))
                 .anyMatch(line -> line.startsWith("here: " + counts(1, 1, 1)))
-                .contains("Left as the environment says: OPENBLAS_NUM_THREADS=1.");
+                .contains("Left as the environment says: OPENBLAS_NUM_THREADS=1.")
+                .anyMatch(line -> line.startsWith("Set in the environment of ND4J's native code: "))
+                .noneMatch(line -> line.contains("TIMEOUT"));
     }
 
     @Test
     void theEnvironmentsTimeToSpinHolds() throws Exception {
-        assertThat(run(Map.of(), List.of("-Ddl4jlora.onednn=false"), "settle")).noneMatch(line -> line.contains("TIMEOUT"));
         assertThat(run(Map.of("OPENBLAS_THREAD_TIMEOUT", "26"), List.of(), "settle", "tell"))
                 .contains("Left as the environment says: OPENBLAS_THREAD_TIMEOUT=26.");
     }

@@ -75,8 +75,8 @@ class OneDnnTest {
     }
 
     private List<String> printed(List<String> classpath) throws IOException, InterruptedException {
-        return ChildJvm.runIn(Map.of(), classpath, List.of("-D" + OneDnn.PROPERTY + "=always"), folder.resolve("log"),
-                Program.class);
+        return ChildJvm.runIn(Map.of(), classpath, List.of(ChildJvm.SHORT, "-D" + OneDnn.PROPERTY + "=always"),
+                folder.resolve("log"), Program.class);
     }
 
     private List<String> printedWithout(Predicate<String> jar) throws IOException, InterruptedException {
