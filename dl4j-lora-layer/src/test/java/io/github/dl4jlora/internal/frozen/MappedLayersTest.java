@@ -21,6 +21,7 @@ import org.deeplearning4j.nn.conf.layers.recurrent.LastTimeStep;
 import org.deeplearning4j.nn.conf.layers.util.MaskZeroLayer;
 import org.deeplearning4j.nn.conf.ocnn.OCNNOutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -51,10 +52,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 @ExtendWith(DoublePrecision.class) // DL4J's layer normalisation and simple RNN take the default type for the network's
 class MappedLayersTest {
 
-    private static final LoRAConfig.Builder CONFIG = LoRAConfig.builder().rank(2).alpha(1.5).updater(new Sgd(0.1));
+    private static final LoRAConfig DENSE = config().targets("fc.*").build();
+    private static final LoRAConfig ALL = config().targets("fc1|lora.*").build();
 
     @TempDir
     private Path folder;
+
+    private static LoRAConfig.Builder config() {
+        return LoRAConfig.builder().rank(2).alpha(1.5).updater(new Sgd(0.1));
+    }
 
     static Stream<Arguments> frozen() {
         return Stream.concat(AnyLayerFrozenTest.layers(), Stream.of(
@@ -91,7 +97,15 @@ class MappedLayersTest {
     @MethodSource("frozen")
     void computesAndTrainsAsOnAnArrayWhenFrozen(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf)
             throws IOException {
-        assertAlike(conf, CONFIG.targets("fc.*").build(), new DataSet(features, labels));
+        assertAlike(conf, DENSE, new DataSet(features, labels), null, Quantization.INT8);
+    }
+
+    @Tag("heavy")
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("frozen")
+    void computesAndTrainsAsOnAnArrayWhenFrozenInHalfTheBits(String name, INDArray features, INDArray labels,
+            MultiLayerConfiguration conf) throws IOException {
+        assertAlike(conf, DENSE, new DataSet(features, labels), Quantization.BF16);
     }
 
     static Stream<Arguments> adapted() {
@@ -102,15 +116,25 @@ class MappedLayersTest {
     @MethodSource("adapted")
     void computesAndTrainsAsOnAnArrayWhenAdapted(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf)
             throws IOException {
-        assertAlike(conf, CONFIG.targets("fc1|lora.*").build(), new DataSet(features, labels));
+        assertAlike(conf, ALL, new DataSet(features, labels), null, Quantization.INT8);
     }
 
-    private void assertAlike(MultiLayerConfiguration conf, LoRAConfig config, DataSet data) throws IOException {
+    @Tag("heavy")
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("adapted")
+    void computesAndTrainsAsOnAnArrayWhenAdaptedInHalfTheBits(String name, INDArray features, INDArray labels,
+            MultiLayerConfiguration conf) throws IOException {
+        assertAlike(conf, ALL, new DataSet(features, labels), Quantization.BF16);
+    }
+
+    /** @param schemes null: values as they are */
+    private void assertAlike(MultiLayerConfiguration conf, LoRAConfig config, DataSet data, Quantization... schemes)
+            throws IOException {
         MultiLayerNetwork base = new MultiLayerNetwork(conf.clone());
         base.init();
         fit(base, data);
         double[] before = base.params().toDoubleVector();
-        for (Quantization scheme : new Quantization[] {null, Quantization.BF16, Quantization.INT8}) {
+        for (Quantization scheme : schemes) {
             Path file = folder.resolve("base-" + scheme);
             LoRA.writeBase(base, file, scheme);
             MultiLayerNetwork opened = LoRA.openMultiLayerNetworkBase(file);
@@ -140,7 +164,7 @@ class MappedLayersTest {
 
     /** Some layers do something new when an epoch ends. */
     private static void fit(MultiLayerNetwork network, DataSet data) {
-        network.fit(new ExistingDataSetIterator(List.of(data.copy())), 3);
+        network.fit(new ExistingDataSetIterator(List.of(data.copy())), 2);
     }
 
     private static INDArray computed(MultiLayerNetwork network, DataSet data) {
