@@ -289,11 +289,11 @@ class StreamedModelTest {
         })).isInstanceOf(IllegalStateException.class).hasMessage("full");
     }
 
-    /** 160 MB in ten layers. */
+    /** 90 MB in ten layers. */
     @Test
     @EnabledOnOs(OS.LINUX)
     void noMoreThanALayerIsInMemory() throws IOException, InterruptedException {
-        int wide = 2000;
+        int wide = 1500;
         int layers = 10;
         long bytes = 4L * layers * wide * (wide + 1);
         File file = large(layers, wide);
