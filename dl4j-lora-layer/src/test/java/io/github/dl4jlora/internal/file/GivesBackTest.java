@@ -67,7 +67,7 @@ class GivesBackTest extends HostileFile {
         refusalsLeaveNothingOpen("model.zip");
     }
 
-    /** Forty files of 16 MB each, with nothing that would make the collector run. */
+    /** Twenty files of 16 MB each, with nothing that would make the collector run. */
     @Test
     @EnabledOnOs(OS.LINUX)
     void whatAFileHeldThatIsRefusedIsFreedAtOnce() throws IOException {
@@ -81,11 +81,11 @@ class GivesBackTest extends HostileFile {
         loadIsRefused("hash to");
         long before = residentBytes();
 
-        for (int i = 0; i < 40; i++) {
+        for (int i = 0; i < 20; i++) {
             loadIsRefused("hash to");
         }
 
-        assertThat(residentBytes() - before).isLessThan(160L << 20);
+        assertThat(residentBytes() - before).isLessThan(80L << 20);
     }
 
     private static long residentBytes() throws IOException {
