@@ -32,7 +32,7 @@ class AveragedFrozenValuesTest {
 
     @Tag("heavy")
     @ParameterizedTest(name = "{0}, {1} workers")
-    @CsvSource({"GRAPH_EMBEDDED, 4", "LAYERS_SHARED, 7", "GRAPH_SHARED, 7"})
+    @CsvSource({"GRAPH_EMBEDDED, 4", "GRAPH_SHARED, 7"})
     void frozenValuesStayBitForBitWithManyWorkers(Models.Kind kind, int workers) throws Exception {
         assertFrozenValuesStay(kind, workers);
     }
@@ -56,7 +56,7 @@ class AveragedFrozenValuesTest {
 
     @Tag("heavy")
     @ParameterizedTest(name = "{0}, {1} workers")
-    @CsvSource({"LAYERS_EMBEDDED, 7", "GRAPH_EMBEDDED, 7"})
+    @CsvSource("GRAPH_EMBEDDED, 7")
     void valuesInsideTheVectorMoveByRoundingAtMostWithManyWorkers(Models.Kind kind, int workers) throws Exception {
         assertValuesMoveByRoundingAtMost(kind, workers);
     }
