@@ -176,14 +176,7 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
     }
 
     private INDArray viewWithChannelsFirst(INDArray array) {
-        if (!isChannelsLast()) {
-            return array;
-        }
-        return switch (array.rank()) {
-            case 3 -> array.permute(0, 2, 1);
-            case 4 -> array.permute(0, 3, 1, 2);
-            default -> array.permute(0, 4, 1, 2, 3);
-        };
+        return isChannelsLast() ? Nd4j.rollAxis(array, array.rank() - 1, 1) : array;
     }
 
     /** The shape that {@link #channelsFirst} gives an array. */
@@ -193,14 +186,7 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
 
     /** An array whose channels come first, in the layer's own order of dimensions; a view, or the array itself. */
     public INDArray asInLayer(INDArray array) {
-        if (!isChannelsLast()) {
-            return array;
-        }
-        return switch (array.rank()) {
-            case 3 -> array.permute(0, 2, 1);
-            case 4 -> array.permute(0, 2, 3, 1);
-            default -> array.permute(0, 2, 3, 4, 1);
-        };
+        return isChannelsLast() ? Nd4j.rollAxis(array, 1, array.rank()) : array;
     }
 
     /**
