@@ -34,6 +34,7 @@ import java.util.Collection;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.function.UnaryOperator;
 
 /**
  * What has to be known about DL4J's layer configurations to freeze any of them.
@@ -198,7 +199,7 @@ public final class StockLayers {
      * too: a convolution with channels last cannot run it backwards.
      */
     public static Layer withoutWeightRules(Layer layer) {
-        return changed(layer.clone(), StockLayers::removeWeightRules);
+        return changed(layer.clone(), StockLayers::unwrap, StockLayers::removeWeightRules);
     }
 
     /**
@@ -223,9 +224,7 @@ public final class StockLayers {
      * writes into no frozen parameters.
      */
     public static boolean isKnown(Layer layer) {
-        Layer inside = insideFreezing(layer);
-        inside = inside == null && layer instanceof BaseWrapperLayer wrapper ? wrapper.getUnderlying()
-                : layer instanceof Bidirectional both ? both.getFwd() : inside;
+        Layer inside = inside(layer);
         return (isKnown(layer.getClass()) || layer instanceof AbstractSameDiffLayer) && (inside == null || isKnown(inside));
     }
 
@@ -274,19 +273,24 @@ public final class StockLayers {
         }
     }
 
-    /** Changes a copy and all layers inside its wrappers, which are copies then too. */
-    private static Layer changed(Layer copy, Consumer<Layer> change) {
+    /**
+     * Changes a copy and all layers inside its wrappers, which are copies then too, with state of their own.
+     *
+     * @param inside what is kept of a layer inside a wrapper
+     * @return the copy
+     */
+    private static <L extends Layer> L changed(L copy, UnaryOperator<Layer> inside, Consumer<Layer> change) {
         ownState(copy);
         change.accept(copy);
         if (copy instanceof BaseWrapperLayer wrapper) {
-            wrapper.setUnderlying(changed(unwrap(wrapper.getUnderlying()).clone(), change));
+            wrapper.setUnderlying(changed(inside.apply(wrapper.getUnderlying()).clone(), inside, change));
         }
         if (copy instanceof FrozenLayer frozen) {
             withOwnState(frozen.getLayer());
         }
         if (copy instanceof Bidirectional both) {
-            both.setFwd(changed(both.getFwd().clone(), change));
-            both.setBwd(changed(both.getBwd().clone(), change));
+            both.setFwd(changed(both.getFwd().clone(), inside, change));
+            both.setBwd(changed(both.getBwd().clone(), inside, change));
         }
         return copy;
     }
@@ -299,18 +303,7 @@ public final class StockLayers {
      * @return the copy
      */
     public static <L extends Layer> L withOwnState(L copy) {
-        ownState(copy);
-        if (copy instanceof BaseWrapperLayer wrapper) {
-            wrapper.setUnderlying(withOwnState(wrapper.getUnderlying().clone()));
-        }
-        if (copy instanceof FrozenLayer frozen) {
-            withOwnState(frozen.getLayer());
-        }
-        if (copy instanceof Bidirectional both) {
-            both.setFwd(withOwnState(both.getFwd().clone()));
-            both.setBwd(withOwnState(both.getBwd().clone()));
-        }
-        return copy;
+        return changed(copy, UnaryOperator.identity(), layer -> { });
     }
 
     private static void ownState(Layer copy) {
@@ -338,8 +331,7 @@ public final class StockLayers {
 
     /** A copy without DL4J's freezing wrappers, at every depth: inside wrappers for time they would end training as well. */
     public static Layer unfrozen(Layer layer) {
-        return changed(unwrap(layer).clone(), inner -> {
-        });
+        return changed(unwrap(layer).clone(), StockLayers::unwrap, inner -> { });
     }
 
     /**
@@ -349,7 +341,7 @@ public final class StockLayers {
      * and neighbours still need.
      */
     public static Layer inTestMode(Layer layer) {
-        return changed(layer.clone(), StockLayers::removeRandomness);
+        return changed(layer.clone(), StockLayers::unwrap, StockLayers::removeRandomness);
     }
 
     private static void removeRandomness(Layer layer) {
