@@ -8,6 +8,7 @@ import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.Arrays;
+import java.util.concurrent.Callable;
 
 /** A file that Keras saved as HDF5, sequential or functional: what DL4J's KerasModelImport makes of it, layer by layer. */
 public final class StreamedKeras implements StreamedBase {
@@ -53,15 +54,10 @@ public final class StreamedKeras implements StreamedBase {
         }
     }
 
-    /** Part of the reading; the importer has several checked exceptions. */
-    @FunctionalInterface
-    private interface Step<T> {
-        T read() throws Exception;
-    }
-
-    private static <T> T named(File file, Step<T> step) throws IOException {
+    /** @param step part of the reading; the importer has several checked exceptions */
+    private static <T> T named(File file, Callable<T> step) throws IOException {
         try {
-            return step.read();
+            return step.call();
         } catch (LinkageError e) {
             throw new IOException(file + " is a Keras file, but DL4J's importer for Keras is not on the class path: add "
                     + "org.deeplearning4j:deeplearning4j-modelimport, which brings in org.bytedeco:hdf5-platform. Missing: "

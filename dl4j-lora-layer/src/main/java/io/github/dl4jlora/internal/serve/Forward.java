@@ -6,11 +6,13 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.util.function.Function;
+
 /** A forward pass in test mode. */
-record Forward(Features features) implements NetworkPool.Work {
+record Forward(Features features) implements Function<Model, INDArray[]> {
 
     @Override
-    public INDArray[] with(Model network) {
+    public INDArray[] apply(Model network) {
         INDArray[] masks = features.masks();
         if (masks == null) {
             return network instanceof ComputationGraph graph ? graph.output(features.inputs())

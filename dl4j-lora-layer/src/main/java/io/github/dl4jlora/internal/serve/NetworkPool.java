@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.Semaphore;
+import java.util.function.Function;
 import java.util.function.Predicate;
 
 /**
@@ -36,13 +37,6 @@ public final class NetworkPool {
             this.network = kind.copy();
             this.view = AdaptedView.of(network);
         }
-    }
-
-    /** What a network is wanted for. */
-    public interface Work {
-
-        /** @param network for the caller alone until this returns */
-        INDArray[] with(Model network);
     }
 
     private final int maxNetworks;
@@ -81,10 +75,11 @@ public final class NetworkPool {
      * @param routes  by matrix; a matrix without any computes what the base does
      * @param inOrder whether a matrix with several rows for an example has them by example:
      *                {@link io.github.dl4jlora.internal.run.AdaptedRuntime#route}
+     * @param work    has the network to itself until it returns
      * @throws IllegalStateException as {@link #requireNoneLent}
      */
     INDArray[] compute(NetworkKind kind, @Nullable ServedAdapter values, Map<String, List<Route>> routes, long examples,
-                       Predicate<String> inOrder, Work work) {
+                       Predicate<String> inOrder, Function<Model, INDArray[]> work) {
         requireNoneLent();
         permits.acquireUninterruptibly();
         try {
@@ -98,7 +93,7 @@ public final class NetworkPool {
                 }
                 worker.view.adaptedMatrices().forEach((layer, matrix) ->
                         matrix.route(examples, () -> inOrder.test(layer), routes.getOrDefault(layer, List.of())));
-                return work.with(worker.network);
+                return work.apply(worker.network);
             } finally {
                 worker.view.adaptedMatrices().values().forEach(matrix -> matrix.route(0, () -> false, null));
                 giveBack(worker);

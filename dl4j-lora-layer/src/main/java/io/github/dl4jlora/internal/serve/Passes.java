@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.serve;
 
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.run.Routing.RowsMismatchException;
+import org.deeplearning4j.nn.api.Model;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -113,7 +114,7 @@ public final class Passes {
     }
 
     /** Has a network that computes a mix do something. */
-    public INDArray[] compute(ServedMix mix, NetworkPool.Work work) {
+    public INDArray[] compute(ServedMix mix, Function<Model, INDArray[]> work) {
         return pool.compute(mix.kind(), mix.withValues(), routes(mix.kind(), layer -> mix.routes(layer, 0, 0)), 0, layer -> true,
                 work);
     }

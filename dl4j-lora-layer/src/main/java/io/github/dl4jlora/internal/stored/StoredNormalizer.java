@@ -27,6 +27,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BiFunction;
 
 /**
  * A normalizer as DL4J's NormalizerSerializer writes it, of the types that come with DL4J. DL4J's own reader makes an object of
@@ -44,12 +45,6 @@ final class StoredNormalizer {
     private static final int MOST = 1000;
     private static final String REMEDY = ". If it is needed, read it from a network that you trust with DL4J's ModelSerializer, "
             + "and add it again with ModelSerializer.addNormalizerToModel; otherwise delete the entry from the file";
-
-    /** Makes an object of two arrays. */
-    @FunctionalInterface
-    private interface Pair<T> {
-        T of(INDArray first, INDArray second);
-    }
 
     private final DataInputStream in;
 
@@ -208,7 +203,7 @@ final class StoredNormalizer {
         return count;
     }
 
-    private <T> List<T> pairs(int count, Pair<T> maker) throws IOException {
+    private <T> List<T> pairs(int count, BiFunction<INDArray, INDArray, T> maker) throws IOException {
         List<T> pairs = new ArrayList<>();
         for (int i = 0; i < count; i++) {
             pairs.add(pair(maker));
@@ -216,9 +211,9 @@ final class StoredNormalizer {
         return pairs;
     }
 
-    private <T> T pair(Pair<T> maker) throws IOException {
+    private <T> T pair(BiFunction<INDArray, INDArray, T> maker) throws IOException {
         INDArray[] arrays = pair();
-        return maker.of(arrays[0], arrays[1]);
+        return maker.apply(arrays[0], arrays[1]);
     }
 
     private INDArray[] pair() throws IOException {

@@ -17,6 +17,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Supplier;
 
 /**
  * An adapter's values of what was trained without A and B, beside the parameters of a network that they are for: layers in full,
@@ -136,14 +137,10 @@ final class TrainedValues {
         });
     }
 
-    private interface Shaping {
-        INDArray value();
-    }
-
     /** @param what the beginning of the shaping's message, where that begins with a verb */
-    private static INDArray shaped(String layer, String what, Shaping shaping) {
+    private static INDArray shaped(String layer, String what, Supplier<INDArray> shaping) {
         try {
-            return shaping.value();
+            return shaping.get();
         } catch (IllegalArgumentException e) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + what + e.getMessage(), e);
         }

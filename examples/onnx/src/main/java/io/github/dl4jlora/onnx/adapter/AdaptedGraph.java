@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.function.BinaryOperator;
 
 /**
  * Puts adapters into the graph of a base.
@@ -111,21 +112,18 @@ final class AdaptedGraph {
         }
     }
 
-    /** What goes beside a node. */
-    @FunctionalInterface
-    private interface Path {
-        String add(String a, String b);
-    }
-
-    /** @param isBare whether the node does nothing but the product, whose outputs can be multiplied behind it */
-    private boolean isAdded(NodeProto node, Matrix matrix, Factors factors, boolean isBare, Path path) {
+    /**
+     * @param isBare whether the node does nothing but the product, whose outputs can be multiplied behind it
+     * @param path   adds what goes beside the node, of A and B
+     */
+    private boolean isAdded(NodeProto node, Matrix matrix, Factors factors, boolean isBare, BinaryOperator<String> path) {
         if (matrix.isScaled() && !isBare) {
             return false;
         }
         String result = node.getOutput(0);
         String base = result + ":base";
         graph.add(node.toBuilder().setOutput(0, base).build());
-        String added = path.add(inputs.a(matrix, factors), inputs.b(matrix, factors));
+        String added = path.apply(inputs.a(matrix, factors), inputs.b(matrix, factors));
         String magnitude = inputs.magnitude(matrix, factors);
         NodeProto.Builder sum = NodeProto.newBuilder().setName(result + ":sum").setOpType("Add").addInput(base).addInput(added);
         if (magnitude == null) {

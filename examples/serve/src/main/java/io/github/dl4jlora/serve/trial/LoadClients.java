@@ -9,6 +9,7 @@ import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.IntFunction;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 
 /** Clients that ask for one row, wait for the answer, and ask again, each on a connection that it keeps. */
@@ -70,23 +71,19 @@ final class LoadClients {
         });
     }
 
-    /** What a client asks for next; null when it is done. */
-    private interface Questions {
-        byte[] next();
-    }
-
-    private List<Double> inParallel(IntFunction<Questions> questions) {
+    /** @param questions what a client asks for next; null when it is done */
+    private List<Double> inParallel(IntFunction<Supplier<byte[]>> questions) {
         return IntStream.range(0, count).mapToObj(client -> CompletableFuture.supplyAsync(
                         () -> client(questions.apply(client)), work -> new Thread(work, "client " + client).start())).toList()
                 .stream().map(CompletableFuture::join).flatMap(Collection::stream).toList();
     }
 
     /** Milliseconds of each answer. */
-    private List<Double> client(Questions questions) {
+    private List<Double> client(Supplier<byte[]> questions) {
         double[] millis = new double[1 << 10];
         int answers = 0;
         try (Connection connection = new Connection(service.address())) {
-            for (byte[] request = questions.next(); request != null; request = questions.next()) {
+            for (byte[] request = questions.get(); request != null; request = questions.get()) {
                 long from = System.nanoTime();
                 Connection.Answer answer = connection.ask(request);
                 if (answer.status() != 200) {
