@@ -7,7 +7,6 @@ import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
@@ -43,10 +42,8 @@ final class ApplyCommand extends Work {
 
     @Override
     void run(Progress progress, Facts facts) throws IOException {
-        if (adapter != null && fresh != null) {
-            throw new ParameterException(spec().commandLine(), "An ADAPTER has its own rank and targets: leave out either "
-                    + adapter + " or the options of a fresh adapter");
-        }
+        require(adapter == null || fresh == null, "An ADAPTER has its own rank and targets: leave out either " + adapter
+                + " or the options of a fresh adapter");
         LoRAConfig config = adapter == null
                 ? (fresh == null ? new FreshAdapter() : fresh).config(spec().commandLine()).build() : null;
         output.checkedFile();

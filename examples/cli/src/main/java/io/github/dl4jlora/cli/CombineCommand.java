@@ -8,7 +8,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.TypeConversionException;
 
@@ -143,12 +142,6 @@ final class CombineCommand extends Work {
             combination.density(density);
         }
         return combination;
-    }
-
-    private void require(boolean condition, String otherwise) {
-        if (!condition) {
-            throw new ParameterException(spec().commandLine(), otherwise);
-        }
     }
 
     private static void tell(LoRAAdapter.Compressed smaller, Map<String, RankUse> uses, Facts facts) {

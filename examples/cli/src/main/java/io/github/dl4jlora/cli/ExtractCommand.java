@@ -7,7 +7,6 @@ import io.github.dl4jlora.tune.RankUse;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
@@ -73,12 +72,6 @@ final class ExtractCommand extends Work {
                     + ", but extract compares trained weights. Name the network that it was made from");
         }
         return network;
-    }
-
-    private void require(boolean condition, String otherwise) {
-        if (!condition) {
-            throw new ParameterException(spec().commandLine(), otherwise);
-        }
     }
 
     private Extraction.Extracted extracted(SavedNetwork before, SavedNetwork now) throws IOException {

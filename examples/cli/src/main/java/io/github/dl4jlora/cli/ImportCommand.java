@@ -83,9 +83,7 @@ final class ImportCommand extends Work {
         for (String rename : renames) {
             int equals = rename.lastIndexOf('=');
             try {
-                if (equals < 1) {
-                    throw new ParameterException(spec().commandLine(), "--rename " + rename + " is not of the form REGEX=NAME");
-                }
+                require(equals >= 1, "--rename " + rename + " is not of the form REGEX=NAME");
                 String regex = rename.substring(0, equals);
                 parsed.add(new Rename(Pattern.compile(regex), rename.substring(equals + 1)));
                 // The added alternative matches the empty text, with the same groups: a replacement that refers to others fails

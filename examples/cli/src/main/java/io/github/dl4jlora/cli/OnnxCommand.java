@@ -16,7 +16,6 @@ import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
@@ -232,12 +231,6 @@ final class OnnxCommand extends Work {
                 .map(CommandLine.Model.OptionSpec::longestName).filter(name -> !OF_ADAPTERS.contains(name)).toList();
         require(adapters.isEmpty() && others.isEmpty(), network + " is an adapter, which is written as it is. Leave out "
                 + (others.isEmpty() ? adapters : String.join(", ", others)));
-    }
-
-    private void require(boolean condition, String otherwise) {
-        if (!condition) {
-            throw new ParameterException(spec().commandLine(), otherwise);
-        }
     }
 
     private void requireCheckable() throws IOException {

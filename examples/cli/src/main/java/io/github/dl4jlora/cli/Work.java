@@ -6,6 +6,7 @@ import io.github.dl4jlora.machine.Threads;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine;
 
@@ -64,5 +65,12 @@ abstract class Work implements Callable<Integer> {
 
     final CommandSpec spec() {
         return spec;
+    }
+
+    /** @throws ParameterException with that message if the condition does not hold: wrong usage */
+    final void require(boolean condition, String otherwise) {
+        if (!condition) {
+            throw new ParameterException(spec.commandLine(), otherwise);
+        }
     }
 }
