@@ -7,6 +7,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Arrays;
 import java.util.Set;
+import java.util.TreeSet;
 
 /** Whether names, shapes and values of an adapter are what the network's parameters can take. */
 final class FitChecks {
@@ -21,6 +22,12 @@ final class FitChecks {
                     + Few.of(missing) + ", surplus in it " + Few.of(surplus)
                     + ". Make the network with LoRA.apply(base, adapter)");
         }
+    }
+
+    static Set<String> without(Set<String> all, Set<String> some) {
+        Set<String> rest = new TreeSet<>(all);
+        rest.removeAll(some);
+        return rest;
     }
 
     /** The value, if it has the parameter's shape. */

@@ -209,7 +209,9 @@ public final class Swap {
     }
 
     private void checkNames() {
-        requireSameNames("adapted", adapter.deltas().keySet(), view.adaptedMatrices().keySet());
+        Set<String> own = adapter.deltas().keySet();
+        Set<String> network = view.adaptedMatrices().keySet();
+        FitChecks.requireSame("adapted", FitChecks.without(network, own), FitChecks.without(own, network));
     }
 
     /** @return layers whose base is another than the adapter's, which only {@code anyBase} lets pass */
@@ -304,9 +306,9 @@ public final class Swap {
 
     private static void resetUpdater(Model network) {
         Networks.of(network).resetCounts();
-        INDArray state = updaterState(network);
-        if (state != null) {
-            state.assign(0);
+        Updater updater = Networks.of(network).updaterSoFar();
+        if (updater != null && updater.getStateViewArray() != null) {
+            updater.getStateViewArray().assign(0);
         }
     }
 
@@ -323,20 +325,6 @@ public final class Swap {
                 }
             }
         }
-    }
-
-    /** Null for a network that has no updater yet, or one that keeps nothing. */
-    private static @Nullable INDArray updaterState(Model network) {
-        Updater updater = Networks.of(network).updaterSoFar();
-        return updater == null ? null : updater.getStateViewArray();
-    }
-
-    private static void requireSameNames(String what, Set<String> adapter, Set<String> network) {
-        Set<String> missing = new TreeSet<>(network);
-        missing.removeAll(adapter);
-        Set<String> surplus = new TreeSet<>(adapter);
-        surplus.removeAll(network);
-        FitChecks.requireSame(what, missing, surplus);
     }
 
     private static void requireSameKind(String layer, Delta delta, AdaptedView.AdaptedMatrix matrix) {

@@ -57,8 +57,9 @@ final class TrainedValues {
         adapter.biases().values().forEach(this::sort);
         byPlace.forEach(this::checkPlace);
         completeLayers();
-        FitChecks.requireSame("layers trained in full", without(view.trainedLayers().keySet(), seenLayers), surplusLayers);
-        FitChecks.requireSame("trained biases", without(view.biases().keySet(), seenBiases), surplusBiases);
+        FitChecks.requireSame("layers trained in full", FitChecks.without(view.trainedLayers().keySet(), seenLayers),
+                surplusLayers);
+        FitChecks.requireSame("trained biases", FitChecks.without(view.biases().keySet(), seenBiases), surplusBiases);
     }
 
     /** PEFT writes modules whole, so a module that is there without its bias has none: PyTorch adds nothing where we would. */
@@ -76,12 +77,6 @@ final class TrainedValues {
                     + "base's "
                     + bias.key() + " to zero");
         }
-    }
-
-    private static Set<String> without(Set<String> all, Set<String> seen) {
-        Set<String> missing = new TreeSet<>(all);
-        missing.removeAll(seen);
-        return missing;
     }
 
     private void sort(String module, Map<String, INDArray> values) {
@@ -128,8 +123,8 @@ final class TrainedValues {
     private void checkLayer(String name, Map<String, INDArray> values) {
         AdaptedView.TrainedLayer layer = Objects.requireNonNull(view.trainedLayers().get(name));
         Map<String, String> keys = TorchLayout.keysByName(layer.conf(), layer.table().keySet(), values.keySet());
-        FitChecks.requireSame("parameters of layer \"" + name + "\"", without(keys.keySet(), values.keySet()),
-                without(values.keySet(), keys.keySet()));
+        FitChecks.requireSame("parameters of layer \"" + name + "\"", FitChecks.without(keys.keySet(), values.keySet()),
+                FitChecks.without(values.keySet(), keys.keySet()));
         values.forEach((torchName, value) -> {
             INDArray parameter = Objects.requireNonNull(layer.table().get(keys.get(torchName)));
             assign(name, torchName, shaped(name, torchName + " ", () ->
