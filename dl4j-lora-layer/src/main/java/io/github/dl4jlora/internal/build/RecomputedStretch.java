@@ -153,12 +153,9 @@ final class RecomputedStretch {
 
     /** Not as the current workspace, which is for what has no other place. */
     private static void open() {
+        close();
         MemoryWorkspace current = Nd4j.getMemoryManager().getCurrentWorkspace();
-        MemoryWorkspace block = block();
-        if (block.isScopeActive()) {
-            block.notifyScopeLeft();
-        }
-        block.notifyScopeEntered();
+        block().notifyScopeEntered();
         Nd4j.getMemoryManager().setCurrentWorkspace(current);
     }
 
