@@ -53,21 +53,18 @@ public final class Accumulation {
     public static boolean takeOut(Object of) {
         Object thawed = of instanceof Layer layer ? StockLayers.unwrap(layer)
                 : of instanceof GraphVertex vertex ? StockLayers.unwrap(vertex) : of;
+        // With | and not ||, since both are to be replaced.
         if (thawed instanceof BaseLayer base) {
-            boolean weights = replace(base.getIUpdater(), base::setIUpdater);
-            return replace(base.getBiasUpdater(), base::setBiasUpdater) || weights;
+            return replace(base.getIUpdater(), base::setIUpdater) | replace(base.getBiasUpdater(), base::setBiasUpdater);
         }
         if (thawed instanceof AbstractSameDiffLayer layer) {
-            boolean weights = replace(layer.getUpdater(), layer::setUpdater);
-            return replace(layer.getBiasUpdater(), layer::setBiasUpdater) || weights;
+            return replace(layer.getUpdater(), layer::setUpdater) | replace(layer.getBiasUpdater(), layer::setBiasUpdater);
         }
         if (thawed instanceof SameDiffVertex vertex) {
-            boolean weights = replace(vertex.getUpdater(), vertex::setUpdater);
-            return replace(vertex.getBiasUpdater(), vertex::setBiasUpdater) || weights;
+            return replace(vertex.getUpdater(), vertex::setUpdater) | replace(vertex.getBiasUpdater(), vertex::setBiasUpdater);
         }
         if (thawed instanceof Bidirectional both) {
-            boolean forward = takeOut(both.getFwd());
-            return takeOut(both.getBwd()) || forward;
+            return takeOut(both.getFwd()) | takeOut(both.getBwd());
         }
         return thawed instanceof BaseWrapperLayer wrapper && takeOut(wrapper.getUnderlying());
     }

@@ -97,7 +97,8 @@ public record Features(INDArray[] inputs, @Nullable INDArray @Nullable [] masks)
                 first.masks == null ? null : joined(parts.stream().map(Features::masks).toList()));
     }
 
-    private static @Nullable INDArray[] joined(List<@Nullable INDArray[]> parts) {
+    /** Arrays of one place joined by examples; null where the first part has none. */
+    static @Nullable INDArray[] joined(List<@Nullable INDArray[]> parts) {
         return IntStream.range(0, parts.get(0).length).mapToObj(i -> parts.get(0)[i] == null ? null
                 : Nd4j.concat(0, parts.stream().map(part -> part[i]).toArray(INDArray[]::new))).toArray(INDArray[]::new);
     }

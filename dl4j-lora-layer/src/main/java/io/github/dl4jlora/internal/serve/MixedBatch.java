@@ -102,11 +102,7 @@ final class MixedBatch {
 
     /** Computes the sorted examples of each mix by themselves. */
     INDArray[] oneByOne(Features sorted, BiFunction<ServedMix, Features, INDArray[]> pass) {
-        List<INDArray[]> parts = groups.stream().map(group -> pass.apply(group.mix, sorted.rows(group.from, group.to)))
-                .toList();
-        return IntStream.range(0, parts.get(0).length)
-                .mapToObj(output -> Nd4j.concat(0, parts.stream().map(part -> part[output]).toArray(INDArray[]::new)))
-                .toArray(INDArray[]::new);
+        return Features.joined(groups.stream().map(group -> pass.apply(group.mix, sorted.rows(group.from, group.to))).toList());
     }
 
     /** The examples of an array, each of one row or several, in another order. */
