@@ -7,8 +7,6 @@ import io.github.dl4jlora.internal.serve.NetworkKinds;
 import io.github.dl4jlora.internal.serve.NetworkPool;
 import io.github.dl4jlora.internal.serve.Passes;
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.time.Duration;
@@ -78,10 +76,6 @@ public final class AdapterBank implements AutoCloseable {
      * @throws IllegalArgumentException as for {@link #AdapterBank(Model)}
      */
     public AdapterBank(Model base, BankConfig config) {
-        if (!(base instanceof ComputationGraph || base instanceof MultiLayerNetwork)) {
-            throw new IllegalArgumentException("The base is " + (base == null ? null : base.getClass().getName())
-                    + "; a ComputationGraph or MultiLayerNetwork is needed");
-        }
         SafeMetrics metrics = new SafeMetrics(config.metrics());
         NetworkKinds kinds = new NetworkKinds(base, config.pack());
         this.pool = new NetworkPool(config.maxNetworks(), kinds);
