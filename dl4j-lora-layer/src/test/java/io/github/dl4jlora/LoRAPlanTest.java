@@ -270,9 +270,8 @@ class LoRAPlanTest {
     }
 
     private static MultiLayerNetwork network(InputType input, Layer... layers) {
-        NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list();
-        List.of(layers).forEach(list::layer);
-        MultiLayerNetwork network = new MultiLayerNetwork(list.setInputType(input).build());
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
+                .list(layers).setInputType(input).build());
         network.init();
         return network;
     }

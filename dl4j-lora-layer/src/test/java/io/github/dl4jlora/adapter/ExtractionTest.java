@@ -317,12 +317,8 @@ class ExtractionTest {
     }
 
     private static MultiLayerNetwork layers(InputType input, Layer... layers) {
-        NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().seed(12).dataType(DataType.DOUBLE)
-                .updater(new Adam(0.01)).list();
-        for (Layer layer : layers) {
-            list.layer(layer);
-        }
-        MultiLayerNetwork network = new MultiLayerNetwork(list.setInputType(input).build());
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(12).dataType(DataType.DOUBLE)
+                .updater(new Adam(0.01)).list(layers).setInputType(input).build());
         network.init();
         return network;
     }

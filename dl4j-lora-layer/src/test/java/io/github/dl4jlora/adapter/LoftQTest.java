@@ -34,9 +34,7 @@ class LoftQTest {
     private static final int RANK = 2;
 
     private static MultiLayerNetwork network(InputType input, Layer... layers) {
-        var list = LayerChains.builder().list();
-        Arrays.stream(layers).forEach(list::layer);
-        MultiLayerNetwork network = new MultiLayerNetwork(list.setInputType(input).build());
+        MultiLayerNetwork network = new MultiLayerNetwork(LayerChains.builder().list(layers).setInputType(input).build());
         network.init();
         return network;
     }

@@ -64,12 +64,8 @@ class QuantizedLayersTest {
     private static final int WORDS = 11;
 
     private static MultiLayerNetwork network(WorkspaceMode workspaces, InputType input, Layer... layers) {
-        NeuralNetConfiguration.ListBuilder list = LayerChains.builder().trainingWorkspaceMode(workspaces)
-                .inferenceWorkspaceMode(workspaces).list();
-        for (Layer layer : layers) {
-            list.layer(layer);
-        }
-        MultiLayerNetwork network = new MultiLayerNetwork(list.setInputType(input).build());
+        MultiLayerNetwork network = new MultiLayerNetwork(LayerChains.builder().trainingWorkspaceMode(workspaces)
+                .inferenceWorkspaceMode(workspaces).list(layers).setInputType(input).build());
         network.init();
         network.params().addi(Networks.random(DataType.DOUBLE, 3, network.params().shape()).muli(0.2));
         return network;

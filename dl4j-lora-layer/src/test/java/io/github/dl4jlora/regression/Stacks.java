@@ -46,11 +46,7 @@ final class Stacks {
     }
 
     private static MultiLayerNetwork chain(NeuralNetConfiguration.Builder common, InputType input, Layer... layers) {
-        NeuralNetConfiguration.ListBuilder list = common.list();
-        for (Layer layer : layers) {
-            list.layer(layer);
-        }
-        MultiLayerNetwork network = new MultiLayerNetwork(list.setInputType(input).build());
+        MultiLayerNetwork network = new MultiLayerNetwork(common.list(layers).setInputType(input).build());
         network.init();
         return network;
     }

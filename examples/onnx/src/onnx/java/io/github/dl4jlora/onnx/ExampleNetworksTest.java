@@ -280,9 +280,7 @@ class ExampleNetworksTest {
     }
 
     private static MultiLayerNetwork chain(InputType type, Layer... layers) {
-        NeuralNetConfiguration.ListBuilder list = settings().list();
-        Stream.of(layers).forEach(list::layer);
-        MultiLayerNetwork network = new MultiLayerNetwork(list.setInputType(type).build());
+        MultiLayerNetwork network = new MultiLayerNetwork(settings().list(layers).setInputType(type).build());
         network.init();
         return Samples.shaken(network, 5);
     }

@@ -137,10 +137,7 @@ class ImagePreprocessorTest {
     }
 
     private static MultiLayerNetwork network(InputType type, Map<Integer, InputPreProcessor> preprocessors, Layer... layers) {
-        NeuralNetConfiguration.ListBuilder builder = new NeuralNetConfiguration.Builder().seed(1).list();
-        for (Layer layer : layers) {
-            builder.layer(layer);
-        }
+        NeuralNetConfiguration.ListBuilder builder = new NeuralNetConfiguration.Builder().seed(1).list(layers);
         preprocessors.forEach(builder::inputPreProcessor);
         MultiLayerNetwork network = new MultiLayerNetwork(builder.setInputType(type).build());
         network.init();

@@ -35,8 +35,7 @@ final class SequenceRuns {
 
     /** A chain of layers, none of whose parameters is at its initial value. */
     static Supplier<Model> chain(InputType type, Layer... layers) {
-        NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().seed(7).list();
-        Arrays.stream(layers).forEach(list::layer);
+        NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().seed(7).list(layers);
         return () -> {
             MultiLayerNetwork network = new MultiLayerNetwork(list.setInputType(type).build().clone());
             network.init();

@@ -13,11 +13,8 @@ final class Chains {
 
     /** A chain that reads inputs of that type. */
     static MultiLayerNetwork of(int seed, InputType type, Layer... layers) {
-        NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().seed(seed).list();
-        for (Layer layer : layers) {
-            list.layer(layer);
-        }
-        MultiLayerNetwork network = new MultiLayerNetwork(list.setInputType(type).build());
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(seed).list(layers)
+                .setInputType(type).build());
         network.init();
         return network;
     }
