@@ -58,6 +58,14 @@ public final class Networks {
                 .build();
     }
 
+    /** A network with a copy of the configuration, trained by one step. */
+    public static MultiLayerNetwork trained(MultiLayerConfiguration conf, INDArray features, INDArray labels) {
+        MultiLayerNetwork network = new MultiLayerNetwork(conf.clone());
+        network.init();
+        network.fit(features, labels);
+        return network;
+    }
+
     /** in → fc1 → fc2 → out as a graph, trained a little. */
     public static ComputationGraph trainedGraph(DataType type, IUpdater updater) {
         ComputationGraphConfiguration conf = new NeuralNetConfiguration.Builder().seed(12).dataType(type).updater(updater)

@@ -166,7 +166,7 @@ public class DeltaLayersTest {
     @MethodSource("layers")
     void computesWhatTheBaseComputesUntilItIsTrained(String name, INDArray features, INDArray labels,
             MultiLayerConfiguration conf) {
-        MultiLayerNetwork base = trained(conf, features, labels);
+        MultiLayerNetwork base = Networks.trained(conf, features, labels);
         INDArray expected = base.output(features).dup();
 
         MultiLayerNetwork adapted = LoRA.apply(base, CONFIG);
@@ -181,7 +181,7 @@ public class DeltaLayersTest {
     @MethodSource("layers")
     void hasTheGradientsOfFiniteDifferencesAndOfTheStockLayer(String name, INDArray features, INDArray labels,
                                                               MultiLayerConfiguration conf) {
-        MultiLayerNetwork adapted = LoRA.apply(trained(conf, features, labels), CONFIG);
+        MultiLayerNetwork adapted = LoRA.apply(Networks.trained(conf, features, labels), CONFIG);
         Networks.randomizeAdapters(adapted.paramTable(), 3);
         MultiDataSet data = new MultiDataSet(features, labels);
 
@@ -215,7 +215,7 @@ public class DeltaLayersTest {
     @MethodSource("layers")
     void trainsWithoutMovingTheBaseAndTravels(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf)
             throws IOException {
-        MultiLayerNetwork base = trained(conf, features, labels);
+        MultiLayerNetwork base = Networks.trained(conf, features, labels);
         double[] frozen = base.params().toDoubleVector();
         INDArray before = base.output(features).dup();
         LoRAConfig config = LoRAConfig.builder().rank(2).alpha(1.5).updater(new Adam(0.02)).targets("fc1|lora.*").build();
@@ -256,7 +256,7 @@ public class DeltaLayersTest {
     @ParameterizedTest(name = "{0}")
     @MethodSource("layers")
     void staysPutInsideTheVectorToo(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf) {
-        MultiLayerNetwork base = trained(conf, features, labels);
+        MultiLayerNetwork base = Networks.trained(conf, features, labels);
         double[] before = base.params().toDoubleVector();
         MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("fc1|lora.*").updater(new Adam(0.02))
                 .storage(FrozenStorage.EMBEDDED).build());
@@ -285,13 +285,6 @@ public class DeltaLayersTest {
         MultiLayerNetwork copy = new MultiLayerNetwork(conf);
         copy.init(network.params().dup(), false);
         return copy;
-    }
-
-    private static MultiLayerNetwork trained(MultiLayerConfiguration conf, INDArray features, INDArray labels) {
-        MultiLayerNetwork base = new MultiLayerNetwork(conf.clone());
-        base.init();
-        base.fit(features, labels);
-        return base;
     }
 
     private static Layer lstm() {

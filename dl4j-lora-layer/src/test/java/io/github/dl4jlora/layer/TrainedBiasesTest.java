@@ -81,23 +81,16 @@ class TrainedBiasesTest {
         return LoRAConfig.builder().rank(2).alpha(1.5).updater(new Sgd(1)).targets(hasDense ? "fc1" : "lora.*").bias("all");
     }
 
-    private static MultiLayerNetwork trained(MultiLayerConfiguration conf, INDArray features, INDArray labels) {
-        MultiLayerNetwork base = new MultiLayerNetwork(conf.clone());
-        base.init();
-        base.fit(features, labels);
-        return base;
-    }
-
     @ParameterizedTest(name = "{0}")
     @MethodSource("layers")
     void besideALowRankChangeHaveTheirGradients(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf) {
-        assertGradients(name, LoRA.apply(trained(conf, features, labels), adaptingAll().build()), features, labels);
+        assertGradients(name, LoRA.apply(Networks.trained(conf, features, labels), adaptingAll().build()), features, labels);
     }
 
     @ParameterizedTest(name = "{0}")
     @MethodSource("layers")
     void aloneHaveTheirGradients(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf) {
-        assertGradients(name, LoRA.apply(trained(conf, features, labels), alone(conf).build()), features, labels);
+        assertGradients(name, LoRA.apply(Networks.trained(conf, features, labels), alone(conf).build()), features, labels);
     }
 
     private static void assertGradients(String name, MultiLayerNetwork adapted, INDArray features, INDArray labels) {
@@ -139,13 +132,13 @@ class TrainedBiasesTest {
     @ParameterizedTest(name = "{0}")
     @MethodSource("layers")
     void keepEveryPromise(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf) throws IOException {
-        assertPromises(trained(conf, features, labels), adaptingAll(), features, labels, folder);
+        assertPromises(Networks.trained(conf, features, labels), adaptingAll(), features, labels, folder);
     }
 
     @ParameterizedTest(name = "{0}")
     @MethodSource("layers")
     void keepEveryPromiseAlone(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf) throws IOException {
-        assertPromises(trained(conf, features, labels), alone(conf), features, labels, folder);
+        assertPromises(Networks.trained(conf, features, labels), alone(conf), features, labels, folder);
     }
 
     @Tag("heavy")
@@ -153,9 +146,10 @@ class TrainedBiasesTest {
     @MethodSource("layers")
     void keepEveryPromiseInsideTheVector(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf)
             throws IOException {
-        assertPromises(trained(conf, features, labels), adaptingAll().bias("all")
+        assertPromises(Networks.trained(conf, features, labels), adaptingAll().bias("all")
                 .storage(FrozenStorage.EMBEDDED), features, labels, folder);
-        assertPromises(trained(conf, features, labels), alone(conf).storage(FrozenStorage.EMBEDDED), features, labels, folder);
+        assertPromises(Networks.trained(conf, features, labels), alone(conf).storage(FrozenStorage.EMBEDDED), features, labels,
+                folder);
     }
 
     private static void assertPromises(MultiLayerNetwork base, LoRAConfig.Builder config, INDArray features, INDArray labels,

@@ -9,23 +9,16 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.stored.ModelZip;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
-import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
-import org.deeplearning4j.nn.conf.layers.LSTM;
-import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
-import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.learning.config.Sgd;
-import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.io.ByteArrayOutputStream;
 import java.io.DataOutputStream;
@@ -148,12 +141,7 @@ class HostileModelTest extends HostileParameters {
     /** Room for effective weights is made when the network is. */
     @Test
     void anAdaptedLstmLargerThanItsWeightsIsRefused() throws IOException {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
-                .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).activation(Activation.TANH).build())
-                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY)
-                        .build()).build());
-        base.init();
-        LoRA.save(LoRA.apply(base, LoRAConfig.builder().rank(1).targets("lstm/W").build()), file, false);
+        LoRA.save(LoRA.apply(lstm(), LoRAConfig.builder().rank(1).targets("lstm/W").build()), file, false);
         entries = Zips.read(file);
         int wide = 100_000;
         configure(configuration().replace("\"nout\" : 4", "\"nout\" : " + wide));
@@ -244,24 +232,9 @@ class HostileModelTest extends HostileParameters {
     /** Legacy headers count in 32 bits. */
     @Test
     void filesOfOldReleasesPass() throws IOException {
-        INDArray values = LoRA.loadComputationGraph(file).params();
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        try (DataOutputStream out = new DataOutputStream(bytes)) {
-            out.writeUTF("DIRECT");
-            out.writeInt(8);
-            out.writeUTF("INT");
-            for (int number : new int[] {2, 1, 42, 1, 1, 0, 1, 'c'}) {
-                out.writeInt(number);
-            }
-            out.writeUTF("DIRECT");
-            out.writeInt(42);
-            out.writeUTF("FLOAT");
-            for (double value : Models.values(values)) {
-                out.writeFloat((float) value);
-            }
-        }
-        double[] expected = Models.outputs(LoRA.loadComputationGraph(file));
-        entries.put(COEFFICIENTS, bytes.toByteArray());
+        ComputationGraph network = LoRA.loadComputationGraph(file);
+        double[] expected = Models.outputs(network);
+        entries.put(COEFFICIENTS, RestoreTest.legacyVector(Models.params(network), DataType.FLOAT, 'c'));
         Zips.write(file, entries);
 
         assertThat(Models.outputs(LoRA.loadComputationGraph(file))).isEqualTo(expected);

@@ -1,8 +1,15 @@
 package io.github.dl4jlora.internal.file;
 
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -13,6 +20,15 @@ abstract class HostileParameters extends HostileFile {
 
     /** How many the sound file has. */
     abstract int parameters();
+
+    static MultiLayerNetwork lstm() {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
+                .list().layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).activation(Activation.TANH).build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY)
+                        .build()).build());
+        network.init();
+        return network;
+    }
 
     @ParameterizedTest
     @ValueSource(longs = {1L << 20, 1L << 40, Long.MAX_VALUE, -1, 0})

@@ -5,9 +5,6 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.Zips;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.stored.ModelZip;
-import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
-import org.deeplearning4j.nn.conf.layers.LSTM;
-import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.BeforeEach;
@@ -15,9 +12,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
-import org.nd4j.linalg.activations.Activation;
-import org.nd4j.linalg.learning.config.Sgd;
-import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -95,12 +89,7 @@ class HostileRestoreTest extends HostileParameters {
 
     @Test
     void aMissingLstmOfAnySizeTakesNoMemory() throws IOException {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
-                .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).activation(Activation.TANH).build())
-                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY)
-                        .build()).build());
-        base.init();
-        missingBase(LoRA.apply(base, LoRAConfig.builder().rank(1).targets("lstm/W").build()));
+        missingBase(LoRA.apply(lstm(), LoRAConfig.builder().rank(1).targets("lstm/W").build()));
         configure(configuration().replace("\"nout\" : 4", "\"nout\" : 20000"));
         Zips.write(file, entries);
 

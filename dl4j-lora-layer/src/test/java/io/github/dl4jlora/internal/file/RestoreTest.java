@@ -155,7 +155,7 @@ class RestoreTest {
         MultiLayerNetwork network = Networks.trainedLayers();
         ModelSerializer.writeModel(network, file.toFile(), false);
         Map<String, byte[]> entries = Zips.read(file);
-        entries.put(ModelSerializer.COEFFICIENTS_BIN, legacyVector(Models.params(network)));
+        entries.put(ModelSerializer.COEFFICIENTS_BIN, legacyVector(Models.params(network), DataType.DOUBLE, 'f'));
         String json = new String(entries.get(ModelSerializer.CONFIGURATION_JSON), StandardCharsets.UTF_8);
         entries.put(ModelSerializer.CONFIGURATION_JSON,
                 json.replaceAll("\"dataType\" : \"FLOAT\",", "").getBytes(StandardCharsets.UTF_8));
@@ -164,20 +164,25 @@ class RestoreTest {
         assertRestoredAsByDl4j();
     }
 
-    private static byte[] legacyVector(double[] values) throws IOException {
+    /** @param type FLOAT or DOUBLE */
+    static byte[] legacyVector(double[] values, DataType type, char order) throws IOException {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         try (DataOutputStream out = new DataOutputStream(bytes)) {
             out.writeUTF("DIRECT");
             out.writeInt(8);
             out.writeUTF("INT");
-            for (int number : new int[] {2, 1, values.length, 1, 1, 0, 1, 'f'}) {
+            for (int number : new int[] {2, 1, values.length, 1, 1, 0, 1, order}) {
                 out.writeInt(number);
             }
             out.writeUTF("DIRECT");
             out.writeInt(values.length);
-            out.writeUTF("DOUBLE");
+            out.writeUTF(type.name());
             for (double value : values) {
-                out.writeDouble(value);
+                if (type == DataType.FLOAT) {
+                    out.writeFloat((float) value);
+                } else {
+                    out.writeDouble(value);
+                }
             }
         }
         return bytes.toByteArray();

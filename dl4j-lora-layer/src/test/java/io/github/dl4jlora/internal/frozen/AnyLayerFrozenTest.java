@@ -151,9 +151,7 @@ class AnyLayerFrozenTest {
     @ParameterizedTest(name = "{0}")
     @MethodSource("layers")
     void computesTrainsAndTravelsLikeTheBase(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf) {
-        MultiLayerNetwork base = new MultiLayerNetwork(conf);
-        base.init();
-        base.fit(features, labels);
+        MultiLayerNetwork base = Networks.trained(conf, features, labels);
         INDArray expected = base.output(features).dup();
         double[] frozen = base.params().toDoubleVector();
 
@@ -188,9 +186,7 @@ class AnyLayerFrozenTest {
     @ParameterizedTest(name = "{0}")
     @MethodSource("layers")
     void staysPutInsideTheVectorToo(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf) {
-        MultiLayerNetwork base = new MultiLayerNetwork(conf);
-        base.init();
-        base.fit(features, labels);
+        MultiLayerNetwork base = Networks.trained(conf, features, labels);
         double[] before = base.params().toDoubleVector();
         MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("fc.*")
                 .storage(FrozenStorage.EMBEDDED).build());
