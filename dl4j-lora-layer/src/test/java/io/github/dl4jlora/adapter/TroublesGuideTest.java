@@ -115,21 +115,38 @@ class TroublesGuideTest {
                 .addInputs("in").addLayer("layer.0.query", new DenseLayer.Builder().nIn(4).nOut(4).build(), "in")
                 .addLayer("layer.0.key", new DenseLayer.Builder().nIn(4).nOut(4).build(), "layer.0.query")
                 .addLayer("layer.0.value", new DenseLayer.Builder().nIn(4).nOut(4).build(), "layer.0.key")
+                .addLayer("pre_classifier", new DenseLayer.Builder().nIn(4).nOut(4).build(), "layer.0.value")
                 .addLayer("classifier", new OutputLayer.Builder().nIn(4).nOut(2).activation(Activation.SOFTMAX).build(),
-                        "layer.0.value")
+                        "pre_classifier")
                 .setOutputs("classifier").build());
         base.init();
         LoRAConfig config = LoRAConfig.builder()
                 .rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
-                .targets(".*query", ".*value").trainable("classifier").loraDropout(0.05)
+                .targets(".*query", ".*value").trainable(".*classifier.*").loraDropout(0.05)
                 .updater(new Adam(1e-3))
                 .build();
 
         assertThat(LoRA.apply(base, config).paramTable()).containsOnlyKeys("layer.0.query_A", "layer.0.query_B",
-                "layer.0.value_A", "layer.0.value_B", "classifier_W", "classifier_b");
+                "layer.0.value_A", "layer.0.value_B", "pre_classifier_W", "pre_classifier_b", "classifier_W", "classifier_b");
         assertThat(config.scaling().factor(config.alpha(), config.rank())).isEqualTo(2);
         LoRAConfig ofKeras = LoRAConfig.builder().rank(4).build();
         assertThat(ofKeras.scaling().factor(ofKeras.alpha(), ofKeras.rank())).isEqualTo(1);
+    }
+
+    /** PEFT's unload. */
+    @Test
+    void aMergeWithWeightZeroKeepsWhatTrainedBesideTheAdapters() {
+        ComputationGraph tuned = LoRA.apply(base, config.toBuilder().trainable("out").bias("lora_only").build());
+        tuned.fit(iterator, 2);
+
+        ComputationGraph asInPeft = LoRA.merging(tuned).weight(0).merge();
+
+        assertThat(LoRA.unload(tuned).params()).isEqualTo(base.params());
+        assertThat(asInPeft.getParam("fc1_W")).isEqualTo(base.getParam("fc1_W"));
+        for (String trained : List.of("fc1_b", "out_W")) {
+            assertThat(asInPeft.getParam(trained).ravel()).isEqualTo(tuned.getParam(trained).ravel())
+                    .isNotEqualTo(base.getParam(trained).ravel());
+        }
     }
 
     @Test
