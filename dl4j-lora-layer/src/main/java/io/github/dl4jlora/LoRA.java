@@ -83,9 +83,9 @@ public final class LoRA {
     }
 
     /**
-     * Makes an adapted network from a trained one. The result computes what the base computes until it is trained. It starts at
-     * iteration 0 and epoch 0, with new updater state, so that schedules and Adam's bias correction start anew. ND4J's random
-     * generator is left as it was.
+     * Makes an adapted network from a trained one. The result computes what the base computes until it is trained (with
+     * {@code quantize}, but for what that loses). It starts at iteration 0 and epoch 0, with new updater state, so that schedules
+     * and Adam's bias correction start anew. ND4J's random generator is left as it was.
      *
      * @param base   trained; not changed
      * @param config which layers are adapted, and how
@@ -517,8 +517,8 @@ public final class LoRA {
 
     /**
      * A stock network of the base's topology with W + s·A·B for weights, made of DL4J's own classes only. Neither the
-     * adapted network nor the base changes. Iteration and epoch counts are the adapted network's; updater state does not
-     * carry over. {@link #merging} merges some layers, or a part of ΔW.
+     * adapted network nor the base changes. Iterations and epochs count from 0, and there is no updater state.
+     * {@link #merging} merges some layers, or a part of ΔW.
      *
      * @param adapted an adapted network
      * @return a stock network
@@ -554,7 +554,8 @@ public final class LoRA {
 
     /**
      * A stock network of the base's topology without the adapters: what the base computes. Layers that were trained in full get
-     * the base's values back; layers that were added since then stay.
+     * the base's values back; layers that were added since then stay. Iterations and epochs count from 0, and there is no updater
+     * state.
      *
      * @param adapted an adapted network
      * @return a stock network

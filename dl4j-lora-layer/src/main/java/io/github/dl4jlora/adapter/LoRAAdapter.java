@@ -314,7 +314,10 @@ public final class LoRAAdapter {
     /** Options of {@link #applyTo(Model, ApplyOption...)}. */
     public enum ApplyOption {
 
-        /** Sets the updater's state to zero: momentum that belongs to another task is forgotten. */
+        /**
+         * Sets the updater's state and the counts of iterations and epochs to zero: momentum that belongs to another task is
+         * forgotten.
+         */
         RESET_UPDATER,
 
         /** Accepts a base other than the adapter's, with a warning that names the layers. Shapes must fit all the same. */
@@ -335,12 +338,13 @@ public final class LoRAAdapter {
 
     /**
      * Puts this adapter into a network in place of the one it has: a hot swap, nothing is rebuilt. Everything is
-     * checked before the first value changes. Updater state stays what it is. A base that is kept in another way than when the
-     * adapter was trained, such as INT8 or NF4, is allowed, with a warning.
+     * checked before the first value changes. The network must have this adapter's layers, ranks and variant, its start if that
+     * was taken from W, its layers that train in full and its trained biases; alpha may differ. Updater state stays what it is,
+     * except that {@link io.github.dl4jlora.conf.Accumulated Accumulated} begins a new group. A base that is kept in another way
+     * than when the adapter was trained, such as INT8 or NF4, is allowed, with a warning.
      *
-     * @param adapted a network with the same adapted and trained layers
-     * @throws IllegalArgumentException if the network's adapted or trained layers are not this adapter's, differ in
-     *                                  shape, or stand on another base
+     * @param adapted a network that {@code LoRA.apply} made for this adapter, or for one like it
+     * @throws IllegalArgumentException if the network differs from this adapter in any of that, or stands on another base
      * @throws IllegalStateException    if the network's base has changed since it was adapted
      */
     public void applyTo(Model adapted) {
@@ -350,7 +354,7 @@ public final class LoRAAdapter {
     /**
      * As {@link #applyTo(Model)}, with options.
      *
-     * @param adapted a network with the same adapted and trained layers
+     * @param adapted a network that {@code LoRA.apply} made for this adapter, or for one like it
      * @param options each at most once
      * @throws IllegalArgumentException as there, except for what the options allow; and for what {@link ApplyOption#STRICT}
      *                                  refuses

@@ -167,7 +167,10 @@ public final class LoRAConfig {
     }
 
     /**
-     * {@return a builder that starts with this configuration; {@code targets}, {@code exclude} and {@code trainable} add to it}
+     * {@return a builder that starts with this configuration} {@code targets}, {@code exclude}, {@code trainable} and
+     * {@code recompute} add to it. Where it has no targets, added ones take the place of the default:
+     * {@code targets(LayerType.CONVOLUTION)} then leaves dense layers out. Where several overrides match, its own count before
+     * added ones.
      */
     public Builder toBuilder() {
         return new Builder(this);
@@ -474,8 +477,8 @@ public final class LoRAConfig {
         /**
          * What to adapt; default every DenseLayer. A pattern that matches a layer's or vertex's name adapts all its weight
          * matrices; one that matches {@code name/key}, such as {@code lstm/RW} or {@code attention/W[qv]}, adapts only these.
-         * Tables, messages and adapter files call such a parameter {@code lstm.RW}. A pattern matches that name too, but a
-         * pattern with a slash has no dot that stands for any character. Output layers are adapted only when named.
+         * Tables, messages and adapter files call such a parameter {@code lstm.RW}. You may also write {@code lstm.RW}. Prefer
+         * the slash: in a regular expression the dot matches any character. Output layers are adapted only when named.
          *
          * @param patterns regular expressions, each of a whole name
          * @return this
@@ -498,8 +501,8 @@ public final class LoRAConfig {
         }
 
         /**
-         * Adapts every layer that can be adapted, except output layers: PEFT's {@code all-linear}. Layers that cannot be
-         * adapted are frozen.
+         * Adapts every layer that can be adapted, except output layers: like PEFT's {@code all-linear}, but of every kind of
+         * layer; dense layers alone are the default. Layers that cannot be adapted are frozen.
          *
          * @return this
          */

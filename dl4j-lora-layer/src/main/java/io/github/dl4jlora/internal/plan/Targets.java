@@ -49,7 +49,7 @@ public final class Targets {
     /**
      * As {@link #of(List, LoRAConfig, Set)}.
      *
-     * @param all whether every layer that can be adapted is a target, but output layers: PEFT's {@code all-linear}
+     * @param all whether every layer that can be adapted is a target, but output layers
      */
     static Map<String, Set<String>> of(List<Node> nodes, LoRAConfig config, Set<String> trained, boolean all) {
         Targets targets = new Targets(nodes, config, trained);

@@ -29,7 +29,8 @@ import java.util.Objects;
 import java.util.regex.Pattern;
 
 /**
- * Makes a stock network of an adapted one: with what the adapters learned, or without. Iteration and epoch counts are kept.
+ * Makes a stock network of an adapted one, with what the adapters learned or without: at iteration 0 and epoch 0, without updater
+ * state.
  *
  * @param <M> the network type
  */

@@ -16,7 +16,7 @@ import java.util.Locale;
 @Command(name = "apply", header = "Makes an adapted network from a trained one.",
         description =
                 {"With an ADAPTER: the network with this adapter. Without one: the network with a fresh adapter, to be trained "
-                        + "in Java; until then its outputs do not change.",
+                        + "in Java; until then its outputs do not change (with --quantize, but for what that loses).",
                 "With --quantize, the base is read layer by layer and quantised; NETWORK may then also be a Keras file (.h5).",
                 "The result holds base and adapter; LoRA.loadComputationGraph and LoRA.loadMultiLayerNetwork read it."},
         footer = {"  dl4j-lora apply base.zip --rank 8 --alpha 16 --scaling alpha_over_rank -o tuned.zip",

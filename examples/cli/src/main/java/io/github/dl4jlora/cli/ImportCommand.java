@@ -20,8 +20,9 @@ import java.util.regex.PatternSyntaxException;
 @Command(name = "import", header = "Puts an adapter from elsewhere into a saved network.",
         description =
                 {"Like apply, for adapters from Python's PEFT, whose modules may have other names than DL4J's layers. In a "
-                        + "network that is already adapted, this adapter replaces the network's own, and the updater's state "
-                        + "and counts start at zero.",
+                        + "network that is already adapted, this adapter replaces the network's own, and must have "
+                        + "the same layers, ranks, variant, trained layers and biases. The updater's state and counts then start "
+                        + "at zero.",
                 "--rename maps names: a regular expression, =, and the replacement ($1 is the first group). The first "
                         + "expression that matches the whole name counts."},
         footer = {"  dl4j-lora import peft-adapter base.zip -o tuned.zip",
