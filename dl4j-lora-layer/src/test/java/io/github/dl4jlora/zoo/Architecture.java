@@ -1,10 +1,14 @@
 package io.github.dl4jlora.zoo;
 
+import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LayerType;
 import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.layers.LossLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
@@ -34,6 +38,7 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.util.Arrays;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /** The networks of DL4J's model zoo, small inputs each, and a batch of two for it. */
@@ -162,6 +167,9 @@ enum Architecture {
 
     private static final int CLASSES = 5;
     private static final int BATCH = 2;
+    /** Parameters. */
+    private static final long LARGE = 2_000_000;
+    private static final Pattern CHANNELS = Pattern.compile("(\"(?:nin|nout|numChannels)\" : )(\\d+)");
 
     /** What a network says about an input. */
     private enum Output {
@@ -181,6 +189,30 @@ enum Architecture {
 
     Model base() {
         return model().init();
+    }
+
+    /**
+     * The same layers with a quarter of the channels, for what depends on the configuration alone: values of all widths take
+     * minutes to be written and read. Inputs and outputs stay as they are, since their sizes are no multiples of four; small
+     * networks stay whole.
+     */
+    Model narrow() {
+        Model whole = base();
+        if (whole.numParams() < LARGE) {
+            return whole;
+        }
+        String json = CHANNELS.matcher(Models.json(whole)).replaceAll(size -> {
+            int channels = Integer.parseInt(size.group(2));
+            return size.group(1) + (channels % 4 == 0 ? channels / 4 : channels);
+        });
+        if (whole instanceof ComputationGraph) {
+            ComputationGraph graph = new ComputationGraph(ComputationGraphConfiguration.fromJson(json));
+            graph.init();
+            return graph;
+        }
+        MultiLayerNetwork layers = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(json));
+        layers.init();
+        return layers;
     }
 
     /** Default targets where there are dense layers, all convolutions where not. */
