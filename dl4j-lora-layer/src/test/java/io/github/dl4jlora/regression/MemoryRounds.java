@@ -36,7 +36,7 @@ enum MemoryRounds {
         IntConsumer action() {
             List<INDArray> leaked = new ArrayList<>();
             LoRAAdapter adapter = adapter(1);
-            Model tuned = Models.apply(BASE, config(64, "fc"));
+            Model tuned = Models.apply(BASE, config(RANK, "fc"));
             return round -> {
                 adapter.applyTo(tuned);
                 leaked.add(tuned.params().dup());
@@ -47,7 +47,7 @@ enum MemoryRounds {
         @Override
         IntConsumer action() {
             List<LoRAAdapter> tasks = List.of(adapter(1), adapter(9));
-            Model tuned = Models.apply(BASE, config(64, "fc"));
+            Model tuned = Models.apply(BASE, config(RANK, "fc"));
             return round -> {
                 tasks.get(round % 2).applyTo(tuned, LoRAAdapter.ApplyOption.RESET_UPDATER);
                 Models.output(tuned, INPUT);
@@ -57,7 +57,7 @@ enum MemoryRounds {
     TRAINING {
         @Override
         IntConsumer action() {
-            Model tuned = Models.apply(BASE, config(64, "fc"));
+            Model tuned = Models.apply(BASE, config(RANK, "fc"));
             DataSet data = new DataSet(INPUT, Networks.random(DataType.FLOAT, 2, 4, 2));
             return round -> Models.fit(tuned, data);
         }
@@ -127,9 +127,11 @@ enum MemoryRounds {
     static final long LIMIT = 24L << 20;
 
     private static final int ROUNDS = 200;
-    private static final Model BASE = Stacks.of(false, DataType.FLOAT, InputType.feedForward(512),
-            new DenseLayer.Builder().nOut(1024).name("fc").build(), Stacks.head());
-    private static final INDArray INPUT = Networks.random(DataType.FLOAT, 1, 4, 512);
+    /** Half a megabyte of weights, which each adapter's round hashes, and adapters that are not much smaller. */
+    private static final Model BASE = Stacks.of(false, DataType.FLOAT, InputType.feedForward(256),
+            new DenseLayer.Builder().nOut(512).name("fc").build(), Stacks.head());
+    private static final int RANK = 128;
+    private static final INDArray INPUT = Networks.random(DataType.FLOAT, 1, 4, 256);
 
     /** What a round does; the argument is its number. */
     abstract IntConsumer action();
@@ -149,7 +151,7 @@ enum MemoryRounds {
     }
 
     private static LoRAAdapter adapter(long seed) {
-        Model tuned = Models.apply(BASE, config(64, "fc"));
+        Model tuned = Models.apply(BASE, config(RANK, "fc"));
         Networks.randomizeAdapters(tuned.paramTable(), seed);
         return LoRAAdapter.of(tuned);
     }
