@@ -65,8 +65,9 @@ public class DoctorTest {
     }
 
     @Test
-    void fewThreadsAndAForcedKernelAreFound() throws Exception {
-        List<String> findings = findings(Map.of("OMP_NUM_THREADS", "1", "OPENBLAS_CORETYPE", "NEHALEM"), List.of());
+    void fewThreadsAForcedKernelAndASwitchThatKeepsOneDnnFromComputingAreFound() throws Exception {
+        List<String> findings = findings(Map.of("OMP_NUM_THREADS", "1", "OPENBLAS_CORETYPE", "NEHALEM"),
+                List.of("-Ddl4jlora.onednn=false"));
 
         assertThat(json.get("coreType").asText()).isEqualTo("NEHALEM");
         assertThat(findings).anyMatch(what -> what.startsWith("JavaCPP's default limit of")).noneMatch(what ->
@@ -79,12 +80,6 @@ public class DoctorTest {
             assertThat(json.get("findings").findValuesAsText("remedy"))
                     .anyMatch(remedy -> remedy.contains("remove OPENBLAS_CORETYPE=NEHALEM"));
         }
-    }
-
-    @Test
-    void aSwitchThatKeepsOneDnnFromComputingIsFound() throws Exception {
-        List<String> findings = findings(Map.of(), List.of("-Ddl4jlora.onednn=false"), "settle");
-
         int found = findings.indexOf("oneDNN is not used.");
         assertThat(found).isNotNegative();
         assertThat(json.get("findings").get(found).get("costs").asText()).contains("a convolution of 64 channels", "GFLOP/s");
