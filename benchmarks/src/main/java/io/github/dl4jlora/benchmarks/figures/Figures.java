@@ -1,5 +1,6 @@
 package io.github.dl4jlora.benchmarks.figures;
 
+import io.github.dl4jlora.benchmarks.Machine;
 import io.github.dl4jlora.console.Program;
 import io.github.dl4jlora.console.Require;
 import io.github.dl4jlora.console.UsageMessage;
@@ -18,6 +19,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
@@ -60,19 +62,22 @@ public final class Figures implements Callable<Integer> {
     private CommandSpec spec;
 
     private final Supplier<String> where;
+    private final Supplier<Map<String, String>> machine;
     private final Measurement.Runner runner;
 
-    private Figures(Supplier<String> where, Measurement.Runner runner) {
+    private Figures(Supplier<String> where, Supplier<Map<String, String>> machine, Measurement.Runner runner) {
         this.where = where;
+        this.machine = machine;
         this.runner = runner;
     }
 
     public static void main(String[] args) {
-        System.exit(Program.run(commandLine(FinishedRuns::here, command -> command.start().waitFor()), args));
+        System.exit(Program.run(commandLine(FinishedRuns::here, Machine::facts, command -> command.start().waitFor()), args));
     }
 
-    static CommandLine commandLine(Supplier<String> where, Measurement.Runner runner) {
-        return new CommandLine(new Figures(where, runner)).setParameterExceptionHandler(new UsageMessage("-pl benchmarks"));
+    static CommandLine commandLine(Supplier<String> where, Supplier<Map<String, String>> machine, Measurement.Runner runner) {
+        return new CommandLine(new Figures(where, machine, runner))
+                .setParameterExceptionHandler(new UsageMessage("-pl benchmarks"));
     }
 
     @Override
@@ -90,7 +95,7 @@ public final class Figures implements Callable<Integer> {
         for (Part part : chosen) {
             long begin = System.nanoTime();
             try {
-                Measurement measurement = new Measurement(project, rounds, seeds, where, runner);
+                Measurement measurement = new Measurement(project, rounds, seeds, where, machine, runner);
                 FigureFile found = measurement.of(part);
                 long minutes = Duration.ofNanos(System.nanoTime() - begin).toMinutes();
                 if (found.tables().containsKey(FAILURES)) {

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.benchmarks.figures;
 
-import io.github.dl4jlora.benchmarks.Machine;
 import io.github.dl4jlora.benchmarks.Table;
 
 import java.io.IOException;
@@ -38,21 +37,24 @@ final class Measurement {
     private final String rounds;
     private final List<String> seeds;
     private final FinishedRuns finished;
+    private final Supplier<Map<String, String>> machine;
     private final Runner runner;
     private final Map<String, String> origin = new LinkedHashMap<>();
     private final List<Table> tables = new ArrayList<>();
     private final List<Path> sources = new ArrayList<>();
 
     /**
-     * @param top   the project's folder, where commands are run
-     * @param seeds how many of them commands are run with that have one; with 1 they have their own
-     * @param where runs that an interrupted measurement has finished here are not repeated; gives the empty string for none
+     * @param top     the project's folder, where commands are run
+     * @param seeds   how many of them commands are run with that have one; with 1 they have their own
+     * @param where   runs that an interrupted measurement has finished here are not repeated; gives the empty string for none
+     * @param machine what is told of the machine where no program has done so, which takes some seconds
      */
-    Measurement(Path top, int rounds, int seeds, Supplier<String> where, Runner runner) {
+    Measurement(Path top, int rounds, int seeds, Supplier<String> where, Supplier<Map<String, String>> machine, Runner runner) {
         this.top = top;
         this.rounds = String.valueOf(rounds);
         this.seeds = IntStream.range(FIRST_SEED, FIRST_SEED + seeds).mapToObj(String::valueOf).toList();
         this.finished = new FinishedRuns(where);
+        this.machine = machine;
         this.runner = runner;
         this.folder = top.resolve("benchmarks/target/figures");
     }
@@ -88,7 +90,7 @@ final class Measurement {
             throw new IllegalStateException("There is no table with rows in " + sources);
         }
         if (origin.isEmpty()) {
-            origin.putAll(Machine.facts());
+            origin.putAll(machine.get());
         }
         if (part.hasRounds()) {
             origin.put("rounds", rounds);

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.benchmarks.figures;
 
+import io.github.dl4jlora.benchmarks.Machine;
 import io.github.dl4jlora.benchmarks.Table;
 import io.github.dl4jlora.console.ResultTable;
 import io.github.dl4jlora.pages.ShellCommand;
@@ -37,6 +38,9 @@ class FiguresTest {
     };
 
     private static final Supplier<String> HERE = () -> "1234abcd; a processor";
+    /** To ask the machine takes two processes and some seconds; one of the tests does. */
+    private static final Supplier<Map<String, String>> MACHINE = () -> Map.of("version", "1.2.3", "commit", "1234abcd",
+            "date", "2026-11-29", "processor", "a processor", "JDK", "17");
 
     @TempDir
     private Path project;
@@ -108,7 +112,7 @@ class FiguresTest {
     }
 
     private static CommandLine line() {
-        return Figures.commandLine(HERE, NOTHING);
+        return Figures.commandLine(HERE, MACHINE, NOTHING);
     }
 
     private static FigureFile disk() {
@@ -135,7 +139,7 @@ class FiguresTest {
     /** {@return what a run that fails prints} */
     private String failing(Measurement.Runner runner, String... args) {
         StringWriter out = new StringWriter();
-        CommandLine line = Figures.commandLine(HERE, runner).setOut(new PrintWriter(out)).setErr(new PrintWriter(out));
+        CommandLine line = Figures.commandLine(HERE, MACHINE, runner).setOut(new PrintWriter(out)).setErr(new PrintWriter(out));
         List<String> all = new ArrayList<>(List.of(args));
         all.addAll(List.of("--top", project.toString()));
 
@@ -286,7 +290,7 @@ class FiguresTest {
         assertThat(page).hasContent("old");
         assertThat(picture).doesNotExist();
 
-        assertThat(Figures.commandLine(HERE, claims).setOut(new PrintWriter(new StringWriter()))
+        assertThat(Figures.commandLine(HERE, MACHINE, claims).setOut(new PrintWriter(new StringWriter()))
                 .execute("--part", "evidence", "--top", project.toString())).isZero();
         assertThat(page).hasContent("new");
         assertThat(picture).hasContent("picture");
@@ -418,7 +422,7 @@ class FiguresTest {
         project("<!-- figures: spam/spam -->\n<!-- /figures -->\n\n<!-- figures: spam -->\n<!-- /figures -->\n");
         List<String> asked = new ArrayList<>();
 
-        assertThat(Figures.commandLine(HERE, command -> spam(command, asked)).setOut(new PrintWriter(new StringWriter()))
+        assertThat(Figures.commandLine(HERE, MACHINE, command -> spam(command, asked)).setOut(new PrintWriter(new StringWriter()))
                 .execute("--part", "spam", "--seeds", "3", "--write-pages", "--top", project.toString())).isZero();
 
         assertThat(asked).containsExactly("-Dargs=train --seed 7", "-Dargs=train --seed 8", "-Dargs=train --seed 9");
@@ -436,7 +440,7 @@ class FiguresTest {
     void whatARealProgramPrintedWithThreeSeedsIsCombined() throws IOException {
         project("");
 
-        assertThat(Figures.commandLine(HERE, command -> {
+        assertThat(Figures.commandLine(HERE, Machine::facts, command -> {
             String seed = command.command().get(command.command().size() - 1).replaceFirst(".* ", "");
             Files.copy(Path.of("src/test/resources/figures/spam-short-seed-" + seed + ".txt"),
                     command.redirectOutput().file().toPath());
@@ -444,6 +448,8 @@ class FiguresTest {
         }).setOut(new PrintWriter(new StringWriter())).execute("--part", "spam", "--seeds", "3", "--top", project.toString()))
                 .isZero();
 
+        assertThat(FigureFile.read(project.resolve("docs/figures/spam.md")).origin()).containsKeys("version", "commit", "date",
+                "processor", "JDK", "JVM", "ND4J", "OpenBLAS", "OpenBLAS's kernels", "oneDNN", "Threads.settle()", "commands");
         assertThat(project.resolve("docs/figures/spam.md")).content().endsWith("""
                 |  | F1 | precision | recall | trained parameters | minutes | peak memory | kept on disk |
                 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
@@ -462,7 +468,7 @@ class FiguresTest {
         List<String> asked = new ArrayList<>();
         StringWriter out = new StringWriter();
 
-        assertThat(Figures.commandLine(HERE, command -> {
+        assertThat(Figures.commandLine(HERE, MACHINE, command -> {
             asked.add(command.command().get(command.command().size() - 1));
             Files.writeString(command.redirectOutput().file().toPath(), asked.size() == 1 ? "Converted\n"
                     : "\n" + new ResultTable("", "perplexity").row("base", "9.1" + 2 * asked.size()).toString(2000));
@@ -487,7 +493,7 @@ class FiguresTest {
     }
 
     private int measured(Supplier<String> where, Measurement.Runner runner) {
-        return Figures.commandLine(where, runner).setOut(new PrintWriter(new StringWriter()))
+        return Figures.commandLine(where, MACHINE, runner).setOut(new PrintWriter(new StringWriter()))
                 .execute("--part", "spam", "--seeds", "3", "--top", project.toString());
     }
 
