@@ -9,6 +9,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -41,8 +42,26 @@ class TransformerGradientsTest {
 
     @ParameterizedTest
     @MethodSource(FEW)
-    void adaptersOnQueryAndValueHaveTheGradientThatFiniteDifferencesShow(Tiny tiny) {
+    void adaptersOnAllDenseLayersHaveTheGradientThatFiniteDifferencesShow(Tiny tiny) {
+        check(tiny, adapted(tiny, LoRAConfig.builder().allTargets()));
+    }
+
+    /** Through the layers between them, which stay as they are. */
+    @ParameterizedTest
+    @EnumSource(value = Family.class, names = {"BERT", "GPT2"})
+    void adaptersOnQueryAndValueHaveTheGradientThatFiniteDifferencesShow(Family family) {
+        checkQueryAndValue(Tiny.languageModel(Tiny.shape(family)));
+    }
+
+    private static void checkQueryAndValue(Tiny tiny) {
         check(tiny, adapted(tiny, LoRAConfig.builder().targets(Transformer.QUERY_VALUE)));
+    }
+
+    @Tag("heavy")
+    @ParameterizedTest
+    @MethodSource(FEW)
+    void onQueryAndValueTheyHaveItUnderOtherHeadsToo(Tiny tiny) {
+        checkQueryAndValue(tiny);
     }
 
     @Tag("heavy")
@@ -50,14 +69,8 @@ class TransformerGradientsTest {
     @MethodSource(OTHERS)
     void inOtherNetworksTheyHaveItToo(Tiny tiny) {
         everyParameterHasTheGradientThatFiniteDifferencesShow(tiny);
-        adaptersOnQueryAndValueHaveTheGradientThatFiniteDifferencesShow(tiny);
+        checkQueryAndValue(tiny);
         adaptersOnAllDenseLayersHaveTheGradientThatFiniteDifferencesShow(tiny);
-    }
-
-    @ParameterizedTest
-    @MethodSource(FEW)
-    void adaptersOnAllDenseLayersHaveTheGradientThatFiniteDifferencesShow(Tiny tiny) {
-        check(tiny, adapted(tiny, LoRAConfig.builder().allTargets()));
     }
 
     /** What trains in full beside adapters is in the vector, whatever is tied to it. */
