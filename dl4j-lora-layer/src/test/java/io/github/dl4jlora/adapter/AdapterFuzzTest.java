@@ -88,7 +88,7 @@ class AdapterFuzzTest {
     @Tag("heavy")
     void muchDamageIsRefusedOrHarmless(boolean mixed) throws IOException {
         aSoundAdapter(mixed);
-        campaign(21, 20_000);
+        campaign(21, 10_000);
     }
 
     @Test

@@ -192,7 +192,7 @@ class HostileBaseTest {
     @Test
     @Tag("heavy")
     void muchDamageIsRefusedOrHarmless() throws IOException {
-        campaign(42, 3_000);
+        campaign(42, 1_500);
     }
 
     private void campaign(long seed, int mutations) throws IOException {

@@ -108,7 +108,7 @@ class HostileStreamTest extends HostileParameters {
     @Test
     @Tag("heavy")
     void muchDamageIsRefusedAsByWhoRestoresTheWhole() throws IOException {
-        campaign(34, 12_000);
+        campaign(34, 6_000);
     }
 
     private void campaign(long seed, int mutations) throws IOException {

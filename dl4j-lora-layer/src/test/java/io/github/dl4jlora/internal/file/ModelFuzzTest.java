@@ -70,7 +70,7 @@ class ModelFuzzTest {
     @Test
     @Tag("heavy")
     void muchDamageIsRefusedOrHarmless() throws IOException {
-        campaign(32, 8_000);
+        campaign(32, 4_000);
     }
 
     /** @param mutations of each kind of file */
