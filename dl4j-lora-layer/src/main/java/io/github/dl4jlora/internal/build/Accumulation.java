@@ -53,18 +53,21 @@ public final class Accumulation {
     public static boolean takeOut(Object of) {
         Object thawed = of instanceof Layer layer ? StockLayers.unwrap(layer)
                 : of instanceof GraphVertex vertex ? StockLayers.unwrap(vertex) : of;
-        // With | and not ||, since both are to be replaced.
         if (thawed instanceof BaseLayer base) {
-            return replace(base.getIUpdater(), base::setIUpdater) | replace(base.getBiasUpdater(), base::setBiasUpdater);
+            boolean weights = replace(base.getIUpdater(), base::setIUpdater);
+            return replace(base.getBiasUpdater(), base::setBiasUpdater) || weights;
         }
         if (thawed instanceof AbstractSameDiffLayer layer) {
-            return replace(layer.getUpdater(), layer::setUpdater) | replace(layer.getBiasUpdater(), layer::setBiasUpdater);
+            boolean weights = replace(layer.getUpdater(), layer::setUpdater);
+            return replace(layer.getBiasUpdater(), layer::setBiasUpdater) || weights;
         }
         if (thawed instanceof SameDiffVertex vertex) {
-            return replace(vertex.getUpdater(), vertex::setUpdater) | replace(vertex.getBiasUpdater(), vertex::setBiasUpdater);
+            boolean weights = replace(vertex.getUpdater(), vertex::setUpdater);
+            return replace(vertex.getBiasUpdater(), vertex::setBiasUpdater) || weights;
         }
         if (thawed instanceof Bidirectional both) {
-            return takeOut(both.getFwd()) | takeOut(both.getBwd());
+            boolean forward = takeOut(both.getFwd());
+            return takeOut(both.getBwd()) || forward;
         }
         return thawed instanceof BaseWrapperLayer wrapper && takeOut(wrapper.getUnderlying());
     }
