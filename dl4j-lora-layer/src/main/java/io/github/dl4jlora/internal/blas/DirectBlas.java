@@ -198,8 +198,8 @@ public final class DirectBlas {
             cblas_sgemv(CblasColMajor, flag, rows, columns, (float) alpha, floats, leading, (FloatPointer) x, stepX, (float) beta,
                     (FloatPointer) y, stepY);
         } else {
-            cblas_dgemv(CblasColMajor, flag, rows, columns, alpha, (DoublePointer) matrix, leading, (DoublePointer) x, stepX, beta,
-                    (DoublePointer) y, stepY);
+            cblas_dgemv(CblasColMajor, flag, rows, columns, alpha, (DoublePointer) matrix, leading, (DoublePointer) x, stepX,
+                    beta, (DoublePointer) y, stepY);
         }
     }
 

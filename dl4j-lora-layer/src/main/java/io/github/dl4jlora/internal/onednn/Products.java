@@ -21,18 +21,18 @@ import java.util.stream.LongStream;
 
 /**
  * Products of rows of FLOAT with a frozen matrix, which stays where it lies. OpenBLAS copies a whole matrix of FLOAT for each
- * product, except for that of a single row. With few rows its kernels for small products on AVX-512 copy nothing ({@link FewRows}):
- * they are faster than oneDNN's where a column of the matrix is in one piece, and with fewer than {@link #LEAST_ROWS} rows. Several
- * threads are OpenBLAS's: it wakes them sooner. So are products of more rows on processors without AVX-512, where oneDNN computes
- * them fast with packed matrices alone. Matrices of 16 and 8 bits are multiplied as they are, where the processor multiplies
- * bfloat16.
+ * product, except for that of a single row. With few rows its kernels for small products on AVX-512 copy nothing
+ * ({@link FewRows}): they are faster than oneDNN's where a column of the matrix is in one piece, and with fewer than
+ * {@link #LEAST_ROWS} rows. Several threads are OpenBLAS's: it wakes them sooner. So are products of more rows on processors
+ * without AVX-512, where oneDNN computes them fast with packed matrices alone. Matrices of 16 and 8 bits are multiplied as they
+ * are, where the processor multiplies bfloat16.
  */
 public final class Products {
 
     /**
      * With so many rows oneDNN is faster than {@link FewRows} where a row of the matrix is in one piece. Without AVX-512 OpenBLAS
-     * is faster than oneDNN from so many rows on. Measured on AVX2: 8 rows by 2,048 × 2,048 take 0.5 to 1.0 of OpenBLAS's time with
-     * oneDNN, 32 rows the same time; 8 rows of gradients by the transpose of 3,072 × 768 take 1.2 of it.
+     * is faster than oneDNN from so many rows on. Measured on AVX2: 8 rows by 2,048 × 2,048 take 0.5 to 1.0 of OpenBLAS's time
+     * with oneDNN, 32 rows the same time; 8 rows of gradients by the transpose of 3,072 × 768 take 1.2 of it.
      */
     private static final int LEAST_ROWS = 32;
     /** With so many rows a copy of the matrix pays, if only the copy is read fast. */
