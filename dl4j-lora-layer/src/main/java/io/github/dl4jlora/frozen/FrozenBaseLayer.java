@@ -62,7 +62,7 @@ public final class FrozenBaseLayer extends Layer implements Replacement {
 
     @Override
     public Layer toStockLayer() {
-        return origin.clone();
+        return StockLayers.copy(origin);
     }
 
     /** {@return whether backpropagation ends here; for Jackson} */
@@ -87,7 +87,7 @@ public final class FrozenBaseLayer extends Layer implements Replacement {
     @Override
     public FrozenBaseLayer clone() {
         FrozenBaseLayer clone = (FrozenBaseLayer) super.clone();
-        clone.origin = origin.clone();
+        clone.origin = StockLayers.copy(origin);
         return clone;
     }
 

@@ -38,7 +38,7 @@ public final class TrainedSameDiffLayer extends BaseWrapperLayer implements Trai
     @Override
     public TrainedSameDiffLayer clone() {
         TrainedSameDiffLayer clone = (TrainedSameDiffLayer) super.clone();
-        clone.underlying = underlying.clone();
+        clone.underlying = StockLayers.copy(underlying);
         return clone;
     }
 

@@ -55,7 +55,7 @@ public final class DenseTwin {
     /** The base's own layer, or, where the adapted one was declared, a DenseLayer with the same settings. */
     static Layer stockOf(LoRADenseLayer lora) {
         if (lora.getOrigin() != null) {
-            Layer origin = lora.getOrigin().clone();
+            Layer origin = StockLayers.copy(lora.getOrigin());
             // FineTuneConfiguration may have changed these on the adapted layer since.
             FeedForwardLayer stock = (FeedForwardLayer) StockLayers.unwrap(origin);
             stock.setActivationFn(lora.getActivationFn());

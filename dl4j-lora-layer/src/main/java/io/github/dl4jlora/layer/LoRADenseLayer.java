@@ -237,7 +237,7 @@ public class LoRADenseLayer extends DenseLayer implements AdaptedConfiguration {
     @Override
     public LoRADenseLayer clone() {
         LoRADenseLayer clone = (LoRADenseLayer) super.clone();
-        clone.origin = origin == null ? null : origin.clone();
+        clone.origin = origin == null ? null : StockLayers.copy(origin);
         return StockLayers.withOwnState(clone);
     }
 

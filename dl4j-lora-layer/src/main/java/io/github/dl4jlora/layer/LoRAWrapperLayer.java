@@ -187,7 +187,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
 
     @Override
     public Layer toStockLayer() {
-        return origin.clone();
+        return StockLayers.copy(origin);
     }
 
     @Override
@@ -308,7 +308,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     public void setIDropout(IDropout dropout) {
         super.setIDropout(dropout);
         if (origin != null) {
-            StockLayers.forEachInside(stockLayer(), inside -> inside.setIDropout(dropout));
+            StockLayers.forEachInside(stockLayer(), inside -> inside.setIDropout(dropout == null ? null : dropout.clone()));
         }
     }
 
@@ -362,7 +362,7 @@ public final class LoRAWrapperLayer extends FeedForwardLayer implements AdaptedC
     @Override
     public LoRAWrapperLayer clone() {
         LoRAWrapperLayer clone = (LoRAWrapperLayer) super.clone();
-        clone.origin = origin.clone();
+        clone.origin = StockLayers.copy(origin);
         return StockLayers.withOwnState(clone);
     }
 

@@ -1,10 +1,12 @@
 package io.github.dl4jlora.regression;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.bank.BankConfig;
+import io.github.dl4jlora.conf.LayerType;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.Quantization;
@@ -27,9 +29,15 @@ import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.layers.Upsampling2D;
 import org.deeplearning4j.nn.conf.layers.misc.ElementWiseMultiplicationLayer;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
+import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.recurrent.LastTimeStep;
+import org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed;
+import org.deeplearning4j.nn.conf.layers.util.MaskZeroLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
+import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -141,6 +149,59 @@ class KeptApartTest {
 
         LastTimeStep wrapper = (LastTimeStep) base.getLayerWiseConfigurations().getConf(0).getLayer();
         assertThat(((LSTM) wrapper.getUnderlying()).getIUpdater()).isEqualTo(RATE);
+    }
+
+    private static MultiLayerNetwork sequences(NeuralNetConfiguration.Builder conf, Layer layer, Layer out) {
+        MultiLayerNetwork network = new MultiLayerNetwork(conf.seed(1).updater(new Adam(0.01)).list().layer(layer).layer(out)
+                .setInputType(InputType.recurrent(3, 5)).build());
+        network.init();
+        return network;
+    }
+
+    private static MultiLayerNetwork withDropoutInside() {
+        return sequences(new NeuralNetConfiguration.Builder().dropOut(0.8),
+                new Bidirectional(new LSTM.Builder().nOut(4).build()), new RnnOutputLayer.Builder().nOut(2).build());
+    }
+
+    @Test
+    void aBaseWithDropoutInABidirectionalLayerTrainsAsBeforeOnceItIsAdapted() {
+        DataSet data = new DataSet(Networks.random(DataType.FLOAT, 5, 4, 3, 5), Networks.random(DataType.FLOAT, 6, 4, 2, 5));
+        MultiLayerNetwork base = withDropoutInside();
+        MultiLayerNetwork alone = withDropoutInside();
+
+        LoRA.apply(base, LoRAConfig.builder().rank(2).targets(LayerType.RECURRENT).copyBase(true).build()).clone().fit(data);
+        LoRA.freeze(base).clone().output(data.getFeatures());
+        Nd4j.getRandom().setSeed(1);
+        base.fit(data);
+        Nd4j.getRandom().setSeed(1);
+        alone.fit(data);
+
+        assertThat(base.params()).isEqualTo(alone.params());
+    }
+
+    private static Stream<Layer> around() {
+        return Stream.of(new Bidirectional(new LSTM.Builder().nOut(4).build()),
+                new LastTimeStep(new LSTM.Builder().nOut(4).build()), new MaskZeroLayer(new LSTM.Builder().nOut(4).build(), 0),
+                new TimeDistributed(new DenseLayer.Builder().nOut(4).build()),
+                new FrozenLayerWithBackprop(new DenseLayer.Builder().nOut(4).build()));
+    }
+
+    @ParameterizedTest
+    @MethodSource("around")
+    void dropoutThatFineTuningGivesReachesNeitherBaseNorAdaptedNetworkThroughAWrapper(Layer wrapper) {
+        MultiLayerNetwork base = sequences(new NeuralNetConfiguration.Builder(), wrapper, wrapper instanceof LastTimeStep
+                ? new OutputLayer.Builder().nOut(2).build() : new RnnOutputLayer.Builder().nOut(2).build());
+        String before = Models.json(base);
+        MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("layer0").build());
+        String adapted = Models.json(tuned);
+
+        MultiLayerNetwork changed = new TransferLearning.Builder(tuned)
+                .fineTuneConfiguration(new FineTuneConfiguration.Builder().dropOut(0.8).build()).build();
+
+        assertThat(Models.json(changed)).contains("\"p\" : 0.8");
+        assertThat(Models.json(LoRA.merge(changed))).contains("\"p\" : 0.8");
+        assertThat(Models.json(tuned)).isEqualTo(adapted);
+        assertThat(Models.json(base)).isEqualTo(before);
     }
 
     @Test

@@ -135,7 +135,7 @@ public final class AdaptedLayers {
         Layer stock = node.unwrappedLayer();
         LoRASettings settings = parameters.isEmpty() ? config.settings().toBuilder().loraDropout(0).engine(Engine.FUSED).build()
                 : common(node, parameters, config);
-        LoRAWrapperLayer lora = new LoRAWrapperLayer(layerOf(node).clone(), parameters, biases, settings, frozen);
+        LoRAWrapperLayer lora = new LoRAWrapperLayer(originOf(node), parameters, biases, settings, frozen);
         lora.setRegularization(config.regularization());
         Layer sized = StockLayers.innermost(stock);
         lora.setIUpdater(updater(node.name(), config.updater() != null ? config.updater()
@@ -203,7 +203,7 @@ public final class AdaptedLayers {
                 .trainBias(config.bias() != BiasTraining.NONE && hasBias(stock)).build());
         lora.setStorage(frozen == null ? FrozenStorage.EMBEDDED : FrozenStorage.SHARED);
         lora.setFrozen(frozen);
-        lora.setOrigin(layerOf(node).clone());
+        lora.setOrigin(originOf(node));
         DenseTwin.copy(stock, lora);
         lora.setHasBias(hasBias(stock));
         lora.setHasLayerNorm(stock instanceof DenseLayer dense && dense.hasLayerNorm());
@@ -222,8 +222,8 @@ public final class AdaptedLayers {
         return updater.clone();
     }
 
-    private static Layer layerOf(Node node) {
-        return Objects.requireNonNull(node.layer());
+    private static Layer originOf(Node node) {
+        return StockLayers.copy(Objects.requireNonNull(node.layer()));
     }
 
     private static boolean hasBias(FeedForwardLayer stock) {

@@ -120,7 +120,7 @@ final class Replacements {
     private void freeze(Node node, boolean stops) {
         FrozenReference frozen = reference(node);
         if (node.layer() != null) {
-            layers.put(node.name(), new FrozenBaseLayer(node.layer().clone(), stops, frozen));
+            layers.put(node.name(), new FrozenBaseLayer(StockLayers.copy(node.layer()), stops, frozen));
         } else {
             vertices.put(node.name(), new FrozenBaseVertex(StockLayers.copy(Objects.requireNonNull(node.vertex())), stops,
                     frozen));

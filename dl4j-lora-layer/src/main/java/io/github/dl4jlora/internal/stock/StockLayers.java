@@ -295,6 +295,11 @@ public final class StockLayers {
         return copy;
     }
 
+    /** A clone with {@linkplain #withOwnState state of its own}. DL4J's clone of a wrapper has the same layer inside. */
+    public static Layer copy(Layer layer) {
+        return withOwnState(layer.clone());
+    }
+
     /**
      * Gives a copy updaters, dropout and activation of its own, and what is inside its wrappers copies with their own. DL4J's
      * {@code clone()} of a layer shares some of them, but {@code setLearningRate} of a network changes updaters, and dropout and

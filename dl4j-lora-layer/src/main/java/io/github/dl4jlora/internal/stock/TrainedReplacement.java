@@ -23,7 +23,7 @@ public sealed interface TrainedReplacement extends Replacement {
 
         @Override
         default Layer toStockLayer() {
-            return getUnderlying().clone();
+            return StockLayers.copy(getUnderlying());
         }
     }
 

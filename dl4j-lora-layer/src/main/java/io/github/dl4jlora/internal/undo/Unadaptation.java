@@ -173,7 +173,7 @@ public final class Unadaptation<M extends Model> {
     /** A network of DL4J's own classes has DL4J's own updaters. */
     private static void takeOutAccumulation(Node node, Map<String, Layer> layers, Map<String, GraphVertex> vertices) {
         if (node.layer() != null) {
-            Layer copy = StockLayers.withOwnState(layers.getOrDefault(node.name(), node.layer()).clone());
+            Layer copy = StockLayers.copy(layers.getOrDefault(node.name(), node.layer()));
             if (Accumulation.takeOut(copy)) {
                 layers.put(node.name(), copy);
             }
