@@ -1,6 +1,7 @@
 package io.github.dl4jlora;
 
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stored.Assembly;
 import io.github.dl4jlora.internal.stored.StreamedBase;
 import io.github.dl4jlora.internal.stored.ValuesElsewhere;
@@ -78,7 +79,15 @@ public final class BaseSource<M extends Model> {
      * @return the source, which has asked for nothing yet
      */
     public static BaseSource<ComputationGraph> of(ComputationGraphConfiguration configuration, Values values) {
-        return new BaseSource<>(vector -> Assembly.of(configuration.clone(), vector), configuration.getDataType(), values);
+        return new BaseSource<>(vector -> Assembly.of(copy(configuration), vector), configuration.getDataType(), values);
+    }
+
+    /** DL4J's clone() forgets some of what vertices were made with. */
+    private static ComputationGraphConfiguration copy(ComputationGraphConfiguration configuration) {
+        ComputationGraphConfiguration copy = configuration.clone();
+        copy.getVertices().replaceAll((name, vertex) ->
+                StockLayers.copy(Objects.requireNonNull(configuration.getVertices().get(name))));
+        return copy;
     }
 
     /**

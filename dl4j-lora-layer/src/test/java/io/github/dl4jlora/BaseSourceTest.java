@@ -3,6 +3,12 @@ package io.github.dl4jlora;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.conf.Quantization;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.graph.MergeVertex;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
@@ -54,6 +60,23 @@ class BaseSourceTest {
         assertThat(made.outputSingle(INPUT)).isEqualTo(graph.outputSingle(INPUT));
         assertThat(layersSource().network().output(INPUT)).isEqualTo(layers.output(INPUT));
         assertThat(asked).containsExactly("fc1", "fc2", "out");
+    }
+
+    /** DL4J's clone() of a configuration forgets the axis. */
+    @Test
+    void channelsThatComeLastAreMergedAlongTheirAxis() throws IOException {
+        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("x")
+                .addLayer("a", new LSTM.Builder().nOut(3).dataFormat(RNNFormat.NWC).build(), "x")
+                .addLayer("b", new LSTM.Builder().nOut(3).dataFormat(RNNFormat.NWC).build(), "x")
+                .addVertex("both", new MergeVertex(), "a", "b")
+                .addLayer("out", new RnnOutputLayer.Builder().nOut(2).dataFormat(RNNFormat.NWC).build(), "both")
+                .setOutputs("out").setInputTypes(InputType.recurrent(2, 5, RNNFormat.NWC)).build());
+        base.init();
+        BaseSource<ComputationGraph> source = BaseSource.of(base.getConfiguration(), (layer, parameters) ->
+                parameters.forEach((key, values) -> values.assign(base.getLayer(layer).getParam(key))));
+        INDArray input = Networks.random(DataType.FLOAT, 5, 4, 5, 2);
+
+        assertThat(source.network().outputSingle(input)).isEqualTo(base.outputSingle(input));
     }
 
     @ParameterizedTest

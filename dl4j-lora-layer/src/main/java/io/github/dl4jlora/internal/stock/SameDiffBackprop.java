@@ -7,13 +7,16 @@ import org.deeplearning4j.nn.layers.samediff.SameDiffGraphVertex;
 import org.deeplearning4j.nn.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.jspecify.annotations.Nullable;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.function.Function;
 
 /**
  * The backward pass of a stock layer or vertex. If that is one of SameDiff's, epsilon is corrected, and the lines that the
- * first pass prints are held back.
+ * first pass prints are held back. The first pass differentiates, for which it is outside workspaces: a vertex of DL4J's would
+ * otherwise have the constants of its gradient in memory that is used again.
  */
 public final class SameDiffBackprop {
 
@@ -50,8 +53,14 @@ public final class SameDiffBackprop {
     /** To be called for SameDiff layers only. */
     public <T> T run(@Nullable INDArray epsilon, Function<@Nullable INDArray, T> backprop) {
         INDArray corrected = SameDiffGradients.corrected(epsilon);
-        T result = differentiated ? backprop.apply(corrected) : SameDiffGradients.quietly(() -> backprop.apply(corrected));
+        T result = differentiated ? backprop.apply(corrected) : SameDiffGradients.quietly(() -> detached(corrected, backprop));
         differentiated = true;
         return result;
+    }
+
+    private static <T> T detached(@Nullable INDArray epsilon, Function<@Nullable INDArray, T> backprop) {
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            return backprop.apply(epsilon);
+        }
     }
 }

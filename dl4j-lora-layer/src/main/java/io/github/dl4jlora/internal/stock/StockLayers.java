@@ -17,6 +17,7 @@ import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLambdaVertex;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.conf.ocnn.OCNNOutputLayer;
@@ -133,7 +134,7 @@ public final class StockLayers {
 
     /**
      * A complete clone. AttentionVertex.clone() drops its updater, without which a trained vertex throws; other vertices drop
-     * the axis, the order or the epsilon that they were made with.
+     * the axis, the order or the epsilon that they were made with, or the data type, without which they count no parameters.
      */
     public static GraphVertex copy(GraphVertex vertex) {
         if (vertex instanceof FrozenVertex frozen) {
@@ -143,7 +144,7 @@ public final class StockLayers {
             return throughJson(vertex);
         }
         GraphVertex copy = vertex.clone();
-        keepTrainingConfiguration(unwrap(vertex), unwrap(copy));
+        keepWhatCloneForgets(unwrap(vertex), unwrap(copy));
         return copy;
     }
 
@@ -157,7 +158,7 @@ public final class StockLayers {
         }
     }
 
-    private static void keepTrainingConfiguration(GraphVertex from, GraphVertex to) {
+    private static void keepWhatCloneForgets(GraphVertex from, GraphVertex to) {
         if (from instanceof SameDiffVertex original && to instanceof SameDiffVertex copy) {
             copy.setUpdater(original.getUpdater());
             copy.setBiasUpdater(original.getBiasUpdater());
@@ -165,6 +166,10 @@ public final class StockLayers {
             copy.setRegularizationBias(original.getRegularizationBias());
             copy.setGradientNormalization(original.getGradientNormalization());
             copy.setGradientNormalizationThreshold(original.getGradientNormalizationThreshold());
+            copy.setDataType(original.getDataType());
+        }
+        if (from instanceof SameDiffLambdaVertex original && to instanceof SameDiffLambdaVertex copy) {
+            LambdaVertices.keepFields(original, copy);
         }
     }
 

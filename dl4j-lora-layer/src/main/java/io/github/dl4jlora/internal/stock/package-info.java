@@ -7,6 +7,7 @@
  *     |- StockMatrices - MatrixForm          the weight matrices of each, and how they lie in memory
  *     |- StockBiases                         its biases
  *     |- UnwrittenBidirectional              the one layer that writes to its parameters when it is made, without that
+ *     |- LambdaVertices                      users' SameDiff vertices, of which DL4J's clone() drops the fields
  *     `- TestModeRReLU                       the one activation that is random, computed as in inference
  *   TrainedReplacement                       what stands in the place of a stock layer or vertex and trains what that says
  *   WrapperVertex                            what stands in the place of a stock vertex and holds it

@@ -35,6 +35,8 @@ public final class Assembly {
     public static ComputationGraph of(ComputationGraphConfiguration conf, Parameters parameters) throws IOException {
         long length = 0;
         for (Map.Entry<String, GraphVertex> vertex : conf.getVertices().entrySet()) {
+            // A SameDiffLambdaVertex is defined when its parameters are counted, for which it needs its type.
+            vertex.getValue().setDataType(conf.getDataType());
             length = sum(length, vertex.getValue().numParams(true), vertex.getKey());
         }
         INDArray vector = length == 0 ? null : parameters.of(length);

@@ -12,10 +12,14 @@ import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
 import org.deeplearning4j.nn.conf.layers.recurrent.LastTimeStep;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLambdaVertex;
 import org.deeplearning4j.nn.conf.layers.util.MaskZeroLayer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.nd4j.autodiff.samediff.SDVariable;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 
@@ -25,6 +29,17 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 class StockLayersTest {
 
+    /** A user's vertex, which inherits its clone(). */
+    public static final class Times extends SameDiffLambdaVertex {
+
+        public double factor = 1;
+
+        @Override
+        public SDVariable defineVertex(SameDiff sameDiff, VertexInputs inputs) {
+            return inputs.getInput(0).mul(factor);
+        }
+    }
+
     /** Of all of these DL4J's clone() forgets something. */
     static Stream<GraphVertex> vertices() {
         MergeVertex merge = new MergeVertex();
@@ -32,7 +47,10 @@ class StockLayersTest {
         AttentionVertex attention = new AttentionVertex.Builder().nInKeys(2).nInQueries(2).nInValues(2).nOut(2).nHeads(1)
                 .projectInput(true).build();
         attention.setUpdater(new Adam(0.5));
-        return Stream.of(merge, new L2Vertex(0.5), new ReshapeVertex('f', new int[]{-1, 4}, new int[]{-1, 1}), attention,
+        Times lambda = new Times();
+        lambda.factor = 2;
+        lambda.setDataType(DataType.DOUBLE);
+        return Stream.of(merge, lambda, new L2Vertex(0.5), new ReshapeVertex('f', new int[]{-1, 4}, new int[]{-1, 1}), attention,
                 new FrozenVertex(new L2Vertex(0.5)));
     }
 
