@@ -7,9 +7,13 @@ import io.github.dl4jlora.conf.Engine;
 import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRASettings;
+import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.adapted.AdaptedParameter;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
@@ -18,15 +22,21 @@ import org.deeplearning4j.nn.conf.weightnoise.DropConnect;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -155,6 +165,43 @@ class BadInputTest {
         assertThatThrownBy(() -> network.output(Networks.random(DataType.FLOAT, 1, 4, 6, 2)))
                 .isInstanceOf(DL4JInvalidInputException.class)
                 .hasMessageContaining("[4, 6, 2]").hasMessageContaining("preprocessor").hasMessageContaining("fc1");
+    }
+
+    private static Stream<Arguments> sequenceHeads() {
+        return Stream.of(RNNFormat.values()).flatMap(format -> Stream.of(
+                Arguments.of(format, LoRAConfig.builder().rank(1).targets("out").build()),
+                Arguments.of(format, LoRAConfig.builder().rank(1).targets("lstm").quantize(Quantization.INT8).build())));
+    }
+
+    /** As rows there are as many of them, whatever they belong to. */
+    @ParameterizedTest
+    @MethodSource("sequenceHeads")
+    void labelsOfOtherStepsAreRefused(RNNFormat format, LoRAConfig config) {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+                .layer(new LSTM.Builder().name("lstm").nOut(4).dataFormat(format).build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).name("out").nOut(2).dataFormat(format)
+                        .activation(Activation.IDENTITY).build())
+                .setInputType(InputType.recurrent(3, 6, format)).build());
+        base.init();
+        MultiLayerNetwork tuned = LoRA.apply(base, config);
+        INDArray features = steps(format, 8, 3, 6);
+
+        requireRefused(tuned, new DataSet(features, steps(format, 6, 2, 8)), "Numbers of examples do not match");
+        requireRefused(tuned, new DataSet(features, steps(format, 8, 2, 5)), "Sequence lengths do not match");
+        requireRefused(tuned, new DataSet(features, Networks.random(DataType.FLOAT, 2, 48, 2)), "Expected rank 3 labels array");
+        tuned.fit(new DataSet(features, steps(format, 8, 2, 6)));
+    }
+
+    private static void requireRefused(MultiLayerNetwork network, DataSet data, String reason) {
+        assertThat(List.<ThrowingCallable>of(() -> network.fit(data), () -> network.score(data),
+                () -> network.scoreExamples(data, false))).allSatisfy(use -> assertThatThrownBy(use)
+                .isInstanceOf(IllegalStateException.class).hasMessageContaining(reason)
+                .hasMessageContaining(Arrays.toString(data.getLabels().shape())).hasMessageContaining("out"));
+    }
+
+    private static INDArray steps(RNNFormat format, int examples, int size, int steps) {
+        INDArray channelsFirst = Networks.random(DataType.FLOAT, 1, examples, size, steps);
+        return format == RNNFormat.NCW ? channelsFirst : channelsFirst.permute(0, 2, 1).dup();
     }
 
     @Test

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.engine;
 
 import io.github.dl4jlora.internal.adapted.OutputConfiguration;
 import io.github.dl4jlora.internal.engine.KeptPass.Kept;
+import io.github.dl4jlora.internal.kernel.LabelledSteps;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.api.layers.IOutputLayer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -96,7 +97,7 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
         if (!isSequence()) {
             return super.activate(training, workspaces);
         }
-        INDArray sequence = requireSequence();
+        INDArray sequence = LabelledSteps.requireSequence(input, layerId());
         return onRows(rows(sequence, workspaces, ArrayType.FF_WORKING_MEM), () -> {
             INDArray z;
             isActivating = true;
@@ -120,7 +121,7 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
         if (!isSequence()) {
             return backpropLoss(workspaces);
         }
-        INDArray sequence = requireSequence();
+        INDArray sequence = labelledSequence();
         return onRows(rows(sequence, workspaces, ArrayType.ACTIVATIONS), () -> {
             Pair<Gradient, INDArray> result = backpropLoss(workspaces);
             if (result.getSecond() != null) {
@@ -142,22 +143,22 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
         return result;
     }
 
-    private INDArray requireSequence() {
-        if (input.rank() != 3) {
-            throw new UnsupportedOperationException("Input must be rank 3. Got input with rank " + input.rank() + " and shape "
-                    + Arrays.toString(input.shape()) + " " + layerId());
-        }
-        return input;
+    private INDArray labelledSequence() {
+        return LabelledSteps.require(input, Objects.requireNonNull(labels), isChannelsLast(), layerId());
+    }
+
+    private boolean isChannelsLast() {
+        return output().sequenceFormat() == RNNFormat.NWC;
     }
 
     private INDArray rows(INDArray sequence, LayerWorkspaceMgr workspaces, ArrayType type) {
-        INDArray ncw = output().sequenceFormat() == RNNFormat.NWC ? sequence.permute(0, 2, 1) : sequence;
+        INDArray ncw = isChannelsLast() ? sequence.permute(0, 2, 1) : sequence;
         return TimeSeriesUtils.reshape3dTo2d(ncw.castTo(dataType), workspaces, type);
     }
 
     private INDArray steps(INDArray rows, long minibatch, LayerWorkspaceMgr workspaces, ArrayType type) {
         INDArray ncw = TimeSeriesUtils.reshape2dTo3d(rows, minibatch, workspaces, type);
-        return output().sequenceFormat() == RNNFormat.NWC ? ncw.permute(0, 2, 1) : ncw;
+        return isChannelsLast() ? ncw.permute(0, 2, 1) : ncw;
     }
 
     private INDArray labelRows(LayerWorkspaceMgr workspaces, ArrayType type) {
@@ -194,6 +195,9 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
     private void requireInputAndLabels() {
         if (input == null || labels == null) {
             throw new IllegalStateException("Cannot calculate score without input and labels " + layerId());
+        }
+        if (isSequence()) {
+            labelledSequence();
         }
     }
 

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
+import io.github.dl4jlora.internal.kernel.LabelledSteps;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
@@ -14,8 +15,6 @@ import org.deeplearning4j.util.TimeSeriesUtils;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.ndarray.INDArray;
-
-import java.util.Arrays;
 
 /**
  * DL4J's output layers on matrices that are kept in fewer bits: scores, labels and masks are DL4J's, products with W are here.
@@ -138,7 +137,8 @@ final class FrozenOutputs {
 
         @Override
         public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
-            requireSequence();
+            assertInputSet(false);
+            LabelledSteps.requireSequence(input, layerId());
             INDArray z = products.product(rows(workspaces), layerId(), workspaces);
             INDArray rows = layerConf().getActivationFn().getActivation(z, training);
             if (maskArray != null) {
@@ -149,18 +149,17 @@ final class FrozenOutputs {
 
         @Override
         public Pair<Gradient, INDArray> backpropGradient(@Nullable INDArray epsilon, LayerWorkspaceMgr workspaces) {
-            requireSequence();
             INDArray rows = products.backward(layerConf(), getLabels2d(workspaces, ArrayType.BP_WORKING_MEM),
                     preOutput2d(true, workspaces), maskArray, workspaces);
             return new Pair<>(new DefaultGradient(), steps(rows, workspaces, ArrayType.ACTIVATION_GRAD));
         }
 
-        private void requireSequence() {
+        /** For the gradient and for scores. */
+        @Override
+        protected INDArray getLabels2d(LayerWorkspaceMgr workspaces, ArrayType type) {
             assertInputSet(false);
-            if (input.rank() != 3) {
-                throw new UnsupportedOperationException("Input must be rank 3. Got input with rank " + input.rank()
-                        + " and shape " + Arrays.toString(input.shape()) + " " + layerId());
-            }
+            LabelledSteps.require(input, labels, isChannelsLast(), layerId());
+            return super.getLabels2d(workspaces, type);
         }
     }
 }

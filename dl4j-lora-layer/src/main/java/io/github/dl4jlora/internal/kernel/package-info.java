@@ -12,6 +12,7 @@
  *   PassingOutput                              outputs that no backward pass looks at
  *   KeptSlopes --- PackedSlopes                slopes of an activation, in half the memory of its input
  *   MaskedSteps                                a layer that knows of masked steps and computes them all the same
+ *   LabelledSteps                              sequences whose labels are not theirs, which an output layer refuses
  *   Disableable                                a layer that can compute what the base's own does, bit for bit
  * </pre>
  */
