@@ -315,8 +315,8 @@ public final class LoRAAdapter {
     public enum ApplyOption {
 
         /**
-         * Sets the updater's state and the counts of iterations and epochs to zero: momentum that belongs to another task is
-         * forgotten.
+         * Begins with a new updater's state, and sets the counts of iterations and epochs to zero: momentum that belongs to
+         * another task is forgotten.
          */
         RESET_UPDATER,
 

@@ -3,16 +3,23 @@ package io.github.dl4jlora.adapter;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.conf.Accumulated;
 import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.AdaGrad;
 import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.linalg.learning.config.RmsProp;
 import org.nd4j.linalg.learning.config.Sgd;
 
 import java.util.List;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
@@ -44,6 +51,31 @@ class ApplyOptionsTest {
         LoRAAdapter.of(tuned).applyTo(tuned, LoRAAdapter.ApplyOption.RESET_UPDATER);
 
         assertThat(tuned.getUpdater().getStateViewArray().amaxNumber().doubleValue()).isZero();
+    }
+
+    private static Stream<IUpdater> thatKeepSomething() {
+        return Stream.of(new AdaGrad(0.1), new RmsProp(0.1), new Adam(0.1), new Accumulated(new RmsProp(0.1), 2));
+    }
+
+    @ParameterizedTest
+    @MethodSource("thatKeepSomething")
+    void aNetworkThatWasResetTrainsAsANewOne(IUpdater updater) {
+        ComputationGraph base = Networks.trainedGraph();
+        LoRAConfig config = CONFIG.toBuilder().updater(updater).build();
+        ComputationGraph fresh = LoRA.apply(base, config);
+        ComputationGraph tuned = LoRA.apply(base, config);
+        for (int step = 0; step < 3; step++) {
+            tuned.fit(Networks.data(DataType.FLOAT, 8, 1));
+        }
+
+        LoRAAdapter.of(fresh).applyTo(tuned, LoRAAdapter.ApplyOption.RESET_UPDATER);
+
+        assertThat(tuned.getUpdater().getStateViewArray()).isEqualTo(fresh.getUpdater().getStateViewArray());
+        for (int step = 0; step < 3; step++) {
+            fresh.fit(Networks.data(DataType.FLOAT, 8, 2));
+            tuned.fit(Networks.data(DataType.FLOAT, 8, 2));
+        }
+        assertThat(tuned.params()).isEqualTo(fresh.params());
     }
 
     @Test

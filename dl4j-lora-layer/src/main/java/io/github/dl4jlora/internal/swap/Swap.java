@@ -15,7 +15,6 @@ import io.github.dl4jlora.internal.untrusted.Few;
 import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.updater.BaseMultiLayerUpdater;
 import org.deeplearning4j.nn.updater.UpdaterBlock;
@@ -306,25 +305,33 @@ public final class Swap {
 
     private static void resetUpdater(Model network) {
         Networks.of(network).resetCounts();
-        Updater updater = Networks.of(network).updaterSoFar();
-        if (updater != null && updater.getStateViewArray() != null) {
-            updater.getStateViewArray().assign(0);
+        for (UpdaterBlock block : updaterBlocks(network)) {
+            if (block.getUpdaterView() != null) {
+                // As a new one begins: AdaGrad's and RmsProp's state is not zero then.
+                block.setUpdaterViewRequiresInitialization(true);
+                block.setGradientUpdater(null);
+                block.init();
+            }
         }
     }
 
     /** What an update of several batches has collected so far is of the adapter before. */
     private static void forgetGradients(Model network) {
-        if (Networks.of(network).updaterSoFar() instanceof BaseMultiLayerUpdater<?> updater) {
-            for (UpdaterBlock block : updater.getUpdaterBlocks()) {
-                GradientUpdater<?> running = block.getGradientUpdater();
-                // All parameters of a block have the same updater.
-                UpdaterBlock.ParamState first = block.getLayersAndVariablesInBlock().get(0);
-                if (running != null
-                        && first.getLayer().getConfig().getUpdaterByParam(first.getParamName()) instanceof Accumulated) {
-                    Objects.requireNonNull(running.getState().get(UpdaterKeys.GROUP)).assign(0);
-                }
+        for (UpdaterBlock block : updaterBlocks(network)) {
+            GradientUpdater<?> running = block.getGradientUpdater();
+            // All parameters of a block have the same updater.
+            UpdaterBlock.ParamState first = block.getLayersAndVariablesInBlock().get(0);
+            if (running != null
+                    && first.getLayer().getConfig().getUpdaterByParam(first.getParamName()) instanceof Accumulated) {
+                Objects.requireNonNull(running.getState().get(UpdaterKeys.GROUP)).assign(0);
             }
         }
+    }
+
+    /** None for a network that has no updater yet. */
+    private static List<UpdaterBlock> updaterBlocks(Model network) {
+        return Networks.of(network).updaterSoFar() instanceof BaseMultiLayerUpdater<?> updater ? updater.getUpdaterBlocks()
+                : List.of();
     }
 
     private static void requireSameKind(String layer, Delta delta, AdaptedView.AdaptedMatrix matrix) {
