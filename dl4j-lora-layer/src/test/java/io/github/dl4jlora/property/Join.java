@@ -10,5 +10,12 @@ enum Join {
     /** Beside a second layer of its kind on the same input, the two outputs one after the other. */
     TWIN_MERGE,
     /** Its output asks, and its input answers, in an AttentionVertex that has the layer's role. */
-    ATTENTION
+    ATTENTION,
+    /** Its output times a number that a user's vertex holds. */
+    SCALED;
+
+    /** Whether DL4J computes the vertex by SameDiff. */
+    boolean isSameDiff() {
+        return this == ATTENTION || this == SCALED;
+    }
 }

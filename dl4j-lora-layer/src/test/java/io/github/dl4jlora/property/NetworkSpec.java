@@ -34,7 +34,7 @@ record NetworkSpec(boolean graph, Input input, List<LayerSpec> layers, Head head
 
     boolean hasSameDiff() {
         return Stock.used(this).stream().anyMatch(layer -> layer.kind().isSameDiff()
-                || graph && layer.join() == Join.ATTENTION);
+                || graph && layer.join().isSameDiff());
     }
 
     /** Whether DL4J itself freezes a layer of the base. */

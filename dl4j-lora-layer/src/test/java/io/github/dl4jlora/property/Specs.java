@@ -61,7 +61,7 @@ final class Specs {
 
     private static Arbitrary<Join> joins() {
         return Arbitraries.frequency(Tuple.of(3, Join.ALONE), Tuple.of(1, Join.ADD_INPUT), Tuple.of(1, Join.TWIN_ADD),
-                Tuple.of(1, Join.TWIN_MERGE), Tuple.of(1, Join.ATTENTION));
+                Tuple.of(1, Join.TWIN_MERGE), Tuple.of(1, Join.ATTENTION), Tuple.of(1, Join.SCALED));
     }
 
     private static Arbitrary<Role> roles() {

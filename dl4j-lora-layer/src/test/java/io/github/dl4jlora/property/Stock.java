@@ -15,6 +15,8 @@ import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.PoolingType;
+import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
+import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.activations.Activation;
@@ -135,6 +137,7 @@ final class Stock {
         return spec.graph() && !kind.overwritesInput() && switch (layer.join()) {
             case ALONE, TWIN_ADD, TWIN_MERGE -> true;
             case ADD_INPUT -> keepsShape;
+            case SCALED -> signal == Signal.FLAT || signal == Signal.SEQUENCE;
             case ATTENTION -> keepsShape && signal == Signal.SEQUENCE && spec.input() != Input.SEQUENCE_CHANNELS_LAST
                     && (role != Role.ADAPTED || mayBeAdapted(true, Settings.By.EFFECTIVE_WEIGHTS));
         };
@@ -158,7 +161,7 @@ final class Stock {
             volume.setDataFormat(Convolution3D.DataFormat.NDHWC);
         }
         if (spec.dropOut()) {
-            layer.setIDropout(new Dropout(0.7));
+            dropOut(layer);
         }
         for (Wrap wrap : spec.wraps()) {
             if (wrap.fits(spec.kind())) {
@@ -166,6 +169,17 @@ final class Stock {
             }
         }
         return layer;
+    }
+
+    private static void dropOut(Layer layer) {
+        if (layer instanceof Bidirectional both) {
+            dropOut(both.getFwd());
+            dropOut(both.getBwd());
+        } else if (layer instanceof BaseWrapperLayer wrapper) {
+            dropOut(wrapper.getUnderlying());
+        } else {
+            layer.setIDropout(new Dropout(0.7));
+        }
     }
 
     private void addNode(String letter, Layer layer, Layer twin, Join join) {
@@ -223,6 +237,7 @@ final class Stock {
                 case TWIN_ADD -> graph.addVertex(joined, new ElementWiseVertex(ElementWiseVertex.Op.Add), node.name, twin);
                 case ATTENTION -> graph.addVertex(joined, new AttentionVertex.Builder().nInQueries(Input.SIZE).nInKeys(Input.SIZE)
                         .nInValues(Input.SIZE).nOut(Input.SIZE).nHeads(1).projectInput(true).build(), node.name, before, before);
+                case SCALED -> graph.addVertex(joined, new Scaled(0.5), node.name);
                 case TWIN_MERGE -> graph.addVertex(joined, new MergeVertex(), node.name, twin);
             }
             before = node.join == Join.ALONE ? node.name : joined;
