@@ -151,16 +151,16 @@ class KeptApartTest {
         assertThat(((LSTM) wrapper.getUnderlying()).getIUpdater()).isEqualTo(RATE);
     }
 
-    private static MultiLayerNetwork sequences(NeuralNetConfiguration.Builder conf, Layer layer, Layer out) {
-        MultiLayerNetwork network = new MultiLayerNetwork(conf.seed(1).updater(new Adam(0.01)).list().layer(layer).layer(out)
-                .setInputType(InputType.recurrent(3, 5)).build());
+    private static MultiLayerNetwork sequences(double dropOut, Layer layer, Layer out) {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dropOut(dropOut)
+                .updater(new Adam(0.01)).list().layer(layer).layer(out).setInputType(InputType.recurrent(3, 5)).build());
         network.init();
         return network;
     }
 
     private static MultiLayerNetwork withDropoutInside() {
-        return sequences(new NeuralNetConfiguration.Builder().dropOut(0.8),
-                new Bidirectional(new LSTM.Builder().nOut(4).build()), new RnnOutputLayer.Builder().nOut(2).build());
+        return sequences(0.8, new Bidirectional(new LSTM.Builder().nOut(4).build()),
+                new RnnOutputLayer.Builder().nOut(2).build());
     }
 
     @Test
@@ -189,7 +189,7 @@ class KeptApartTest {
     @ParameterizedTest
     @MethodSource("around")
     void dropoutThatFineTuningGivesReachesNeitherBaseNorAdaptedNetworkThroughAWrapper(Layer wrapper) {
-        MultiLayerNetwork base = sequences(new NeuralNetConfiguration.Builder(), wrapper, wrapper instanceof LastTimeStep
+        MultiLayerNetwork base = sequences(0, wrapper, wrapper instanceof LastTimeStep
                 ? new OutputLayer.Builder().nOut(2).build() : new RnnOutputLayer.Builder().nOut(2).build());
         String before = Models.json(base);
         MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("layer0").build());
