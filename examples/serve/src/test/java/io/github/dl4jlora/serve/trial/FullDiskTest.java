@@ -31,7 +31,7 @@ class FullDiskTest {
         Versions versions = new Versions(folder);
         versions.saveBase(folder.resolve("base.zip"));
         Path adapters = Files.createDirectory(folder.resolve("adapters"));
-        try (Disk disk = Disk.at(adapters)) {
+        try (Disk disk = Disk.at(adapters, 16 << 20)) {
             assumeTrue(disk.isOwn(), "mounting a small disk needs root on Linux");
             try (ServedProcess served = ServedProcess.start(List.of("-Xmx256m"), ServedProcess.TOKEN, folder.resolve("base.zip"),
                     adapters); Connection client = new Connection(served.address())) {
