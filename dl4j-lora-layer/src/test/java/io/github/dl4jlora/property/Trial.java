@@ -182,6 +182,9 @@ final class Trial {
     private DataSet startData() {
         INDArray many = spec.input().features(spec.type(), START_EXAMPLES, spec.seed() + 3);
         INDArray mask = featuresMask == null ? null : mask(Input.STEPS, START_EXAMPLES);
+        if (!isFinite(output(original, many.dup(), mask == null ? null : mask.dup()))) {
+            throw new StockFails("the output of more examples is not finite", null);
+        }
         long[] shape = labels.shape().clone();
         shape[0] *= START_EXAMPLES / (double) spec.examples();
         INDArray wanted = Networks.random(spec.type(), spec.seed() + 4, shape);
