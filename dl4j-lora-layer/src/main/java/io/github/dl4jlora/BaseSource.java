@@ -79,15 +79,8 @@ public final class BaseSource<M extends Model> {
      * @return the source, which has asked for nothing yet
      */
     public static BaseSource<ComputationGraph> of(ComputationGraphConfiguration configuration, Values values) {
-        return new BaseSource<>(vector -> Assembly.of(copy(configuration), vector), configuration.getDataType(), values);
-    }
-
-    /** DL4J's clone() forgets some of what vertices were made with. */
-    private static ComputationGraphConfiguration copy(ComputationGraphConfiguration configuration) {
-        ComputationGraphConfiguration copy = configuration.clone();
-        copy.getVertices().replaceAll((name, vertex) ->
-                StockLayers.copy(Objects.requireNonNull(configuration.getVertices().get(name))));
-        return copy;
+        return new BaseSource<>(vector -> Assembly.of(StockLayers.copy(configuration), vector), configuration.getDataType(),
+                values);
     }
 
     /**

@@ -8,6 +8,7 @@ import org.deeplearning4j.nn.api.layers.RecurrentLayer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 
 /** Makes the runtime of a frozen layer, and tells beforehand what that runtime will do. */
 public final class FrozenLayers {
@@ -46,7 +47,7 @@ public final class FrozenLayers {
     public static boolean takesQuantized(org.deeplearning4j.nn.conf.layers.Layer stock) {
         Class<?> type = stock.getClass();
         return type == OutputLayer.class || type == RnnOutputLayer.class
-                || FrozenProduct.exists(StockLayers.withUpdater(StockLayers.unfrozen(stock)));
+                || FrozenProduct.exists(StockLayers.innermost(stock)) && !StockLayers.contains(stock, Bidirectional.class);
     }
 
     /**

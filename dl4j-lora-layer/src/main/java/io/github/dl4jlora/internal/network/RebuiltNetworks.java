@@ -40,23 +40,22 @@ final class RebuiltNetworks {
      */
     static ComputationGraph graph(ComputationGraphConfiguration from, Map<String, Layer> layers,
             Map<String, GraphVertex> vertices) {
-        ComputationGraphConfiguration conf = from.clone();
+        ComputationGraphConfiguration conf = StockLayers.copy(from);
         // clone() forgets these.
         conf.setIterationCount(from.getIterationCount());
         conf.setEpochCount(from.getEpochCount());
         conf.setTopologicalOrder(from.getTopologicalOrder());
         conf.setTopologicalOrderStr(from.getTopologicalOrderStr());
         conf.getVertices().replaceAll((name, vertex) -> {
-            GraphVertex original = Objects.requireNonNull(from.getVertices().get(name));
             if (vertex instanceof LayerVertex layerVertex) {
-                layerVertex.setOutputVertex(((LayerVertex) original).isOutputVertex());
+                LayerVertex original = (LayerVertex) Objects.requireNonNull(from.getVertices().get(name));
+                layerVertex.setOutputVertex(original.isOutputVertex());
                 NeuralNetConfiguration layerConf = layerVertex.getLayerConf();
                 layerConf.clearVariables();
                 layerConf.setLayer(StockLayers.withOwnState(layers.getOrDefault(name, layerConf.getLayer())));
                 return layerVertex;
             }
-            GraphVertex replaced = vertices.get(name);
-            return replaced != null ? replaced : StockLayers.copy(original);
+            return vertices.getOrDefault(name, vertex);
         });
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             long length = conf.getVertices().values().stream().mapToLong(vertex -> vertex.numParams(true)).sum();

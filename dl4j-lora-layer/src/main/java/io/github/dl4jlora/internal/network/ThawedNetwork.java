@@ -67,53 +67,61 @@ public final class ThawedNetwork<M extends Model> extends DelegatingNetwork<M> {
 
     @Override
     public Trainable runtime(String name) {
-        return inner.node(name).frozenReference() == null ? inner.runtime(name)
-                : runtimes.computeIfAbsent(name, this::stockRuntime);
+        return outside(name) == null ? inner.runtime(name) : runtimes.computeIfAbsent(name, this::stockRuntime);
+    }
+
+    /** Null for a node without frozen weights outside the vector. */
+    private @Nullable FrozenReference outside(String name) {
+        return inner.node(name).frozenReference();
     }
 
     /** It computes nothing, and so needs no graph and no inputs. */
     private Trainable stockRuntime(String name) {
         Node node = node(name);
-        FrozenReference reference = Objects.requireNonNull(inner.node(name).frozenReference());
+        FrozenWeights weights = Objects.requireNonNull(outside(name)).weights(name, node.numParams());
         if (node.layer() == null) {
-            return node.unwrappedVertex().instantiate(null, name, 0, reference.values(name, dataType(), node.numParams()), false,
-                    dataType());
+            GraphVertex vertex = node.unwrappedVertex();
+            return vertex.instantiate(null, name, 0, valuesFor(weights, StockLayers.isKnown(vertex)), false, dataType());
         }
         Layer layer = node.unwrappedLayer();
-        FrozenWeights weights = reference.weights(name, node.numParams());
-        INDArray values = (StockLayers.isKnown(layer) ? weights : weights.inMemory()).valuesAs(dataType());
+        INDArray values = valuesFor(weights, StockLayers.isKnown(layer));
         return StockLayers.running(StockLayers.confOf(layer), null, 0, values, false, dataType());
+    }
+
+    /** For a layer that nobody knows, which may write to them, they are not those in a file. */
+    private INDArray valuesFor(FrozenWeights weights, boolean isKnown) {
+        return (isKnown ? weights : weights.inMemory()).valuesAs(dataType());
     }
 
     @Override
     public Map<String, long[]> shapes(Node node) {
-        FrozenReference reference = inner.node(node.name()).frozenReference();
+        FrozenReference reference = outside(node.name());
         return reference == null ? super.shapes(node) : reference.require(node.name()).shapes();
     }
 
     @Override
     public @Nullable FrozenReference described(Node node) {
-        FrozenReference reference = inner.node(node.name()).frozenReference();
+        FrozenReference reference = outside(node.name());
         return reference == null ? super.described(node) : reference.unbound();
     }
 
     @Override
     public boolean isPacked(Node node) {
-        FrozenReference reference = inner.node(node.name()).frozenReference();
+        FrozenReference reference = outside(node.name());
         return reference != null && reference.isPacked();
     }
 
     /** No layer is made for them: one of the user's own may write to its values, which may lie in a file. */
     @Override
     public @Nullable INDArray values(Node node) {
-        FrozenReference reference = inner.node(node.name()).frozenReference();
+        FrozenReference reference = outside(node.name());
         return reference == null ? super.values(node)
                 : reference.values(node.name(), dataType(), node(node.name()).numParams());
     }
 
     @Override
     public @Nullable FrozenWeights weights(Node node) {
-        FrozenReference reference = inner.node(node.name()).frozenReference();
+        FrozenReference reference = outside(node.name());
         if (reference == null) {
             return super.weights(node);
         }
@@ -126,7 +134,7 @@ public final class ThawedNetwork<M extends Model> extends DelegatingNetwork<M> {
 
     @Override
     public @Nullable FrozenWeights unregistered(Node node) {
-        return inner.node(node.name()).frozenReference() == null ? super.unregistered(node) : weights(node);
+        return outside(node.name()) == null ? super.unregistered(node) : weights(node);
     }
 
     @Override

@@ -1,12 +1,14 @@
 package io.github.dl4jlora.internal.stock;
 
 import io.github.dl4jlora.internal.base.Replacement;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
 import org.deeplearning4j.nn.conf.dropout.IDropout;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.L2Vertex;
+import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.conf.graph.MergeVertex;
 import org.deeplearning4j.nn.conf.graph.ReshapeVertex;
 import org.deeplearning4j.nn.conf.layers.ActivationLayer;
@@ -33,6 +35,7 @@ import org.nd4j.shade.jackson.databind.ObjectMapper;
 
 import java.util.Collection;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.UnaryOperator;
@@ -145,6 +148,14 @@ public final class StockLayers {
         }
         GraphVertex copy = vertex.clone();
         keepWhatCloneForgets(unwrap(vertex), unwrap(copy));
+        return copy;
+    }
+
+    /** A clone with complete clones of its vertices; its layers are DL4J's clones. */
+    public static ComputationGraphConfiguration copy(ComputationGraphConfiguration graph) {
+        ComputationGraphConfiguration copy = graph.clone();
+        copy.getVertices().replaceAll((name, vertex) -> vertex instanceof LayerVertex ? vertex
+                : copy(Objects.requireNonNull(graph.getVertices().get(name))));
         return copy;
     }
 

@@ -331,4 +331,14 @@ class AnyLayerFrozenTest {
     private static INDArray labels(int rows) {
         return Networks.data(DataType.DOUBLE, rows, 7).getLabels();
     }
+
+    /** Nothing here computes what is inside both directions of another layer. */
+    @Test
+    void aDenseLayerIsQuantisedInsideTimeDistributedButNotInBothDirections() {
+        TimeDistributed dense = new TimeDistributed(new DenseLayer.Builder().nIn(4).nOut(3).build());
+
+        assertThat(FrozenLayers.takesQuantized(dense)).isTrue();
+        assertThat(FrozenLayers.takesQuantized(new MaskZeroLayer(dense, 0))).isTrue();
+        assertThat(FrozenLayers.takesQuantized(new Bidirectional(dense))).isFalse();
+    }
 }

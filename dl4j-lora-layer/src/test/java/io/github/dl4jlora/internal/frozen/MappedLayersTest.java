@@ -62,7 +62,16 @@ class MappedLayersTest {
         return LoRAConfig.builder().rank(2).alpha(1.5).updater(new Sgd(0.1));
     }
 
-    static Stream<Arguments> frozen() {
+    /** Frozen, and adapted. */
+    static Stream<Arguments> layers() {
+        return Stream.concat(with(DENSE, ", frozen", frozen()), with(ALL, ", adapted", DeltaLayersTest.layers()));
+    }
+
+    private static Stream<Arguments> with(LoRAConfig config, String says, Stream<Arguments> layers) {
+        return layers.map(Arguments::get).map(layer -> Arguments.of(layer[0] + says, config, layer[1], layer[2], layer[3]));
+    }
+
+    private static Stream<Arguments> frozen() {
         return Stream.concat(AnyLayerFrozenTest.layers(), Stream.of(
                 series("bidirectional", bidirectional()),
                 series("bidirectional in a mask", new MaskZeroLayer(bidirectional(), 0)),
@@ -94,37 +103,18 @@ class MappedLayersTest {
     }
 
     @ParameterizedTest(name = "{0}")
-    @MethodSource("frozen")
-    void computesAndTrainsAsOnAnArrayWhenFrozen(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf)
-            throws IOException {
-        assertAlike(conf, DENSE, new DataSet(features, labels), null, Quantization.INT8);
+    @MethodSource("layers")
+    void computesAndTrainsAsOnAnArray(String name, LoRAConfig config, INDArray features, INDArray labels,
+            MultiLayerConfiguration conf) throws IOException {
+        assertAlike(conf, config, new DataSet(features, labels), null, Quantization.INT8);
     }
 
     @Tag("heavy")
     @ParameterizedTest(name = "{0}")
-    @MethodSource("frozen")
-    void computesAndTrainsAsOnAnArrayWhenFrozenInHalfTheBits(String name, INDArray features, INDArray labels,
+    @MethodSource("layers")
+    void computesAndTrainsAsOnAnArrayInHalfTheBits(String name, LoRAConfig config, INDArray features, INDArray labels,
             MultiLayerConfiguration conf) throws IOException {
-        assertAlike(conf, DENSE, new DataSet(features, labels), Quantization.BF16);
-    }
-
-    static Stream<Arguments> adapted() {
-        return DeltaLayersTest.layers();
-    }
-
-    @ParameterizedTest(name = "{0}")
-    @MethodSource("adapted")
-    void computesAndTrainsAsOnAnArrayWhenAdapted(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf)
-            throws IOException {
-        assertAlike(conf, ALL, new DataSet(features, labels), null, Quantization.INT8);
-    }
-
-    @Tag("heavy")
-    @ParameterizedTest(name = "{0}")
-    @MethodSource("adapted")
-    void computesAndTrainsAsOnAnArrayWhenAdaptedInHalfTheBits(String name, INDArray features, INDArray labels,
-            MultiLayerConfiguration conf) throws IOException {
-        assertAlike(conf, ALL, new DataSet(features, labels), Quantization.BF16);
+        assertAlike(conf, config, new DataSet(features, labels), Quantization.BF16);
     }
 
     /** @param schemes null: values as they are */
