@@ -37,36 +37,34 @@ public final class DirectBlas {
     /** OpenBLAS adds vectors of more than 10,000 values on several threads. */
     private static final int VECTOR_OF_ONE_THREAD = 8192;
 
-    private static volatile Ones ones = new Ones(0);
+    private static volatile FloatPointer floatOnes = new FloatPointer();
+    private static volatile DoublePointer doubleOnes = new DoublePointer();
 
     private DirectBlas() {
     }
 
-    /** A vector of ones. */
-    private static final class Ones {
-
-        private final int length;
-        private final FloatPointer floats;
-        private final DoublePointer doubles;
-
-        Ones(int length) {
-            float[] values = new float[length];
+    /** At least so many ones. */
+    private static FloatPointer floatOnes(int count) {
+        FloatPointer present = floatOnes;
+        if (present.capacity() < count) {
+            float[] values = new float[count];
             Arrays.fill(values, 1);
-            this.length = length;
-            floats = new FloatPointer(values);
-            double[] wide = new double[length];
-            Arrays.fill(wide, 1);
-            doubles = new DoublePointer(wide);
+            present = new FloatPointer(values);
+            floatOnes = present;
         }
+        return present;
+    }
 
-        static Ones of(int length) {
-            Ones present = ones;
-            if (present.length < length) {
-                present = new Ones(length);
-                ones = present;
-            }
-            return present;
+    /** At least so many ones. */
+    private static DoublePointer doubleOnes(int count) {
+        DoublePointer present = doubleOnes;
+        if (present.capacity() < count) {
+            double[] values = new double[count];
+            Arrays.fill(values, 1);
+            present = new DoublePointer(values);
+            doubleOnes = present;
         }
+        return present;
     }
 
     private static boolean isOfType(DataType type, INDArray... matrices) {
@@ -311,17 +309,18 @@ public final class DirectBlas {
         }
         int rows = (int) matrix.size(0);
         int columns = (int) matrix.size(1);
-        Ones one = Ones.of(rows);
         boolean down = lie.byColumn();
         Pointer to = matrix.data().addressPointer();
         if (matrix.dataType() == DataType.FLOAT) {
+            FloatPointer ones = floatOnes(rows);
             FloatPointer values = (FloatPointer) row.data().addressPointer();
-            cblas_sger(CblasColMajor, down ? rows : columns, down ? columns : rows, 1, down ? one.floats : values, 1,
-                    down ? values : one.floats, 1, (FloatPointer) to, lie.leading());
+            cblas_sger(CblasColMajor, down ? rows : columns, down ? columns : rows, 1, down ? ones : values, 1,
+                    down ? values : ones, 1, (FloatPointer) to, lie.leading());
         } else {
+            DoublePointer ones = doubleOnes(rows);
             DoublePointer values = (DoublePointer) row.data().addressPointer();
-            cblas_dger(CblasColMajor, down ? rows : columns, down ? columns : rows, 1, down ? one.doubles : values, 1,
-                    down ? values : one.doubles, 1, (DoublePointer) to, lie.leading());
+            cblas_dger(CblasColMajor, down ? rows : columns, down ? columns : rows, 1, down ? ones : values, 1,
+                    down ? values : ones, 1, (DoublePointer) to, lie.leading());
         }
         Reference.reachabilityFence(matrix);
         Reference.reachabilityFence(row);
@@ -339,7 +338,7 @@ public final class DirectBlas {
                 || lie.leading() == 0 || !HostMemory.holds(matrix, row)) {
             return false;
         }
-        FloatPointer ones = Ones.of(rows).floats;
+        FloatPointer ones = floatOnes(Math.min(rows, VECTOR_OF_ONE_THREAD));
         FloatPointer values = (FloatPointer) row.data().addressPointer();
         FloatPointer to = new FloatPointer((FloatPointer) matrix.data().addressPointer());
         for (int column = 0; column < columns; column++) {

@@ -10,7 +10,10 @@ public final class KeptArrays {
     private KeptArrays() {
     }
 
-    /** Whether the array is there and its workspace, if it has one, has been neither closed nor reopened since. */
+    /**
+     * Whether the array is there and its workspace, if it has one, has been neither closed nor reopened since. A circular
+     * workspace, in which DL4J prefetches data, keeps its arrays beyond that, until it is destroyed.
+     */
     public static boolean isUsable(@Nullable INDArray array) {
         if (array == null) {
             return false;
@@ -19,6 +22,10 @@ public final class KeptArrays {
             return true;
         }
         MemoryWorkspace home = array.data().getParentWorkspace();
-        return home != null && home.isScopeActive() && home.getGenerationId() == array.data().getGenerationId();
+        if (home == null) {
+            return false;
+        }
+        return home.getWorkspaceType() == MemoryWorkspace.Type.CIRCULAR ? home.getCurrentSize() > 0
+                : home.isScopeActive() && home.getGenerationId() == array.data().getGenerationId();
     }
 }
