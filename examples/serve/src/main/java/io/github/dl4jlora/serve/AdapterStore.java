@@ -23,10 +23,12 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.UUID;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 
 /**
@@ -173,7 +175,41 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
 
     /** @return whether there was one */
     boolean delete(String name) throws IOException {
-        return during(lock(name).writeLock(), () -> Files.isDirectory(folder.resolve(name)) && forget(folder.resolve(name)));
+        return during(lock(name).writeLock(), () -> names().contains(name) && forget(folder.resolve(name)));
+    }
+
+    /**
+     * Changes an adapter.
+     *
+     * @param changed is told afterwards, also if that failed, the names that the adapter has: its own, and those of links to the
+     *                same folder
+     */
+    <T> T changing(String name, Consumer<String> changed, Work<T> work) throws IOException {
+        Set<String> names = new TreeSet<>(Set.of(name));
+        try {
+            names.addAll(linked(folder.resolve(name)));
+            return work.run();
+        } finally {
+            names.forEach(changed);
+        }
+    }
+
+    /** The names that lead to an adapter's folder; not all are asked, since there may be many adapters. */
+    private List<String> linked(Path adapter) throws IOException {
+        if (!Files.exists(adapter)) {
+            return List.of();
+        }
+        Path real = adapter.toRealPath();
+        return names().stream().filter(name -> Files.isSymbolicLink(folder.resolve(name)) || real.endsWith(name))
+                .filter(name -> leadsTo(folder.resolve(name), real)).toList();
+    }
+
+    private static boolean leadsTo(Path path, Path real) {
+        try {
+            return path.toRealPath().equals(real);
+        } catch (IOException gone) {
+            return false;
+        }
     }
 
     /** Moves an adapter away in one step, and then deletes it file by file. */
@@ -207,7 +243,7 @@ final class AdapterStore implements AdapterSource, AutoCloseable {
     }
 
     /** Work on files. */
-    private interface Work<T> {
+    interface Work<T> {
         T run() throws IOException;
     }
 

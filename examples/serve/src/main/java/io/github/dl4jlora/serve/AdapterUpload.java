@@ -26,6 +26,8 @@ import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
+import java.util.zip.CRC32;
+import java.util.zip.CheckedInputStream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
@@ -147,11 +149,9 @@ final class AdapterUpload {
 
     private boolean put(String name, Path staged) {
         try {
-            return store.put(name, staged);
+            return store.changing(name, bank::refresh, () -> store.put(name, staged));
         } catch (IOException e) {
             throw notPut(name, e);
-        } finally {
-            bank.refresh(name);
         }
     }
 
@@ -188,9 +188,14 @@ final class AdapterUpload {
                 String name = entry.getName().substring(entry.getName().lastIndexOf('/') + 1);
                 if (FILES.contains(name)) {
                     requireFirst(name, staged);
-                    try (InputStream in = zip.getInputStream(entry);
+                    // Java's ZipFile does not look at checksums.
+                    CRC32 sum = new CRC32();
+                    try (InputStream in = new CheckedInputStream(zip.getInputStream(entry), sum);
                          OutputStream out = Files.newOutputStream(staged.resolve(name))) {
                         copy(in, out, left);
+                    }
+                    if (sum.getValue() != entry.getCrc()) {
+                        throw new ZipException("the checksum of its " + name + " is wrong");
                     }
                 }
             }

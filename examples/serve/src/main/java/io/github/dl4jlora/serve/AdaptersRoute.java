@@ -104,14 +104,13 @@ final class AdaptersRoute {
     void delete(Context request) throws IOException {
         access.require(request);
         String name = request.pathParam("name");
-        requireThere(name);
+        store.requireName(name);
         boolean deleted;
         try {
-            deleted = store.delete(name);
+            // Also the bank's copy of an adapter whose folder somebody else has deleted.
+            deleted = store.changing(name, bank::refresh, () -> store.delete(name));
         } catch (IOException e) {
             throw Problem.cannotWrite(e);
-        } finally {
-            bank.refresh(name);
         }
         if (!deleted) {
             throw Problem.unknownAdapter(name);

@@ -56,8 +56,8 @@ record Features(Map<String, INDArray> inputs, Map<String, INDArray> masks) {
         requireOneNumberOfExamples(names, features);
         try {
             BankRequest request = BankRequest.of(mix, features);
-            return masks.isEmpty() ? request : request.masks(names.stream().map(masks::get)
-                    .map(mask -> mask == null ? null : mask.castTo(form.type())).toArray(INDArray[]::new));
+            return masks.isEmpty() ? request : request.masks(names.stream().map(name -> masks.containsKey(name)
+                    ? cast("The mask of input", name, masks.get(name), form.type()) : null).toArray(INDArray[]::new));
         } catch (IllegalArgumentException e) {
             throw Problem.badRequest(e.getMessage());
         }
@@ -68,10 +68,14 @@ record Features(Map<String, INDArray> inputs, Map<String, INDArray> masks) {
         if (input.isOfWords() && array.dataType().width() > type.width()) {
             return array;
         }
+        return cast("Input", input.name(), array, type);
+    }
+
+    private static INDArray cast(String what, String name, INDArray array, DataType type) {
         INDArray cast = array.castTo(type);
         long place = RawValues.firstNotFinite(cast);
         if (place >= 0) {
-            throw Problem.badRequest("Input \"" + input.name() + "\" contains " + array.dup('c').getDouble(place)
+            throw Problem.badRequest(what + " \"" + name + "\" contains " + array.dup('c').getDouble(place)
                     + ", which is outside the range of the network's type " + type);
         }
         return cast;

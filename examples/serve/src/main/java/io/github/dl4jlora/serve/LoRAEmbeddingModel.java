@@ -21,7 +21,7 @@ import java.util.concurrent.CompletionException;
 /**
  * A sentence encoder with an adapter, for langchain4j in the same program: a vector for each text, of the three packaged models
  * {@code [384]} numbers of length 1. Several of them, each with its own adapter, share one bank; what their callers ask for at a
- * time is computed together.
+ * time is computed together. The bank's {@code maxQueued} must be at least 64, since one call has up to 64 texts wait at a time.
  */
 public final class LoRAEmbeddingModel implements EmbeddingModel {
 

@@ -14,6 +14,6 @@ record Pace(Duration time, long bytesPerSecond) {
 
     /** How many nanoseconds may have passed when {@code bytes} bytes were moved. */
     long nanos(long bytes) {
-        return time.toNanos() + (long) (bytes * 1e9 / bytesPerSecond);
+        return (long) (time.toNanos() + bytes * 1e9 / bytesPerSecond);
     }
 }

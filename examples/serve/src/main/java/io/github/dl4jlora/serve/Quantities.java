@@ -14,6 +14,10 @@ final class Quantities {
     private static final Pattern BYTES = Pattern.compile("(\\d{1,12})([kmg]?)");
     private static final Pattern TIME = Pattern.compile("(\\d{1,9})(ms|s|m|h)");
 
+    /** Far beyond any machine's, and small enough to be multiplied. */
+    private static final long MOST_BYTES = 1L << 50;
+    private static final Duration LONGEST = Duration.ofDays(365);
+
     private Quantities() {
     }
 
@@ -27,7 +31,11 @@ final class Quantities {
                 throw new TypeConversionException("'" + text + "' is not a number of bytes, such as 8m");
             }
             int thousands = matcher.group(2).isEmpty() ? 0 : 1 + "kmg".indexOf(matcher.group(2));
-            return Long.parseLong(matcher.group(1)) << 10 * thousands;
+            long number = Long.parseLong(matcher.group(1));
+            if (number > MOST_BYTES >> 10 * thousands) {
+                throw new TypeConversionException("'" + text + "' is more than " + (MOST_BYTES >> 30) + "g bytes");
+            }
+            return number << 10 * thousands;
         }
     }
 
@@ -41,12 +49,16 @@ final class Quantities {
                 throw new TypeConversionException("'" + text + "' is not a time, such as 2ms, 30s, 10m or 1h");
             }
             long number = Long.parseLong(matcher.group(1));
-            return switch (matcher.group(2)) {
+            Duration time = switch (matcher.group(2)) {
                 case "ms" -> Duration.ofMillis(number);
                 case "s" -> Duration.ofSeconds(number);
                 case "m" -> Duration.ofMinutes(number);
                 default -> Duration.ofHours(number);
             };
+            if (time.compareTo(LONGEST) > 0) {
+                throw new TypeConversionException("'" + text + "' is more than a year, " + LONGEST.toHours() + "h");
+            }
+            return time;
         }
     }
 }

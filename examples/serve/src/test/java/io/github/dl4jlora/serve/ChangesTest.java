@@ -7,6 +7,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
@@ -109,6 +110,36 @@ class ChangesTest {
     }
 
     @Test
+    void anAdapterWhoseFolderIsGoneIsNotAnsweredAfterItsDeletion() throws Exception {
+        running.put(PATH, Running.zip(saved(1)));
+        assertSame(running.outputs("spam", input), expected(1));
+        Files.delete(adapters.resolve("spam").resolve(TENSORS));
+
+        assertThat(running.delete(PATH).error(404)).contains("spam");
+
+        assertThat(running.post(PATH + "/outputs", "{\"inputs\": " + Running.json(input) + "}").error(404)).contains("spam");
+    }
+
+    @Test
+    @DisabledOnOs(OS.WINDOWS)
+    void whatLinksToAnAdapterChangesWithIt() throws Exception {
+        running.put(PATH, Running.zip(saved(1)));
+        Files.createSymbolicLink(adapters.resolve("latest"), Path.of("spam"));
+        assertSame(running.outputs("latest", input), expected(1));
+
+        running.put(PATH, Running.zip(saved(2))).ok();
+        assertSame(running.outputs("latest", input), expected(2));
+
+        running.put("/v1/adapters/latest", Running.zip(saved(3))).ok();
+        assertSame(running.outputs("spam", input), expected(3));
+        assertSame(running.outputs("latest", input), expected(3));
+
+        running.delete(PATH).ok();
+        assertThat(running.post("/v1/adapters/latest/outputs", "{\"inputs\": " + Running.json(input) + "}").error(404))
+                .contains("latest");
+    }
+
+    @Test
     void whoDoesNotKnowTheTokenChangesNothing() throws Exception {
         running.put(PATH, Running.zip(saved(1)));
         byte[] other = Running.zip(saved(2));
@@ -154,6 +185,7 @@ class ChangesTest {
         refused("unpacked", 413, Uploads.bomb());
         refused("damaged", 400, Arrays.copyOf(zip, zip.length / 2));
         refused("damaged", 400, Arrays.copyOf(zip, zip.length - 1));
+        refused("checksum", 400, withWrongChecksums(zip));
         refused("damaged, or not a zip", 400, "not a zip at all".getBytes(StandardCharsets.UTF_8));
         refused("damaged, or not a zip", 400, new byte[0]);
         refused("two files", 400, Uploads.zip(Map.of(CONFIG, config, "a/" + TENSORS, tensors, "b/" + TENSORS, tensors)));
@@ -171,6 +203,17 @@ class ChangesTest {
 
         assertSame(running.outputs("spam", input), expected(1));
         assertThat(names()).containsExactly("__base__", "spam");
+    }
+
+    /** In the list of files at the end, where Java looks. */
+    private static byte[] withWrongChecksums(byte[] zip) {
+        byte[] wrong = zip.clone();
+        for (int i = 0; i < wrong.length - 16; i++) {
+            if (wrong[i] == 'P' && wrong[i + 1] == 'K' && wrong[i + 2] == 1 && wrong[i + 3] == 2) {
+                wrong[i + 16] ^= 1;
+            }
+        }
+        return wrong;
     }
 
     private void refused(String reason, int status, byte[] zip) throws Exception {

@@ -54,6 +54,8 @@ class ServeCommandTest {
             serve --base @base.zip --adapters @adapters --port 65536           | --port is 65536
             serve --base @base.zip --adapters @adapters --max-body 8x          | '8x' is not a number of bytes, such as 8m
             serve --base @base.zip --adapters @adapters --max-upload 0         | '0' is not a number of bytes
+            serve --base @base.zip --adapters @adapters --max-body 17179869185g | '17179869185g' is more than 1048576g bytes
+            serve --base @base.zip --adapters @adapters --timeout 999999h      | '999999h' is more than a year, 8760h
             serve --base @base.zip --adapters @adapters --max-delay 2          | '2' is not a time, such as 2ms
             serve --base @base.zip --adapters @adapters --timeout 0s           | --timeout is 0
             serve --base @base.zip --adapters @adapters --read-timeout 0s      | --read-timeout is 0
