@@ -32,7 +32,7 @@ public final class ChildJvm {
     /** Starts a main class; what it prints goes into {@code log}. */
     public static Process start(List<String> classpath, Path log, String main, String... arguments) throws IOException {
         List<String> command = java(List.of(SHORT), classpath, main, arguments);
-        return new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
+        return builder(command, log).start();
     }
 
     /**
@@ -44,11 +44,18 @@ public final class ChildJvm {
     public static List<String> runIn(Map<String, String> environment, List<String> classpath, List<String> options, Path log,
             Class<?> main, String... arguments) throws IOException, InterruptedException {
         List<String> command = java(options, classpath, main.getName(), arguments);
-        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
+        ProcessBuilder builder = builder(command, log);
         builder.environment().keySet().removeIf(name -> name.startsWith("OMP_") || name.startsWith("OPENBLAS_"));
         builder.environment().putAll(environment);
         requireGoodEnd(builder.start(), log, main.getName());
         return Files.readAllLines(log);
+    }
+
+    /** Without the variables of which a JVM prints that it picked them up. */
+    private static ProcessBuilder builder(List<String> command, Path log) {
+        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
+        builder.environment().keySet().removeAll(List.of("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS"));
+        return builder;
     }
 
     /** Runs a main class to its end, which must be a good one. */

@@ -157,7 +157,10 @@ class CodeBlocksTest {
     private static void requireSilent(String script, String... program) throws IOException, InterruptedException {
         Process running;
         try {
-            running = new ProcessBuilder(program).redirectErrorStream(true).start();
+            ProcessBuilder builder = new ProcessBuilder(program).redirectErrorStream(true);
+            // Bash warns of a locale that is not installed.
+            builder.environment().put("LC_ALL", "C");
+            running = builder.start();
         } catch (IOException e) {
             assumeTrue(false, "needs " + program[0]);
             return;

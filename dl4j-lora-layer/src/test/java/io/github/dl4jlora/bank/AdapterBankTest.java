@@ -81,7 +81,7 @@ class AdapterBankTest {
     public static final class Still implements Variant {
 
         private static final long serialVersionUID = 1L;
-        private static final Gate GATE = new Gate();
+        private static volatile Gate gate = new Gate();
         private static final AtomicInteger ASKED = new AtomicInteger();
 
         @Override
@@ -97,7 +97,7 @@ class AdapterBankTest {
         @Override
         public OutputScale scale(LayerWeights layer) {
             ASKED.incrementAndGet();
-            GATE.pass();
+            gate.pass();
             return null;
         }
     }
@@ -106,17 +106,19 @@ class AdapterBankTest {
     @MayHang
     @Test
     void threadsCheckAdaptersOneAfterTheOther() throws Exception {
+        Still.gate = new Gate();
+        Still.ASKED.set(0);
         LoRAAdapter still = Adapters.on(base, LoRAConfig.builder().rank(2).targets("fc1").variant(new Still()), 1);
         try (AdapterBank bank = new AdapterBank(base, 1)) {
             FutureTask<Void> one = new FutureTask<>(() -> bank.check("one", still), null);
             FutureTask<Void> two = new FutureTask<>(() -> bank.check("two", still), null);
             new Thread(one).start();
-            Still.GATE.awaitSomebody();
+            Still.gate.awaitSomebody();
             Thread second = new Thread(two);
             second.start();
             Gate.until(() -> second.getState() == Thread.State.BLOCKED || Still.ASKED.get() > 1);
             int asked = Still.ASKED.get();
-            Still.GATE.open();
+            Still.gate.open();
 
             one.get();
             two.get();

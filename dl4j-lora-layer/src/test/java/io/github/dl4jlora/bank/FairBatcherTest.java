@@ -10,7 +10,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -138,7 +138,7 @@ class FairBatcherTest {
     void randomArrivals(@ForAll long seed, @ForAll @IntRange(min = 1, max = 9) int most) {
         Random random = new Random(seed);
         FairBatcher batcher = new FairBatcher(most, NO_DELAY);
-        Set<Pending> waiting = new HashSet<>();
+        Set<Pending> waiting = new LinkedHashSet<>();
         Map<String, Integer> passedBy = new HashMap<>();
         for (int step = 0; step < 300; step++) {
             int what = random.nextInt(4);

@@ -178,7 +178,8 @@ class HostileStreamTest extends HostileParameters {
             addresses.add(standIn.params().data().address());
         }
         assertThat(mapped(addresses)).isEqualTo(addresses);
-        assertThat(addresses).allSatisfy(address -> assertThat(residentPages(address, 48_000_000 / PAGE)).isLessThan(100));
+        // A page that is touched may be a huge one.
+        assertThat(addresses).allSatisfy(address -> assertThat(residentPages(address, 48_000_000 / PAGE)).isLessThan(2_000));
 
         standIns.clear();
 

@@ -27,6 +27,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
@@ -77,10 +78,11 @@ class AdapterReportTest {
     void figuresAreTheAdaptersOwn() {
         String page = new AdapterReport("A title", base).add("one", adapter).html();
 
-        assertThat(page).contains(String.format("%,d of %,d values train, ", LoRA.summary(LoRA.apply(base, adapter))
+        assertThat(page).contains(String.format(Locale.ROOT, "%,d of %,d values train, ", LoRA.summary(LoRA.apply(base, adapter))
                 .trainableParams(), LoRA.summary(LoRA.apply(base, adapter)).totalParams()));
         assertThat(page).contains(RankUse.of(adapter).get("fc1").toString());
-        assertThat(page).contains(String.format("</span></span><span class=\"n\">%.2f", adapter.relativeNorm("fc1", base)));
+        assertThat(page).contains(String.format(Locale.ROOT, "</span></span><span class=\"n\">%.2f",
+                adapter.relativeNorm("fc1", base)));
         assertThat(page).contains(adapter.baseId("fc1").orElseThrow().substring(0, 12));
         assertThat(page).doesNotContain("Adapters compared");
     }
