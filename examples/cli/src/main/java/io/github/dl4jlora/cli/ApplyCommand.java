@@ -48,17 +48,26 @@ final class ApplyCommand extends Work {
                 ? (fresh == null ? new FreshAdapter() : fresh).config(spec().commandLine()).build() : null;
         output.checkedFile();
         progress.expect(4).step("reading " + network);
-        SavedNetwork base = quantize == null ? SavedNetwork.read(network).stock()
-                : SavedNetwork.readQuantized(network, quantize);
-        progress.step("adapting");
-        SavedNetwork adapted = adapter == null ? adaptedBy(fresh, base, config)
-                : Adapting.put(base, AdapterFolder.read(adapter), adapter, false);
+        SavedNetwork adapted = adapted(config, progress);
         progress.step("writing " + output.path());
         output.writeAdapted(adapted);
         LoRASummary summary = adapted.summary();
         output.tell(String.format(Locale.ROOT, "adapted, %,d of %,d values train (%.2f %%).", summary.trainableParams(),
                 summary.totalParams(), summary.trainablePercent()), facts);
         facts.put("trainable", summary.trainableParams()).put("total", summary.totalParams());
+    }
+
+    private SavedNetwork adapted(LoRAConfig config, Progress progress) throws IOException {
+        if (adapter == null && quantize != null) {
+            SavedNetwork adapted = SavedNetwork.readQuantized(network, config.toBuilder().quantize(quantize).build());
+            progress.step("adapted");
+            return adapted;
+        }
+        SavedNetwork base = quantize == null ? SavedNetwork.read(network).stock()
+                : SavedNetwork.readQuantized(network, quantize);
+        progress.step("adapting");
+        return adapter == null ? adaptedBy(fresh, base, config)
+                : Adapting.put(base, AdapterFolder.read(adapter), adapter, false);
     }
 
     private static SavedNetwork adaptedBy(FreshAdapter fresh, SavedNetwork base, LoRAConfig config) throws IOException {

@@ -30,7 +30,8 @@ final class Facts {
             }
         }
     };
-    private static final ObjectMapper JSON = new ObjectMapper()
+    /** In ASCII, whatever the output's encoding. */
+    private static final ObjectMapper JSON = new ObjectMapper().configure(JsonGenerator.Feature.ESCAPE_NON_ASCII, true)
             .registerModule(new SimpleModule().addSerializer(Double.class, FINITE));
 
     private final List<IntFunction<String>> sentences = new ArrayList<>();

@@ -18,7 +18,8 @@ final class FailureMessage implements IExecutionExceptionHandler {
 
     @Override
     public int handleExecutionException(Exception failure, CommandLine command, ParseResult arguments) {
-        command.getErr().println(command.getCommandSpec().qualifiedName() + ": " + Wording.of(message(failure)));
+        String message = message(failure, command.getCommandSpec().findOption("--base") != null);
+        command.getErr().println(command.getCommandSpec().qualifiedName() + ": " + Wording.of(message));
         if (command.getParseResult().hasMatchedOption(STACK_TRACE)) {
             failure.printStackTrace(command.getErr());
         }
@@ -26,12 +27,13 @@ final class FailureMessage implements IExecutionExceptionHandler {
         return CommandLine.ExitCode.SOFTWARE;
     }
 
-    static String message(Throwable failure) {
+    /** @param takesBase whether the command has the option {@code --base} */
+    static String message(Throwable failure, boolean takesBase) {
         if (failure instanceof FrozenWeightsMissingException) {
             // The rest of the library's message says what to call in Java.
             return failure.getMessage().replaceFirst("(?s): nothing in this JVM .*", "")
-                    + ": this is a checkpoint without its base. Name the network that it was adapted from with "
-                    + "--base FILE";
+                    + ": this is a checkpoint without its base. " + (takesBase ? "Name the network that it was made from with "
+                    + "--base FILE" : "Use a file that LoRA.save wrote, or the network that it was made from");
         }
         if (failure instanceof InvalidPathException) {
             return UnreadableName.in(failure).orElseThrow();

@@ -86,7 +86,9 @@ final class ImportCommand extends Work {
             try {
                 require(equals >= 1, "--rename " + rename + " is not of the form REGEX=NAME");
                 String regex = rename.substring(0, equals);
-                parsed.add(new Rename(Pattern.compile(regex), rename.substring(equals + 1)));
+                Pattern.compile(regex);
+                // The whole name has to match, and the replacement's groups are those of that match.
+                parsed.add(new Rename(Pattern.compile("(?:" + regex + ")\\z"), rename.substring(equals + 1)));
                 // The added alternative matches the empty text, with the same groups: a replacement that refers to others fails
                 // here.
                 Pattern.compile(regex + "|").matcher("").replaceFirst(rename.substring(equals + 1));
@@ -99,7 +101,7 @@ final class ImportCommand extends Work {
                         + e.getMessage(), e);
             }
         }
-        return module -> parsed.stream().filter(rename -> rename.pattern.matcher(module).matches()).findFirst()
+        return module -> parsed.stream().filter(rename -> rename.pattern.matcher(module).lookingAt()).findFirst()
                 .map(rename -> rename.pattern.matcher(module).replaceFirst(rename.replacement)).orElse(module);
     }
 }

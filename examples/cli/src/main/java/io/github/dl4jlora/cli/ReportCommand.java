@@ -95,7 +95,8 @@ final class ReportCommand extends Work {
         AdapterReport report = new AdapterReport(title == null ? "Adapters of " + network.getFileName() : title, stock)
                 .about((byName.size() == 1 ? "Adapter" : "Adapters") + " of the network " + (base == null ? network : base)
                         .getFileName() + ": " + String.join(", ", byName.keySet()) + ".")
-                .fact("learning rate", read.isStock() ? "not recorded with adapters" : learningRates(read.model()));
+                .fact(byName.size() == 1 || read.isStock() ? "learning rate" : "learning rate of " + stem(network),
+                        learningRates(read));
         notes.forEach(report::about);
         byName.forEach(report::add);
         Map<String, ScoreHistory> losses = new LinkedHashMap<>();
@@ -145,14 +146,24 @@ final class ReportCommand extends Work {
         return table;
     }
 
-    /** The learning rates of an adapted network's layers. */
-    private static String learningRates(Model adapted) {
+    /** Those of an adapted network's layers, if it was trained with them: a fresh one has those of the base. */
+    private static String learningRates(SavedNetwork network) {
+        Model adapted = network.model();
+        if (network.isStock() || iterations(adapted) == 0) {
+            return "not recorded with adapters";
+        }
         Stream<Double> rates = adapted instanceof ComputationGraph graph
                 ? Arrays.stream(graph.getLayers()).map(layer -> graph.getLearningRate(layer.conf().getLayer().getLayerName()))
                 : IntStream.range(0, ((MultiLayerNetwork) adapted).getnLayers())
                 .mapToObj(((MultiLayerNetwork) adapted)::getLearningRate);
-        return rates.filter(Objects::nonNull).filter(rate -> !rate.isNaN()).distinct().map(String::valueOf)
+        String list = rates.filter(Objects::nonNull).filter(rate -> !rate.isNaN()).distinct().map(String::valueOf)
                 .collect(Collectors.joining(", "));
+        return list.isEmpty() ? "none" : list;
+    }
+
+    private static int iterations(Model network) {
+        return network instanceof ComputationGraph graph ? graph.getConfiguration().getIterationCount()
+                : ((MultiLayerNetwork) network).getLayerWiseConfigurations().getIterationCount();
     }
 
     /** A file and its name on the page, which is given or the file's own. */

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.cli;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.report.LoRASummary;
 import org.deeplearning4j.nn.api.Model;
@@ -35,6 +36,9 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
 
         /** A base without adapters that can be used and adapted, but not trained: a quantised one, for example. */
         FROZEN("a frozen network"),
+
+        /** A frozen network as ModelSerializer writes it: its weights are elsewhere. */
+        FROZEN_CHECKPOINT("a frozen network as ModelSerializer writes it"),
 
         /** An adapted network as ModelSerializer writes it: the base may be elsewhere. */
         CHECKPOINT("an adapted network as ModelSerializer writes it");
@@ -71,12 +75,19 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
             Normalizer<?> normalizer = LoRA.restoreNormalizer(file).orElse(null);
             boolean selfContained = LoRA.isSelfContained(file);
             Model model = selfContained ? LoRA.load(file) : LoRA.restore(file, true);
-            Kind kind = selfContained ? model.params().length() == 0 ? Kind.FROZEN : Kind.SELF_CONTAINED
-                    : isAdapted(model) ? Kind.CHECKPOINT : Kind.STOCK;
-            return new SavedNetwork(file, model, kind, normalizer);
+            return new SavedNetwork(file, model, kind(model, selfContained), normalizer);
         } catch (IOException | RuntimeException e) {
             throw unreadable(file, "restored as a DL4J network", e);
         }
+    }
+
+    private static Kind kind(Model model, boolean selfContained) {
+        LoRASummary summary = LoRA.summary(model);
+        if (model.params().length() == 0 && summary.totalParams() > 0) {
+            return selfContained ? Kind.FROZEN : Kind.FROZEN_CHECKPOINT;
+        }
+        return selfContained ? Kind.SELF_CONTAINED
+                : summary.rows().stream().anyMatch(row -> row.rank() > 0) ? Kind.CHECKPOINT : Kind.STOCK;
     }
 
     /**
@@ -87,6 +98,24 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
      *                     HDF5 on it unknowingly
      */
     static SavedNetwork readQuantized(Path file, Quantization scheme) throws IOException {
+        return readQuantized(file, "quantised", path -> LoRA.loadQuantized(path, scheme));
+    }
+
+    /**
+     * As the other, and adapts it: layers that train in full stay as they are.
+     *
+     * @param config with {@code quantize}
+     */
+    static SavedNetwork readQuantized(Path file, LoRAConfig config) throws IOException {
+        return readQuantized(file, "adapted", path -> LoRA.loadQuantized(path, config));
+    }
+
+    /** Reads a network in a way of its own. */
+    private interface Reader {
+        Model read(Path file) throws IOException;
+    }
+
+    private static SavedNetwork readQuantized(Path file, String what, Reader reader) throws IOException {
         requireFile(file);
         boolean keras = isHdf5(file);
         if (keras && !KERAS.matcher(file.toString()).matches()) {
@@ -95,9 +124,9 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
         }
         try {
             Normalizer<?> normalizer = keras || LoRA.isBase(file) ? null : LoRA.restoreNormalizer(file).orElse(null);
-            return new SavedNetwork(file, LoRA.loadQuantized(file, scheme), Kind.FROZEN, normalizer);
+            return new SavedNetwork(file, reader.read(file), Kind.FROZEN, normalizer);
         } catch (IOException | RuntimeException e) {
-            throw unreadable(file, "quantised", e);
+            throw unreadable(file, what, e);
         }
     }
 
@@ -138,7 +167,7 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
     static SavedNetwork read(Path file, Path base) throws IOException {
         SavedNetwork network = read(file);
         if (base != null) {
-            if (network.kind != Kind.CHECKPOINT) {
+            if (network.kind != Kind.CHECKPOINT && network.kind != Kind.FROZEN_CHECKPOINT) {
                 throw new IOException(file + " is " + network.kind + ", so it needs no --base. Leave it out");
             }
             try {
@@ -150,12 +179,8 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
         return network;
     }
 
-    private static boolean isAdapted(Model model) {
-        return LoRA.summary(model).rows().stream().anyMatch(row -> row.rank() > 0);
-    }
-
     boolean isStock() {
-        return kind == Kind.STOCK || kind == Kind.FROZEN;
+        return kind == Kind.STOCK || kind == Kind.FROZEN || kind == Kind.FROZEN_CHECKPOINT;
     }
 
     /**

@@ -23,6 +23,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Stream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
@@ -240,6 +241,17 @@ class CommandsTest {
         assertThat(LoRA.loadMultiLayerNetwork(file("yes.zip")).output(input)).isEqualTo(answers);
     }
 
+    @Test
+    void aRenamedModulesGroupsAreThoseOfTheWholeName() throws IOException {
+        assertThat(shell.run("export", "@tuned.zip", "-o", "@renamed")).isZero();
+        rename("fc1", "model.linear12");
+        rename("fc2", "model.linear2");
+
+        assertThat(shell.run("import", "@renamed", "@base.zip", "--rename", "model\\.linear(\\d|\\d\\d)=fc$1", "-o",
+                "@no.zip")).isEqualTo(1);
+        assertThat(shell.err()).contains("\"fc12\"");
+    }
+
     /** In both files, length for length, since the header of the tensors' file has a fixed size. */
     private void rename(String layer, String module) throws IOException {
         LoRAAdapter adapter = LoRAAdapter.loader().keyMapper(name -> name.equals(layer) ? module : name).load(file("renamed"));
@@ -355,7 +367,7 @@ class CommandsTest {
                 "Accuracy 97 % and 98 %.", "Adapters of the network base.zip: spam, sarcasm.", "not recorded with adapters",
                 "loss at the end", "0.7500");
         for (String adapter : List.of("spam", "tone")) {
-            assertThat(file("page.html")).content().contains(String.format("%,d bytes", Output.size(file(adapter))));
+            assertThat(file("page.html")).content().contains(String.format(Locale.ROOT, "%,d bytes", Output.size(file(adapter))));
         }
         assertThat(shell.json().get("adapters")).extracting(JsonNode::asText).containsExactly("spam", "sarcasm");
     }
@@ -390,7 +402,12 @@ class CommandsTest {
     void reportLooksIntoAnAdaptedNetworkToo() throws IOException {
         assertThat(shell.run("report", "@tuned.zip", "@tone", "-o", "@page.html")).as(shell.err()).isZero();
         assertThat(shell.out()).contains(": a page about 2 adapters: ");
-        assertThat(file("page.html")).content().containsPattern("<dt>learning rate</dt><dd>(\\d\\.?\\d*E?-?\\d*)</dd>");
+        assertThat(file("page.html")).content()
+                .containsPattern("<dt>learning rate of tuned</dt><dd>(\\d\\.?\\d*E?-?\\d*)</dd>");
+        assertThat(shell.run("apply", "@base.zip", "@spam", "-o", "@fresh.zip")).as(shell.err()).isZero();
+        assertThat(shell.run("report", "@fresh.zip", "-o", "@fresh.html")).as(shell.err()).isZero();
+        assertThat(file("fresh.html")).content().as("the base's")
+                .contains("<dt>learning rate</dt><dd>not recorded with adapters</dd>");
 
         assertThat(file("page.html")).content().contains("tuned", "tone", "Adapters compared");
     }

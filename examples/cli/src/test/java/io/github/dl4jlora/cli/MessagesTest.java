@@ -154,7 +154,7 @@ class MessagesTest {
     void aNameThatJavaCannotWriteIsSaidWithTheRemedy() {
         InvalidPathException failure = new InvalidPathException("gr\ufffd\ufffd.zip",
                 "Malformed input or input contains unmappable characters");
-        assertThat(FailureMessage.message(failure)).startsWith("'gr??.zip' is not a file name here").contains("LC_ALL",
+        assertThat(FailureMessage.message(failure, true)).startsWith("'gr??.zip' is not a file name here").contains("LC_ALL",
                 "C.UTF-8", System.getProperty("sun.jnu.encoding"));
 
         assertThat(shell.run("inspect", "a\0b")).isEqualTo(2);
@@ -169,11 +169,13 @@ class MessagesTest {
 
     @Test
     void failuresWithoutWordsOfTheirOwnGetSome() {
-        assertThat(FailureMessage.message(new NoSuchFileException("a.zip"))).isEqualTo("a.zip does not exist. Check the name");
-        assertThat(FailureMessage.message(new AccessDeniedException("a.zip"))).contains("a.zip cannot be read or written");
-        assertThat(FailureMessage.message(new FrozenWeightsMissingException("fc1", "abc"))).contains("fc1", "--base FILE")
+        assertThat(FailureMessage.message(new NoSuchFileException("a.zip"), true))
+                .isEqualTo("a.zip does not exist. Check the name");
+        assertThat(FailureMessage.message(new AccessDeniedException("a.zip"), true)).contains("a.zip cannot be read or written");
+        assertThat(FailureMessage.message(new FrozenWeightsMissingException("fc1", "abc"), true)).contains("fc1", "--base FILE")
                 .doesNotContain("..", "LoRA.attach");
-        assertThat(FailureMessage.message(new IllegalStateException())).isEqualTo("internal error, IllegalStateException. Run "
-                + "the command again with --stacktrace, and report the output");
+        assertThat(FailureMessage.message(new FrozenWeightsMissingException("fc1", "abc"), false)).doesNotContain("--base");
+        assertThat(FailureMessage.message(new IllegalStateException(), true)).isEqualTo("internal error, IllegalStateException. "
+                + "Run the command again with --stacktrace, and report the output");
     }
 }

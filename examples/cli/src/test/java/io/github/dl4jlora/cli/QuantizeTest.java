@@ -131,4 +131,32 @@ class QuantizeTest {
         assertThat(LoRA.loadMultiLayerNetwork(file("adapted.zip")).output(input)).isEqualTo(
                 LoRA.apply(LoRA.freeze(base, Quantization.INT8), LoRAAdapter.load(file("spam"))).output(input));
     }
+
+    @Test
+    void applyStoresLayersAsPlanSays() throws IOException {
+        assertThat(shell.run("plan", "@base.zip", "--targets", "fc1", "--trainable", "out", "--quantize", "nf4", "--batch", "4",
+                "--json")).as(shell.err()).isZero();
+        JsonNode planned = shell.json().get("layers");
+        assertThat(shell.run("apply", "@base.zip", "--targets", "fc1", "--trainable", "out", "--quantize", "nf4", "-o",
+                "@tuned.zip", "--force")).as(shell.err()).isZero();
+
+        MultiLayerNetwork adapted = LoRA.loadMultiLayerNetwork(file("tuned.zip"));
+        assertThat(LoRA.summary(adapted).rows()).extracting(LoRASummary.Row::storedAs)
+                .containsExactly("NF4", "NF4", "FLOAT");
+        assertThat(planned).extracting(layer -> layer.get("storedAs").asText()).containsExactly("NF4", "NF4", "FLOAT");
+        assertThat(adapted.getLayer(2).getParam("W")).isEqualTo(base.getLayer(2).getParam("W"));
+    }
+
+    @Test
+    void aFrozenCheckpointIsKnownAsOne() throws IOException {
+        ModelSerializer.writeModel(LoRA.freeze(base), file("frozen.zip").toFile(), false);
+
+        assertThat(shell.run("inspect", "@frozen.zip")).as(shell.err()).isZero();
+        assertThat(shell.out()).contains("a frozen network as ModelSerializer writes it");
+        assertThat(shell.run("merge", "@frozen.zip", "@spam", "--base", "@base.zip", "-o", "@merged.zip")).as(shell.err())
+                .isZero();
+        assertThat(ModelSerializer.restoreMultiLayerNetwork(file("merged.zip").toFile()).output(input)
+                .sub(LoRA.apply(base, LoRAAdapter.load(file("spam"))).output(input)).amaxNumber().doubleValue())
+                .isLessThan(ROUNDING);
+    }
 }

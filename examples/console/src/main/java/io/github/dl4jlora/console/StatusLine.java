@@ -57,7 +57,11 @@ public final class StatusLine {
         current = this;
         if (clock == null) {
             hook = new Thread(this::clear, "status line");
-            Runtime.getRuntime().addShutdownHook(hook);
+            try {
+                Runtime.getRuntime().addShutdownHook(hook);
+            } catch (IllegalStateException ending) {
+                return;
+            }
             clock = new Thread(this::tick, "status line's clock");
             clock.setDaemon(true);
             clock.start();

@@ -105,9 +105,14 @@ final class Front {
         if (ids.isEmpty()) {
             return "the adapter's file does not say";
         }
-        String list = ids.entrySet().stream().map(entry -> Html.name(entry.getKey()) + " <code>"
-                + entry.getValue().substring(0, ID_DIGITS) + "</code>").collect(Collectors.joining(", "));
+        String list = ids.entrySet().stream().map(entry -> Html.name(entry.getKey()) + " <code>" + shortened(entry.getValue())
+                + "</code>").collect(Collectors.joining(", "));
         return ids.size() <= FEW ? list : "<details><summary>" + ids.size() + " layers</summary>" + list + "</details>";
+    }
+
+    /** A stranger's file may have any text in its place. */
+    private static String shortened(String id) {
+        return Html.escaped(id.substring(0, Math.min(ID_DIGITS, id.length())));
     }
 
     private static String settings(LoRAConfig config) {
