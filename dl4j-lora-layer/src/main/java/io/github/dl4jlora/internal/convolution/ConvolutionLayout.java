@@ -184,6 +184,11 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
         return viewWithChannelsFirst(array).shape();
     }
 
+    /** What the layer gives for activations whose channels come first: a copy if its channels are last. */
+    public INDArray activations(INDArray array, LayerWorkspaceMgr workspaces) {
+        return isChannelsLast() ? Copies.plain(asInLayer(array), array.dataType(), workspaces, ArrayType.ACTIVATIONS) : array;
+    }
+
     /** An array whose channels come first, in the layer's own order of dimensions; a view, or the array itself. */
     public INDArray asInLayer(INDArray array) {
         return isChannelsLast() ? Nd4j.rollAxis(array, 1, array.rank()) : array;

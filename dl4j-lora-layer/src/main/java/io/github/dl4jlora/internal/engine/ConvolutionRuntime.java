@@ -102,7 +102,7 @@ final class ConvolutionRuntime extends KernelRuntime implements MaskedSteps {
             Windows.addBias(z, bias);
         }
         outputs().replaceBias(z, bias);
-        return layout().isChannelsLast() ? workspaces.dup(ArrayType.ACTIVATIONS, layout().asInLayer(z), 'c') : z;
+        return layout().activations(z, workspaces);
     }
 
     @Override

@@ -8,6 +8,7 @@ import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.engine.KeptPass.Kept;
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
+import io.github.dl4jlora.internal.kernel.LentInputs;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
 import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.internal.run.AdapterInitializer;
@@ -322,7 +323,8 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
     @Override
     public void setInput(INDArray newInput, LayerWorkspaceMgr workspaces) {
         drop();
-        super.setInput(newInput, workspaces);
+        // DL4J's dropout may write to its input.
+        super.setInput(newInput, layerConf().getIDropout() == null ? LentInputs.of(newInput, workspaces) : workspaces);
     }
 
     @Override

@@ -245,10 +245,10 @@ abstract sealed class FrozenProduct {
         INDArray forward(INDArray input, boolean rectifies, @Nullable PassingOutput place, LayerWorkspaceMgr workspaces) {
             INDArray x = layout.channelsFirst(input.castTo(type()), ArrayType.FF_WORKING_MEM, workspaces);
             Windows windows = Windows.of(layout.conf(), x);
-            INDArray z = workspaces.createUninitialized(ArrayType.ACTIVATIONS, type(), layout.outputShape(windows, x.size(0)),
-                    'c');
+            INDArray z = workspaces.createUninitialized(layout.isChannelsLast() ? ArrayType.FF_WORKING_MEM
+                    : ArrayType.ACTIVATIONS, type(), layout.outputShape(windows, x.size(0)), 'c');
             multiply(windows, x, new Finish(bias(), rectifies), z, workspaces);
-            return layout.isChannelsLast() ? workspaces.dup(ArrayType.ACTIVATIONS, layout.asInLayer(z), 'c') : z;
+            return layout.activations(z, workspaces);
         }
 
         @Override

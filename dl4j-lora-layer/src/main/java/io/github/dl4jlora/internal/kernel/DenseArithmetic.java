@@ -1,8 +1,11 @@
 package io.github.dl4jlora.internal.kernel;
 
 import io.github.dl4jlora.internal.blas.Blas;
+import io.github.dl4jlora.internal.blas.Lie;
+import io.github.dl4jlora.internal.onednn.Copies;
 import io.github.dl4jlora.internal.onednn.Products;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
+import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.activations.IActivation;
@@ -88,26 +91,40 @@ public final class DenseArithmetic {
     }
 
     /**
-     * dL/dz from dL/dy, where y = activation(z). ReLU's is computed in one pass; ND4J's operation for it takes ten times as long.
+     * dL/dz from dL/dy, where y = activation(z). ReLU's is computed in one pass; ND4J's operation for it takes ten times as long,
+     * as all of its operations do where two orders meet.
      *
      * @param z       may be overwritten
      * @param epsilon dL/dy; may be overwritten
      */
     public static INDArray activationGradient(IActivation activation, INDArray z, INDArray epsilon,
             LayerWorkspaceMgr workspaces) {
+        INDArray alike = inOrderOf(z, epsilon, workspaces);
         if (isPlainReLU(activation)) {
-            INDArray alike = Blas.inOrder(epsilon, z.ordering(), workspaces);
             if (Rectifier.takes(z, alike)) {
                 Rectifier.backward(z, alike);
                 return z;
             }
             if (z.dataType() == DataType.BFLOAT16) {
                 // ND4J's own operation refuses this type. Every number of this type is also one of the wider type.
-                return activationGradient(activation, z.castTo(DataType.FLOAT), epsilon.castTo(DataType.FLOAT), workspaces)
+                return activationGradient(activation, z.castTo(DataType.FLOAT), alike.castTo(DataType.FLOAT), workspaces)
                         .castTo(DataType.BFLOAT16);
             }
         }
-        return activation.backprop(z, epsilon).getFirst();
+        return activation.backprop(z, alike).getFirst();
+    }
+
+    /** Of images with channels last, say, epsilon is a view of an array that has them first. */
+    private static INDArray inOrderOf(INDArray z, INDArray epsilon, LayerWorkspaceMgr workspaces) {
+        if (z.rank() == 2) {
+            return Blas.inOrder(epsilon, z.ordering(), workspaces);
+        }
+        return isPlain(z) && !isPlain(epsilon) ? Copies.plain(epsilon, epsilon.dataType(), workspaces, ArrayType.BP_WORKING_MEM)
+                : epsilon;
+    }
+
+    private static boolean isPlain(INDArray array) {
+        return array.ordering() == 'c' && Lie.isPlain(array);
     }
 
     /**

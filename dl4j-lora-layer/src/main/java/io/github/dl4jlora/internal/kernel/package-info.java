@@ -13,6 +13,7 @@
  *   KeptSlopes --- PackedSlopes                slopes of an activation, in half the memory of its input
  *   MaskedSteps                                a layer that knows of masked steps and computes them all the same
  *   LabelledSteps                              sequences whose labels are not theirs, which an output layer refuses
+ *   LentInputs                                 inputs that a forward pass need not copy
  *   Disableable                                a layer that can compute what the base's own does, bit for bit
  * </pre>
  */
