@@ -65,13 +65,12 @@ class BaseSourceTest {
     /** DL4J's clone() of a configuration forgets the axis. */
     @Test
     void channelsThatComeLastAreMergedAlongTheirAxis() throws IOException {
-        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("x")
+        ComputationGraph base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("x")
                 .addLayer("a", new LSTM.Builder().nOut(3).dataFormat(RNNFormat.NWC).build(), "x")
                 .addLayer("b", new LSTM.Builder().nOut(3).dataFormat(RNNFormat.NWC).build(), "x")
                 .addVertex("both", new MergeVertex(), "a", "b")
                 .addLayer("out", new RnnOutputLayer.Builder().nOut(2).dataFormat(RNNFormat.NWC).build(), "both")
                 .setOutputs("out").setInputTypes(InputType.recurrent(2, 5, RNNFormat.NWC)).build());
-        base.init();
         BaseSource<ComputationGraph> source = BaseSource.of(base.getConfiguration(), (layer, parameters) ->
                 parameters.forEach((key, values) -> values.assign(base.getLayer(layer).getParam(key))));
         INDArray input = Networks.random(DataType.FLOAT, 5, 4, 5, 2);

@@ -62,11 +62,10 @@ class DisabledTest {
     @ParameterizedTest
     @EnumSource(names = {"FUSED", "EFFECTIVE_WEIGHTS"})
     void theLossIsTheBasesWhateverThePenaltiesOfTheAdapter(Engine engine) {
-        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
+        ComputationGraph base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
                 .addLayer("rnn", new LSTM.Builder().nIn(2).nOut(3).build(), "in")
                 .addLayer("out", new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).nIn(3).nOut(2)
                         .activation(Activation.IDENTITY).build(), "rnn").setOutputs("out").build());
-        base.init();
         ComputationGraph tuned = tuned(base, LoRAConfig.builder().rank(2).targets("rnn").engine(engine).l2(0.1));
         DataSet data = new DataSet(Networks.random(DataType.FLOAT, 6, 4, 2, 5), Networks.random(DataType.FLOAT, 7, 4, 2, 5));
         double adapted = tuned.score(data);
@@ -81,12 +80,11 @@ class DisabledTest {
     @ParameterizedTest(name = "{0} → {1}, {2} rows")
     @CsvSource({"257, 129, 33", "64, 300, 1", "1000, 17, 64", "300, 500, 8"})
     void roundingOfLargerLayersIsTheBasesToo(int in, int hidden, int rows) {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(new DenseLayer.Builder().nIn(in).nOut(hidden).hasLayerNorm(true).activation(Activation.TANH).build())
                 .layer(new DenseLayer.Builder().nOut(hidden).activation(Activation.SIGMOID).build())
                 .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MSE).nOut(5).activation(Activation.IDENTITY).build())
                 .build());
-        base.init();
         MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(4).build());
         Networks.randomizeAdapters(tuned.paramTable(), 3);
         INDArray input = Networks.random(DataType.FLOAT, 2, rows, in);
@@ -267,10 +265,9 @@ class DisabledTest {
 
     @Test
     void trainedLayersOfSameDiffAreRefusedAndStayAsTheyAre() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(new SelfAttentionLayer.Builder().nIn(4).nOut(4).nHeads(1).projectInput(true).name("attention").build())
                 .layer(new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).nIn(4).nOut(2).name("out").build()).build());
-        base.init();
         MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(1).targets("out").trainable("attention").build());
 
         assertThatIllegalStateException().isThrownBy(() -> LoRA.disabled(tuned))

@@ -289,9 +289,8 @@ class LoRAFreezeTest {
     @ValueSource(booleans = {true, false})
     void whatCannotBeFrozenIsRefusedWithTheFix(boolean graph) {
         Model adapted = Models.apply(base(graph), LoRAConfig.builder().rank(2).build());
-        MultiLayerNetwork pooling = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork pooling = Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new SubsamplingLayer.Builder().build()).setInputType(InputType.convolutional(4, 4, 1)).build());
-        pooling.init();
 
         assertThatThrownBy(() -> Models.freeze(adapted)).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContainingAll("fc1", "LoRADenseLayer", "use it as it is", "LoRA.merge");
@@ -320,7 +319,7 @@ class LoRAFreezeTest {
     /** Masks, two inputs, vertices whose clones forget, layers of every manner of running. */
     @Test
     void severalInputsMasksAndVertices() {
-        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(3).l2(0.1)
+        ComputationGraph base = Networks.of(new NeuralNetConfiguration.Builder().seed(3).l2(0.1)
                 .activation(Activation.TANH).graphBuilder().addInputs("words", "image")
                 .setInputTypes(InputType.recurrent(3, 6), InputType.convolutional(6, 6, 2))
                 .addLayer("lstm", new LSTM.Builder().nOut(4).build(), "words")
@@ -333,7 +332,6 @@ class LoRAFreezeTest {
                 .addVertex("both", new MergeVertex(), "pooled", "flat")
                 .addLayer("out", new OutputLayer.Builder().nOut(2).activation(Activation.SOFTMAX).build(), "both")
                 .setOutputs("out", "pooled").build());
-        base.init();
         INDArray mask = Nd4j.ones(DataType.FLOAT, 2, 6);
         mask.putScalar(0, 5, 0);
         INDArray[] features = {Networks.random(DataType.FLOAT, 1, 2, 3, 6), Networks.random(DataType.FLOAT, 2, 2, 2, 6, 6)};

@@ -270,10 +270,8 @@ class LoRAPlanTest {
     }
 
     private static MultiLayerNetwork network(InputType input, Layer... layers) {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
                 .list(layers).setInputType(input).build());
-        network.init();
-        return network;
     }
 
     /** Whatever the data, which a plan does not have. */

@@ -173,12 +173,11 @@ class MergingTest {
 
     @Test
     void layersAreMergedWhole() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).build())
                 .layer(new LSTM.Builder().name("lstm2").nOut(4).build())
                 .layer(new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).name("out").nOut(2)
                         .activation(Activation.IDENTITY).build()).build());
-        base.init();
         MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("lstm.?").build());
         Networks.randomizeAdapters(tuned.paramTable(), 3);
         INDArray input = Networks.random(DataType.FLOAT, 1, 2, 3, 5);

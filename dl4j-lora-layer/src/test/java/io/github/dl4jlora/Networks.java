@@ -35,10 +35,23 @@ public final class Networks {
     private Networks() {
     }
 
+    /** A network of this configuration, initialised. */
+    public static MultiLayerNetwork of(MultiLayerConfiguration conf) {
+        MultiLayerNetwork network = new MultiLayerNetwork(conf);
+        network.init();
+        return network;
+    }
+
+    /** A graph of this configuration, initialised. */
+    public static ComputationGraph of(ComputationGraphConfiguration conf) {
+        ComputationGraph graph = new ComputationGraph(conf);
+        graph.init();
+        return graph;
+    }
+
     /** fc1 → fc2 → out, trained a little. */
     public static MultiLayerNetwork trainedLayers(DataType type, IUpdater updater) {
-        MultiLayerNetwork network = new MultiLayerNetwork(layersConf(type, updater));
-        network.init();
+        MultiLayerNetwork network = of(layersConf(type, updater));
         for (int i = 0; i < 3; i++) {
             network.fit(data(type, 8, i));
         }
@@ -60,23 +73,20 @@ public final class Networks {
 
     /** A network with a copy of the configuration, trained by one step. */
     public static MultiLayerNetwork trained(MultiLayerConfiguration conf, INDArray features, INDArray labels) {
-        MultiLayerNetwork network = new MultiLayerNetwork(conf.clone());
-        network.init();
+        MultiLayerNetwork network = of(conf.clone());
         network.fit(features, labels);
         return network;
     }
 
     /** in → fc1 → fc2 → out as a graph, trained a little. */
     public static ComputationGraph trainedGraph(DataType type, IUpdater updater) {
-        ComputationGraphConfiguration conf = new NeuralNetConfiguration.Builder().seed(12).dataType(type).updater(updater)
+        ComputationGraph graph = of(new NeuralNetConfiguration.Builder().seed(12).dataType(type).updater(updater)
                 .activation(Activation.TANH).graphBuilder().addInputs("in")
                 .addLayer("fc1", new DenseLayer.Builder().nIn(IN).nOut(HIDDEN).build(), "in")
                 .addLayer("fc2", new DenseLayer.Builder().nIn(HIDDEN).nOut(HIDDEN).build(), "fc1")
                 .addLayer("out", new OutputLayer.Builder(LossFunctions.LossFunction.MCXENT).nIn(HIDDEN).nOut(OUT)
                         .activation(Activation.SOFTMAX).build(), "fc2")
-                .setOutputs("out").build();
-        ComputationGraph graph = new ComputationGraph(conf);
-        graph.init();
+                .setOutputs("out").build());
         for (int i = 0; i < 3; i++) {
             graph.fit(data(type, 8, i));
         }

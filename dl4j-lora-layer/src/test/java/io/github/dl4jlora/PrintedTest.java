@@ -56,12 +56,11 @@ class PrintedTest {
     /** The network is that of AdaptASavedNetwork, among the programs to copy. */
     @Test
     void aSummaryPrintsWhatThePageShows() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new DenseLayer.Builder().name("fc1").nIn(64).nOut(128).build())
                 .layer(new DenseLayer.Builder().name("fc2").nOut(128).build())
                 .layer(new OutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(10).activation(Activation.SOFTMAX).build())
                 .build());
-        base.init();
         MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(8).alpha(16).scaling(Scaling.ALPHA_OVER_RANK)
                 .build());
 

@@ -186,11 +186,10 @@ class RescaledTest {
 
     @Test
     void oneMatrixOfAnLstmCanBeScaled() {
-        MultiLayerNetwork recurrent = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1)
+        MultiLayerNetwork recurrent = Networks.of(new NeuralNetConfiguration.Builder().seed(1)
                 .dataType(DataType.DOUBLE).list().layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).build())
                 .layer(new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).name("out").nOut(2)
                         .activation(Activation.IDENTITY).build()).build());
-        recurrent.init();
         MultiLayerNetwork tuned = LoRA.apply(recurrent, LoRAConfig.builder().rank(2).targets("lstm").build());
         Networks.randomizeAdapters(tuned.paramTable(), 3);
         MultiLayerNetwork other = LoRA.apply(recurrent, LoRAConfig.builder().rank(2).targets("lstm")

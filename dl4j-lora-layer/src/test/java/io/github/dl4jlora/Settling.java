@@ -54,8 +54,7 @@ public final class Settling {
                 }
                 case "arrays" -> System.out.println("peak: " + peakOfArrays());
                 case "apply" -> {
-                    MultiLayerNetwork network = new MultiLayerNetwork(Networks.layersConf(DataType.FLOAT, new Sgd(0.1)));
-                    network.init();
+                    MultiLayerNetwork network = Networks.of(Networks.layersConf(DataType.FLOAT, new Sgd(0.1)));
                     LoRA.apply(network, LoRAConfig.builder().rank(2).build());
                 }
                 default -> throw new IllegalArgumentException(word);

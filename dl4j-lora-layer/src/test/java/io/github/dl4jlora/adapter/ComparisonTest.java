@@ -147,11 +147,9 @@ class ComparisonTest {
 
     @Test
     void eachMatrixOfALayerIsComparedWithItsOwnWeights() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().dataType(DataType.DOUBLE)
-                .seed(1).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().dataType(DataType.DOUBLE).seed(1).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).name("out").nIn(4).nOut(2).build()).build());
-        base.init();
         MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("lstm").build());
         Networks.randomizeAdapters(adapted.paramTable(), 1);
         LoRAAdapter adapter = LoRAAdapter.of(adapted);

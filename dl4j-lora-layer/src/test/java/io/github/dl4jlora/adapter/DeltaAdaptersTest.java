@@ -43,14 +43,13 @@ class DeltaAdaptersTest {
 
     @BeforeEach
     void makeBase() {
-        base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(5).updater(new Sgd(0.1)).activation(Activation.TANH)
+        base = Networks.of(new NeuralNetConfiguration.Builder().seed(5).updater(new Sgd(0.1)).activation(Activation.TANH)
                 .graphBuilder().addInputs("in").addLayer("lstm", new LSTM.Builder().nOut(4).build(), "in")
                 .addVertex("attention", new AttentionVertex.Builder().nInKeys(4).nInQueries(4).nInValues(4).nOut(4).nHeads(2)
                         .projectInput(true).build(), "lstm", "lstm", "lstm")
                 .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY)
                         .build(), "attention")
                 .setOutputs("out").setInputTypes(InputType.recurrent(3)).build());
-        base.init();
     }
 
     private ComputationGraph adapted(long seed, Scaling scaling) {

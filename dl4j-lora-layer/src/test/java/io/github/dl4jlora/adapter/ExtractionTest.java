@@ -317,10 +317,8 @@ class ExtractionTest {
     }
 
     private static MultiLayerNetwork layers(InputType input, Layer... layers) {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(12).dataType(DataType.DOUBLE)
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(12).dataType(DataType.DOUBLE)
                 .updater(new Adam(0.01)).list(layers).setInputType(input).build());
-        network.init();
-        return network;
     }
 
     private static List<Long> bits(Model network) {

@@ -71,12 +71,10 @@ enum KernelAdapters {
     }
 
     MultiLayerNetwork base() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(12).dataType(DataType.DOUBLE)
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(12).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0.1)).activation(Activation.IDENTITY).convolutionMode(ConvolutionMode.Truncate)
                 .biasInit(0.3).list()
                 .layer(layer.clone()).setInputType(type).build());
-        network.init();
-        return network;
     }
 
     /** Rank 3, A and B away from zero. */

@@ -119,13 +119,12 @@ class LoRAAdapterTest {
     @Test
     void aNameThatEndsAnotherDoesNotGetItsRank() throws IOException {
         NeuralNetConfiguration.Builder conf = new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1));
-        ComputationGraph base = new ComputationGraph(conf.graphBuilder().addInputs("in")
+        ComputationGraph base = Networks.of(conf.graphBuilder().addInputs("in")
                 .addLayer("fc", new DenseLayer.Builder().nIn(4).nOut(4).build(), "in")
                 .addLayer("enc.fc", new DenseLayer.Builder().nIn(4).nOut(4).build(), "fc")
                 .addLayer("a+b", new DenseLayer.Builder().nIn(4).nOut(4).build(), "enc.fc")
                 .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).build(), "a+b")
                 .setOutputs("out").build());
-        base.init();
         ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).alpha(1).override("fc", o -> o.rank(3).alpha(7))
                 .override("a\\+b", o -> o.rank(1)).build());
         Networks.randomizeAdapters(adapted.paramTable(), 3);
@@ -219,12 +218,11 @@ class LoRAAdapterTest {
     /** As in a head of several layers, of which the last is new: PEFT's entry {@code head} would save all of them. */
     @Test
     void biasesOfLayersWhoseNamesBeginAsThatOfATrainedOneComeBack() throws IOException {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(4).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(4).updater(new Sgd(0.1)).list()
                 .layer(new LSTM.Builder().name("head.lstm").nOut(4).build())
                 .layer(new DenseLayer.Builder().name("head.pre").nOut(3).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).name("head").nOut(2).activation(Activation.IDENTITY).build())
                 .setInputType(InputType.recurrent(3)).build());
-        base.init();
         MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("head.lstm").trainable("head").bias("all")
                 .build());
         tuned.params().addi(Networks.random(DataType.FLOAT, 7, tuned.params().shape()));
@@ -238,8 +236,7 @@ class LoRAAdapterTest {
     }
 
     private static ComputationGraph vision() {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(4).updater(new Sgd(0.1))
-                .graphBuilder()
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(4).updater(new Sgd(0.1)).graphBuilder()
                 .addInputs("in").setInputTypes(InputType.convolutional(6, 6, 1))
                 .addLayer("conv", new ConvolutionLayer.Builder(3, 3).nOut(2).activation(Activation.TANH).build(), "in")
                 .addLayer("bn", new BatchNormalization.Builder().build(), "conv")
@@ -247,8 +244,6 @@ class LoRAAdapterTest {
                 .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nOut(3).activation(Activation.SOFTMAX)
                         .build(), "fc")
                 .setOutputs("out").build());
-        graph.init();
-        return graph;
     }
 
     @Test

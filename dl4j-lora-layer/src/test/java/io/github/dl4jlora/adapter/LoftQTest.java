@@ -34,9 +34,7 @@ class LoftQTest {
     private static final int RANK = 2;
 
     private static MultiLayerNetwork network(InputType input, Layer... layers) {
-        MultiLayerNetwork network = new MultiLayerNetwork(LayerChains.builder().list(layers).setInputType(input).build());
-        network.init();
-        return network;
+        return Networks.of(LayerChains.builder().list(layers).setInputType(input).build());
     }
 
     private static MultiLayerNetwork dense() {

@@ -33,22 +33,18 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 class MisfitsTest {
 
     private static MultiLayerNetwork lstm() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).list()
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(3).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(4).nOut(5).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).name("out").nIn(5).nOut(2).build()).build());
-        base.init();
-        return base;
     }
 
     private static MultiLayerNetwork images() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).list()
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(3).list()
                 .layer(new ConvolutionLayer.Builder(3, 3).name("conv").nOut(4).build())
                 .layer(new BatchNormalization.Builder().name("bn").build())
                 .layer(new DenseLayer.Builder().name("fc").nOut(5).build())
                 .layer(new OutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(2).activation(Activation.SOFTMAX).build())
                 .setInputType(InputType.convolutional(8, 8, 1)).build());
-        base.init();
-        return base;
     }
 
     private static void refused(ThrowingCallable call, String... parts) {
@@ -74,10 +70,9 @@ class MisfitsTest {
 
     @Test
     void aLayerOfThatNameThatCannotBeAdaptedIsNoLayerForIt() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(3).list()
                 .layer(new DenseLayer.Builder().name("bn").nIn(4).nOut(5).build())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).name("head").nIn(5).nOut(2).build()).build());
-        base.init();
         LoRAAdapter adapter = LoRAAdapter.of(LoRA.apply(base, LoRAConfig.builder().rank(2).trainable("head").build()));
 
         refused(() -> LoRA.apply(images(), adapter), "no layer for [bn, head]");

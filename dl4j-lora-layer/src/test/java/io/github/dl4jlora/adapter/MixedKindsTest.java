@@ -199,12 +199,11 @@ class MixedKindsTest {
 
     @Test
     void twoTensorsOfOneNameAreNotSaved() {
-        ComputationGraph tricky = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
+        ComputationGraph tricky = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
                 .graphBuilder().addInputs("in")
                 .addLayer("fc", new DenseLayer.Builder().nIn(6).nOut(4).build(), "in")
                 .addLayer("fc.lora_A", new DenseLayer.Builder().nIn(4).nOut(4).build(), "fc")
                 .addLayer("out", new OutputLayer.Builder().nIn(4).nOut(2).build(), "fc.lora_A").setOutputs("out").build());
-        tricky.init();
         LoRAAdapter adapter =
                 LoRAAdapter.of(LoRA.apply(tricky, LoRAConfig.builder().rank(2).targets("fc").trainable("fc\\.lora_A").build()));
 
@@ -223,12 +222,11 @@ class MixedKindsTest {
     @Test
     void aBaseOfOtherSizesIsToldByItsSizes() {
         LoRAAdapter adapter = LoRAAdapter.of(tuned(LoRAConfig.builder()));
-        ComputationGraph wider = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
+        ComputationGraph wider = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
                 .dataType(DataType.DOUBLE).graphBuilder().addInputs("in")
                 .addLayer("fc1", new DenseLayer.Builder().nIn(6).nOut(9).build(), "in")
                 .addLayer("fc2", new DenseLayer.Builder().nIn(9).nOut(5).build(), "fc1")
                 .addLayer("out", new OutputLayer.Builder().nIn(5).nOut(2).build(), "fc2").setOutputs("out").build());
-        wider.init();
 
         assertThatThrownBy(() -> LoRA.apply(wider, adapter)).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("\"fc1\": the adapter is for weights of shape [6, 5], but the network's are [6, 9]");

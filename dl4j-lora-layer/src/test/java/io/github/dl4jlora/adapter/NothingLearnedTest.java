@@ -84,12 +84,11 @@ class NothingLearnedTest {
 
     @Test
     void whatLearnsIsNotWarnedOfNorAnEmbeddingWhoseBWaitsForA() {
-        MultiLayerNetwork words = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork words = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(new EmbeddingLayer.Builder().name("words").nIn(5).nOut(4).build())
                 .layer(new DenseLayer.Builder().name("fc").nOut(4).activation(Activation.TANH).build())
                 .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build())
                 .build());
-        words.init();
         MultiLayerNetwork tuned = LoRA.apply(words, LoRAConfig.builder().rank(2).targets("words", "fc").build());
         DataSet data = new DataSet(Nd4j.createFromArray(1f, 3f).reshape(2, 1), Networks.random(DataType.FLOAT, 1, 2, 2));
         try (LogCapture log = LogCapture.ofLibrary()) {

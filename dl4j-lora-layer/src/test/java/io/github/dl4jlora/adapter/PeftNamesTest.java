@@ -142,12 +142,10 @@ class PeftNamesTest {
     }
 
     private static MultiLayerNetwork embeddings() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(new EmbeddingSequenceLayer.Builder().name("embed_tokens").nIn(7).nOut(4).build())
                 .layer(new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).name("out").nIn(4).nOut(2)
                         .activation(Activation.IDENTITY).build()).build());
-        base.init();
-        return base;
     }
 
     /** PEFT knows these starts for linear layers only. */
@@ -240,11 +238,10 @@ class PeftNamesTest {
 
     @Test
     void layersThatPeftHasNoModuleForAreWarnedAbout() throws IOException {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).build())
                 .layer(new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).name("out").nIn(4).nOut(2)
                         .activation(Activation.IDENTITY).build()).build());
-        base.init();
         MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("lstm", "out").build());
         Networks.randomizeAdapters(tuned.paramTable(), 2);
 

@@ -85,7 +85,7 @@ class PythonInterchangeTest {
     }
 
     private static MultiLayerNetwork base(boolean bias) {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(12).dataType(DataType.DOUBLE)
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(12).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0.1)).activation(Activation.TANH).list()
                 .layer(new DenseLayer.Builder().name("fc1").nIn(Networks.IN).nOut(Networks.HIDDEN).hasBias(bias).biasInit(0.3)
                 .build())
@@ -93,8 +93,6 @@ class PythonInterchangeTest {
                 .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MCXENT).name("out").nOut(Networks.OUT).hasBias(bias)
                         .activation(Activation.SOFTMAX).build())
                 .build());
-        network.init();
-        return network;
     }
 
     private Path state(MultiLayerNetwork network) throws IOException {

@@ -94,7 +94,7 @@ class TorchNamesTest {
     }
 
     private static MultiLayerNetwork network() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(12).dataType(DataType.DOUBLE)
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(12).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0.1)).activation(Activation.TANH).list()
                 .layer(new DenseLayer.Builder().name("first").nIn(SIZE).nOut(SIZE).biasInit(0.3).build())
                 .layer(new DenseLayer.Builder().name("square1").nOut(SIZE).biasInit(-0.1).build())
@@ -103,8 +103,6 @@ class TorchNamesTest {
                 .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MCXENT).name("out").nOut(3)
                         .activation(Activation.SOFTMAX).build())
                 .setInputType(InputType.feedForward(SIZE)).build());
-        network.init();
-        return network;
     }
 
     private MultiLayerNetwork tuned(LoRAConfig.Builder config) {
@@ -160,12 +158,10 @@ class TorchNamesTest {
 
     @Test
     void nameOfAParameterThatTheLayerDoesNotHaveIsRefused() throws IOException {
-        MultiLayerNetwork misnamed = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.DOUBLE)
-                .list()
+        MultiLayerNetwork misnamed = Networks.of(new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.DOUBLE).list()
                 .layer(new DenseLayer.Builder().name("odd").nIn(SIZE).nOut(SIZE).build())
                 .layer(new Naming())
                 .layer(new OutputLayer.Builder().name("out").nIn(SIZE).nOut(3).build()).build());
-        misnamed.init();
         write(Map.of("odd.weight", Networks.random(DataType.DOUBLE, 3, SIZE, SIZE)), "\"modules_to_save\": [\"odd\"]");
 
         assertThatThrownBy(() -> LoRA.apply(misnamed, LoRAAdapter.load(folder))).isInstanceOf(IllegalArgumentException.class)
@@ -328,12 +324,10 @@ class TorchNamesTest {
 
     @Test
     void layerThatPeftHasNoModuleForIsWarnedOf() throws IOException {
-        MultiLayerNetwork recurrent = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1)
-                .updater(new Sgd(0.1)).list()
+        MultiLayerNetwork recurrent = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).build())
                 .layer(new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).name("out").nOut(2)
                         .activation(Activation.IDENTITY).build()).build());
-        recurrent.init();
 
         for (LoRAConfig.Builder config : List.of(LoRAConfig.builder().targets("out").trainable("lstm"),
                 LoRAConfig.builder().targets("out").bias(BiasTraining.ALL))) {

@@ -69,9 +69,7 @@ class TrainedInTorchTest {
         }
         graph.addLayer("fc", new DenseLayer.Builder().nOut(5).build(), below)
                 .addLayer("out", new OutputLayer.Builder(LossFunctions.LossFunction.MSE).nOut(2).build(), "fc").setOutputs("out");
-        ComputationGraph base = new ComputationGraph(graph.build());
-        base.init();
-        return base;
+        return Networks.of(graph.build());
     }
 
     private static ComputationGraph tuned(ComputationGraph base) {

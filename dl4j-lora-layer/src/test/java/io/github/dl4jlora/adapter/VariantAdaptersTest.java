@@ -387,11 +387,10 @@ class VariantAdaptersTest {
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
     void aStartOfLinearLayersBesideAnEmbeddingIsReadAndWritten(boolean dora) throws IOException {
-        MultiLayerNetwork words = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.DOUBLE)
+        MultiLayerNetwork words = Networks.of(new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0.1)).list().layer(new EmbeddingLayer.Builder().name("words").nIn(5).nOut(4).build())
                 .layer(new DenseLayer.Builder().name("fc").nOut(4).build())
                 .layer(new OutputLayer.Builder().name("out").nOut(2).activation(Activation.SOFTMAX).build()).build());
-        words.init();
         MultiLayerNetwork tuned = LoRA.apply(words, LoRAConfig.builder().rank(2).targets("words", "fc")
                 .variant(dora ? new DoRA() : new PlainLoRA()).loraInit(LoRAInit.PISSA)
                 .override("words", o -> o.loraInit(LoRAInit.KAIMING_UNIFORM)).build());

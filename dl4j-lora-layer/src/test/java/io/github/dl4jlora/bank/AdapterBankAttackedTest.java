@@ -41,8 +41,7 @@ class AdapterBankAttackedTest {
     private static final String[] NAMES = {AdapterBank.BASE, "b", AdapterBank.BASE, "a"};
 
     private static ComputationGraph network(ComputationGraphConfiguration conf) {
-        ComputationGraph network = new ComputationGraph(conf);
-        network.init();
+        ComputationGraph network = Networks.of(conf);
         network.params().addi(Networks.random(DataType.FLOAT, 4, network.params().shape()).muli(0.2));
         return network;
     }

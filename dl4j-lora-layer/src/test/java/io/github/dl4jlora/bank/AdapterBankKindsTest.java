@@ -56,14 +56,13 @@ class AdapterBankKindsTest {
     private final INDArray input = Networks.random(DataType.FLOAT, 5, 6, 2, 5, 5);
 
     private static MultiLayerNetwork images() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
+        MultiLayerNetwork network = Networks.of(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
                 .activation(Activation.TANH).list()
                 .layer(new ConvolutionLayer.Builder(2, 2).name("conv").nOut(4).build())
                 .layer(new DenseLayer.Builder().name("fc").nOut(5).build())
                 .layer(new DenseLayer.Builder().name("bare").nOut(5).hasBias(false).hasLayerNorm(true).build())
                 .layer(new OutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(3).activation(Activation.SOFTMAX).build())
                 .setInputType(InputType.convolutional(5, 5, 2)).build());
-        network.init();
         network.params().addi(Networks.random(DataType.FLOAT, 1, network.params().shape()).muli(0.1));
         return network;
     }
@@ -223,13 +222,11 @@ class AdapterBankKindsTest {
 
     @Test
     void recurrentLayersAreComputedOnceForEachAdapter() {
-        MultiLayerNetwork sequences = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
-                .list()
+        MultiLayerNetwork sequences = Networks.of(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1)).list()
                 .layer(new EmbeddingSequenceLayer.Builder().name("words").nIn(9).nOut(4).build())
                 .layer(new LSTM.Builder().name("lstm").nOut(4).activation(Activation.TANH).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).name("out").nOut(2).activation(Activation.IDENTITY).build())
                 .setInputType(InputType.recurrent(9, 5)).build());
-        sequences.init();
         INDArray words = Nd4j.createFromArray(new int[][] {{1, 2, 3, 4, 5}, {5, 6, 7, 8, 0}, {3, 3, 1, 0, 2}, {8, 1, 8, 1, 8}})
                 .castTo(DataType.FLOAT).reshape(4, 1, 5);
         Map<String, MultiLayerNetwork> networks = new LinkedHashMap<>();
@@ -253,14 +250,13 @@ class AdapterBankKindsTest {
     /** DL4J's clone of a MergeVertex drops its axis. */
     @Test
     void networksOfABankMergeAlongTheAxisThatTheBaseDoes() {
-        ComputationGraph merging = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
+        ComputationGraph merging = Networks.of(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
                 .graphBuilder().addInputs("in").setInputTypes(InputType.recurrent(3, 5, RNNFormat.NWC))
                 .addLayer("a", new LSTM.Builder().nOut(4).dataFormat(RNNFormat.NWC).build(), "in")
                 .addLayer("b", new LSTM.Builder().nOut(4).dataFormat(RNNFormat.NWC).build(), "in")
                 .addVertex("both", new MergeVertex(), "a", "b")
                 .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY)
                         .dataFormat(RNNFormat.NWC).build(), "both").setOutputs("out").build());
-        merging.init();
         ComputationGraph tuned = LoRA.apply(merging, config("out").build());
         tuned.params().addi(0.3);
         INDArray x = Networks.random(DataType.FLOAT, 1, 2, 5, 3);
@@ -285,9 +281,7 @@ class AdapterBankKindsTest {
             graph.addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nIn(5).nOut(2).activation(Activation.IDENTITY)
                     .build(), "fc");
         }
-        ComputationGraph network = new ComputationGraph(graph.setOutputs("out").build());
-        network.init();
-        return network;
+        return Networks.of(graph.setOutputs("out").build());
     }
 
     @Test
@@ -321,13 +315,11 @@ class AdapterBankKindsTest {
 
     @Test
     void rowsInAnotherOrderAreComputedOnceForEachAdapter() {
-        MultiLayerNetwork sequences = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
-                .list()
+        MultiLayerNetwork sequences = Networks.of(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1)).list()
                 .layer(new LSTM.Builder().nOut(4).activation(Activation.TANH).build())
                 .layer(new DenseLayer.Builder().name("fc").nOut(5).activation(new CountedTanh()).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build())
                 .setInputType(InputType.recurrent(3)).build());
-        sequences.init();
         INDArray x = Networks.random(DataType.FLOAT, 1, 4, 3, 6);
         try (AdapterBank bank = new AdapterBank(sequences, 1)) {
             MultiLayerNetwork one = tuned(sequences, config("fc").build(), 1);
@@ -353,7 +345,7 @@ class AdapterBankKindsTest {
     @Test
     @SuppressWarnings("deprecation")
     void recurrentLayersOfSeveralAdaptersAreComputedInOnePass() {
-        MultiLayerNetwork sequences = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
+        MultiLayerNetwork sequences = Networks.of(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
                 .activation(Activation.TANH).list()
                 .layer(new LSTM.Builder().name("lstm").nOut(4).build())
                 .layer(new GravesLSTM.Builder().name("graves").nOut(4).build())
@@ -361,7 +353,6 @@ class AdapterBankKindsTest {
                 .layer(new ActivationLayer(new CountedTanh()))
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build())
                 .setInputType(InputType.recurrent(3)).build());
-        sequences.init();
         INDArray x = Networks.random(DataType.FLOAT, 1, 5, 3, 6);
         try (AdapterBank bank = new AdapterBank(sequences, 1)) {
             MultiLayerNetwork one = tuned(sequences, LoRAConfig.builder().rank(2).targets(LayerType.RECURRENT).build(), 1);

@@ -151,12 +151,10 @@ class AdapterBankTest {
 
     @Test
     void mixedBatchPassesThroughTheBaseOnce() {
-        MultiLayerNetwork counted = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
-                .list()
+        MultiLayerNetwork counted = Networks.of(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1)).list()
                 .layer(new DenseLayer.Builder().name("fc").nIn(Networks.IN).nOut(5).activation(new CountedTanh()).build())
                 .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build())
                 .build());
-        counted.init();
         try (AdapterBank bank = new AdapterBank(counted)) {
             bank.add("a", LoRAAdapter.of(LoRA.apply(counted, LoRAConfig.builder().rank(2).build())));
             bank.add("b", LoRAAdapter.of(LoRA.apply(counted, LoRAConfig.builder().rank(3).build())));
@@ -197,13 +195,11 @@ class AdapterBankTest {
     @ParameterizedTest(name = "{0} steps")
     @ValueSource(ints = {1, 4})
     void sequencesAreServedThoughTheirRowsAreNoExamples(int steps) {
-        MultiLayerNetwork sequences = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
-                .list()
+        MultiLayerNetwork sequences = Networks.of(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1)).list()
                 .layer(new LSTM.Builder().nOut(4).activation(Activation.TANH).build())
                 .layer(new DenseLayer.Builder().name("fc").nOut(5).activation(Activation.TANH).build())
                 .layer(new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build())
                 .setInputType(InputType.recurrent(3)).build());
-        sequences.init();
         INDArray x = Networks.random(DataType.FLOAT, 1, 3, 3, steps);
         List<INDArray> expected = new ArrayList<>();
         try (AdapterBank bank = new AdapterBank(sequences)) {
@@ -270,12 +266,11 @@ class AdapterBankTest {
     @ValueSource(booleans = {false, true})
     @MayHang
     void requestsThatWaitAreAnsweredThoughTheirAdapterGoesMeanwhile(boolean closed) throws Exception {
-        MultiLayerNetwork held = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork held = Networks.of(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1)).list()
                 .layer(new DenseLayer.Builder().name("fc").nIn(Networks.IN).nOut(5).activation(new HeldTanh()).build())
                 .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MSE).name("out").nOut(2)
                         .activation(Activation.IDENTITY).build())
                 .build());
-        held.init();
         LoRAAdapter one = LoRAAdapter.of(LoRA.apply(held, LoRAConfig.builder().rank(2).build()));
         MultiLayerNetwork tuned = LoRA.apply(held, LoRAConfig.builder().rank(3).targets("fc", "out").build());
         Networks.randomizeAdapters(tuned.paramTable(), 8);
@@ -404,12 +399,11 @@ class AdapterBankTest {
     /** A dense layer above a sequence has a row for each step, in an order of DL4J's. */
     @Test
     void aMixedBatchIsRefusedWhereRowsOfTheOutputAreNoExamples() {
-        MultiLayerNetwork steps = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork steps = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(new LSTM.Builder().nIn(4).nOut(5).activation(Activation.TANH).build())
                 .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MSE).nIn(5).nOut(2)
                         .activation(Activation.IDENTITY).build())
                 .setInputType(InputType.recurrent(4)).build());
-        steps.init();
         try (AdapterBank bank = new AdapterBank(steps, 1)) {
             for (String name : List.of("a", "b")) {
                 bank.add(name, LoRAAdapter.of(LoRA.apply(steps, LoRAConfig.builder().rank(2).targets("layer0").build())));

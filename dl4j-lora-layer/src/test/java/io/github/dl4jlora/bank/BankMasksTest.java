@@ -71,27 +71,25 @@ class BankMasksTest {
 
     /** Networks of one input whose answers depend on its mask. */
     private static Model base(String kind) {
-        Model network = switch (kind) {
-            case "layers" -> new MultiLayerNetwork(conf().list(
+        return switch (kind) {
+            case "layers" -> Networks.of(conf().list(
                     new Bidirectional(new LSTM.Builder().name("lstm").nOut(4).build()),
                     new RnnOutputLayer.Builder(LossFunction.MSE).name("out").nOut(2).activation(Activation.IDENTITY).build())
                     .setInputType(InputType.recurrent(3)).build());
-            case "pooled layers" -> new MultiLayerNetwork(conf().list(new LSTM.Builder().name("lstm").nOut(4).build(),
+            case "pooled layers" -> Networks.of(conf().list(new LSTM.Builder().name("lstm").nOut(4).build(),
                     new DenseLayer.Builder().name("fc").nOut(4).build(), new GlobalPoolingLayer(), head(4))
                     .setInputType(InputType.recurrent(3)).build());
-            default -> new ComputationGraph(conf().graphBuilder().addInputs("in")
+            default -> Networks.of(conf().graphBuilder().addInputs("in")
                     .addLayer("lstm", new LSTM.Builder().nIn(3).nOut(4).build(), "in")
                     .addVertex("last", new LastTimeStepVertex("in"), "lstm")
                     .addLayer("fc", new DenseLayer.Builder().nIn(4).nOut(4).build(), "last")
                     .addLayer("out", head(4), "fc").setOutputs("out").build());
         };
-        network.init();
-        return network;
     }
 
     /** A sequence, whose mask counts, and a vector without one; two outputs. */
     private static ComputationGraph twoInputs() {
-        ComputationGraph network = new ComputationGraph(conf().graphBuilder().addInputs("seq", "vec")
+        return Networks.of(conf().graphBuilder().addInputs("seq", "vec")
                 .addLayer("lstm", new LSTM.Builder().nIn(3).nOut(4).build(), "seq")
                 .addVertex("last", new LastTimeStepVertex("seq"), "lstm")
                 .addLayer("fc", new DenseLayer.Builder().nIn(2).nOut(4).build(), "vec")
@@ -99,8 +97,6 @@ class BankMasksTest {
                 .addLayer("out", head(8), "both")
                 .addLayer("other", new OutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(3).activation(Activation.IDENTITY)
                         .build(), "fc").setOutputs("out", "other").build());
-        network.init();
-        return network;
     }
 
     @Test
@@ -322,10 +318,7 @@ class BankMasksTest {
     }
 
     private static MultiLayerNetwork sequences(RNNFormat format, Layer... layers) {
-        MultiLayerNetwork network = new MultiLayerNetwork(conf().list(layers).setInputType(InputType.recurrent(5, 4, format))
-                .build());
-        network.init();
-        return network;
+        return Networks.of(conf().list(layers).setInputType(InputType.recurrent(5, 4, format)).build());
     }
 
     private static LSTM.Builder lstm() {

@@ -50,13 +50,11 @@ class BankRowsTest {
 
     /** [n, 12] → [3·n, 4] → [3·n, 2]: three rows of the output for an example. */
     private static ComputationGraph threeRowsForAnExample() {
-        ComputationGraph network = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(3).activation(Activation.TANH)
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(3).activation(Activation.TANH)
                 .graphBuilder().addInputs("in").addVertex("rows", new ReshapeVertex('c', new int[] {-1, 4}, null), "in")
                 .addLayer("fc", new DenseLayer.Builder().nIn(4).nOut(5).build(), "rows")
                 .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nIn(5).nOut(2).activation(Activation.IDENTITY)
                         .build(), "fc").setOutputs("out").build());
-        network.init();
-        return network;
     }
 
     @Test
@@ -110,11 +108,10 @@ class BankRowsTest {
     @ParameterizedTest
     @ValueSource(strings = {"one", AdapterBank.BASE})
     void requestsWhoseRowsCannotBeToldApartAreNotComputedTogetherAgain(String name) {
-        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(3).activation(Activation.TANH)
+        ComputationGraph base = Networks.of(new NeuralNetConfiguration.Builder().seed(3).activation(Activation.TANH)
                 .graphBuilder().addInputs("in").addLayer("lstm", new LSTM.Builder().nIn(4).nOut(5).build(), "in")
                 .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nIn(5).nOut(2).activation(Activation.IDENTITY)
                         .build(), new RnnToFeedForwardPreProcessor(), "lstm").setOutputs("out").build());
-        base.init();
         Recorder metrics = new Recorder();
         try (AdapterBank bank = new AdapterBank(base, BankConfig.builder().maxNetworks(1).maxBatch(4).maxDelay(FOREVER)
                 .metrics(metrics).build())) {
@@ -152,12 +149,11 @@ class BankRowsTest {
     /** [n, 12] → [3·n, 4] in 'f' order: row r is of example r mod n, whatever the batch. */
     @Test
     void rowsInAnOrderOfTheirOwnAreComputedForEachRequestAlone() {
-        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(3).activation(Activation.TANH)
+        ComputationGraph base = Networks.of(new NeuralNetConfiguration.Builder().seed(3).activation(Activation.TANH)
                 .graphBuilder().addInputs("in").addVertex("rows", new ReshapeVertex('f', new int[] {-1, 4}, null), "in")
                 .addLayer("fc", new DenseLayer.Builder().nIn(4).nOut(5).build(), "rows")
                 .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nIn(5).nOut(2).activation(Activation.IDENTITY)
                         .build(), "fc").setOutputs("out").build());
-        base.init();
         BankConfig config = BankConfig.builder().maxNetworks(1).maxBatch(4).maxDelay(FOREVER).build();
         try (AdapterBank bank = new AdapterBank(base, config)) {
             for (String name : List.of("one", "two")) {

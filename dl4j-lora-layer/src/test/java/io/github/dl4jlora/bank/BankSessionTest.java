@@ -17,7 +17,6 @@ import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
 import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -78,10 +77,9 @@ class BankSessionTest {
                     .build();
             NeuralNetConfiguration.Builder conf = new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1));
             Model network = graph
-                    ? new ComputationGraph(conf.graphBuilder().addInputs("in").addLayer("r1", first, "in")
+                    ? Networks.of(conf.graphBuilder().addInputs("in").addLayer("r1", first, "in")
                             .addLayer("r2", second, "r1").addLayer("out", out, "r2").setOutputs("out").build())
-                    : new MultiLayerNetwork(conf.list(first, second, out).setInputType(InputType.recurrent(3)).build());
-            network.init();
+                    : Networks.of(conf.list(first, second, out).setInputType(InputType.recurrent(3)).build());
             return this == QUANTISED || this == QUANTISED_GRAPH ? Models.freeze(network, Quantization.INT8) : network;
         }
 

@@ -69,13 +69,10 @@ public final class GatedTanh extends ActivationTanH {
 
     /** fc → out. */
     static MultiLayerNetwork network() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
-                .list()
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1)).list()
                 .layer(new DenseLayer.Builder().name("fc").nIn(Networks.IN).nOut(5).activation(new GatedTanh()).build())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).name("out").nOut(2).activation(Activation.IDENTITY).build())
                 .build());
-        network.init();
-        return network;
     }
 
     /** As if trained. */

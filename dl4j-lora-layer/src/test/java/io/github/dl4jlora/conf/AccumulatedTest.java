@@ -312,14 +312,13 @@ class AccumulatedTest {
     /** Which would be a part of the file, and would update one layer with each batch and another with each eighth. */
     @Test
     void noLayerOfAMergedOrUnloadedNetworkHasIt() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1)
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1)
                 .updater(new Accumulated(new Adam(0.01), 8)).list()
                 .layer(new DenseLayer.Builder().nIn(3).nOut(4).name("frozen").build())
                 .layer(new LastTimeStep(new SimpleRnn.Builder().nIn(4).nOut(4).name("rnn").build()))
                 .layer(new LoRADenseLayer.Builder().nIn(4).nOut(4).rank(2).name("declared").build())
                 .layer(new DenseLayer.Builder().nIn(4).nOut(4).name("adapted").build())
                 .layer(new OutputLayer.Builder().nIn(4).nOut(2).name("out").build()).build());
-        base.init();
         MultiLayerNetwork adapted = LoRA.apply(LoRA.merge(base), LoRAConfig.builder().targets("adapted").trainable("out")
                 .updater(new Accumulated(new Adam(0.01), 8)).build());
 

@@ -75,15 +75,11 @@ final class OldBases {
     }
 
     static MultiLayerNetwork layers(long seed, InputType input, Layer... layers) {
-        MultiLayerNetwork network = new MultiLayerNetwork(builder(seed).list(layers).setInputType(input).build());
-        network.init();
-        return moved(network, seed);
+        return moved(Networks.of(builder(seed).list(layers).setInputType(input).build()), seed);
     }
 
     private static ComputationGraph graph(long seed, ComputationGraphConfiguration configuration) {
-        ComputationGraph network = new ComputationGraph(configuration);
-        network.init();
-        return moved(network, seed);
+        return moved(Networks.of(configuration), seed);
     }
 
     /** Away from where it started: no bias is zero, no gain is one. */

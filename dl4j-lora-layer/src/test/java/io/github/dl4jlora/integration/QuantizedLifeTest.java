@@ -51,7 +51,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Where weights in fewer bits are found again, who else uses them, and who lets go of what they were made of. */
 class QuantizedLifeTest {
@@ -87,7 +86,7 @@ class QuantizedLifeTest {
 
     /** Layers of which three are not quantised; other values than any other test has in this JVM. */
     private static MultiLayerNetwork ofManyKinds() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(12).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(12).updater(new Sgd(0.1)).list()
                 .layer(new LSTM.Builder().name("memory").nOut(5).build())
                 .layer(new GlobalPoolingLayer.Builder().poolingType(PoolingType.AVG).build())
                 .layer(new BatchNormalization.Builder().name("norm").build())
@@ -95,7 +94,6 @@ class QuantizedLifeTest {
                 .layer(new DenseLayer.Builder().name("fc1").nOut(5).activation(Activation.TANH).build())
                 .layer(new OutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(3).activation(Activation.SOFTMAX).build())
                 .setInputType(InputType.recurrent(4)).build());
-        base.init();
         base.params().addi(Networks.random(DataType.FLOAT, 1_100, base.params().shape()).muli(0.01));
         return base;
     }
@@ -161,8 +159,7 @@ class QuantizedLifeTest {
         ModelSerializer.writeModel(base, file, true);
         MultiLayerNetwork tuned = tuned(base, config(scheme).baseLocation(file.toURI()).build());
         String json = tuned.getLayerWiseConfigurations().toJson();
-        MultiLayerNetwork rebuilt = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(json));
-        rebuilt.init();
+        MultiLayerNetwork rebuilt = Networks.of(MultiLayerConfiguration.fromJson(json));
         rebuilt.setParams(tuned.params().dup());
 
         assertThat(rebuilt.output(FEATURES)).isEqualTo(tuned.output(FEATURES));

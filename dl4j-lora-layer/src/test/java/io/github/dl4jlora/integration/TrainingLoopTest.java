@@ -4,8 +4,6 @@ import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Models.Kind;
 import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.api.Model;
-import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
-import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.WorkspaceMode;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -110,16 +108,10 @@ class TrainingLoopTest {
         DenseLayer first = new DenseLayer.Builder().name("fc1").nIn(Networks.IN).nOut(Networks.HIDDEN).build();
         DenseLayer second = new DenseLayer.Builder().name("fc2").nIn(Networks.HIDDEN).nOut(Networks.OUT).build();
         if (graph) {
-            ComputationGraphConfiguration graphConf = conf.graphBuilder().addInputs("in").addLayer("fc1", first, "in")
-                    .addLayer("fc2", second, "fc1").setOutputs("fc2").validateOutputLayerConfig(false).build();
-            ComputationGraph network = new ComputationGraph(graphConf);
-            network.init();
-            return network;
+            return Networks.of(conf.graphBuilder().addInputs("in").addLayer("fc1", first, "in")
+                    .addLayer("fc2", second, "fc1").setOutputs("fc2").validateOutputLayerConfig(false).build());
         }
-        MultiLayerConfiguration layersConf = conf.list().layer(first).layer(second).validateOutputLayerConfig(false).build();
-        MultiLayerNetwork network = new MultiLayerNetwork(layersConf);
-        network.init();
-        return network;
+        return Networks.of(conf.list().layer(first).layer(second).validateOutputLayerConfig(false).build());
     }
 
     private static double error(Model model, DataSet data) {

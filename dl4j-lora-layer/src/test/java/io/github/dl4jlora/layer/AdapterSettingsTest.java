@@ -80,12 +80,10 @@ class AdapterSettingsTest {
     }
 
     private static MultiLayerNetwork twoLayers() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new LoRADenseLayer.Builder().nIn(8).nOut(8).rank(2).build())
                 .layer(new LoRADenseLayer.Builder().nIn(8).nOut(8).rank(2).build())
                 .layer(new LossLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).build()).build());
-        network.init();
-        return network;
     }
 
     @ParameterizedTest
@@ -148,10 +146,8 @@ class AdapterSettingsTest {
     }
 
     private static MultiLayerNetwork network(Layer layer) {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.DOUBLE)
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0.1)).list().layer(layer)
                 .layer(new LossLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).build()).build());
-        network.init();
-        return network;
     }
 }

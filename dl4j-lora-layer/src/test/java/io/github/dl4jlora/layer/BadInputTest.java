@@ -56,11 +56,10 @@ class BadInputTest {
     /** As a damaged file might have them: what a wrapped layer starts from is in its vector. */
     @Test
     void aWrappedLayerHasNoConstants() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(2).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(2).nOut(1).activation(Activation.IDENTITY).build())
                 .build());
-        base.init();
         LoRAWrapperLayer layer = (LoRAWrapperLayer) LoRA.apply(base, LoRAConfig.builder().rank(1).targets("lstm").build())
                 .getLayerWiseConfigurations().getConf(0).getLayer();
 
@@ -177,12 +176,11 @@ class BadInputTest {
     @ParameterizedTest
     @MethodSource("sequenceHeads")
     void labelsOfOtherStepsAreRefused(RNNFormat format, LoRAConfig config) {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new LSTM.Builder().name("lstm").nOut(4).dataFormat(format).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).name("out").nOut(2).dataFormat(format)
                         .activation(Activation.IDENTITY).build())
                 .setInputType(InputType.recurrent(3, 6, format)).build());
-        base.init();
         MultiLayerNetwork tuned = LoRA.apply(base, config);
         INDArray features = steps(format, 8, 3, 6);
 
@@ -272,10 +270,8 @@ class BadInputTest {
     }
 
     private static MultiLayerNetwork network(NeuralNetConfiguration.Builder conf, Layer layer) {
-        MultiLayerNetwork network = new MultiLayerNetwork(conf.list().layer(layer)
+        return Networks.of(conf.list().layer(layer)
                 .layer(new OutputLayer.Builder(LossFunction.MCXENT).nIn(5).nOut(3).activation(Activation.SOFTMAX)
                         .build()).build());
-        network.init();
-        return network;
     }
 }

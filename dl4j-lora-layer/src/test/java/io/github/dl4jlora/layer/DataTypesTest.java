@@ -103,11 +103,10 @@ class DataTypesTest {
     @ParameterizedTest
     @MethodSource("declared")
     void declaredLayersWithEverythingOnTrainInEveryType(DataType type, Engine engine, FrozenStorage storage) {
-        MultiLayerNetwork network = new MultiLayerNetwork(conf(type).list()
+        MultiLayerNetwork network = Networks.of(conf(type).list()
                 .layer(new LoRADenseLayer.Builder().nIn(Networks.IN).nOut(Networks.HIDDEN).rank(2).hasLayerNorm(true).dropOut(0.9)
                         .loraDropout(0.1).engine(engine).storage(storage).build())
                 .layer(output()).build());
-        network.init();
         network = network.convertDataType(type);
         INDArray start = network.params().dup();
 
@@ -121,10 +120,9 @@ class DataTypesTest {
     @ParameterizedTest
     @EnumSource(value = DataType.class, names = {"FLOAT", "DOUBLE", "HALF"})
     void aLowRankLayerTrainsInEveryTypeButBfloat16(DataType type) {
-        MultiLayerNetwork network = new MultiLayerNetwork(conf(type).list()
+        MultiLayerNetwork network = Networks.of(conf(type).list()
                 .layer(new LowRankLayer.Builder().nIn(Networks.IN).nOut(Networks.OUT).rank(2).alpha(0.75).build())
                 .layer(new LossLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).build()).build());
-        network.init();
         network = network.convertDataType(type);
         Networks.randomizeAdapters(network.paramTable(), 3);
         INDArray x = Networks.random(type, 1, 4, Networks.IN);
@@ -152,12 +150,10 @@ class DataTypesTest {
 
     /** In DOUBLE; DL4J's builder knows no BFLOAT16, but networks convert to it. */
     private static MultiLayerNetwork base(DataType type) {
-        MultiLayerNetwork base = new MultiLayerNetwork(conf(type).dataType(DataType.DOUBLE).list()
+        return Networks.of(conf(type).dataType(DataType.DOUBLE).list()
                 .layer(new DenseLayer.Builder().nIn(Networks.IN).nOut(Networks.HIDDEN).build())
                 .layer(new DenseLayer.Builder().nOut(Networks.HIDDEN).build())
                 .layer(output()).build());
-        base.init();
-        return base;
     }
 
     private static LoRAConfig config(Engine engine, FrozenStorage storage) {

@@ -7,7 +7,6 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.gradientcheck.GradientCheckUtil;
 import org.deeplearning4j.nn.conf.BackpropType;
-import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -168,8 +167,7 @@ class DeltaRecurrentTest {
                         .name("out").build())
                 .build();
         conf.getConf(0).getLayer().setLayerName("rnn");
-        MultiLayerNetwork base = new MultiLayerNetwork(conf);
-        base.init();
+        MultiLayerNetwork base = Networks.of(conf);
         MultiLayerNetwork adapted = LoRA.apply(base, CONFIG);
         Networks.randomizeAdapters(adapted.paramTable(), 3);
         MultiLayerNetwork merged = LoRA.merge(adapted);
@@ -189,16 +187,13 @@ class DeltaRecurrentTest {
 
     @Test
     void graphsStepAndTruncateToo() {
-        ComputationGraphConfiguration conf = new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE)
-                .updater(new Sgd(0.1))
-                .activation(Activation.TANH).graphBuilder().addInputs("in")
+        ComputationGraph base = Networks.of(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE)
+                .updater(new Sgd(0.1)).activation(Activation.TANH).graphBuilder().addInputs("in")
                 .addLayer("rnn", new LSTM.Builder().nOut(4).build(), "in")
                 .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY)
                         .build(), "rnn")
                 .setOutputs("out").setInputTypes(InputType.recurrent(IN)).backpropType(BackpropType.TruncatedBPTT)
-                .tBPTTLength(2).build();
-        ComputationGraph base = new ComputationGraph(conf);
-        base.init();
+                .tBPTTLength(2).build());
         ComputationGraph adapted = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("rnn/RW").updater(new Sgd(0.1)).build());
         double[] frozen = base.params().toDoubleVector();
         INDArray features = Networks.random(DataType.DOUBLE, 1, 2, IN, STEPS);
@@ -221,12 +216,10 @@ class DeltaRecurrentTest {
 
     private static MultiLayerNetwork base(Layer layer, Sgd updater, BackpropType type) {
         layer.setLayerName("rnn");
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE)
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE)
                 .updater(updater).activation(Activation.TANH).list().layer(layer)
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY)
                         .name("out").build())
                 .backpropType(type).tBPTTLength(2).setInputType(InputType.recurrent(IN)).build());
-        base.init();
-        return base;
     }
 }

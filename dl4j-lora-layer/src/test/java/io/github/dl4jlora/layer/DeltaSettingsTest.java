@@ -62,14 +62,11 @@ class DeltaSettingsTest {
     }
 
     private static MultiLayerNetwork base(DataType type, org.deeplearning4j.nn.conf.layers.Layer layer) {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(5).dataType(type)
-                .updater(new Sgd(0.1))
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(5).dataType(type).updater(new Sgd(0.1))
                 .activation(Activation.TANH).list().layer(layer)
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY)
                         .name("out").build())
                 .setInputType(InputType.recurrent(3)).build());
-        base.init();
-        return base;
     }
 
     private static LoRAConfig.Builder config() {

@@ -61,7 +61,7 @@ class DeltaVertexTest {
 
     @BeforeEach
     void makeBase() {
-        base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE).updater(new Sgd(0.1))
+        base = Networks.of(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE).updater(new Sgd(0.1))
                 .activation(Activation.TANH).graphBuilder().addInputs("in")
                 .addLayer("lstm", new LSTM.Builder().nOut(4).build(), "in")
                 .addVertex("attention", new AttentionVertex.Builder().nInKeys(4).nInQueries(4).nInValues(4).nOut(4).nHeads(2)
@@ -69,7 +69,6 @@ class DeltaVertexTest {
                 .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(3).activation(Activation.IDENTITY)
                         .build(), "attention")
                 .setOutputs("out").setInputTypes(InputType.recurrent(5)).build());
-        base.init();
         base.fit(DATA);
     }
 

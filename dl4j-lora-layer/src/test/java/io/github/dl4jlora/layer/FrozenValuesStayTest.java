@@ -47,11 +47,10 @@ class FrozenValuesStayTest {
     @ParameterizedTest
     @MethodSource("trainers")
     void frozenValuesOfDeclaredLayersStay(IUpdater updater, GradientNormalization mode) {
-        MultiLayerNetwork network = new MultiLayerNetwork(conf(updater, mode).list()
+        MultiLayerNetwork network = Networks.of(conf(updater, mode).list()
                 .layer(new LoRADenseLayer.Builder().nIn(Networks.IN).nOut(4).rank(2).hasLayerNorm(true).build())
                 .layer(new LoRADenseLayer.Builder().nOut(4).rank(2).build())
                 .layer(output()).build());
-        network.init();
 
         assertOnlyTrains(network, "0_A", "0_B", "1_A", "1_B", "2_W", "2_b");
     }
@@ -59,11 +58,10 @@ class FrozenValuesStayTest {
     @ParameterizedTest
     @MethodSource("trainers")
     void frozenValuesOfConvertedNetworksStay(IUpdater updater, GradientNormalization mode) {
-        MultiLayerNetwork base = new MultiLayerNetwork(conf(updater, mode).list()
+        MultiLayerNetwork base = Networks.of(conf(updater, mode).list()
                 .layer(new DenseLayer.Builder().nIn(Networks.IN).nOut(4).hasLayerNorm(true).build())
                 .layer(new DenseLayer.Builder().nOut(4).build())
                 .layer(output()).build());
-        base.init();
 
         MultiLayerNetwork network = LoRA.apply(base, LoRAConfig.builder().rank(2).storage(FrozenStorage.EMBEDDED).build());
 

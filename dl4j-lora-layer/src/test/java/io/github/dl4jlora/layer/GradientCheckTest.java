@@ -103,13 +103,12 @@ class GradientCheckTest {
     @ParameterizedTest
     @MethodSource("enginesAndStorages")
     void convertedMultiLayerNetworksHaveTheGradientsOfFiniteDifferences(Engine engine, FrozenStorage storage) {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
                 .updater(new NoOp()).activation(Activation.TANH).list()
                 .layer(new DenseLayer.Builder().nIn(Networks.IN).nOut(4).build())
                 .layer(new DenseLayer.Builder().nOut(4).hasLayerNorm(true).build())
                 .layer(new DenseLayer.Builder().nOut(4).hasBias(false).activation(Activation.ELU).build())
                 .layer(output(Networks.OUT).build()).build());
-        base.init();
 
         assertGradientsRight(LoRA.apply(base, config(engine, storage).build()));
     }
@@ -149,13 +148,12 @@ class GradientCheckTest {
     @EnumSource
     void adaptedRnnOutputLayersHaveTheGradientsOfFiniteDifferences(RNNFormat format) {
         for (boolean masked : new boolean[]{false, true}) {
-            ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
+            ComputationGraph base = Networks.of(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
                     .updater(new NoOp()).activation(Activation.TANH).graphBuilder().addInputs("in")
                     .addLayer("lstm", new LSTM.Builder().nIn(Networks.IN).nOut(2).dataFormat(format).build(), "in")
                     .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MCXENT).nIn(2).nOut(Networks.OUT).dataFormat(format)
                             .activation(Activation.SOFTMAX).build(), "lstm")
                     .setOutputs("out").build());
-            base.init();
 
             assertEachRight((engine, storage) ->
                     LoRA.apply(base, config(engine, storage).targets("out").trainable("lstm").build()),
@@ -165,13 +163,12 @@ class GradientCheckTest {
 
     @Test
     void layersBetweenRecurrentOnesHaveTheGradientsOfFiniteDifferencesUnderMasks() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
                 .updater(new NoOp()).activation(Activation.TANH).list()
                 .layer(new LSTM.Builder().nOut(2).build())
                 .layer(new DenseLayer.Builder().nOut(3).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MCXENT).nOut(Networks.OUT).activation(Activation.SOFTMAX).build())
                 .setInputType(InputType.recurrent(Networks.IN)).build());
-        base.init();
 
         assertEachRight((engine, storage) -> LoRA.apply(base, config(engine, storage).trainable("layer0").build()),
                 new DataSet(sequence(RNNFormat.NCW), sequenceLabels(RNNFormat.NCW), stepMask(), stepMask()));
@@ -181,7 +178,7 @@ class GradientCheckTest {
     @ParameterizedTest
     @EnumSource(value = Engine.class, names = {"FUSED", "SAMEDIFF"})
     void layersBesideMergesSubsetsAndResidualsHaveTheGradientsOfFiniteDifferences(Engine engine) {
-        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
+        ComputationGraph base = Networks.of(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
                 .updater(new NoOp()).activation(Activation.IDENTITY).graphBuilder().addInputs("in")
                 .addVertex("some", new SubsetVertex(1, 4), "in")
                 .addLayer("a", new DenseLayer.Builder().nIn(4).nOut(4).build(), "some")
@@ -194,7 +191,6 @@ class GradientCheckTest {
                 .addVertex("sum", new ElementWiseVertex(ElementWiseVertex.Op.Product), "c", "d", "b")
                 .addLayer("out", output(Networks.OUT).nIn(4).build(), "sum")
                 .setOutputs("out").build());
-        base.init();
 
         ComputationGraph shared = LoRA.apply(base, config(engine, FrozenStorage.SHARED).build());
         ComputationGraph embedded = LoRA.apply(base, config(engine, FrozenStorage.EMBEDDED).build());
@@ -214,7 +210,7 @@ class GradientCheckTest {
     }
 
     private static MultiLayerNetwork declared(Activation activation, Engine engine, boolean bias, boolean norm) {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
                 .updater(new NoOp()).activation(activation).list()
                 .layer(new LoRADenseLayer.Builder().nIn(Networks.IN).nOut(4).rank(2).alpha(0.8).engine(engine)
                         .hasBias(bias).hasLayerNorm(norm).biasInit(0.3).gainInit(2).build())
@@ -222,20 +218,16 @@ class GradientCheckTest {
                         .hasBias(bias).hasLayerNorm(norm).biasInit(0.3).gainInit(2).build())
                 .layer(new ActivationLayer(Activation.TANH))
                 .layer(output(Networks.OUT).build()).build());
-        network.init();
-        return network;
     }
 
     private static ComputationGraph stockGraph(Activation activation) {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
                 .updater(new NoOp()).activation(activation).graphBuilder().addInputs("in")
                 .addLayer("fc1", new DenseLayer.Builder().nIn(Networks.IN).nOut(4).biasInit(0.3).build(), "in")
                 .addLayer("fc2", new DenseLayer.Builder().nIn(4).nOut(4).biasInit(0.3).build(), "fc1")
                 .addLayer("tanh", new ActivationLayer(Activation.TANH), "fc2")
                 .addLayer("out", output(Networks.OUT).nIn(4).build(), "tanh")
                 .setOutputs("out").build());
-        graph.init();
-        return graph;
     }
 
     private static void assertGradientsRight(MultiLayerNetwork network) {

@@ -160,9 +160,7 @@ enum KernelVariant {
             layers.layer(new OutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(CLASSES)
                     .activation(Activation.SOFTMAX).build());
         }
-        MultiLayerNetwork network = new MultiLayerNetwork(layers.setInputType(inputType()).build());
-        network.init();
-        return network;
+        return Networks.of(layers.setInputType(inputType()).build());
     }
 
     INDArray features(DataType type) {

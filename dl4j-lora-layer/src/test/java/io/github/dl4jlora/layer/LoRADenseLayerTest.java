@@ -164,9 +164,8 @@ class LoRADenseLayerTest {
 
     @Test
     void parametersOfAGraphAreFoundByVertexName() {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
+        ComputationGraph graph = Networks.of(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
                 .addLayer("fc1", lora().build(), "in").addLayer("out", output().nIn(5).build(), "fc1").setOutputs("out").build());
-        graph.init();
 
         assertThat(graph.getParam("fc1_A").shape()).containsExactly(6, 2);
         assertThat(graph.getParam("fc1_B").shape()).containsExactly(2, 5);
@@ -202,21 +201,16 @@ class LoRADenseLayerTest {
     }
 
     private static MultiLayerNetwork inferring(Layer layer, InputType type) {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1)
-                .updater(new Sgd(0.1)).list()
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(layer).layer(output().build()).setInputType(type).build());
-        network.init();
-        return network;
     }
 
     @Test
     void standsBehindConvolutionsThroughTheAutomaticPreprocessor() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1)
-                .updater(new Sgd(0.1)).list()
+        MultiLayerNetwork network = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(new ConvolutionLayer.Builder(2, 2).nOut(3).build())
                 .layer(new LoRADenseLayer.Builder().nOut(5).rank(2).build()).layer(output().build())
                 .setInputType(InputType.convolutional(4, 4, 2)).build());
-        network.init();
         INDArray before = network.getParam("0_W").dup();
 
         network.fit(Networks.random(DataType.FLOAT, 3, 3, 2, 4, 4), Networks.data(DataType.FLOAT, 3, 1).getLabels());
@@ -240,24 +234,18 @@ class LoRADenseLayerTest {
     }
 
     private static MultiLayerNetwork sequences(Layer middle) {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1)
-                .updater(new Sgd(0.1)).list()
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(new LSTM.Builder().nOut(4).build()).layer(middle)
                 .layer(new RnnOutputLayer.Builder(LossFunction.MCXENT).nOut(Networks.OUT).activation(Activation.SOFTMAX).build())
                 .setInputType(InputType.recurrent(6)).build());
-        network.init();
-        return network;
     }
 
     @Test
     void firstLayerWithItsInputSetLetsTheOthersInferTheirs() {
-        MultiLayerConfiguration conf = new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork network = Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(lora().build())
                 .layer(new LoRADenseLayer.Builder().nOut(4).rank(2).build())
-                .layer(output().build()).build();
-
-        MultiLayerNetwork network = new MultiLayerNetwork(conf);
-        network.init();
+                .layer(output().build()).build());
 
         assertThat(network.getParam("1_A").shape()).containsExactly(5, 2);
         assertThat(network.getParam("2_W").shape()).containsExactly(4, Networks.OUT);
@@ -377,9 +365,7 @@ class LoRADenseLayerTest {
     }
 
     static MultiLayerNetwork network(DataType type, Layer layer) {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dataType(type)
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(1).dataType(type)
                 .updater(new Sgd(0.1)).list().layer(layer).layer(output().build()).build());
-        network.init();
-        return network;
     }
 }

@@ -189,11 +189,10 @@ class LowRankLayerTest {
     }
 
     private static MultiLayerNetwork sequences(LowRankLayer.Builder layer) {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.DOUBLE)
+        MultiLayerNetwork network = Networks.of(new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0.1)).list().layer(layer.build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build())
                 .setInputType(InputType.recurrent(Networks.IN)).build());
-        network.init();
         Networks.randomizeAdapters(network.paramTable(), 3);
         return network;
     }
@@ -266,11 +265,10 @@ class LowRankLayerTest {
 
     @Test
     void infersItsInputFromImages() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.DOUBLE)
+        MultiLayerNetwork network = Networks.of(new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0.1)).list().layer(layer().nIn(0).build())
                 .layer(new LossLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).build())
                 .setInputType(InputType.convolutional(2, 2, 3)).build());
-        network.init();
 
         network.fit(Networks.random(DataType.DOUBLE, 1, 4, 3, 2, 2), Networks.random(DataType.DOUBLE, 2, 4, Networks.OUT));
 
@@ -293,8 +291,7 @@ class LowRankLayerTest {
                     .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nOut(Networks.OUT)
                             .activation(Activation.SOFTMAX).build(), "sum2")
                     .setOutputs("out").setInputTypes(InputType.feedForward(Networks.IN)).build();
-            ComputationGraph graph = new ComputationGraph(conf);
-            graph.init();
+            ComputationGraph graph = Networks.of(conf);
             Networks.randomizeAdapters(graph.paramTable(), 3);
             DataSet data = Networks.data(DataType.DOUBLE, 4, 1);
 
@@ -327,12 +324,11 @@ class LowRankLayerTest {
 
     /** The path and a loss; A and B away from zero. */
     private static MultiLayerNetwork alone(LowRankLayer.Builder layer, WorkspaceMode workspaces) {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.DOUBLE)
+        MultiLayerNetwork network = Networks.of(new NeuralNetConfiguration.Builder().seed(1).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0.1)).trainingWorkspaceMode(workspaces).inferenceWorkspaceMode(workspaces).list()
                 .layer(layer.build())
                 .layer(new LossLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).build())
                 .setInputType(InputType.feedForward(Networks.IN)).build());
-        network.init();
         Networks.randomizeAdapters(network.paramTable(), 3);
         return network;
     }

@@ -45,13 +45,11 @@ class NothingStaleTest {
             "recurrent kernel", new LSTM.Builder().nIn(4).nOut(5).build());
 
     private static MultiLayerNetwork base(Layer first) {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
                 .dataType(DataType.DOUBLE).list().layer(first)
                 .layer(new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).nIn(5).nOut(2)
                         .activation(Activation.IDENTITY).build())
                 .build());
-        base.init();
-        return base;
     }
 
     @Test

@@ -64,9 +64,8 @@ class QuantizedLayersTest {
     private static final int WORDS = 11;
 
     private static MultiLayerNetwork network(WorkspaceMode workspaces, InputType input, Layer... layers) {
-        MultiLayerNetwork network = new MultiLayerNetwork(LayerChains.builder().trainingWorkspaceMode(workspaces)
+        MultiLayerNetwork network = Networks.of(LayerChains.builder().trainingWorkspaceMode(workspaces)
                 .inferenceWorkspaceMode(workspaces).list(layers).setInputType(input).build());
-        network.init();
         network.params().addi(Networks.random(DataType.DOUBLE, 3, network.params().shape()).muli(0.2));
         return network;
     }
@@ -279,14 +278,12 @@ class QuantizedLayersTest {
     }
 
     private static MultiLayerNetwork wide() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.FLOAT)
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.FLOAT)
                 .updater(new Sgd(0.1)).activation(Activation.TANH).list()
                 .layer(new DenseLayer.Builder().nIn(130).nOut(1100).name("fc1").build())
                 .layer(new DenseLayer.Builder().nOut(700).name("fc2").build())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nOut(600).name("out").build())
                 .build());
-        base.init();
-        return base;
     }
 
     private static MultiDataSet wideData(int rows) {

@@ -55,13 +55,12 @@ class SeparableLayersTest {
 
         /** A convolution below, the separable one, and an output layer. */
         MultiLayerNetwork base(DataType type) {
-            MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(5).dataType(type)
+            MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(5).dataType(type)
                     .activation(Activation.TANH).updater(new NoOp()).list()
                     .layer(new ConvolutionLayer.Builder(2, 2).nOut(3).dataFormat(format()).name("below").build())
                     .layer(layer()).layer(new OutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY)
                             .build())
                     .setInputType(InputType.convolutional(6, 5, 2, format())).build());
-            base.init();
             base.params().assign(Networks.random(type, 9, base.params().shape()).muli(0.5));
             return base;
         }

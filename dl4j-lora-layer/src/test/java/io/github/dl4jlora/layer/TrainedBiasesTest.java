@@ -224,15 +224,13 @@ class TrainedBiasesTest {
     }
 
     private static MultiLayerNetwork withNorm() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
                 .biasUpdater(new Adam(0.7)).activation(Activation.TANH).list()
                 .layer(new ConvolutionLayer.Builder(2, 2).name("conv").nOut(2).build())
                 .layer(new BatchNormalization.Builder().name("norm").build())
                 .layer(new DenseLayer.Builder().name("fc").nOut(3).build())
                 .layer(new OutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(2).activation(Activation.SOFTMAX).build())
                 .setInputType(InputType.convolutional(4, 4, 1)).build());
-        network.init();
-        return network;
     }
 
     @Test
@@ -290,7 +288,7 @@ class TrainedBiasesTest {
 
     @Test
     void graphsTrainTheBiasesOfRecurrentLayersBelowAnAdaptedVertex() throws IOException {
-        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE)
+        ComputationGraph base = Networks.of(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0.1)).activation(Activation.TANH).graphBuilder().addInputs("in")
                 .addLayer("lstm", new LSTM.Builder().nOut(4).build(), "in")
                 .addLayer("both", new Bidirectional(Bidirectional.Mode.ADD, new SimpleRnn.Builder().nOut(4).build()), "lstm")
@@ -299,7 +297,6 @@ class TrainedBiasesTest {
                 .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY)
                         .build(), "attention")
                 .setOutputs("out").setInputTypes(InputType.recurrent(3)).build());
-        base.init();
         double[] frozen = base.params().toDoubleVector();
         MultiDataSet data = new MultiDataSet(Networks.random(DataType.DOUBLE, 1, 2, 3, 5),
                 Networks.random(DataType.DOUBLE, 2, 2, 2, 5));

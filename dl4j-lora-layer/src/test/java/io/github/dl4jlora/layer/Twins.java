@@ -101,9 +101,7 @@ record Twins(MultiLayerNetwork lora, MultiLayerNetwork stock) {
                 layers.layer(new OutputLayer.Builder(LossFunctions.LossFunction.MCXENT).nOut(Networks.OUT)
                         .activation(Activation.SOFTMAX).build());
             }
-            MultiLayerNetwork network = new MultiLayerNetwork(layers.build());
-            network.init();
-            return network;
+            return Networks.of(layers.build());
         }
     }
 

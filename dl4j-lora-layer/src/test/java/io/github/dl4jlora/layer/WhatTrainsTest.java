@@ -81,8 +81,7 @@ class WhatTrainsTest {
             } else {
                 builder.constrainAllParameters(tight).constrainBias(tight).constrainWeights(tight);
             }
-            MultiLayerNetwork network = new MultiLayerNetwork(conf.list().layer(builder.build()).layer(output().build()).build());
-            network.init();
+            MultiLayerNetwork network = Networks.of(conf.list().layer(builder.build()).layer(output().build()).build());
             INDArray w = network.getParam("0_W").dup();
             INDArray b = network.getParam("0_b").dup();
 

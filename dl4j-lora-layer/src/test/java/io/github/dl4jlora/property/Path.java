@@ -3,6 +3,7 @@ package io.github.dl4jlora.property;
 import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
@@ -38,14 +39,9 @@ enum Path {
     JSON(Training.THE_SAME_WITHOUT_STATE) {
         @Override
         Model through(Trial trial, Model network) {
-            Model rebuilt;
-            if (network instanceof ComputationGraph graph) {
-                rebuilt = new ComputationGraph(ComputationGraphConfiguration.fromJson(graph.getConfiguration().toJson()));
-            } else {
-                String json = ((MultiLayerNetwork) network).getLayerWiseConfigurations().toJson();
-                rebuilt = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(json));
-            }
-            rebuilt.init();
+            String json = Models.json(network);
+            Model rebuilt = network instanceof ComputationGraph ? Networks.of(ComputationGraphConfiguration.fromJson(json))
+                    : Networks.of(MultiLayerConfiguration.fromJson(json));
             rebuilt.setParams(network.params().dup());
             return rebuilt;
         }

@@ -215,9 +215,7 @@ final class Stock {
             node.layer.setLayerName(node.name);
             list.layer(node.layer);
         }
-        MultiLayerNetwork network = new MultiLayerNetwork(list.setInputType(spec.input().type).build());
-        network.init();
-        return network;
+        return Networks.of(list.setInputType(spec.input().type).build());
     }
 
     private ComputationGraph graph() {
@@ -242,8 +240,6 @@ final class Stock {
             }
             before = node.join == Join.ALONE ? node.name : joined;
         }
-        ComputationGraph network = new ComputationGraph(graph.setOutputs(before).setInputTypes(spec.input().type).build());
-        network.init();
-        return network;
+        return Networks.of(graph.setOutputs(before).setInputTypes(spec.input().type).build());
     }
 }

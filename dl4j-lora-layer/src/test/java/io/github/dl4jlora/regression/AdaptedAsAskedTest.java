@@ -117,10 +117,10 @@ class AdaptedAsAskedTest {
 
     @Test
     void rankAboveWhatAVertexHasIsWarnedOf() {
-        Model base = Stacks.initialised(Stacks.common(DataType.DOUBLE).graphBuilder().addInputs("in")
+        Model base = Networks.of(Stacks.common(DataType.DOUBLE).graphBuilder().addInputs("in")
                 .addVertex("x", new AttentionVertex.Builder().nInKeys(3).nInQueries(3).nInValues(3).nOut(4).nHeads(2)
                         .projectInput(true).build(), "in", "in", "in")
-                .addLayer("out", Stacks.sequenceHead(), "x").setOutputs("out").setInputTypes(InputType.recurrent(3, 5)));
+                .addLayer("out", Stacks.sequenceHead(), "x").setOutputs("out").setInputTypes(InputType.recurrent(3, 5)).build());
         try (LogCapture log = LogCapture.ofLibrary()) {
             Models.apply(base, LoRAConfig.builder().rank(64).targets("x", "out").override("out", o -> o.rank(1)).build());
 

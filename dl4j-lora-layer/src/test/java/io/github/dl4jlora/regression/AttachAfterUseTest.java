@@ -182,11 +182,11 @@ class AttachAfterUseTest {
 
     @Test
     void vertexStandsOnTheAttachedBaseToo() {
-        Model base = Stacks.initialised(Stacks.common(DataType.FLOAT).graphBuilder().addInputs("in")
+        Model base = Networks.of(Stacks.common(DataType.FLOAT).graphBuilder().addInputs("in")
                 .addVertex("x", new AttentionVertex.Builder().nInKeys(3).nInQueries(3).nInValues(3).nOut(4).nHeads(2)
                         .projectInput(true).build(), "in", "in", "in")
                 .addLayer("top", new DenseLayer.Builder().nOut(4).build(), "x").addLayer("out", Stacks.sequenceHead(), "top")
-                .setOutputs("out").setInputTypes(InputType.recurrent(3, 5)));
+                .setOutputs("out").setInputTypes(InputType.recurrent(3, 5)).build());
         INDArray features = Networks.random(DataType.FLOAT, 1, 2, 3, 5);
         for (String[] targets : new String[][]{{"x", "top"}, {"top"}}) {
             Model first = Models.copy(base);

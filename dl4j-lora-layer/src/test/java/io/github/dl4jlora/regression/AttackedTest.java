@@ -16,7 +16,6 @@ import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
-import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.deeplearning4j.util.ModelSerializer;
@@ -170,9 +169,8 @@ class AttackedTest {
                 config().variant(new FrozenALoRA()).build());
         String elsewhere = Models.json(tuned).replaceAll("\"id\" : \"....", "\"id\" : \"0000");
 
-        Model copy = graph ? new ComputationGraph(ComputationGraphConfiguration.fromJson(elsewhere))
-                : new MultiLayerNetwork(MultiLayerConfiguration.fromJson(elsewhere));
-        copy.init();
+        Model copy = graph ? Networks.of(ComputationGraphConfiguration.fromJson(elsewhere))
+                : Networks.of(MultiLayerConfiguration.fromJson(elsewhere));
 
         assertThat(copy.numParams()).isEqualTo(tuned.numParams());
         assertThatThrownBy(() -> Models.outputs(copy)).isInstanceOf(FrozenWeightsMissingException.class);

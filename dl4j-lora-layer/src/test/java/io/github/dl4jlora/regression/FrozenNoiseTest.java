@@ -199,7 +199,7 @@ class FrozenNoiseTest {
                 .addLayer("sibling", new DenseLayer.Builder().nOut(4).build(), "fc")
                 .addVertex("both", new MergeVertex(), "x", "sibling")
                 .addLayer("out", Stacks.head(), "both").setOutputs("out").setInputTypes(InputType.feedForward(3));
-        return LoRA.apply(Stacks.initialised(builder),
+        return LoRA.apply(Networks.of(builder.build()),
                 LoRAConfig.builder().rank(2).targets("x", "sibling").updater(new Sgd(0.1)).build());
     }
 

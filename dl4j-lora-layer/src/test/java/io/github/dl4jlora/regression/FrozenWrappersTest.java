@@ -241,15 +241,13 @@ class FrozenWrappersTest {
     }
 
     private static Model convolutionOnWords(RNNFormat format, ConvolutionMode mode) {
-        MultiLayerNetwork network = new MultiLayerNetwork(Stacks.common(DataType.DOUBLE).list()
+        return Networks.of(Stacks.common(DataType.DOUBLE).list()
                 .layer(new EmbeddingSequenceLayer.Builder().nIn(9).nOut(3).inferInputLength(true).name("words")
                         .outputDataFormat(format).build())
                 .layer(new Convolution1DLayer.Builder().kernelSize(2).nIn(3).nOut(4).rnnDataFormat(format).convolutionMode(mode)
                         .name("conv").build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).dataFormat(format)
                         .activation(Activation.IDENTITY).name("out").build()).build());
-        network.init();
-        return network;
     }
 
     private static MultiDataSet words(RNNFormat format) {

@@ -38,13 +38,12 @@ class InputsAsTheyAreTest {
         FeedForwardLayer several = new EmbeddingSequenceLayer.Builder().name("words").nIn(50).nOut(4).build();
         for (FeedForwardLayer words : List.of(one, several)) {
             boolean isSequence = words == several;
-            MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dropOut(0.5)
+            MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).dropOut(0.5)
                     .updater(new Sgd(0.1)).list().layer(words)
                     .layer(isSequence ? new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2)
                             .dataFormat(RNNFormat.NCW).activation(Activation.IDENTITY).build()
                             : new OutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY).build())
                     .build());
-            base.init();
             MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("words").build());
             INDArray ids = Nd4j.valueArrayOf(isSequence ? new long[] {8, 3} : new long[] {8, 1}, 40f);
 
@@ -55,14 +54,13 @@ class InputsAsTheyAreTest {
 
     @Test
     void anAttentionVertexNeedsAValueForEachKey() {
-        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
+        ComputationGraph base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
                 .graphBuilder().addInputs("queries", "keys", "values")
                 .addVertex("attention", new AttentionVertex.Builder().nInQueries(4).nInKeys(4).nInValues(4).nOut(4).nHeads(2)
                         .projectInput(true).build(), "queries", "keys", "values")
                 .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(3).activation(Activation.IDENTITY).build(),
                         "attention").setOutputs("out")
                 .setInputTypes(InputType.recurrent(4), InputType.recurrent(4), InputType.recurrent(4)).build());
-        base.init();
         ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("attention", "out").build());
         INDArray queries = Networks.random(DataType.FLOAT, 1, 2, 4, 6);
         INDArray keys = Networks.random(DataType.FLOAT, 2, 2, 4, 5);

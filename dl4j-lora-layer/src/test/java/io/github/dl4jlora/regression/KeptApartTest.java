@@ -110,11 +110,10 @@ class KeptApartTest {
     @ParameterizedTest
     @MethodSource("thatKeepWhatTheyDrew")
     void whatOneNetworkDrewReachesNoOther(Layer drawing) {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dropOut(0.5).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).dropOut(0.5).list()
                 .layer(new ConvolutionLayer.Builder(1, 1).name("first").nOut(2).build()).layer(drawing)
                 .layer(new OutputLayer.Builder().name("out").nOut(2).build())
                 .setInputType(InputType.convolutional(3, 3, 1)).build());
-        base.init();
         LoRAConfig config = LoRAConfig.builder().rank(2).targets(".*").updater(RATE.clone()).build();
         DataSet data = new DataSet(Networks.random(DataType.FLOAT, 5, 4, 1, 3, 3), Networks.random(DataType.FLOAT, 6, 4, 2));
         List<MultiLayerNetwork> others = List.of(base, LoRA.apply(base, config), LoRA.freeze(base));
@@ -138,11 +137,10 @@ class KeptApartTest {
 
     @Test
     void aRateThatIsSetReachesNoBaseThroughAWrapper() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(RATE.clone()).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(RATE.clone()).list()
                 .layer(new LastTimeStep(new LSTM.Builder().nIn(3).nOut(4).build()))
                 .layer(new DenseLayer.Builder().nIn(4).nOut(4).build()).layer(new OutputLayer.Builder().nIn(4).nOut(2).build())
                 .build());
-        base.init();
         MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).build());
 
         tuned.setLearningRate(1);
@@ -152,10 +150,8 @@ class KeptApartTest {
     }
 
     private static MultiLayerNetwork sequences(double dropOut, Layer layer, Layer out) {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dropOut(dropOut)
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(1).dropOut(dropOut)
                 .updater(new Adam(0.01)).list().layer(layer).layer(out).setInputType(InputType.recurrent(3, 5)).build());
-        network.init();
-        return network;
     }
 
     private static MultiLayerNetwork withDropoutInside() {
@@ -218,12 +214,10 @@ class KeptApartTest {
     }
 
     private static MultiLayerNetwork scaled() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
                 .list().layer(new DenseLayer.Builder().name("fc1").nIn(4).nOut(4).build())
                 .layer(new ElementWiseMultiplicationLayer.Builder().name("scale").nIn(4).nOut(4).build())
                 .layer(new OutputLayer.Builder().name("out").nIn(4).nOut(2).build()).build());
-        network.init();
-        return network;
     }
 
     @Test
@@ -295,10 +289,9 @@ class KeptApartTest {
     @ParameterizedTest
     @EnumSource
     void quantisedRecurrentLayersOfOrdinarySizeAreMerged(Quantization scheme) {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(64).nOut(256).build())
                 .layer(new RnnOutputLayer.Builder().nIn(256).nOut(2).build()).build());
-        base.init();
         INDArray input = Networks.random(DataType.FLOAT, 5, 2, 64, 3);
         MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("lstm").quantize(scheme).build());
 
@@ -325,11 +318,10 @@ class KeptApartTest {
     /** DL4J masks the output of such a layer, and not what goes into its activation. */
     @Test
     void aMaskOfWeightsCountsOnceInTheOutputOfASequence() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(new LSTM.Builder().nIn(3).nOut(4).build())
                 .layer(new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).activation(Activation.IDENTITY).name("out")
                         .nIn(4).nOut(2).build()).build());
-        base.init();
         MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("out").build());
         INDArray input = Networks.random(DataType.FLOAT, 5, 2, 3, 3);
         INDArray mask = Nd4j.createFromArray(new float[][] {{1, 0.5f, 0}, {0.25f, 1, 1}});
@@ -340,11 +332,10 @@ class KeptApartTest {
 
     @Test
     void aNormalisationOfValuesFarFromZeroKeepsItsDigits() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(new BatchNormalization.Builder().nOut(64).build())
                 .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MSE).activation(Activation.IDENTITY).name("out")
                         .nIn(64).nOut(2).build()).build());
-        base.init();
         base.setParam("0_mean", Nd4j.valueArrayOf(new long[] {1, 64}, 1e5f));
         base.setParam("0_var", Nd4j.valueArrayOf(new long[] {1, 64}, 1.7f));
         INDArray input = Networks.random(DataType.FLOAT, 5, 2048, 64).addi(1e5);
@@ -380,10 +371,8 @@ class KeptApartTest {
             builder.addLayer(name, new DenseLayer.Builder().nIn(4).nOut(4).activation(new Counted()).build(), below);
             below = name;
         }
-        ComputationGraph graph = new ComputationGraph(builder.addLayer("out", new OutputLayer.Builder().nIn(4).nOut(2).build(),
+        return Networks.of(builder.addLayer("out", new OutputLayer.Builder().nIn(4).nOut(2).build(),
                 below).setOutputs("out").build());
-        graph.init();
-        return graph;
     }
 
     @Test

@@ -80,13 +80,11 @@ class LambdaVertexTest {
     }
 
     private static ComputationGraph graph(Affine vertex, WorkspaceMode mode) {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
                 .trainingWorkspaceMode(mode).inferenceWorkspaceMode(mode).graphBuilder().addInputs("x")
                 .addLayer("below", new DenseLayer.Builder().nIn(4).nOut(3).build(), "x")
                 .addVertex("affine", vertex, "below").addLayer("above", new DenseLayer.Builder().nIn(3).nOut(3).build(), "affine")
                 .addLayer("out", new OutputLayer.Builder().nIn(3).nOut(2).build(), "above").setOutputs("out").build());
-        graph.init();
-        return graph;
     }
 
     @Test

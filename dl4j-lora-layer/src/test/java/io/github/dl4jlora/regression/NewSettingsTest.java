@@ -105,11 +105,11 @@ class NewSettingsTest {
 
     @Test
     void verticesAreAdaptedToo() {
-        Model base = Stacks.initialised(Stacks.common(DataType.FLOAT).graphBuilder().addInputs("in")
+        Model base = Networks.of(Stacks.common(DataType.FLOAT).graphBuilder().addInputs("in")
                 .addVertex("attention", new AttentionVertex.Builder().nInKeys(3).nInQueries(3).nInValues(3).nOut(4).nHeads(2)
                         .projectInput(true).build(), "in", "in", "in")
                 .addLayer("fc", new DenseLayer.Builder().nOut(4).build(), "attention")
-                .addLayer("out", Stacks.sequenceHead(), "fc").setOutputs("out").setInputTypes(InputType.recurrent(3, 5)));
+                .addLayer("out", Stacks.sequenceHead(), "fc").setOutputs("out").setInputTypes(InputType.recurrent(3, 5)).build());
 
         Set<String> layers = LoRAAdapter.of(Models.apply(base, all().build())).layers().stream()
                 .map(name -> name.split(Pattern.quote("."))[0]).collect(Collectors.toSet());

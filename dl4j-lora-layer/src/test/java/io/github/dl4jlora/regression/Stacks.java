@@ -11,7 +11,6 @@ import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -38,17 +37,11 @@ final class Stacks {
 
     static Model of(boolean graph, WorkspaceMode workspaces, DataType type, InputType input, Layer... layers) {
         NeuralNetConfiguration.Builder common = common(type).trainingWorkspaceMode(workspaces).inferenceWorkspaceMode(workspaces);
-        return graph ? graph(common, input, layers) : chain(common, input, layers);
+        return graph ? graph(common, input, layers) : Networks.of(common.list(layers).setInputType(input).build());
     }
 
     static NeuralNetConfiguration.Builder common(DataType type) {
         return new NeuralNetConfiguration.Builder().seed(5).dataType(type).updater(new Sgd(0.1)).activation(Activation.TANH);
-    }
-
-    private static MultiLayerNetwork chain(NeuralNetConfiguration.Builder common, InputType input, Layer... layers) {
-        MultiLayerNetwork network = new MultiLayerNetwork(common.list(layers).setInputType(input).build());
-        network.init();
-        return network;
     }
 
     private static ComputationGraph graph(NeuralNetConfiguration.Builder common, InputType input, Layer... layers) {
@@ -58,13 +51,7 @@ final class Stacks {
             builder.addLayer(layer.getLayerName(), layer, below);
             below = layer.getLayerName();
         }
-        return initialised(builder.setOutputs(below).setInputTypes(input));
-    }
-
-    static ComputationGraph initialised(ComputationGraphConfiguration.GraphBuilder builder) {
-        ComputationGraph graph = new ComputationGraph(builder.build());
-        graph.init();
-        return graph;
+        return Networks.of(builder.setOutputs(below).setInputTypes(input).build());
     }
 
     /** A head of two outputs, named "out", with a loss without kinks. */

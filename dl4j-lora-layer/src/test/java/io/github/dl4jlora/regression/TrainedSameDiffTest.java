@@ -67,12 +67,12 @@ class TrainedSameDiffTest {
     @ParameterizedTest
     @EnumSource(Roles.class)
     void gradientsOfAndBelowAnAttentionVertexAreRight(Roles roles) {
-        ComputationGraph base = Stacks.initialised(Stacks.common(DataType.DOUBLE).graphBuilder().addInputs("in")
+        ComputationGraph base = Networks.of(Stacks.common(DataType.DOUBLE).graphBuilder().addInputs("in")
                 .addLayer("below", below(), "in")
                 .addVertex("attention", new AttentionVertex.Builder().nInKeys(4).nInQueries(4).nInValues(4).nOut(4).nHeads(2)
                         .projectInput(true).build(), "below", "below", "below")
                 .addLayer("above", above(), "attention").addLayer("out", Stacks.sequenceHead(), "above")
-                .setOutputs("out").setInputTypes(InputType.recurrent(3, 4)));
+                .setOutputs("out").setInputTypes(InputType.recurrent(3, 4)).build());
         Model tuned = Models.apply(base, roles.config());
         Networks.randomizeAdapters(tuned.paramTable(), 3);
 

@@ -56,13 +56,12 @@ class VertexUpdaterTest {
 
     @Test
     void biasesOfAVertexThatTrainsInFullHaveItToo() {
-        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(1))
+        ComputationGraph base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(1))
                 .biasUpdater(new Sgd(1)).graphBuilder().addInputs("x")
                 .addLayer("fc", new DenseLayer.Builder().nIn(3).nOut(4).build(), "x")
                 .addVertex("shift", new Shift(), "fc")
                 .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY).build(),
                         "shift").setOutputs("out").build());
-        base.init();
         ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).trainable("shift").updater(new Sgd(1e-6)).build());
         tuned.fit(new DataSet(Networks.random(DataType.FLOAT, 1, 5, 3), Networks.random(DataType.FLOAT, 2, 5, 2)));
 

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.start;
 
 import io.github.dl4jlora.Models;
+import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -9,8 +10,6 @@ import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
-import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.activations.Activation;
@@ -35,21 +34,16 @@ class SeedsTest {
         return new DenseLayer.Builder().name(name).nIn(SIZE).nOut(SIZE).build();
     }
 
-    private static <M extends Model> M initialized(M network) {
-        network.init();
-        return network;
-    }
-
     private static Stream<Model> networks() {
         Layer out = new OutputLayer.Builder(LossFunction.MSE).name("out").nIn(SIZE).nOut(3)
                 .activation(Activation.IDENTITY).build();
         return Stream.of(
-                initialized(new MultiLayerNetwork(conf().list(dense("f1"), dense("f2"), dense("f3"), out).build())),
-                initialized(new ComputationGraph(conf().graphBuilder().addInputs("in").addLayer("f1", dense(null), "in")
-                        .addLayer("f2", dense(null), "f1").addLayer("out", out, "f2").setOutputs("out").build())),
-                initialized(new MultiLayerNetwork(conf().list(new LSTM.Builder().name("l1").nIn(SIZE).nOut(SIZE).build(),
+                Networks.of(conf().list(dense("f1"), dense("f2"), dense("f3"), out).build()),
+                Networks.of(conf().graphBuilder().addInputs("in").addLayer("f1", dense(null), "in")
+                        .addLayer("f2", dense(null), "f1").addLayer("out", out, "f2").setOutputs("out").build()),
+                Networks.of(conf().list(new LSTM.Builder().name("l1").nIn(SIZE).nOut(SIZE).build(),
                         new LSTM.Builder().name("l2").nIn(SIZE).nOut(SIZE).build(), new RnnOutputLayer.Builder(LossFunction.MSE)
-                                .name("out").nIn(SIZE).nOut(3).activation(Activation.IDENTITY).build()).build())));
+                                .name("out").nIn(SIZE).nOut(3).activation(Activation.IDENTITY).build()).build()));
     }
 
     /** A of each matrix of the layers that are equal in shape. */

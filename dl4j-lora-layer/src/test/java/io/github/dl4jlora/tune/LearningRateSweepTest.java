@@ -223,12 +223,10 @@ class LearningRateSweepTest {
     }
 
     private static MultiLayerNetwork recurrent() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(5).updater(new Adam(RATE))
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(5).updater(new Adam(RATE))
                 .list().layer(new LSTM.Builder().name("lstm").nIn(Networks.IN).nOut(4).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).name("out").activation(Activation.IDENTITY).nOut(2).build())
                 .backpropType(BackpropType.TruncatedBPTT).tBPTTLength(3).build());
-        network.init();
-        return network;
     }
 
     /** The labels alone have a mask, which DL4J's fit of a MultiDataSet loses. */
@@ -289,11 +287,10 @@ class LearningRateSweepTest {
 
     @Test
     void aRateThatDivergesSaysSoAndLeavesNothing() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(5).updater(new Sgd(RATE))
+        MultiLayerNetwork network = Networks.of(new NeuralNetConfiguration.Builder().seed(5).updater(new Sgd(RATE))
                 .list().layer(new DenseLayer.Builder().name("fc").activation(Activation.RELU).nIn(Networks.IN).nOut(4).build())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).name("out").activation(Activation.IDENTITY).nOut(Networks.OUT)
                         .build()).build());
-        network.init();
         double[] params = Models.params(network);
 
         LearningRates rates = sweep(network).to(1e4).points(6).steps(10).run(batches(3));
@@ -325,11 +322,10 @@ class LearningRateSweepTest {
     @Test
     void aDecayThatIgnoresTheRateDoesNotChangeTheUntrainedNetwork() {
         List<DataSet> same = Collections.nCopies(3, batches(1).next());
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Adam(RATE))
+        MultiLayerNetwork network = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Adam(RATE))
                 .weightDecay(0.5, false).list()
                 .layer(new OutputLayer.Builder(LossFunction.MCXENT).nIn(Networks.IN).nOut(Networks.OUT)
                         .activation(Activation.SOFTMAX).build()).build());
-        network.init();
 
         double untrained = sweep(network).run(new ExistingDataSetIterator(same)).untrained();
 
@@ -401,11 +397,10 @@ class LearningRateSweepTest {
 
     @Test
     void layersWithoutARateTrainAsTheyWould() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(5).list()
+        MultiLayerNetwork network = Networks.of(new NeuralNetConfiguration.Builder().seed(5).list()
                 .layer(new DenseLayer.Builder().name("resting").updater(new NoOp()).nIn(Networks.IN).nOut(4).build())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).name("out").updater(new Sgd(RATE))
                         .activation(Activation.IDENTITY).nOut(Networks.OUT).build()).build());
-        network.init();
 
         assertThat(sweep(network).run(batches(3)).points().get(0).loss()).isEqualTo(thirdLoss(network));
     }

@@ -79,14 +79,12 @@ class LoRAAdviceTest {
 
     @BeforeAll
     static void trainABase() {
-        base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Adam(RATE))
-                .activation(Activation.RELU).list()
+        base = Networks.of(new NeuralNetConfiguration.Builder().seed(3).updater(new Adam(RATE)).activation(Activation.RELU).list()
                 .layer(new DenseLayer.Builder().name("fc1").nIn(IN).nOut(WIDTH).build())
                 .layer(new DenseLayer.Builder().name("fc2").nOut(WIDTH).build())
                 .layer(new DenseLayer.Builder().name("fc3").nOut(WIDTH).build())
                 .layer(new OutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(CLASSES)
                         .activation(Activation.SOFTMAX).build()).build());
-        base.init();
         train(base, batches(false), EPOCHS);
         good = train(config());
         narrow = train(config().rank(2));
@@ -177,14 +175,11 @@ class LoRAAdviceTest {
     }
 
     private static ComputationGraph withOutputs(String... outputs) {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder()
-                .allowDisconnected(true).addInputs("x")
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().allowDisconnected(true).addInputs("x")
                 .addLayer("class", new OutputLayer.Builder(LossFunction.MCXENT).nIn(IN).nOut(CLASSES)
                         .activation(Activation.SOFTMAX).build(), "x")
                 .addLayer("more", new DenseLayer.Builder().nIn(IN).nOut(2).build(), "x")
                 .addLayer("loss", new LossLayer.Builder(LossFunction.MSE).build(), "more").setOutputs(outputs).build());
-        graph.init();
-        return graph;
     }
 
     @Test
@@ -410,14 +405,13 @@ class LoRAAdviceTest {
     /** What is no layer has no loss to look at. */
     @Test
     void verticesOfAGraphAreNoHindrance() {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(3).updater(new Adam(RATE))
+        ComputationGraph graph = Networks.of(new NeuralNetConfiguration.Builder().seed(3).updater(new Adam(RATE))
                 .graphBuilder().addInputs("in")
                 .addLayer("a", new DenseLayer.Builder().nIn(IN).nOut(WIDTH).build(), "in")
                 .addLayer("b", new DenseLayer.Builder().nIn(IN).nOut(WIDTH).build(), "in")
                 .addVertex("sum", new ElementWiseVertex(ElementWiseVertex.Op.Add), "a", "b")
                 .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nIn(WIDTH).nOut(CLASSES)
                         .activation(Activation.SOFTMAX).build(), "sum").setOutputs("out").build());
-        graph.init();
         ComputationGraph tuned = LoRA.apply(graph, LoRAConfig.builder().rank(2).build());
         batches(false).forEach(tuned::fit);
 

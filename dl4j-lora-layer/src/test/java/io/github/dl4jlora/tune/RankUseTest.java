@@ -1,6 +1,7 @@
 package io.github.dl4jlora.tune;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.LoRAInit;
@@ -101,9 +102,7 @@ class RankUseTest {
     }
 
     private static MultiLayerNetwork network() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new DenseLayer.Builder().name("fc").nIn(WIDTH).nOut(WIDTH).build()).build());
-        network.init();
-        return network;
     }
 }

@@ -154,10 +154,8 @@ class LoRAPlusTest {
 
     @Test
     void declaredLayersHaveItToo() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1)
-                .updater(new Sgd(0.25)).list()
+        MultiLayerNetwork network = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.25)).list()
                 .layer(new LoRADenseLayer.Builder().nIn(4).nOut(3).rank(2).loraPlusRatio(8).build()).build());
-        network.init();
 
         assertThat(network.getLayer(0).conf().getLayer().getUpdaterByParam("B").getLearningRate(0, 0)).isEqualTo(2);
         assertThat(network.getLayer(0).conf().getLayer().getUpdaterByParam("A").getLearningRate(0, 0)).isEqualTo(0.25);

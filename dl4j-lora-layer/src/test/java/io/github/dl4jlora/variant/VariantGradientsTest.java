@@ -47,7 +47,7 @@ class VariantGradientsTest {
 
     /** A plain layer, one with layer normalisation, one without bias, and an output layer. */
     private static MultiLayerNetwork base() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
                 .updater(new NoOp()).activation(Activation.TANH).list()
                 .layer(new DenseLayer.Builder().name("fc1").nIn(Networks.IN).nOut(4).build())
                 .layer(new DenseLayer.Builder().name("fc2").nOut(4).hasLayerNorm(true).build())
@@ -55,8 +55,6 @@ class VariantGradientsTest {
                 .layer(new OutputLayer.Builder(LossFunction.MCXENT).name("out").nOut(Networks.OUT)
                         .activation(Activation.SOFTMAX).build())
                 .build());
-        base.init();
-        return base;
     }
 
     /** Finite differences agree with one engine and storage, and the others with that one. */

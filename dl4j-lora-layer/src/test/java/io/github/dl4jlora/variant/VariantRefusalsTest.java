@@ -45,14 +45,11 @@ class VariantRefusalsTest {
     private final MultiLayerNetwork recurrent = recurrent();
 
     private static MultiLayerNetwork recurrent() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1))
-                .activation(Activation.TANH).list()
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1)).activation(Activation.TANH).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(4).nOut(3).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MCXENT).name("out").nIn(3).nOut(2)
                         .activation(Activation.SOFTMAX).build())
                 .build());
-        network.init();
-        return network;
     }
 
     private void assertRefused(LoRAConfig.Builder config, String... parts) {
@@ -93,9 +90,8 @@ class VariantRefusalsTest {
     @MethodSource("layersWithoutAKernel")
     void doraIsRefusedWithTheTypesThatHaveIt(Layer layer, InputType input) {
         layer.setLayerName("x");
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
                 .layer(layer).setInputType(input).build());
-        base.init();
         String type = layer.getClass().getSimpleName();
         for (Engine engine : new Engine[] {Engine.FUSED, Engine.EFFECTIVE_WEIGHTS}) {
             assertThatThrownBy(() -> LoRA.apply(base, LoRAConfig.builder().rank(2).targets("x").variant(new DoRA()).engine(engine)
@@ -122,10 +118,9 @@ class VariantRefusalsTest {
 
     @Test
     void biasesHaveTheirOwnUpdaterUnlessOneIsConfigured() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
                 .biasUpdater(new Adam(0.7))
                 .list().layer(new DenseLayer.Builder().name("fc1").nIn(4).nOut(3).build()).build());
-        base.init();
         LoRAConfig.Builder config = LoRAConfig.builder().rank(2).bias("lora_only");
 
         assertThat(LoRA.apply(base, config.build()).getLayer(0).conf().getLayer().getUpdaterByParam("b"))
@@ -162,11 +157,9 @@ class VariantRefusalsTest {
         for (Variant variant : new Variant[] {new PlainLoRA(), new FrozenALoRA(), new DoRA()}) {
             // Of all starts, that of what quantising a base loses needs one, as do those from data.
             for (LoRAInit init : EnumSet.complementOf(EnumSet.of(LoRAInit.LOFTQ, LoRAInit.EVA, LoRAInit.LORA_GA))) {
-                MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3)
-                        .updater(new Sgd(0.1)).list()
+                MultiLayerNetwork network = Networks.of(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1)).list()
                         .layer(new LoRADenseLayer.Builder().nIn(4).nOut(3).rank(2).variant(variant).loraInit(init).trainBias(true)
                                 .activation(Activation.TANH).build()).build());
-                network.init();
                 var input = Networks.random(network.params().dataType(), 1, 5, 4);
                 var withoutPath = LoRA.unload(network).output(input);
                 assertThat(Networks.difference(network.output(input), withoutPath)).as(variant + " " + init).isLessThan(1e-5);
@@ -178,10 +171,9 @@ class VariantRefusalsTest {
     /** What the guide's page on declared layers warns of. */
     @Test
     void whatADeclaredLayerStartsFromWStaysThatOfTheRandomW() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).list()
+        MultiLayerNetwork network = Networks.of(new NeuralNetConfiguration.Builder().seed(3).list()
                 .layer(new LoRADenseLayer.Builder().nIn(4).nOut(3).rank(2).variant(new DoRA()).loraInit(LoRAInit.PISSA)
                         .trainBias(true).build()).build());
-        network.init();
         INDArray norms = network.getParam("0_W").norm2(true, 0);
         INDArray a = network.getParam("0_A").dup();
         double[] b = network.getParam("0_b").toDoubleVector();

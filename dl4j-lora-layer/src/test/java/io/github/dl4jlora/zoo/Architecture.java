@@ -205,14 +205,8 @@ enum Architecture {
             int channels = Integer.parseInt(size.group(2));
             return size.group(1) + (channels % 4 == 0 ? channels / 4 : channels);
         });
-        if (whole instanceof ComputationGraph) {
-            ComputationGraph graph = new ComputationGraph(ComputationGraphConfiguration.fromJson(json));
-            graph.init();
-            return graph;
-        }
-        MultiLayerNetwork layers = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(json));
-        layers.init();
-        return layers;
+        return whole instanceof ComputationGraph ? Networks.of(ComputationGraphConfiguration.fromJson(json))
+                : Networks.of(MultiLayerConfiguration.fromJson(json));
     }
 
     /** Default targets where there are dense layers, all convolutions where not. */

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.zoo;
 
+import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -47,9 +48,7 @@ final class NasCells {
                 .addLayer("output", new OutputLayer.Builder(LossFunction.MCXENT).nOut(classes)
                         .activation(Activation.SOFTMAX).build(), "avg_pool")
                 .setOutputs("output");
-        ComputationGraph network = new ComputationGraph(graph.build());
-        network.init();
-        return network;
+        return Networks.of(graph.build());
     }
 
     /** Of the cell before and the one before that, each squeezed to the number of filters. */

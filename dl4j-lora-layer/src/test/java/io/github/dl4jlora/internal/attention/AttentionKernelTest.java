@@ -83,9 +83,7 @@ class AttentionKernelTest {
                     "attention").setOutputs("out");
             InputType sequence = InputType.recurrent(IN);
             graph.setInputTypes(inputs() == 1 ? new InputType[] {sequence} : new InputType[] {sequence, InputType.recurrent(IN)});
-            ComputationGraph network = new ComputationGraph(graph.build());
-            network.init();
-            return network;
+            return Networks.of(graph.build());
         }
 
         ComputationGraph base(DataType type) {

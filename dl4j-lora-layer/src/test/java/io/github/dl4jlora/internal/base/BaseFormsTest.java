@@ -88,9 +88,7 @@ class BaseFormsTest {
     }
 
     private MultiLayerNetwork restored(Form form) {
-        MultiLayerNetwork network = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(networks.get(form)));
-        network.init();
-        return network;
+        return Networks.of(MultiLayerConfiguration.fromJson(networks.get(form)));
     }
 
     private void requireAnswer(Form form, INDArray answer) {

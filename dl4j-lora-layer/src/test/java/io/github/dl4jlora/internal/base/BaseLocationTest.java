@@ -179,8 +179,7 @@ class BaseLocationTest {
         INDArray expected = adapted.outputSingle(X).dup();
         String json = adapted.getConfiguration().toJson();
         base.params().muli(2);
-        ComputationGraph late = new ComputationGraph(ComputationGraphConfiguration.fromJson(json));
-        late.init();
+        ComputationGraph late = Networks.of(ComputationGraphConfiguration.fromJson(json));
         byte[] file = Files.readAllBytes(Path.of(location));
         Files.delete(Path.of(location));
 
@@ -316,9 +315,7 @@ class BaseLocationTest {
     }
 
     private static INDArray compute(String json) {
-        ComputationGraph network = new ComputationGraph(ComputationGraphConfiguration.fromJson(json));
-        network.init();
-        return network.outputSingle(X);
+        return Networks.of(ComputationGraphConfiguration.fromJson(json)).outputSingle(X);
     }
 
     private URI write(ComputationGraph network, String name) throws IOException {

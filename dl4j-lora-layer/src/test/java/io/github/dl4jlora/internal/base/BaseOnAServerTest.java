@@ -89,9 +89,7 @@ class BaseOnAServerTest {
 
     private ComputationGraph elsewhere(String json) {
         base.params().muli(2);
-        ComputationGraph network = new ComputationGraph(ComputationGraphConfiguration.fromJson(json));
-        network.init();
-        return network;
+        return Networks.of(ComputationGraphConfiguration.fromJson(json));
     }
 
     @Test

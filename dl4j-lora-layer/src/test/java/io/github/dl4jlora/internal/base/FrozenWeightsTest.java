@@ -163,10 +163,9 @@ class FrozenWeightsTest {
     /** One layer runs on effective weights, of which it has a copy of its own, one on frozen ones. */
     @Test
     void aCastStaysWhileAConvertedNetworkDoesAndGoesWithIt() throws InterruptedException {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(3).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(4).nOut(5).build())
                 .layer(new RnnOutputLayer.Builder(LossFunctions.LossFunction.MSE).name("out").nIn(5).nOut(2).build()).build());
-        base.init();
         MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("lstm").build());
         MultiLayerNetwork converted = tuned.convertDataType(DataType.DOUBLE);
         INDArray input = Networks.random(DataType.DOUBLE, 1, 3, 4, 6);

@@ -12,7 +12,6 @@ import org.junit.jupiter.api.Test;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 
-import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** What attach says of a base that does not fit. */
@@ -36,15 +35,12 @@ class AttachTest {
     }
 
     private static ComputationGraph baseOfWidth(int width) {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).activation(Activation.TANH)
-                .graphBuilder()
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(1).activation(Activation.TANH).graphBuilder()
                 .addInputs("in")
                 .addLayer("fc1", new DenseLayer.Builder().nIn(Networks.IN).nOut(width).build(), "in")
                 .addLayer("fc2", new DenseLayer.Builder().nIn(width).nOut(Networks.HIDDEN).build(), "fc1")
                 .addLayer("out", new OutputLayer.Builder().nIn(Networks.HIDDEN).nOut(Networks.OUT)
                         .activation(Activation.SOFTMAX).build(), "fc2")
                 .setOutputs("out").build());
-        graph.init();
-        return graph;
     }
 }

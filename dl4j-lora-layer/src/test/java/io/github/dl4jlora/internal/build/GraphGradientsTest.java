@@ -308,9 +308,7 @@ class GraphGradientsTest {
     private static ComputationGraph initialized(UnaryOperator<GraphBuilder> topology) {
         GraphBuilder builder = new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE).updater(new Sgd(0.1))
                 .activation(Activation.TANH).graphBuilder();
-        ComputationGraph graph = new ComputationGraph(topology.apply(builder).build());
-        graph.init();
-        return graph;
+        return Networks.of(topology.apply(builder).build());
     }
 
     private static ComputationGraph adapted(ComputationGraph graph) {

@@ -68,7 +68,7 @@ class LayersGradientsTest {
     @ParameterizedTest(name = "{0}")
     @MethodSource("chains")
     void gradientsAreProjectionsOfTheStockNetworks(String name, INDArray features, INDArray labels, ListBuilder conf) {
-        MultiLayerNetwork adapted = adapted(LoRA.apply(initialized(conf), FC));
+        MultiLayerNetwork adapted = adapted(LoRA.apply(Networks.of(conf.build()), FC));
         MultiDataSet data = new MultiDataSet(features, labels);
 
         Map<String, INDArray> gradients = Gradients.of(adapted, data);
@@ -83,7 +83,7 @@ class LayersGradientsTest {
     @ParameterizedTest(name = "{0}")
     @MethodSource("chainsThatTrainFromTheFirstLayer")
     void calculateGradientsGivesTheInputsGradient(String name, INDArray features, INDArray labels, ListBuilder conf) {
-        MultiLayerNetwork adapted = adapted(LoRA.apply(initialized(conf), FC));
+        MultiLayerNetwork adapted = adapted(LoRA.apply(Networks.of(conf.build()), FC));
 
         Pair<Gradient, INDArray> gradients = adapted.calculateGradients(features, labels, null, null);
         Map<String, INDArray> parameters = Gradients.copyOf(gradients.getFirst());
@@ -95,8 +95,8 @@ class LayersGradientsTest {
 
     @Test
     void calculateGradientsGivesTheInputsGradientAfterTrainingStepsThatLeftItOut() {
-        MultiLayerNetwork adapted = adapted(LoRA.apply(initialized(list(InputType.feedForward(5), dense("fc1"), output("out"))),
-                FC));
+        MultiLayerNetwork adapted = adapted(LoRA.apply(Networks.of(list(InputType.feedForward(5), dense("fc1"), output("out"))
+                .build()), FC));
         adapted.fit(random(1, 4, 5), labels());
 
         INDArray gradient = adapted.calculateGradients(random(1, 4, 5), labels(), null, null).getSecond();
@@ -107,8 +107,8 @@ class LayersGradientsTest {
 
     @Test
     void firstAdaptedLayerLeavesTheInputsGradientOutInATrainingStepOnly() {
-        MultiLayerNetwork adapted = adapted(LoRA.apply(initialized(list(InputType.feedForward(5), dense("fc1"), dense("fc2"),
-                output("out"))), FC));
+        MultiLayerNetwork adapted = adapted(LoRA.apply(Networks.of(list(InputType.feedForward(5), dense("fc1"), dense("fc2"),
+                output("out")).build()), FC));
         InputGradients first = new InputGradients(adapted.getLayer(0));
         adapted.getLayers()[0] = first;
 
@@ -122,7 +122,7 @@ class LayersGradientsTest {
     @EnumSource(value = WorkspaceMode.class, names = {"NONE", "ENABLED"})
     void externalErrorsGiveTheStockNetworksGradients(WorkspaceMode mode) {
         ListBuilder conf = list(InputType.feedForward(5), dense("fc1"), dense("frozen"), dense("fc2"));
-        MultiLayerNetwork adapted = adapted(LoRA.apply(initialized(conf), FC));
+        MultiLayerNetwork adapted = adapted(LoRA.apply(Networks.of(conf.build()), FC));
         MultiLayerNetwork stock = LoRA.merge(adapted);
         for (MultiLayerNetwork network : List.of(adapted, stock)) {
             network.getLayerWiseConfigurations().setTrainingWorkspaceMode(mode);
@@ -147,8 +147,7 @@ class LayersGradientsTest {
                 .addLayer("frozen", dense(null), "fc1")
                 .addLayer("fc2", dense(null), "frozen").addLayer("fc3", dense(null), "fc1").setOutputs("fc2", "fc3")
                 .setInputTypes(InputType.feedForward(5));
-        ComputationGraph base = new ComputationGraph(conf.build());
-        base.init();
+        ComputationGraph base = Networks.of(conf.build());
         ComputationGraph adapted = LoRA.apply(base, FC);
         Networks.randomizeAdapters(adapted.paramTable(), 3);
         ComputationGraph stock = LoRA.merge(adapted);
@@ -169,7 +168,7 @@ class LayersGradientsTest {
         ListBuilder conf = stopped ? list(InputType.recurrent(5), lstm(), dense("fc2"), rnnOutput("fc_out"))
                 : list(InputType.recurrent(5), dense("fc1"), lstm(), dense("fc2"), rnnOutput("out"));
         conf.backpropType(BackpropType.TruncatedBPTT).tBPTTLength(3);
-        MultiLayerNetwork adapted = adapted(LoRA.apply(initialized(conf), FC));
+        MultiLayerNetwork adapted = adapted(LoRA.apply(Networks.of(conf.build()), FC));
         MultiLayerNetwork stock = LoRA.merge(adapted);
 
         List<Map<String, INDArray>> segments = segmentGradients(adapted);
@@ -204,7 +203,7 @@ class LayersGradientsTest {
     void stateOfAFrozenLstmIsKeptBetweenTimeStepsAndClearedBetweenSequences(boolean stopped) {
         ListBuilder conf = stopped ? list(InputType.recurrent(5), lstm(), dense("fc2"), rnnOutput("out"))
                 : list(InputType.recurrent(5), dense("fc1"), lstm(), dense("fc2"), rnnOutput("out"));
-        MultiLayerNetwork adapted = adapted(LoRA.apply(initialized(conf), FC));
+        MultiLayerNetwork adapted = adapted(LoRA.apply(Networks.of(conf.build()), FC));
         INDArray sequence = random(1, 2, 5, 4);
         INDArray whole = adapted.output(sequence).dup();
 
@@ -240,12 +239,6 @@ class LayersGradientsTest {
 
     private static ListBuilder list(InputType input, org.deeplearning4j.nn.conf.layers.Layer... layers) {
         return builder().list(layers).setInputType(input);
-    }
-
-    private static MultiLayerNetwork initialized(ListBuilder conf) {
-        MultiLayerNetwork network = new MultiLayerNetwork(conf.build());
-        network.init();
-        return network;
     }
 
     private static MultiLayerNetwork adapted(MultiLayerNetwork network) {

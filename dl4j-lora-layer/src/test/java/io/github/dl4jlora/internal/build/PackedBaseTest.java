@@ -64,10 +64,8 @@ class PackedBaseTest {
         for (int i = 0; i < 3; i++) {
             list.layer(new DenseLayer.Builder().nOut(WIDTH).activation(Activation.TANH).build());
         }
-        MultiLayerNetwork network = new MultiLayerNetwork(list.layer(new OutputLayer.Builder(LossFunction.MSE).nOut(4)
+        return Networks.of(list.layer(new OutputLayer.Builder(LossFunction.MSE).nOut(4)
                 .activation(Activation.IDENTITY).build()).setInputType(InputType.feedForward(WIDTH)).build());
-        network.init();
-        return network;
     }
 
     private static DataSet data() {

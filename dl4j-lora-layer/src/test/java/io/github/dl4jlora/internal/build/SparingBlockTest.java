@@ -3,7 +3,6 @@ package io.github.dl4jlora.internal.build;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
-import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
@@ -30,12 +29,10 @@ class SparingBlockTest {
     private static final int STEPS = 5;
 
     private static MultiLayerNetwork adapted(double l2, double weightDecay) {
-        MultiLayerConfiguration conf = new NeuralNetConfiguration.Builder().seed(12).updater(new Adam(0.01)).l2(l2)
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(12).updater(new Adam(0.01)).l2(l2)
                 .weightDecay(weightDecay).activation(Activation.TANH).list()
                 .layer(new DenseLayer.Builder().name("fc1").nIn(Networks.IN).nOut(Networks.HIDDEN).build())
-                .layer(new OutputLayer.Builder().name("out").nOut(Networks.OUT).activation(Activation.SOFTMAX).build()).build();
-        MultiLayerNetwork base = new MultiLayerNetwork(conf);
-        base.init();
+                .layer(new OutputLayer.Builder().name("out").nOut(Networks.OUT).activation(Activation.SOFTMAX).build()).build());
         return LoRA.apply(base, LoRAConfig.builder().trainable("out").build());
     }
 
@@ -110,9 +107,8 @@ class SparingBlockTest {
         for (int i = 0; i < 3; i++) {
             list.layer(new DenseLayer.Builder().nIn(16).nOut(16).build());
         }
-        MultiLayerNetwork base = new MultiLayerNetwork(list.layer(new OutputLayer.Builder().nIn(16).nOut(Networks.OUT)
+        MultiLayerNetwork base = Networks.of(list.layer(new OutputLayer.Builder().nIn(16).nOut(Networks.OUT)
                 .activation(Activation.SOFTMAX).build()).build());
-        base.init();
         MultiLayerNetwork network = LoRA.apply(base, LoRAConfig.builder().targets("layer[0-2]").build());
         INDArray x = Networks.random(DataType.FLOAT, 5, 8, 16);
         INDArray y = Networks.data(DataType.FLOAT, 8, 1).getLabels();

@@ -62,11 +62,9 @@ class KeptOutputsTest {
     }
 
     private static ComputationGraph made(GraphBuilder graph, String last) {
-        ComputationGraph network = new ComputationGraph(graph.addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nOut(5)
+        return Networks.of(graph.addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nOut(5)
                 .activation(Activation.SOFTMAX).build(), last).setOutputs("out").setInputTypes(InputType.feedForward(WIDTH))
                 .build());
-        network.init();
-        return network;
     }
 
     private static LoRAPlan.Memory planned(ComputationGraph base, LoRAConfig config) {
@@ -289,10 +287,9 @@ class KeptOutputsTest {
     }
 
     private static long lost(long nOut) {
-        ComputationGraph network = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(1e-4))
+        ComputationGraph network = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(1e-4))
                 .graphBuilder().addInputs("in").addLayer("a", WorkspacesTest.dense(WIDTH, Activation.TANH), "in")
                 .addLayer("loss", new Loss(nOut), "a").setOutputs("loss").setInputTypes(InputType.feedForward(WIDTH)).build());
-        network.init();
         return planned(network, BELOW).activations();
     }
 

@@ -105,9 +105,7 @@ class WorkspacesTest {
                     && !(layers.get(layers.size() - 1) instanceof GlobalPoolingLayer);
             list.layer(sequence ? new RnnOutputLayer.Builder(LossFunction.MCXENT).nOut(5).activation(Activation.SOFTMAX).build()
                     : new OutputLayer.Builder(LossFunction.MCXENT).nOut(5).activation(Activation.SOFTMAX).build());
-            MultiLayerNetwork network = new MultiLayerNetwork(list.setInputType(input).build());
-            network.init();
-            return network;
+            return Networks.of(list.setInputType(input).build());
         }
 
         DataSet data(Model network) {
@@ -137,9 +135,7 @@ class WorkspacesTest {
             if (this != TWO_DEEP) {
                 graph.removeVertex("c", false);
             }
-            ComputationGraph network = new ComputationGraph(graph.build());
-            network.init();
-            return network;
+            return Networks.of(graph.build());
         }
 
         private static String joined(ComputationGraphConfiguration.GraphBuilder graph, GraphVertex vertex, String... inputs) {

@@ -8,7 +8,6 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.Trainable;
-import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.graph.MergeVertex;
@@ -139,8 +138,7 @@ final class Elsewhere {
 
     /** One frozen layer of every kind that runs in its own way: convolution, batch norm, LSTM, a vertex, an output layer. */
     static ComputationGraph richBase() {
-        ComputationGraphConfiguration conf = new NeuralNetConfiguration.Builder().seed(6).updater(new Sgd(0.1))
-                .activation(Activation.TANH)
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(6).updater(new Sgd(0.1)).activation(Activation.TANH)
                 .weightInit(WeightInit.XAVIER).graphBuilder().addInputs("image", "sequence")
                 .setInputTypes(InputType.convolutional(6, 6, 1), InputType.recurrent(4, 5))
                 .addLayer("conv", new ConvolutionLayer.Builder(3, 3).nOut(2).build(), "image")
@@ -154,10 +152,7 @@ final class Elsewhere {
                 .addLayer("fc2", new DenseLayer.Builder().nOut(4).build(), "both")
                 .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nOut(Networks.OUT).activation(Activation.SOFTMAX)
                         .build(), "fc2")
-                .setOutputs("out").build();
-        ComputationGraph graph = new ComputationGraph(conf);
-        graph.init();
-        return graph;
+                .setOutputs("out").build());
     }
 
     static ComputationGraph richAdapted(ComputationGraph base) {

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.file;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
@@ -158,10 +159,9 @@ final class EndedWriter {
     }
 
     private static void networks(Path folder) throws IOException {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new DenseLayer.Builder().name("fc").nIn(700).nOut(700).build())
                 .layer(new OutputLayer.Builder().name("out").nOut(10).build()).build());
-        base.init();
         MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(64).build());
         ByteArrayOutputStream adapter = new ByteArrayOutputStream();
         LoRAAdapter.of(adapted).saver().save(adapter);

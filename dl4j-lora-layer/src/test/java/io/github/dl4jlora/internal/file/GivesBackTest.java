@@ -71,10 +71,9 @@ class GivesBackTest extends HostileFile {
     @Test
     @EnabledOnOs(OS.LINUX)
     void whatAFileHeldThatIsRefusedIsFreedAtOnce() throws IOException {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(12).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(12).list()
                 .layer(new DenseLayer.Builder().name("fc").nIn(2000).nOut(2000).build())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).name("out").nIn(2000).nOut(2).build()).build());
-        base.init();
         LoRA.save(LoRA.apply(base, LoRAConfig.builder().rank(1).build()), file, false);
         entries = Zips.read(file);
         damage(Damage.FROZEN_VALUES);

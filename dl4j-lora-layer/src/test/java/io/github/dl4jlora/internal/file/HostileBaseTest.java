@@ -132,10 +132,9 @@ class HostileBaseTest {
 
     @Test
     void aConfigurationThatAsksForOtherShapesIsRefused() throws IOException {
-        MultiLayerNetwork narrow = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork narrow = Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new DenseLayer.Builder().nIn(6).nOut(5).hasBias(false).name("narrow").build())
                 .layer(new OutputLayer.Builder().nIn(6).nOut(2).activation(Activation.SOFTMAX).build()).build());
-        narrow.init();
         LoRA.writeBase(narrow, file, Quantization.INT8);
         header("nin\\\\\" : 6(.*?)nout\\\\\" : 5", "nin\\\\\" : 5$1nout\\\\\" : 6");
 

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.file;
 
+import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
@@ -22,12 +23,10 @@ abstract class HostileParameters extends HostileFile {
     abstract int parameters();
 
     static MultiLayerNetwork lstm() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
                 .list().layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).activation(Activation.TANH).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nIn(4).nOut(2).activation(Activation.IDENTITY)
                         .build()).build());
-        network.init();
-        return network;
     }
 
     @ParameterizedTest

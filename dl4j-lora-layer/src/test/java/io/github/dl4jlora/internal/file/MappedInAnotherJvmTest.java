@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.file;
 
 import io.github.dl4jlora.ChildJvm;
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
@@ -57,12 +58,9 @@ class MappedInAnotherJvmTest {
     }
 
     private static MultiLayerNetwork base() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3)
-                .activation(Activation.TANH).list()
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(3).activation(Activation.TANH).list()
                 .layer(new DenseLayer.Builder().nIn(WIDTH).nOut(WIDTH).build())
                 .layer(new DenseLayer.Builder().nIn(WIDTH).nOut(WIDTH).build())
                 .layer(new OutputLayer.Builder().nIn(WIDTH).nOut(3).activation(Activation.SOFTMAX).build()).build());
-        base.init();
-        return base;
     }
 }

@@ -88,9 +88,8 @@ class NetworkFileTest {
 
     @Test
     void aNetworkThatCouldNeverBeReadIsNotWritten() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new OutputLayer.Builder().name("o".repeat(StoredConfiguration.LONGEST)).nIn(2).nOut(2).build()).build());
-        base.init();
 
         assertThatThrownBy(() -> LoRA.writeBase(base, file, null)).isInstanceOf(IOException.class)
                 .hasMessageContaining("not written", "longer than " + StoredConfiguration.LONGEST + " bytes");

@@ -187,12 +187,11 @@ class OwnValuesTest {
 
     /** Wide layers and a small rank: nearly all of its file are frozen values, which compress a little. */
     private static MultiLayerNetwork wide() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(12).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(12).list()
                 .layer(new DenseLayer.Builder().name("fc").nIn(Networks.IN).nOut(300).build())
                 .layer(new DenseLayer.Builder().name("fc2").nIn(300).nOut(300).build())
                 .layer(new OutputLayer.Builder(LossFunctions.LossFunction.MCXENT).name("out").nIn(300).nOut(Networks.OUT)
                         .activation(Activation.SOFTMAX).build()).build());
-        base.init();
         MultiLayerNetwork wide = LoRA.apply(base, LoRAConfig.builder().rank(1).targets("fc2").updater(new Adam(0.01)).build());
         wide.fit(DATA);
         return wide;

@@ -10,7 +10,6 @@ import io.github.dl4jlora.exception.FrozenWeightsMissingException;
 import io.github.dl4jlora.internal.stored.ModelZip;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
-import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.ActivationLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -140,9 +139,8 @@ class RestoreTest {
 
     @Test
     void aNetworkWithoutParameters() throws IOException {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork network = Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new ActivationLayer.Builder().activation(Activation.RELU).build()).build());
-        network.init();
         ModelSerializer.writeModel(network, file.toFile(), false);
 
         assertThat(LoRA.restoreMultiLayerNetwork(file, false).output(Nd4j.createFromArray(new float[][] {{-1, 2}})))
@@ -191,13 +189,11 @@ class RestoreTest {
     /** DL4J up to 1.0.0-alpha: what a layer is, the name of a field says that holds it. */
     @Test
     void configurationsOfOldReleases() throws IOException {
-        MultiLayerConfiguration conf = new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
+        MultiLayerNetwork network = Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
                 .activation(Activation.TANH).list()
                 .layer(new DenseLayer.Builder().nIn(Networks.IN).nOut(4).build())
                 .layer(new OutputLayer.Builder(LossFunction.MCXENT).nIn(4).nOut(Networks.OUT).activation(Activation.SOFTMAX)
-                        .build()).build();
-        MultiLayerNetwork network = new MultiLayerNetwork(conf);
-        network.init();
+                        .build()).build());
         ModelSerializer.writeModel(network, file.toFile(), false);
         Map<String, byte[]> entries = Zips.read(file);
         String json = """
@@ -223,9 +219,8 @@ class RestoreTest {
             builder.addLayer(String.valueOf(i), new DenseLayer.Builder().nIn(Networks.IN).nOut(Networks.IN).build(),
                     String.valueOf(i - 1));
         }
-        ComputationGraph network = new ComputationGraph(builder.addLayer("out", new OutputLayer.Builder().nIn(Networks.IN)
+        ComputationGraph network = Networks.of(builder.addLayer("out", new OutputLayer.Builder().nIn(Networks.IN)
                 .nOut(Networks.OUT).activation(Activation.SOFTMAX).build(), String.valueOf(layers)).setOutputs("out").build());
-        network.init();
         ModelSerializer.writeModel(network, file.toFile(), false);
         Map<String, byte[]> entries = Zips.read(file);
         String json = new String(entries.get(ModelSerializer.CONFIGURATION_JSON), StandardCharsets.UTF_8);
@@ -250,10 +245,9 @@ class RestoreTest {
     @Test
     void namesInTheEncodingOfAnotherMachineAreToldOf() throws IOException {
         assumeTrue(Charset.defaultCharset().equals(StandardCharsets.UTF_8));
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork network = Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new OutputLayer.Builder(LossFunction.MSE).name("gr\u00f6\u00dfe").nIn(Networks.IN).nOut(Networks.OUT)
                         .build()).build());
-        network.init();
         ModelSerializer.writeModel(network, file.toFile(), false);
         assertRestoredAsByDl4j();
         Map<String, byte[]> entries = Zips.read(file);
@@ -267,9 +261,8 @@ class RestoreTest {
 
     @Test
     void aLayerThatIsCalledAsAFieldOfGraphs() throws IOException {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork network = Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new OutputLayer.Builder(LossFunction.MSE).name("vertexInputs").nIn(Networks.IN).nOut(2).build()).build());
-        network.init();
         ModelSerializer.writeModel(network, file.toFile(), false);
 
         assertThat(Models.outputs(LoRA.restore(file, false))).isEqualTo(Models.outputs(network));

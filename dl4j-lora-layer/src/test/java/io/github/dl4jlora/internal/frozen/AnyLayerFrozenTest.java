@@ -227,8 +227,7 @@ class AnyLayerFrozenTest {
     @ParameterizedTest(name = "{0}")
     @MethodSource("first")
     void stopsBackpropagationBelowEverythingThatTrains(String name, INDArray features, MultiLayerConfiguration conf) {
-        MultiLayerNetwork base = new MultiLayerNetwork(conf);
-        base.init();
+        MultiLayerNetwork base = Networks.of(conf);
         base.fit(features, labels(3));
         double[] frozen = base.params().toDoubleVector();
 
@@ -269,8 +268,7 @@ class AnyLayerFrozenTest {
     }
 
     private static void assertFrozenGraph(ComputationGraphConfiguration conf, MultiDataSet data) {
-        ComputationGraph base = new ComputationGraph(conf);
-        base.init();
+        ComputationGraph base = Networks.of(conf);
         base.fit(data);
         double[] frozen = base.params().toDoubleVector();
         ComputationGraph adapted = LoRA.apply(base, FC);

@@ -123,12 +123,11 @@ class FrozenConvolutionTest {
                     ? new OutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build()
                     : new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY)
                             .dataFormat(sequences()).build();
-            MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE)
+            MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE)
                     .trainingWorkspaceMode(mode).updater(new NoOp()).list()
                     .layer(convolution("below", 3, false, Activation.TANH))
                     .layer(convolution("frozen", 4, true, activation))
                     .layer(output).setInputType(input()).build());
-            base.init();
             base.params().assign(Networks.random(DataType.DOUBLE, 9, base.params().shape()).muli(0.5));
             return base;
         }

@@ -44,7 +44,7 @@ class FrozenDenseTest {
     }
 
     private static MultiLayerNetwork base(Activation activation, boolean bias, WorkspaceMode mode, boolean norm) {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE)
+        MultiLayerNetwork network = Networks.of(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE)
                 .trainingWorkspaceMode(mode).inferenceWorkspaceMode(mode).updater(new NoOp()).activation(Activation.TANH).list()
                 .layer(new DenseLayer.Builder().name("below").nIn(Networks.IN).nOut(Networks.HIDDEN).build())
                 .layer(new DenseLayer.Builder().name("frozen").nOut(24).activation(activation).hasBias(bias)
@@ -52,7 +52,6 @@ class FrozenDenseTest {
                 .layer(new DenseLayer.Builder().name("above").nOut(Networks.HIDDEN).build())
                 .layer(new OutputLayer.Builder(LossFunction.MCXENT).nOut(Networks.OUT).activation(Activation.SOFTMAX).build())
                 .build());
-        network.init();
         network.params().assign(Networks.random(DataType.DOUBLE, 9, network.params().shape()).muli(0.5));
         return network;
     }

@@ -66,8 +66,7 @@ class FrozenImagesTest {
                 .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nOut(4).activation(Activation.SOFTMAX).build(),
                         "dense-norm")
                 .setOutputs("out").setInputTypes(InputType.convolutional(SIDE, SIDE, CHANNELS));
-        ComputationGraph base = new ComputationGraph(graph.build());
-        base.init();
+        ComputationGraph base = Networks.of(graph.build());
         long seed = 20;
         for (Map.Entry<String, INDArray> parameter : base.paramTable().entrySet()) {
             INDArray noise = Networks.random(type, seed++, parameter.getValue().shape()).muli(0.3);
@@ -148,12 +147,11 @@ class FrozenImagesTest {
     @EnumSource
     void whatIsNotANumberStaysSo(Use use) {
         OneDnn.use(use);
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(4).updater(new NoOp()).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(4).updater(new NoOp()).list()
                 .layer(new ConvolutionLayer.Builder(3, 3).nOut(8).activation(Activation.RELU).build())
                 .layer(new BatchNormalization())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).nOut(4).activation(Activation.IDENTITY).build())
                 .setInputType(InputType.convolutional(SIDE, SIDE, CHANNELS)).build());
-        base.init();
         INDArray x = images(DataType.FLOAT, 2, 3);
         x.putScalar(new int[] {0, 0, 4, 4}, Float.NaN);
 

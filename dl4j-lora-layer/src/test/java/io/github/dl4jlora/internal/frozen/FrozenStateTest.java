@@ -67,14 +67,12 @@ class FrozenStateTest {
 
     private static MultiLayerNetwork base(Layer recurrent, BackpropType type) {
         recurrent.setLayerName("rnn");
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE)
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0)).activation(Activation.TANH).list()
                 .layer(new LSTM.Builder().nIn(3).nOut(3).name("below").build())
                 .layer(recurrent)
                 .layer(output())
                 .backpropType(type).tBPTTLength(2).setInputType(InputType.recurrent(3)).build());
-        base.init();
-        return base;
     }
 
     private static RnnOutputLayer output() {
@@ -114,12 +112,11 @@ class FrozenStateTest {
     @EnumSource
     void stepByStepItComputesWhatTheBaseComputesInAGraph(Wrapped wrapped) {
         INDArray features = Networks.random(DataType.DOUBLE, 1, 2, 3, STEPS);
-        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE)
+        ComputationGraph base = Networks.of(new NeuralNetConfiguration.Builder().seed(5).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0)).activation(Activation.TANH).graphBuilder().addInputs("in")
                 .addLayer("rnn", wrapped.layer(), "in")
                 .addLayer("out", output(), "rnn")
                 .setOutputs("out").setInputTypes(InputType.recurrent(3)).build());
-        base.init();
         ComputationGraph fresh = LoRA.apply(base, adapting("out"));
 
         for (int i = 0; i < STEPS; i++) {

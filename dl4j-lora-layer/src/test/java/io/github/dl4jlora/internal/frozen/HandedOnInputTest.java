@@ -119,10 +119,9 @@ class HandedOnInputTest {
         INDArray features = Networks.random(DataType.DOUBLE, 1, 4, 3);
         INDArray labels = Networks.random(DataType.DOUBLE, 2, 4, 2);
         INDArray before = features.dup();
-        MultiLayerNetwork layers = new MultiLayerNetwork(builder(mode).list()
+        MultiLayerNetwork layers = Networks.of(builder(mode).list()
                 .layer(new DropoutLayer.Builder(dropout).build())
                 .layer(dense(4).dropOut(0.5).name("x").build()).layer(output()).setInputType(InputType.feedForward(3)).build());
-        layers.init();
         ComputationGraph graph = layers.toComputationGraph();
         LoRAConfig config = LoRAConfig.builder().rank(2).targets("x").build();
         MultiLayerNetwork tuned = LoRA.apply(layers, config);
@@ -139,14 +138,13 @@ class HandedOnInputTest {
     @ParameterizedTest
     @MethodSource("dropoutsInBothWorkspaceModes")
     void aSiblingOfWhatComesNextHasItsOwnActivationsAndGradient(IDropout dropout, WorkspaceMode mode) {
-        ComputationGraph base = new ComputationGraph(builder(mode).graphBuilder().addInputs("in")
+        ComputationGraph base = Networks.of(builder(mode).graphBuilder().addInputs("in")
                 .addLayer("fc", dense(5).build(), "in")
                 .addLayer("drop", new DropoutLayer.Builder(dropout).build(), "fc")
                 .addLayer("x", dense(4).dropOut(0.5).build(), "drop")
                 .addLayer("y", dense(4).build(), "fc")
                 .addVertex("both", new MergeVertex(), "x", "y")
                 .addLayer("out", output(), "both").setOutputs("out").setInputTypes(InputType.feedForward(3)).build());
-        base.init();
         ComputationGraph tuned = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("x", "y").build());
         Networks.randomizeAdapters(tuned.paramTable(), 3);
         MultiDataSet data = new MultiDataSet(Networks.random(DataType.DOUBLE, 1, 4, 3),

@@ -120,8 +120,7 @@ class MappedLayersTest {
     /** @param schemes null: values as they are */
     private void assertAlike(MultiLayerConfiguration conf, LoRAConfig config, DataSet data, Quantization... schemes)
             throws IOException {
-        MultiLayerNetwork base = new MultiLayerNetwork(conf.clone());
-        base.init();
+        MultiLayerNetwork base = Networks.of(conf.clone());
         fit(base, data);
         double[] before = base.params().toDoubleVector();
         for (Quantization scheme : schemes) {

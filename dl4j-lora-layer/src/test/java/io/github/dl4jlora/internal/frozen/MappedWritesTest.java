@@ -37,13 +37,11 @@ class MappedWritesTest {
     private Path folder;
 
     private static MultiLayerNetwork base() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1)).list()
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(3).updater(new Sgd(0.1)).list()
                 .layer(new DenseLayer.Builder().nOut(5).name("first").activation(Activation.TANH).build())
                 .layer(new WritingLayer(5, 4, "strange"))
                 .layer(new OutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).name("out").build())
                 .setInputType(InputType.feedForward(4)).build());
-        base.init();
-        return base;
     }
 
     private MultiLayerNetwork opened(MultiLayerNetwork base) throws IOException {

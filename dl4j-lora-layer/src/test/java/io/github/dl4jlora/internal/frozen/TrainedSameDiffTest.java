@@ -60,13 +60,11 @@ class TrainedSameDiffTest {
 
     private static MultiLayerNetwork base(Layer layer) {
         layer.setLayerName("trained");
-        MultiLayerNetwork base = new MultiLayerNetwork(builder().list()
+        return Networks.of(builder().list()
                 .layer(new LSTM.Builder().nIn(5).nOut(4).name("below").build())
                 .layer(layer)
                 .layer(output())
                 .setInputType(InputType.recurrent(5, 4)).build());
-        base.init();
-        return base;
     }
 
     private static RnnOutputLayer output() {
@@ -126,13 +124,12 @@ class TrainedSameDiffTest {
 
     @Test
     void aVertexHasRightGradientsTooAndComesBack() {
-        ComputationGraph base = new ComputationGraph(builder().graphBuilder().addInputs("in")
+        ComputationGraph base = Networks.of(builder().graphBuilder().addInputs("in")
                 .addLayer("below", new LSTM.Builder().nIn(5).nOut(4).build(), "in")
                 .addVertex("trained", new AttentionVertex.Builder().nInKeys(4).nInValues(4).nInQueries(4).nOut(4).nHeads(2)
                         .projectInput(true).build(), "below", "below", "below")
                 .addLayer("out", output(), "trained")
                 .setOutputs("out").build());
-        base.init();
         ComputationGraph adapted = LoRA.apply(base, CONFIG);
         Networks.randomizeAdapters(adapted.paramTable(), 3);
 

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.inspect;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.conf.FrozenStorage;
@@ -24,11 +25,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 class AdapterStateTest {
 
     private static MultiLayerNetwork base() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list(
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list(
                 new DenseLayer.Builder().name("one").nIn(3).nOut(4).build(),
                 new OutputLayer.Builder(LossFunction.MSE).name("two").nIn(4).nOut(2).build()).build());
-        base.init();
-        return base;
     }
 
     @Test

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.inspect;
 
 import io.github.dl4jlora.LayerChains;
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.layer.LoRADenseLayer;
 import io.github.dl4jlora.report.LoRASummary;
@@ -32,10 +33,8 @@ class SummaryNotesTest {
         for (Layer layer : layers) {
             list.layer(layer);
         }
-        MultiLayerNetwork network = new MultiLayerNetwork(list.layer(new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2)
+        return Networks.of(list.layer(new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2)
                 .name("out").build()).setInputType(InputType.recurrent(4)).build());
-        network.init();
-        return network;
     }
 
     private static DenseLayer.Builder dense(String name) {

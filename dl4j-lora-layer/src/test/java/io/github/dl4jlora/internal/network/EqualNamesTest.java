@@ -85,9 +85,6 @@ class EqualNamesTest {
         for (String name : names) {
             list.layer(new DenseLayer.Builder().name(name).nIn(6).nOut(6).build());
         }
-        MultiLayerNetwork network = new MultiLayerNetwork(list
-                .layer(new OutputLayer.Builder(LossFunction.MSE).name("out").nIn(6).nOut(3).build()).build());
-        network.init();
-        return network;
+        return Networks.of(list.layer(new OutputLayer.Builder(LossFunction.MSE).name("out").nIn(6).nOut(3).build()).build());
     }
 }

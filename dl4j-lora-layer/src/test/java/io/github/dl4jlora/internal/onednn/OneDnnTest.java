@@ -43,12 +43,11 @@ class OneDnnTest {
         }
 
         public static void main(String[] args) {
-            MultiLayerNetwork stock = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(12).updater(new Sgd(1))
+            MultiLayerNetwork stock = Networks.of(new NeuralNetConfiguration.Builder().seed(12).updater(new Sgd(1))
                     .list().layer(new ConvolutionLayer.Builder(3, 3).nOut(4).build())
                     .layer(new DenseLayer.Builder().nOut(5).build())
                     .layer(new OutputLayer.Builder(LossFunction.MSE).nOut(Networks.OUT).build())
                     .setInputType(InputType.convolutional(8, 8, 2)).build());
-            stock.init();
             INDArray x = Networks.random(DataType.FLOAT, 5, 3, 2, 8, 8);
             INDArray expected = stock.output(x);
             MultiLayerNetwork tuned = LoRA.apply(stock, LoRAConfig.builder().allTargets().rank(2).seed(1).build());

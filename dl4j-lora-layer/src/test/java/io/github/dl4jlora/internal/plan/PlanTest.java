@@ -44,8 +44,7 @@ class PlanTest {
 
     @BeforeEach
     void makeGraph() {
-        mixed = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(5).updater(new Adam(0.01))
-                .activation(Activation.TANH)
+        mixed = Networks.of(new NeuralNetConfiguration.Builder().seed(5).updater(new Adam(0.01)).activation(Activation.TANH)
                 .graphBuilder().addInputs("in")
                 .addLayer("conv", new ConvolutionLayer.Builder(2, 2).nOut(2).build(), "in")
                 .addLayer("relu", new ActivationLayer(Activation.RELU), "conv")
@@ -57,7 +56,6 @@ class PlanTest {
                 .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nOut(3).activation(Activation.SOFTMAX).build(),
                         "mine")
                 .setOutputs("out").setInputTypes(InputType.convolutional(3, 3, 1)).build());
-        mixed.init();
     }
 
     private List<Node> nodes() {
@@ -151,16 +149,13 @@ class PlanTest {
     }
 
     private static ComputationGraph withTwoNorms() {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).updater(new Adam(0.01))
-                .graphBuilder().addInputs("in")
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(1).updater(new Adam(0.01)).graphBuilder().addInputs("in")
                 .addLayer("norm1", new BatchNormalization(), "in")
                 .addLayer("fc", new DenseLayer.Builder().nOut(6).activation(Activation.TANH).build(), "norm1")
                 .addLayer("norm2", new BatchNormalization(), "fc")
                 .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nOut(3).activation(Activation.IDENTITY).build(),
                         "norm2")
                 .setOutputs("out").setInputTypes(InputType.feedForward(3)).build());
-        graph.init();
-        return graph;
     }
 
     @ParameterizedTest

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.plan;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.LayerType;
 import io.github.dl4jlora.conf.LoRAConfig;
@@ -41,7 +42,7 @@ class TargetsTest {
     }
 
     private static ComputationGraph graph(String secondName) {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(5).updater(new Adam(0.01))
+        return Networks.of(new NeuralNetConfiguration.Builder().seed(5).updater(new Adam(0.01))
                 .activation(Activation.TANH).graphBuilder().addInputs("in")
                 .addLayer("conv", new Convolution1DLayer.Builder(2).nOut(3).build(), "in")
                 .addLayer("norm", new BatchNormalization(), "conv")
@@ -51,8 +52,6 @@ class TargetsTest {
                 .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build(),
                         secondName)
                 .setOutputs("out").setInputTypes(InputType.recurrent(3, 5)).build());
-        graph.init();
-        return graph;
     }
 
     @Test
@@ -110,13 +109,12 @@ class TargetsTest {
 
     @Test
     void namesThatSayTwoThingsOrAreNoPatternsOfThemselvesAreRefused() {
-        ComputationGraph odd = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
+        ComputationGraph odd = Networks.of(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
                 .addLayer("fc", new DenseLayer.Builder().nIn(2).nOut(2).build(), "in")
                 .addLayer("fc/W", new DenseLayer.Builder().nIn(2).nOut(2).build(), "fc")
                 .addLayer("a+b", new DenseLayer.Builder().nIn(2).nOut(2).build(), "fc/W")
                 .addLayer("out", new OutputLayer.Builder().nIn(2).nOut(2).activation(Activation.SOFTMAX).build(), "a+b")
                 .setOutputs("out").build());
-        odd.init();
         String cure = "\"a+b\" does not match that name: quote it with Pattern.quote";
 
         assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(odd, LoRAConfig.builder().targets("fc/W").build()))

@@ -136,10 +136,8 @@ class RecurrentKernelTest {
             Layer out = isLast() ? new OutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build()
                     : new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).dataFormat(format())
                     .build();
-            MultiLayerNetwork network = new MultiLayerNetwork(below.layer(own).layer(named(out, "out"))
+            return Networks.of(below.layer(own).layer(named(out, "out"))
                     .setInputType(InputType.recurrent(IN, STEPS, format())).build());
-            network.init();
-            return network;
         }
 
         MultiLayerNetwork base(DataType type) {

@@ -141,15 +141,13 @@ class DataStartRefusalsTest {
 
     @Test
     void layersThatHaveNoSuchStartAreNamed() {
-        MultiLayerNetwork recurrent = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork recurrent = Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new LSTM.Builder().name("lstm").nIn(3).nOut(4).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nIn(4).nOut(2).build())
                 .build());
-        recurrent.init();
-        MultiLayerNetwork words = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork words = Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new EmbeddingLayer.Builder().name("words").nIn(30).nOut(4).build())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nIn(4).nOut(2).build()).build());
-        words.init();
         for (LoRAInit init : List.of(LoRAInit.EVA, LoRAInit.LORA_GA)) {
             assertThatIllegalArgumentException()
                     .isThrownBy(() -> LoRA.apply(recurrent, config(init).targets("lstm").build(), data()))

@@ -202,11 +202,10 @@ class DataStartTest {
 
     @Test
     void maskedStepsDoNotCount() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0.1)).list()
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).name("out").nIn(4).nOut(3)
                         .build()).build());
-        base.init();
         INDArray mask = Nd4j.ones(DataType.DOUBLE, 9, 5);
         INDArray features = Networks.random(DataType.DOUBLE, 1, 9, 4, 5);
         INDArray labels = Networks.random(DataType.DOUBLE, 2, 9, 3, 5);
@@ -227,13 +226,12 @@ class DataStartTest {
 
     @Test
     void aSequenceConvolutionStartsInTheOrderInWhichItsWeightsLie() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0.1)).activation(Activation.TANH).list()
                 .layer(new Convolution1D.Builder(3).name("conv").nIn(2).nOut(4).stride(3)
                         .convolutionMode(ConvolutionMode.Truncate).build())
                 .layer(new GlobalPoolingLayer())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nIn(4).nOut(3).build()).build());
-        base.init();
         // Of a window only the first step of the second channel varies.
         INDArray features = Nd4j.create(DataType.DOUBLE, 8, 2, 6);
         for (int step : new int[] {0, 3}) {
@@ -250,13 +248,12 @@ class DataStartTest {
 
     @Test
     void anImageConvolutionsInputsAreItsWindows() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0.1)).activation(Activation.IDENTITY).list()
                 .layer(new Convolution2D.Builder(2, 2).name("conv").nIn(2).nOut(8).build())
                 .layer(new GlobalPoolingLayer())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nIn(8).nOut(3).build())
                 .setInputType(InputType.convolutional(5, 4, 2)).build());
-        base.init();
         // One output for each value of the window: the output's covariance is that of the windows.
         base.getParam("0_W").assign(Nd4j.eye(8).castTo(DataType.DOUBLE).reshape('c', 8, 2, 2, 2));
         INDArray features = Networks.random(DataType.DOUBLE, 4, 9, 2, 5, 4);
@@ -325,14 +322,13 @@ class DataStartTest {
 
     @Test
     void layersWithOneInputHaveTheSameStart() {
-        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
+        ComputationGraph base = Networks.of(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0.1)).activation(Activation.TANH).graphBuilder().addInputs("in")
                 .addLayer("query", new DenseLayer.Builder().nIn(Networks.IN).nOut(4).build(), "in")
                 .addLayer("value", new DenseLayer.Builder().nIn(Networks.IN).nOut(5).build(), "in")
                 .addLayer("out", new OutputLayer.Builder(LossFunction.MCXENT).nIn(9).nOut(Networks.OUT)
                         .activation(Activation.SOFTMAX).build(), "query", "value")
                 .setOutputs("out").build());
-        base.init();
 
         ComputationGraph adapted = LoRA.apply(base, config(LoRAInit.EVA).build(), batches(DataType.DOUBLE, 4));
 
@@ -364,12 +360,11 @@ class DataStartTest {
     /** DL4J's convolution computes the steps that a mask leaves out as well. */
     @Test
     void maskedStepsOfAConvolutionDoNotCount() {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(3).dataType(DataType.DOUBLE)
                 .updater(new Sgd(0.1)).list()
                 .layer(new Convolution1D.Builder(1).name("conv").nIn(4).nOut(5).convolutionMode(ConvolutionMode.Same).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nIn(5).nOut(3).build())
                 .build());
-        base.init();
         INDArray features = Networks.random(DataType.DOUBLE, 1, 7, 4, 6);
         INDArray mask = Nd4j.zeros(DataType.DOUBLE, 7, 6);
         List<double[]> counted = new ArrayList<>();

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.stored;
 
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -39,10 +40,9 @@ class StoredConfigurationTest {
     @ParameterizedTest
     @ValueSource(strings = {"head", "frozen", "trainedInFull"})
     void frozenWeightsAreNotThoseOfALayerThatTrainsWhateverItsName(String name) throws IOException {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new DenseLayer.Builder().nIn(3).nOut(4).name("body").build())
                 .layer(new OutputLayer.Builder().nIn(4).nOut(2).activation(Activation.SOFTMAX).name(name).build()).build());
-        base.init();
         MultiLayerNetwork tuned = LoRA.apply(base, LoRAConfig.builder().rank(1).trainable(name).build());
         List<String> ids = new ArrayList<>();
 

@@ -150,14 +150,9 @@ class StreamedModelTest {
                 vertices.addLayer("end", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(3).build(), "sum");
                 last = "end";
             }
-            ComputationGraph made = new ComputationGraph(vertices.setOutputs(last).setInputTypes(INPUTS[kind]).build());
-            made.init();
-            network = made;
+            network = Networks.of(vertices.setOutputs(last).setInputTypes(INPUTS[kind]).build());
         } else {
-            MultiLayerNetwork made = new MultiLayerNetwork(
-                    builder(type).list(layers.toArray(Layer[]::new)).setInputType(INPUTS[kind]).build());
-            made.init();
-            network = made;
+            network = Networks.of(builder(type).list(layers.toArray(Layer[]::new)).setInputType(INPUTS[kind]).build());
         }
         network.params().assign(Networks.random(type, seed, network.params().shape()));
         return network;
@@ -229,9 +224,8 @@ class StreamedModelTest {
 
     @Test
     void aNetworkWithoutParametersHasNoLayerToRead() throws IOException {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new LossLayer.Builder(LossFunction.MSE).build()).build());
-        base.init();
         File file = folder.resolve("base.zip").toFile();
         ModelSerializer.writeModel(base, file, false);
 

@@ -139,10 +139,9 @@ class SwapTest {
 
     @Test
     void whatIsAddedToABiasNeedsALayerThatHasOne() {
-        MultiLayerNetwork bare = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork bare = Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new DenseLayer.Builder().name("fc1").nIn(Networks.IN).nOut(Networks.HIDDEN).hasBias(false).build())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).name("out").nIn(Networks.HIDDEN).nOut(2).build()).build());
-        bare.init();
         MultiLayerNetwork tuned = LoRA.apply(bare, config().build());
         Delta adding = delta(Map.of(Delta.LORA_BIAS, Nd4j.zeros(DataType.FLOAT, 1, Networks.HIDDEN)));
 

@@ -166,12 +166,10 @@ class StoredNetworkTest {
     void everyLayerAndVertexIsLookedAtByName() throws IOException {
         Map<String, String> seen = new LinkedHashMap<>();
         StoredConfiguration.Look look = (name, configured) -> seen.put(name, configured.getClass().getSimpleName());
-        ComputationGraph graph = new ComputationGraph(graph(4));
-        graph.init();
-        MultiLayerNetwork layers = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        ComputationGraph graph = Networks.of(graph(4));
+        MultiLayerNetwork layers = Networks.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new DenseLayer.Builder().nIn(3).nOut(4).build())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).name("out").nIn(4).nOut(2).build()).build());
-        layers.init();
 
         StoredConfiguration.forEach(graph, look);
         assertThat(seen).isEqualTo(Map.of("fc", "DenseLayer", "act", "ActivationLayer", "sum", "ElementWiseVertex", "out",
@@ -203,8 +201,7 @@ class StoredNetworkTest {
         assertThat(streamed.standIn()).hasSameClassAs(network);
         assertThat(streamed.standIn().params().amaxNumber().doubleValue()).isZero();
         if (isGraph) {
-            ComputationGraph graph = new ComputationGraph(graph(4));
-            graph.init();
+            ComputationGraph graph = Networks.of(graph(4));
             assertThat(ValuesElsewhere.layers(graph)).extracting(layer -> layer.params().length()).containsExactly(16L, 10L);
         }
     }
@@ -212,8 +209,7 @@ class StoredNetworkTest {
     @Test
     void aFileOfTheSameShapesThatEndsOtherwiseIsRefusedAtItsEnd() throws IOException {
         StreamedModel streamed = StreamedModel.open(written(network(true, DataType.FLOAT), false));
-        ComputationGraph wider = new ComputationGraph(graph(40));
-        wider.init();
+        ComputationGraph wider = Networks.of(graph(40));
         written(wider, false);
 
         assertThatThrownBy(() -> streamed.forEach((layer, values) -> { })).isInstanceOf(IOException.class)
