@@ -116,12 +116,11 @@ class AdaptersTest {
 
     @Test
     void layersThatNoOutputNeedsAskForNothing() throws IOException, OrtException {
-        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
+        ComputationGraph base = Initialised.of(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
                 .addLayer("first", new DenseLayer.Builder().nIn(4).nOut(5).build(), "in")
                 .addLayer("unread", new DenseLayer.Builder().nIn(5).nOut(5).build(), "first")
                 .addLayer("last", new OutputLayer.Builder(LossFunction.MSE).nIn(5).nOut(3).build(), "first")
                 .setOutputs("last").allowDisconnected(true).build());
-        base.init();
         filled(base.params(), 2);
         ComputationGraph tuned = tuned(base, LoRAConfig.builder().rank(2).targets(".*"));
         OnnxExport.of(base).adapters(LoRAAdapter.of(tuned)).write(folder.resolve("base.onnx"));
@@ -148,10 +147,8 @@ class AdaptersTest {
     void transformersTakeAdaptersWithTheirHeads() throws IOException, OrtException {
         for (Head head : List.of(Head.meanPooling(), Head.classifier(3))) {
             GraphBuilder graph = new NeuralNetConfiguration.Builder().seed(5).graphBuilder();
-            ComputationGraph base = new ComputationGraph(Transformer.addTo(graph, TransformerShape.bert(40, 14, 12, 20, 2,
-                    3), head)
+            ComputationGraph base = Initialised.of(Transformer.addTo(graph, TransformerShape.bert(40, 14, 12, 20, 2, 3), head)
                     .build());
-            base.init();
             filled(base.params(), 2);
             LoRAConfig.Builder config = LoRAConfig.builder().rank(2).targets(".*query", ".*value", ".*dense");
             ComputationGraph tuned = tuned(base, head.kind() == Head.Kind.CLASSIFIER ? config.trainable("classifier") : config);
@@ -179,11 +176,10 @@ class AdaptersTest {
     @ParameterizedTest
     @EnumSource(WeightType.class)
     void lowRankPathsStayFloatHoweverWeightsAreStored(WeightType stored) throws IOException, OrtException {
-        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork base = Initialised.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new OutputLayer.Builder(LossFunction.MSE).name("only").nIn(4).nOut(3).activation(Activation.IDENTITY)
                         .build())
                 .build());
-        base.init();
         filled(base.params(), 2);
         MultiLayerNetwork tuned = tuned(base, LoRAConfig.builder().rank(2).targets("only"));
         OnnxExport.of(base).adapters(LoRAAdapter.of(tuned)).weights(stored).opset(21).write(folder.resolve("base.onnx"));
@@ -214,10 +210,9 @@ class AdaptersTest {
                 new Bidirectional(new SimpleRnn.Builder().nIn(4).nOut(3).build()),
                 new Convolution1D.Builder(2).nIn(4).nOut(3).build())) {
             layer.setLayerName("full");
-            MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+            MultiLayerNetwork base = Initialised.of(new NeuralNetConfiguration.Builder().seed(1).list()
                     .layer(new LSTM.Builder().name("adapted").nIn(4).nOut(4).build()).layer(layer)
                     .setInputType(InputType.recurrent(4)).build());
-            base.init();
             filled(base.params(), 2);
             MultiLayerNetwork tuned = tuned(base, LoRAConfig.builder().rank(2).targets("adapted").trainable("full"));
             write(base, tuned, InputType.recurrent(4));
@@ -298,9 +293,8 @@ class AdaptersTest {
     private static MultiLayerNetwork chain(InputType type, Layer layer) {
         layer.setLayerName("adapted");
         ListBuilder list = new NeuralNetConfiguration.Builder().seed(1).list().layer(layer);
-        MultiLayerNetwork network = new MultiLayerNetwork(
+        MultiLayerNetwork network = Initialised.of(
                 (type instanceof InputType.InputTypeFeedForward ? list : list.setInputType(type)).build());
-        network.init();
         filled(network.params(), 2);
         return network;
     }
@@ -325,12 +319,11 @@ class AdaptersTest {
     }
 
     private static MultiLayerNetwork dense() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork network = Initialised.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new DenseLayer.Builder().name("first").nIn(4).nOut(5).activation(Activation.TANH).build())
                 .layer(new DenseLayer.Builder().name("second").nIn(5).nOut(6).activation(Activation.RELU).build())
                 .layer(new OutputLayer.Builder().name("last").nIn(6).nOut(3).activation(Activation.SOFTMAX).build())
                 .build());
-        network.init();
         filled(network.params(), 2);
         return network;
     }

@@ -26,9 +26,8 @@ class BertBaseTest {
 
     @Test
     void bertBaseComputesTheSameAndTakesNoMoreThanItsWeights(@TempDir Path folder, TestReporter reporter) throws IOException {
-        ComputationGraph network = new ComputationGraph(Transformer.addTo(new NeuralNetConfiguration.Builder().seed(1)
+        ComputationGraph network = Initialised.of(Transformer.addTo(new NeuralNetConfiguration.Builder().seed(1)
                 .graphBuilder(), TransformerShape.BERT_BASE, Head.pooler()).build());
-        network.init();
         Path file = folder.resolve("bert.onnx");
 
         long start = System.nanoTime();

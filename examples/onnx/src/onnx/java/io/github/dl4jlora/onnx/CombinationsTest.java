@@ -169,9 +169,7 @@ class CombinationsTest {
     }
 
     private static ComputationGraph graph(GraphBuilder builder) {
-        ComputationGraph graph = new ComputationGraph(builder.setInputTypes(SEQUENCE, SEQUENCE).build());
-        graph.init();
-        return Samples.shaken(graph, 3);
+        return Samples.shaken(Initialised.of(builder.setInputTypes(SEQUENCE, SEQUENCE).build()), 3);
     }
 
     private static void agrees(ComputationGraph graph) throws IOException {

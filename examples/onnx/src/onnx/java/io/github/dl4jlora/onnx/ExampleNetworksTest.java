@@ -280,9 +280,7 @@ class ExampleNetworksTest {
     }
 
     private static MultiLayerNetwork chain(InputType type, Layer... layers) {
-        MultiLayerNetwork network = new MultiLayerNetwork(settings().list(layers).setInputType(type).build());
-        network.init();
-        return Samples.shaken(network, 5);
+        return Samples.shaken(Initialised.of(settings().list(layers).setInputType(type).build()), 5);
     }
 
     private static GraphBuilder graph(String input, InputType type) {
@@ -290,9 +288,7 @@ class ExampleNetworksTest {
     }
 
     private static ComputationGraph initialised(GraphBuilder builder) {
-        ComputationGraph network = new ComputationGraph(builder.build());
-        network.init();
-        return Samples.shaken(network, 5);
+        return Samples.shaken(Initialised.of(builder.build()), 5);
     }
 
     private static NeuralNetConfiguration.Builder settings() {

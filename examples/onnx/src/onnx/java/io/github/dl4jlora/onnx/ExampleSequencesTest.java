@@ -149,11 +149,9 @@ class ExampleSequencesTest {
 
     @Test
     void eachStepOfAConvolutionIsClassified() throws IOException {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork network = Samples.shaken(Initialised.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new Convolution1DLayer.Builder().kernelSize(3).stride(1).activation(Activation.TANH).nOut(2).build())
-                .layer(output()).setInputType(InputType.recurrent(1, -1, RNNFormat.NCW)).build());
-        network.init();
-        Samples.shaken(network, 3);
+                .layer(output()).setInputType(InputType.recurrent(1, -1, RNNFormat.NCW)).build()), 3);
 
         InRuntime.agrees(network, OnnxExport.of(network), Samples.normal(3, 1, 60));
         InRuntime.agrees(network, OnnxExport.of(network), Samples.normal(1, 1, 3));
@@ -198,9 +196,7 @@ class ExampleSequencesTest {
 
     private static Supplier<Model> network(NeuralNetConfiguration.ListBuilder list) {
         return () -> {
-            MultiLayerNetwork network = new MultiLayerNetwork(list.build().clone());
-            network.init();
-            return Samples.shaken(network, 3);
+            return Samples.shaken(Initialised.of(list.build().clone()), 3);
         };
     }
 

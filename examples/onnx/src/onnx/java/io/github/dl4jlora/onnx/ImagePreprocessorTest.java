@@ -15,7 +15,6 @@ import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.PoolingType;
 import org.deeplearning4j.nn.conf.layers.Subsampling1DLayer;
 import org.deeplearning4j.nn.conf.layers.SubsamplingLayer;
-import org.deeplearning4j.nn.conf.layers.ZeroPadding1DLayer;
 import org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.CnnToRnnPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.ComposableInputPreProcessor;
@@ -139,9 +138,7 @@ class ImagePreprocessorTest {
     private static MultiLayerNetwork network(InputType type, Map<Integer, InputPreProcessor> preprocessors, Layer... layers) {
         NeuralNetConfiguration.ListBuilder builder = new NeuralNetConfiguration.Builder().seed(1).list(layers);
         preprocessors.forEach(builder::inputPreProcessor);
-        MultiLayerNetwork network = new MultiLayerNetwork(builder.setInputType(type).build());
-        network.init();
-        return Samples.shaken(network, 1);
+        return Samples.shaken(Initialised.of(builder.setInputType(type).build()), 1);
     }
 
     private static Layer image() {

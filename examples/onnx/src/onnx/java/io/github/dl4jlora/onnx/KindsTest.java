@@ -53,12 +53,10 @@ class KindsTest {
     }
 
     private static ComputationGraph graph() {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(2).updater(new Sgd(0.1))
+        return Samples.shaken(Initialised.of(new NeuralNetConfiguration.Builder().seed(2).updater(new Sgd(0.1))
                 .graphBuilder().addInputs("in").addLayer("first", dense("first", 9), "in").addLayer("second", dense("second", 7),
                         "first").addLayer("left", output(3), "second").addLayer("right", output(2), "first")
-                .setOutputs("left", "right").setInputTypes(InputType.feedForward(6)).build());
-        graph.init();
-        return Samples.shaken(graph, 2);
+                .setOutputs("left", "right").setInputTypes(InputType.feedForward(6)).build()), 2);
     }
 
     private static OutputLayer output(int nOut) {

@@ -127,8 +127,7 @@ class OpenSizesTest {
     @ParameterizedTest
     @MethodSource("idsAmongNumbers")
     void idsThatOthersReadTooAreNumbers(GraphBuilder builder, int length) throws IOException {
-        ComputationGraph graph = new ComputationGraph(builder.build());
-        graph.init();
+        ComputationGraph graph = Initialised.of(builder.build());
 
         InRuntime.agrees(Samples.shaken(graph, 4), OnnxExport.of(graph), Nd4j.arange(2 * length).fmod(9)
                 .castTo(DataType.FLOAT).reshape(2, length));
@@ -168,11 +167,10 @@ class OpenSizesTest {
 
     @Test
     void rowsBesideFlattenedImagesAreWhatTheGivenSizesLeave() throws IOException {
-        ComputationGraph graph = new ComputationGraph(graph().addInputs("numbers").addLayer("layer", new ConvolutionLayer.Builder(
+        ComputationGraph graph = Initialised.of(graph().addInputs("numbers").addLayer("layer", new ConvolutionLayer.Builder(
                 3, 3).nIn(1).nOut(1).build(), "in").addVertex("flat", new PreprocessorVertex(
                 new CnnToFeedForwardPreProcessor(60, 60, 1)), "layer").addLayer("dense", new DenseLayer.Builder().nIn(3605)
                 .nOut(2).build(), "flat", "numbers").setOutputs("dense").build());
-        graph.init();
         InputType image = InputType.convolutional(62, 62, 1);
 
         InRuntime.agrees(Samples.shaken(graph, 4), OnnxExport.of(graph).inputTypes(image, InputType.feedForward(5)),

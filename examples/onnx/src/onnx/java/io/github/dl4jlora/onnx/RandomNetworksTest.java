@@ -268,8 +268,7 @@ class RandomNetworksTest {
             } else {
                 builder.setOutputs(left, right);
             }
-            ComputationGraph graph = new ComputationGraph(builder.build());
-            graph.init();
+            ComputationGraph graph = Initialised.of(builder.build());
             copy("1", first, graph);
             copy("2", second, graph);
             return graph;

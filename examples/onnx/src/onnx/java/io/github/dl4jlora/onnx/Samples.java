@@ -16,7 +16,7 @@ final class Samples {
 
     /** A chain of layers, none of whose parameters is at its initial value. */
     static MultiLayerNetwork network(int seed, InputType type, Layer... layers) {
-        return shaken(Chains.of(seed, type, layers), seed);
+        return shaken(Initialised.of(seed, type, layers), seed);
     }
 
     /** Adds something to each parameter: a bias or slope that is still zero would hide mistakes. */

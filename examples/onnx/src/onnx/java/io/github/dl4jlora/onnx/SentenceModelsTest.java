@@ -63,9 +63,7 @@ class SentenceModelsTest {
         graph.addLayer("2_Dense.linear", new DenseLayer.Builder().nIn((long) modes.size() * shape.hidden()).nOut(5)
                         .activation(activation).build(), pooled)
                 .addVertex("sentence", new L2NormalizeVertex(), "2_Dense.linear").setOutputs("sentence");
-        ComputationGraph network = new ComputationGraph(graph.build());
-        network.init();
-        return Samples.shaken(network, 5);
+        return Samples.shaken(Initialised.of(graph.build()), 5);
     }
 
     private static INDArray ids(TransformerShape shape) {
@@ -85,11 +83,10 @@ class SentenceModelsTest {
     @Timeout(value = 10, unit = TimeUnit.MINUTES, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     void numbersBesideASentenceOfManyBlocksComputeTheSame() throws IOException {
         TransformerShape shape = TransformerShape.bert(20, 9, 8, 12, 12, 2);
-        ComputationGraph network = new ComputationGraph(Transformer.addTo(new NeuralNetConfiguration.Builder().seed(7)
+        ComputationGraph network = Initialised.of(Transformer.addTo(new NeuralNetConfiguration.Builder().seed(7)
                 .graphBuilder(), shape, Head.meanPooling()).addInputs("numbers").addVertex("both", new MergeVertex(),
                 Transformer.POOLING, "numbers").addLayer("dense", new DenseLayer.Builder().nIn(8 + 5).nOut(3).build(), "both")
                 .setOutputs("dense").build());
-        network.init();
 
         InRuntime.agrees(Samples.shaken(network, 5), OnnxExport.of(network), ids(shape), Samples.normal(3, 5));
     }

@@ -37,9 +37,7 @@ final class SequenceRuns {
     static Supplier<Model> chain(InputType type, Layer... layers) {
         NeuralNetConfiguration.ListBuilder list = new NeuralNetConfiguration.Builder().seed(7).list(layers);
         return () -> {
-            MultiLayerNetwork network = new MultiLayerNetwork(list.setInputType(type).build().clone());
-            network.init();
-            return Samples.shaken(network, 3);
+            return Samples.shaken(Initialised.of(list.setInputType(type).build().clone()), 3);
         };
     }
 
@@ -48,9 +46,7 @@ final class SequenceRuns {
         parts.accept(builder);
         ComputationGraphConfiguration configuration = builder.build();
         return () -> {
-            ComputationGraph network = new ComputationGraph(configuration.clone());
-            network.init();
-            return Samples.shaken(network, 3);
+            return Samples.shaken(Initialised.of(configuration.clone()), 3);
         };
     }
 

@@ -49,14 +49,12 @@ class SettingsTest {
     }
 
     private static ComputationGraph twoOutputs() {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(2).graphBuilder()
+        return Samples.shaken(Initialised.of(new NeuralNetConfiguration.Builder().seed(2).graphBuilder()
                 .addInputs("in").addLayer("first", new DenseLayer.Builder().nOut(9).build(), "in")
                 .addLayer("left", new OutputLayer.Builder().nOut(3).activation(Activation.SOFTMAX).build(), "first")
                 .addLayer("right", new OutputLayer.Builder(LossFunctions.LossFunction.XENT)
                         .nOut(2).activation(Activation.SIGMOID).build(), "first")
-                .setOutputs("right", "left").setInputTypes(InputType.feedForward(60)).build());
-        graph.init();
-        return Samples.shaken(graph, 2);
+                .setOutputs("right", "left").setInputTypes(InputType.feedForward(60)).build()), 2);
     }
 
     private Path written(OnnxExport export) throws IOException {
@@ -143,11 +141,10 @@ class SettingsTest {
 
     @Test
     void logitsThatAnotherLayerReadsWithItsActivationAreRefused() {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(2).graphBuilder()
+        ComputationGraph graph = Initialised.of(new NeuralNetConfiguration.Builder().seed(2).graphBuilder()
                 .addInputs("in").addLayer("first", new DenseLayer.Builder().nOut(9).activation(Activation.SIGMOID).build(), "in")
                 .addLayer("second", new OutputLayer.Builder().nOut(3).activation(Activation.SOFTMAX).build(), "first")
                 .setOutputs("first", "second").setInputTypes(InputType.feedForward(60)).build());
-        graph.init();
 
         assertThatThrownBy(() -> OnnxExport.of(graph).logits(true).write(folder.resolve("never"))).hasMessage("Layer \"first\" "
                 + "cannot be written as ONNX: it is an output whose logits are asked for, but layer \"second\" reads it with its "

@@ -162,10 +162,9 @@ class TextFormTest {
 
     @Test
     void idsThatTheNetworkMakesAreRefused() {
-        ComputationGraph network = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder()
+        ComputationGraph network = Initialised.of(new NeuralNetConfiguration.Builder().seed(1).graphBuilder()
                 .addInputs("words").addVertex("next", new ShiftVertex(1), "words")
                 .addLayer("embeddings", new TokenEmbeddings.Builder(20, 9, 8).build(), "next").setOutputs("embeddings").build());
-        network.init();
 
         assertThatExceptionOfType(OnnxExportException.class).isThrownBy(() -> OnnxExport.of(network).forText())
                 .withMessage("Layer \"embeddings\" cannot be written as ONNX: forText() feeds it ids of tokens, but it reads "
@@ -197,10 +196,9 @@ class TextFormTest {
 
     @Test
     void idsOfAnotherNameAreInputIds() throws IOException, OrtException {
-        ComputationGraph network = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder()
+        ComputationGraph network = Initialised.of(new NeuralNetConfiguration.Builder().seed(1).graphBuilder()
                 .addInputs("words").addLayer("embeddings", new TokenEmbeddings.Builder(20, 9, 8).build(), "words")
                 .setOutputs("embeddings").build());
-        network.init();
 
         assertThat(run(file(network), feed(TOKENS, ATTENDED, List.of(IDS, MASK)))).containsOnlyKeys(HIDDEN);
         OnnxExport.of(network).inputs("mine").forText().write(folder.resolve("model.onnx"));
@@ -219,9 +217,8 @@ class TextFormTest {
 
     @Test
     void aNetworkWithoutTokensIsRefused() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork network = Initialised.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new OutputLayer.Builder().nIn(5).nOut(3).activation(Activation.SOFTMAX).build()).build());
-        network.init();
 
         assertThatExceptionOfType(OnnxExportException.class).isThrownBy(() -> OnnxExport.of(network).forText())
                 .withMessage("forText(): the network has no TokenEmbeddings, the layer of transformers that reads ids of tokens. "

@@ -201,8 +201,7 @@ class TransformersTest {
 
     static ComputationGraph network(TransformerShape shape, Head head) {
         GraphBuilder graph = new NeuralNetConfiguration.Builder().seed(5).graphBuilder();
-        ComputationGraph network = new ComputationGraph(Transformer.addTo(graph, shape, head).build());
-        network.init();
+        ComputationGraph network = Initialised.of(Transformer.addTo(graph, shape, head).build());
         Nd4j.getRandom().setSeed(6);
         network.params().assign(Nd4j.randn(DataType.FLOAT, network.params().shape()).muli(0.4));
         return network;

@@ -114,14 +114,14 @@ class VerticesTest {
     @MethodSource("channels")
     void aMergeVertexOfKnownTypesComputesTheSame(List<InputType> types) throws IOException {
         InputType[] known = types.toArray(InputType[]::new);
-        agrees(graph(builder(known).addVertex("merged", new MergeVertex(), "in0", "in1").setOutputs("merged")
-                .setInputTypes(known)), known, Samples.input(types.get(0), 3), Samples.input(types.get(1), 3));
+        agrees(Initialised.of(builder(known).addVertex("merged", new MergeVertex(), "in0", "in1").setOutputs("merged")
+                .setInputTypes(known).build()), known, Samples.input(types.get(0), 3), Samples.input(types.get(1), 3));
     }
 
     @Test
     void anExportLeavesAMergeVertexAsItIs() throws IOException {
-        ComputationGraph graph = graph(builder(NWC, NWC).addVertex("merged", new MergeVertex(), "in0", "in1")
-                .setOutputs("merged"));
+        ComputationGraph graph = Initialised.of(builder(NWC, NWC).addVertex("merged", new MergeVertex(), "in0", "in1")
+                .setOutputs("merged").build());
         String before = graph.getConfiguration().toJson();
 
         agrees(graph, new InputType[]{NWC, NWC}, Samples.input(NWC, 3), Samples.input(NWC, 3));
@@ -157,9 +157,9 @@ class VerticesTest {
     @ParameterizedTest
     @MethodSource("parts")
     void whatIsStackedIsUnstacked(InputType type, int part) throws IOException {
-        ComputationGraph graph = graph(builder(type, type, type).addVertex("stacked", new StackVertex(), "in0", "in1", "in2")
-                .addVertex("twice", new ScaleVertex(2), "stacked").addVertex("part", new UnstackVertex(part, 3), "twice")
-                .setOutputs("part", "twice"));
+        ComputationGraph graph = Initialised.of(builder(type, type, type)
+                .addVertex("stacked", new StackVertex(), "in0", "in1", "in2").addVertex("twice", new ScaleVertex(2), "stacked")
+                .addVertex("part", new UnstackVertex(part, 3), "twice").setOutputs("part", "twice").build());
         for (int batch : new int[]{2, 5}) {
             agrees(graph, new InputType[]{type, type, type}, Samples.input(type, batch), Samples.input(type, batch).mul(3),
                     Samples.input(type, batch).add(1));
@@ -169,8 +169,8 @@ class VerticesTest {
     @Test
     void sequencesOfSeveralLengthsAreStacked() throws IOException {
         InputType[] types = {InputType.recurrent(4), InputType.recurrent(4), InputType.recurrent(4)};
-        ComputationGraph graph = graph(builder(types).addVertex("stacked", new StackVertex(), "in0", "in1", "in2")
-                .setOutputs("stacked"));
+        ComputationGraph graph = Initialised.of(builder(types).addVertex("stacked", new StackVertex(), "in0", "in1", "in2")
+                .setOutputs("stacked").build());
         for (int[] lengths : new int[][]{{3, 5, 2}, {4, 4, 4}, {1, 1, 7}}) {
             agrees(graph, types, Samples.normal(2, 4, lengths[0]), Samples.normal(2, 4, lengths[1]),
                     Samples.normal(2, 4, lengths[2]));
@@ -185,14 +185,15 @@ class VerticesTest {
     @ParameterizedTest
     @MethodSource("acrossExamples")
     void aNormAcrossExamplesIsRefused(GraphVertex vertex, InputType type) {
-        ComputationGraph graph = graph(builder(type).addVertex("norm", vertex, "in0").setOutputs("norm"));
+        ComputationGraph graph = Initialised.of(builder(type).addVertex("norm", vertex, "in0").setOutputs("norm").build());
 
         assertThatThrownBy(() -> OnnxExport.of(graph).inputTypes(type).write(Path.of("never.onnx")))
                 .isInstanceOf(OnnxExportException.class).hasMessageContaining("\"norm\"").hasMessageContaining("across examples");
     }
 
     private static void agrees(GraphVertex vertex, INDArray input, InputType type) throws IOException {
-        agrees(graph(builder(type).addVertex("vertex", vertex, "in0").setOutputs("vertex")), new InputType[]{type}, input);
+        agrees(Initialised.of(builder(type).addVertex("vertex", vertex, "in0").setOutputs("vertex").build()),
+                new InputType[]{type}, input);
     }
 
     private static void agrees(GraphVertex vertex, InputType... types) throws IOException {
@@ -201,7 +202,7 @@ class VerticesTest {
         for (int i = 1; i < inputs.length; i++) {
             inputs[i].muli(0.5).addi(0.1 * i);
         }
-        agrees(graph(builder(types).addVertex("vertex", vertex, names).setOutputs("vertex")), types, inputs);
+        agrees(Initialised.of(builder(types).addVertex("vertex", vertex, names).setOutputs("vertex").build()), types, inputs);
     }
 
     private static GraphBuilder builder(InputType... types) {
@@ -210,12 +211,6 @@ class VerticesTest {
             builder.addInputs("in" + i);
         }
         return builder;
-    }
-
-    private static ComputationGraph graph(GraphBuilder builder) {
-        ComputationGraph graph = new ComputationGraph(builder.build());
-        graph.init();
-        return graph;
     }
 
     private static void agrees(ComputationGraph graph, InputType[] types, INDArray... inputs) throws IOException {

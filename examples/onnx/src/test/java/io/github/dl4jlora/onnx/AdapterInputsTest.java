@@ -151,8 +151,9 @@ class AdapterInputsTest {
 
     @Test
     void aBatchNormalisationTrainedInFullIsRefusedAsNoBaseTakesIt() {
-        MultiLayerNetwork base = Chains.of(1, InputType.feedForward(4), new DenseLayer.Builder().name("first").nOut(5).build(),
-                new BatchNormalization.Builder().name("norm").build(), new OutputLayer.Builder().name("last").nOut(3).build());
+        MultiLayerNetwork base = Initialised.of(1, InputType.feedForward(4),
+                new DenseLayer.Builder().name("first").nOut(5).build(), new BatchNormalization.Builder().name("norm").build(),
+                new OutputLayer.Builder().name("last").nOut(3).build());
         LoRAAdapter adapter = adapter(base, LoRAConfig.builder().rank(2).targets("first").trainable("norm"));
 
         assertThatThrownBy(() -> OnnxAdapter.write(adapter, folder.resolve("adapter"))).isInstanceOf(OnnxExportException.class)
@@ -197,12 +198,10 @@ class AdapterInputsTest {
     }
 
     private static MultiLayerNetwork network() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        return Initialised.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new ConvolutionLayer.Builder(2, 2).name("first").nIn(3).nOut(4).build())
                 .layer(new OutputLayer.Builder().name("last").nOut(2).activation(Activation.SOFTMAX).build())
                 .setInputType(InputType.convolutional(3, 6, 3)).build());
-        network.init();
-        return network;
     }
 
     /** A parameter of an adapter file. */

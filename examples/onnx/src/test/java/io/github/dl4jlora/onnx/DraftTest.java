@@ -19,9 +19,8 @@ class DraftTest {
 
     /** One that has added so many nodes and numbers. */
     private static Draft draft(int nodes, int numbers) {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork network = Initialised.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new OutputLayer.Builder().nIn(3).nOut(2).build()).build());
-        network.init();
         Network<?> known = Networks.of(network);
         OnnxGraph graph = new OnnxGraph(17, WeightType.FLOAT.storage(), List.of());
         graph.enter("same");

@@ -71,12 +71,12 @@ class OutputSizesTest {
     @ParameterizedTest
     @MethodSource("chains")
     void chainsSayWhatIsCertain(InputType type, Layer[] layers, List<String> sizes) throws IOException {
-        assertThat(sizes(OnnxExport.of(Chains.of(1, type, layers)).inputTypes(type), 0)).isEqualTo(sizes);
+        assertThat(sizes(OnnxExport.of(Initialised.of(1, type, layers)).inputTypes(type), 0)).isEqualTo(sizes);
     }
 
     @Test
     void aFixedNumberOfExamplesIsThatOfTheOutputs() throws IOException {
-        assertThat(sizes(OnnxExport.of(Chains.of(1, STEPS, lstm())).batch(5), 0)).containsExactly("5", "4", "time");
+        assertThat(sizes(OnnxExport.of(Initialised.of(1, STEPS, lstm())).batch(5), 0)).containsExactly("5", "4", "time");
     }
 
     @Test
@@ -85,9 +85,9 @@ class OutputSizesTest {
         ConvolutionLayer same = new ConvolutionLayer.Builder(3, 3).nOut(2).convolutionMode(ConvolutionMode.Same).build();
         Layer[] halved = {new SubsamplingLayer.Builder(2, 2).stride(2, 2).build(), new Upsampling2D.Builder(2).build()};
 
-        assertThat(sizes(OnnxExport.of(Chains.of(1, type, same)).inputTypes(type).openImages(true), 0))
+        assertThat(sizes(OnnxExport.of(Initialised.of(1, type, same)).inputTypes(type).openImages(true), 0))
                 .containsExactly("batch", "2", "height", "width");
-        assertThat(sizes(OnnxExport.of(Chains.of(1, type, halved)).inputTypes(type).openImages(true), 0))
+        assertThat(sizes(OnnxExport.of(Initialised.of(1, type, halved)).inputTypes(type).openImages(true), 0))
                 .containsExactly("batch", "3", "output_2", "output_3");
     }
 

@@ -65,11 +65,9 @@ class RefusalsTest {
     }
 
     private static MultiLayerNetwork network() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        return Initialised.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new DenseLayer.Builder().name("first").nIn(3).nOut(4).build())
                 .layer(new DenseLayer.Builder().name("second").nOut(2).build()).build());
-        network.init();
-        return network;
     }
 
     private static MultiLayerNetwork tuned(MultiLayerNetwork base) {
@@ -171,9 +169,8 @@ class RefusalsTest {
 
     @Test
     void aLayerThatOnnxKnowsNothingOf() {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork network = Initialised.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new DenseLayer.Builder().nIn(3).nOut(4).build()).layer(new Lambda()).build());
-        network.init();
 
         refused(network).isInstanceOf(OnnxExportException.class)
                 .hasMessageContaining("cannot be written as ONNX: nothing is known of a Lambda. ");
@@ -240,9 +237,8 @@ class RefusalsTest {
     @ParameterizedTest
     @CsvSource({"'', out", "in, ''"})
     void namesOfNothing(String in, String out) {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs(in)
+        ComputationGraph graph = Initialised.of(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs(in)
                 .addLayer(out, new DenseLayer.Builder().nIn(2).nOut(2).build(), in).setOutputs(out).build());
-        graph.init();
 
         refused(graph).hasMessage("An input or output of the network has an empty name, which ONNX takes for nothing. Give "
                 + "names with OnnxExport.inputs(...) and outputs(...)");
@@ -269,9 +265,7 @@ class RefusalsTest {
     @ParameterizedTest
     @MethodSource("wrongTypes")
     void aTypeThatTheFirstLayerDoesNotTake(Layer layer, InputType type, String given, String taken) {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list().layer(layer)
-                .build());
-        network.init();
+        MultiLayerNetwork network = Initialised.of(new NeuralNetConfiguration.Builder().seed(1).list().layer(layer).build());
 
         refused(OnnxExport.of(network).inputs("x").inputTypes(type)).isInstanceOf(OnnxExportException.class)
                 .hasMessage("inputTypes(...): input \"x\" is given as " + given + ", but layer \"layer0\" takes " + taken

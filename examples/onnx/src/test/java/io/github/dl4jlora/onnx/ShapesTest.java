@@ -82,7 +82,7 @@ class ShapesTest {
     @ParameterizedTest
     @MethodSource("known")
     void whatIsKnownIsFixed(InputType type, Layer[] layers, InputType expected) {
-        Shape shape = read(Chains.of(1, type, layers));
+        Shape shape = read(Initialised.of(1, type, layers));
 
         assertThat(shape.example().apply(0)).isEqualTo(expected);
         assertThat(shape.example().apply(1)).isEqualTo(expected);
@@ -114,7 +114,7 @@ class ShapesTest {
     @ParameterizedTest
     @MethodSource("open")
     void whatIsNotKnownIsOpen(InputType type, Layer[] layers, String expected) {
-        Shape shape = read(Chains.of(1, type, layers));
+        Shape shape = read(Initialised.of(1, type, layers));
         long[] one = shape.example().apply(0).getShape(true);
         long[] two = shape.example().apply(1).getShape(true);
         for (int i = 0; i < one.length; i++) {
@@ -126,7 +126,7 @@ class ShapesTest {
 
     @Test
     void allSizesThatFitWhatIsFlattenedAreOpen() {
-        Shape shape = read(Chains.of(1, InputType.convolutional(20, 31, 2), convolution(2, CNN2DFormat.NCHW),
+        Shape shape = read(Initialised.of(1, InputType.convolutional(20, 31, 2), convolution(2, CNN2DFormat.NCHW),
                 new DenseLayer.Builder().nOut(3).build()));
 
         assertThat(shape.example().apply(0)).isEqualTo(InputType.convolutional(19, 31, 2));
@@ -135,8 +135,9 @@ class ShapesTest {
 
     @Test
     void whatEmbeddingsReadAreIds() {
-        MultiLayerNetwork words = Chains.of(1, InputType.feedForward(1), new EmbeddingLayer.Builder().nIn(9).nOut(3).build());
-        MultiLayerNetwork texts = Chains.of(1, InputType.recurrent(1),
+        MultiLayerNetwork words = Initialised.of(1, InputType.feedForward(1),
+                new EmbeddingLayer.Builder().nIn(9).nOut(3).build());
+        MultiLayerNetwork texts = Initialised.of(1, InputType.recurrent(1),
                 new EmbeddingSequenceLayer.Builder().nIn(9).nOut(3).build());
 
         assertThat(read(words).ids()).isTrue();
@@ -145,33 +146,27 @@ class ShapesTest {
         assertThat(read(texts).example().apply(0)).isNotEqualTo(read(texts).example().apply(1));
     }
 
-    private static ComputationGraph graph(GraphBuilder builder) {
-        ComputationGraph graph = new ComputationGraph(builder.build());
-        graph.init();
-        return graph;
-    }
-
     private static GraphBuilder builder() {
         return new NeuralNetConfiguration.Builder().seed(1).convolutionMode(ConvolutionMode.Same).graphBuilder().addInputs("in");
     }
 
     @Test
     void verticesThatHandOnShapesAreLookedThrough() {
-        ComputationGraph graph = graph(builder().addLayer("active", new ActivationLayer(), "in").addVertex("sum",
+        ComputationGraph graph = Initialised.of(builder().addLayer("active", new ActivationLayer(), "in").addVertex("sum",
                 new ElementWiseVertex(ElementWiseVertex.Op.Add), "active", "in").addLayer("dense",
-                new DenseLayer.Builder().nIn(5).nOut(3).build(), "sum").setOutputs("dense"));
+                new DenseLayer.Builder().nIn(5).nOut(3).build(), "sum").setOutputs("dense").build());
 
         assertThat(read(graph).example().apply(1)).isEqualTo(InputType.feedForward(5));
     }
 
     @Test
     void whatIsMergedWithKnownPartsIsTheRest() {
-        ComputationGraph vectors = graph(builder().addInputs("other").addLayer("left", new DenseLayer.Builder().nIn(4).nOut(3)
-                .build(), "other").addLayer("out", new DenseLayer.Builder().nIn(8).nOut(2).build(), "left", "in")
-                .setOutputs("out"));
-        ComputationGraph images = graph(builder().addInputs("other").addLayer("left", new ConvolutionLayer.Builder(3, 3).nIn(4)
-                .nOut(3).build(), "other").addLayer("out", new ConvolutionLayer.Builder(3, 3).nIn(8).nOut(2).build(), "left",
-                "in").setOutputs("out"));
+        ComputationGraph vectors = Initialised.of(builder().addInputs("other").addLayer("left",
+                new DenseLayer.Builder().nIn(4).nOut(3).build(), "other").addLayer("out",
+                new DenseLayer.Builder().nIn(8).nOut(2).build(), "left", "in").setOutputs("out").build());
+        ComputationGraph images = Initialised.of(builder().addInputs("other").addLayer("left",
+                new ConvolutionLayer.Builder(3, 3).nIn(4).nOut(3).build(), "other").addLayer("out",
+                new ConvolutionLayer.Builder(3, 3).nIn(8).nOut(2).build(), "left", "in").setOutputs("out").build());
 
         assertThat(read(vectors).example().apply(1)).isEqualTo(InputType.feedForward(5));
         assertThat(read(images)).hasToString("convolutional(height, width, 5, NCHW)");
@@ -192,8 +187,8 @@ class ShapesTest {
     @Test
     @Timeout(value = 10, unit = TimeUnit.MINUTES, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     void partsBesideManyBlocksAreTheRest() {
-        ComputationGraph graph = graph(residual("numbers", new DenseLayer.Builder().nIn(4).nOut(4).build()).addLayer("out",
-                new DenseLayer.Builder().nIn(9).nOut(2).build(), "block39", "in").setOutputs("out"));
+        ComputationGraph graph = Initialised.of(residual("numbers", new DenseLayer.Builder().nIn(4).nOut(4).build())
+                .addLayer("out", new DenseLayer.Builder().nIn(9).nOut(2).build(), "block39", "in").setOutputs("out").build());
 
         assertThat(read(graph).example().apply(1)).isEqualTo(InputType.feedForward(5));
     }
@@ -201,18 +196,19 @@ class ShapesTest {
     @Test
     @Timeout(value = 10, unit = TimeUnit.MINUTES, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     void whatManyBlocksDoNotTellIsAskedFor() {
-        ComputationGraph graph = graph(residual("in", new ActivationLayer()).addLayer("pooled", new GlobalPoolingLayer(),
+        ComputationGraph graph = Initialised.of(residual("in", new ActivationLayer()).addLayer("pooled", new GlobalPoolingLayer(),
                 "block39").addLayer("out", new DenseLayer.Builder().nIn(9).nOut(2).build(), "numbers")
-                .setOutputs("pooled", "out"));
+                .setOutputs("pooled", "out").build());
 
         assertThatThrownBy(() -> read(graph)).isInstanceOf(OnnxExportException.class).hasMessageContaining("\"in\" is not known");
     }
 
     @Test
     void whatIsMergedWithFlattenedImagesOfOpenSizesIsAskedFor() {
-        ComputationGraph graph = graph(builder().addInputs("image").addLayer("layer", new ConvolutionLayer.Builder(3, 3).nIn(1)
-                .nOut(1).build(), "image").addVertex("flat", new PreprocessorVertex(new CnnToFeedForwardPreProcessor(60, 60, 1)),
-                "layer").addLayer("out", new DenseLayer.Builder().nIn(3605).nOut(2).build(), "flat", "in").setOutputs("out"));
+        ComputationGraph graph = Initialised.of(builder().addInputs("image").addLayer("layer",
+                new ConvolutionLayer.Builder(3, 3).nIn(1).nOut(1).build(), "image").addVertex("flat",
+                new PreprocessorVertex(new CnnToFeedForwardPreProcessor(60, 60, 1)), "layer").addLayer("out",
+                new DenseLayer.Builder().nIn(3605).nOut(2).build(), "flat", "in").setOutputs("out").build());
 
         assertThatThrownBy(() -> read(graph)).isInstanceOf(OnnxExportException.class).hasMessageContaining("\"in\" is not known");
     }
@@ -221,18 +217,18 @@ class ShapesTest {
     void whatIsMergedInTimeIsNotTheRest() {
         MergeVertex time = new MergeVertex();
         time.setMergeAxis(2);
-        ComputationGraph graph = graph(builder().addInputs("other").addLayer("left", lstm(RNNFormat.NCW), "other")
+        ComputationGraph graph = Initialised.of(builder().addInputs("other").addLayer("left", lstm(RNNFormat.NCW), "other")
                 .addVertex("merged", time, "left", "in").addLayer("out", new LSTM.Builder().nIn(8).nOut(2).build(), "merged")
-                .setOutputs("out").setInputTypes(InputType.recurrent(8), InputType.recurrent(4)));
+                .setOutputs("out").setInputTypes(InputType.recurrent(8), InputType.recurrent(4)).build());
 
         assertThatThrownBy(() -> read(graph)).isInstanceOf(OnnxExportException.class);
     }
 
     @Test
     void whatNobodyTellsIsAskedFor() {
-        ComputationGraph graph = graph(builder().addVertex("merged", new MergeVertex(), "in", "in").addLayer("pooled",
+        ComputationGraph graph = Initialised.of(builder().addVertex("merged", new MergeVertex(), "in", "in").addLayer("pooled",
                 new GlobalPoolingLayer(), "merged").addLayer("dense", new DenseLayer.Builder().nIn(6).nOut(3).build(), "pooled")
-                .setOutputs("dense"));
+                .setOutputs("dense").build());
 
         assertThatThrownBy(() -> read(graph)).isInstanceOf(OnnxExportException.class).hasMessage("The shape of input \"in\" is "
                 + "not known: the layers that read it take more than one. Give the shapes of all inputs with "
@@ -241,7 +237,7 @@ class ShapesTest {
 
     @Test
     void aNormalizationDoesNotTellWhatItReads() {
-        MultiLayerNetwork network = Chains.of(1, InputType.recurrent(5), new BatchNormalization(), new GlobalPoolingLayer());
+        MultiLayerNetwork network = Initialised.of(1, InputType.recurrent(5), new BatchNormalization(), new GlobalPoolingLayer());
 
         assertThatThrownBy(() -> read(network)).isInstanceOf(OnnxExportException.class)
                 .hasMessageEndingWith("Give the shapes of all inputs with OnnxExport.inputTypes(...)");
@@ -249,7 +245,7 @@ class ShapesTest {
 
     @Test
     void readingChangesNothing() {
-        MultiLayerNetwork network = Chains.of(1, InputType.convolutional(20, 31, 2), convolution(2, CNN2DFormat.NCHW),
+        MultiLayerNetwork network = Initialised.of(1, InputType.convolutional(20, 31, 2), convolution(2, CNN2DFormat.NCHW),
                 new DenseLayer.Builder().nOut(3).build());
         String before = network.getLayerWiseConfigurations().toJson();
         read(network);

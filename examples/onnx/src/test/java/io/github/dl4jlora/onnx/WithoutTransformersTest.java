@@ -54,9 +54,8 @@ class WithoutTransformersTest {
 
     @Test
     void otherNetworksAreWrittenAllTheSame(@TempDir Path folder) throws Exception {
-        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+        MultiLayerNetwork network = Initialised.of(new NeuralNetConfiguration.Builder().seed(1).list()
                 .layer(new OutputLayer.Builder().nIn(3).nOut(2).activation(Activation.SOFTMAX).build()).build());
-        network.init();
         Path file = folder.resolve("network.onnx");
         Class<?> exporter = new Hiding().loadClass(OnnxExport.class.getName());
 

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.onnx.check;
 
+import io.github.dl4jlora.onnx.Initialised;
 import io.github.dl4jlora.onnx.OnnxExport;
 import io.github.dl4jlora.transformers.Family;
 import io.github.dl4jlora.transformers.Head;
@@ -52,9 +53,7 @@ class OnnxCheckTest {
     }
 
     private static MultiLayerNetwork chain(NeuralNetConfiguration.ListBuilder layers, InputType type) {
-        MultiLayerNetwork network = new MultiLayerNetwork(layers.setInputType(type).build());
-        network.init();
-        return network;
+        return Initialised.of(layers.setInputType(type).build());
     }
 
     private double difference(Model network, OnnxExport export, InputType... types) throws IOException {
@@ -105,8 +104,7 @@ class OnnxCheckTest {
     @ParameterizedTest
     @MethodSource("transformers")
     void transformersGetTextsWithTheirPadding(TransformerShape shape, Head head) throws IOException {
-        ComputationGraph network = new ComputationGraph(Transformer.addTo(settings().graphBuilder(), shape, head).build());
-        network.init();
+        ComputationGraph network = Initialised.of(Transformer.addTo(settings().graphBuilder(), shape, head).build());
 
         assertThat(difference(network, OnnxExport.of(network))).isLessThan(TOLERANCE);
         assertThat(difference(network, OnnxExport.of(network).masks(true))).isLessThan(TOLERANCE);
@@ -115,7 +113,7 @@ class OnnxCheckTest {
     @Test
     void severalInputsHaveTheirOwnMasks() throws IOException {
         InputType[] types = {InputType.feedForward(4), InputType.recurrent(3), InputType.recurrent(2)};
-        ComputationGraph network = new ComputationGraph(settings().graphBuilder().addInputs("rows", "steps", "more")
+        ComputationGraph network = Initialised.of(settings().graphBuilder().addInputs("rows", "steps", "more")
                 .setInputTypes(types)
                 .addLayer("dense", new DenseLayer.Builder().nOut(5).build(), "rows")
                 .addLayer("pool", new GlobalPoolingLayer.Builder().build(), "steps")
@@ -124,7 +122,6 @@ class OnnxCheckTest {
                 .addLayer("out", new OutputLayer.Builder().nOut(2).activation(Activation.SOFTMAX).build(), "merge")
                 .addLayer("second", new OutputLayer.Builder(LossFunction.MSE).nOut(3).build(), "merge")
                 .setOutputs("out", "second").build());
-        network.init();
 
         assertThat(difference(network, OnnxExport.of(network).inputTypes(types).masks(true))).isLessThan(TOLERANCE);
     }
