@@ -336,10 +336,8 @@ class CheckpointModelsTest {
     }
 
     private static ComputationGraph network(Head head, UnaryOperator<GraphBuilder> change) throws IOException {
-        ComputationGraph network = new ComputationGraph(change.apply(Transformer.addTo(
+        return Tiny.initialised(change.apply(Transformer.addTo(
                 new NeuralNetConfiguration.Builder().seed(1).graphBuilder(), open("bert-lm-old").shape(), head)).build());
-        network.init();
-        return network;
     }
 
     private static GraphBuilder withClassifierOn(String vertex, GraphBuilder graph) {

@@ -57,10 +57,8 @@ class PlannedMemoryTest {
     }
 
     private static ComputationGraph classifier(Family family, int layers) {
-        ComputationGraph graph = new ComputationGraph(Transformer.addTo(new NeuralNetConfiguration.Builder().seed(3)
+        return Tiny.initialised(Transformer.addTo(new NeuralNetConfiguration.Builder().seed(3)
                 .updater(new Adam(1e-4)).graphBuilder(), shape(family, layers), Head.classifier(2)).build());
-        graph.init();
-        return graph;
     }
 
     private static MultiDataSet batch(int tokens) {

@@ -49,8 +49,7 @@ class PoolingTest {
         String pooled = Pooling.addTo(graph, shape, rows, modes);
         graph.addLayer("own", new OutputLayer.Builder(LossFunction.MCXENT).nIn((long) modes.length * shape.hidden())
                 .nOut(Tiny.CLASSES).activation(Activation.SOFTMAX).build(), pooled);
-        ComputationGraph network = new ComputationGraph(graph.setOutputs("own", rows, pooled).build());
-        network.init();
+        ComputationGraph network = Tiny.initialised(graph.setOutputs("own", rows, pooled).build());
         network.params().addi(Nd4j.randn(DataType.DOUBLE, network.params().shape()).muli(0.3));
         return network;
     }
@@ -118,8 +117,7 @@ class PoolingTest {
     void itsGradientIsThatOfFiniteDifferences(Pooling mode) {
         ComputationGraphConfiguration same = ComputationGraphConfiguration.fromJson(network(mode).getConfiguration().toJson());
         same.setNetworkOutputs(List.of("own"));
-        ComputationGraph network = new ComputationGraph(same);
-        network.init();
+        ComputationGraph network = Tiny.initialised(same);
         network.params().addi(Nd4j.randn(DataType.DOUBLE, network.params().shape()).muli(0.3));
         DataSet batch = new DataSet(TINY.ids(DataType.DOUBLE), TINY.labels(DataType.DOUBLE));
         network.setInputs(batch.getFeatures());

@@ -131,7 +131,7 @@ class RecomputationTest {
     /** Dropout of DL4J's writes into a layer's input where nobody else reads it. */
     @Test
     void dropoutOfALayerThatStartsABlockIsAppliedOnce() {
-        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(3).graphBuilder().addInputs("x")
+        ComputationGraph base = Tiny.initialised(new NeuralNetConfiguration.Builder().seed(3).graphBuilder().addInputs("x")
                 .setInputTypes(InputType.feedForward(5))
                 .addLayer("below", new DenseLayer.Builder().nOut(6).build(), "x")
                 .addVertex("kept", new ElementWiseVertex(ElementWiseVertex.Op.Add), "below", "below")
@@ -139,7 +139,6 @@ class RecomputationTest {
                 .addLayer("above", new DenseLayer.Builder().nOut(6).build(), "dropping")
                 .addLayer("out", new OutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build(),
                         "above").setOutputs("out").build());
-        base.init();
         LoRAConfig config = LoRAConfig.builder().rank(2).seed(5).targets("below", "dropping", "above").updater(new Adam(1e-2))
                 .build();
         ComputationGraph kept = LoRA.apply(base, config);
@@ -243,13 +242,12 @@ class RecomputationTest {
     @ParameterizedTest
     @MethodSource("thatKeepStates")
     void layersThatKeepStatesAreRefusedInsideWrappersToo(Layer keeping) {
-        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
+        ComputationGraph base = Tiny.initialised(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
                 .addLayer("below", new Convolution1DLayer.Builder(1).nOut(4).build(), "in").addLayer("keeping", keeping, "below")
                 .addLayer("above", new Convolution1DLayer.Builder(1).nOut(4).build(), "keeping")
                 .addLayer("out", new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build(),
                         "above")
                 .setOutputs("out").setInputTypes(InputType.recurrent(3, 5)).build());
-        base.init();
         LoRAConfig config = LoRAConfig.builder().rank(2).targets("below", "above").recompute("below", "above").build();
 
         assertThatThrownBy(() -> LoRA.apply(base, config)).isInstanceOf(IllegalArgumentException.class)

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers;
 
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -99,6 +100,12 @@ public record Tiny(TransformerShape shape, Head head) {
         return new Tiny(shape(Family.BERT), Head.meanPooling());
     }
 
+    public static ComputationGraph initialised(ComputationGraphConfiguration conf) {
+        ComputationGraph graph = new ComputationGraph(conf);
+        graph.init();
+        return graph;
+    }
+
     public ComputationGraph network(DataType type, IUpdater updater) {
         GraphBuilder builder = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(3).dataType(type).updater(updater)
                 .graphBuilder(), shape, head);
@@ -106,8 +113,7 @@ public record Tiny(TransformerShape shape, Head head) {
             builder.addLayer("own", new OutputLayer.Builder(LossFunction.MCXENT).nIn(shape.hidden()).nOut(CLASSES)
                     .activation(Activation.SOFTMAX).build(), Transformer.output(shape, head)).setOutputs("own");
         }
-        ComputationGraph graph = new ComputationGraph(builder.build());
-        graph.init();
+        ComputationGraph graph = initialised(builder.build());
         // Embeddings start at a scale where layer normalisation makes most of their differences; spread everything out.
         graph.params().addi(Nd4j.randn(type, graph.params().shape()).muli(0.3));
         return graph;

@@ -3,6 +3,7 @@ package io.github.dl4jlora.transformers.contrastive;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.transformers.Tiny;
 import io.github.dl4jlora.transformers.layer.InBatchNegatives;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.earlystopping.EarlyStoppingConfiguration;
@@ -320,9 +321,7 @@ class CachedNegativesTest {
 
     private static ComputationGraph small(UnaryOperator<GraphBuilder> layers) {
         GraphBuilder graph = new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("x");
-        ComputationGraph network = new ComputationGraph(layers.apply(graph).build());
-        network.init();
-        return network;
+        return Tiny.initialised(layers.apply(graph).build());
     }
 
     private static DenseLayer dense(int in, int out) {

@@ -159,8 +159,7 @@ class InBatchNegativesTest {
 
     /** An encoder that reads four texts: two queries and their documents. */
     private static ComputationGraph encoder() {
-        ComputationGraph network = new ComputationGraph(graph(new InBatchNegatives(4)).build());
-        network.init();
+        ComputationGraph network = Tiny.initialised(graph(new InBatchNegatives(4)).build());
         network.params().addi(Nd4j.randn(DataType.DOUBLE, network.params().shape()).muli(0.3));
         return network;
     }

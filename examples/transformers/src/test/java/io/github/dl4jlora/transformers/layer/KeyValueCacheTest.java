@@ -95,8 +95,7 @@ class KeyValueCacheTest {
                 Head.nextWord());
         LayerVertex counted = (LayerVertex) graph.getVertices().get("transformer.h.1.mlp.c_fc");
         ((DenseLayer) counted.getLayerConf().getLayer()).setActivationFn(new Counting());
-        ComputationGraph network = new ComputationGraph(graph.build());
-        network.init();
+        ComputationGraph network = Tiny.initialised(graph.build());
         try (KeyValueCache cache = new KeyValueCache()) {
             Counting.rows = 0;
             cache.append(network, part(0, 280));
