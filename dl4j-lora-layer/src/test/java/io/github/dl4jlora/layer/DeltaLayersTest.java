@@ -14,7 +14,6 @@ import org.deeplearning4j.gradientcheck.GradientCheckUtil;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
-import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.AutoEncoder;
 import org.deeplearning4j.nn.conf.layers.CapsuleLayer;
@@ -36,10 +35,8 @@ import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.LocallyConnected1D;
 import org.deeplearning4j.nn.conf.layers.LocallyConnected2D;
-import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.PrimaryCapsules;
 import org.deeplearning4j.nn.conf.layers.RecurrentAttentionLayer;
-import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.layers.SelfAttentionLayer;
 import org.deeplearning4j.nn.conf.layers.SeparableConvolution2D;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
@@ -50,11 +47,7 @@ import org.deeplearning4j.nn.conf.layers.util.MaskZeroLayer;
 import org.deeplearning4j.nn.conf.layers.variational.GaussianReconstructionDistribution;
 import org.deeplearning4j.nn.conf.layers.variational.VariationalAutoencoder;
 import org.deeplearning4j.nn.conf.preprocessor.Cnn3DToFeedForwardPreProcessor;
-import org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnn3DPreProcessor;
-import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnnPreProcessor;
-import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToRnnPreProcessor;
-import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -63,7 +56,6 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.activations.Activation;
-import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
@@ -83,8 +75,12 @@ import static io.github.dl4jlora.LayerChains.chain;
 import static io.github.dl4jlora.LayerChains.dense;
 import static io.github.dl4jlora.LayerChains.fc1;
 import static io.github.dl4jlora.LayerChains.features;
+import static io.github.dl4jlora.LayerChains.image;
+import static io.github.dl4jlora.LayerChains.labels;
 import static io.github.dl4jlora.LayerChains.named;
 import static io.github.dl4jlora.LayerChains.output;
+import static io.github.dl4jlora.LayerChains.outputOf;
+import static io.github.dl4jlora.LayerChains.series;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** Every kind of DL4J layer with a weight matrix, adapted by running it on W + s·A·B above an adapted dense layer. */
@@ -136,27 +132,27 @@ public class DeltaLayersTest {
                 series("self-attention", 4, new SelfAttentionLayer.Builder().nIn(9).nOut(4).nHeads(2).projectInput(true).build()),
                 series("recurrent attention", 4, new RecurrentAttentionLayer.Builder().nIn(9).nOut(4).nHeads(1).projectInput(true)
                         .hasBias(true).build()),
-                Arguments.of("last step of an LSTM", features(1, 3, 5, 4), labels(3), chain(InputType.recurrent(5),
+                Arguments.of("last step of an LSTM", features(1, 3, 5, 4), labels(), chain(InputType.recurrent(5),
                         named(new LastTimeStep(new LSTM.Builder().nOut(4).build()), "lora"), output("out"))),
-                Arguments.of("center loss", features(1, 3, 5), labels(3), chain(InputType.feedForward(5),
+                Arguments.of("center loss", features(1, 3, 5), labels(), chain(InputType.feedForward(5),
                         new CenterLossOutputLayer.Builder(LossFunction.MCXENT).nOut(3).alpha(0.1).lambda(0.3).gradientCheck(true)
                                 .activation(Activation.SOFTMAX).name("lora").build())),
-                Arguments.of("embedding", Nd4j.createFromArray(new double[][]{{1}, {3}, {0}}), labels(3), builder().list()
+                Arguments.of("embedding", Nd4j.createFromArray(new double[][]{{1}, {3}, {0}}), labels(), builder().list()
                         .layer(new EmbeddingLayer.Builder().nIn(5).nOut(4).name("lora").build())
                         .layer(new DenseLayer.Builder().nIn(4).nOut(4).name("fc1").build()).layer(outputOf(4)).build()),
                 Arguments.of("embedding sequence", Nd4j.createFromArray(new double[][]{{1, 3, 0}, {2, 2, 1}, {0, 3, 1}}),
-                        labels(3),
+                        labels(),
                         builder().list().layer(new EmbeddingSequenceLayer.Builder().nIn(5).nOut(4).inputLength(3)
                                 .name("lora").build())
                                 .layer(new GlobalPoolingLayer.Builder().build()).layer(named(dense(4), "fc1"))
                                 .layer(output("out"))
                                 .setInputType(InputType.recurrent(5, 3)).build()),
-                Arguments.of("capsules", features(1, 3, 1, 6, 6), labels(3), builder().list(
+                Arguments.of("capsules", features(1, 3, 1, 6, 6), labels(), builder().list(
                         new PrimaryCapsules.Builder(3, 2).kernelSize(3, 3).stride(2, 2).hasBias(true).name("lora1").build(),
                         new CapsuleLayer.Builder(3, 2, 2).hasBias(true).name("lora2")
                         .build(), new CapsuleStrengthLayer.Builder().build(),
                         named(dense(4), "fc1"), output("out")).setInputType(InputType.convolutional(6, 6, 1)).build()),
-                Arguments.of("channels-last convolution", features(1, 3, 3, 3, 2), labels(3), builder().list()
+                Arguments.of("channels-last convolution", features(1, 3, 3, 3, 2), labels(), builder().list()
                         .layer(new ConvolutionLayer.Builder(2, 2).nOut(2).dataFormat(CNN2DFormat.NHWC).name("lora").build())
                         .layer(named(dense(4), "fc1")).layer(output("out"))
                         .setInputType(InputType.convolutional(3, 3, 2, CNN2DFormat.NHWC)).build()));
@@ -292,27 +288,8 @@ public class DeltaLayersTest {
     }
 
     private static Arguments flat(String name, Layer layer, int size) {
-        return Arguments.of(name, features(1, 3, 5), labels(3), builder().list().layer(fc1(9)).layer(named(layer, "lora"))
+        return Arguments.of(name, features(1, 3, 5), labels(), builder().list().layer(fc1(9)).layer(named(layer, "lora"))
                 .layer(outputOf(size)).build());
-    }
-
-    /** Preprocessors by hand: DL4J's input types forget the number of steps on their way through fc1. */
-    private static Arguments series(String name, int size, Layer layer) {
-        layer.getOutputType(1, InputType.recurrent(9, 4));
-        MultiLayerConfiguration conf = builder().list().layer(fc1(9)).layer(named(layer, "lora"))
-                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).dataFormat(RNNFormat.NCW).nIn(size).nOut(3)
-                        .name("out").build())
-                .inputPreProcessor(0, new RnnToFeedForwardPreProcessor())
-                .inputPreProcessor(1, new FeedForwardToRnnPreProcessor()).build();
-        return Arguments.of(name, features(1, 3, 5, 4), features(2, 3, 3, 4), conf);
-    }
-
-    /** fc1's nine outputs are an image of 3 × 3. */
-    private static Arguments image(String name, int height, int width, int channels, Layer layer) {
-        MultiLayerConfiguration conf = builder().list().layer(fc1(9)).layer(named(layer, "lora"))
-                .layer(outputOf(height * width * channels)).inputPreProcessor(1, new FeedForwardToCnnPreProcessor(3, 3, 1))
-                .inputPreProcessor(2, new CnnToFeedForwardPreProcessor(height, width, channels)).build();
-        return Arguments.of(name, features(1, 3, 5), labels(3), conf);
     }
 
     /** fc1's eight outputs are a cube of 2 × 2 × 2. */
@@ -321,18 +298,6 @@ public class DeltaLayersTest {
                 .layer(outputOf(side * side * side * channels))
                 .inputPreProcessor(1, new FeedForwardToCnn3DPreProcessor(2, 2, 2, 1, true))
                 .inputPreProcessor(2, new Cnn3DToFeedForwardPreProcessor(side, side, side, channels, true)).build();
-        return Arguments.of(name, features(1, 3, 5), labels(3), conf);
-    }
-
-    private static OutputLayer outputOf(int nIn) {
-        return new OutputLayer.Builder(LossFunction.MCXENT).nIn(nIn).nOut(3).activation(Activation.SOFTMAX).name("out").build();
-    }
-
-    private static INDArray labels(int rows) {
-        INDArray labels = Nd4j.zeros(DataType.DOUBLE, rows, 3);
-        for (int i = 0; i < rows; i++) {
-            labels.putScalar(i, i % 3, 1);
-        }
-        return labels;
+        return Arguments.of(name, features(1, 3, 5), labels(), conf);
     }
 }

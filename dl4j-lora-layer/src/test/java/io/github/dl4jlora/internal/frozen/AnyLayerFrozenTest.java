@@ -31,7 +31,6 @@ import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.LocallyConnected1D;
 import org.deeplearning4j.nn.conf.layers.LocallyConnected2D;
-import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.PReLULayer;
 import org.deeplearning4j.nn.conf.layers.RecurrentAttentionLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
@@ -46,8 +45,6 @@ import org.deeplearning4j.nn.conf.layers.recurrent.TimeDistributed;
 import org.deeplearning4j.nn.conf.layers.util.MaskZeroLayer;
 import org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnnPreProcessor;
-import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToRnnPreProcessor;
-import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.conf.weightnoise.DropConnect;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -58,7 +55,6 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.activations.impl.ActivationRReLU;
-import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
@@ -71,8 +67,12 @@ import static io.github.dl4jlora.LayerChains.chain;
 import static io.github.dl4jlora.LayerChains.dense;
 import static io.github.dl4jlora.LayerChains.fc1;
 import static io.github.dl4jlora.LayerChains.features;
+import static io.github.dl4jlora.LayerChains.image;
+import static io.github.dl4jlora.LayerChains.labels;
 import static io.github.dl4jlora.LayerChains.named;
 import static io.github.dl4jlora.LayerChains.output;
+import static io.github.dl4jlora.LayerChains.outputOf;
+import static io.github.dl4jlora.LayerChains.series;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** Any layer between two adapted ones computes as in the base's test mode, passes right gradients and does not move. */
@@ -107,36 +107,36 @@ class AnyLayerFrozenTest {
                 image("batch norm of images", 3, 3, 1, new BatchNormalization.Builder().nIn(1).nOut(1).build()),
                 image("batch norm of images with locked gamma and beta", 3, 3, 1, new BatchNormalization.Builder().nIn(1)
                         .nOut(1).lockGammaBeta(true).build()),
-                series("convolution 1D", new Convolution1DLayer.Builder(2).nIn(9).nOut(4)
+                series("convolution 1D", 4, new Convolution1DLayer.Builder(2).nIn(9).nOut(4)
                         .convolutionMode(ConvolutionMode.Same).build()),
-                series("locally connected 1D", new LocallyConnected1D.Builder().nIn(9).nOut(4).setInputSize(4)
+                series("locally connected 1D", 4, new LocallyConnected1D.Builder().nIn(9).nOut(4).setInputSize(4)
                         .kernelSize(2).stride(1)
                         .convolutionMode(ConvolutionMode.Same).build()),
-                series("LSTM", new LSTM.Builder().nIn(9).nOut(4).dropOut(0.5).build()),
-                series("Graves LSTM", graves()),
-                series("simple RNN", new SimpleRnn.Builder().nIn(9).nOut(4).build()),
-                series("bidirectional LSTM, concatenated", new Bidirectional(Bidirectional.Mode.CONCAT, new LSTM.Builder()
+                series("LSTM", 4, new LSTM.Builder().nIn(9).nOut(4).dropOut(0.5).build()),
+                series("Graves LSTM", 4, graves()),
+                series("simple RNN", 4, new SimpleRnn.Builder().nIn(9).nOut(4).build()),
+                series("bidirectional LSTM, concatenated", 8, new Bidirectional(Bidirectional.Mode.CONCAT, new LSTM.Builder()
                         .nIn(9).nOut(4).dropOut(0.5).build())),
-                series("bidirectional simple RNN", new Bidirectional(Bidirectional.Mode.MUL, new SimpleRnn.Builder().nIn(9)
+                series("bidirectional simple RNN", 4, new Bidirectional(Bidirectional.Mode.MUL, new SimpleRnn.Builder().nIn(9)
                         .nOut(4).build())),
-                series("mask zero", new MaskZeroLayer(new SimpleRnn.Builder().nIn(9).nOut(4).build(), 0)),
-                series("time distributed", new TimeDistributed(new DenseLayer.Builder().nIn(9).nOut(4).build())),
-                series("time distributed batch norm", new TimeDistributed(new BatchNormalization.Builder().nIn(9)
+                series("mask zero", 4, new MaskZeroLayer(new SimpleRnn.Builder().nIn(9).nOut(4).build(), 0)),
+                series("time distributed", 4, new TimeDistributed(new DenseLayer.Builder().nIn(9).nOut(4).build())),
+                series("time distributed batch norm", 9, new TimeDistributed(new BatchNormalization.Builder().nIn(9)
                         .nOut(9).build())),
-                series("batch norm in two wrappers", new MaskZeroLayer(
+                series("batch norm in two wrappers", 9, new MaskZeroLayer(
                         new TimeDistributed(new BatchNormalization.Builder().nIn(9).nOut(9).useLogStd(true).build()), 0)),
-                series("dense with dropout in two wrappers, one of them DL4J's own freezing", new TimeDistributed(
+                series("dense with dropout in two wrappers, one of them DL4J's own freezing", 4, new TimeDistributed(
                         new FrozenLayerWithBackprop(new DenseLayer.Builder().nIn(9).nOut(4).dropOut(0.5).build()))),
-                series("self-attention", new SelfAttentionLayer.Builder().nIn(9).nOut(4).nHeads(2).projectInput(true).build()),
-                series("recurrent attention", new RecurrentAttentionLayer.Builder().nIn(9).nOut(4).nHeads(1).projectInput(true)
+                series("self-attention", 4, new SelfAttentionLayer.Builder().nIn(9).nOut(4).nHeads(2).projectInput(true).build()),
+                series("recurrent attention", 4, new RecurrentAttentionLayer.Builder().nIn(9).nOut(4).nHeads(1).projectInput(true)
                         .hasBias(true).build()),
-                Arguments.of("last time step", features(1, 3, 5, 4), labels(3), chain(InputType.recurrent(5),
+                Arguments.of("last time step", features(1, 3, 5, 4), labels(), chain(InputType.recurrent(5),
                         new LastTimeStep(new LSTM.Builder().nOut(4).build()), output("fc_out"))),
-                Arguments.of("frozen output layer", features(1, 3, 5), labels(3),
+                Arguments.of("frozen output layer", features(1, 3, 5), labels(),
                         chain(InputType.feedForward(5), named(dense(4), "fc2"), output("out"))),
                 Arguments.of("frozen RNN output layer", features(1, 3, 5, 4), features(2, 3, 3, 4), chain(InputType.recurrent(5),
                         new LSTM.Builder().nOut(4).build(), rnnOutput("out"))),
-                Arguments.of("frozen center loss", features(1, 3, 5), labels(3),
+                Arguments.of("frozen center loss", features(1, 3, 5), labels(),
                         chain(InputType.feedForward(5), named(dense(4), "fc2"),
                         new CenterLossOutputLayer.Builder(LossFunction.MCXENT).nOut(3).alpha(0.1).lambda(0.3)
                         .activation(Activation.SOFTMAX)
@@ -228,7 +228,7 @@ class AnyLayerFrozenTest {
     @MethodSource("first")
     void stopsBackpropagationBelowEverythingThatTrains(String name, INDArray features, MultiLayerConfiguration conf) {
         MultiLayerNetwork base = Networks.of(conf);
-        base.fit(features, labels(3));
+        base.fit(features, labels());
         double[] frozen = base.params().toDoubleVector();
 
         MultiLayerNetwork adapted = LoRA.apply(base, FC);
@@ -236,8 +236,8 @@ class AnyLayerFrozenTest {
         assertThat(Networks.difference(adapted.output(features), base.output(features))).as("a fresh rewrite").isLessThan(1e-14);
         assertThat(adapted.getLayer(0)).isInstanceOf(org.deeplearning4j.nn.layers.FrozenLayer.class);
         Networks.randomizeAdapters(adapted.paramTable(), 3);
-        Gradients.assertEqualFiniteDifferences(adapted, new MultiDataSet(features, labels(3)));
-        adapted.fit(features, labels(3));
+        Gradients.assertEqualFiniteDifferences(adapted, new MultiDataSet(features, labels()));
+        adapted.fit(features, labels());
         assertThat(base.params().toDoubleVector()).containsExactly(frozen);
     }
 
@@ -252,7 +252,7 @@ class AnyLayerFrozenTest {
                 // Makes [minibatch, channels, height, width]: read as channels-last, an image of 3 × 3 with one channel.
                 .inputPreProcessor("norm", new FeedForwardToCnnPreProcessor(3, 1, 3))
                 .inputPreProcessor("fc_out", new CnnToFeedForwardPreProcessor(2, 2, 2, CNN2DFormat.NHWC)).build();
-        assertFrozenGraph(conf, new MultiDataSet(features(1, 3, 5), labels(3)));
+        assertFrozenGraph(conf, new MultiDataSet(features(1, 3, 5), labels()));
     }
 
     @Test
@@ -292,42 +292,11 @@ class AnyLayerFrozenTest {
     }
 
     private static Arguments flat(String name, Layer layer) {
-        return Arguments.of(name, features(1, 3, 5), labels(3), chain(InputType.feedForward(5), layer, output("fc_out")));
-    }
-
-    /** Preprocessors by hand: DL4J's input types forget the number of steps on their way through fc1. */
-    private static Arguments series(String name, Layer layer) {
-        layer.getOutputType(1, InputType.recurrent(9, 4));
-        int size = name.contains("concatenated") ? 8 : name.contains("batch norm") ? 9 : 4;
-        MultiLayerConfiguration conf = builder().list().layer(fc1(9))
-                .layer(layer)
-                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).dataFormat(RNNFormat.NCW).nIn(size).nOut(3)
-                        .name("fc_out").build())
-                .inputPreProcessor(0, new RnnToFeedForwardPreProcessor())
-                .inputPreProcessor(1, new FeedForwardToRnnPreProcessor()).build();
-        return Arguments.of(name, features(1, 3, 5, 4), features(2, 3, 3, 4), conf);
-    }
-
-    /** fc1's nine outputs are an image of 3 × 3. */
-    private static Arguments image(String name, int height, int width, int channels, Layer layer) {
-        MultiLayerConfiguration conf = builder().list().layer(fc1(9))
-                .layer(layer)
-                .layer(outputOf(height * width * channels)).inputPreProcessor(1, new FeedForwardToCnnPreProcessor(3, 3, 1))
-                .inputPreProcessor(2, new CnnToFeedForwardPreProcessor(height, width, channels)).build();
-        return Arguments.of(name, features(1, 3, 5), labels(3), conf);
-    }
-
-    private static OutputLayer outputOf(int nIn) {
-        return new OutputLayer.Builder(LossFunction.MCXENT).nIn(nIn).nOut(3).activation(Activation.SOFTMAX)
-                .name("fc_out").build();
+        return Arguments.of(name, features(1, 3, 5), labels(), chain(InputType.feedForward(5), layer, output("fc_out")));
     }
 
     private static RnnOutputLayer rnnOutput(String name) {
         return new RnnOutputLayer.Builder(LossFunction.MSE).dataFormat(RNNFormat.NCW).nOut(3).name(name).build();
-    }
-
-    private static INDArray labels(int rows) {
-        return Networks.data(DataType.DOUBLE, rows, 7).getLabels();
     }
 
     /** Nothing here computes what is inside both directions of another layer. */
