@@ -6,7 +6,6 @@ import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.Engine;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.internal.network.Node;
-import io.github.dl4jlora.report.LoRASummary;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -35,7 +34,6 @@ import static java.util.stream.Collectors.toMap;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.entry;
-import static org.assertj.core.api.Assertions.tuple;
 
 /** What becomes of each node, why, and which configurations are refused with which words. */
 class PlanTest {
@@ -200,16 +198,6 @@ class PlanTest {
             }
         }).isInstanceOf(IllegalArgumentException.class).hasMessageContainingAll(what + "(\"fc(\") is not a regular expression",
                 "Pattern.quote");
-    }
-
-    @Test
-    void overridesApplyToTheLayersTheyMatch() {
-        LoRASummary summary = LoRA.summary(LoRA.apply(mixed, LoRAConfig.builder().rank(2).alpha(3)
-                .override("fc1", o -> o.rank(4)).override("fc2", o -> o.alpha(5)).build()));
-
-        assertThat(summary.rows()).filteredOn(row -> row.rank() > 0).extracting(LoRASummary.Row::name, LoRASummary.Row::rank,
-                LoRASummary.Row::alpha).containsExactly(tuple("fc1", 4, 3.0),
-                tuple("fc2", 2, 5.0));
     }
 
     @Test
