@@ -93,28 +93,28 @@ class OutputSizesTest {
 
     @Test
     void stackedExamplesAreMore() throws IOException {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder()
+        ComputationGraph graph = Initialised.of(new NeuralNetConfiguration.Builder().seed(1).graphBuilder()
                 .addInputs("one", "two").addVertex("both", new StackVertex(), "one", "two")
                 .addLayer("out", new DenseLayer.Builder().nIn(3).nOut(2).build(), "both").setOutputs("out").build());
 
-        assertThat(sizes(initialised(graph), 0)).containsExactly("out_rows", "2");
+        assertThat(sizes(OnnxExport.of(graph), 0)).containsExactly("out_rows", "2");
     }
 
     @Test
     void imagesOfASequenceAreMore() throws IOException {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder()
+        ComputationGraph graph = Initialised.of(new NeuralNetConfiguration.Builder().seed(1).graphBuilder()
                 .addInputs("film").addLayer("out", new ConvolutionLayer.Builder(3, 3).nIn(1).nOut(2).build(),
                         new RnnToCnnPreProcessor(5, 6, 1), "film").setOutputs("out").build());
 
-        assertThat(sizes(initialised(graph), 0)).containsExactly("out_batch", "2", "3", "4");
+        assertThat(sizes(OnnxExport.of(graph), 0)).containsExactly("out_batch", "2", "3", "4");
     }
 
     @Test
     void sequencesHaveLengthsOfTheirOwn() throws IOException {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder()
+        ComputationGraph graph = Initialised.of(new NeuralNetConfiguration.Builder().seed(1).graphBuilder()
                 .addInputs("one", "two").addVertex("first", new ScaleVertex(2), "one")
                 .addLayer("second", new LSTM.Builder().nIn(3).nOut(4).build(), "two").setOutputs("first", "second").build());
-        OnnxExport export = initialised(graph).inputTypes(STEPS, STEPS);
+        OnnxExport export = OnnxExport.of(graph).inputTypes(STEPS, STEPS);
 
         assertThat(sizes(export, 0)).containsExactly("batch", "3", "first_2");
         assertThat(sizes(export, 1)).containsExactly("batch", "4", "second_2");
@@ -122,18 +122,13 @@ class OutputSizesTest {
 
     @Test
     void repeatedStepsAreAsManyAsThoseOfTheInput() throws IOException {
-        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
+        ComputationGraph graph = Initialised.of(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
                 .setInputTypes(STEPS).addLayer("encoder", lstm(), "in").addVertex("last", new LastTimeStepVertex("in"), "encoder")
                 .addVertex("repeated", new DuplicateToTimeSeriesVertex("in"), "last").addLayer("decoder", lstm(), "repeated")
                 .setOutputs("decoder").build());
 
-        assertThat(sizes(initialised(graph), 0)).containsExactly("batch", "4", "time");
+        assertThat(sizes(OnnxExport.of(graph), 0)).containsExactly("batch", "4", "time");
         assertThat(sizes(OnnxExport.of(graph).inputTypes(InputType.recurrent(3, 6)), 0)).containsExactly("batch", "4", "6");
-    }
-
-    private static OnnxExport initialised(ComputationGraph graph) {
-        graph.init();
-        return OnnxExport.of(graph);
     }
 
     private List<String> sizes(OnnxExport export, int output) throws IOException {
