@@ -3,17 +3,13 @@ package io.github.dl4jlora.evidence;
 /** A statement from a publication, or from this project, that a reader can check. */
 public interface Claim {
 
-    /** {@return a word, for {@code --only}} */
-    String id();
+    /** {@return what is claimed, and by whom} */
+    Statement statement();
 
-    /** {@return what is claimed, in a sentence} */
-    String says();
-
-    /** {@return who says so, and where} */
-    Source source();
-
-    /** {@return what was found there: figures, models, data} */
-    String published();
+    /** {@return the statement's name} */
+    default String id() {
+        return statement().id();
+    }
 
     /** {@return Maven's option for the profile that it needs, followed by a space; empty if it needs none} */
     default String profiles() {
@@ -27,6 +23,17 @@ public interface Claim {
      * @return what was found here
      */
     Finding examine(Lab lab);
+
+    /**
+     * What is claimed.
+     *
+     * @param id        a word, for {@code --only}
+     * @param says      the claim, in a sentence
+     * @param source    who says so, and where
+     * @param published what was found there: figures, models, data
+     */
+    record Statement(String id, String says, Source source, String published) {
+    }
 
     /**
      * A publication.

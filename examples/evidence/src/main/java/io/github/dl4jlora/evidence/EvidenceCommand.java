@@ -100,7 +100,7 @@ public final class EvidenceCommand implements Callable<Integer> {
         Require.atLeastOne(spec, "--threads", threads);
         List<Claim> claims = chosen(out);
         if (list) {
-            claims.forEach(claim -> out.printf("%-18s %s%n", claim.id(), claim.says()));
+            claims.forEach(claim -> out.printf("%-18s %s%n", claim.id(), claim.statement().says()));
             return CommandLine.ExitCode.OK;
         }
         Require.folder(spec, "--output", output);
@@ -170,7 +170,7 @@ public final class EvidenceCommand implements Callable<Integer> {
     }
 
     private void tell(PrintWriter out, Claim claim, Finding finding, double minutes) {
-        out.printf(Locale.ROOT, "%n%s (%s, %.1f core minutes)%n", claim.says(), claim.id(), minutes);
+        out.printf(Locale.ROOT, "%n%s (%s, %.1f core minutes)%n", claim.statement().says(), claim.id(), minutes);
         if (!brief) {
             finding.checks().forEach(check -> out.printf("  %-22s %s: %s, expected %s%n", check.verdict().replace("*", ""),
                     check.what(), Finding.Check.figure(check.ours()), check.here()));

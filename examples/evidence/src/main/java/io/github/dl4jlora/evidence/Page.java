@@ -72,8 +72,9 @@ final class Page {
                 + "rank](#layers-minilm), [variants](#variants) and [starts](#starts). The guide says how to set them: "
                 + "[rates](guide/adapt.md#which-learning-rate), "
                 + "[layers](guide/adapt.md#choose-what-is-adapted), [variants](guide/variants.md).")).append("\n\n");
-        List<List<String>> rows = sections.stream().map(section -> List.of("[" + section.claim.says() + "](#" + section.claim.id()
-                + ")", brief ? "not judged" : section.verdict(), String.format(Locale.ROOT, "%.1f", section.minutes))).toList();
+        List<List<String>> rows = sections.stream().map(section -> List.of("[" + section.claim.statement().says() + "](#"
+                + section.claim.id() + ")", brief ? "not judged" : section.verdict(),
+                String.format(Locale.ROOT, "%.1f", section.minutes))).toList();
         text.append(Markdown.table(List.of("claim", "here", "core minutes"), rows)).append("\n\n");
         sections.forEach(section -> append(text, section));
         return text.toString();
@@ -99,7 +100,7 @@ final class Page {
     }
 
     private void append(StringBuilder text, Section section) {
-        Claim claim = section.claim;
+        Claim.Statement claim = section.claim.statement();
         text.append("<a id=\"").append(claim.id()).append("\"></a>\n\n## ").append(claim.says()).append("\n\n");
         text.append(Markdown.paragraph(claim.source() + ". " + claim.published())).append("\n\n    ").append(section.command());
         section.finding.blocks().forEach(block -> text.append("\n\n").append(block));

@@ -20,7 +20,7 @@ class EncoderClaimsTest {
         int each = 72 * TinyEncoder.WIDTH * TinyEncoder.LAYERS;
         int head = 2 * TinyEncoder.WIDTH + 2;
 
-        Finding finding = examine(new Placements(new TinyEncoder(), 1e-3, 3));
+        Finding finding = examine(new Placements(new TinyEncoder(), 1e-3));
 
         assertThat(finding.plots()).containsOnlyKeys("layers");
         String table = finding.blocks().get(1);

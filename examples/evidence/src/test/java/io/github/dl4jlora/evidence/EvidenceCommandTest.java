@@ -90,18 +90,8 @@ class EvidenceCommandTest {
     private record Supposed(String id, Function<Lab, Finding> examination) implements Claim {
 
         @Override
-        public String says() {
-            return "Something is so";
-        }
-
-        @Override
-        public Source source() {
-            return new Source("Anyone", "");
-        }
-
-        @Override
-        public String published() {
-            return "It is.";
+        public Statement statement() {
+            return new Statement(id, "Something is so", new Source("Anyone", ""), "It is.");
         }
 
         @Override

@@ -67,23 +67,8 @@ class FiguresTest {
     private static final class NoClaim implements Claim {
 
         @Override
-        public String id() {
-            return "none";
-        }
-
-        @Override
-        public String says() {
-            return "Nothing";
-        }
-
-        @Override
-        public Source source() {
-            return new Source("Nobody", "");
-        }
-
-        @Override
-        public String published() {
-            return "";
+        public Statement statement() {
+            return new Statement("none", "Nothing", new Source("Nobody", ""), "");
         }
 
         @Override

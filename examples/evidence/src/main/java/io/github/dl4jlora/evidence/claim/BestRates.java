@@ -14,15 +14,13 @@ import java.util.List;
 import java.util.stream.IntStream;
 
 /** Each method has a best rate of its own, and there LoRA comes close to full fine-tuning. */
-public final class BestRates implements Claim {
+public record BestRates(List<Setting> settings) implements Claim {
 
     /** For tasks that train in a second. */
     static final int SEEDS = 5;
     static final int FEW_SEEDS = 3;
 
     private static final Interval ALIKE = new Interval(0.25, 4);
-
-    private final List<Setting> settings;
 
     /**
      * What is tried on a task.
@@ -46,10 +44,6 @@ public final class BestRates implements Claim {
         }
     }
 
-    public BestRates(List<Setting> settings) {
-        this.settings = List.copyOf(settings);
-    }
-
     /** {@return what is tried on digits} */
     public static Setting digits(Task task) {
         return new Setting(task, new int[] {1, 2, 8, 32, 64}, 2.5e-4, 2, 8, SEEDS, 80, 100, 2, 2, ALIKE);
@@ -66,27 +60,15 @@ public final class BestRates implements Claim {
     }
 
     @Override
-    public String id() {
-        return "rates";
-    }
-
-    @Override
-    public String says() {
-        return "LoRA comes close to full fine-tuning when each has its own best learning rate, and that rate hardly depends on "
-                + "rank";
-    }
-
-    @Override
-    public Source source() {
-        return new Source("Schulman et al. 2025, [LoRA Without Regret](https://thinkingmachines.ai/blog/lora/); Biderman et al. "
-                + "2024, \"LoRA Learns Less and Forgets Less\"", "2405.09673");
-    }
-
-    @Override
-    public String published() {
-        return "Llama 3 and Qwen 3: at its best rate LoRA learns as much as full fine-tuning, on data that its rank can hold; "
-                + "the best rate is about the same for all ranks, since alpha is divided by the rank, and about ten times that "
-                + "of full fine-tuning.";
+    public Statement statement() {
+        return new Statement("rates",
+                "LoRA comes close to full fine-tuning when each has its own best learning rate, and that rate hardly depends on "
+                        + "rank",
+                new Source("Schulman et al. 2025, [LoRA Without Regret](https://thinkingmachines.ai/blog/lora/); Biderman et al. "
+                        + "2024, \"LoRA Learns Less and Forgets Less\"", "2405.09673"),
+                "Llama 3 and Qwen 3: at its best rate LoRA learns as much as full fine-tuning, on data that its rank can hold; "
+                        + "the best rate is about the same for all ranks, since alpha is divided by the rank, and about ten "
+                        + "times that of full fine-tuning.");
     }
 
     @Override

@@ -11,14 +11,12 @@ import io.github.dl4jlora.evidence.Task;
 import java.util.List;
 
 /** Starts that are taken from data reach a given loss in fewer steps than a random one. */
-public final class DataStarts implements Claim {
+public record DataStarts(List<Setting> settings) implements Claim {
 
     private static final int RANK = 8;
     private static final Interval FEWER = Interval.atMost(1);
     /** A processor that rounds differently changes a ratio by about a tenth. */
     private static final Interval ABOUT = Interval.atMost(1.2);
-
-    private final List<Setting> settings;
 
     /**
      * One task.
@@ -30,36 +28,20 @@ public final class DataStarts implements Claim {
     public record Setting(Task task, double rate, double lowest, double factor, int rates, int seeds, int epochs, int budget) {
     }
 
-    public DataStarts(List<Setting> settings) {
-        this.settings = List.copyOf(settings);
-    }
-
     /** {@return the setting of digits, whose three layers have 24 ranks to share} */
     public static Setting digits(Task task) {
         return new Setting(task, 1e-3, 2.5e-4, 2, 6, 5, 6, 24);
     }
 
     @Override
-    public String id() {
-        return "starts";
-    }
-
-    @Override
-    public String says() {
-        return "Starts taken from data, EVA's and LoRA-GA's, reach a given loss in fewer steps than a random one";
-    }
-
-    @Override
-    public Source source() {
-        return new Source("Paischer et al. 2024, \"One Initialization to Rule them All: Fine-tuning via Explained Variance "
-                + "Adaptation\", [arXiv:2410.07170](https://arxiv.org/abs/2410.07170); Wang et al. 2024, \"LoRA-GA: Low-Rank "
-                + "Adaptation with Gradient Approximation\"", "2407.05000");
-    }
-
-    @Override
-    public String published() {
-        return "EVA: the loss falls faster than with any other start, on language, vision and reinforcement learning. LoRA-GA: "
-                + "two to four times as fast as LoRA, on T5 and Llama 2, at the pace of full fine-tuning.";
+    public Statement statement() {
+        return new Statement("starts",
+                "Starts taken from data, EVA's and LoRA-GA's, reach a given loss in fewer steps than a random one",
+                new Source("Paischer et al. 2024, \"One Initialization to Rule them All: Fine-tuning via Explained Variance "
+                        + "Adaptation\", [arXiv:2410.07170](https://arxiv.org/abs/2410.07170); Wang et al. 2024, \"LoRA-GA: "
+                        + "Low-Rank Adaptation with Gradient Approximation\"", "2407.05000"),
+                "EVA: the loss falls faster than with any other start, on language, vision and reinforcement learning. LoRA-GA: "
+                        + "two to four times as fast as LoRA, on T5 and Llama 2, at the pace of full fine-tuning.");
     }
 
     @Override

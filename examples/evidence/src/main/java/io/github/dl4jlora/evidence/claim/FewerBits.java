@@ -18,13 +18,11 @@ import java.util.Locale;
 import java.util.Map;
 
 /** On a base in fewer bits LoRA learns as much as on one in FLOAT: the means differ by no more than seeds do. */
-public final class FewerBits implements Claim {
+public record FewerBits(List<Setting> settings) implements Claim {
 
     private static final int RANK = 8;
     /** Deviations over seeds by which means may differ here: trainings that a rounding sets apart scatter as seeds do. */
     private static final double WIDER = 2;
-
-    private final List<Setting> settings;
 
     /**
      * One task.
@@ -32,10 +30,6 @@ public final class FewerBits implements Claim {
      * @param rate one rate for all forms of the base
      */
     public record Setting(Task task, double rate, int seeds) {
-    }
-
-    public FewerBits(List<Setting> settings) {
-        this.settings = List.copyOf(settings);
     }
 
     /** {@return the setting of a task of digits} */
@@ -49,24 +43,12 @@ public final class FewerBits implements Claim {
     }
 
     @Override
-    public String id() {
-        return "bits";
-    }
-
-    @Override
-    public String says() {
-        return "On a base in sixteen bits, eight or four LoRA learns as much as on one in 32";
-    }
-
-    @Override
-    public Source source() {
-        return new Source("Dettmers et al. 2023, \"QLoRA: Efficient Finetuning of Quantized LLMs\", section 4", "2305.14314");
-    }
-
-    @Override
-    public String published() {
-        return "RoBERTa and T5 from 80 million to 11 billion values, LLaMA from 7 to 65 billion: LoRA on a base in eight bits, "
-                + "and in the four of NF4, ends where it does on a base in BF16.";
+    public Statement statement() {
+        return new Statement("bits",
+                "On a base in sixteen bits, eight or four LoRA learns as much as on one in 32",
+                new Source("Dettmers et al. 2023, \"QLoRA: Efficient Finetuning of Quantized LLMs\", section 4", "2305.14314"),
+                "RoBERTa and T5 from 80 million to 11 billion values, LLaMA from 7 to 65 billion: LoRA on a base in eight bits, "
+                        + "and in the four of NF4, ends where it does on a base in BF16.");
     }
 
     @Override

@@ -27,7 +27,7 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /** LoRA adds strong singular vectors to weights that are unlike any of the base's; full fine-tuning does not. */
-public final class Intruders implements Claim {
+public record Intruders(List<Setting> settings) implements Claim {
 
     private static final int[] RANKS = {1, 8, 32};
     /** The paper's intruders: those of the first 10 vectors whose cosine with every vector of the base is below 0.5. */
@@ -36,8 +36,6 @@ public final class Intruders implements Claim {
     /** A mean number of intruders per layer up to this counts as none. */
     private static final double NONE = 0.1;
     private static final int DRAWN = 40;
-
-    private final List<Setting> settings;
 
     /**
      * One task.
@@ -67,35 +65,19 @@ public final class Intruders implements Claim {
     private record Spectrum(Training training, double[] alike, double intruders, double learned) {
     }
 
-    public Intruders(List<Setting> settings) {
-        this.settings = List.copyOf(settings);
-    }
-
     /** {@return the setting of digits, at the best rates} */
     public static Setting digits(Task task) {
         return new Setting(task, List.of("fc2", "fc3"), new double[] {2e-3, 2e-3, 4e-3, 4e-3}, 3, FIRST);
     }
 
     @Override
-    public String id() {
-        return "intruders";
-    }
-
-    @Override
-    public String says() {
-        return "Weights that LoRA has changed have strong singular vectors that are like none of the base's; those that full "
-                + "fine-tuning has changed have none";
-    }
-
-    @Override
-    public Source source() {
-        return new Source("Shuttleworth et al. 2024, \"LoRA vs Full Fine-tuning: An Illusion of Equivalence\"", "2410.21228");
-    }
-
-    @Override
-    public String published() {
-        return "RoBERTa and Llama 2: matrices that LoRA has changed have intruders among their strongest singular vectors, "
-                + "which have a small cosine with every one of the base's; those of full fine-tuning have none.";
+    public Statement statement() {
+        return new Statement("intruders",
+                "Weights that LoRA has changed have strong singular vectors that are like none of the base's; those that full "
+                        + "fine-tuning has changed have none",
+                new Source("Shuttleworth et al. 2024, \"LoRA vs Full Fine-tuning: An Illusion of Equivalence\"", "2410.21228"),
+                "RoBERTa and Llama 2: matrices that LoRA has changed have intruders among their strongest singular vectors, "
+                        + "which have a small cosine with every one of the base's; those of full fine-tuning have none.");
     }
 
     @Override

@@ -24,7 +24,7 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /** LoRA learns less and forgets less; and what it forgets comes back when the adapter is off. */
-public final class LearnsAndForgets implements Claim {
+public record LearnsAndForgets(Pictures task) implements Claim {
 
     private static final int SEEDS = 5;
     private static final int EVERY = 2;
@@ -32,8 +32,6 @@ public final class LearnsAndForgets implements Claim {
 
     /** Full fine-tuning at a lower rate, since the rate decides how much is forgotten. */
     private static final Method SLOWER = new Method("full, a quarter of the rate", Method.full().way());
-
-    private final Pictures task;
 
     /** One training, measured every {@link #EVERY} epochs. */
     private record Course(double[] learned, double[] kept, boolean givenBack) {
@@ -45,29 +43,13 @@ public final class LearnsAndForgets implements Claim {
         }
     }
 
-    public LearnsAndForgets(Pictures task) {
-        this.task = task;
-    }
-
     @Override
-    public String id() {
-        return "forgetting";
-    }
-
-    @Override
-    public String says() {
-        return "LoRA learns less and forgets less than full fine-tuning; with the adapter off, nothing is forgotten";
-    }
-
-    @Override
-    public Source source() {
-        return new Source("Biderman et al. 2024, \"LoRA Learns Less and Forgets Less\", figure 4", "2405.09673");
-    }
-
-    @Override
-    public String published() {
-        return "Llama 2 7B, code and mathematics: LoRA learns less and forgets less; at the same amount learned it forgets less "
-                + "or as much; lower ranks forget less.";
+    public Statement statement() {
+        return new Statement("forgetting",
+                "LoRA learns less and forgets less than full fine-tuning; with the adapter off, nothing is forgotten",
+                new Source("Biderman et al. 2024, \"LoRA Learns Less and Forgets Less\", figure 4", "2405.09673"),
+                "Llama 2 7B, code and mathematics: LoRA learns less and forgets less; at the same amount learned it forgets less "
+                        + "or as much; lower ranks forget less.");
     }
 
     /** The rates at which each method learns most, from the claim on rates. */

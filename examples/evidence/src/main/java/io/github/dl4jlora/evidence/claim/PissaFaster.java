@@ -9,42 +9,25 @@ import io.github.dl4jlora.evidence.Task;
 
 import java.util.List;
 
-/** PiSSA's start converges faster than a random one. */
-public final class PissaFaster implements Claim {
+/**
+ * PiSSA's start converges faster than a random one.
+ *
+ * @param task from odd to even digits, as in the paper
+ */
+public record PissaFaster(Task task) implements Claim {
 
     private static final int RANK = 4;
     private static final int SEEDS = 5;
     private static final double RATE = 1e-3;
 
-    private final Task task;
-
-    /**
-     * @param task from odd to even digits, as in the paper
-     */
-    public PissaFaster(Task task) {
-        this.task = task;
-    }
-
     @Override
-    public String id() {
-        return "pissa";
-    }
-
-    @Override
-    public String says() {
-        return "PiSSA converges faster than LoRA: from odd digits to even ones";
-    }
-
-    @Override
-    public Source source() {
-        return new Source("Meng et al. 2024, \"PiSSA: Principal Singular Values and Singular Vectors Adaptation of Large "
-                + "Language Models\", figure 2", "2404.02948");
-    }
-
-    @Override
-    public String published() {
-        return "A network of two layers that knows MNIST's odd digits learns the even ones: at the same rank, rate and steps "
-                + "the loss of PiSSA falls faster and lower than LoRA's, and follows that of full fine-tuning.";
+    public Statement statement() {
+        return new Statement("pissa",
+                "PiSSA converges faster than LoRA: from odd digits to even ones",
+                new Source("Meng et al. 2024, \"PiSSA: Principal Singular Values and Singular Vectors Adaptation of Large "
+                        + "Language Models\", figure 2", "2404.02948"),
+                "A network of two layers that knows MNIST's odd digits learns the even ones: at the same rank, rate and steps "
+                        + "the loss of PiSSA falls faster and lower than LoRA's, and follows that of full fine-tuning.");
     }
 
     @Override

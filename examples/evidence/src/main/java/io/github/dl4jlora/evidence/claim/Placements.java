@@ -13,8 +13,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 
-/** The same number of trained values does more on many of an encoder's layers, at a low rank, than on few at a high rank. */
-public final class Placements implements Claim {
+/**
+ * The same number of trained values does more on many of an encoder's layers, at a low rank, than on few at a high rank.
+ *
+ * @param task   on an encoder as Transformer makes it
+ * @param lowest of three rates, each three times the one before
+ */
+public record Placements(Task task, double lowest) implements Claim {
 
     private static final String PREFIX = "encoder\\.layer\\.\\d+\\.";
     // In a transformer layer of width h with a feed-forward part of 4h, a rank r takes 2hr values on each of the attention's four
@@ -30,25 +35,11 @@ public final class Placements implements Claim {
 
     private static final int SEEDS = 3;
     private static final double FACTOR = 3;
+    private static final int RATES = 3;
     /** Points by which a difference of two means of three seeds may miss what is claimed. */
     private static final double SLACK = 5;
     private static final double LOW = 50;
     private static final double HIGH = 100;
-
-    private final Task task;
-    private final double lowest;
-    private final int rates;
-
-    /**
-     * @param task   on an encoder as Transformer makes it
-     * @param lowest of the rates, each three times the one before
-     * @param rates  how many
-     */
-    public Placements(Task task, double lowest, int rates) {
-        this.task = task;
-        this.lowest = lowest;
-        this.rates = rates;
-    }
 
     private static Method on(String name, int rank, String layers) {
         return Method.loraOn(name, rank, List.of(PREFIX + layers));
@@ -60,34 +51,22 @@ public final class Placements implements Claim {
     }
 
     @Override
-    public String id() {
-        return "layers";
-    }
-
-    @Override
-    public String says() {
-        return "With the same number of trained values, a low rank on all layers learns more than a high rank on few";
-    }
-
-    @Override
-    public Source source() {
-        return new Source("Hu et al. 2021, \"LoRA: Low-Rank Adaptation of Large Language Models\", section 7.1, "
-                + "[arXiv:2106.09685](https://arxiv.org/abs/2106.09685); Biderman et al. 2024, \"LoRA Learns Less and Forgets "
-                + "Less\"", "2405.09673");
-    }
-
-    @Override
-    public String published() {
-        return "The former: GPT-3 with 18 million values, WikiSQL: query alone at rank 8 70.4 %, query and value at rank 4 and "
-                + "all four of attention at rank 2 73.7 %. The latter, and [LoRA Without "
-                + "Regret](https://thinkingmachines.ai/blog/lora/): all layers learn more than attention alone, most of it due "
-                + "to the feed-forward part.";
+    public Statement statement() {
+        return new Statement("layers",
+                "With the same number of trained values, a low rank on all layers learns more than a high rank on few",
+                new Source("Hu et al. 2021, \"LoRA: Low-Rank Adaptation of Large Language Models\", section 7.1, "
+                        + "[arXiv:2106.09685](https://arxiv.org/abs/2106.09685); Biderman et al. 2024, \"LoRA Learns Less and "
+                        + "Forgets Less\"", "2405.09673"),
+                "The former: GPT-3 with 18 million values, WikiSQL: query alone at rank 8 70.4 %, query and value at rank 4 and "
+                        + "all four of attention at rank 2 73.7 %. The latter, and [LoRA Without "
+                        + "Regret](https://thinkingmachines.ai/blog/lora/): all layers learn more than attention alone, most of "
+                        + "it due to the feed-forward part.");
     }
 
     @Override
     public Finding examine(Lab lab) {
         long[] seeds = lab.seeds(SEEDS);
-        Rates learned = new Rates(lab, task, placements(), lab.rates(lowest, FACTOR, rates), seeds);
+        Rates learned = new Rates(lab, task, placements(), lab.rates(lowest, FACTOR, RATES), seeds);
         List<List<String>> rows = new ArrayList<>();
         for (Method method : placements()) {
             Training one = new Training(task, method, learned.bestRate(method), seeds[0]);

@@ -22,7 +22,7 @@ import java.util.Map;
 import java.util.stream.IntStream;
 
 /** With alpha over rank, gradients shrink as the rank grows; with alpha over the root of the rank, they do not. */
-public final class RankScaling implements Claim {
+public record RankScaling(Task task) implements Claim {
 
     private static final int[] RANKS = {4, 8, 16, 32, 64, 128, 256};
     /** Has 64 inputs, so a higher rank is of no use. */
@@ -31,8 +31,6 @@ public final class RankScaling implements Claim {
     private static final int FIRST_STEPS = 5;
     private static final int EPOCHS = 5;
     private static final double RATE = 5e-4;
-
-    private final Task task;
 
     private record Result(Training training, double gradient, Trained trained) {
     }
@@ -55,31 +53,15 @@ public final class RankScaling implements Claim {
         }
     }
 
-    public RankScaling(Task task) {
-        this.task = task;
-    }
-
     @Override
-    public String id() {
-        return "rslora";
-    }
-
-    @Override
-    public String says() {
-        return "With alpha / rank gradients collapse as the rank grows, with alpha / √rank they do not, and high ranks learn "
-                + "faster";
-    }
-
-    @Override
-    public Source source() {
-        return new Source("Kalajdzievski 2023, \"A Rank Stabilization Scaling Factor for Fine-Tuning with LoRA\"", "2312.03732");
-    }
-
-    @Override
-    public String published() {
-        return "Llama 2 7B on OpenOrca, ranks 4 to 2048: with alpha / rank the mean norm of the gradient falls as the rank "
-                + "grows and all ranks come to the same perplexity; with alpha / √rank it stays within the same order, and "
-                + "perplexity falls with rank.";
+    public Statement statement() {
+        return new Statement("rslora",
+                "With alpha / rank gradients collapse as the rank grows, with alpha / √rank they do not, and high ranks learn "
+                        + "faster",
+                new Source("Kalajdzievski 2023, \"A Rank Stabilization Scaling Factor for Fine-Tuning with LoRA\"", "2312.03732"),
+                "Llama 2 7B on OpenOrca, ranks 4 to 2048: with alpha / rank the mean norm of the gradient falls as the rank "
+                        + "grows and all ranks come to the same perplexity; with alpha / √rank it stays within the same order, "
+                        + "and perplexity falls with rank.");
     }
 
     @Override

@@ -22,11 +22,9 @@ import java.util.Locale;
 import java.util.function.ToDoubleFunction;
 
 /** A sweep of a few steps suggests a rate that does nearly as well as the best one, found by whole trainings. */
-public final class SweptRates implements Claim {
+public record SweptRates(List<Setting> settings) implements Claim {
 
     private static final int RANK = 8;
-
-    private final List<Setting> settings;
 
     /**
      * What is tried on a task.
@@ -41,10 +39,6 @@ public final class SweptRates implements Claim {
     public record Setting(Task task, List<Method> methods, double lowest, int rates, int seeds, double close, double behind) {
     }
 
-    public SweptRates(List<Setting> settings) {
-        this.settings = List.copyOf(settings);
-    }
-
     /** {@return what is tried on digits} */
     public static Setting digits(Task task) {
         return new Setting(task, List.of(Method.lora(RANK), Method.above(Pictures.LAST_HIDDEN), Method.full()), 2.5e-4, 8,
@@ -57,24 +51,12 @@ public final class SweptRates implements Claim {
     }
 
     @Override
-    public String id() {
-        return "sweep";
-    }
-
-    @Override
-    public String says() {
-        return "A sweep of thirty steps a rate suggests a learning rate that does nearly as well as the best one";
-    }
-
-    @Override
-    public Source source() {
-        return new Source("This project's guide", "");
-    }
-
-    @Override
-    public String published() {
-        return "`LearningRateSweep` suggests the lowest rate whose loss falls at least 90 % as far as with the best one, since a "
-                + "rate that does best for thirty steps may be too high for a whole training.";
+    public Statement statement() {
+        return new Statement("sweep",
+                "A sweep of thirty steps a rate suggests a learning rate that does nearly as well as the best one",
+                new Source("This project's guide", ""),
+                "`LearningRateSweep` suggests the lowest rate whose loss falls at least 90 % as far as with the best one, since "
+                        + "a rate that does best for thirty steps may be too high for a whole training.");
     }
 
     @Override

@@ -17,7 +17,7 @@ import java.util.List;
 import java.util.Map;
 
 /** Compares the library with a simple layer in SameDiff, from the same start, on the same batches. */
-public final class TrainsAlike implements Claim {
+public record TrainsAlike(List<Setting> settings) implements Claim {
 
     private static final int RANK = 8;
     private static final int SEEDS = 5;
@@ -25,8 +25,6 @@ public final class TrainsAlike implements Claim {
     private static final int EARLY = 10;
     /** The path's scale: plain alpha, as in the snippet, s = 2. */
     private static final double FACTOR = Method.ALPHA / RANK;
-
-    private final List<Setting> settings;
 
     /**
      * One task.
@@ -38,36 +36,20 @@ public final class TrainsAlike implements Claim {
     public record Setting(Task task, String head, double rate, int seeds, int epochs, double early, double alike) {
     }
 
-    public TrainsAlike(List<Setting> settings) {
-        this.settings = List.copyOf(settings);
-    }
-
     /** {@return the setting of a task of pictures} */
     public static Setting pictures(Task task) {
         return new Setting(task, "out", 1e-3, SEEDS, task.epochs(), 1e-3, 2);
     }
 
     @Override
-    public String id() {
-        return "snippet";
-    }
-
-    @Override
-    public String says() {
-        return "The layer of twenty lines that this project began with, and the library, train alike";
-    }
-
-    @Override
-    public Source source() {
-        return new Source("The first sketch of this project: alpha·x·A·B as a SameDiff layer beside a dense layer in "
-                + "`FrozenLayerWithBackprop`, summed by an `ElementWiseVertex`", "");
-    }
-
-    @Override
-    public String published() {
-        return "Both compute the same function. They differ by rounding, and because the gradients of DL4J's SameDiff layers "
-                + "are twice as large as they should be: for A and B this makes no difference to Adam, which divides by their "
-                + "size, but the gradients of the layers below are slightly wrong.";
+    public Statement statement() {
+        return new Statement("snippet",
+                "The layer of twenty lines that this project began with, and the library, train alike",
+                new Source("The first sketch of this project: alpha·x·A·B as a SameDiff layer beside a dense layer in "
+                        + "`FrozenLayerWithBackprop`, summed by an `ElementWiseVertex`", ""),
+                "Both compute the same function. They differ by rounding, and because the gradients of DL4J's SameDiff layers "
+                        + "are twice as large as they should be: for A and B this makes no difference to Adam, which divides by "
+                        + "their size, but the gradients of the layers below are slightly wrong.");
     }
 
     @Override

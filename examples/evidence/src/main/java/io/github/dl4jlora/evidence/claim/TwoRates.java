@@ -18,13 +18,11 @@ import java.util.Map;
 import java.util.stream.DoubleStream;
 
 /** A rate of B above that of A trains faster. */
-public final class TwoRates implements Claim {
+public record TwoRates(List<Setting> settings) implements Claim {
 
     private static final int RANK = 8;
     /** In points: a larger gain would mean that the best rate for both was not found. */
     private static final double GAIN = 5;
-
-    private final List<Setting> settings;
 
     /**
      * One task.
@@ -40,34 +38,18 @@ public final class TwoRates implements Claim {
                           double ratio) {
     }
 
-    public TwoRates(List<Setting> settings) {
-        this.settings = List.copyOf(settings);
-    }
-
     /** {@return the setting of digits} */
     public static Setting digits(Task task) {
         return new Setting(task, 6.25e-5, 4, 6, 3, 4, 0.5, 0.25);
     }
 
     @Override
-    public String id() {
-        return "loraplus";
-    }
-
-    @Override
-    public String says() {
-        return "A learning rate of B above that of A trains faster than the other way round, and than one rate for both";
-    }
-
-    @Override
-    public Source source() {
-        return new Source("Hayou et al. 2024, \"LoRA+: Efficient Low Rank Adaptation of Large Models\"", "2402.12354");
-    }
-
-    @Override
-    public String published() {
-        return "Heat maps of both rates, of GPT-2 and RoBERTa: the best cells have B's rate well above A's; with the ratio 16, "
-                + "one to two points more and up to twice the speed.";
+    public Statement statement() {
+        return new Statement("loraplus",
+                "A learning rate of B above that of A trains faster than the other way round, and than one rate for both",
+                new Source("Hayou et al. 2024, \"LoRA+: Efficient Low Rank Adaptation of Large Models\"", "2402.12354"),
+                "Heat maps of both rates, of GPT-2 and RoBERTa: the best cells have B's rate well above A's; with the ratio 16, "
+                        + "one to two points more and up to twice the speed.");
     }
 
     @Override

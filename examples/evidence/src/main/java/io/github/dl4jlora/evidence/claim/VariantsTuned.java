@@ -16,7 +16,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** Variants hardly differ once each has its own rate; at ranks of one or two DoRA is ahead. */
-public final class VariantsTuned implements Claim {
+public record VariantsTuned(List<Setting> settings) implements Claim {
 
     private static final int RANK = 8;
     private static final int PISSA_ITERATIONS = 4;
@@ -24,8 +24,6 @@ public final class VariantsTuned implements Claim {
     private static final double CLOSE = 2;
     /** Points by which a difference of two means of few seeds may miss what is claimed. */
     private static final double SLACK = 2;
-
-    private final List<Setting> settings;
 
     /**
      * One task.
@@ -35,10 +33,6 @@ public final class VariantsTuned implements Claim {
      */
     public record Setting(Task task, double lowest, double factor, int rates, int seeds, int lowRank, double low, double high,
                           double apart) {
-    }
-
-    public VariantsTuned(List<Setting> settings) {
-        this.settings = List.copyOf(settings);
     }
 
     /** {@return the setting of digits} */
@@ -52,27 +46,15 @@ public final class VariantsTuned implements Claim {
     }
 
     @Override
-    public String id() {
-        return "variants";
-    }
-
-    @Override
-    public String says() {
-        return "Variants of LoRA lie within one to two points of each other once each has its own learning rate; at low rank "
-                + "DoRA is ahead";
-    }
-
-    @Override
-    public Source source() {
-        return new Source("Liu et al. 2024, \"DoRA: Weight-Decomposed Low-Rank Adaptation\", "
-                + "[arXiv:2402.09353](https://arxiv.org/abs/2402.09353); \"Learning Rate Matters: Vanilla LoRA May Suffice for "
-                + "LLM Fine-tuning\"", "2602.04998");
-    }
-
-    @Override
-    public String published() {
-        return "The former: LLaMA 7B on commonsense reasoning, rank 4: DoRA 61.89 %, LoRA 39.49 %, at the same rate. The "
-                + "latter: with a rate of its own each variant comes to within 1 to 2 points of plain LoRA.";
+    public Statement statement() {
+        return new Statement("variants",
+                "Variants of LoRA lie within one to two points of each other once each has its own learning rate; at low rank "
+                        + "DoRA is ahead",
+                new Source("Liu et al. 2024, \"DoRA: Weight-Decomposed Low-Rank Adaptation\", "
+                        + "[arXiv:2402.09353](https://arxiv.org/abs/2402.09353); \"Learning Rate Matters: Vanilla LoRA May "
+                        + "Suffice for LLM Fine-tuning\"", "2602.04998"),
+                "The former: LLaMA 7B on commonsense reasoning, rank 4: DoRA 61.89 %, LoRA 39.49 %, at the same rate. The "
+                        + "latter: with a rate of its own each variant comes to within 1 to 2 points of plain LoRA.");
     }
 
     /** {@return what differs about each variant} */

@@ -53,7 +53,7 @@ public final class MiniLmClaims implements EvidenceSource {
 
     private static List<Claim> claims(Task task) {
         Stream<Claim> claims = Stream.of(
-                new Placements(task, 5e-4, 3),
+                new Placements(task, 5e-4),
                 new BestRates(List.of(new BestRates.Setting(task, new int[] {2, 16}, 2.5e-5, 4, 5, SEEDS, 50, 100, 2, 4, RATIO))),
                 new VariantsTuned(List.of(new VariantsTuned.Setting(task, 1.5e-4, 3, 4, 1, 0, 50, 100, 20))),
                 new TwoRates(List.of(new TwoRates.Setting(task, 1.25e-4, 4, 3, 1, task.epochs(), -20, 0.25))),

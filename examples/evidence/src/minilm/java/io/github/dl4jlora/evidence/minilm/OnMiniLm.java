@@ -8,23 +8,9 @@ import io.github.dl4jlora.evidence.Lab;
 record OnMiniLm(Claim claim) implements Claim {
 
     @Override
-    public String id() {
-        return claim.id() + "-minilm";
-    }
-
-    @Override
-    public String says() {
-        return "MiniLM: " + claim.says();
-    }
-
-    @Override
-    public Source source() {
-        return claim.source();
-    }
-
-    @Override
-    public String published() {
-        return claim.published();
+    public Statement statement() {
+        Statement other = claim.statement();
+        return new Statement(other.id() + "-minilm", "MiniLM: " + other.says(), other.source(), other.published());
     }
 
     @Override
