@@ -46,7 +46,7 @@ final class BuildMeasurements {
                 figures -> found.computeIfAbsent(build, key -> new ArrayList<>()).add(Measurements.numbers(figures.split(" "))));
     }
 
-    static List<Table> tables(Results results) {
+    static Table table(Results results) {
         List<List<String>> rows = new ArrayList<>();
         rows.add(List.of("", "build", "ms per step", "MB", "ms / this build's", "MB / this build's"));
         results.builds.forEach((task, costs) -> costs.forEach((build, cost) -> {
@@ -54,8 +54,7 @@ final class BuildMeasurements {
             rows.add(List.of(task.title(), build, Table.number(cost.millis()), Table.megabytes(cost.bytes()),
                     Table.number(cost.millis() / here.millis()), Table.number(cost.bytes() / here.bytes())));
         }));
-        return rows.size() == 1 ? List.of() : List.of(new Table("Builds of the library",
-                "A LoRA step, rank 8, Adam, threads settled; memory is the largest growth of the process, base included. Medians "
-                        + "of the processes.", rows));
+        return new Table("Builds of the library", "A LoRA step, rank 8, Adam, threads settled; memory is the largest growth of "
+                + "the process, base included. Medians of the processes.", rows);
     }
 }

@@ -20,6 +20,7 @@ import java.util.Map;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /**
  * Measures the parts of a comparison, each figure in a separate process. A failure leaves a line in the results and a gap in the
@@ -359,6 +360,11 @@ final class Measurements {
 
     static double medianOf(List<double[]> rows, int column) {
         return StepChild.median(rows.stream().mapToDouble(row -> row[column]).toArray());
+    }
+
+    /** Of each column. */
+    static double[] medians(List<double[]> rows) {
+        return IntStream.range(0, rows.get(0).length).mapToDouble(column -> medianOf(rows, column)).toArray();
     }
 
     /** NaN if there are no values. */

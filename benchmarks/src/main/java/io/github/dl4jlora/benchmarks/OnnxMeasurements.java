@@ -27,8 +27,7 @@ final class OnnxMeasurements {
 
         /** @param rounds the figures of each, in the order of the components */
         static Cost medianOf(List<double[]> rounds) {
-            double[] of = new double[rounds.get(0).length];
-            Arrays.setAll(of, i -> Measurements.medianOf(rounds, i));
+            double[] of = Measurements.medians(rounds);
             return new Cost(of[0], of[1], of[2], of[3], of[4]);
         }
     }
@@ -62,7 +61,7 @@ final class OnnxMeasurements {
         }).toList();
     }
 
-    static List<Table> tables(Results results) {
+    static Table table(Results results) {
         List<List<String>> rows = new ArrayList<>();
         rows.add(List.of("ms, forward pass", "ONNX Runtime", "frozen", "/ ONNX Runtime", "adapted", "/ ONNX Runtime",
                 "DL4J's own", "/ ONNX Runtime", "outputs differ by"));
@@ -70,9 +69,9 @@ final class OnnxMeasurements {
                 Table.number(cost.frozen()), Table.number(cost.frozen() / cost.runtime()), Table.number(cost.adapted()),
                 Table.number(cost.adapted() / cost.runtime()), Table.number(cost.stock()),
                 Table.number(cost.stock() / cost.runtime()), String.format(Locale.ROOT, "%.0e", cost.difference()))));
-        return rows.size() == 1 ? List.of() : List.of(new Table("Image networks and ONNX Runtime", "DL4J's model zoo with random "
-                + "weights, FLOAT; frozen by LoRA.freeze, or all convolutions adapted, rank 8, not merged. ONNX Runtime has one "
-                + "thread and all its optimisations. CPU time of the one thread that computes; the four take turns in one "
-                + "process. Medians of each process's median.", rows));
+        return new Table("Image networks and ONNX Runtime", "DL4J's model zoo with random weights, FLOAT; frozen by LoRA.freeze, "
+                + "or all convolutions adapted, rank 8, not merged. ONNX Runtime has one thread and all its optimisations. CPU "
+                + "time of the one thread that computes; the four take turns in one process. Medians of each process's median.",
+                rows);
     }
 }

@@ -126,9 +126,8 @@ final class PeerMeasurements {
     }
 
     static List<Table> tables(Results results) {
-        return Stream.of(table(results, "Convolutions", LayerType.CONVOLUTION), table(results, "LSTMs", LayerType.RECURRENT),
-                        table(results, "Embeddings", LayerType.EMBEDDING), table(results, "Attention", LayerType.ATTENTION))
-                .filter(table -> table.rows().size() > 1).toList();
+        return List.of(table(results, "Convolutions", LayerType.CONVOLUTION), table(results, "LSTMs", LayerType.RECURRENT),
+                table(results, "Embeddings", LayerType.EMBEDDING), table(results, "Attention", LayerType.ATTENTION));
     }
 
     private static Table table(Results results, String title, LayerType adapted) {

@@ -54,10 +54,7 @@ final class PlanMeasurements {
         return targets;
     }
 
-    static List<Table> tables(Results results) {
-        if (results.plans.isEmpty()) {
-            return List.of();
-        }
+    static Table table(Results results) {
         List<List<String>> rows = new ArrayList<>();
         rows.add(List.of("MB", "LoRA, planned", "measured", "ratio", "full, planned", "measured", "ratio"));
         results.plans.forEach((task, sides) -> {
@@ -69,7 +66,7 @@ final class PlanMeasurements {
             }
             rows.add(row);
         });
-        return List.of(new Table("Memory, planned and measured", "What LoRA.plan says beside the largest size of the native heap "
-                + "during a training step, after ten steps; base included, data not. Rank 8, Adam, one thread.", rows));
+        return new Table("Memory, planned and measured", "What LoRA.plan says beside the largest size of the native heap "
+                + "during a training step, after ten steps; base included, data not. Rank 8, Adam, one thread.", rows);
     }
 }

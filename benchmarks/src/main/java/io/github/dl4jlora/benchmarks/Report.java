@@ -39,59 +39,26 @@ final class Report {
     }
 
     private List<Table> tables() {
-        List<Table> tables = new ArrayList<>();
-        tables.add(machine());
-        if (!results.failures.isEmpty()) {
-            tables.add(failures());
-        }
-        tables.add(targets());
+        List<Table> tables = new ArrayList<>(List.of(machine(), failures(), targets()));
         if (!results.steps.isEmpty()) {
-            tables.add(settings());
-            tables.add(steps());
-            tables.add(ratios());
+            tables.addAll(List.of(settings(), steps(), ratios()));
         }
-        if (!results.made.isEmpty()) {
-            tables.add(made());
-        }
-        if (!results.resident.isEmpty()) {
-            tables.add(resident());
-        }
-        if (!results.inference.isEmpty()) {
-            tables.add(inference());
-        }
-        if (!results.memory.isEmpty()) {
-            tables.add(memory());
-        }
-        if (!results.manyAdapters.isEmpty()) {
-            tables.add(manyAdapters());
-        }
-        if (!results.disk.isEmpty()) {
-            tables.add(disk());
-        }
-        if (!results.encoder.isEmpty()) {
-            tables.add(encoder());
-        }
-        if (!results.bertBase.isEmpty()) {
-            tables.add(bertBase());
-        }
+        tables.addAll(List.of(made(), resident(), inference(), memory(), manyAdapters(), disk(), encoder(), bertBase()));
         tables.addAll(TextMeasurements.tables(results));
         tables.addAll(PeerMeasurements.tables(results));
-        tables.addAll(OnnxMeasurements.tables(results));
+        tables.add(OnnxMeasurements.table(results));
         tables.addAll(StorageMeasurements.tables(results));
-        tables.addAll(ServingMeasurements.tables(results));
-        tables.addAll(PlanMeasurements.tables(results));
-        tables.addAll(BuildMeasurements.tables(results));
-        if (!results.layers.isEmpty()) {
-            tables.add(layers("Layers that are not dense",
-                    "Milliseconds per training step, in brackets per forward pass. One thread, batch 32, Adam, rank 8.",
-                    cost -> number(cost.step()) + " (" + number(cost.output()) + ")"));
-            tables.add(layers("Memory of the same", "Largest resident size of the process in MB, Java heap of 150 MB included.",
-                    cost -> cost.peak() < 0 ? number(Double.NaN) : megabytes(cost.peak())));
-            tables.add(layers("Values that train, of the same", "", cost -> String.format(Locale.ROOT, "%,d", cost.trained())));
-        }
-        if (!results.variants.isEmpty()) {
-            tables.add(variants());
-        }
+        tables.addAll(List.of(ServingMeasurements.table(results), PlanMeasurements.table(results),
+                BuildMeasurements.table(results),
+                layers("Layers that are not dense",
+                        "Milliseconds per training step, in brackets per forward pass. One thread, batch 32, Adam, rank 8.",
+                        cost -> number(cost.step()) + " (" + number(cost.output()) + ")"),
+                layers("Memory of the same", "Largest resident size of the process in MB, Java heap of 150 MB included.",
+                        cost -> cost.peak() < 0 ? number(Double.NaN) : megabytes(cost.peak())),
+                layers("Values that train, of the same", "", cost -> String.format(Locale.ROOT, "%,d", cost.trained())),
+                variants()));
+        // A head alone: nothing of the table was measured.
+        tables.removeIf(table -> table.rows().size() == 1);
         return tables;
     }
 

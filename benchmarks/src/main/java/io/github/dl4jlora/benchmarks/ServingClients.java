@@ -60,7 +60,7 @@ final class ServingClients {
                             tail(many)), DoubleStream.of(others)).toArray());
                 }
             }
-            return IntStream.range(0, found.get(0).length).mapToDouble(i -> Measurements.medianOf(found, i)).toArray();
+            return Measurements.medians(found);
         }
     }
 

@@ -36,8 +36,8 @@ final class ServingMeasurements {
                             text -> found.add(Measurements.numbers(text.split(" "))));
                 }
                 if (!found.isEmpty()) {
-                    results.serving.computeIfAbsent(task, key -> new EnumMap<>(Settings.class)).put(settings,
-                            IntStream.range(0, found.get(0).length).mapToDouble(i -> Measurements.medianOf(found, i)).toArray());
+                    results.serving.computeIfAbsent(task, key -> new EnumMap<>(Settings.class))
+                            .put(settings, Measurements.medians(found));
                 }
             }
             Measurements.say(task.title() + ": " + cells(results, task, RECOMMENDED, 0, Integer.MAX_VALUE));
@@ -73,10 +73,7 @@ final class ServingMeasurements {
         return found == null ? Double.NaN : found[index];
     }
 
-    static List<Table> tables(Results results) {
-        if (results.serving.isEmpty()) {
-            return List.of();
-        }
+    static Table table(Results results) {
         List<List<String>> rows = new ArrayList<>();
         rows.add(Stream.concat(Stream.of(""), COMPARED.stream().map(Settings::title)).toList());
         for (ServingTask task : results.serving.keySet()) {
@@ -89,8 +86,8 @@ final class ServingMeasurements {
                         cells(results, task, settings, begin, end))).toList());
             }
         }
-        return List.of(new Table("Many adapters on one base", "Rank 8; batches in which each example asks for an adapter at "
-                + "random, of 1, 10, 100, 1,000 and 10,000. Base and batch take turns in one process.", rows));
+        return new Table("Many adapters on one base", "Rank 8; batches in which each example asks for an adapter at "
+                + "random, of 1, 10, 100, 1,000 and 10,000. Base and batch take turns in one process.", rows);
     }
 
     private static String cells(Results results, ServingTask task, Settings settings, int begin, int end) {

@@ -6,6 +6,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -20,15 +21,21 @@ class ReportTest {
 
     private static final Shape SHAPE = Shape.square(16, 2, 4, 2, "SGD");
 
+    @TempDir
+    private Path folder;
+
+    private String report(Results results) throws IOException {
+        new Report(results).write(folder);
+        return Files.readString(folder.resolve("report.md"));
+    }
+
     @Test
-    void writesRatiosAndNamesWhatIsAbsent(@TempDir Path folder) throws Exception {
+    void writesRatiosAndNamesWhatIsAbsent() throws Exception {
         Results results = new Results();
         results.stepsOf(SHAPE).put(new Results.Run(Side.LORA, Settings.ONE_THREAD), 3.0);
         results.stepsOf(SHAPE).put(new Results.Run(Side.DL4J_FULL, Settings.ONE_THREAD), 12.0);
 
-        new Report(results).write(folder);
-
-        assertThat(Files.readString(folder.resolve("report.md")))
+        assertThat(report(results))
                 .contains("| LoRA / DL4J, full fine-tuning | 0.25 |")
                 .contains("| LoRA / PyTorch, LoRA | absent |");
         assertThat(Files.readString(folder.resolve("report.html"))).contains("<svg").contains("viewport")
@@ -36,28 +43,24 @@ class ReportTest {
     }
 
     @Test
-    void memoryOfASideThatFailedIsAbsent(@TempDir Path folder) throws Exception {
+    void memoryOfASideThatFailedIsAbsent() throws Exception {
         Results results = new Results();
         results.memory.put(SHAPE, Map.of(Side.LORA, new Results.MemoryUse(20_000_000, 10_000_000, 0.5)));
 
-        new Report(results).write(folder);
-
-        assertThat(Files.readString(folder.resolve("report.md"))).contains("| absent | 20.0 | absent | absent | 10.0 | 0.50 |");
+        assertThat(report(results)).contains("| absent | 20.0 | absent | absent | 10.0 | 0.50 |");
     }
 
     @Test
-    void theEncoderHasItsRatiosToPyTorch(@TempDir Path folder) throws Exception {
+    void theEncoderHasItsRatiosToPyTorch() throws Exception {
         Results results = new Results();
         results.encoder.put(Settings.ONE_THREAD, Map.of(EncoderTask.STEP, new Results.Encoder(220, 200),
                 EncoderTask.FORWARD, new Results.Encoder(90, Double.NaN)));
 
-        new Report(results).write(folder);
-
-        assertThat(Files.readString(folder.resolve("report.md"))).contains("| 220 | 200 | 1.10 |", "| 90.0 | absent | absent |");
+        assertThat(report(results)).contains("| 220 | 200 | 1.10 |", "| 90.0 | absent | absent |");
     }
 
     @Test
-    void convolutionsAndLstmsHaveTheirRatiosToPyTorch(@TempDir Path folder) throws Exception {
+    void convolutionsAndLstmsHaveTheirRatiosToPyTorch() throws Exception {
         Results results = new Results();
         peer(results, PeerTask.CONVOLUTIONS_64, Side.LORA, Settings.ONE_THREAD, 60, 20);
         peer(results, PeerTask.CONVOLUTIONS_64, Side.LORA, Settings.SETTLED, 40, 10);
@@ -66,9 +69,7 @@ class ReportTest {
         peer(results, PeerTask.CONVOLUTIONS_64, Side.PYTORCH_TUNED, Settings.ONE_THREAD, 48, 10);
         results.differences.put(PeerTask.CONVOLUTIONS_64, Map.of(Side.LORA, 1e-4));
 
-        new Report(results).write(folder);
-
-        assertThat(Files.readString(folder.resolve("report.md")))
+        assertThat(report(results))
                 .contains("LoRA, one thread | 60.0 | 1.20 | 1.25 | 20.0 | 0.80 | 2.00 | 1e-04 |")
                 .contains("LoRA, threads settled | 40.0 | 0.80 | 0.83 | 10.0 | 0.50 | 1.00 | 1e-04 |")
                 .contains("PyTorch, LoRA, tuned, one thread | 48.0 |  |  | 10.0 |  |  |  |")
@@ -77,7 +78,7 @@ class ReportTest {
     }
 
     @Test
-    void embeddingsAndAttentionHaveTablesOfTheirOwn(@TempDir Path folder) throws Exception {
+    void embeddingsAndAttentionHaveTablesOfTheirOwn() throws Exception {
         Results results = new Results();
         for (PeerTask task : new PeerTask[] {PeerTask.EMBEDDING, PeerTask.ATTENTION}) {
             peer(results, task, Side.LORA, Settings.ONE_THREAD, task == PeerTask.EMBEDDING ? 3 : 60, 2);
@@ -85,9 +86,7 @@ class ReportTest {
             results.differences.put(task, Map.of(Side.LORA, 1e-6));
         }
 
-        new Report(results).write(folder);
-
-        String report = Files.readString(folder.resolve("report.md"));
+        String report = report(results);
         assertThat(report).containsSubsequence("### Embeddings\n",
                 "| an embedding of 20,000 words in 128 values, 64 words each, batch 32; LoRA, one thread | 3.00 | 0.0600 |",
                 "### Attention\n",
@@ -120,15 +119,13 @@ class ReportTest {
     }
 
     @Test
-    void imageNetworksHaveTheirRatiosToOnnxRuntime(@TempDir Path folder) throws Exception {
+    void imageNetworksHaveTheirRatiosToOnnxRuntime() throws Exception {
         Results results = new Results();
         results.onnx.put(OnnxTask.VGG_16_1, OnnxMeasurements.Cost.medianOf(List.of(new double[] {900, 110, 150, 100, 2e-7})));
         results.onnx.put(OnnxTask.RES_NET_50_1, OnnxMeasurements.Cost.medianOf(List.of(new double[] {90, 12, 15, 10, 3e-6},
                 new double[] {80, 14, 13, 10, 3e-6})));
 
-        new Report(results).write(folder);
-
-        assertThat(Files.readString(folder.resolve("report.md")))
+        assertThat(report(results))
                 .contains("| VGG16, 224×224, batch 1 | 100 | 110 | 1.10 | 150 | 1.50 | 900 | 9.00 | 2e-07 |")
                 .contains("one thread, forward pass, VGG16, 224×224, batch 1 | ≤ 1.10 | 1.10 | met |")
                 .contains("one thread, forward pass, ResNet50, 224×224, batch 1 | ≤ 1.10 | 1.30 | missed |")
@@ -136,20 +133,18 @@ class ReportTest {
     }
 
     @Test
-    void otherBuildsHaveTheirRatiosToThisOne(@TempDir Path folder) throws Exception {
+    void otherBuildsHaveTheirRatiosToThisOne() throws Exception {
         Results results = new Results();
         Map<String, BuildMeasurements.Cost> costs = new LinkedHashMap<>();
         costs.put("this build", new BuildMeasurements.Cost(2, 50e6));
         costs.put("no-Rectifier", new BuildMeasurements.Cost(3, 60e6));
         results.builds.put(BuildTask.CHAIN_256, costs);
 
-        new Report(results).write(folder);
-
-        assertThat(Files.readString(folder.resolve("report.md"))).contains("| no-Rectifier | 3.00 | 60.0 | 1.50 | 1.20 |");
+        assertThat(report(results)).contains("| no-Rectifier | 3.00 | 60.0 | 1.50 | 1.20 |");
     }
 
     @Test
-    void whatWasFoundStandsBesideWhatIsRecommended(@TempDir Path folder) throws Exception {
+    void whatWasFoundStandsBesideWhatIsRecommended() throws Exception {
         Results results = new Results();
         results.machine.put("processor", "a fast one");
         step(results, 2048, Side.LORA, Settings.AS_FOUND, 80);
@@ -158,9 +153,7 @@ class ReportTest {
         step(results, 2048, Side.LORA, Settings.BY_HAND, 20);
         step(results, 2048, Side.PYTORCH_LORA, Settings.AS_FOUND, 50);
 
-        new Report(results).write(folder);
-
-        assertThat(Files.readString(folder.resolve("report.md")))
+        assertThat(report(results))
                 .contains("| processor | a fast one |")
                 .contains("| ms per step | as found | threads settled | one thread | by hand |")
                 .contains("| LoRA, 2048 wide | 80.0 | 22.0 | 27.0 | 20.0 |")
@@ -168,7 +161,7 @@ class ReportTest {
     }
 
     @Test
-    void targetsAreMetOrMissedOrNotMeasured(@TempDir Path folder) throws Exception {
+    void targetsAreMetOrMissedOrNotMeasured() throws Exception {
         Results results = new Results();
         step(results, 2048, Side.LORA, Settings.SETTLED, 22);
         step(results, 2048, Side.LORA, Settings.ONE_THREAD, 27);
@@ -178,9 +171,7 @@ class ReportTest {
         results.made.put(Side.LORA, new Results.Made(48.5, 0));
         results.resident.put(new Results.Run(Side.LORA, Settings.SETTLED), 301_000_000L);
 
-        new Report(results).write(folder);
-
-        assertThat(Files.readString(folder.resolve("report.md")))
+        assertThat(report(results))
                 .contains("at its own default, 2048 wide | ≤ 0.55 | 0.44 | met |")
                 .contains("LoRA / PyTorch LoRA, one thread, 2048 wide | ≤ 0.79 | 1.08 | missed |")
                 .contains("best setting by hand, LoRA, 2048 wide | ≤ 1.15 | 1.10 | met |")
@@ -190,7 +181,7 @@ class ReportTest {
     }
 
     @Test
-    void aPlanIsOffAsFarAsItsWorstNetwork(@TempDir Path folder) throws Exception {
+    void aPlanIsOffAsFarAsItsWorstNetwork() throws Exception {
         Results results = new Results();
         for (PlanTask task : PlanTask.values()) {
             results.plans.put(task, new HashMap<>(Map.of(Side.LORA, new PlanMeasurements.Planned(98e6, 100e6),
@@ -198,9 +189,7 @@ class ReportTest {
         }
         results.plans.get(PlanTask.LSTM).put(Side.LORA, new PlanMeasurements.Planned(90e6, 100e6));
 
-        new Report(results).write(folder);
-
-        assertThat(Files.readString(folder.resolve("report.md")))
+        assertThat(report(results))
                 .contains("LoRA: the farthest from 1 | ≤ 0.15 | 0.1000 | met |")
                 .contains("full fine-tuning: the farthest from 1 | ≤ 0.15 | 0.20 | missed |")
                 .contains("| 3 layers, 1024 wide, 32 rows | 98.0 | 100 | 0.98 | 120 | 100 | 1.20 |");
@@ -220,15 +209,15 @@ class ReportTest {
     }
 
     @Test
-    void aChildThatFailsIsALineAndNotTheEnd(@TempDir Path folder) throws Exception {
+    void aChildThatFailsIsALineAndNotTheEnd() throws Exception {
         Results results = new Results();
         results.pyTorch = "2.6 ok";
 
         new Measurements(results, 1, List.of(Side.PYTORCH_LORA), folder.resolve("no-python")).steps(List.of(SHAPE));
-        new Report(results).write(folder);
+        String report = report(results);
 
         assertThat(results.failures).singleElement().asString().startsWith("PyTorch, LoRA, one thread, " + SHAPE.name() + ": ");
-        assertThat(Files.readString(folder.resolve("report.md"))).contains("### Failures", "| PyTorch, LoRA, one thread, ");
+        assertThat(report).contains("### Failures", "| PyTorch, LoRA, one thread, ");
     }
 
     @Test
