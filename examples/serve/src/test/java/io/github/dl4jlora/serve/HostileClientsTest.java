@@ -21,12 +21,12 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 
 import static io.github.dl4jlora.serve.Running.assertSame;
+import static io.github.dl4jlora.serve.Running.await;
 import static io.github.dl4jlora.serve.Running.outputsOf;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIOException;
@@ -73,13 +73,6 @@ class HostileClientsTest {
 
     private static Limits patient(long maxBody) {
         return new Limits(maxBody, 1 << 20, AN_HOUR, PATIENT, 4 * MANY);
-    }
-
-    /** Waits for the condition; if it never holds, the test's time limit ends the test. */
-    private static void await(Callable<Boolean> condition) throws Exception {
-        while (!condition.call()) {
-            Thread.sleep(5);
-        }
     }
 
     private Socket open(Running running, String sent) throws IOException {

@@ -38,22 +38,18 @@ class ManyClientsTest {
     private final MultiLayerNetwork base = Networks.dense(1);
     private final INDArray input = Networks.input(7, 2, Networks.IN);
 
-    private INDArray expected(int task) {
-        return ((MultiLayerNetwork) Networks.adapted(base, task)).output(input);
-    }
-
     /** Of an adapter that is one of two all the time, an answer is one of these two. */
     @Test
     void everyAnswerIsThatOfASingleNetworkWhileAdaptersAreReplaced() throws Exception {
         byte[][] zips = new byte[2][];
-        INDArray[] changing = {expected(1), expected(2)};
+        INDArray[] changing = {Networks.output(base, 1, input), Networks.output(base, 2, input)};
         for (int task = 1; task <= 2; task++) {
             Networks.adapter(base, task).save(folder.resolve("task-" + task));
             zips[task - 1] = Running.zip(folder.resolve("task-" + task));
         }
         Networks.adapter(base, 3).save(adapters.resolve("steady"));
         Networks.adapter(base, 1).save(adapters.resolve("changing"));
-        INDArray steady = expected(3);
+        INDArray steady = Networks.output(base, 3, input);
         INDArray none = base.output(input);
         AtomicBoolean replacing = new AtomicBoolean(true);
         try (Running running = new Running(base, adapters)) {
@@ -125,16 +121,10 @@ class ManyClientsTest {
                     socket.setSoLinger(i % 4 < 2, 0);
                 }
             }
-            assertSame(running.outputs("spam", input), expected(1));
-            awaitNothingLeft(running);
+            assertSame(running.outputs("spam", input), Networks.output(base, 1, input));
+            Running.await(() -> adapters.resolve(".dl4j-lora").resolve("staged").toFile().list().length == 0
+                    && running.meter("dl4jlora_queued") == 0);
             assertThat(running.get("/health").status()).isEqualTo(200);
-        }
-    }
-
-    private void awaitNothingLeft(Running running) throws Exception {
-        while (adapters.resolve(".dl4j-lora").resolve("staged").toFile().list().length > 0
-                || running.meter("dl4jlora_queued") > 0) {
-            Thread.sleep(5);
         }
     }
 }

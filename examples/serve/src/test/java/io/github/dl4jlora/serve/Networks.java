@@ -1,7 +1,7 @@
 package io.github.dl4jlora.serve;
 
-import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
+import io.github.dl4jlora.cli.AnyNetwork;
 import io.github.dl4jlora.conf.LoRAConfig;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -73,11 +73,15 @@ final class Networks {
         if (layers.length > 0) {
             config.targets(layers);
         }
-        Model adapted = base instanceof ComputationGraph graph ? LoRA.apply(graph, config.build())
-                : LoRA.apply((MultiLayerNetwork) base, config.build());
+        Model adapted = AnyNetwork.apply(base, config.build());
         INDArray values = adapted.params();
         values.assign(Nd4j.randn(values.shape(), Nd4j.getRandomFactory().getNewRandomInstance(task)).muli(size));
         return adapted;
+    }
+
+    /** What a single network with the adapter of a task computes. */
+    static INDArray output(MultiLayerNetwork base, long task, INDArray input) {
+        return ((MultiLayerNetwork) adapted(base, task)).output(input);
     }
 
     static LoRAAdapter adapter(Model base, long task, String... layers) {

@@ -109,9 +109,7 @@ class PageTest {
             for (int i = 0; i < 3; i++) {
                 running.outputs("spam", Networks.input(1, 2, Networks.IN));
             }
-            while (running.meter("dl4jlora_requests_seconds_count{adapter=\"spam\",outcome=\"answered\"}") < 3) {
-                Thread.sleep(5);
-            }
+            Running.await(() -> running.meter("dl4jlora_requests_seconds_count{adapter=\"spam\",outcome=\"answered\"}") >= 3);
             open(running);
 
             assertThat(text("title")).isEqualTo("base.zip and 2 adapters");
@@ -134,8 +132,7 @@ class PageTest {
 
             ask("spam", Running.json(input));
             String shown = browser.script("document.querySelector('#answer pre').innerText").asText();
-            assertSame(Running.array(Running.JSON.readTree(shown)),
-                    ((MultiLayerNetwork) Networks.adapted(base, 1)).output(input));
+            assertSame(Running.array(Running.JSON.readTree(shown)), Networks.output(base, 1, input));
             assertThat(text("answer")).containsPattern("[\\d.]+ ms, as this browser sees it");
 
             ask("nobody<b>", null);

@@ -26,6 +26,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 
 import static io.github.dl4jlora.serve.Running.assertSame;
+import static io.github.dl4jlora.serve.Running.await;
 import static io.github.dl4jlora.serve.Running.outputsOf;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIOException;
@@ -52,13 +53,6 @@ class RoutesTest {
     @AfterAll
     static void stop() {
         running.close();
-    }
-
-    /** Until it is so; a service that does not get there lets the test run into its time limit. */
-    private static void await(Callable<Boolean> condition) throws Exception {
-        while (!condition.call()) {
-            Thread.sleep(5);
-        }
     }
 
     private static String body(INDArray input) throws IOException {

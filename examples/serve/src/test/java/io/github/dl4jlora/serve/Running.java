@@ -19,6 +19,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.concurrent.Callable;
 import java.util.function.UnaryOperator;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -167,6 +168,13 @@ final class Running implements AutoCloseable {
 
     static byte[] zip(Path adapter) throws IOException {
         return Uploads.zip(Uploads.files(adapter));
+    }
+
+    /** Until it is so; a service that does not get there lets the test run into its time limit. */
+    static void await(Callable<Boolean> condition) throws Exception {
+        while (!condition.call()) {
+            Thread.sleep(5);
+        }
     }
 
     static void assertSame(INDArray actual, INDArray expected) {

@@ -53,7 +53,7 @@ class ServeProcessTest {
         Networks.adapter(base, 1).save(adapters.resolve("spam"));
         ServedProcess served = ServedProcess.start(JVM, ServedProcess.TOKEN, saved(), adapters, "--timeout", "10m");
         Running client = new Running(served.address());
-        assertSame(client.outputs("spam", input), ((MultiLayerNetwork) Networks.adapted(base, 1)).output(input));
+        assertSame(client.outputs("spam", input), Networks.output(base, 1, input));
         byte[] body = ("{\"inputs\": " + Running.json(input) + "}").getBytes(StandardCharsets.UTF_8);
         try (Socket in = new Socket("127.0.0.1", served.address().getPort())) {
             in.getOutputStream().write(("POST /v1/adapters/spam/outputs HTTP/1.1\r\nHost: localhost\r\n"
@@ -62,9 +62,7 @@ class ServeProcessTest {
             assertThat(in.getInputStream().read()).as("it is in").isEqualTo('H');
 
             served.signal();
-            while (isOpen(served.address().getPort())) {
-                Thread.sleep(5);
-            }
+            Running.await(() -> !isOpen(served.address().getPort()));
             assertThat(served.process().isAlive()).isTrue();
             in.getOutputStream().write(body);
             assertThat(new String(in.getInputStream().readAllBytes(), StandardCharsets.UTF_8))

@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -25,25 +26,22 @@ class LoadTest {
 
     @Test
     void aTableTellsWhatHostileClientsCost() {
-        StringWriter out = new StringWriter();
-
-        int exitCode = LoadCommand.commandLine().setOut(new PrintWriter(out, true)).execute("--clients", "2", "--adapters", "1",
-                "--width", "16", "--rounds", "1", "--seconds", "0.5", "--hostile", "8");
-
-        assertThat(exitCode).as(out.toString()).isZero();
-        assertThat(out.toString()).containsPattern("\nhalf within, ms +[\\d.]+ +[\\d.]+ +\\d").contains("beside 8 hostile ones",
-                "Every request was answered.");
+        assertThat(told("--adapters", "1", "--hostile", "8")).containsPattern("\nhalf within, ms +[\\d.]+ +[\\d.]+ +\\d")
+                .contains("beside 8 hostile ones", "Every request was answered.");
     }
 
     @Test
     void aTableTellsWhatAdaptersCost() {
+        assertThat(told("--adapters", "1,3")).containsPattern("\n1 +[\\d,]+ +[\\d,]+ +\\d\\.\\d\\d")
+                .containsPattern("\n3 +[\\d,]+").contains("Without batches, 3 adapters: ", "3 adapters / 1: ");
+    }
+
+    private static String told(String... more) {
         StringWriter out = new StringWriter();
-
-        int exitCode = LoadCommand.commandLine().setOut(new PrintWriter(out, true)).execute("--clients", "2", "--adapters", "1,3",
-                "--width", "16", "--rounds", "1", "--seconds", "0.5");
-
+        String[] all = Stream.concat(Stream.of("--clients", "2", "--width", "16", "--rounds", "1", "--seconds", "0.5"),
+                Stream.of(more)).toArray(String[]::new);
+        int exitCode = LoadCommand.commandLine().setOut(new PrintWriter(out, true)).execute(all);
         assertThat(exitCode).as(out.toString()).isZero();
-        assertThat(out.toString()).containsPattern("\n1 +[\\d,]+ +[\\d,]+ +\\d\\.\\d\\d").containsPattern("\n3 +[\\d,]+")
-                .contains("Without batches, 3 adapters: ", "3 adapters / 1: ");
+        return out.toString();
     }
 }
