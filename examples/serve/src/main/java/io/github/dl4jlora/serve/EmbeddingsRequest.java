@@ -43,14 +43,9 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
         String prompt = null;
         List<Input> inputs = List.of();
         boolean isBase64 = false;
-        try (JsonParser parser = JsonForm.parser(body)) {
-            if (parser.nextToken() != JsonToken.START_OBJECT) {
-                throw Problem.badRequest("The body is not a JSON object. Send {\"model\": \"" + encoder.name()
-                        + "\", \"input\": \"a text\"}");
-            }
-            while (parser.nextToken() == JsonToken.FIELD_NAME) {
-                String field = parser.getCurrentName();
-                parser.nextToken();
+        String example = "{\"model\": \"" + encoder.name() + "\", \"input\": \"a text\"}";
+        try (JsonParser parser = JsonForm.object(body, example)) {
+            for (String field = JsonForm.field(parser); field != null; field = JsonForm.field(parser)) {
                 switch (field) {
                     case "model" -> model = model(parser);
                     case "input" -> inputs = inputs(parser, encoder);
@@ -61,9 +56,6 @@ record EmbeddingsRequest(String model, List<Tokenizer.Tokens> inputs, boolean is
                     default -> throw Problem.badRequest("\"" + field + "\" is unknown; known are \"model\", \"input\", "
                             + "\"encoding_format\", \"dimensions\", \"prompt_name\" and \"user\"");
                 }
-            }
-            if (parser.nextToken() != null) {
-                throw Problem.badRequest("The JSON object ends before the body does");
             }
         } catch (JsonProcessingException | CharacterCodingException e) {
             throw JsonForm.noJson(e);

@@ -53,21 +53,13 @@ final class JsonForm {
     private Features read(InputStream body) throws IOException {
         Map<String, INDArray> inputs = null;
         Map<String, INDArray> masks = Map.of();
-        try (JsonParser parser = parser(body)) {
-            if (parser.nextToken() != JsonToken.START_OBJECT) {
-                throw Problem.badRequest("The body is not a JSON object. Send {\"inputs\": [[...]]}");
-            }
-            while (parser.nextToken() == JsonToken.FIELD_NAME) {
-                String field = parser.getCurrentName();
-                parser.nextToken();
+        try (JsonParser parser = object(body, "{\"inputs\": [[...]]}")) {
+            for (String field = field(parser); field != null; field = field(parser)) {
                 switch (field) {
                     case "inputs" -> inputs = arrays(parser, field);
                     case "masks" -> masks = arrays(parser, field);
                     default -> throw Problem.badRequest("\"" + field + "\" is unknown; known are \"inputs\" and \"masks\"");
                 }
-            }
-            if (parser.nextToken() != null) {
-                throw Problem.badRequest("The JSON object ends before the body does");
             }
         } catch (JsonProcessingException | CharacterCodingException e) {
             throw noJson(e);
@@ -78,9 +70,23 @@ final class JsonForm {
         return new Features(inputs, masks);
     }
 
-    /** Reads a body, whose failures are {@link #noJson}. */
-    static JsonParser parser(InputStream body) throws IOException {
-        return FACTORY.createParser(UntrustedJson.utf8(body));
+    /** Behind the beginning of the object that a body must be, as the example is; what the parser throws is {@link #noJson}. */
+    static JsonParser object(InputStream body, String example) throws IOException {
+        JsonParser parser = FACTORY.createParser(UntrustedJson.utf8(body));
+        if (parser.nextToken() != JsonToken.START_OBJECT) {
+            parser.close();
+            throw Problem.badRequest("The body is not a JSON object. Send " + example);
+        }
+        return parser;
+    }
+
+    /** The next field of the body's object, with the parser at its value; null at the end of object and body. */
+    static String field(JsonParser parser) throws IOException {
+        String field = parser.nextFieldName();
+        if (parser.nextToken() != null && field == null) {
+            throw Problem.badRequest("The JSON object ends before the body does");
+        }
+        return field;
     }
 
     /** The problem of text that is not JSON, with the position, or not UTF-8. */

@@ -33,14 +33,10 @@ record RerankRequest(String model, List<String> documents, Reranker.Read read, i
         List<String> documents = List.of();
         int top = Integer.MAX_VALUE;
         boolean isTold = false;
-        try (JsonParser parser = JsonForm.parser(body)) {
-            if (parser.nextToken() != JsonToken.START_OBJECT) {
-                throw Problem.badRequest("The body is not a JSON object. Send {\"model\": \"" + reranker.name()
-                        + "\", \"query\": \"a question\", \"documents\": [\"a text\", \"another\"]}");
-            }
-            while (parser.nextToken() == JsonToken.FIELD_NAME) {
-                String field = parser.getCurrentName();
-                parser.nextToken();
+        String example = "{\"model\": \"" + reranker.name()
+                + "\", \"query\": \"a question\", \"documents\": [\"a text\", \"another\"]}";
+        try (JsonParser parser = JsonForm.object(body, example)) {
+            for (String field = JsonForm.field(parser); field != null; field = JsonForm.field(parser)) {
                 switch (field) {
                     case "model" -> model = EmbeddingsRequest.model(parser);
                     case "query" -> query = EmbeddingsRequest.text(parser, field);
@@ -49,9 +45,6 @@ record RerankRequest(String model, List<String> documents, Reranker.Read read, i
                     case "return_documents" -> isTold = !EmbeddingsRequest.isNull(parser) && isTrue(parser, field);
                     default -> throw Problem.badRequest("\"" + field + "\" is unknown; known are " + KNOWN);
                 }
-            }
-            if (parser.nextToken() != null) {
-                throw Problem.badRequest("The JSON object ends before the body does");
             }
         } catch (JsonProcessingException | CharacterCodingException e) {
             throw JsonForm.noJson(e);
