@@ -15,6 +15,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 
 /** A JSON object in an untrusted file. Messages about it name file, key and value. */
 final class ConfigFile {
@@ -115,39 +116,34 @@ final class ConfigFile {
         return Arrays.stream(keys).filter(root::hasNonNull).findFirst().map(root::get).orElse(null);
     }
 
+    /** As {@link #value(String...)}; a value that is there, but not as expected, is refused. */
+    private JsonNode value(Predicate<JsonNode> is, String expected, String... keys) throws IOException {
+        JsonNode value = value(keys);
+        if (value != null && !is.test(value)) {
+            throw refused(keys, value, expected);
+        }
+        return value;
+    }
+
     /** {@return a whole number of at least {@code least}, below 2³¹} */
     int number(int least, int ifMissing, String... keys) throws IOException {
-        JsonNode value = value(keys);
-        if (value == null) {
-            return ifMissing;
-        }
-        if (!value.isIntegralNumber() || !value.canConvertToInt() || value.intValue() < least) {
-            throw refused(keys, value, "a whole number of at least " + least + ", below 2^31");
-        }
-        return value.intValue();
+        JsonNode value = value(some -> some.isIntegralNumber() && some.canConvertToInt() && some.intValue() >= least,
+                "a whole number of at least " + least + ", below 2^31", keys);
+        return value == null ? ifMissing : value.intValue();
     }
 
     double fraction(double ifMissing, String key) throws IOException {
-        JsonNode value = value(key);
-        if (value != null && !value.isNumber()) {
-            throw refused(new String[] {key}, value, "a number");
-        }
+        JsonNode value = value(JsonNode::isNumber, "a number", key);
         return value == null ? ifMissing : value.doubleValue();
     }
 
     String text(String ifMissing, String... keys) throws IOException {
-        JsonNode value = value(keys);
-        if (value != null && !value.isTextual()) {
-            throw refused(keys, value, "a text");
-        }
+        JsonNode value = value(JsonNode::isTextual, "a text", keys);
         return value == null ? ifMissing : value.textValue();
     }
 
     boolean flag(boolean ifMissing, String key) throws IOException {
-        JsonNode value = value(key);
-        if (value != null && !value.isBoolean()) {
-            throw refused(new String[] {key}, value, "true or false");
-        }
+        JsonNode value = value(JsonNode::isBoolean, "true or false", key);
         return value == null ? ifMissing : value.booleanValue();
     }
 
@@ -175,11 +171,7 @@ final class ConfigFile {
 
     /** {@return the object below a key; null if it is missing} */
     ObjectNode object(String key) throws IOException {
-        JsonNode value = value(key);
-        if (value != null && !value.isObject()) {
-            throw refused(new String[] {key}, value, "an object");
-        }
-        return (ObjectNode) value;
+        return (ObjectNode) value(JsonNode::isObject, "an object", key);
     }
 
     /** {@return the object below a key, an empty one if it is missing} */
@@ -212,18 +204,14 @@ final class ConfigFile {
      * @throws IOException if the file says otherwise
      */
     void requireOnly(String key, Object only) throws IOException {
-        JsonNode value = value(key);
-        if (value != null && !value.equals(JSON.valueToTree(only))) {
-            throw refused(new String[] {key}, value, JSON.valueToTree(only) + UNSUPPORTED);
-        }
+        JsonNode supported = JSON.valueToTree(only);
+        value(supported::equals, supported + UNSUPPORTED, key);
     }
 
     /** @throws IOException if the key has a value that is neither empty nor false */
     void requireNone(String key) throws IOException {
-        JsonNode value = value(key);
-        if (value != null && !(value.isContainerNode() && value.isEmpty()) && !(value.isBoolean() && !value.booleanValue())) {
-            throw refused(new String[] {key}, value, "nothing" + UNSUPPORTED);
-        }
+        value(some -> some.isContainerNode() && some.isEmpty() || some.isBoolean() && !some.booleanValue(),
+                "nothing" + UNSUPPORTED, key);
     }
 
     /** {@return an exception that names a key, what the file says, and what is expected} */
