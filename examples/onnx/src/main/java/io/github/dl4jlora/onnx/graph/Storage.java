@@ -34,11 +34,6 @@ public enum Storage {
                         }
                     })), DataType.FLOAT);
         }
-
-        @Override
-        String rows(OnnxGraph graph, Weight table, String ids) {
-            return graph.cast(graph.add("Gather", table.name(), ids), DataType.FLOAT);
-        }
     },
     /** The upper two bytes of a FLOAT. */
     BF16 {
@@ -50,11 +45,6 @@ public enum Storage {
                             to.putShort(HalfFloats.bfloat(floats[i]));
                         }
                     })), DataType.FLOAT);
-        }
-
-        @Override
-        String rows(OnnxGraph graph, Weight table, String ids) {
-            return graph.cast(graph.add("Gather", table.name(), ids), DataType.FLOAT);
         }
     },
     /** In one byte, with a scale for each output. */
@@ -93,7 +83,9 @@ public enum Storage {
      *
      * @param ids of the rows, INT64
      */
-    abstract String rows(OnnxGraph graph, Weight table, String ids);
+    String rows(OnnxGraph graph, Weight table, String ids) {
+        return graph.cast(graph.add("Gather", table.name(), ids), DataType.FLOAT);
+    }
 
     /** The number of values that follow each other with the same output. */
     private static long run(Weight weight) {
