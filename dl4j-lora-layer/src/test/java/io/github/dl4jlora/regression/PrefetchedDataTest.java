@@ -75,7 +75,7 @@ class PrefetchedDataTest {
     }
 
     @ParameterizedTest
-    @EnumSource(Engine.class)
+    @EnumSource(value = Engine.class, names = {"FUSED", "SAMEDIFF"})
     void isReadByGraphsToo(Engine engine) {
         ComputationGraph base = Networks.trainedGraph(DataType.FLOAT, new Adam(0.01));
         LoRAConfig config = LoRAConfig.builder().rank(2).alpha(2).updater(new Adam(0.01)).engine(engine).build();
