@@ -1,5 +1,6 @@
 package io.github.dl4jlora.serve;
 
+import io.github.dl4jlora.console.Folders;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.serve.trial.Uploads;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -109,7 +110,7 @@ class ChangesTest {
     void anAdapterWhoseFolderIsGoneIsNotAnsweredAfterItsDeletion() throws Exception {
         running.put(PATH, Running.zip(saved(1)));
         assertSame(running.outputs("spam", input), Networks.output(base, 1, input));
-        Files.delete(adapters.resolve("spam").resolve(TENSORS));
+        Folders.deleteAll(adapters.resolve("spam"));
 
         assertThat(running.delete(PATH).error(404)).contains("spam");
 
