@@ -60,6 +60,9 @@ final class ApplyCommand extends Work {
     private SavedNetwork adapted(LoRAConfig config, Progress progress) throws IOException {
         if (adapter == null && quantize != null) {
             SavedNetwork adapted = SavedNetwork.readQuantized(network, config.toBuilder().quantize(quantize).build());
+            if (fresh != null) {
+                fresh.requireRank(adapted.with(AnyNetwork.unload(adapted.model())), config);
+            }
             progress.step("adapted");
             return adapted;
         }

@@ -137,8 +137,8 @@ class QuantizeTest {
         assertThat(shell.run("plan", "@base.zip", "--targets", "fc1", "--trainable", "out", "--quantize", "nf4", "--batch", "4",
                 "--json")).as(shell.err()).isZero();
         JsonNode planned = shell.json().get("layers");
-        assertThat(shell.run("apply", "@base.zip", "--targets", "fc1", "--trainable", "out", "--quantize", "nf4", "-o",
-                "@tuned.zip", "--force")).as(shell.err()).isZero();
+        assertThat(shell.run("apply", "@base.zip", "--rank", "2", "--targets", "fc1", "--trainable", "out", "--quantize", "nf4",
+                "-o", "@tuned.zip", "--force")).as(shell.err()).isZero();
 
         MultiLayerNetwork adapted = LoRA.loadMultiLayerNetwork(file("tuned.zip"));
         assertThat(LoRA.summary(adapted).rows()).extracting(LoRASummary.Row::storedAs)
