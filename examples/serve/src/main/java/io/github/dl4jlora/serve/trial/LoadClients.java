@@ -7,6 +7,7 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.IntFunction;
 import java.util.function.Supplier;
@@ -43,14 +44,15 @@ final class LoadClients {
         return Connection.request("POST", "/v1/adapters/" + adapter + "/outputs", Rows.SAFETENSORS, body);
     }
 
-    /** Asks for random ones of {@code adapters} adapters, or for the base if it is 0. */
+    /** Asks for random ones of {@code adapters} adapters, or for the base if it is 0; each client at least once. */
     Found ask(IntFunction<String> names, int adapters, double seconds) {
         double before = processorMillis();
         long end = System.nanoTime() + (long) (seconds * 1e9);
         List<Double> millis = inParallel(client -> {
             Random random = new Random(client);
             byte[] none = request("__base__");
-            return () -> System.nanoTime() > end ? null
+            AtomicBoolean hasAsked = new AtomicBoolean();
+            return () -> hasAsked.getAndSet(true) && System.nanoTime() > end ? null
                     : adapters == 0 ? none : request(names.apply(random.nextInt(adapters)));
         });
         List<Double> sorted = millis.stream().sorted().toList();
