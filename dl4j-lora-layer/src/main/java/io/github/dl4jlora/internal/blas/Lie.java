@@ -40,6 +40,11 @@ public record Lie(int leading, boolean byColumn) {
         return true;
     }
 
+    /** The same for an array whose order ND4J calls 'c', too, as it need not where dimensions have one number. */
+    public static boolean isPlainAndC(INDArray array) {
+        return array.ordering() == 'c' && isPlain(array);
+    }
+
     private static Lie of(long leading, boolean byColumn) {
         return leading > Integer.MAX_VALUE ? NEITHER : new Lie((int) leading, byColumn);
     }

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.internal.convolution;
 
-import io.github.dl4jlora.internal.blas.Lie;
 import io.github.dl4jlora.internal.onednn.Copies;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
@@ -170,9 +169,7 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
 
     /** The array with channels first, in the memory order for which ND4J's im2col is fast; itself if it is so already. */
     public INDArray channelsFirst(INDArray array, ArrayType type, LayerWorkspaceMgr workspaces) {
-        INDArray first = viewWithChannelsFirst(array);
-        return first.ordering() == 'c' && Lie.isPlain(first) ? first
-                : Copies.plain(first, first.dataType(), workspaces, type);
+        return Copies.asPlain(viewWithChannelsFirst(array), workspaces, type);
     }
 
     private INDArray viewWithChannelsFirst(INDArray array) {

@@ -2,10 +2,10 @@ package io.github.dl4jlora.internal.engine;
 
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.IndexedRows;
-import io.github.dl4jlora.internal.blas.Lie;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.engine.KeptPass.Kept;
 import io.github.dl4jlora.internal.kernel.EmbeddingLayout;
+import io.github.dl4jlora.internal.onednn.Copies;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -101,10 +101,8 @@ final class EmbeddingRuntime extends KernelRuntime {
     @Override
     @Nullable INDArray backward(INDArray delta, boolean inputGradients, LayerWorkspaceMgr workspaces) {
         Route path = ownPath();
-        INDArray rows = delta.rank() == 2 || layout().isChannelsLast() ? delta : delta.permute(0, 2, 1);
-        if (rows.ordering() != 'c' || !Lie.isPlain(rows)) {
-            rows = workspaces.dup(ArrayType.BP_WORKING_MEM, rows, 'c');
-        }
+        INDArray rows = Copies.asPlain(delta.rank() == 2 || layout().isChannelsLast() ? delta : delta.permute(0, 2, 1),
+                workspaces, ArrayType.BP_WORKING_MEM);
         INDArray dz = rows.reshape('c', words.length, path.b().size(1));
         sumBiasGradient(dz, 0);
         dz = outputs().unscaled(dz);

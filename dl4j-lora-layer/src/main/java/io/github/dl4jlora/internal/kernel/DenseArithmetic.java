@@ -119,12 +119,7 @@ public final class DenseArithmetic {
         if (z.rank() == 2) {
             return Blas.inOrder(epsilon, z.ordering(), workspaces);
         }
-        return isPlain(z) && !isPlain(epsilon) ? Copies.plain(epsilon, epsilon.dataType(), workspaces, ArrayType.BP_WORKING_MEM)
-                : epsilon;
-    }
-
-    private static boolean isPlain(INDArray array) {
-        return array.ordering() == 'c' && Lie.isPlain(array);
+        return Lie.isPlainAndC(z) ? Copies.asPlain(epsilon, workspaces, ArrayType.BP_WORKING_MEM) : epsilon;
     }
 
     /**

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.onednn;
 
 import io.github.dl4jlora.internal.blas.HostMemory;
+import io.github.dl4jlora.internal.blas.Lie;
 import org.bytedeco.dnnl.global.dnnl;
 import org.bytedeco.dnnl.memory;
 import org.bytedeco.dnnl.primitive_attr;
@@ -40,6 +41,15 @@ public final class Copies {
         INDArray plain = workspaces.createUninitialized(lifetime, type, from.shape(), 'c');
         copy(from, plain);
         return plain;
+    }
+
+    /**
+     * {@return the array itself if it lies in 'c' order without gaps, else a copy that does}
+     *
+     * @param lifetime of a copy
+     */
+    public static INDArray asPlain(INDArray array, LayerWorkspaceMgr workspaces, ArrayType lifetime) {
+        return Lie.isPlainAndC(array) ? array : plain(array, array.dataType(), workspaces, lifetime);
     }
 
     /**

@@ -290,7 +290,7 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
 
     private INDArray dense(INDArray array) {
         INDArray own = array.castTo(dataType);
-        return own.ordering() == 'c' && Lie.isPlain(own) ? own : own.dup('c');
+        return Lie.isPlainAndC(own) ? own : own.dup('c');
     }
 
     /** @param taken an array of its own from each of the state's arrays */

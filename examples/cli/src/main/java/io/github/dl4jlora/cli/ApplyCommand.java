@@ -44,8 +44,7 @@ final class ApplyCommand extends Work {
     void run(Progress progress, Facts facts) throws IOException {
         require(adapter == null || fresh == null, "An ADAPTER has its own rank and targets: leave out either " + adapter
                 + " or the options of a fresh adapter");
-        LoRAConfig config = adapter == null
-                ? (fresh == null ? new FreshAdapter() : fresh).config(spec().commandLine()).build() : null;
+        LoRAConfig config = adapter == null ? freshAdapter().config(spec().commandLine()).build() : null;
         output.checkedFile();
         progress.expect(4).step("reading " + network);
         SavedNetwork adapted = adapted(config, progress);
@@ -59,25 +58,27 @@ final class ApplyCommand extends Work {
 
     private SavedNetwork adapted(LoRAConfig config, Progress progress) throws IOException {
         if (adapter == null && quantize != null) {
+            progress.step("adapting");
             SavedNetwork adapted = SavedNetwork.readQuantized(network, config.toBuilder().quantize(quantize).build());
             if (fresh != null) {
                 fresh.requireRank(adapted.with(AnyNetwork.unload(adapted.model())), config);
             }
-            progress.step("adapted");
             return adapted;
         }
         SavedNetwork base = quantize == null ? SavedNetwork.read(network).stock()
                 : SavedNetwork.readQuantized(network, quantize);
         progress.step("adapting");
-        return adapter == null ? adaptedBy(fresh, base, config)
+        return adapter == null ? freshly(base, config)
                 : Adapting.put(base, AdapterFolder.read(adapter), adapter, false);
     }
 
-    private static SavedNetwork adaptedBy(FreshAdapter fresh, SavedNetwork base, LoRAConfig config) throws IOException {
+    private FreshAdapter freshAdapter() {
+        return fresh == null ? new FreshAdapter() : fresh;
+    }
+
+    private SavedNetwork freshly(SavedNetwork base, LoRAConfig config) throws IOException {
         try {
-            if (fresh != null) {
-                fresh.requireRank(base, config);
-            }
+            freshAdapter().requireRank(base, config);
             return base.with(AnyNetwork.apply(base.model(), config));
         } catch (IllegalArgumentException e) {
             throw new IOException(base.file() + " cannot be adapted: " + e.getMessage(), e);

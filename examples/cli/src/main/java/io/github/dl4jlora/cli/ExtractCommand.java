@@ -67,7 +67,7 @@ final class ExtractCommand extends Work {
     }
 
     private static SavedNetwork whole(SavedNetwork network) throws IOException {
-        if (network.isStock() && network.kind() != SavedNetwork.Kind.STOCK) {
+        if (network.isFrozen()) {
             throw new IOException(network.file() + " is " + network.kind()
                     + ", but extract compares trained weights. Name the network that it was made from");
         }

@@ -180,7 +180,12 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
     }
 
     boolean isStock() {
-        return kind == Kind.STOCK || kind == Kind.FROZEN || kind == Kind.FROZEN_CHECKPOINT;
+        return kind == Kind.STOCK || isFrozen();
+    }
+
+    /** Without adapters, and not to be trained. */
+    boolean isFrozen() {
+        return kind == Kind.FROZEN || kind == Kind.FROZEN_CHECKPOINT;
     }
 
     /**
