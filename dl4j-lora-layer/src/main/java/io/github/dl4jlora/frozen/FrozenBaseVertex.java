@@ -2,7 +2,6 @@ package io.github.dl4jlora.frozen;
 
 import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.frozen.FrozenParameters;
-import io.github.dl4jlora.internal.frozen.FrozenPart;
 import io.github.dl4jlora.internal.frozen.FrozenVertexRuntime;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stock.WrapperVertex;
@@ -60,8 +59,8 @@ public final class FrozenBaseVertex extends WrapperVertex {
                                                                       INDArray view, boolean initialize, DataType type) {
         FrozenParameters parameters = FrozenParameters.of(frozen, name, type, stockVertex().numParams(true), view,
                 !StockLayers.isKnown(stockVertex()));
-        return FrozenVertexRuntime.of(new FrozenPart<>(parameters, (values, fresh) ->
-                stockVertex().instantiate(graph, name, index, values, fresh, type), initialize), stopsGradient);
+        return FrozenVertexRuntime.of(stockVertex(), graph, parameters, (values, fresh) ->
+                stockVertex().instantiate(graph, name, index, values, fresh, type), initialize, stopsGradient);
     }
 
     @Override

@@ -1,11 +1,10 @@
 package io.github.dl4jlora.internal.attention;
 
-import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.blas.GrowingScratch;
 import io.github.dl4jlora.internal.blas.KeptArrays;
 import io.github.dl4jlora.internal.blas.Route;
+import io.github.dl4jlora.internal.kernel.KernelWeights;
 import io.github.dl4jlora.internal.run.AdaptedProduct;
-import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
@@ -22,8 +21,8 @@ import java.util.Objects;
 import java.util.function.Consumer;
 
 /**
- * Attention of several heads (Vaswani et al. 2017, arXiv:1706.03762), as DL4J computes it, on frozen weights with low-rank paths
- * beside them:
+ * Attention of several heads (Vaswani et al. 2017, arXiv:1706.03762), as DL4J computes it, on frozen weights, with low-rank paths
+ * beside those that are adapted:
  *
  * <pre>
  * Q = x·Wq     K = y·Wk     V = v·Wv              [minibatch · steps, heads · size]
@@ -43,7 +42,7 @@ final class Attention {
 
     private final AttentionForm form;
     private final DataType type;
-    private @Nullable Adapter adapter;
+    private @Nullable KernelWeights weights;
     private Map<String, INDArray> gradients = Map.of();
     private @Nullable Pass pass;
     private final Softmax softmax = new Softmax();
@@ -65,12 +64,12 @@ final class Attention {
     }
 
     /** To be called once, before the first pass. */
-    void attach(Adapter own) {
-        adapter = own;
+    void attach(KernelWeights own) {
+        weights = own;
     }
 
-    Adapter adapter() {
-        return Objects.requireNonNull(adapter);
+    KernelWeights weights() {
+        return Objects.requireNonNull(weights);
     }
 
     void setGradients(Map<String, INDArray> views) {
@@ -89,13 +88,13 @@ final class Attention {
 
     /** The inputs' size that a projection takes. */
     long nIn(int input) {
-        return adapter().stock().matrix(PROJECTIONS.get(input)).rows();
+        return weights().matrix(PROJECTIONS.get(input)).rows();
     }
 
     private AdaptedProduct product(String key, INDArray x, long examples) {
         long steps = x.size(0) / examples;
-        List<Route> paths = adapter().paths(key, examples).stream().map(path -> path.times(steps)).toList();
-        return new AdaptedProduct(adapter().stock().matrix(key), paths, slim);
+        List<Route> paths = weights().paths(key, examples).stream().map(path -> path.times(steps)).toList();
+        return new AdaptedProduct(weights().matrix(key), paths, slim);
     }
 
     private INDArray times(String key, INDArray x, long examples, ArrayType lifetime, LayerWorkspaceMgr workspaces) {
@@ -207,11 +206,16 @@ final class Attention {
     }
 
     private void gradients(String key, AdaptedProduct product, INDArray x, INDArray dz) {
-        for (AdaptedParameter parameter : adapter().configuration().adapted()) {
-            if (parameter.key().equals(key)) {
-                product.gradients(x, dz, null, gradients.get(adapter().configuration().key(parameter, Variant.A)),
-                        gradients.get(adapter().configuration().key(parameter, Variant.B)));
-            }
+        INDArray dA = gradient(key, Variant.A);
+        INDArray dB = gradient(key, Variant.B);
+        if (dA != null || dB != null) {
+            product.gradients(x, dz, null, dA, dB);
         }
+    }
+
+    /** Where the gradient of a matrix's A or B goes; null unless it trains. */
+    private @Nullable INDArray gradient(String key, String part) {
+        String found = weights().gradientKey(key, part);
+        return found == null ? null : gradients.get(found);
     }
 }

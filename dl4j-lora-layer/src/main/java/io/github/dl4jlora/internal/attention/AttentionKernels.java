@@ -4,6 +4,8 @@ import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.effective.EffectiveVertex;
 import io.github.dl4jlora.internal.effective.StockRuntime;
 import io.github.dl4jlora.internal.effective.StockWeights;
+import io.github.dl4jlora.internal.kernel.KernelWeights;
+import io.github.dl4jlora.internal.kernel.OwnArithmetic;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
 import io.github.dl4jlora.internal.run.Adapter;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -27,22 +29,21 @@ public final class AttentionKernels implements StockWeights {
     private static final boolean IS_CPU = Nd4j.getBackend().getEnvironment().isCPU();
 
     private final Face face;
+    private final Adapter adapter;
 
     private AttentionKernels(Face face, Adapter adapter) {
         this.face = face;
+        this.adapter = adapter;
         face.attention().attach(adapter);
     }
 
     /** What DL4J sees of a kernel. */
-    interface Face {
+    interface Face extends OwnArithmetic {
 
         Attention attention();
 
         /** Tells who uses the gradient of the input. */
         void setInputGradient(InputGradient use);
-
-        /** To be called when what the layer computes has changed. */
-        void changed();
     }
 
     /** Whether there is a kernel for a stock layer. */
@@ -71,6 +72,23 @@ public final class AttentionKernels implements StockWeights {
     }
 
     /**
+     * A running frozen layer in the place of DL4J's.
+     *
+     * @param stock as DL4J runs it, for whose configuration a kernel {@link #exist exists}
+     * @param stops whether no backward pass follows
+     */
+    public static org.deeplearning4j.nn.api.Layer frozen(org.deeplearning4j.nn.api.Layer stock, KernelWeights weights,
+                                                         DataType type, boolean stops) {
+        NeuralNetConfiguration conf = stock.conf();
+        AttentionLayer layer = new AttentionLayer(conf, type, Objects.requireNonNull(AttentionForm.of(conf.getLayer())));
+        layer.setListeners(stock.getListeners());
+        layer.setIndex(stock.getIndex());
+        layer.attention().attach(weights);
+        layer.freeze(stock, stops);
+        return layer;
+    }
+
+    /**
      * The running vertex.
      *
      * @param lora its configuration, for whose stock vertex a kernel {@link #exist exists}
@@ -85,12 +103,12 @@ public final class AttentionKernels implements StockWeights {
 
     @Override
     public void refresh(boolean training) {
-        face.attention().adapter().beginPass(training);
+        adapter.beginPass(training);
     }
 
     @Override
     public void changed() {
-        face.changed();
+        face.setStock(adapter.switches().isDisabled());
     }
 
     @Override
@@ -101,6 +119,23 @@ public final class AttentionKernels implements StockWeights {
     @Override
     public void setInputGradient(InputGradient use) {
         face.setInputGradient(use);
+    }
+
+    /**
+     * A running frozen vertex in the place of DL4J's.
+     *
+     * @param vertex its configuration, for which a kernel {@link #exist exists}
+     * @param stock  as DL4J runs it
+     */
+    public static org.deeplearning4j.nn.graph.vertex.GraphVertex frozen(AttentionVertex vertex,
+                                                                        org.deeplearning4j.nn.graph.vertex.GraphVertex stock,
+                                                                        ComputationGraph graph, KernelWeights weights,
+                                                                        DataType type) {
+        AttentionNode node = new AttentionNode(vertex, graph, stock.getVertexName(), stock.getVertexIndex(), type,
+                Objects.requireNonNull(AttentionForm.of(vertex)));
+        node.attention().attach(weights);
+        node.freeze(stock);
+        return node;
     }
 
     /** They have been written where they belong. */

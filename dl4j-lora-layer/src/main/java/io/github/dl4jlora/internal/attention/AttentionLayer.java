@@ -1,7 +1,7 @@
 package io.github.dl4jlora.internal.attention;
 
 import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
-import io.github.dl4jlora.internal.run.Adapter;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -13,11 +13,15 @@ import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 
 /**
  * Runs a SelfAttentionLayer in the place of DL4J's SameDiff runtime. As there, a mask takes steps away from what others attend
@@ -34,6 +38,9 @@ final class AttentionLayer extends AbstractLayer<SameDiffLayer> implements Atten
     private final Attention attention;
     private InputGradient inputGradient = InputGradient.NEEDED;
     private @Nullable Layer base;
+    private boolean stock;
+    private @Nullable Layer shown;
+    private boolean stops;
 
     /** @param conf with the stock layer */
     AttentionLayer(NeuralNetConfiguration conf, DataType type, AttentionForm form) {
@@ -46,13 +53,59 @@ final class AttentionLayer extends AbstractLayer<SameDiffLayer> implements Atten
         return attention;
     }
 
+    /**
+     * To be called for a frozen layer.
+     *
+     * @param stockLayer whose parameters DL4J sees
+     * @param isLast     whether no backward pass follows, so that nothing is kept for it
+     */
+    void freeze(Layer stockLayer, boolean isLast) {
+        shown = stockLayer;
+        stops = isLast;
+    }
+
+    @Override
+    public Map<String, INDArray> paramTable(boolean backpropOnly) {
+        return shown == null ? Map.of() : shown.paramTable(backpropOnly);
+    }
+
+    @Override
+    public @Nullable INDArray getParam(String key) {
+        return paramTable(false).get(key);
+    }
+
+    @Override
+    public @Nullable INDArray params() {
+        return shown == null ? null : shown.params();
+    }
+
+    @Override
+    public long numParams() {
+        return shown == null ? 0 : shown.numParams();
+    }
+
+    @Override
+    public void setParam(String key, INDArray value) {
+        Objects.requireNonNull(shown).setParam(key, value);
+    }
+
+    @Override
+    public void setParams(INDArray values) {
+        Objects.requireNonNull(shown).setParams(values);
+    }
+
     @Override
     public void setInputGradient(InputGradient use) {
         inputGradient = use;
     }
 
     @Override
-    public void changed() {
+    public void setStock(boolean asStock) {
+        stock = asStock;
+        drop();
+    }
+
+    private void drop() {
         attention.drop();
         base = null;
     }
@@ -77,26 +130,29 @@ final class AttentionLayer extends AbstractLayer<SameDiffLayer> implements Atten
 
     @Override
     public void clear() {
-        changed();
+        drop();
         super.clear();
     }
 
     @Override
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
         assertInputSet(false);
-        if (attention.adapter().switches().isDisabled()) {
+        if (stock) {
             return ofBase(training, workspaces);
         }
         Sequences.require(layerId(), input, attention.nIn(0), null);
-        INDArray output = attention.forward(rows(workspaces, ArrayType.FF_WORKING_MEM), input.size(0), masks(), training,
-                workspaces);
+        INDArray output = attention.forward(rows(workspaces, ArrayType.FF_WORKING_MEM), input.size(0), masks(),
+                training && !stops, workspaces);
         return Sequences.sequence(output, input.size(0));
     }
 
     /** What the base's layer computes, bit for bit, by DL4J's own runtime. */
     private INDArray ofBase(boolean training, LayerWorkspaceMgr workspaces) {
-        Adapter adapter = attention.adapter();
-        base = base != null ? base : adapter.stock().layer(conf, index, false);
+        if (base == null) {
+            try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+                base = StockLayers.running(conf, trainingListeners, index, attention.weights().flat(), false, dataType);
+            }
+        }
         base.setInput(input, workspaces);
         base.setMaskArray(maskArray);
         return base.activate(training, workspaces);

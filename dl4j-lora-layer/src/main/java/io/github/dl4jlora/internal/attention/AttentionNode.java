@@ -21,6 +21,7 @@ import org.nd4j.linalg.ops.transforms.Transforms;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 
 /**
@@ -42,6 +43,8 @@ final class AttentionNode extends BaseGraphVertex implements AttentionKernels.Fa
     private final Attention attention;
     private INDArray @Nullable [] masks;
     private @Nullable GraphVertex base;
+    private boolean stock;
+    private @Nullable GraphVertex shown;
 
     AttentionNode(AttentionVertex conf, ComputationGraph graph, String name, int index, DataType type, AttentionForm form) {
         super(graph, name, index, null, null, type);
@@ -54,6 +57,21 @@ final class AttentionNode extends BaseGraphVertex implements AttentionKernels.Fa
         return attention;
     }
 
+    /** To be called for a frozen vertex: DL4J sees the parameters of this one. */
+    void freeze(GraphVertex stockVertex) {
+        shown = stockVertex;
+    }
+
+    @Override
+    public Map<String, INDArray> paramTable(boolean backpropOnly) {
+        return shown == null ? Map.of() : shown.paramTable(backpropOnly);
+    }
+
+    @Override
+    public @Nullable INDArray params() {
+        return shown == null ? null : shown.params();
+    }
+
     /** DL4J adds up the gradients of its inputs. */
     @Override
     public void setInputGradient(InputGradient use) {
@@ -61,7 +79,12 @@ final class AttentionNode extends BaseGraphVertex implements AttentionKernels.Fa
     }
 
     @Override
-    public void changed() {
+    public void setStock(boolean asStock) {
+        stock = asStock;
+        drop();
+    }
+
+    private void drop() {
         attention.drop();
         base = null;
     }
@@ -81,7 +104,7 @@ final class AttentionNode extends BaseGraphVertex implements AttentionKernels.Fa
     /** With it goes the mask of the last batch, which another may not have. */
     @Override
     public void clear() {
-        changed();
+        drop();
         masks = null;
         super.clear();
     }
@@ -95,7 +118,7 @@ final class AttentionNode extends BaseGraphVertex implements AttentionKernels.Fa
 
     @Override
     public INDArray doForward(boolean training, LayerWorkspaceMgr workspaces) {
-        if (attention.adapter().switches().isDisabled()) {
+        if (stock) {
             return ofBase(training, workspaces);
         }
         for (int i = 0; i < INPUTS.size(); i++) {
@@ -118,7 +141,7 @@ final class AttentionNode extends BaseGraphVertex implements AttentionKernels.Fa
     private INDArray ofBase(boolean training, LayerWorkspaceMgr workspaces) {
         if (base == null) {
             try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-                base = conf.instantiate(graph, vertexName, vertexIndex, attention.adapter().stock().flat(), false, dataType);
+                base = conf.instantiate(graph, vertexName, vertexIndex, attention.weights().flat(), false, dataType);
             }
         }
         base.setInputs(inputs);

@@ -117,7 +117,7 @@ final class BaseStorage {
         return switch (decision.role()) {
             case ADAPT -> Plan.DENSE.contains(node.unwrappedType())
                     || engine == Engine.FUSED && Kernels.exists(node.unwrappedLayer(), type);
-            case FREEZE_PASS, FREEZE_STOP -> FrozenLayers.takesQuantized(node.unwrappedLayer());
+            case FREEZE_PASS, FREEZE_STOP -> FrozenLayers.takesQuantized(node.unwrappedLayer(), type);
             case TRAIN, TRAIN_BIAS, KEEP -> false;
         };
     }

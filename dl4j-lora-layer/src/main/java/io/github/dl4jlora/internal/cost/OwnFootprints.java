@@ -27,6 +27,7 @@ import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
 import org.nd4j.linalg.api.buffer.DataType;
 
+import java.util.List;
 import java.util.Objects;
 
 /** What layers hold that this library runs in DL4J's place. */
@@ -45,7 +46,7 @@ public final class OwnFootprints {
         Layer stock = lora.stockLayer();
         if (stock == null) {
             GraphVertex vertex = Objects.requireNonNull(lora.stockVertex());
-            return Kernels.run(lora, type) ? attention(Objects.requireNonNull(AttentionForm.of(vertex)), lora, passage)
+            return Kernels.run(lora, type) ? attention(Objects.requireNonNull(AttentionForm.of(vertex)), lora.adapted(), passage)
                     : effective(lora, StockFootprints.of(vertex, passage));
         }
         if (!lora.single() && !Kernels.run(lora, type)) {
@@ -58,7 +59,7 @@ public final class OwnFootprints {
         }
         AttentionForm form = AttentionForm.of(stock);
         if (form != null) {
-            Footprint attention = attention(form, lora, passage);
+            Footprint attention = attention(form, lora.adapted(), passage);
             return inputGradient ? attention : withoutInputGradient(attention);
         }
         Footprint kernel = stock instanceof ConvolutionLayer convolution ? convolution(convolution, lora, passage, inputGradient)
@@ -86,28 +87,37 @@ public final class OwnFootprints {
         return StockFootprints.of(stock, passage, OwnFootprints::steps).plus(Footprint.NONE.standing(slim));
     }
 
-    /** Gates, memory and outputs are kept, and the output that is passed on beside them; x is turned on both ways. */
     private static Footprint steps(Layer layer, Passage passage) {
+        return steps(layer, passage, true);
+    }
+
+    /**
+     * Gates, memory and outputs are kept for a backward pass, and the output that is passed on beside them; x is turned on both
+     * ways.
+     */
+    private static Footprint steps(Layer layer, Passage passage, boolean keeps) {
         boolean simple = layer instanceof SimpleRnn;
         int gates = simple ? 1 : 4;
         int states = simple ? 1 : 2;
         long state = passage.input().number() * ((BaseRecurrentLayer) layer).getNOut();
         long sequence = state * StockFootprints.steps(passage);
-        return new Footprint((gates + states + 1) * sequence + states * state, passage.in(), passage.in() + sequence,
-                passage.in()).standing(state * (4 * gates + 8));
+        Footprint all = keeps ? new Footprint((gates + states + 1) * sequence + states * state, passage.in(),
+                passage.in() + sequence, passage.in())
+                : new Footprint(sequence, passage.in() + gates * sequence, 0, 0);
+        return all.standing(state * (4 * gates + 8));
     }
 
     /**
      * Queries, keys, values and what is attended to are kept, and their gradients are held; inputs and dL/d(output) are turned
      * round. Of the scores those of one head stand. The gradient of a layer's one input is a sum of three.
      */
-    private static Footprint attention(AttentionForm form, AdaptedConfiguration lora, Passage passage) {
+    private static Footprint attention(AttentionForm form, List<AdaptedParameter> adapted, Passage passage) {
         long queries = StockFootprints.steps(passage);
         long keys = StockFootprints.steps(passage.inputs().get(passage.inputs().size() - 1).type());
         long rows = passage.input().number() * Math.max(queries, keys);
         long projected = 2 * passage.input().number() * (queries + keys) * form.width();
         long shares = passage.inputs().size() == 1 ? 2 * passage.in() : 0;
-        long slim = lora.adapted().stream().mapToLong(matrix -> matrix.rank() * rows).max().orElse(0);
+        long slim = adapted.stream().mapToLong(matrix -> matrix.rank() * rows).max().orElse(0);
         return new Footprint(projected + passage.out(), passage.in(), passage.in() + passage.out() + projected + shares,
                 passage.in()).standing(slim + 2 * queries * keys);
     }
@@ -199,20 +209,38 @@ public final class OwnFootprints {
     }
 
     /**
+     * The footprint of a frozen vertex.
+     *
+     * @param origin as the base configures it
+     * @param alone  of the vertex as the base runs it
+     */
+    public static Footprint ofFrozen(GraphVertex origin, Passage passage, Footprint alone) {
+        GraphVertex stock = StockLayers.unwrap(origin);
+        return Kernels.exists(stock, passage.type())
+                ? attention(Objects.requireNonNull(AttentionForm.of(stock)), List.of(), passage) : alone;
+    }
+
+    /**
      * The footprint of a frozen layer.
      *
      * @param origin as the base configures it
      * @param alone  of the layer as the base runs it
+     * @param stops  whether nothing upstream trains
      */
     @SuppressWarnings("ReferenceEquality")
-    public static Footprint ofFrozen(Layer origin, Passage passage, Footprint alone) {
+    public static Footprint ofFrozen(Layer origin, Passage passage, Footprint alone, boolean stops) {
         Layer stock = StockLayers.unwrap(origin);
+        if (Kernels.haveSteps(stock, passage.type())) {
+            AttentionForm form = AttentionForm.of(stock);
+            return form != null ? attention(form, List.of(), passage)
+                    : StockFootprints.of(stock, passage, (layer, own) -> steps(layer, own, !stops));
+        }
         if (stock instanceof BatchNormalization) {
             Footprint norm = StockFootprints.norm(passage);
             return norm.kept() > passage.out() ? norm
                     : new Footprint(norm.kept(), 0, OneDnn.isUsed() ? 0 : passage.in(), passage.in());
         }
-        if (stock instanceof BaseOutputLayer || !FrozenLayers.takesQuantized(stock)) {
+        if (stock instanceof BaseOutputLayer || !FrozenLayers.takesQuantized(stock, passage.type())) {
             return alone.plus(new Footprint(0, 0, StockLayers.numParams(stock), 0));
         }
         return stock instanceof ConvolutionLayer convolution ? convolution(convolution, passage)

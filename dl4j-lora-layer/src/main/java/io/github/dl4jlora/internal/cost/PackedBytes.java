@@ -11,6 +11,7 @@ import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.jspecify.annotations.Nullable;
+import org.nd4j.linalg.api.buffer.DataType;
 
 import java.util.Map;
 import java.util.Objects;
@@ -36,7 +37,7 @@ final class PackedBytes {
                    boolean inputGradient) {
         StockMatrices matrices = StockMatrices.of(stock);
         boolean areMultiplied = lora != null ? lora.single() || Kernels.run(lora)
-                : FrozenLayers.takesQuantized(stock) && (scheme != null || !(stock instanceof BaseOutputLayer));
+                : FrozenLayers.takesQuantized(stock, DataType.FLOAT) && (scheme != null || !(stock instanceof BaseOutputLayer));
         if (!areMultiplied || matrices.areRowsLookedUp() || matrices.type() == LayerType.CONVOLUTION
                 || scheme == Quantization.NF4) {
             return 0;

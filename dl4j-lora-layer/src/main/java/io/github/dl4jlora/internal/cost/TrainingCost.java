@@ -195,8 +195,12 @@ public final class TrainingCost {
                     OwnFootprints.ofAdapted(lora, passage, inputGradient, from.dataType())));
         }
         Footprint alone = stockFootprint(stock(node));
+        if (!node.isOurs()) {
+            return alone;
+        }
         Layer origin = stock(node).layer();
-        return node.isOurs() && origin != null ? OwnFootprints.ofFrozen(origin, passage, alone) : alone;
+        return origin != null ? OwnFootprints.ofFrozen(origin, passage, alone, node.stopsGradient())
+                : OwnFootprints.ofFrozen(Objects.requireNonNull(stock(node).vertex()), passage, alone);
     }
 
     /** The output is kept, whatever the configuration says, if what runs cannot put it elsewhere. */

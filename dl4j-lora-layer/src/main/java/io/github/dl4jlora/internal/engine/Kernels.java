@@ -77,22 +77,22 @@ public final class Kernels {
     public static boolean exists(Layer stock, DataType type) {
         // In 16 bits whoever runs on W + s·A·B is warned of what that loses: see AdaptationWarnings.
         boolean computes = type.width() >= Float.BYTES || stock.getClass() != DepthwiseConvolution2D.class;
-        return BY_LAYER.containsKey(stock.getClass()) && computes || hasSteps(stock) && isOfSteps(type);
+        return BY_LAYER.containsKey(stock.getClass()) && computes || haveSteps(stock, type);
     }
 
     /** Whether there is a kernel for a stock vertex, which must be without DL4J's freezing wrappers, in a data type. */
     public static boolean exists(GraphVertex stock, DataType type) {
-        return AttentionKernels.exist(stock) && isOfSteps(type);
+        return AttentionKernels.exist(stock) && RecurrentKernels.compute(type);
+    }
+
+    /** As {@link #exists(Layer, DataType)}, of kernels for sequences only. */
+    public static boolean haveSteps(Layer stock, DataType type) {
+        return hasSteps(stock) && RecurrentKernels.compute(type);
     }
 
     /** Whether the stock layer's kernel is one for sequences, with paths beside several matrices. */
     private static boolean hasSteps(Layer stock) {
         return RecurrentKernels.exist(stock) || AttentionKernels.exist(stock);
-    }
-
-    /** Whether kernels for sequences compute in a network's data type. */
-    private static boolean isOfSteps(DataType type) {
-        return RecurrentKernels.compute(type);
     }
 
     /** Whether the stock layer's kernel has one low-rank path, to whose input dropout applies and to whose product a variant. */

@@ -17,6 +17,8 @@ import org.nd4j.linalg.activations.IActivation;
 import org.nd4j.linalg.activations.impl.ActivationIdentity;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.util.function.Supplier;
+
 /**
  * Runs a frozen layer y = act(z), z = x·W + b, with one product forward and one backward,
  * {@code dx = (dy ⊙ act'(z))·Wᵀ}. The stock layer takes four, and copies: it forms z anew in the backward pass, and dW,
@@ -29,15 +31,18 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker {
 
     private final FrozenProduct product;
+    private final Supplier<Layer> whole;
     private @Nullable INDArray z;
     /** Kept in place of z. */
     private @Nullable KeptSlopes slopes;
     private boolean stock;
     private @Nullable PassingOutput place;
 
-    FrozenKernel(Layer stock, FrozenProduct product) {
+    /** @param whole the stock layer, ready to compute what the product computes, without the present input */
+    FrozenKernel(Layer stock, FrozenProduct product, Supplier<Layer> whole) {
         super(stock);
         this.product = product;
+        this.whole = whole;
     }
 
     @Override
@@ -65,7 +70,7 @@ final class FrozenKernel extends FrozenArithmetic implements PassingOutput.Maker
 
     /** The stock layer with the present input. */
     private Layer asStock(LayerWorkspaceMgr workspaces) {
-        Layer base = product.asStock();
+        Layer base = whole.get();
         if (base != underlying) {
             base.setInput(underlying.input(), workspaces);
         }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.frozen;
 
+import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.stock.HiddenState;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.Layer;
@@ -9,6 +10,7 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
+import org.nd4j.linalg.api.buffer.DataType;
 
 /** Makes the runtime of a frozen layer, and tells beforehand what that runtime will do. */
 public final class FrozenLayers {
@@ -28,8 +30,8 @@ public final class FrozenLayers {
     public static Layer running(FrozenParameters parameters, FrozenPart.Builder<Layer> builder, boolean initialize, boolean stops,
                                 boolean showsState, NeuralNetConfiguration declared) {
         FrozenPart<Layer> part = new FrozenPart<>(parameters, (values, fresh) ->
-                FrozenArithmetic.into(HiddenState.asInBase(builder.build(values, fresh), showsState), parameters, builder),
-                initialize);
+                FrozenArithmetic.into(HiddenState.asInBase(builder.build(values, fresh), showsState), parameters, builder,
+                        stops), initialize);
         if (part.stock() instanceof IOutputLayer) {
             // An output layer sets labels and scores in its backward pass, so that must run even if nothing upstream trains.
             return new FrozenOutputRuntime(part, declared);
@@ -43,10 +45,11 @@ public final class FrozenLayers {
      * Whether this library's arithmetic runs a stock layer, so that its matrices may be kept in fewer bits.
      *
      * @param stock without DL4J's freezing wrappers
+     * @param type  the network's data type
      */
-    public static boolean takesQuantized(org.deeplearning4j.nn.conf.layers.Layer stock) {
-        Class<?> type = stock.getClass();
-        return type == OutputLayer.class || type == RnnOutputLayer.class
+    public static boolean takesQuantized(org.deeplearning4j.nn.conf.layers.Layer stock, DataType type) {
+        Class<?> layer = stock.getClass();
+        return layer == OutputLayer.class || layer == RnnOutputLayer.class || Kernels.haveSteps(stock, type)
                 || FrozenProduct.exists(StockLayers.innermost(stock)) && !StockLayers.contains(stock, Bidirectional.class);
     }
 

@@ -1,46 +1,48 @@
 package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.kernel.FrozenMatrix;
+import io.github.dl4jlora.internal.kernel.KernelWeights;
 import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.nn.api.Layer;
-import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
+import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
-import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 
 /**
- * The weights of a stock layer that this library's arithmetic computes: the layer's own arrays or, if matrices are kept in fewer
- * bits, those.
+ * The weights of a stock layer or vertex that this library's arithmetic computes: its own arrays or, if matrices are kept in
+ * fewer bits, those.
  */
-final class FrozenMatrices {
+final class FrozenMatrices implements KernelWeights {
 
-    private static final String WEIGHT = DefaultParamInitializer.WEIGHT_KEY;
-    private static final String BIAS = DefaultParamInitializer.BIAS_KEY;
-
-    private final Layer stock;
+    private final Trainable stock;
+    private final StockMatrices forms;
     private final FrozenParameters parameters;
-    private final FrozenPart.Builder<Layer> builder;
     private final @Nullable FrozenWeights quantized;
     private final Map<String, FrozenMatrix> matrices = new HashMap<>();
-    private @Nullable INDArray bias;
+    private final Map<String, INDArray> vectors = new HashMap<>();
 
     /**
-     * @param stock   with its bias in b; hollow if its weights are quantised
-     * @param builder of the whole frozen layer, in which the stock one may be wrapped
+     * @param stock hollow if its weights are quantised
+     * @param forms of its parameters
      */
-    FrozenMatrices(Layer stock, FrozenParameters parameters, FrozenPart.Builder<Layer> builder) {
+    FrozenMatrices(Trainable stock, StockMatrices forms, FrozenParameters parameters) {
         this.stock = stock;
+        this.forms = forms;
         this.parameters = parameters;
-        this.builder = builder;
         this.quantized = parameters.areQuantized() ? parameters.source() : null;
+    }
+
+    static FrozenMatrices of(Layer stock, FrozenParameters parameters) {
+        return new FrozenMatrices(stock, StockMatrices.of(stock.conf().getLayer()), parameters);
     }
 
     DataType type() {
@@ -53,42 +55,45 @@ final class FrozenMatrices {
     }
 
     FrozenMatrix matrix() {
-        return matrix(WEIGHT);
+        return matrix(DefaultParamInitializer.WEIGHT_KEY);
     }
 
-    FrozenMatrix matrix(String key) {
+    @Override
+    public FrozenMatrix matrix(String key) {
         return matrices.computeIfAbsent(key, this::madeMatrix);
     }
 
     private FrozenMatrix madeMatrix(String key) {
-        INDArray weight = stock.getParam(key);
-        return StockMatrices.of(stock.conf().getLayer()).frozen(key, type(), weight.shape(), parameters.source(),
-                parameters::arePacked, () -> weight);
+        INDArray weight = stock.paramTable(false).get(key);
+        return forms.frozen(key, type(), weight.shape(), parameters.source(), parameters::arePacked, () -> weight);
     }
 
     /** Null if the layer has none. */
     @Nullable INDArray bias() {
-        if (bias == null) {
-            bias = quantized == null ? stock.paramTable(false).get(BIAS)
-                    : Objects.requireNonNull(quantized.rest(type())).get(BIAS);
-        }
-        return bias;
+        return vectors.computeIfAbsent(DefaultParamInitializer.BIAS_KEY, this::vector);
     }
 
-    /** The stock layer, ready to compute. If weights are quantised, it is a layer on a copy of them, for this pass. */
-    Layer asStock() {
-        if (quantized == null) {
-            return stock;
-        }
-        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            Layer whole = innermost(builder.build(parameters.values(), false));
-            whole.setIndex(stock.getIndex());
-            whole.setMaskArray(stock.getMaskArray());
-            return whole;
-        }
+    @Override
+    public INDArray bias(String key) {
+        return Objects.requireNonNull(vectors.computeIfAbsent(key, this::vector));
     }
 
-    private static Layer innermost(Layer layer) {
-        return layer instanceof BaseWrapperLayer wrapper ? innermost(wrapper.getUnderlying()) : layer;
+    private @Nullable INDArray vector(String key) {
+        return (quantized == null ? stock.paramTable(false) : Objects.requireNonNull(quantized.rest(type()))).get(key);
+    }
+
+    @Override
+    public List<Route> paths(String key, long rows) {
+        return List.of();
+    }
+
+    @Override
+    public @Nullable String gradientKey(String key, String part) {
+        return null;
+    }
+
+    @Override
+    public INDArray flat() {
+        return Objects.requireNonNull(parameters.values());
     }
 }

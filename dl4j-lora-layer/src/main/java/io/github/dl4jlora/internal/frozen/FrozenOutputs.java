@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.internal.kernel.DenseArithmetic;
 import io.github.dl4jlora.internal.kernel.LabelledSteps;
+import io.github.dl4jlora.internal.kernel.OwnArithmetic;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.gradient.DefaultGradient;

@@ -123,11 +123,6 @@ abstract sealed class FrozenProduct {
         return weights.areKept();
     }
 
-    /** The stock layer, ready to compute what this product computes. */
-    final Layer asStock() {
-        return weights.asStock();
-    }
-
     /**
      * Whether this computes the stock layer's output for an input; otherwise the stock layer has to compute or refuse.
      *

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.internal.kernel.Disableable;
+import io.github.dl4jlora.internal.kernel.OwnArithmetic;
 import io.github.dl4jlora.internal.kernel.PassingOutput;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.Layer;

@@ -1,10 +1,17 @@
 package io.github.dl4jlora.internal.frozen;
 
+import io.github.dl4jlora.internal.attention.AttentionKernels;
+import io.github.dl4jlora.internal.engine.Kernels;
+import io.github.dl4jlora.internal.kernel.Disableable;
+import io.github.dl4jlora.internal.kernel.OwnArithmetic;
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
+import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.api.TrainingConfig;
+import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.misc.DummyConfig;
 import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.graph.vertex.BaseWrapperVertex;
 import org.deeplearning4j.nn.graph.vertex.GraphVertex;
 import org.deeplearning4j.nn.graph.vertex.impl.FrozenVertex;
@@ -14,11 +21,13 @@ import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Map;
+import java.util.function.Consumer;
 
 /** Runs a stock vertex as a frozen one that passes gradients through, as {@link FrozenRuntime} does for layers. */
-public final class FrozenVertexRuntime extends BaseWrapperVertex {
+public final class FrozenVertexRuntime extends BaseWrapperVertex implements Disableable {
 
     private final FrozenPart<GraphVertex> part;
+    private int disabled;
 
     private FrozenVertexRuntime(FrozenPart<GraphVertex> part) {
         super(part.stock());
@@ -26,11 +35,46 @@ public final class FrozenVertexRuntime extends BaseWrapperVertex {
     }
 
     /**
-     * @param stops whether backpropagation ends here, since nothing upstream trains
+     * Makes the runtime of a frozen vertex, with this library's arithmetic in place of the stock vertex's if there is any.
+     *
+     * @param vertex     its configuration in the base
+     * @param builder    makes the stock vertex
+     * @param initialize whether values inside the vector get a fresh start
+     * @param stops      whether backpropagation ends here, since nothing upstream trains
      */
-    public static GraphVertex of(FrozenPart<GraphVertex> part, boolean stops) {
+    public static GraphVertex of(org.deeplearning4j.nn.conf.graph.GraphVertex vertex, ComputationGraph graph,
+                                 FrozenParameters parameters, FrozenPart.Builder<GraphVertex> builder, boolean initialize,
+                                 boolean stops) {
+        FrozenPart<GraphVertex> part = new FrozenPart<>(parameters, (values, fresh) ->
+                into(vertex, builder.build(values, fresh), graph, parameters), initialize);
         FrozenVertexRuntime runtime = new FrozenVertexRuntime(part);
-        return stops ? new FrozenVertex(runtime) : runtime;
+        return stops ? new Stopped(runtime) : runtime;
+    }
+
+    private static GraphVertex into(org.deeplearning4j.nn.conf.graph.GraphVertex vertex, GraphVertex stock,
+                                    ComputationGraph graph, FrozenParameters parameters) {
+        return Kernels.exists(vertex, parameters.type())
+                ? AttentionKernels.frozen((AttentionVertex) vertex, stock, graph,
+                        new FrozenMatrices(stock, StockMatrices.of(vertex), parameters), parameters.type())
+                : stock;
+    }
+
+    /** Ends backpropagation: the network tests for DL4J's type. */
+    private static final class Stopped extends FrozenVertex implements Disableable {
+
+        Stopped(FrozenVertexRuntime runtime) {
+            super(runtime);
+        }
+
+        @Override
+        public void disable() {
+            ((FrozenVertexRuntime) underlying).disable();
+        }
+
+        @Override
+        public void enable() {
+            ((FrozenVertexRuntime) underlying).enable();
+        }
     }
 
     private void bind() {
@@ -38,7 +82,27 @@ public final class FrozenVertexRuntime extends BaseWrapperVertex {
             found.setInputVertices(standIn.getInputVertices());
             found.setOutputVertices(standIn.getOutputVertices());
             found.setOutputVertex(standIn.isOutputVertex());
+            setStock(found);
         });
+    }
+
+    @Override
+    public void disable() {
+        disabled++;
+        setStock(underlying);
+    }
+
+    @Override
+    public void enable() {
+        disabled--;
+        setStock(underlying);
+    }
+
+    private void setStock(GraphVertex vertex) {
+        OwnArithmetic arithmetic = OwnArithmetic.in(vertex);
+        if (arithmetic != null) {
+            arithmetic.setStock(disabled > 0);
+        }
     }
 
     @Override
@@ -64,7 +128,9 @@ public final class FrozenVertexRuntime extends BaseWrapperVertex {
 
     @Override
     public Pair<Gradient, INDArray[]> doBackward(boolean tbptt, LayerWorkspaceMgr workspaces) {
-        return part.backward(underlying.getEpsilon(), workspaces, underlying::setBackpropGradientsViewArray, corrected -> {
+        Consumer<INDArray> setGradients =
+                OwnArithmetic.in(underlying) == null ? underlying::setBackpropGradientsViewArray : null;
+        return part.backward(underlying.getEpsilon(), workspaces, setGradients, corrected -> {
             underlying.setEpsilon(corrected);
             return new Pair<>(null, underlying.doBackward(tbptt, workspaces).getSecond());
         });

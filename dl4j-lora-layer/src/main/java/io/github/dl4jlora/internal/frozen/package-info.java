@@ -16,11 +16,11 @@
  *     |                  |
  *     |           FrozenParameters                      where the values are ---> internal.base
  *     |
- *   FrozenArithmetic, in the place of the innermost stock layer, and with FrozenOutputs an OwnArithmetic
+ *   FrozenArithmetic, in the place of the innermost stock layer
  *     FrozenBatchNorm                                   test mode and its backward pass
  *     FrozenKernel - FrozenProduct                      one product each way: dense, convolution ---> internal.kernel
  *     FrozenOutputs                                     output layers on matrices that are kept in fewer bits
- *       FrozenMatrices                                  their matrices, and those of products
+ *       FrozenMatrices                                  their matrices, and those of products and of kernels for sequences
  * </pre>
  *
  * <p>Public classes here are no API and may change without notice.

@@ -15,6 +15,8 @@
  *   LabelledSteps                              sequences whose labels are not theirs, which an output layer refuses
  *   LentInputs                                 inputs that a forward pass need not copy
  *   Disableable                                a layer that can compute what the base's own does, bit for bit
+ *   OwnArithmetic                                what computes in its place, and is told so
+ *   KernelWeights                              what a kernel of several matrices computes with
  * </pre>
  */
 @NullMarked

@@ -1,16 +1,15 @@
 package io.github.dl4jlora.internal.recurrent;
 
-import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
-import io.github.dl4jlora.internal.adapted.AdaptedParameter;
 import io.github.dl4jlora.internal.adapted.AdapterLayout;
 import io.github.dl4jlora.internal.blas.GrowingScratch;
 import io.github.dl4jlora.internal.blas.KeptArrays;
 import io.github.dl4jlora.internal.blas.Lie;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.common.Views;
+import io.github.dl4jlora.internal.kernel.KernelWeights;
+import io.github.dl4jlora.internal.kernel.OwnArithmetic;
 import io.github.dl4jlora.internal.run.AdaptedProduct;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
-import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
@@ -31,6 +30,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -40,16 +40,17 @@ import java.util.stream.LongStream;
 import java.util.stream.Stream;
 
 /**
- * Runs an LSTM, a GravesLSTM or a SimpleRnn in the place of DL4J's runtime, on frozen weights with low-rank paths beside them.
- * States, masks and truncated backpropagation follow that runtime. Other than there, the backward pass does not compute the
- * forward pass again, and no gradient of W or RW is formed.
+ * Runs an LSTM, a GravesLSTM or a SimpleRnn in the place of DL4J's runtime, on frozen weights, with low-rank paths beside those
+ * that are adapted. States, masks and truncated backpropagation follow that runtime. Other than there, the backward pass does
+ * not compute the forward pass again, and no gradient of W or RW is formed.
  *
  * <pre>
  * input   [minibatch, nIn, steps]      or, with NWC, [minibatch, steps, nIn]
  * output  [minibatch, units, steps]    or, with NWC, [minibatch, steps, units]
  * </pre>
  */
-final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer> {
+final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer>
+        implements OwnArithmetic {
 
     private static final String W = SimpleRnnParamInitializer.WEIGHT_KEY;
     private static final String RW = SimpleRnnParamInitializer.RECURRENT_WEIGHT_KEY;
@@ -63,7 +64,8 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
     private final RecurrentForm form;
     private final String prefix;
     private final long offset;
-    private @Nullable Adapter adapter;
+    private @Nullable KernelWeights weights;
+    private boolean stock;
     private Map<String, INDArray> gradients = Map.of();
     private InputGradient inputGradient = InputGradient.NEEDED;
     private @Nullable Recurrence<?> recurrence;
@@ -106,12 +108,24 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
     }
 
     /** To be called once, before the layer runs. */
-    void attach(Adapter own) {
-        adapter = own;
+    void attach(KernelWeights own) {
+        weights = own;
     }
 
-    private Adapter adapter() {
-        return Objects.requireNonNull(adapter);
+    /** To be called for a frozen layer: shows DL4J its parameters, which are among those of the stock layer in its wrappers. */
+    void show(Map<String, INDArray> table, INDArray flat) {
+        Map<String, INDArray> own = new LinkedHashMap<>();
+        table.forEach((key, value) -> {
+            if (key.startsWith(prefix)) {
+                own.put(key.substring(prefix.length()), value);
+            }
+        });
+        params = own;
+        paramsFlattened = AdapterLayout.interval(flat, offset, offset + StockLayers.numParams(conf.getLayer()));
+    }
+
+    private KernelWeights weights() {
+        return Objects.requireNonNull(weights);
     }
 
     void setGradients(Map<String, INDArray> views) {
@@ -123,7 +137,13 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
     }
 
     /** To be called when what the layer computes has changed. */
-    void changed() {
+    @Override
+    public void setStock(boolean asStock) {
+        stock = asStock;
+        drop();
+    }
+
+    private void drop() {
         pass = null;
         base = null;
     }
@@ -158,15 +178,14 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
 
     @Override
     public void clear() {
-        pass = null;
-        base = null;
+        drop();
         super.clear();
     }
 
     @Override
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
-        return isDisabled() ? ofBase(layer -> ((org.deeplearning4j.nn.api.Layer) layer).activate(training, workspaces))
-                : forward(null, training, null, workspaces);
+        return stock ? ofBase(layer -> ((org.deeplearning4j.nn.api.Layer) layer).activate(training, workspaces))
+                : forward(null, training, keeps(training), null, workspaces);
     }
 
     @Override
@@ -178,23 +197,19 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
     @Override
     public INDArray rnnTimeStep(INDArray newInput, LayerWorkspaceMgr workspaces) {
         setInput(newInput, workspaces);
-        return isDisabled() ? ofBase(layer -> layer.rnnTimeStep(newInput, workspaces))
-                : forward(state(stateMap), false, stateMap, workspaces);
+        return stock ? ofBase(layer -> layer.rnnTimeStep(newInput, workspaces))
+                : forward(state(stateMap), false, false, stateMap, workspaces);
     }
 
     @Override
     public INDArray rnnActivateUsingStoredState(INDArray newInput, boolean training, boolean storeLast,
                                                 LayerWorkspaceMgr workspaces) {
         setInput(newInput, workspaces);
-        if (isDisabled()) {
+        if (stock) {
             return ofBase(layer -> layer.rnnActivateUsingStoredState(newInput, training, storeLast, workspaces));
         }
-        return forward(state(form.hasPeepholes() ? stateMap : tBpttStateMap), training, storeLast ? tBpttStateMap : null,
-                workspaces);
-    }
-
-    private boolean isDisabled() {
-        return adapter().switches().isDisabled();
+        return forward(state(form.hasPeepholes() ? stateMap : tBpttStateMap), training, keeps(training),
+                storeLast ? tBpttStateMap : null, workspaces);
     }
 
     /** What the base's layer computes, bit for bit: by DL4J's own runtime, from and to this layer's states. */
@@ -202,7 +217,7 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         if (base == null) {
             long length = StockLayers.numParams(conf.getLayer());
             try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-                INDArray values = AdapterLayout.interval(adapter().stock().flat(), offset, offset + length);
+                INDArray values = AdapterLayout.interval(weights().flat(), offset, offset + length);
                 base = (RecurrentLayer) StockLayers.running(StockLayers.confOf(conf.getLayer(), conf), trainingListeners, index,
                         values, false, dataType);
             }
@@ -215,6 +230,11 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         rnnSetPreviousState(base.rnnGetPreviousState());
         rnnSetTBPTTState(base.rnnGetTBPTTState());
         return output;
+    }
+
+    /** Nothing is kept by a frozen layer below which nothing trains. */
+    private boolean keeps(boolean training) {
+        return training && (inputGradient != InputGradient.UNNEEDED || !gradients.isEmpty());
     }
 
     private @Nullable State state(Map<String, INDArray> map) {
@@ -236,26 +256,27 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
 
     /**
      * @param state before the first step; null for none
+     * @param keep  whether a backward pass may follow
      * @param last  where the state after the last step goes; null for nowhere
      */
-    private INDArray forward(@Nullable State state, boolean training, @Nullable Map<String, INDArray> last,
+    private INDArray forward(@Nullable State state, boolean training, boolean keep, @Nullable Map<String, INDArray> last,
                              LayerWorkspaceMgr workspaces) {
         pass = null;
         assertInputSet(false);
         requireSequence(state);
         applyDropOutIfNecessary(training, workspaces);
         int examples = (int) input.size(0);
-        ArrayType lifetime = training ? ArrayType.ACTIVATIONS : ArrayType.FF_WORKING_MEM;
+        ArrayType lifetime = keep ? ArrayType.ACTIVATIONS : ArrayType.FF_WORKING_MEM;
         INDArray x = TimeMajor.rows(permuteIfNWC(input), dataType, workspaces, ArrayType.FF_WORKING_MEM);
         INDArray z = workspaces.createUninitialized(lifetime, dataType, new long[] {x.size(0), gateColumns()}, 'c');
         long count = x.size(0) / examples;
         inputProduct(examples, count, false).times(x, z);
-        State kept = training ? room(lifetime, x.size(0) + examples, workspaces) : null;
+        State kept = keep ? room(lifetime, x.size(0) + examples, workspaces) : null;
         INDArray output = ofUnits(ArrayType.ACTIVATIONS, x.size(0), workspaces);
         double[][] masks = masks(count);
         Recurrence<?> steps = recurrence(examples);
-        steps.forward(z, bias(), recurrentProduct(examples, count, false), kept, state == null ? null : dense(state), masks,
-                output);
+        steps.forward(z, weights().bias(prefix + BIAS).toDoubleVector(), recurrentProduct(examples, count, false), kept,
+                state == null ? null : dense(state), masks, output);
         if (last != null) {
             State end = room(ArrayType.FF_WORKING_MEM, examples, workspaces);
             steps.writeState(end);
@@ -340,29 +361,14 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         return maskArray.castTo(DataType.DOUBLE).transpose().toDoubleMatrix();
     }
 
-    /** For each column of W. A bank's routes have none for a layer with several matrices. */
-    private double[] bias() {
-        return lora().biases().stream().filter(own -> own.key().equals(prefix + BIAS)).findFirst()
-                .map(own -> Objects.requireNonNull(adapter().value(own.key())))
-                .orElseGet(() -> Objects.requireNonNull(adapter().stock().arrays().get(prefix + BIAS))).toDoubleVector();
-    }
-
-    private AdaptedConfiguration lora() {
-        return adapter().configuration();
-    }
-
-    private @Nullable AdaptedParameter adapted(String key) {
-        return lora().adapted().stream().filter(parameter -> parameter.key().equals(prefix + key)).findFirst().orElse(null);
-    }
-
     /** For all steps at once. */
     private AdaptedProduct inputProduct(long examples, long steps) {
-        List<Route> ofStep = adapter().paths(prefix + W, examples);
+        List<Route> ofStep = weights().paths(prefix + W, examples);
         boolean isForAll = ofStep.stream().allMatch(path -> path.from() == 0 && path.to() == examples);
         List<Route> paths = isForAll ? ofStep.stream().map(path -> path.over(0, examples * steps)).toList()
                 : LongStream.range(0, steps).map(step -> step * examples).boxed().flatMap(row -> ofStep.stream()
                         .map(path -> path.over(row + path.from(), row + path.to()))).toList();
-        return new AdaptedProduct(adapter().stock().matrix(prefix + W), paths, slimOfInput);
+        return new AdaptedProduct(weights().matrix(prefix + W), paths, slimOfInput);
     }
 
     /** The same for so many rows that they make up for a copy of W. */
@@ -373,7 +379,7 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
 
     /** For one step at a time. */
     private AdaptedProduct recurrentProduct(long examples) {
-        return new AdaptedProduct(adapter().stock().matrix(prefix + RW), adapter().paths(prefix + RW, examples), slimOfState);
+        return new AdaptedProduct(weights().matrix(prefix + RW), weights().paths(prefix + RW, examples), slimOfState);
     }
 
     /** For many steps, one after the other. */
@@ -403,7 +409,7 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
     private Pass passFrom(@Nullable State state, LayerWorkspaceMgr workspaces) {
         assertInputSet(true);
         if (pass == null || !pass.isUsable() || !pass.startsFrom(state)) {
-            forward(state, true, null, workspaces);
+            forward(state, true, true, null, workspaces);
         }
         return Objects.requireNonNull(pass);
     }
@@ -427,7 +433,8 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
                     Views.rows(kept.kept().h(), from + omitted, kept.z().size(0)),
                     Views.rows(dz, omitted, dz.size(0)), peepholes);
         } else {
-            views(RW).forEach(view -> view.assign(0));
+            Stream.of(Variant.A, Variant.B).map(part -> gradient(RW, part)).filter(Objects::nonNull)
+                    .forEach(view -> view.assign(0));
         }
         INDArray bias = gradients.get(prefix + BIAS);
         if (bias != null) {
@@ -441,21 +448,19 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
     }
 
     private void gradients(String key, AdaptedProduct product, INDArray x, INDArray dz, double @Nullable [][] peepholes) {
-        AdaptedParameter parameter = adapted(key);
-        if (parameter != null) {
-            INDArray dA = gradients.get(lora().key(parameter, Variant.A));
-            INDArray dB = gradients.get(lora().key(parameter, Variant.B));
+        INDArray dA = gradient(key, Variant.A);
+        INDArray dB = gradient(key, Variant.B);
+        if (dA != null || dB != null) {
             INDArray special = peepholes == null ? null
                     : Nd4j.createFromArray(peepholes).castTo(dataType).transpose();
             product.gradients(x, dz, special, dA, dB);
         }
     }
 
-    /** Where the gradients of a matrix's A and B go, as far as these train. */
-    private List<INDArray> views(String key) {
-        AdaptedParameter parameter = adapted(key);
-        return parameter == null ? List.of() : Stream.of(Variant.A, Variant.B)
-                .map(part -> gradients.get(lora().key(parameter, part))).filter(Objects::nonNull).toList();
+    /** Where the gradient of a matrix's A or B goes; null unless it trains. */
+    private @Nullable INDArray gradient(String key, String part) {
+        String found = weights().gradientKey(prefix + key, part);
+        return found == null ? null : gradients.get(found);
     }
 
     private INDArray inputGradient(INDArray dz, long from, LayerWorkspaceMgr workspaces) {

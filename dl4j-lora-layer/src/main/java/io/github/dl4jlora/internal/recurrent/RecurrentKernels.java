@@ -2,6 +2,8 @@ package io.github.dl4jlora.internal.recurrent;
 
 import io.github.dl4jlora.internal.effective.StockRuntime;
 import io.github.dl4jlora.internal.effective.StockWeights;
+import io.github.dl4jlora.internal.kernel.KernelWeights;
+import io.github.dl4jlora.internal.kernel.OwnArithmetic;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
 import io.github.dl4jlora.internal.run.Adapter;
 import io.github.dl4jlora.internal.stock.StockLayers;
@@ -26,6 +28,7 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.stream.Stream;
 
 /**
  * Kernels of recurrent layers, inside DL4J's own wrappers for time.
@@ -42,6 +45,22 @@ public final class RecurrentKernels implements StockWeights {
     private RecurrentKernels(List<RecurrentKernel> kernels) {
         this.kernels = kernels;
         this.isBidirectional = kernels.size() > 1;
+    }
+
+    private static final class BothDirections extends BidirectionalLayer implements OwnArithmetic {
+
+        private final List<OwnArithmetic> directions;
+
+        BothDirections(NeuralNetConfiguration conf, org.deeplearning4j.nn.api.Layer forward,
+                       org.deeplearning4j.nn.api.Layer backward, INDArray view) {
+            super(conf, forward, backward, view);
+            directions = Stream.of(forward, backward).map(OwnArithmetic::in).map(Objects::requireNonNull).toList();
+        }
+
+        @Override
+        public void setStock(boolean stock) {
+            directions.forEach(direction -> direction.setStock(stock));
+        }
     }
 
     /** Whether there are kernels for all that a stock layer has inside its wrappers. */
@@ -79,7 +98,7 @@ public final class RecurrentKernels implements StockWeights {
                                                            INDArray view, List<RecurrentKernel> kernels) {
         Layer layer = conf.getLayer();
         if (layer instanceof Bidirectional both) {
-            return new BidirectionalLayer(conf,
+            return new BothDirections(conf,
                     running(StockLayers.confOf(both.getFwd(), conf), type, "f", offset, view, kernels),
                     running(StockLayers.confOf(both.getBwd(), conf), type, "b", offset + StockLayers.numParams(both.getFwd()),
                             view, kernels), view);
@@ -96,6 +115,26 @@ public final class RecurrentKernels implements StockWeights {
         return kernel;
     }
 
+    /**
+     * A running frozen layer in the place of DL4J's.
+     *
+     * @param stock as DL4J runs it, for whose configuration kernels {@link #exist}
+     * @param stops whether no backward pass follows
+     */
+    public static org.deeplearning4j.nn.api.Layer frozen(org.deeplearning4j.nn.api.Layer stock, KernelWeights weights,
+                                                         DataType type, boolean stops) {
+        List<RecurrentKernel> kernels = new ArrayList<>();
+        org.deeplearning4j.nn.api.Layer own = running(stock.conf(), type, "", 0, stock.params(), kernels);
+        own.setListeners(stock.getListeners());
+        own.setIndex(stock.getIndex());
+        kernels.forEach(kernel -> {
+            kernel.attach(weights);
+            kernel.show(stock.paramTable(false), stock.params());
+            kernel.setInputGradient(stops ? InputGradient.UNNEEDED : InputGradient.NEEDED);
+        });
+        return own;
+    }
+
     private StockWeights attached(Adapter own) {
         adapter = own;
         kernels.forEach(kernel -> kernel.attach(own));
@@ -109,7 +148,8 @@ public final class RecurrentKernels implements StockWeights {
 
     @Override
     public void changed() {
-        kernels.forEach(RecurrentKernel::changed);
+        boolean isDisabled = Objects.requireNonNull(adapter).switches().isDisabled();
+        kernels.forEach(kernel -> kernel.setStock(isDisabled));
     }
 
     @Override

@@ -9,6 +9,8 @@ import io.github.dl4jlora.internal.base.FrozenReference;
 import io.github.dl4jlora.internal.base.FrozenWeights;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.common.Named;
+import io.github.dl4jlora.internal.kernel.FrozenMatrix;
+import io.github.dl4jlora.internal.kernel.KernelWeights;
 import io.github.dl4jlora.internal.stock.WholeVector;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
@@ -29,7 +31,7 @@ import java.util.function.Supplier;
  * What a running adapted layer or vertex has besides its stock layer: the parts of its adapters, how they are replaced and
  * merged, and who else is told of that. Every kind of adapted layer has one.
  */
-public final class Adapter {
+public final class Adapter implements KernelWeights {
 
     private final Supplier<? extends AdaptedConfiguration> conf;
     private final Supplier<Map<String, INDArray>> table;
@@ -112,17 +114,24 @@ public final class Adapter {
     public Map<String, INDArray> parts(String key) {
         AdaptedConfiguration lora = conf.get();
         Map<String, INDArray> parts = new LinkedHashMap<>();
-        lora.layout().of(matrix(key)).forEach(slot -> parts.put(slot.parameter().key(), value(slot.key())));
+        lora.layout().of(adapted(key)).forEach(slot -> parts.put(slot.parameter().key(), value(slot.key())));
         if (lora.hasBiasAsPart()) {
             parts.put(DefaultParamInitializer.BIAS_KEY, value(lora.biases().get(0).key()));
         }
         return parts;
     }
 
-    private AdaptedParameter matrix(String key) {
-        return conf.get().adapted().stream().filter(matrix -> matrix.key().equals(key)).findFirst()
-                .orElseThrow(() -> new IllegalArgumentException(Named.layer(name()) + " has no adapted parameter "
-                        + Named.quoted(key) + "; it has " + conf.get().adapted().stream().map(AdaptedParameter::key).toList()));
+    private AdaptedParameter adapted(String key) {
+        AdaptedParameter found = found(key);
+        if (found == null) {
+            throw new IllegalArgumentException(Named.layer(name()) + " has no adapted parameter " + Named.quoted(key)
+                    + "; it has " + conf.get().adapted().stream().map(AdaptedParameter::key).toList());
+        }
+        return found;
+    }
+
+    private @Nullable AdaptedParameter found(String key) {
+        return conf.get().adapted().stream().filter(matrix -> matrix.key().equals(key)).findFirst().orElse(null);
     }
 
     /**
@@ -134,7 +143,7 @@ public final class Adapter {
      */
     public void replace(String key, Map<String, INDArray> parts) {
         AdaptedConfiguration lora = conf.get();
-        AdaptedParameter matrix = matrix(key);
+        AdaptedParameter matrix = adapted(key);
         Map<String, INDArray> outside = new HashMap<>();
         parts.forEach((part, value) -> {
             String tableKey = lora.hasBiasAsPart() && part.equals(DefaultParamInitializer.BIAS_KEY)
@@ -152,22 +161,40 @@ public final class Adapter {
         changed.run();
     }
 
-    /**
-     * The low-rank paths beside a matrix: its own, or those that it is routed to; none for a matrix that is not adapted.
-     *
-     * @param key  of the matrix
-     * @param rows how many rows the layer's input has
-     */
+    @Override
+    public FrozenMatrix matrix(String key) {
+        return stock.matrix(key);
+    }
+
+    /** The paths are the layer's own, or those that it is routed to. */
+    @Override
     public List<Route> paths(String key, long rows) {
-        AdaptedConfiguration lora = conf.get();
-        AdaptedParameter matrix = lora.adapted().stream().filter(own -> own.key().equals(key)).findFirst().orElse(null);
+        AdaptedParameter matrix = found(key);
         if (matrix == null) {
             return List.of();
         }
         Routing routing = switches.routing(key);
         return routing != null ? routing.forRows(rows) : List.of(new Route(0, rows,
-                Objects.requireNonNull(value(lora.key(matrix, Variant.A))),
-                Objects.requireNonNull(value(lora.key(matrix, Variant.B))), factor(matrix)));
+                Objects.requireNonNull(value(conf.get().key(matrix, Variant.A))),
+                Objects.requireNonNull(value(conf.get().key(matrix, Variant.B))), factor(matrix)));
+    }
+
+    /** As it is trained, or the base's. A bank's routes have none for a layer with several matrices. */
+    @Override
+    public INDArray bias(String key) {
+        boolean isOwn = conf.get().biases().stream().anyMatch(own -> own.key().equals(key));
+        return Objects.requireNonNull(isOwn ? value(key) : stock.arrays().get(key));
+    }
+
+    @Override
+    public @Nullable String gradientKey(String key, String part) {
+        AdaptedParameter matrix = found(key);
+        return matrix == null ? null : conf.get().key(matrix, part);
+    }
+
+    @Override
+    public INDArray flat() {
+        return stock.flat();
     }
 
     /** The present factor of ΔW: s times the layer's scale. */
@@ -181,7 +208,7 @@ public final class Adapter {
      * @param key of the adapted parameter
      */
     public void rescale(String key, double alpha, Scaling scaling) {
-        AdaptedParameter before = matrix(key);
+        AdaptedParameter before = adapted(key);
         if (before.alpha() == alpha && before.scaling() == scaling) {
             return;
         }
@@ -190,7 +217,7 @@ public final class Adapter {
         settings = lora.settings();
         if (lora.settings().loraInit().isTakenFromW() && !lora.settings().loraInit().needsData()) {
             // W − s·A0·B0 stands in place of W, with the present s.
-            Map<String, INDArray> start = AdapterStart.of(lora, matrix(key), stock.all(), Map.of(), type, lora.getStartSeed());
+            Map<String, INDArray> start = AdapterStart.of(lora, adapted(key), stock.all(), Map.of(), type, lora.getStartSeed());
             replace(key, Map.of(Variant.START_A, start.get(Variant.START_A), Variant.START_B, start.get(Variant.START_B)));
         }
         changed.run();

@@ -55,6 +55,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.activations.impl.ActivationRReLU;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
@@ -304,8 +305,8 @@ class AnyLayerFrozenTest {
     void aDenseLayerIsQuantisedInsideTimeDistributedButNotInBothDirections() {
         TimeDistributed dense = new TimeDistributed(new DenseLayer.Builder().nIn(4).nOut(3).build());
 
-        assertThat(FrozenLayers.takesQuantized(dense)).isTrue();
-        assertThat(FrozenLayers.takesQuantized(new MaskZeroLayer(dense, 0))).isTrue();
-        assertThat(FrozenLayers.takesQuantized(new Bidirectional(dense))).isFalse();
+        assertThat(FrozenLayers.takesQuantized(dense, DataType.FLOAT)).isTrue();
+        assertThat(FrozenLayers.takesQuantized(new MaskZeroLayer(dense, 0), DataType.FLOAT)).isTrue();
+        assertThat(FrozenLayers.takesQuantized(new Bidirectional(dense), DataType.FLOAT)).isFalse();
     }
 }

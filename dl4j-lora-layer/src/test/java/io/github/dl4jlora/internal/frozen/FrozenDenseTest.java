@@ -4,6 +4,7 @@ import io.github.dl4jlora.Gradients;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.internal.kernel.OwnArithmetic;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.WorkspaceMode;

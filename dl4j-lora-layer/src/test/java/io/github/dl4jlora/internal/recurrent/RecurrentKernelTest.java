@@ -217,7 +217,7 @@ class RecurrentKernelTest {
 
     private static org.deeplearning4j.nn.api.Layer forward(BidirectionalLayer both) {
         try {
-            Field field = both.getClass().getDeclaredField("fwd");
+            Field field = BidirectionalLayer.class.getDeclaredField("fwd");
             field.setAccessible(true);
             return (org.deeplearning4j.nn.api.Layer) field.get(both);
         } catch (ReflectiveOperationException e) {
