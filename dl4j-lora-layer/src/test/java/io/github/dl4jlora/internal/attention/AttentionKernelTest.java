@@ -6,6 +6,7 @@ import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.bank.AdapterBank;
 import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
@@ -45,7 +46,7 @@ import java.util.Map;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-/** Attention on kernels computes what it computes on effective weights. */
+/** Attention on kernels computes what it computes on effective weights or, frozen, in DL4J. */
 class AttentionKernelTest {
 
     private static final int EXAMPLES = 3;
@@ -293,6 +294,81 @@ class AttentionKernelTest {
             twins.assertSameGradients(kind.data(DataType.FLOAT), 2 * FLOAT_ERROR);
             assertThat(LoRA.summary(twins.kernels()).rows()).filteredOn(row -> row.name().startsWith("attention."))
                     .hasSize(4).allSatisfy(row -> assertThat(row.storedAs()).contains(scheme.name()));
+        }
+    }
+
+    /** It is frozen, above a layer that is adapted and tuned a little. */
+    private static ComputationGraph frozen(ComputationGraph base, LoRAConfig.Builder config) {
+        ComputationGraph frozen = LoRA.apply(base, config.build());
+        tune(frozen, 3);
+        assertThat(runsOnKernel(frozen)).isTrue();
+        return frozen;
+    }
+
+    private static LoRAConfig.Builder below() {
+        return LoRAConfig.builder().rank(2).alpha(1.5).updater(new Sgd(RATE)).targets("below");
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void frozenItComputesWhatTheStockLayerComputes(Kind kind) {
+        for (DataType type : new DataType[] {DataType.DOUBLE, DataType.FLOAT}) {
+            ComputationGraph base = kind.base(type);
+            ComputationGraph frozen = frozen(base, below());
+            MultiDataSet data = kind.data(type);
+            Networks.assertClose("output", frozen.outputSingle(data.getFeatures()),
+                    LoRA.merge(frozen).outputSingle(data.getFeatures()), error(type));
+            if (type == DataType.DOUBLE) {
+                // Gradients of DL4J's own attention are wrong.
+                Gradients.assertEqualFiniteDifferences(frozen, data);
+                Gradients.assertEqualFiniteDifferences(frozen, masked(data, kind.masks(), true));
+            }
+            ComputationGraph embedded = frozen(base, below().storage(FrozenStorage.EMBEDDED));
+            Networks.assertSame("inside the vector", embedded.outputSingle(data.getFeatures()),
+                    frozen.outputSingle(data.getFeatures()));
+            assertThat(embedded.getVertex("attention").paramTable(false))
+                    .containsOnlyKeys(base.getVertex("attention").paramTable(false).keySet());
+            Networks.assertSame("shown", embedded.getVertex("attention").params(), base.getVertex("attention").params());
+            frozen.fit(data);
+            embedded.fit(data);
+            Networks.assertSame("trained", embedded.outputSingle(data.getFeatures()), frozen.outputSingle(data.getFeatures()));
+        }
+    }
+
+    /** Frozen alone, and below a layer that trains, so that nothing is kept for a backward pass. */
+    @ParameterizedTest
+    @EnumSource
+    void frozenAloneItComputesWhatTheStockLayerComputes(Kind kind) {
+        ComputationGraph base = kind.base(DataType.FLOAT);
+        MultiDataSet data = kind.data(DataType.FLOAT);
+        ComputationGraph stopped = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("out").build());
+        for (ComputationGraph frozen : new ComputationGraph[] {LoRA.freeze(base), stopped}) {
+            Networks.assertClose("output", frozen.outputSingle(data.getFeatures()), base.outputSingle(data.getFeatures()),
+                    FLOAT_ERROR);
+        }
+        try (LoRA.Scope scope = LoRA.disabled(stopped)) {
+            Networks.assertSame("disabled", stopped.outputSingle(data.getFeatures()), base.outputSingle(data.getFeatures()));
+        }
+        ComputationGraph tuned = frozen(base, below());
+        INDArray enabled = tuned.outputSingle(data.getFeatures()).dup();
+        try (LoRA.Scope scope = LoRA.disabled(tuned)) {
+            Networks.assertSame("disabled", tuned.outputSingle(data.getFeatures()), base.outputSingle(data.getFeatures()));
+        }
+        Networks.assertSame("enabled", tuned.outputSingle(data.getFeatures()), enabled);
+        stopped.fit(data);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"LAYER", "ONE_HEAD"})
+    void frozenItMayBeQuantised(Kind kind) {
+        MultiDataSet data = kind.data(DataType.FLOAT);
+        for (Quantization scheme : Quantization.values()) {
+            ComputationGraph frozen = frozen(kind.base(DataType.FLOAT), below().quantize(scheme));
+            assertThat(LoRA.summary(frozen).rows()).filteredOn(row -> row.name().equals("attention")).isNotEmpty()
+                    .allSatisfy(row -> assertThat(row.storedAs()).contains(scheme.name()));
+            Networks.assertClose("output", frozen.outputSingle(data.getFeatures()),
+                    LoRA.merge(frozen).outputSingle(data.getFeatures()), FLOAT_ERROR);
+            frozen.fit(data);
         }
     }
 

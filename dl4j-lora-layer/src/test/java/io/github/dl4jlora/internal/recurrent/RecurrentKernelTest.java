@@ -5,6 +5,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.FrozenStorage;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.stock.StockLayers;
@@ -53,7 +54,7 @@ import java.util.stream.Stream;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-/** Recurrent layers on kernels compute what they compute on effective weights. */
+/** Recurrent layers on kernels compute what they compute on effective weights or, frozen, in DL4J. */
 @SuppressWarnings("deprecation")
 class RecurrentKernelTest {
 
@@ -370,6 +371,118 @@ class RecurrentKernelTest {
             twins.assertSameGradients(whole(kind.data(DataType.FLOAT), null, false), 2 * FLOAT_ERROR);
             assertThat(LoRA.summary(twins.kernels()).toString()).contains(scheme.name());
         }
+    }
+
+    private static LoRAConfig.Builder below() {
+        return LoRAConfig.builder().rank(2).alpha(1.5).updater(new Sgd(RATE)).targets("below");
+    }
+
+    /** The layer itself is frozen, above one that is adapted and tuned a little. */
+    private static MultiLayerNetwork frozen(MultiLayerNetwork base, LoRAConfig config) {
+        MultiLayerNetwork frozen = LoRA.apply(base, config);
+        Networks.randomizeAdapters(frozen.paramTable(), 3);
+        assertRunsFrozen(frozen);
+        return frozen;
+    }
+
+    private static void assertRunsFrozen(MultiLayerNetwork network) {
+        assertThat(network.getLayer("rnn").conf().getLayer()).isNotInstanceOf(LoRAWrapperLayer.class);
+        assertThat(innermost(network.getLayer("rnn"))).isInstanceOf(RecurrentKernel.class);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void frozenItComputesWhatTheStockLayerComputes(Kind kind) {
+        INDArray mask = Nd4j.createFromArray(new double[][] {{1, 1, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 0, 0, 0},
+            {0, 0, 1, 1, 1, 1, 0}});
+        for (DataType type : new DataType[] {DataType.DOUBLE, DataType.FLOAT}) {
+            MultiLayerNetwork base = kind.base(type);
+            MultiLayerNetwork frozen = frozen(base, below().build());
+            MultiLayerNetwork stock = LoRA.merge(frozen);
+            DataSet data = kind.data(type);
+            Networks.assertClose("output", frozen.output(data.getFeatures()), stock.output(data.getFeatures()), error(type));
+            Networks.assertClose("masked", frozen.output(data.getFeatures(), false, mask, kind.isLast() ? null : mask),
+                    stock.output(data.getFeatures(), false, mask, kind.isLast() ? null : mask), error(type));
+            if (type == DataType.DOUBLE) {
+                for (INDArray present : new INDArray[] {null, mask}) {
+                    MultiDataSet whole = whole(data, present, !kind.isLast() && present != null);
+                    Gradients.assertProjections(frozen, Gradients.of(frozen, whole), Gradients.of(stock, whole));
+                }
+            }
+            MultiLayerNetwork embedded = frozen(base, below().storage(FrozenStorage.EMBEDDED).build());
+            Networks.assertSame("inside the vector", embedded.output(data.getFeatures()), frozen.output(data.getFeatures()));
+            assertThat(embedded.getLayer("rnn").paramTable()).containsOnlyKeys(base.getLayer("rnn").paramTable().keySet());
+            Networks.assertSame("shown", embedded.getLayer("rnn").params(), base.getLayer("rnn").params());
+        }
+    }
+
+    /** In both networks the layer below trains alone: the others have a rate of 0, which DL4J sets in no Bidirectional. */
+    @ParameterizedTest
+    @EnumSource(mode = EnumSource.Mode.MATCH_NONE, names = "BOTH_DIRECTIONS|.*_BOTH")
+    void frozenItPassesGradientsBackAsTheStockLayerDoes(Kind kind) {
+        for (WorkspaceMode workspaces : List.of(WorkspaceMode.ENABLED, WorkspaceMode.NONE)) {
+            for (BackpropType backprop : BackpropType.values()) {
+                if (backprop == BackpropType.TruncatedBPTT && (!kind.keepsState() || kind.format() == RNNFormat.NWC)) {
+                    // DL4J looks for steps in the third dimension.
+                    continue;
+                }
+                MultiLayerNetwork stock = kind.base(DataType.DOUBLE, backprop, workspaces);
+                INDArray before = stock.getLayer("below").params().dup();
+                stock.setLearningRate(1, 0);
+                stock.setLearningRate(2, 0);
+                MultiLayerNetwork frozen = LoRA.apply(stock.clone(), LoRAConfig.builder().rank(2).targets("out")
+                        .trainable("below").build());
+                assertRunsFrozen(frozen);
+                for (int step = 0; step < 3; step++) {
+                    frozen.fit(kind.data(DataType.DOUBLE));
+                    stock.fit(kind.data(DataType.DOUBLE));
+                }
+                Networks.assertClose("parameters", frozen.getLayer("below").params(), stock.getLayer("below").params(),
+                        DOUBLE_ERROR);
+                assertThat(Networks.difference(stock.getLayer("below").params(), before)).isGreaterThan(1e-3);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void frozenItMayBeQuantised(Kind kind) {
+        MultiLayerNetwork base = kind.base(DataType.FLOAT);
+        DataSet data = kind.data(DataType.FLOAT);
+        for (Quantization scheme : Quantization.values()) {
+            MultiLayerNetwork frozen = frozen(base, below().quantize(scheme).build());
+            assertThat(LoRA.summary(frozen).rows()).filteredOn(row -> row.name().equals("rnn")).isNotEmpty()
+                    .allSatisfy(row -> assertThat(row.storedAs()).contains(scheme.name()));
+            Networks.assertClose("output", frozen.output(data.getFeatures()), LoRA.merge(frozen).output(data.getFeatures()),
+                    FLOAT_ERROR);
+            frozen.fit(data);
+        }
+    }
+
+    /** Alone, and with a layer that trains above it only, so that nothing is kept for a backward pass. */
+    @ParameterizedTest
+    @EnumSource
+    void frozenAloneItKeepsStatesAsTheStockLayerDoes(Kind kind) {
+        MultiLayerNetwork base = kind.base(DataType.FLOAT);
+        INDArray features = kind.data(DataType.FLOAT).getFeatures();
+        MultiLayerNetwork stopped = LoRA.apply(base, LoRAConfig.builder().rank(2).targets("out").build());
+        for (MultiLayerNetwork frozen : List.of(LoRA.freeze(base), stopped)) {
+            assertRunsFrozen(frozen);
+            Networks.assertClose("output", frozen.output(features), base.output(features), FLOAT_ERROR);
+            Networks.assertClose("in training mode", frozen.feedForward(features, true).get(3), base.output(features),
+                    FLOAT_ERROR);
+            if (kind.keepsState() && kind != Kind.SIMPLE_CHANNELS_LAST) {
+                frozen.rnnClearPreviousState();
+                base.rnnClearPreviousState();
+                for (int step = 0; step < 3; step++) {
+                    Networks.assertClose("step " + step, frozen.rnnTimeStep(features), base.rnnTimeStep(features), FLOAT_ERROR);
+                }
+            }
+        }
+        try (LoRA.Scope scope = LoRA.disabled(stopped)) {
+            Networks.assertSame("disabled", stopped.output(features), base.output(features));
+        }
+        stopped.fit(kind.data(DataType.FLOAT));
     }
 
     @ParameterizedTest
