@@ -2,6 +2,7 @@ package io.github.dl4jlora.benchmarks;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.conf.Engine;
+import io.github.dl4jlora.conf.LayerType;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.layer.LoRAWrapperLayer;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
@@ -11,7 +12,9 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 /** A way to train a {@link LayerTask}. */
 enum LayerSide {
 
-    FULL("full fine-tuning"), EFFECTIVE_WEIGHTS("effective weights"), KERNEL("kernel");
+    FULL("full fine-tuning"), EFFECTIVE_WEIGHTS("effective weights"), KERNEL("kernel"),
+    /** The output layer alone is adapted. */
+    FROZEN("frozen");
 
     private static final int RANK = 8;
 
@@ -30,8 +33,9 @@ enum LayerSide {
         if (this == FULL) {
             return base;
         }
-        MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(RANK).targets(task.adapted()).build());
-        return this == KERNEL ? adapted : onEffectiveWeights(adapted);
+        LayerType target = this == FROZEN ? LayerType.OUTPUT : task.adapted();
+        MultiLayerNetwork adapted = LoRA.apply(base, LoRAConfig.builder().rank(RANK).targets(target).build());
+        return this == EFFECTIVE_WEIGHTS ? onEffectiveWeights(adapted) : adapted;
     }
 
     private static MultiLayerNetwork onEffectiveWeights(MultiLayerNetwork adapted) {

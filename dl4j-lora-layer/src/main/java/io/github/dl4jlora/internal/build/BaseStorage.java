@@ -111,13 +111,12 @@ final class BaseStorage {
         if (node.numParams() == 0) {
             return false;
         }
-        if (node.layer() == null) {
-            return decision.role() == Role.ADAPT && engine == Engine.FUSED && Kernels.exists(node.unwrappedVertex(), type);
-        }
+        boolean isLayer = node.layer() != null;
         return switch (decision.role()) {
-            case ADAPT -> Plan.DENSE.contains(node.unwrappedType())
-                    || engine == Engine.FUSED && Kernels.exists(node.unwrappedLayer(), type);
-            case FREEZE_PASS, FREEZE_STOP -> FrozenLayers.takesQuantized(node.unwrappedLayer(), type);
+            case ADAPT -> Plan.DENSE.contains(node.unwrappedType()) || engine == Engine.FUSED
+                    && (isLayer ? Kernels.exists(node.unwrappedLayer(), type) : Kernels.exists(node.unwrappedVertex(), type));
+            case FREEZE_PASS, FREEZE_STOP -> isLayer ? FrozenLayers.takesQuantized(node.unwrappedLayer(), type)
+                    : Kernels.exists(node.unwrappedVertex(), type);
             case TRAIN, TRAIN_BIAS, KEEP -> false;
         };
     }

@@ -359,7 +359,7 @@ class AttentionKernelTest {
     }
 
     @ParameterizedTest
-    @EnumSource(names = {"LAYER", "ONE_HEAD"})
+    @EnumSource
     void frozenItMayBeQuantised(Kind kind) {
         MultiDataSet data = kind.data(DataType.FLOAT);
         for (Quantization scheme : Quantization.values()) {
