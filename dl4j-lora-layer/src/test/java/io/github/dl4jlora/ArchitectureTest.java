@@ -200,7 +200,7 @@ class ArchitectureTest {
     @Test
     void onlyWhatIsBehindBlasCallsThatOfTheCpu() {
         noClasses().that(DescribedPredicate.describe("are not behind Blas",
-                        (JavaClass type) -> !Set.of("DirectBlas", "FewRows", "Lie").contains(type.getSimpleName())))
+                        (JavaClass type) -> !Set.of("DirectBlas", "FewRows", "FewColumns", "Lie").contains(type.getSimpleName())))
                 .should().dependOnClassesThat().resideInAPackage("org.bytedeco.openblas..").check(library);
     }
 

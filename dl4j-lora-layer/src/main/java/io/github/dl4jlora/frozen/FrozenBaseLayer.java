@@ -97,7 +97,7 @@ public final class FrozenBaseLayer extends Layer implements Replacement {
         NeuralNetConfiguration innerConf = StockLayers.confOf(StockLayers.inTestMode(inner()), conf);
         FrozenParameters parameters =
                 FrozenParameters.of(frozen, getLayerName(), type, StockLayers.numParams(inner()), view,
-                        !StockLayers.isKnown(inner()));
+                        !StockLayers.isKnown(inner()), FrozenLayers.takesQuantized(inner(), type));
         return FrozenLayers.running(parameters, (values, fresh) -> {
             org.deeplearning4j.nn.api.Layer layer =
                     StockLayers.running(innerConf, listeners, index, values, fresh, type);

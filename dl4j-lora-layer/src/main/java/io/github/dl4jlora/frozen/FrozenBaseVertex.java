@@ -1,6 +1,7 @@
 package io.github.dl4jlora.frozen;
 
 import io.github.dl4jlora.internal.base.FrozenReference;
+import io.github.dl4jlora.internal.frozen.FrozenLayers;
 import io.github.dl4jlora.internal.frozen.FrozenParameters;
 import io.github.dl4jlora.internal.frozen.FrozenVertexRuntime;
 import io.github.dl4jlora.internal.stock.StockLayers;
@@ -58,7 +59,7 @@ public final class FrozenBaseVertex extends WrapperVertex {
     public org.deeplearning4j.nn.graph.vertex.GraphVertex instantiate(ComputationGraph graph, String name, int index,
                                                                       INDArray view, boolean initialize, DataType type) {
         FrozenParameters parameters = FrozenParameters.of(frozen, name, type, stockVertex().numParams(true), view,
-                !StockLayers.isKnown(stockVertex()));
+                !StockLayers.isKnown(stockVertex()), FrozenLayers.takesQuantized(stockVertex(), type));
         return FrozenVertexRuntime.of(stockVertex(), graph, parameters, (values, fresh) ->
                 stockVertex().instantiate(graph, name, index, values, fresh, type), initialize, stopsGradient);
     }

@@ -126,15 +126,16 @@ public final class AttentionKernels implements StockWeights {
      *
      * @param vertex its configuration, for which a kernel {@link #exist exists}
      * @param stock  as DL4J runs it
+     * @param stops  whether no backward pass follows
      */
     public static org.deeplearning4j.nn.graph.vertex.GraphVertex frozen(AttentionVertex vertex,
                                                                         org.deeplearning4j.nn.graph.vertex.GraphVertex stock,
                                                                         ComputationGraph graph, KernelWeights weights,
-                                                                        DataType type) {
+                                                                        DataType type, boolean stops) {
         AttentionNode node = new AttentionNode(vertex, graph, stock.getVertexName(), stock.getVertexIndex(), type,
                 Objects.requireNonNull(AttentionForm.of(vertex)));
         node.attention().attach(weights);
-        node.freeze(stock);
+        node.freeze(stock, stops);
         return node;
     }
 

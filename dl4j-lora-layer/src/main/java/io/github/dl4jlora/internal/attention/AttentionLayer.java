@@ -150,7 +150,8 @@ final class AttentionLayer extends AbstractLayer<SameDiffLayer> implements Atten
     private INDArray ofBase(boolean training, LayerWorkspaceMgr workspaces) {
         if (base == null) {
             try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-                base = StockLayers.running(conf, trainingListeners, index, attention.weights().flat(), false, dataType);
+                base = StockLayers.running(StockLayers.confOf(conf.getLayer(), conf), trainingListeners, index,
+                        attention.weights().flat(), false, dataType);
             }
         }
         base.setInput(input, workspaces);

@@ -45,6 +45,7 @@ final class AttentionNode extends BaseGraphVertex implements AttentionKernels.Fa
     private @Nullable GraphVertex base;
     private boolean stock;
     private @Nullable GraphVertex shown;
+    private boolean stops;
 
     AttentionNode(AttentionVertex conf, ComputationGraph graph, String name, int index, DataType type, AttentionForm form) {
         super(graph, name, index, null, null, type);
@@ -57,9 +58,15 @@ final class AttentionNode extends BaseGraphVertex implements AttentionKernels.Fa
         return attention;
     }
 
-    /** To be called for a frozen vertex: DL4J sees the parameters of this one. */
-    void freeze(GraphVertex stockVertex) {
+    /**
+     * To be called for a frozen vertex.
+     *
+     * @param stockVertex whose parameters DL4J sees
+     * @param isLast      whether no backward pass follows, so that nothing is kept for it
+     */
+    void freeze(GraphVertex stockVertex, boolean isLast) {
         shown = stockVertex;
+        stops = isLast;
     }
 
     @Override
@@ -128,8 +135,8 @@ final class AttentionNode extends BaseGraphVertex implements AttentionKernels.Fa
             throw new DL4JInvalidInputException("Keys have " + inputs[1].size(2) + " steps, but values " + inputs[2].size(2)
                     + ": give a value for each key " + id(2));
         }
-        INDArray output = attention.forward(rows(workspaces, ArrayType.FF_WORKING_MEM), inputs[0].size(0), keyMasks(), training,
-                workspaces);
+        INDArray output = attention.forward(rows(workspaces, ArrayType.FF_WORKING_MEM), inputs[0].size(0), keyMasks(),
+                training && !stops, workspaces);
         return Sequences.sequence(masked(output), inputs[0].size(0));
     }
 

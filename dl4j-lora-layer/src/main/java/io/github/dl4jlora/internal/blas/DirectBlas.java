@@ -159,6 +159,8 @@ public final class DirectBlas {
             gemv(first, second, m, n, k, alpha, a, leadingA, b, leadingB, beta, c, leadingC);
         } else if (FewRows.gains(m, n, k)) {
             FewRows.gemm(first, second, m, n, k, alpha, a, leadingA, b, leadingB, beta, c, leadingC);
+        } else if (FewColumns.gains(first, m, n, k)) {
+            FewColumns.gemm(second, m, n, k, alpha, a, leadingA, b, leadingB, beta, c, leadingC);
         } else {
             cblas_sgemm(CblasColMajor, first, second, m, n, k, alpha, a, leadingA, b, leadingB, beta, c, leadingC);
         }

@@ -24,9 +24,12 @@ public final class FewRows {
     public static final int MOST_ROWS = 64;
 
     /** Multiplications that OpenBLAS's kernels for small products take. */
-    private static final long SMALL = 1_000_000;
+    static final long SMALL = 1_000_000;
     /** With fewer multiplications, several threads of BLAS wait for each other longer than they compute. */
     private static final long WORTH_THREADS = 4 * SMALL;
+    private static final int VERY_FEW = 16;
+    /** So many rows of the right operand repay one pass over the result. */
+    private static final int LEAST_DEPTH = 32;
     private static final int COLUMNS = 128;
     private static final int EIGHT = 8;
 
@@ -42,8 +45,12 @@ public final class FewRows {
 
     /** Whether a product of m × k and k × n is faster here. */
     public static boolean gains(long m, long n, long k) {
-        long multiplications = m * n * k;
-        return m <= MOST_ROWS && multiplications > SMALL && Kernels.ARE_SMALL
+        return m <= MOST_ROWS && gains(m * n * k);
+    }
+
+    /** Whether a product of so many multiplications is faster as several small ones, if it is cut well. */
+    static boolean gains(long multiplications) {
+        return multiplications > SMALL && Kernels.ARE_SMALL
                 && (multiplications <= WORTH_THREADS || blas_get_num_threads() == 1);
     }
 
@@ -51,20 +58,35 @@ public final class FewRows {
     static void gemm(int transposeA, int transposeB, int m, int n, int k, float alpha, FloatPointer a, int leadingA,
             FloatPointer b, int leadingB, float beta, FloatPointer c, int leadingC) {
         boolean turn = transposeA == CblasTrans;
-        FloatPointer left = new FloatPointer(turn ? turned(a, leadingA, m, k) : a);
-        FloatPointer right = new FloatPointer(b);
-        FloatPointer result = new FloatPointer(c);
+        FloatPointer left = turn ? turned(a, leadingA, m, k) : a;
         int leadingLeft = turn ? m : leadingA;
-        int deep = depth(m, k);
-        int wide = width(m, deep);
+        boolean liesByRows = transposeB == CblasTrans;
+        // For very few rows, a row of the right operand is read in one piece if that leaves enough of its rows for a slice.
+        boolean wholeRows = liesByRows && m <= VERY_FEW && SMALL / ((long) m * n) >= LEAST_DEPTH;
+        int deep = wholeRows ? (int) Math.min(k, SMALL / 2 / ((long) m * n)) : depth(m, k);
+        int wide = wholeRows ? n : width(m, deep);
         for (int column = 0; column < n; column += wide) {
             int columns = Math.min(wide, n - column);
-            for (int at = 0; at < k; at += deep) {
-                long to = transposeB == CblasTrans ? (long) at * leadingB + column : (long) column * leadingB + at;
-                cblas_sgemm(CblasColMajor, CblasNoTrans, transposeB, m, columns, Math.min(deep, k - at), alpha,
-                        left.position((long) at * leadingLeft), leadingLeft, right.position(to), leadingB, at == 0 ? beta : 1,
-                        result.position((long) column * leadingC), leadingC);
-            }
+            inSlices(transposeB, m, columns, k, deep, alpha, left, leadingLeft,
+                    b.getPointer(liesByRows ? column : (long) column * leadingB), leadingB, beta,
+                    c.getPointer((long) column * leadingC), leadingC);
+        }
+    }
+
+    /**
+     * As {@code cblas_sgemm} without a transposed left operand, as a sum of products.
+     *
+     * @param deep how many columns of the left operand each of them takes
+     */
+    static void inSlices(int transposeB, int m, int n, int k, int deep, float alpha, FloatPointer a, int leadingA, FloatPointer b,
+            int leadingB, float beta, FloatPointer c, int leadingC) {
+        FloatPointer left = new FloatPointer(a);
+        FloatPointer right = new FloatPointer(b);
+        for (int at = 0; at < k; at += deep) {
+            cblas_sgemm(CblasColMajor, CblasNoTrans, transposeB, m, n, Math.min(deep, k - at), alpha,
+                    left.position((long) at * leadingA), leadingA,
+                    right.position(transposeB == CblasTrans ? (long) at * leadingB : at), leadingB, at == 0 ? beta : 1, c,
+                    leadingC);
         }
     }
 

@@ -5,6 +5,7 @@
  *   Blas                        the one seam behind which the CPU's BLAS is called without an operation of ND4J around it
  *     |- DirectBlas --- Lie       the calls themselves, for matrices that lie as BLAS can read them; all others are ND4J's
  *     |    |- FewRows               few rows with a large matrix, without packing that
+ *     |    |- FewColumns            a large matrix with few columns, likewise
  *     |    `- SlimRows              low-rank products of single rows
  *     |- Block                    a part of a matrix, for products without an array for each of them
  *     `- Route --- SlimFactors    what stands in for a layer's own adapter, for some rows of its input; A and B of it

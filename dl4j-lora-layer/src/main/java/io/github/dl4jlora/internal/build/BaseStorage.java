@@ -116,7 +116,7 @@ final class BaseStorage {
             case ADAPT -> Plan.DENSE.contains(node.unwrappedType()) || engine == Engine.FUSED
                     && (isLayer ? Kernels.exists(node.unwrappedLayer(), type) : Kernels.exists(node.unwrappedVertex(), type));
             case FREEZE_PASS, FREEZE_STOP -> isLayer ? FrozenLayers.takesQuantized(node.unwrappedLayer(), type)
-                    : Kernels.exists(node.unwrappedVertex(), type);
+                    : FrozenLayers.takesQuantized(node.unwrappedVertex(), type);
             case TRAIN, TRAIN_BIAS, KEEP -> false;
         };
     }

@@ -122,6 +122,13 @@ public final class OwnFootprints {
                 passage.in()).standing(slim + 2 * queries * keys);
     }
 
+    /** Nothing but the output is kept where no backward pass follows. */
+    private static Footprint frozenAttention(AttentionForm form, Passage passage, boolean stops) {
+        Footprint all = attention(form, List.of(), passage);
+        return stops ? new Footprint(passage.out(), all.forward() + all.kept() - passage.out(), 0, 0).standing(all.standing())
+                : all;
+    }
+
     /** z is kept, and the activation beside it. */
     private static long results(Layer stock, Passage passage) {
         return (StockFootprints.isIdentity(stock) ? 1 : 2) * passage.out();
@@ -213,11 +220,12 @@ public final class OwnFootprints {
      *
      * @param origin as the base configures it
      * @param alone  of the vertex as the base runs it
+     * @param stops  whether nothing upstream trains
      */
-    public static Footprint ofFrozen(GraphVertex origin, Passage passage, Footprint alone) {
+    public static Footprint ofFrozen(GraphVertex origin, Passage passage, Footprint alone, boolean stops) {
         GraphVertex stock = StockLayers.unwrap(origin);
         return Kernels.exists(stock, passage.type())
-                ? attention(Objects.requireNonNull(AttentionForm.of(stock)), List.of(), passage) : alone;
+                ? frozenAttention(Objects.requireNonNull(AttentionForm.of(stock)), passage, stops) : alone;
     }
 
     /**
@@ -232,7 +240,7 @@ public final class OwnFootprints {
         Layer stock = StockLayers.unwrap(origin);
         if (Kernels.haveSteps(stock, passage.type())) {
             AttentionForm form = AttentionForm.of(stock);
-            return form != null ? attention(form, List.of(), passage)
+            return form != null ? frozenAttention(form, passage, stops)
                     : StockFootprints.of(stock, passage, (layer, own) -> steps(layer, own, !stops));
         }
         if (stock instanceof BatchNormalization) {

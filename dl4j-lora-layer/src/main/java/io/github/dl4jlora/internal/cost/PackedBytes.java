@@ -5,8 +5,10 @@ import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.frozen.FrozenLayers;
+import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.onednn.Packing;
 import io.github.dl4jlora.internal.onednn.Weights;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
@@ -25,31 +27,40 @@ final class PackedBytes {
     }
 
     /**
-     * Of one layer's matrices.
+     * Of the matrices of one layer or vertex.
      *
-     * @param stock         the layer in the base, without DL4J's freezing wrappers
+     * @param stock         in the base
      * @param shapes        of its parameters
-     * @param lora          null for a frozen layer
+     * @param lora          null for a frozen one
      * @param scheme        null for arrays
      * @param inputGradient whether the gradient of its input is needed
+     * @param stops         whether backpropagation ends there
      */
-    static long of(Layer stock, Map<String, long[]> shapes, @Nullable AdaptedConfiguration lora, @Nullable Quantization scheme,
-                   boolean inputGradient) {
-        StockMatrices matrices = StockMatrices.of(stock);
+    static long of(Node stock, Map<String, long[]> shapes, @Nullable AdaptedConfiguration lora, @Nullable Quantization scheme,
+                   boolean inputGradient, boolean stops) {
+        Layer layer = stock.layer() == null ? null : StockLayers.unfrozen(stock.unwrappedLayer());
+        StockMatrices matrices = layer == null ? stock.matrices() : StockMatrices.of(layer);
         boolean areMultiplied = lora != null ? lora.single() || Kernels.run(lora)
-                : FrozenLayers.takesQuantized(stock, DataType.FLOAT) && (scheme != null || !(stock instanceof BaseOutputLayer));
+                : layer == null ? FrozenLayers.takesQuantized(stock.unwrappedVertex(), DataType.FLOAT)
+                : FrozenLayers.takesQuantized(layer, DataType.FLOAT) && (scheme != null || !(layer instanceof BaseOutputLayer));
         if (!areMultiplied || matrices.areRowsLookedUp() || matrices.type() == LayerType.CONVOLUTION
                 || scheme == Quantization.NF4) {
             return 0;
         }
         Weights.Type type = scheme == null ? Weights.Type.FLOAT : scheme == Quantization.BF16 ? Weights.Type.BF16
                 : Weights.Type.INT8;
-        return matrices.forms().entrySet().stream().filter(form -> scheme != null || !form.getKey().endsWith(RECURRENT))
+        return matrices.forms().entrySet().stream().filter(form -> scheme != null || !isSum(form.getKey(), lora))
                 .mapToLong(form -> {
                     long[] sides = form.getValue().sides(Objects.requireNonNull(shapes.get(form.getKey())));
-                    boolean backward = inputGradient || form.getKey().endsWith(RECURRENT);
+                    boolean backward = inputGradient || form.getKey().endsWith(RECURRENT) && !stops;
                     return Packing.bytes(type, sides[0], sides[1], false)
                             + (backward ? Packing.bytes(type, sides[1], sides[0], true) : 0);
                 }).sum();
+    }
+
+    /** Whether the recurrent products of an array are those of W + s·A·B, which a pass packs for itself. */
+    private static boolean isSum(String key, @Nullable AdaptedConfiguration lora) {
+        return lora != null && key.endsWith(RECURRENT)
+                && lora.adapted().stream().anyMatch(parameter -> parameter.key().equals(key));
     }
 }

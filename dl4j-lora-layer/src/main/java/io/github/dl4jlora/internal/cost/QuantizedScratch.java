@@ -25,11 +25,12 @@ public final class QuantizedScratch {
     /**
      * Takes a layer into account.
      *
-     * @param stock without DL4J's freezing wrappers
+     * @param stock without DL4J's freezing wrappers; null for a vertex
      * @param lora  null for a frozen layer
      */
-    public void add(StoredForm form, Layer stock, @Nullable AdaptedConfiguration lora, Passage passage) {
-        boolean whole = stock instanceof ConvolutionLayer || StockLayers.innermost(stock) instanceof BaseRecurrentLayer
+    public void add(StoredForm form, @Nullable Layer stock, @Nullable AdaptedConfiguration lora, Passage passage) {
+        boolean whole = stock instanceof ConvolutionLayer
+                || stock != null && StockLayers.innermost(stock) instanceof BaseRecurrentLayer
                 || lora != null && !lora.settings().variant().isAdditive();
         for (StoredForm.Part part : form.parts()) {
             if (part.isQuantized()) {

@@ -125,11 +125,10 @@ public final class TrainingCost {
         if (from.dataType() != DataType.FLOAT) {
             return 0;
         }
-        return planned.nodes().stream().filter(node -> node.frozenReference() != null && node.frozenReference().isPacked()
-                && stock(node).layer() != null)
-                .mapToLong(node -> PackedBytes.of(StockLayers.unfrozen(stock(node).unwrappedLayer()), from.shapes(stock(node)),
-                        node.adapted(), Objects.requireNonNull(node.frozenReference()).scheme(),
-                        gradients.get(node.name()) == InputGradient.NEEDED)).sum();
+        return planned.nodes().stream().filter(node -> node.frozenReference() != null && node.frozenReference().isPacked())
+                .mapToLong(node -> PackedBytes.of(stock(node), from.shapes(stock(node)), node.adapted(),
+                        Objects.requireNonNull(node.frozenReference()).scheme(),
+                        gradients.get(node.name()) == InputGradient.NEEDED, node.stopsGradient())).sum();
     }
 
     private Node stock(Node node) {
@@ -200,7 +199,7 @@ public final class TrainingCost {
         }
         Layer origin = stock(node).layer();
         return origin != null ? OwnFootprints.ofFrozen(origin, passage, alone, node.stopsGradient())
-                : OwnFootprints.ofFrozen(Objects.requireNonNull(stock(node).vertex()), passage, alone);
+                : OwnFootprints.ofFrozen(Objects.requireNonNull(stock(node).vertex()), passage, alone, node.stopsGradient());
     }
 
     /** The output is kept, whatever the configuration says, if what runs cannot put it elsewhere. */
@@ -223,7 +222,8 @@ public final class TrainingCost {
             FrozenReference reference = node.frozenReference();
             StoredForm form = reference == null ? null : reference.getForm();
             if (form != null) {
-                scratch.add(form, stock(node).unwrappedLayer(), node.adapted(), sizes.passage(node));
+                Layer stock = stock(node).layer() == null ? null : stock(node).unwrappedLayer();
+                scratch.add(form, stock, node.adapted(), sizes.passage(node));
             }
         }
         return scratch.bytes(from.dataType());

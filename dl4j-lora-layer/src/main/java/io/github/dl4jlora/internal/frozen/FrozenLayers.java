@@ -7,6 +7,7 @@ import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.layers.IOutputLayer;
 import org.deeplearning4j.nn.api.layers.RecurrentLayer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
@@ -51,6 +52,11 @@ public final class FrozenLayers {
         Class<?> layer = stock.getClass();
         return layer == OutputLayer.class || layer == RnnOutputLayer.class || Kernels.haveSteps(stock, type)
                 || FrozenProduct.exists(StockLayers.innermost(stock)) && !StockLayers.contains(stock, Bidirectional.class);
+    }
+
+    /** As {@link #takesQuantized(org.deeplearning4j.nn.conf.layers.Layer, DataType)}, of a vertex. */
+    public static boolean takesQuantized(GraphVertex stock, DataType type) {
+        return Kernels.exists(stock, type);
     }
 
     /**

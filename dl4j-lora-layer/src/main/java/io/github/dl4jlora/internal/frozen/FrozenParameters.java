@@ -23,11 +23,13 @@ public final class FrozenParameters {
     private final long length;
     private final @Nullable INDArray view;
     private final boolean mayWrite;
+    private final boolean takesQuantized;
 
     private FrozenParameters(@Nullable FrozenReference reference, String layer, DataType type, long length,
-                             @Nullable INDArray view, boolean mayWrite) {
+                             @Nullable INDArray view, boolean mayWrite, boolean takesQuantized) {
         this.reference = reference;
         this.mayWrite = mayWrite;
+        this.takesQuantized = takesQuantized;
         this.layer = layer;
         this.type = type;
         this.length = length;
@@ -35,17 +37,19 @@ public final class FrozenParameters {
     }
 
     /**
-     * @param reference to the values outside the vector; null if they are in it, or if there are none
-     * @param layer     name for messages
-     * @param type      the network's data type
-     * @param length    how many values the stock layer has
-     * @param view      the layer's part of the vector; null or empty if it has none
-     * @param mayWrite  false if the layer is known never to write to its parameters; otherwise it gets a copy of values that lie
-     *                  in a file, where a write would end the JVM
+     * @param reference      to the values outside the vector; null if they are in it, or if there are none
+     * @param layer          name for messages
+     * @param type           the network's data type
+     * @param length         how many values the stock layer has
+     * @param view           the layer's part of the vector; null or empty if it has none
+     * @param mayWrite       false if the layer is known never to write to its parameters; otherwise it gets a copy of values that
+     *                       lie in a file, where a write would end the JVM
+     * @param takesQuantized whether the layer runs on matrices in fewer bits; otherwise it gets values that are restored from
+     *                       them
      */
     public static FrozenParameters of(@Nullable FrozenReference reference, String layer, DataType type, long length,
-                                      @Nullable INDArray view, boolean mayWrite) {
-        return new FrozenParameters(reference, layer, type, length, reference == null ? view : null, mayWrite);
+                                      @Nullable INDArray view, boolean mayWrite, boolean takesQuantized) {
+        return new FrozenParameters(reference, layer, type, length, reference == null ? view : null, mayWrite, takesQuantized);
     }
 
     boolean isEmbedded() {
@@ -79,9 +83,9 @@ public final class FrozenParameters {
         return reference != null && reference.isPacked();
     }
 
-    /** Whether matrices among the values are kept in fewer bits. */
+    /** Whether matrices among the values are kept in fewer bits, and taken so. */
     boolean areQuantized() {
-        return reference != null && reference.scheme() != null;
+        return takesQuantized && reference != null && reference.scheme() != null;
     }
 
     /**

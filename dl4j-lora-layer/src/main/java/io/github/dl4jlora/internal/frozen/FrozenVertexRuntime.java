@@ -46,16 +46,16 @@ public final class FrozenVertexRuntime extends BaseWrapperVertex implements Disa
                                  FrozenParameters parameters, FrozenPart.Builder<GraphVertex> builder, boolean initialize,
                                  boolean stops) {
         FrozenPart<GraphVertex> part = new FrozenPart<>(parameters, (values, fresh) ->
-                into(vertex, builder.build(values, fresh), graph, parameters), initialize);
+                into(vertex, builder.build(values, fresh), graph, parameters, stops), initialize);
         FrozenVertexRuntime runtime = new FrozenVertexRuntime(part);
         return stops ? new Stopped(runtime) : runtime;
     }
 
     private static GraphVertex into(org.deeplearning4j.nn.conf.graph.GraphVertex vertex, GraphVertex stock,
-                                    ComputationGraph graph, FrozenParameters parameters) {
+                                    ComputationGraph graph, FrozenParameters parameters, boolean stops) {
         return Kernels.exists(vertex, parameters.type())
                 ? AttentionKernels.frozen((AttentionVertex) vertex, stock, graph,
-                        new FrozenMatrices(stock, StockMatrices.of(vertex), parameters), parameters.type())
+                        new FrozenMatrices(stock, StockMatrices.of(vertex), parameters), parameters.type(), stops)
                 : stock;
     }
 

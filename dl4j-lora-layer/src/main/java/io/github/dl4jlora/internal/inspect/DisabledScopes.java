@@ -1,11 +1,13 @@
 package io.github.dl4jlora.internal.inspect;
 
+import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.kernel.Disableable;
 import io.github.dl4jlora.internal.network.BaseValues;
 import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Networks;
 import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.run.AdaptedRuntime;
+import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.layer.LowRankLayer;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.Model;
@@ -14,6 +16,7 @@ import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.layers.BaseLayer;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.jspecify.annotations.Nullable;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.guava.collect.MapMaker;
 
@@ -84,16 +87,20 @@ public final class DisabledScopes {
         }
         List<Disableable> layers = new ArrayList<>();
         for (Node node : network.nodes()) {
-            if (node.vertex() instanceof FrozenVertex && node.adapted() != null) {
+            if (node.vertex() instanceof FrozenVertex && (node.adapted() != null || isFrozenOnKernel(node, network.dataType()))) {
                 throw new IllegalStateException("Vertex \"" + node.name()
-                        + "\" cannot be disabled: it was frozen after it was adapted, and DL4J's FrozenVertex hides it. Use "
-                        + "LoRA.unload");
+                        + "\" cannot be disabled: it was frozen after the network was adapted, and DL4J's FrozenVertex hides it. "
+                        + "Use LoRA.unload");
             }
             if (AdaptedRuntime.insideFreezing(network.runtime(node.name())) instanceof Disableable layer) {
                 layers.add(layer);
             }
         }
         return layers;
+    }
+
+    private static boolean isFrozenOnKernel(Node vertex, DataType type) {
+        return vertex.isOurs() && Kernels.exists(StockLayers.unwrap(vertex.replacedVertex()), type);
     }
 
     /**

@@ -424,11 +424,13 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
                 kept.masks(), first, eps);
         long from = first * examples;
         INDArray dz = Views.rows(kept.z(), from, kept.z().size(0));
-        INDArray x = TimeMajor.rows(permuteIfNWC(input), dataType, workspaces, ArrayType.BP_WORKING_MEM);
-        gradients(W, inputProduct(examples, steps), Views.rows(x, from, x.size(0)), dz, null);
+        if (trains(W)) {
+            INDArray x = TimeMajor.rows(permuteIfNWC(input), dataType, workspaces, ArrayType.BP_WORKING_MEM);
+            gradients(W, inputProduct(examples, steps), Views.rows(x, from, x.size(0)), dz, null);
+        }
         // DL4J's SimpleRnn leaves out the state before the first step that backpropagation reaches.
         long omitted = form.isSimple() ? examples : 0;
-        if (omitted < dz.size(0)) {
+        if (trains(RW) && omitted < dz.size(0)) {
             gradients(RW, recurrentProduct(examples),
                     Views.rows(kept.kept().h(), from + omitted, kept.z().size(0)),
                     Views.rows(dz, omitted, dz.size(0)), peepholes);
@@ -448,13 +450,13 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
     }
 
     private void gradients(String key, AdaptedProduct product, INDArray x, INDArray dz, double @Nullable [][] peepholes) {
-        INDArray dA = gradient(key, Variant.A);
-        INDArray dB = gradient(key, Variant.B);
-        if (dA != null || dB != null) {
-            INDArray special = peepholes == null ? null
-                    : Nd4j.createFromArray(peepholes).castTo(dataType).transpose();
-            product.gradients(x, dz, special, dA, dB);
-        }
+        INDArray special = peepholes == null ? null
+                : Nd4j.createFromArray(peepholes).castTo(dataType).transpose();
+        product.gradients(x, dz, special, gradient(key, Variant.A), gradient(key, Variant.B));
+    }
+
+    private boolean trains(String key) {
+        return gradient(key, Variant.A) != null || gradient(key, Variant.B) != null;
     }
 
     /** Where the gradient of a matrix's A or B goes; null unless it trains. */

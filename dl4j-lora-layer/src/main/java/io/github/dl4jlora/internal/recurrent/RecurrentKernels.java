@@ -65,7 +65,8 @@ public final class RecurrentKernels implements StockWeights {
 
     /** Whether there are kernels for all that a stock layer has inside its wrappers. */
     public static boolean exist(Layer stock) {
-        return IS_CPU && (stock instanceof Bidirectional both ? exist(both.getFwd())
+        return IS_CPU && (stock.getClass() == Bidirectional.class
+                ? exist(((Bidirectional) stock).getFwd()) && exist(((Bidirectional) stock).getBwd())
                 : isKnownWrapper(stock) ? exist(((BaseWrapperLayer) stock).getUnderlying()) : RecurrentForm.of(stock) != null);
     }
 

@@ -26,6 +26,7 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.graph.vertex.BaseWrapperVertex;
 import org.deeplearning4j.nn.graph.vertex.GraphVertex;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
+import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -41,6 +42,7 @@ import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.lang.reflect.Field;
+import java.util.Collections;
 import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -335,6 +337,15 @@ class AttentionKernelTest {
         }
     }
 
+    @Test
+    void aFrozenVertexThatDl4jHidesCannotBeDisabled() {
+        ComputationGraph frozen = frozen(Kind.VERTEX_OF_ONE_INPUT.base(DataType.FLOAT), below().targets("out"));
+        ComputationGraph hidden = new TransferLearning.GraphBuilder(frozen).setFeatureExtractor("attention").build();
+
+        assertThatThrownBy(() -> LoRA.disabled(hidden)).isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("\"attention\" cannot be disabled").hasMessageContaining("LoRA.unload");
+    }
+
     /** Frozen alone, and below a layer that trains, so that nothing is kept for a backward pass. */
     @ParameterizedTest
     @EnumSource
@@ -369,6 +380,14 @@ class AttentionKernelTest {
             Networks.assertClose("output", frozen.outputSingle(data.getFeatures()),
                     LoRA.merge(frozen).outputSingle(data.getFeatures()), FLOAT_ERROR);
             frozen.fit(data);
+            ComputationGraph alone = LoRA.freeze(kind.base(DataType.FLOAT), scheme);
+            INDArray expected = alone.outputSingle(data.getFeatures()).dup();
+            // In HALF, whose numbers end below those that DL4J adds for masks, its outputs are no numbers.
+            INDArray rounded = alone.convertDataType(DataType.BFLOAT16).outputSingle(data.getFeatures());
+            Networks.assertClose("in 16 bits, in which DL4J computes", rounded.castTo(DataType.FLOAT), expected, 0.05);
+            InputType[] inputs = Collections.nCopies(kind.inputs(), InputType.recurrent(IN, STEPS)).toArray(InputType[]::new);
+            assertThat(LoRA.plan(kind.base(DataType.FLOAT), below().quantize(scheme).build(), EXAMPLES, inputs).toString())
+                    .isNotEmpty();
         }
     }
 

@@ -74,6 +74,27 @@ public class BlasTest {
             @ForAll @IntRange(min = 1, max = 3) int gap, @ForAll @IntRange(min = 1, max = FewRows.MOST_ROWS) int m,
             @ForAll @IntRange(min = 1, max = 300) int n, @ForAll @IntRange(min = 1, max = 700) int k,
             @ForAll @DoubleRange(min = -2, max = 2) double alpha, @ForAll boolean adds) {
+        assertIsProduct(FewRows::gemm, transposeA, transposeB, gap, m, n, k, alpha, adds);
+    }
+
+    @Property(tries = 150, seed = "24")
+    void soAreThoseOfFewColumns(@ForAll boolean transposeB, @ForAll @IntRange(min = 1, max = 3) int gap,
+            @ForAll @IntRange(min = 1, max = 2500) int m, @ForAll @IntRange(min = 1, max = FewColumns.MOST_COLUMNS) int n,
+            @ForAll @IntRange(min = 1, max = 300) int k, @ForAll @DoubleRange(min = -2, max = 2) double alpha,
+            @ForAll boolean adds) {
+        assertIsProduct((flagA, flagB, rows, columns, depth, factor, a, leadingA, b, leadingB, beta, c, leadingC) ->
+                FewColumns.gemm(flagB, rows, columns, depth, factor, a, leadingA, b, leadingB, beta, c, leadingC),
+                false, transposeB, gap, m, n, k, alpha, adds);
+    }
+
+    private interface Product {
+
+        void gemm(int transposeA, int transposeB, int m, int n, int k, float alpha, FloatPointer a, int leadingA, FloatPointer b,
+                int leadingB, float beta, FloatPointer c, int leadingC);
+    }
+
+    private static void assertIsProduct(Product product, boolean transposeA, boolean transposeB, int gap, int m, int n, int k,
+            double alpha, boolean adds) {
         INDArray left = transposeA ? Nd4j.randn(k + gap, m).dup('f') : Nd4j.randn(m + gap, k).dup('f');
         INDArray right = transposeB ? Nd4j.randn(n + gap, k).dup('f') : Nd4j.randn(k + gap, n).dup('f');
         INDArray result = adds ? Nd4j.randn(m + gap, n).dup('f') : Nd4j.valueArrayOf(new long[] {m + gap, n}, Float.NaN).dup('f');
@@ -87,7 +108,7 @@ public class BlasTest {
             expected.addi(c.castTo(DataType.DOUBLE).mul(0.5));
         }
 
-        FewRows.gemm(flag(transposeA), flag(transposeB), m, n, k, (float) alpha, floats(left), (int) left.size(0), floats(right),
+        product.gemm(flag(transposeA), flag(transposeB), m, n, k, (float) alpha, floats(left), (int) left.size(0), floats(right),
                 (int) right.size(0), adds ? 0.5f : 0, floats(result), m + gap);
 
         assertThat(c.castTo(DataType.DOUBLE).equalsWithEps(expected, 1e-3)).as("%s%n%s", c, expected).isTrue();
@@ -103,12 +124,16 @@ public class BlasTest {
     }
 
     @Test
-    void smallKernelsAreUsedForFewRowsOnlyAndWhereTheyAre() {
+    void smallKernelsAreUsedForFewRowsOrColumnsOnlyAndWhereTheyAre() {
         boolean here = Processor.kernel().map(Vectors::ofKernel).orElse(Vectors.UNKNOWN) == Vectors.AVX_512;
 
         assertThat(FewRows.gains(32, 256, 256)).isEqualTo(here);
         assertThat(FewRows.gains(32, 64, 64)).as("OpenBLAS does that itself").isFalse();
         assertThat(FewRows.gains(FewRows.MOST_ROWS + 1, 1024, 1024)).isFalse();
+        assertThat(FewColumns.gains(flag(false), 768, 8, 1024)).isEqualTo(here);
+        assertThat(FewColumns.gains(flag(true), 768, 8, 1024)).as("no such kernel takes a transposed left operand").isFalse();
+        assertThat(FewColumns.gains(flag(false), 768, FewColumns.MOST_COLUMNS + 1, 1024)).isFalse();
+        assertThat(FewColumns.gains(flag(false), 64, 8, 8192)).as("few rows as well").isFalse();
     }
 
     @Property(tries = 100, seed = "24")

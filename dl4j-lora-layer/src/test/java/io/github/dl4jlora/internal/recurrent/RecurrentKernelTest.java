@@ -456,7 +456,30 @@ class RecurrentKernelTest {
             Networks.assertClose("output", frozen.output(data.getFeatures()), LoRA.merge(frozen).output(data.getFeatures()),
                     FLOAT_ERROR);
             frozen.fit(data);
+            MultiLayerNetwork half = LoRA.freeze(base, scheme).convertDataType(DataType.HALF);
+            Networks.assertClose("in 16 bits, in which DL4J computes", half.output(data.getFeatures()).castTo(DataType.FLOAT),
+                    LoRA.freeze(base, scheme).output(data.getFeatures()), 0.02);
         }
+    }
+
+    private static final class OfOnesOwn extends Bidirectional {
+
+        private static final long serialVersionUID = 1L;
+
+        OfOnesOwn() {
+            super(new LSTM.Builder().nIn(IN).nOut(UNITS).build());
+        }
+    }
+
+    /** Whatever a user's subclass computes, DL4J's layer computes it. */
+    @Test
+    void aUsersBidirectionalIsLeftToDl4j() {
+        MultiLayerNetwork base = Networks.of(Kind.list(DataType.FLOAT, WorkspaceMode.ENABLED).layer(new OfOnesOwn())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nOut(2).build())
+                .setInputType(InputType.recurrent(IN, STEPS)).build());
+        INDArray features = Kind.LSTM.data(DataType.FLOAT).getFeatures();
+
+        Networks.assertSame("frozen", LoRA.freeze(base).output(features), base.output(features));
     }
 
     /** Alone, and with a layer that trains above it only, so that nothing is kept for a backward pass. */
