@@ -64,7 +64,7 @@ final class FrozenMatrices implements KernelWeights {
     }
 
     private FrozenMatrix madeMatrix(String key) {
-        INDArray weight = stock.paramTable(false).get(key);
+        INDArray weight = Objects.requireNonNull(stock.paramTable(false).get(key));
         return forms.frozen(key, type(), weight.shape(), parameters.source(), parameters::arePacked, () -> weight);
     }
 
