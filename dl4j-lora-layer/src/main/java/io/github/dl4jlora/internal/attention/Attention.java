@@ -43,6 +43,7 @@ final class Attention {
     private final AttentionForm form;
     private final DataType type;
     private @Nullable KernelWeights weights;
+    private boolean stops;
     private Map<String, INDArray> gradients = Map.of();
     private @Nullable Pass pass;
     private final Softmax softmax = new Softmax();
@@ -63,9 +64,14 @@ final class Attention {
         this.type = type;
     }
 
-    /** To be called once, before the first pass. */
-    void attach(KernelWeights own) {
+    /**
+     * To be called once, before the first pass.
+     *
+     * @param isLast whether no backward pass ever follows, so that nothing is kept for it
+     */
+    void attach(KernelWeights own, boolean isLast) {
         weights = own;
+        stops = isLast;
     }
 
     KernelWeights weights() {
@@ -79,6 +85,11 @@ final class Attention {
     /** Drops what the last pass kept: to be called if inputs, masks or weights are others. */
     void drop() {
         pass = null;
+    }
+
+    /** Whether a forward pass keeps what its backward pass needs. */
+    boolean keeps(boolean training) {
+        return training && !stops;
     }
 
     /** Whether a backward pass can follow. */
@@ -206,16 +217,10 @@ final class Attention {
     }
 
     private void gradients(String key, AdaptedProduct product, INDArray x, INDArray dz) {
-        INDArray dA = gradient(key, Variant.A);
-        INDArray dB = gradient(key, Variant.B);
+        INDArray dA = weights().gradient(gradients, key, Variant.A);
+        INDArray dB = weights().gradient(gradients, key, Variant.B);
         if (dA != null || dB != null) {
             product.gradients(x, dz, null, dA, dB);
         }
-    }
-
-    /** Where the gradient of a matrix's A or B goes; null unless it trains. */
-    private @Nullable INDArray gradient(String key, String part) {
-        String found = weights().gradientKey(key, part);
-        return found == null ? null : gradients.get(found);
     }
 }

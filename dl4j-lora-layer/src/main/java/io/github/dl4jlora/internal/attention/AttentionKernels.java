@@ -34,7 +34,7 @@ public final class AttentionKernels implements StockWeights {
     private AttentionKernels(Face face, Adapter adapter) {
         this.face = face;
         this.adapter = adapter;
-        face.attention().attach(adapter);
+        face.attention().attach(adapter, false);
     }
 
     /** What DL4J sees of a kernel. */
@@ -83,8 +83,8 @@ public final class AttentionKernels implements StockWeights {
         AttentionLayer layer = new AttentionLayer(conf, type, Objects.requireNonNull(AttentionForm.of(conf.getLayer())));
         layer.setListeners(stock.getListeners());
         layer.setIndex(stock.getIndex());
-        layer.attention().attach(weights);
-        layer.freeze(stock, stops);
+        layer.attention().attach(weights, stops);
+        layer.show(stock);
         return layer;
     }
 
@@ -134,8 +134,8 @@ public final class AttentionKernels implements StockWeights {
                                                                         DataType type, boolean stops) {
         AttentionNode node = new AttentionNode(vertex, graph, stock.getVertexName(), stock.getVertexIndex(), type,
                 Objects.requireNonNull(AttentionForm.of(vertex)));
-        node.attention().attach(weights);
-        node.freeze(stock, stops);
+        node.attention().attach(weights, stops);
+        node.show(stock);
         return node;
     }
 

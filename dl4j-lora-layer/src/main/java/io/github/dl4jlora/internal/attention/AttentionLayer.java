@@ -40,7 +40,6 @@ final class AttentionLayer extends AbstractLayer<SameDiffLayer> implements Atten
     private @Nullable Layer base;
     private boolean stock;
     private @Nullable Layer shown;
-    private boolean stops;
 
     /** @param conf with the stock layer */
     AttentionLayer(NeuralNetConfiguration conf, DataType type, AttentionForm form) {
@@ -53,15 +52,9 @@ final class AttentionLayer extends AbstractLayer<SameDiffLayer> implements Atten
         return attention;
     }
 
-    /**
-     * To be called for a frozen layer.
-     *
-     * @param stockLayer whose parameters DL4J sees
-     * @param isLast     whether no backward pass follows, so that nothing is kept for it
-     */
-    void freeze(Layer stockLayer, boolean isLast) {
+    /** To be called for a frozen layer: DL4J sees the parameters of its stock layer. */
+    void show(Layer stockLayer) {
         shown = stockLayer;
-        stops = isLast;
     }
 
     @Override
@@ -142,7 +135,7 @@ final class AttentionLayer extends AbstractLayer<SameDiffLayer> implements Atten
         }
         Sequences.require(layerId(), input, attention.nIn(0), null);
         INDArray output = attention.forward(rows(workspaces, ArrayType.FF_WORKING_MEM), input.size(0), masks(),
-                training && !stops, workspaces);
+                attention.keeps(training), workspaces);
         return Sequences.sequence(output, input.size(0));
     }
 

@@ -45,7 +45,6 @@ final class AttentionNode extends BaseGraphVertex implements AttentionKernels.Fa
     private @Nullable GraphVertex base;
     private boolean stock;
     private @Nullable GraphVertex shown;
-    private boolean stops;
 
     AttentionNode(AttentionVertex conf, ComputationGraph graph, String name, int index, DataType type, AttentionForm form) {
         super(graph, name, index, null, null, type);
@@ -58,15 +57,9 @@ final class AttentionNode extends BaseGraphVertex implements AttentionKernels.Fa
         return attention;
     }
 
-    /**
-     * To be called for a frozen vertex.
-     *
-     * @param stockVertex whose parameters DL4J sees
-     * @param isLast      whether no backward pass follows, so that nothing is kept for it
-     */
-    void freeze(GraphVertex stockVertex, boolean isLast) {
+    /** To be called for a frozen vertex: DL4J sees the parameters of its stock vertex. */
+    void show(GraphVertex stockVertex) {
         shown = stockVertex;
-        stops = isLast;
     }
 
     @Override
@@ -136,7 +129,7 @@ final class AttentionNode extends BaseGraphVertex implements AttentionKernels.Fa
                     + ": give a value for each key " + id(2));
         }
         INDArray output = attention.forward(rows(workspaces, ArrayType.FF_WORKING_MEM), inputs[0].size(0), keyMasks(),
-                training && !stops, workspaces);
+                attention.keeps(training), workspaces);
         return Sequences.sequence(masked(output), inputs[0].size(0));
     }
 

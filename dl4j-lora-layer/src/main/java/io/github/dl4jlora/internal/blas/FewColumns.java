@@ -12,8 +12,6 @@ import static org.bytedeco.openblas.global.openblas_nolapack.CblasNoTrans;
 final class FewColumns {
 
     static final int MOST_COLUMNS = 32;
-    /** So many columns of the large matrix, one after the other, repay one pass over the result. */
-    private static final int LEAST_DEPTH = 32;
 
     private FewColumns() {
     }
@@ -40,7 +38,7 @@ final class FewColumns {
 
     /** How many rows of the result are computed at once, in equal parts. */
     private static int height(int m, int n) {
-        int most = (int) (FewRows.SMALL / 2 / ((long) n * LEAST_DEPTH));
+        int most = (int) (FewRows.SMALL / 2 / ((long) n * FewRows.LEAST_DEPTH));
         int parts = (m + most - 1) / most;
         return (m + parts - 1) / parts;
     }

@@ -28,8 +28,8 @@ public final class FewRows {
     /** With fewer multiplications, several threads of BLAS wait for each other longer than they compute. */
     private static final long WORTH_THREADS = 4 * SMALL;
     private static final int VERY_FEW = 16;
-    /** So many rows of the right operand repay one pass over the result. */
-    private static final int LEAST_DEPTH = 32;
+    /** A slice as deep as that repays one pass over the result. */
+    static final int LEAST_DEPTH = 32;
     private static final int COLUMNS = 128;
     private static final int EIGHT = 8;
 

@@ -84,11 +84,7 @@ public final class OwnFootprints {
     private static Footprint recurrent(Layer stock, AdaptedConfiguration lora, Passage passage) {
         long rows = passage.input().number() * StockFootprints.steps(passage);
         long slim = lora.adapted().stream().mapToLong(matrix -> matrix.rank() * rows).sum();
-        return StockFootprints.of(stock, passage, OwnFootprints::steps).plus(Footprint.NONE.standing(slim));
-    }
-
-    private static Footprint steps(Layer layer, Passage passage) {
-        return steps(layer, passage, true);
+        return StockFootprints.of(stock, passage, (layer, own) -> steps(layer, own, true)).plus(Footprint.NONE.standing(slim));
     }
 
     /**

@@ -1,6 +1,8 @@
 package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.internal.base.FrozenWeights;
+import io.github.dl4jlora.internal.kernel.Disableable;
+import io.github.dl4jlora.internal.kernel.OwnArithmetic;
 import io.github.dl4jlora.internal.stock.Hollow;
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
 import org.deeplearning4j.nn.api.Trainable;
@@ -22,7 +24,7 @@ import java.util.function.Function;
  *
  * @param <T> DL4J's Layer or GraphVertex
  */
-public final class FrozenPart<T extends Trainable> {
+public final class FrozenPart<T extends Trainable> implements Disableable {
 
     /** Makes the stock layer or vertex on the given parameters. */
     @FunctionalInterface
@@ -43,6 +45,7 @@ public final class FrozenPart<T extends Trainable> {
     /** Null if the values are inside the vector, or not here yet. */
     private @Nullable FrozenWeights source;
     private boolean bound;
+    private int disabled;
     private SameDiffBackprop sameDiff = new SameDiffBackprop();
 
     /**
@@ -95,6 +98,7 @@ public final class FrozenPart<T extends Trainable> {
             }
             handOver.accept(stock, found);
             stock = found;
+            tellArithmetic();
             sameDiff = new SameDiffBackprop();
             bound = true;
         }
@@ -102,6 +106,30 @@ public final class FrozenPart<T extends Trainable> {
             parameters.requireOpen(values);
         }
         return stock;
+    }
+
+    @Override
+    public void disable() {
+        disabled++;
+        tellArithmetic();
+    }
+
+    @Override
+    public void enable() {
+        disabled--;
+        tellArithmetic();
+    }
+
+    /** What computes in place of the stock part; null if nothing does. */
+    @Nullable OwnArithmetic arithmetic() {
+        return OwnArithmetic.in(stock);
+    }
+
+    private void tellArithmetic() {
+        OwnArithmetic arithmetic = arithmetic();
+        if (arithmetic != null) {
+            arithmetic.setStock(disabled > 0);
+        }
     }
 
     /**
@@ -117,11 +145,11 @@ public final class FrozenPart<T extends Trainable> {
      * The stock part's own backward pass.
      *
      * @param epsilon      null for an output layer
-     * @param setGradients tells the stock part where to write its weight gradients, which nobody reads; null if it needs none
+     * @param setGradients tells the stock part where to write its weight gradients, which nobody reads
      */
-    <R> R backward(@Nullable INDArray epsilon, LayerWorkspaceMgr workspaces, @Nullable Consumer<INDArray> setGradients,
+    <R> R backward(@Nullable INDArray epsilon, LayerWorkspaceMgr workspaces, Consumer<INDArray> setGradients,
                    Function<@Nullable INDArray, R> backprop) {
-        if (setGradients != null) {
+        if (arithmetic() == null) {
             INDArray scratch = parameters.scratchGradient(workspaces);
             if (scratch != null) {
                 setGradients.accept(scratch);

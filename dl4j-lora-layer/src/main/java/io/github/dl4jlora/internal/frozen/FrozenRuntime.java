@@ -1,7 +1,6 @@
 package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.internal.kernel.Disableable;
-import io.github.dl4jlora.internal.kernel.OwnArithmetic;
 import io.github.dl4jlora.internal.kernel.PassingOutput;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.Layer;
@@ -18,7 +17,6 @@ import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-import java.util.function.Consumer;
 import java.util.function.Function;
 
 /**
@@ -30,7 +28,6 @@ class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Ma
     private final boolean showsState;
     private final boolean overwritesInput;
     private boolean inputModificationAllowed;
-    private int disabled;
     private @Nullable PassingOutput place;
     private NeuralNetConfiguration declared;
 
@@ -73,32 +70,17 @@ class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Ma
             found.allowInputModification(inputModificationAllowed);
             found.setIndex(standIn.getIndex());
             found.setMaskArray(standIn.getMaskArray());
-            setStock(found);
         });
     }
 
     @Override
     public void disable() {
-        disabled++;
-        setStock(underlying);
+        part().disable();
     }
 
     @Override
     public void enable() {
-        disabled--;
-        setStock(underlying);
-    }
-
-    private void setStock(Layer layer) {
-        OwnArithmetic arithmetic = OwnArithmetic.in(layer);
-        if (arithmetic != null) {
-            arithmetic.setStock(disabled > 0);
-        }
-    }
-
-    /** What computes in place of the stock layer; null if nothing does. */
-    final @Nullable OwnArithmetic arithmetic() {
-        return OwnArithmetic.in(underlying);
+        part().enable();
     }
 
     /** The layer that DL4J may use directly: DL4J looks into one wrapper for a recurrent layer. */
@@ -174,9 +156,8 @@ class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Ma
 
     final Pair<Gradient, INDArray> passThrough(@Nullable INDArray epsilon, LayerWorkspaceMgr workspaces,
                                                Function<@Nullable INDArray, Pair<Gradient, INDArray>> backprop) {
-        Consumer<INDArray> setGradients =
-                arithmetic() == null ? underlying::setBackpropGradientsViewArray : null;
-        return new Pair<>(new DefaultGradient(), part().backward(epsilon, workspaces, setGradients, backprop).getSecond());
+        return new Pair<>(new DefaultGradient(), part().backward(epsilon, workspaces, underlying::setBackpropGradientsViewArray,
+                backprop).getSecond());
     }
 
     @Override

@@ -3,7 +3,6 @@ package io.github.dl4jlora.internal.frozen;
 import io.github.dl4jlora.internal.attention.AttentionKernels;
 import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.kernel.Disableable;
-import io.github.dl4jlora.internal.kernel.OwnArithmetic;
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
 import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.nn.api.MaskState;
@@ -21,13 +20,11 @@ import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.Map;
-import java.util.function.Consumer;
 
 /** Runs a stock vertex as a frozen one that passes gradients through, as {@link FrozenRuntime} does for layers. */
 public final class FrozenVertexRuntime extends BaseWrapperVertex implements Disableable {
 
     private final FrozenPart<GraphVertex> part;
-    private int disabled;
 
     private FrozenVertexRuntime(FrozenPart<GraphVertex> part) {
         super(part.stock());
@@ -82,27 +79,17 @@ public final class FrozenVertexRuntime extends BaseWrapperVertex implements Disa
             found.setInputVertices(standIn.getInputVertices());
             found.setOutputVertices(standIn.getOutputVertices());
             found.setOutputVertex(standIn.isOutputVertex());
-            setStock(found);
         });
     }
 
     @Override
     public void disable() {
-        disabled++;
-        setStock(underlying);
+        part.disable();
     }
 
     @Override
     public void enable() {
-        disabled--;
-        setStock(underlying);
-    }
-
-    private void setStock(GraphVertex vertex) {
-        OwnArithmetic arithmetic = OwnArithmetic.in(vertex);
-        if (arithmetic != null) {
-            arithmetic.setStock(disabled > 0);
-        }
+        part.enable();
     }
 
     @Override
@@ -128,9 +115,7 @@ public final class FrozenVertexRuntime extends BaseWrapperVertex implements Disa
 
     @Override
     public Pair<Gradient, INDArray[]> doBackward(boolean tbptt, LayerWorkspaceMgr workspaces) {
-        Consumer<INDArray> setGradients =
-                OwnArithmetic.in(underlying) == null ? underlying::setBackpropGradientsViewArray : null;
-        return part.backward(underlying.getEpsilon(), workspaces, setGradients, corrected -> {
+        return part.backward(underlying.getEpsilon(), workspaces, underlying::setBackpropGradientsViewArray, corrected -> {
             underlying.setEpsilon(corrected);
             return new Pair<>(null, underlying.doBackward(tbptt, workspaces).getSecond());
         });

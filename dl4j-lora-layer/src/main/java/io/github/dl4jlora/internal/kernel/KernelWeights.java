@@ -5,6 +5,7 @@ import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.List;
+import java.util.Map;
 
 /**
  * What a kernel of several matrices computes with: the frozen values of a layer, and low-rank paths beside those of its matrices
@@ -31,6 +32,16 @@ public interface KernelWeights {
      * @param part of the adapter, such as A
      */
     @Nullable String gradientKey(String key, String part);
+
+    /**
+     * Where the gradient of a part of a matrix's adapter goes; null unless that trains.
+     *
+     * @param views gradients of what trains, by key
+     */
+    default @Nullable INDArray gradient(Map<String, INDArray> views, String key, String part) {
+        String found = gradientKey(key, part);
+        return found == null ? null : views.get(found);
+    }
 
     /** All frozen values, flat, in the stock layer's order; a copy if some are kept in fewer bits. */
     INDArray flat();

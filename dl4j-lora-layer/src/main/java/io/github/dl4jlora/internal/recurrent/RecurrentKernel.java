@@ -461,8 +461,7 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
 
     /** Where the gradient of a matrix's A or B goes; null unless it trains. */
     private @Nullable INDArray gradient(String key, String part) {
-        String found = weights().gradientKey(prefix + key, part);
-        return found == null ? null : gradients.get(found);
+        return weights().gradient(gradients, prefix + key, part);
     }
 
     private INDArray inputGradient(INDArray dz, long from, LayerWorkspaceMgr workspaces) {

@@ -151,7 +151,7 @@ class FrozenConvolutionTest {
         for (Activation activation : new Activation[] {Activation.TANH, Activation.SOFTPLUS, Activation.IDENTITY}) {
             for (WorkspaceMode mode : new WorkspaceMode[] {WorkspaceMode.ENABLED, WorkspaceMode.NONE}) {
                 MultiLayerNetwork adapted = adapted(geometry.base(activation, mode), FrozenStorage.SHARED);
-                assertThat(((FrozenRuntime) adapted.getLayer(FROZEN)).arithmetic()).isInstanceOf(FrozenKernel.class);
+                assertThat(((FrozenRuntime) adapted.getLayer(FROZEN)).part().arithmetic()).isInstanceOf(FrozenKernel.class);
 
                 Gradients.assertEqualFiniteDifferences(adapted, data(geometry, adapted));
             }

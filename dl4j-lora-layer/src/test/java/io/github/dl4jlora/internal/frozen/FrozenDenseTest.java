@@ -69,7 +69,7 @@ class FrozenDenseTest {
     }
 
     private static OwnArithmetic arithmetic(Layer frozen) {
-        return ((FrozenRuntime) frozen).arithmetic();
+        return ((FrozenRuntime) frozen).part().arithmetic();
     }
 
     @ParameterizedTest
