@@ -5,8 +5,10 @@ import io.github.dl4jlora.internal.kernel.PassingOutput;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
+import org.deeplearning4j.nn.api.TrainingConfig;
 import org.deeplearning4j.nn.api.layers.RecurrentLayer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.misc.DummyConfig;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.DropoutLayer;
@@ -17,29 +19,38 @@ import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.util.Map;
 import java.util.function.Function;
 
 /**
  * Runs a stock layer as a frozen one that passes gradients through. It shows DL4J what DL4J looks for in a running layer: state,
- * and arrays that the next layer may overwrite.
+ * and arrays that the next layer may overwrite. Nothing trains: DL4J gets no gradient, no score, and no parameters (or, if they
+ * are embedded, parameters that are never updated).
  */
-class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Maker {
+class FrozenRuntime extends BaseWrapperLayer implements Disableable, PassingOutput.Maker {
 
+    private final FrozenPart<Layer> part;
     private final boolean showsState;
     private final boolean overwritesInput;
     private boolean inputModificationAllowed;
     private @Nullable PassingOutput place;
     private NeuralNetConfiguration declared;
+    private @Nullable TrainingConfig config;
 
     /**
      * @param showsState whether DL4J sees the state of a recurrent layer inside a wrapper
      * @param declared   the network's configuration of this layer, of which the stock layer's is a part
      */
     FrozenRuntime(FrozenPart<Layer> part, boolean showsState, NeuralNetConfiguration declared) {
-        super(part);
+        super(part.stock());
+        this.part = part;
         this.showsState = showsState;
         this.declared = declared;
         this.overwritesInput = StockLayers.overwritesInput(part.stock().conf().getLayer());
+    }
+
+    final FrozenPart<Layer> part() {
+        return part;
     }
 
     @Override
@@ -66,7 +77,7 @@ class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Ma
 
     /** Once weights have been attached, replaces the layer that stands on zeros. */
     final void bind() {
-        underlying = part().bound((standIn, found) -> {
+        underlying = part.bound((standIn, found) -> {
             found.allowInputModification(inputModificationAllowed);
             found.setIndex(standIn.getIndex());
             found.setMaskArray(standIn.getMaskArray());
@@ -75,12 +86,12 @@ class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Ma
 
     @Override
     public void disable() {
-        part().disable();
+        part.disable();
     }
 
     @Override
     public void enable() {
-        part().enable();
+        part.enable();
     }
 
     /** The layer that DL4J may use directly: DL4J looks into one wrapper for a recurrent layer. */
@@ -122,7 +133,7 @@ class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Ma
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
         bind();
         if (training) {
-            part().requireUnmoved();
+            part.requireUnmoved();
         }
         if (underlying instanceof DropoutLayer && underlying.getMaskArray() != null) {
             // DL4J's dropout layer applies its mask to the input array itself.
@@ -156,7 +167,7 @@ class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Ma
 
     final Pair<Gradient, INDArray> passThrough(@Nullable INDArray epsilon, LayerWorkspaceMgr workspaces,
                                                Function<@Nullable INDArray, Pair<Gradient, INDArray>> backprop) {
-        return new Pair<>(new DefaultGradient(), part().backward(epsilon, workspaces, underlying::setBackpropGradientsViewArray,
+        return new Pair<>(new DefaultGradient(), part.backward(epsilon, workspaces, underlying::setBackpropGradientsViewArray,
                 backprop).getSecond());
     }
 
@@ -165,5 +176,137 @@ class FrozenRuntime extends LayerAtRest implements Disableable, PassingOutput.Ma
                                                                     int minibatch) {
         bind();
         return underlying.feedForwardMaskArray(mask, state, minibatch);
+    }
+
+    @Override
+    public long numParams() {
+        return part.numParams();
+    }
+
+    @Override
+    public long numParams(boolean backwards) {
+        return numParams();
+    }
+
+    @Override
+    public @Nullable INDArray params() {
+        return part.params();
+    }
+
+    @Override
+    public Map<String, INDArray> paramTable() {
+        return paramTable(false);
+    }
+
+    @Override
+    public Map<String, INDArray> paramTable(boolean backpropOnly) {
+        return part.paramTable(backpropOnly);
+    }
+
+    @Override
+    public @Nullable INDArray getParam(String key) {
+        return paramTable().get(key);
+    }
+
+    @Override
+    public void setParam(String key, INDArray value) {
+        refuseWhenShared();
+        underlying.setParam(key, value);
+    }
+
+    @Override
+    public void setParams(@Nullable INDArray values) {
+        if (values != null && values.length() > 0) {
+            refuseWhenShared();
+            underlying.setParams(values);
+        }
+    }
+
+    private void refuseWhenShared() {
+        if (!part.isEmbedded()) {
+            throw refusal(" and shared with its base network: its parameters cannot be set");
+        }
+    }
+
+    @Override
+    public void setParamTable(Map<String, INDArray> table) {
+        throw refusal(": its parameter table cannot be replaced");
+    }
+
+    @Override
+    public void setParamsViewArray(INDArray view) {
+        // The stock layer was built on its values; there is nothing in the vector to point at.
+    }
+
+    @Override
+    public void fit() {
+        throw refusal(": a layer's own fit would train its parameters. Train the network, or name the layer in trainable(...)");
+    }
+
+    @Override
+    public void fit(INDArray input, LayerWorkspaceMgr workspaces) {
+        fit();
+    }
+
+    private UnsupportedOperationException refusal(String why) {
+        return new UnsupportedOperationException("Layer \"" + part.name() + "\" is frozen" + why);
+    }
+
+    @Override
+    public boolean isPretrainLayer() {
+        return false;
+    }
+
+    @Override
+    public @Nullable INDArray getGradientsViewArray() {
+        return null;
+    }
+
+    @Override
+    public void setBackpropGradientsViewArray(INDArray gradients) {
+        // The slot of embedded parameters stays zero: the stock layer never gets to write it.
+    }
+
+    @Override
+    public Gradient gradient() {
+        return new DefaultGradient();
+    }
+
+    @Override
+    public double calcRegularizationScore(boolean backpropParamsOnly) {
+        return 0;
+    }
+
+    @Override
+    public boolean updaterDivideByMinibatch(String key) {
+        return false;
+    }
+
+    @Override
+    public void update(Gradient gradient) {
+        // Frozen.
+    }
+
+    @Override
+    public void update(INDArray gradient, String key) {
+        // Frozen.
+    }
+
+    @Override
+    public void applyConstraints(int iteration, int epoch) {
+        // Frozen.
+    }
+
+    @Override
+    public void setEpochCount(int epoch) {
+        // The stock layer stays in its first epoch: DL4J's OCNNOutputLayer sets a parameter of its own when one ends.
+    }
+
+    @Override
+    public TrainingConfig getConfig() {
+        if (config == null) {
+            config = new DummyConfig(part.name());
+        }
+        return config;
     }
 }

@@ -7,7 +7,6 @@
  *   FrozenLayers                       |                which runtime a layer gets
  *         |                            |
  *   FrozenRuntime               FrozenVertexRuntime     computes, and passes gradients through
- *     | a LayerAtRest                  |                what DL4J sees of a layer of which nothing trains
  *     |- FrozenOutputRuntime           |                with the face of an output layer
  *     |- FrozenRecurrentRuntime        |                with the face of a recurrent layer
  *     |- StoppedRuntime around it      |                ends backpropagation

@@ -372,7 +372,7 @@ public final class StockLayers {
             base.setActivationFn(inTestMode(base.getActivationFn()));
         }
         if (layer instanceof OCNNOutputLayer oneClass) {
-            // In its backward pass it sets its parameter r, in every epoch except the one with this number: see LayerAtRest.
+            // In its backward pass it sets its parameter r, in every epoch except the one with this number: see FrozenRuntime.
             oneClass.setLastEpochSinceRUpdated(0);
         }
         if (layer instanceof ActivationLayer activation) {

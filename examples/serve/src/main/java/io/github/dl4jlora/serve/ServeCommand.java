@@ -101,7 +101,7 @@ public final class ServeCommand implements AddedCommand {
 
     @Option(names = "--pack", order = 24,
             description = "Computes with packed copies of the base's matrices, as large as these: "
-                    + "fewer milliseconds, more memory.")
+                    + "often fewer milliseconds, more memory.")
     private boolean pack;
 
     @Option(names = "--max-body", paramLabel = "SIZE", defaultValue = "8m", order = 25, converter = Quantities.Bytes.class,

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /** Tensors in one file or, where that were too large, in several that an index names. */
@@ -34,7 +35,7 @@ final class Shards {
         index.putObject("metadata").put("total_size", tensors.values().stream().mapToLong(Shards::bytes).sum());
         ObjectNode places = index.putObject("weight_map");
         for (int i = 0; i < shards.size(); i++) {
-            String name = String.format("model-%05d-of-%05d.safetensors", i + 1, shards.size());
+            String name = String.format(Locale.ROOT, "model-%05d-of-%05d.safetensors", i + 1, shards.size());
             Map<String, Safetensors.Later> shard = shards.get(i);
             shard.keySet().forEach(tensor -> places.put(tensor, name));
             files.put(name, out -> Safetensors.writeOneByOne(out, shard, metadata));

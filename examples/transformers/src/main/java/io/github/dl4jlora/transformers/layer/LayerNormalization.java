@@ -48,7 +48,7 @@ public final class LayerNormalization extends MatrixConfiguration {
 
     @Override
     public boolean equals(Object other) {
-        return super.equals(other) && epsilon == ((LayerNormalization) other).epsilon;
+        return super.equals(other) && other instanceof LayerNormalization that && epsilon == that.epsilon;
     }
 
     @Override
