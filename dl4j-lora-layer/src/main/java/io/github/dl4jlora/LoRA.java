@@ -318,7 +318,8 @@ public final class LoRA {
     /**
      * Makes a network for inference from a trained one, on the same weights: every layer that has parameters is frozen, as
      * {@link #apply apply} freezes layers that it does not adapt, so that dense, recurrent and attention layers and convolutions
-     * take less time. It computes what the network computes in test mode. {@code params()} is empty; {@code fit} and {@code pretrain} refuse.
+     * take less time. It computes what the network computes in test mode. {@code params()} is empty; {@code fit} and
+     * {@code pretrain} refuse.
      * {@link #apply apply} and this method treat it as the network that it was made from; {@link #merge merge} gives a stock
      * network on a copy of the weights.
      *

@@ -66,7 +66,8 @@ public sealed class AdapterLoader permits LoRAAdapter.Loader {
      * @throws IOException            if a file cannot be read
      */
     public LoRAAdapter load(Path folder) throws IOException {
-        return new LoRAAdapter(new PeftReader(new PeftFolder(folder), keyMapper, strict).read());
+        return new LoRAAdapter(new PeftReader(new PeftFolder(Objects.requireNonNull(folder, "The folder of the adapter is null")),
+                keyMapper, strict).read());
     }
 
     /**

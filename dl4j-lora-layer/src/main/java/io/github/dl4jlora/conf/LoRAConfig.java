@@ -480,11 +480,12 @@ public final class LoRAConfig {
          * Tables, messages and adapter files call such a parameter {@code lstm.RW}. You may also write {@code lstm.RW}. Prefer
          * the slash: in a regular expression the dot matches any character. Output layers are adapted only when named.
          *
-         * @param patterns regular expressions, each of a whole name
+         * @param patterns regular expressions, each of a whole name; at least one
          * @return this
-         * @throws IllegalArgumentException if one is no regular expression
+         * @throws IllegalArgumentException if there is none, or one is no regular expression
          */
         public Builder targets(String... patterns) {
+            requireSome(patterns, "pattern");
             addAll(targets, "targets", patterns);
             return this;
         }
@@ -492,10 +493,12 @@ public final class LoRAConfig {
         /**
          * Layers to adapt by their kind: {@code targets(LayerType.CONVOLUTION)}.
          *
-         * @param types of layers
+         * @param types of layers; at least one
          * @return this
+         * @throws IllegalArgumentException if there is none
          */
         public Builder targets(LayerType... types) {
+            requireSome(types, "type of layers");
             targetTypes.addAll(List.of(types));
             return this;
         }
@@ -552,6 +555,14 @@ public final class LoRAConfig {
                     Objects.requireNonNull(settings, "the settings of override(\"" + pattern + "\", …) are null")),
                     LayerOverride::changedBy);
             return this;
+        }
+
+        /** An empty list, such as one from which a filter has taken all, would mean every dense layer. */
+        private static void requireSome(Object[] targets, String what) {
+            if (Objects.requireNonNull(targets, "targets").length == 0) {
+                throw new IllegalArgumentException("targets() was given no " + what
+                        + ". Give at least one, or do not call it: then every DenseLayer is adapted");
+            }
         }
 
         private static void addAll(List<Pattern> list, String what, String... patterns) {

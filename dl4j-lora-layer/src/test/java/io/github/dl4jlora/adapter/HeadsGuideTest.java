@@ -32,6 +32,7 @@ import java.nio.file.Path;
 import java.util.List;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
 /** Runs the code on the guide's page about new classes, and what other pages say of state; {@link GuideTest} looks here. */
 class HeadsGuideTest {
@@ -76,6 +77,9 @@ class HeadsGuideTest {
 
         assertThat(tuned.getLayer("out").getParam("W")).isNotEqualTo(withNewHead.getLayer("out").getParam("W"));
         assertThat(again.outputSingle(input)).isEqualTo(expected);
+        LoRAAdapter saved = LoRAAdapter.load(folder);
+        assertThatIllegalArgumentException().isThrownBy(() -> LoRA.apply(base, saved)).as("on the base with its old head")
+                .withMessageContaining("Layer \"out\": the adapter's weight has shape [5, ").withMessageContaining("nOutReplace");
     }
 
     @Test

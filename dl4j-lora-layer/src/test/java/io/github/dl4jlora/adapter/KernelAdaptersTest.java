@@ -8,6 +8,7 @@ import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -28,6 +29,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 /** Adapters of convolutions and embeddings: PEFT's names and shapes, and everything else that adapters can do. */
+@Tag("heavy")
 class KernelAdaptersTest {
 
     private static final String MAGNITUDE = "base_model.model.kernel1.lora_magnitude_vector";

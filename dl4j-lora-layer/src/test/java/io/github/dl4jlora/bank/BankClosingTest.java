@@ -34,6 +34,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Closing answers what was submitted, whoever closes, and refuses what comes after it. */
 @MayHang
+@Tag("heavy")
 class BankClosingTest {
 
     private final MultiLayerNetwork base = GatedTanh.network();

@@ -38,6 +38,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** A base that is used where it lies in its file. */
+@Tag("heavy")
 class MappedBaseTest {
 
     private static final INDArray X = Networks.random(DataType.FLOAT, 77, 5, Networks.IN);
@@ -169,7 +170,6 @@ class MappedBaseTest {
         assertReplicasFindItsWeights(kind, scheme);
     }
 
-    @Tag("heavy")
     @ParameterizedTest
     @MethodSource("all")
     void replicasOfEveryKindFindItsWeights(Models.Kind kind, Quantization scheme) throws Exception {

@@ -9,6 +9,7 @@ import io.github.dl4jlora.internal.base.MemoryBases;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -42,6 +43,7 @@ import static org.assertj.core.api.Assertions.within;
  * What releases wrote: for each kind of layers and adapters a base, the adapted network as LoRA.save and as DL4J's
  * ModelSerializer write it, its adapter, and what it computed.
  */
+@Tag("heavy")
 class OldFilesTest {
 
     /** Layers, by the last words of their names, and settings. */

@@ -26,6 +26,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Training and inference on several threads, on replicas that DL4J makes. */
+@Tag("heavy")
 class ParallelTest {
 
     @ParameterizedTest
@@ -34,7 +35,6 @@ class ParallelTest {
         trainsInParallel(kind, TrainingMode.AVERAGING, 2);
     }
 
-    @Tag("heavy")
     @ParameterizedTest
     @EnumSource(mode = EnumSource.Mode.MATCH_ANY, names = ".*EMBEDDED")
     void twoWorkersThatAverageTrainTheAdaptersBesideFrozenValuesInTheVector(Kind kind) throws Exception {

@@ -50,6 +50,7 @@ import org.deeplearning4j.nn.conf.preprocessor.Cnn3DToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnn3DPreProcessor;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -86,6 +87,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 /** Every kind of DL4J layer with a weight matrix, adapted by running it on W + s·A·B above an adapted dense layer. */
 @SuppressWarnings("deprecation")
 @ExtendWith(DoublePrecision.class)
+@Tag("heavy")
 public class DeltaLayersTest {
 
     private static final LoRAConfig CONFIG = LoRAConfig.builder().rank(2).alpha(1.5).updater(new Sgd(1))

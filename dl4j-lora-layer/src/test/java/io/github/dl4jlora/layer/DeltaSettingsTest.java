@@ -25,6 +25,7 @@ import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.deeplearning4j.parallelism.ParallelWrapper;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -49,6 +50,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** An adapted layer that is not dense is a citizen of DL4J: settings of a layer act on its A and B, or on the stock layer. */
+@Tag("heavy")
 class DeltaSettingsTest {
 
     private static final INDArray FEATURES = Networks.random(DataType.FLOAT, 1, 4, 3, 5);

@@ -12,6 +12,7 @@ import io.github.dl4jlora.variant.DoRA;
 import io.github.dl4jlora.variant.FrozenALoRA;
 import io.github.dl4jlora.variant.PlainLoRA;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -29,6 +30,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 /** All that holds of kernels holds with DoRA's magnitudes, whose norms are constants to the gradient. */
+@Tag("heavy")
 class DoRAKernelsTest extends KernelsTest {
 
     static Stream<KernelVariant> variants() {

@@ -14,6 +14,7 @@ import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -37,6 +38,7 @@ import static org.assertj.core.api.Assertions.within;
 
 /** Kernels compute what the stock layer computes on W + s·A·B, and have its gradients, whatever the layer. */
 @ExtendWith(DoublePrecision.class)
+@Tag("heavy")
 class KernelsTest {
 
     private static final String CONVOLUTIONS = "(SEQUENCES|IMAGES|VOLUMES)_(?!OF).*";

@@ -62,6 +62,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Biases of every kind of layer train beside its frozen weights, with a low-rank change or alone. */
 @ExtendWith(DoublePrecision.class)
+@Tag("heavy")
 class TrainedBiasesTest {
 
     @TempDir
@@ -141,7 +142,6 @@ class TrainedBiasesTest {
         assertPromises(Networks.trained(conf, features, labels), alone(conf), features, labels, folder);
     }
 
-    @Tag("heavy")
     @ParameterizedTest(name = "{0}")
     @MethodSource("layers")
     void keepEveryPromiseInsideTheVector(String name, INDArray features, INDArray labels, MultiLayerConfiguration conf)

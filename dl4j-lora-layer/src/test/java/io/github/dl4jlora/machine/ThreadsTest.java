@@ -4,6 +4,7 @@ import io.github.dl4jlora.ChildJvm;
 import io.github.dl4jlora.Settling;
 import io.github.dl4jlora.internal.processor.NativeLibraries;
 import io.github.dl4jlora.internal.processor.ThreadCounts;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -19,6 +20,7 @@ import java.util.Map;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** What {@link Settling} tells of a JVM in which threads were settled at one time or another. */
+@Tag("heavy")
 public class ThreadsTest {
 
     private static final boolean ONE_DNN = NativeLibraries.has("org.bytedeco.dnnl.global.dnnl");

@@ -8,6 +8,7 @@ import io.github.dl4jlora.property.Settings.Place;
 import io.github.dl4jlora.property.Settings.Which;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Named;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.nd4j.linalg.activations.Activation;
@@ -22,6 +23,7 @@ import java.util.stream.Stream;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** Networks that broke a law once: as {@link Search} prints them, each under what was wrong. */
+@Tag("heavy")
 class FailedBeforeTest {
 
     /** The settings that failures shrink to. */

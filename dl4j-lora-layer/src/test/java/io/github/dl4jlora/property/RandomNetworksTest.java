@@ -20,7 +20,7 @@ class RandomNetworksTest {
 
     @Example
     void someNetworksThatAreTheSameInEveryRun() {
-        new Search(20, 40, Duration.ofMinutes(4), 60).run();
+        new Search(20, 16, Duration.ofMinutes(4), 60).run();
     }
 
     @Example

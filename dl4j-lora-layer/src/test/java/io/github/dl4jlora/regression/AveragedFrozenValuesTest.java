@@ -22,6 +22,7 @@ import static org.assertj.core.api.Assertions.within;
  * The mean of n equal floats is that float for powers of two, and only by luck else. Shared frozen values are not averaged at
  * all; those inside the vector move by an ulp in a round, which DL4J gives a network no chance to prevent.
  */
+@Tag("heavy")
 class AveragedFrozenValuesTest {
 
     @ParameterizedTest(name = "{0}, {1} workers")
@@ -30,7 +31,6 @@ class AveragedFrozenValuesTest {
         assertFrozenValuesStay(kind, workers);
     }
 
-    @Tag("heavy")
     @ParameterizedTest(name = "{0}, {1} workers")
     @CsvSource({"GRAPH_EMBEDDED, 4", "GRAPH_SHARED, 7"})
     void frozenValuesStayBitForBitWithManyWorkers(Models.Kind kind, int workers) throws Exception {
@@ -54,7 +54,6 @@ class AveragedFrozenValuesTest {
         assertValuesMoveByRoundingAtMost(kind, workers);
     }
 
-    @Tag("heavy")
     @ParameterizedTest(name = "{0}, {1} workers")
     @CsvSource("GRAPH_EMBEDDED, 7")
     void valuesInsideTheVectorMoveByRoundingAtMostWithManyWorkers(Models.Kind kind, int workers) throws Exception {

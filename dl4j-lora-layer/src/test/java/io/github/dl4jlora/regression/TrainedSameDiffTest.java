@@ -14,6 +14,7 @@ import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.LocallyConnected1D;
 import org.deeplearning4j.nn.conf.layers.SelfAttentionLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -27,6 +28,7 @@ import java.util.stream.Stream;
 
 /** DL4J doubles the gradients of its SameDiff layers; in an adapted network they are right, whoever trains. */
 @ExtendWith(DoublePrecision.class)
+@Tag("heavy")
 class TrainedSameDiffTest {
 
     /** What becomes of the SameDiff layer, and of the LSTM below it. */

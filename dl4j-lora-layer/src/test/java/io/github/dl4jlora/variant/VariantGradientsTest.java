@@ -15,6 +15,7 @@ import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -39,6 +40,7 @@ import static org.assertj.core.api.Assertions.within;
 
 /** Finite differences agree with every gradient; DoRA's, whose norm is a constant to it, agrees with the algebra. */
 @ExtendWith(DoublePrecision.class)
+@Tag("heavy")
 class VariantGradientsTest {
 
     static Stream<Variants> differentiable() {

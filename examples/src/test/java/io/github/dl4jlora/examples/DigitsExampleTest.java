@@ -22,6 +22,7 @@ import java.util.stream.Stream;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
+@Tag("heavy")
 class DigitsExampleTest {
 
     private static final String HELP = "See mvn -q -pl examples -am compile exec:exec@digits -Dargs=\"--help\"";
@@ -55,7 +56,6 @@ class DigitsExampleTest {
     }
 
     @Test
-    @Tag("heavy")
     void itsReportHasNoDefectInABrowser(@TempDir Path folder) throws Exception {
         assertThat(run("--short", "--sweep", "--output", folder.toString())).isZero();
 

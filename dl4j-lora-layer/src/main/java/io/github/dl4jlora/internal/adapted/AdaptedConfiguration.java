@@ -225,11 +225,6 @@ public interface AdaptedConfiguration extends HeldSettings, Replacement {
         return biases().size() == 1 && adapted().size() == 1 && matrices().forms().size() == 1;
     }
 
-    /** How many values of the layer's part of the vector are the stock layer's own. */
-    default long embeddedParams() {
-        return getStorage() == FrozenStorage.EMBEDDED ? frozenParams() : 0;
-    }
-
     /**
      * The stock layer's own values, flat, wherever they are.
      *

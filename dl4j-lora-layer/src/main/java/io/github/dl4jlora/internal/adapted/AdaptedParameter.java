@@ -28,6 +28,8 @@ public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("n
     /** How many values A and B may have with a rank above the matrix's. */
     private static final long MOST_BEYOND = 1 << 24;
     private static final double LARGEST_HALF = 65504;
+    private static final String EXCESS_RANK = "{}: rank {} is above min(nIn, nOut) = {} of {}, so the adapter is larger than the "
+            + "weights it adapts; {}";
 
     /** The factor s. */
     public double factor() {
@@ -46,19 +48,16 @@ public record AdaptedParameter(@JsonProperty("key") String key, @JsonProperty("n
 
     /** Warns of a rank above the largest of the matrix, and says what to do. */
     public void warnOfExcessRank(@Nullable String layer) {
-        warnOfExcessRank(layer, "give this layer a smaller one with LoRAConfig's override(" + Named.quoted(layer)
-                + ", o -> o.rank(" + largestRank() + "))");
-    }
-
-    /** As {@link #warnOfExcessRank(String)}, for an adapter whose rank cannot be chosen any more. */
-    public void warnOfExcessRankOfAdapter(@Nullable String layer) {
-        warnOfExcessRank(layer, "an adapter of that rank computes the same");
-    }
-
-    private void warnOfExcessRank(@Nullable String layer, String remedy) {
         if (rank > largestRank()) {
-            LOG.warn("{}: rank {} is above min(nIn, nOut) = {} of {}, so the adapter is larger than the weights it adapts; {}",
-                    Named.layer(layer), rank, largestRank(), key, remedy);
+            LOG.warn(EXCESS_RANK, Named.layer(layer), rank, largestRank(), key, "give this layer a smaller one with LoRAConfig's "
+                    + "override(" + Named.quoted(layer) + ", o -> o.rank(" + largestRank() + "))");
+        }
+    }
+
+    /** Tells the same of an adapter, whose rank cannot be chosen any more: there is nothing that its user could do. */
+    public void tellOfExcessRankOfAdapter(@Nullable String layer) {
+        if (rank > largestRank()) {
+            LOG.info(EXCESS_RANK, Named.layer(layer), rank, largestRank(), key, "an adapter of that rank computes the same");
         }
     }
 

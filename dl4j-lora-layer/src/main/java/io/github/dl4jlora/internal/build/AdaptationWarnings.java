@@ -42,7 +42,7 @@ final class AdaptationWarnings {
         lora.adapted().forEach(parameter -> {
             String name = MatrixName.of(node, parameter.key()).module();
             if (ofAdapter) {
-                parameter.warnOfExcessRankOfAdapter(name);
+                parameter.tellOfExcessRankOfAdapter(name);
             } else {
                 parameter.warnOfExcessRank(name);
             }

@@ -23,7 +23,12 @@ final class StockRecurrentRuntime extends StockRuntime implements RecurrentDeleg
 
     @Override
     public RecurrentLayer recurrent() {
-        return (RecurrentLayer) stock();
+        return recurrent(false);
+    }
+
+    @Override
+    public RecurrentLayer recurrent(boolean training) {
+        return (RecurrentLayer) stock(training);
     }
 
     @Override

@@ -106,7 +106,12 @@ public class StockRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     /** The stock layer, its weights up to date. */
     final Layer stock() {
-        return part.stock(false);
+        return stock(false);
+    }
+
+    /** @param training whether it is for a forward pass of training, in which weights are checked */
+    final Layer stock(boolean training) {
+        return part.stock(training);
     }
 
     /** DL4J looks for a recurrent layer inside one wrapper, and uses it directly, unless the base's was in more wrappers. */
@@ -118,12 +123,12 @@ public class StockRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     @Override
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaces) {
-        return part.stock(training).activate(training, workspaces);
+        return stock(training).activate(training, workspaces);
     }
 
     @Override
     public INDArray activate(INDArray input, boolean training, LayerWorkspaceMgr workspaces) {
-        return part.stock(training).activate(input, training, workspaces);
+        return stock(training).activate(input, training, workspaces);
     }
 
     @Override
@@ -133,6 +138,8 @@ public class StockRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     final Pair<Gradient, INDArray> projected(@Nullable INDArray epsilon, LayerWorkspaceMgr workspaces,
                                              Function<INDArray, Pair<Gradient, INDArray>> backprop) {
+        // DL4J's truncated BPTT gives its segments to a recurrent layer inside a wrapper, past this layer.
+        adapter().beginPass(true);
         return part.backward(epsilon, workspaces, underlying::setBackpropGradientsViewArray, backprop);
     }
 

@@ -23,6 +23,21 @@ final class FrozenRecurrentRuntime extends FrozenRuntime implements RecurrentDel
     }
 
     @Override
+    public RecurrentLayer recurrent(boolean training) {
+        RecurrentLayer layer = recurrent();
+        if (training) {
+            part().requireUnmoved();
+        }
+        return layer;
+    }
+
+    @Override
+    public void rnnClearPreviousState() {
+        // This must work even for a restored network whose base is still missing.
+        ((RecurrentLayer) underlying).rnnClearPreviousState();
+    }
+
+    @Override
     public Pair<Gradient, INDArray> tbpttBackpropGradient(INDArray epsilon, int length, LayerWorkspaceMgr workspaces) {
         return passThrough(epsilon, workspaces, e -> recurrent().tbpttBackpropGradient(e, length, workspaces));
     }

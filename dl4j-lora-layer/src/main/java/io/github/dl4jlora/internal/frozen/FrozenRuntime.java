@@ -12,6 +12,7 @@ import org.deeplearning4j.nn.conf.misc.DummyConfig;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.DropoutLayer;
+import org.deeplearning4j.nn.layers.recurrent.BaseRecurrentLayer;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -81,7 +82,18 @@ class FrozenRuntime extends BaseWrapperLayer implements Disableable, PassingOutp
             found.allowInputModification(inputModificationAllowed);
             found.setIndex(standIn.getIndex());
             found.setMaskArray(standIn.getMaskArray());
+            moveState(standIn, found);
         });
+    }
+
+    /** So that a base may be attached in the midst of a sequence. */
+    private static void moveState(Layer from, Layer to) {
+        if (from instanceof BaseWrapperLayer outer && to instanceof BaseWrapperLayer other) {
+            moveState(outer.getUnderlying(), other.getUnderlying());
+        } else if (from instanceof BaseRecurrentLayer<?> old && to instanceof BaseRecurrentLayer<?> now) {
+            now.rnnSetPreviousState(old.rnnGetPreviousState());
+            now.rnnSetTBPTTState(old.rnnGetTBPTTState());
+        }
     }
 
     @Override
@@ -167,6 +179,10 @@ class FrozenRuntime extends BaseWrapperLayer implements Disableable, PassingOutp
 
     final Pair<Gradient, INDArray> passThrough(@Nullable INDArray epsilon, LayerWorkspaceMgr workspaces,
                                                Function<@Nullable INDArray, Pair<Gradient, INDArray>> backprop) {
+        if (showsRecurrentInside()) {
+            // DL4J's truncated BPTT gives its segments to the layer inside, past this one.
+            part.requireUnmoved();
+        }
         return new Pair<>(new DefaultGradient(), part.backward(epsilon, workspaces, underlying::setBackpropGradientsViewArray,
                 backprop).getSecond());
     }

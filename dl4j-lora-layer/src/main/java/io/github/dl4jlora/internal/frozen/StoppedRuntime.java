@@ -56,6 +56,12 @@ class StoppedRuntime extends FrozenLayer {
             return (RecurrentLayer) underlying;
         }
 
+        /** The frozen layer checks for itself. */
+        @Override
+        public RecurrentLayer recurrent(boolean training) {
+            return recurrent();
+        }
+
         /** GravesLSTM starts where DL4J moved the last segment's state, which it does for no layer in a wrapper. */
         @Override
         public INDArray rnnActivateUsingStoredState(INDArray input, boolean training, boolean store,
@@ -77,6 +83,15 @@ class StoppedRuntime extends FrozenLayer {
         @Override
         public RecurrentLayer recurrent() {
             return (RecurrentLayer) getUnderlying();
+        }
+
+        @Override
+        public RecurrentLayer recurrent(boolean training) {
+            RecurrentLayer layer = recurrent();
+            if (training) {
+                ((FrozenRuntime) underlying).part().requireUnmoved();
+            }
+            return layer;
         }
 
         /** Nothing for DL4J to move from segment to segment: in the base it does not find that state. */

@@ -54,11 +54,6 @@ public final class AdaptedView {
             return Objects.requireNonNull(parts.get(Variant.A));
         }
 
-        /** B {@code [rank, nOut]}. */
-        public INDArray b() {
-            return Objects.requireNonNull(parts.get(Variant.B));
-        }
-
         /** Alpha as it is now. */
         public double alpha() {
             return parameter.alpha();

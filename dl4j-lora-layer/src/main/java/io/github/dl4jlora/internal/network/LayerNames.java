@@ -38,4 +38,11 @@ public final class LayerNames {
         return names.contains(pattern.pattern()) && !pattern.matcher(pattern.pattern()).matches()
                 ? ". As a regular expression \"" + pattern + "\" does not match that name: quote it with Pattern.quote" : "";
     }
+
+    /** What to do about several names in one pattern, such as {@code fc1,fc2}. */
+    public static String apart(Pattern pattern, List<String> names) {
+        String[] parts = pattern.pattern().split("\\s*,\\s*");
+        return parts.length > 1 && names.containsAll(List.of(parts))
+                ? ". A comma does not separate patterns: give each of them on its own" : "";
+    }
 }

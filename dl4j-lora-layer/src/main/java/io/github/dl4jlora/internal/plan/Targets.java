@@ -157,9 +157,10 @@ public final class Targets {
             }
         }
         if (!foundMatrix && noMatrices.isEmpty()) {
+            List<String> names = nodes.stream().map(Node::name).toList();
             throw new IllegalArgumentException(target(pattern) + " matches no layer: patterns must match a whole name, or "
-                    + "name/parameter. The network has " + LayerNames.of(nodes)
-                    + LayerNames.literally(pattern, nodes.stream().map(Node::name).toList()));
+                    + "name/parameter. The network has " + LayerNames.of(nodes) + LayerNames.literally(pattern, names)
+                    + LayerNames.apart(pattern, names));
         }
         if (!foundMatrix) {
             throw new IllegalArgumentException(target(pattern) + " matches " + noMatrices + ", which cannot be adapted; of this "

@@ -47,11 +47,6 @@ public final class InputComponents {
         this.most = most;
     }
 
-    /** How many components are kept at most. */
-    public int most() {
-        return most;
-    }
-
     /**
      * Takes a batch in.
      *

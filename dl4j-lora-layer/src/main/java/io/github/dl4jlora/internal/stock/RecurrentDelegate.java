@@ -16,6 +16,9 @@ public interface RecurrentDelegate extends RecurrentLayer {
     /** The wrapped layer, with its weights up to date. */
     RecurrentLayer recurrent();
 
+    /** As {@link #recurrent()}, for a forward pass: of training, weights are checked. */
+    RecurrentLayer recurrent(boolean training);
+
     @Override
     default INDArray rnnTimeStep(INDArray input, LayerWorkspaceMgr workspaces) {
         return recurrent().rnnTimeStep(input, workspaces);
@@ -38,7 +41,7 @@ public interface RecurrentDelegate extends RecurrentLayer {
 
     @Override
     default INDArray rnnActivateUsingStoredState(INDArray input, boolean training, boolean store, LayerWorkspaceMgr workspaces) {
-        return recurrent().rnnActivateUsingStoredState(input, training, store, workspaces);
+        return recurrent(training).rnnActivateUsingStoredState(input, training, store, workspaces);
     }
 
     @Override

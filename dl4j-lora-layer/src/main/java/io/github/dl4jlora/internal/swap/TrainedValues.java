@@ -137,7 +137,9 @@ final class TrainedValues {
         try {
             return shaping.get();
         } catch (IllegalArgumentException e) {
-            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + what + e.getMessage(), e);
+            throw new IllegalArgumentException("Layer \"" + layer + "\": the adapter's " + what + e.getMessage()
+                    + ". The layer was trained in full. If the adapter was trained with a new head, give the base one of that "
+                    + "size first, with nOutReplace of DL4J's TransferLearning", e);
         }
     }
 

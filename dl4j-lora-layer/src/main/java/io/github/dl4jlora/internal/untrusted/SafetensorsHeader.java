@@ -69,10 +69,15 @@ record SafetensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
         List<Entry> sorted = new ArrayList<>(entries);
         sorted.sort(Comparator.comparingLong(Entry::begin));
         Map<String, Entry> byName = new LinkedHashMap<>();
+        long end = sorted.stream().mapToLong(Entry::end).max().orElse(0);
+        if (end > available) {
+            throw new AdapterFormatException(file + " was cut short: its tensors take " + end + " bytes, but it has " + available
+                    + ". Copy or save it again");
+        }
         long position = 0;
         for (Entry entry : sorted) {
             String what = file + ": tensor \"" + entry.name + "\"";
-            if (entry.begin != position || entry.end < entry.begin || entry.end > available) {
+            if (entry.begin != position || entry.end < entry.begin) {
                 throw new AdapterFormatException(what + " lies at [" + entry.begin + ", " + entry.end + ") of " + available
                         + " bytes of data, but the one before it ends at " + position);
             }

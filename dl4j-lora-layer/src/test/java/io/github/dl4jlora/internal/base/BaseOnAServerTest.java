@@ -11,6 +11,7 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -134,6 +135,7 @@ class BaseOnAServerTest {
     }
 
     @Test
+    @Tag("heavy")
     void aServerThatHangsKeepsNobodyElseWaitingAndIsGivenUp() throws Exception {
         System.setProperty(BaseFile.TIMEOUT, "20");
         Path local = directory.resolve("base.zip");

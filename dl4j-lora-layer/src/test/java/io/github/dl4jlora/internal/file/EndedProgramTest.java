@@ -27,6 +27,7 @@ import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 /** Whoever ends a program in the middle of a save finds what was there before, and nothing else. */
 @DisabledOnOs(value = OS.WINDOWS, disabledReason = "Windows has no SIGINT and SIGTERM to send")
+@Tag("heavy")
 class EndedProgramTest {
 
     private static final Path STATUS = Path.of("/proc/self/status");
@@ -118,7 +119,6 @@ class EndedProgramTest {
         assertThat(left("held")).containsExactly(target.resolve("held"));
     }
 
-    @Tag("heavy")
     @ParameterizedTest(name = "{0} after {2} ms")
     @CsvSource({"INT, 130, 0", "INT, 130, 110", "INT, 130, 270", "INT, 130, 430", "TERM, 143, 60", "TERM, 143, 190",
             "TERM, 143, 350"})

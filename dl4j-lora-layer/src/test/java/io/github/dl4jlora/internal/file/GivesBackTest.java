@@ -11,6 +11,7 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -69,6 +70,7 @@ class GivesBackTest extends HostileFile {
 
     /** Twenty files of 16 MB each, with nothing that would make the collector run. */
     @Test
+    @Tag("heavy")
     @EnabledOnOs(OS.LINUX)
     void whatAFileHeldThatIsRefusedIsFreedAtOnce() throws IOException {
         MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(12).list()

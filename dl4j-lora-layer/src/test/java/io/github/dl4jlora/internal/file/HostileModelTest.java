@@ -11,6 +11,7 @@ import io.github.dl4jlora.internal.stored.ModelZip;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -163,6 +164,7 @@ class HostileModelTest extends HostileParameters {
 
     /** Entries that fit the file one by one, compressed to a thousandth, but not together. */
     @Test
+    @Tag("heavy")
     void frozenEntriesThatTogetherHoldMoreThanTheFileAreRefused() throws IOException {
         int each = 10 << 20;
         StringBuilder index = new StringBuilder();

@@ -35,6 +35,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Whoever reads a network layer by layer is as hard to deceive as who restores it whole. */
+@Tag("heavy")
 class HostileStreamTest extends HostileParameters {
 
     private static final long PAGE = 4096;
@@ -106,7 +107,6 @@ class HostileStreamTest extends HostileParameters {
     }
 
     @Test
-    @Tag("heavy")
     void muchDamageIsRefusedAsByWhoRestoresTheWhole() throws IOException {
         campaign(34, 6_000);
     }

@@ -2,10 +2,13 @@ package io.github.dl4jlora.internal.frozen;
 
 import io.github.dl4jlora.DoublePrecision;
 import io.github.dl4jlora.LoRA;
+import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
 import io.github.dl4jlora.conf.LoRAConfig;
+import io.github.dl4jlora.exception.FrozenWeightsMissingException;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.BackpropType;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.GravesLSTM;
@@ -26,6 +29,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
@@ -34,6 +38,9 @@ import java.util.ArrayList;
 import java.util.List;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** A frozen layer keeps state exactly where DL4J would find it in the base: inside one wrapper, and not inside two. */
 @ExtendWith(DoublePrecision.class)
@@ -104,6 +111,55 @@ class FrozenStateTest {
                 for (MultiLayerNetwork network : List.of(base, fresh, copy)) {
                     network.rnnClearPreviousState();
                 }
+            }
+        }
+    }
+
+    /** DL4J's truncated BPTT calls a recurrent layer in another way than other training does. */
+    @ParameterizedTest
+    @EnumSource
+    void trainingOnABaseThatHasChangedIsRefused(Wrapped wrapped) {
+        DataSet data = new DataSet(Networks.random(DataType.DOUBLE, 1, 2, 3, STEPS),
+                Networks.random(DataType.DOUBLE, 2, 2, 2, STEPS));
+        for (BackpropType type : BackpropType.values()) {
+            // A wrapper inside a wrapper cannot be adapted.
+            for (String adapted : wrapped == Wrapped.MASK_ZERO_TWICE ? List.of("below", "out") : List.of("below", "rnn", "out")) {
+                MultiLayerNetwork base = base(wrapped.layer(), type);
+                MultiLayerNetwork tuned = LoRA.apply(base, adapting(adapted));
+                tuned.fit(data);
+                base.getLayer("rnn").params().muli(3);
+
+                assertThatIllegalStateException().as(type + ", " + adapted + " adapted").isThrownBy(() -> tuned.fit(data))
+                        .withMessageContainingAll("\"rnn\"", "the base's weights have changed");
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"PLAIN", "GRAVES"})
+    void stateIsForgottenWhileTheBaseIsMissing(Wrapped wrapped) {
+        for (String adapted : List.of("below", "rnn", "out")) {
+            MultiLayerNetwork tuned = LoRA.apply(base(wrapped.layer(), BackpropType.Standard), adapting(adapted));
+            MultiLayerNetwork elsewhere = Networks.of(MultiLayerConfiguration.fromJson(
+                    Models.json(tuned).replaceAll("\"id\" : \"....", "\"id\" : \"0000")));
+
+            assertThatCode(elsewhere::rnnClearPreviousState).doesNotThrowAnyException();
+            assertThatThrownBy(() -> elsewhere.output(Networks.random(DataType.DOUBLE, 1, 2, 3, STEPS)))
+                    .isInstanceOf(FrozenWeightsMissingException.class);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void aBaseThatIsAttachedAmidASequenceLeavesTheState(Wrapped wrapped) {
+        INDArray features = Networks.random(DataType.DOUBLE, 1, 2, 3, STEPS);
+        for (String adapted : List.of("below", "out")) {
+            MultiLayerNetwork base = base(wrapped.layer(), BackpropType.Standard);
+            MultiLayerNetwork fresh = LoRA.apply(base, adapting(adapted));
+            for (int i = 0; i < STEPS; i++) {
+                assertThat(Networks.difference(fresh.rnnTimeStep(step(features, i)), base.rnnTimeStep(step(features, i))))
+                        .isLessThan(1e-12);
+                LoRA.attach(fresh, base.clone());
             }
         }
     }

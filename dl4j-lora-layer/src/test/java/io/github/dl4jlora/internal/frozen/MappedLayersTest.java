@@ -50,6 +50,7 @@ import static org.assertj.core.api.Assertions.assertThat;
  * test with it: the class that stands last in the output of the run then wrote.
  */
 @ExtendWith(DoublePrecision.class) // DL4J's layer normalisation and simple RNN take the default type for the network's
+@Tag("heavy")
 class MappedLayersTest {
 
     private static final LoRAConfig DENSE = config().targets("fc.*").build();
@@ -109,7 +110,6 @@ class MappedLayersTest {
         assertAlike(conf, config, new DataSet(features, labels), null, Quantization.INT8);
     }
 
-    @Tag("heavy")
     @ParameterizedTest(name = "{0}")
     @MethodSource("layers")
     void computesAndTrainsAsOnAnArrayInHalfTheBits(String name, LoRAConfig config, INDArray features, INDArray labels,

@@ -150,6 +150,12 @@ class TargetsTest {
         assertRefused(c -> c.targets("norm/gamma"), "norm/gamma (BatchNormalization: its parameters are vectors");
         assertRefused(c -> c.targets("norm"), "\"norm\" (BatchNormalization: its parameters are vectors",
                 "[conv, lstm, both, rnn, out]");
+        assertRefused(c -> c.targets("conv,lstm"), "targets(\"conv,lstm\") matches no layer", "A comma does not separate");
+        LoRAConfig.Builder config = LoRAConfig.builder();
+        assertThatIllegalArgumentException().isThrownBy(() -> config.targets(new String[0]))
+                .withMessageStartingWith("targets() was given no pattern");
+        assertThatIllegalArgumentException().isThrownBy(() -> config.targets(new LayerType[0]))
+                .withMessageStartingWith("targets() was given no type of layers");
         assertRefused(c -> c.targets("lstm/X"), "targets(\"lstm/X\") matches no layer", "name/parameter");
         assertRefused(c -> c.targets(LayerType.EMBEDDING), "targets(LayerType.EMBEDDING) matches no layer", "conv (CONVOLUTION)",
                 "norm (BatchNormalization)", "lstm (RECURRENT)");

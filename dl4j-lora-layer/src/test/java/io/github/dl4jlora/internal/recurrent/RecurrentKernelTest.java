@@ -32,6 +32,7 @@ import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.weights.WeightInit;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -56,6 +57,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Recurrent layers on kernels compute what they compute on effective weights or, frozen, in DL4J. */
 @SuppressWarnings("deprecation")
+@Tag("heavy")
 class RecurrentKernelTest {
 
     private static final int EXAMPLES = 3;

@@ -39,6 +39,7 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.graph.vertex.GraphVertex;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -285,6 +286,7 @@ class StreamedModelTest {
 
     /** 90 MB in ten layers. */
     @Test
+    @Tag("heavy")
     @EnabledOnOs(OS.LINUX)
     void noMoreThanALayerIsInMemory() throws IOException, InterruptedException {
         int wide = 1500;

@@ -10,6 +10,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 
@@ -43,7 +44,8 @@ final class ApplyCommand extends Work {
     @Override
     void run(Progress progress, Facts facts) throws IOException {
         require(adapter == null || fresh == null, "An ADAPTER has its own rank and targets: leave out either " + adapter
-                + " or the options of a fresh adapter");
+                + " or the options of a fresh adapter" + (adapter == null || Files.exists(adapter) ? ""
+                : ". For several targets, repeat the option: --targets A --targets B"));
         LoRAConfig config = adapter == null ? freshAdapter().config(spec().commandLine()).build() : null;
         output.checkedFile();
         progress.expect(4).step("reading " + network);

@@ -65,7 +65,10 @@ final class FreshAdapter {
     LoRAConfig.Builder config(CommandLine line) {
         try {
             LoRAConfig.Builder config = LoRAConfig.builder().rank(rank == null ? DEFAULT_RANK : rank).alpha(alpha)
-                    .scaling(scaling).targets(targets).exclude(exclude).trainable(trainable);
+                    .scaling(scaling).exclude(exclude).trainable(trainable);
+            if (targets.length > 0) {
+                config.targets(targets);
+            }
             config.build();
             return seed == null ? config : config.seed(seed);
         } catch (IllegalArgumentException e) {

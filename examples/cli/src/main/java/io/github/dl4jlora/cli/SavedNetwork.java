@@ -160,7 +160,7 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
     }
 
     /**
-     * Reads an adapted network, and its base if one is given.
+     * Reads an adapted network, and its base if one is given. The normalizer is the adapted network's own, or else its base's.
      *
      * @param base null if the file holds all, or the network is stock
      */
@@ -170,11 +170,14 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
             if (network.kind != Kind.CHECKPOINT && network.kind != Kind.FROZEN_CHECKPOINT) {
                 throw new IOException(file + " is " + network.kind + ", so it needs no --base. Leave it out");
             }
+            SavedNetwork stock = read(base).stock();
             try {
-                AnyNetwork.attach(network.model, read(base).stock().model);
+                AnyNetwork.attach(network.model, stock.model);
             } catch (IllegalArgumentException e) {
                 throw new IOException(base + " is not the base of " + file + ": " + e.getMessage(), e);
             }
+            return network.normalizer != null ? network
+                    : new SavedNetwork(file, network.model, network.kind, stock.normalizer);
         }
         return network;
     }
@@ -196,7 +199,8 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
     public SavedNetwork stock() throws IOException {
         if (!isStock()) {
             throw new IOException(file + " is " + kind
-                    + ", but a network without adapters is needed here. Name the base that it was adapted from");
+                    + ", but a network without adapters is needed here. Name the file of the base that it was adapted from "
+                    + "in its place");
         }
         return this;
     }

@@ -48,7 +48,8 @@ public final class Wording {
         word("Leave quantize out", "Leave --quantize out");
         word("fullValues\\(false\\)", "no --full-values");
         word("and take it out again with LoRAAdapter\\.of", "and take it out again with dl4j-lora export");
-        word("Give (an|the network's|one) InputTypes?\\b.*", "Give it with --input: " + NetworkInput.WORDS);
+        word("Give (an|the network's|one) InputTypes?\\b.*", "Give it with --input: " + NetworkInput.WORDS
+                + "; rows:LENGTH for word ids");
         word("give the network's InputType with its steps.*", "give it with --input steps:SIZE,STEPS");
         word("Give the network its base, or start Java with", "Give the network its base with --base FILE, or start Java with");
         word("Use OnnxAdapter\\.write\\(adapter, base, path\\)", "Name its base with --base FILE");

@@ -201,6 +201,22 @@ class CommandsTest {
                 .doubleValue()).isLessThan(ROUNDING);
     }
 
+    /** A checkpoint holds no normalizer: what is made of it and its base has the base's. */
+    @Test
+    void theNormalizerOfABaseThatIsGivenGoesAlong() throws IOException {
+        NormalizerStandardize normalizer = new NormalizerStandardize();
+        normalizer.fit(Networks.data(1));
+        ModelSerializer.addNormalizerToModel(file("base.zip").toFile(), normalizer);
+
+        assertThat(shell.run("merge", "@checkpoint.zip", "--base", "@base.zip", "-o", "@plain.zip")).isZero();
+        assertThat(shell.run("import", "@tone", "@checkpoint.zip", "--base", "@base.zip", "-o", "@other.zip")).isZero();
+
+        for (String file : List.of("plain.zip", "other.zip")) {
+            NormalizerStandardize found = ModelSerializer.restoreNormalizerFromFile(file(file).toFile());
+            assertThat(found.getMean()).as(file).isEqualTo(normalizer.getMean());
+        }
+    }
+
     @Test
     void exportTakesOutWhatImportPutsIn() throws IOException {
         assertThat(shell.run("export", "@tuned.zip", "-o", "@out")).isZero();

@@ -24,6 +24,7 @@ import java.util.stream.Stream;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** Every command, given a file that should hurt it, says in one sentence what is wrong with which file, and writes nothing. */
+@Tag("heavy")
 class HostileFilesTest {
 
     private static final int TOLD = 1;
@@ -79,7 +80,6 @@ class HostileFilesTest {
 
     @ParameterizedTest
     @MethodSource("networks")
-    @Tag("heavy")
     void everyCommandRefusesEveryNetwork(HostileNetwork hostile) throws Exception {
         hostile.make(folder.resolve("base.zip"), folder.resolve("bad"));
         for (String line : NETWORKS) {

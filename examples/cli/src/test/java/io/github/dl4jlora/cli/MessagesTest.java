@@ -4,6 +4,7 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.exception.FrozenWeightsMissingException;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -19,6 +20,7 @@ import java.util.Arrays;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+@Tag("heavy")
 class MessagesTest {
 
     @TempDir

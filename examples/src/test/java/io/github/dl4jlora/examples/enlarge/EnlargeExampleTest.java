@@ -23,6 +23,7 @@ import java.util.stream.Stream;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+@Tag("heavy")
 class EnlargeExampleTest {
 
     private static final Path REAL = Path.of("target/enlarge");
@@ -76,7 +77,6 @@ class EnlargeExampleTest {
     }
 
     @Test
-    @Tag("heavy")
     void itsShortFormRunsOnTheRealNetwork() throws IOException {
         assumeTrue(Files.exists(REAL.resolve("photographs")), "examples/fetch-enlarge.sh has not been run");
 
@@ -103,7 +103,6 @@ class EnlargeExampleTest {
     }
 
     @Test
-    @Tag("heavy")
     void aSweepFindsEachWayARateOfItsOwn() throws IOException {
         assertThat(run("--short", "--sweep", "--rank", "2", "--data", data().toString(), "--output",
                 folder.resolve("output").toString())).as(err.toString()).isZero();

@@ -7,6 +7,7 @@ import io.github.dl4jlora.bank.AdapterMix;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -24,6 +25,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Texts of GPT-2: PyTorch's, where the likeliest token is taken. */
+@Tag("heavy")
 class GenerationTest {
 
     private static final GeneratedTexts TEXTS = GeneratedTexts.ofPyTorch();

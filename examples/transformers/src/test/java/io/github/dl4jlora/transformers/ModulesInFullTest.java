@@ -9,6 +9,7 @@ import io.github.dl4jlora.conf.TorchParameter;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -33,6 +34,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Adapter files of transformers whose layers were trained in full have the names and shapes of Hugging Face's modules. */
+@Tag("heavy")
 class ModulesInFullTest {
 
     private static final String PREFIX = "base_model.model.";

@@ -28,6 +28,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
  * Padding on the left, on the right and between tokens. Where positions are those of columns, a text computes something else when
  * padding moves it, as in PyTorch, so these tests give all positions the same vector.
  */
+@Tag("heavy")
 class PaddingAnywhereTest {
 
     private static final int TOKENS = 7;
@@ -116,7 +117,6 @@ class PaddingAnywhereTest {
         }
     }
 
-    @Tag("heavy")
     @ParameterizedTest
     @MethodSource("others")
     void inOtherNetworksItDoesToo(Tiny tiny) {

@@ -27,6 +27,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 /** What {@code LoRA.plan} says beside the sizes of DL4J's workspaces, once these have learnt. */
+@Tag("heavy")
 class PlannedMemoryTest {
 
     private static final String EACH = ".*(query|key|value|dense|_lin|lin\\d|c_[a-z]+|attn\\.[qkvo])";
@@ -80,7 +81,6 @@ class PlannedMemoryTest {
         assertAdaptedAsPlanned(family, SHORT);
     }
 
-    @Tag("heavy")
     @ParameterizedTest
     @EnumSource(Family.class)
     void forLongerTextsItDoesToo(Family family) {
@@ -140,7 +140,6 @@ class PlannedMemoryTest {
         return new Tiny(tiny.shape().tied() ? wider : wider.untied(), tiny.head());
     }
 
-    @Tag("heavy")
     @ParameterizedTest
     @MethodSource("others")
     void underOtherHeadsTheyDoToo(Tiny tiny) {

@@ -47,6 +47,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 /** Outputs of a block that are computed again in the backward pass give the gradients of outputs that are kept, to the bit. */
+@Tag("heavy")
 class RecomputationTest {
 
     private static final String EACH = ".*(query|key|value|dense|_lin|lin\\d|c_[a-z]+|attn\\.[qkvo])";
@@ -98,7 +99,6 @@ class RecomputationTest {
         }
     }
 
-    @Tag("heavy")
     @ParameterizedTest
     @MethodSource(OTHERS)
     void trainingIsTheSameInOtherNetworks(Tiny tiny) {

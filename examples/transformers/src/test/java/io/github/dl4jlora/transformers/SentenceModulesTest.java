@@ -5,6 +5,7 @@ import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -26,6 +27,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.offset;
 
 /** What sentence-transformers' modules.json says is computed, or refused by name. */
+@Tag("heavy")
 class SentenceModulesTest {
 
     private static final INDArray IDS = Nd4j.createFromArray(new float[][] {{3, 5, 7}, {4, 2, 0}});

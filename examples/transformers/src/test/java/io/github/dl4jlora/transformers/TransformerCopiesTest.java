@@ -33,6 +33,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 /** Copies of every kind compute and train as what they were made of, tied decoders included. */
+@Tag("heavy")
 class TransformerCopiesTest {
 
     private static final String FEW = "io.github.dl4jlora.transformers.Tiny#few";
@@ -194,7 +195,6 @@ class TransformerCopiesTest {
         }
     }
 
-    @Tag("heavy")
     @ParameterizedTest
     @MethodSource(OTHERS)
     void allOfThisIsSoInOtherNetworks(Tiny tiny, @TempDir File folder) throws Exception {

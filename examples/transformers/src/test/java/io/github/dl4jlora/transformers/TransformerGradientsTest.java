@@ -23,6 +23,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 @ExtendWith(DoublePrecision.class)
+@Tag("heavy")
 class TransformerGradientsTest {
 
     private static final double STEP = 1e-6;
@@ -57,14 +58,12 @@ class TransformerGradientsTest {
         check(tiny, adapted(tiny, LoRAConfig.builder().targets(Transformer.QUERY_VALUE)));
     }
 
-    @Tag("heavy")
     @ParameterizedTest
     @MethodSource(FEW)
     void onQueryAndValueTheyHaveItUnderOtherHeadsToo(Tiny tiny) {
         checkQueryAndValue(tiny);
     }
 
-    @Tag("heavy")
     @ParameterizedTest
     @MethodSource(OTHERS)
     void inOtherNetworksTheyHaveItToo(Tiny tiny) {

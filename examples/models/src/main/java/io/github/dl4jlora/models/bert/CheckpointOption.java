@@ -16,10 +16,6 @@ final class CheckpointOption {
             description = "A Hugging Face folder of BERT, RoBERTa or DistilBERT. Default: ${DEFAULT-VALUE}, which convert makes.")
     private Path folder;
 
-    Path folder() {
-        return folder;
-    }
-
     Checkpoint open() throws IOException {
         if (!Files.isDirectory(folder)) {
             throw new FileNotFoundException("There is no folder " + folder.toAbsolutePath().normalize()

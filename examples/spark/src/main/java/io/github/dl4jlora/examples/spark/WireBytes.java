@@ -39,11 +39,6 @@ final class WireBytes extends SparkListener {
      */
     record Count(int rounds, long written, long arrived, long results, long tasks) {
 
-        Count since(Count earlier) {
-            return new Count(rounds - earlier.rounds, written - earlier.written, arrived - earlier.arrived,
-                    results - earlier.results, tasks - earlier.tasks);
-        }
-
         /** Bytes to one executor for a round. */
         long down() {
             return written / rounds;

@@ -61,6 +61,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+@Tag("heavy")
 class CachedNegativesTest {
 
     private static final InBatchNegatives LOSS = new InBatchNegatives(20);
@@ -100,7 +101,6 @@ class CachedNegativesTest {
                 .flatMap(loss -> Stream.of(loss, loss.oneDirection(), loss.oneDirection().withDimensions(8, 4, 1)));
     }
 
-    @Tag("heavy")
     @ParameterizedTest
     @MethodSource("losses")
     void scoreAndGradientsOfEachLossAreThoseOfTheBatchAtOnce(InBatchNegatives loss) {

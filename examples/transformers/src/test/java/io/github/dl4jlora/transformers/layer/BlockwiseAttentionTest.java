@@ -18,6 +18,7 @@ import java.util.stream.Stream;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /** Attention in blocks against the formulas on whole matrices. */
+@Tag("heavy")
 class BlockwiseAttentionTest {
 
     private static final int TEXTS = 3;
@@ -152,7 +153,6 @@ class BlockwiseAttentionTest {
         }
     }
 
-    @Tag("heavy")
     @ParameterizedTest
     @CsvSource({LONGEST + ", false, 11", LONGEST + ", true, 12"})
     void ofLongTextsTheyDoToo(int tokens, boolean causal, int seed) {
