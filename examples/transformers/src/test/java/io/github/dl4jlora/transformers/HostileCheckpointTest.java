@@ -100,6 +100,26 @@ class HostileCheckpointTest {
                 config("architectures", 5, "\"architectures\": 5"));
     }
 
+    /** transformers would open the adapter's base. */
+    static Stream<Arguments> adapters() {
+        String[] remedy = {"adapter_config.json says", "Open its base, \"my/base\", and call", "LoRAAdapter.load(folder)"};
+        return Stream.of(
+                adapter("beside a model", "{\"base_model_name_or_path\": \"my/base\"}", remedy),
+                adapter("beside a model that may be wanted without it", "{\"base_model_name_or_path\": null}",
+                        "Open its base and call", "move adapter_config.json and adapter_model.safetensors elsewhere"),
+                adapter("that is damaged", "{", "adapter_config.json", "not JSON"),
+                folder("an adapter alone", changed -> {
+                    Files.delete(changed.path().resolve("config.json"));
+                    Files.writeString(changed.path().resolve("adapter_config.json"), "{\"base_model_name_or_path\": \"my/base\"}");
+                    Files.writeString(changed.path().resolve("modules.json"), "[]");
+                }, Stream.concat(Stream.of(remedy), Stream.of("not a model: there is no config.json")).toArray(String[]::new)));
+    }
+
+    private static Arguments adapter(String what, String config, String... told) {
+        return folder("an adapter " + what, changed -> Files.writeString(changed.path().resolve("adapter_config.json"), config),
+                told);
+    }
+
     static Stream<Arguments> files() {
         return Stream.of(
                 tensors("a tensor is missing", all -> all.remove("cls.predictions.transform.dense.bias"),
@@ -139,7 +159,7 @@ class HostileCheckpointTest {
     }
 
     @ParameterizedTest(name = "{0}")
-    @MethodSource({"configurations", "files"})
+    @MethodSource({"configurations", "adapters", "files"})
     void endsInAnExceptionThatNamesWhatIsWrong(String what, Change change, String[] told) throws IOException {
         ChangedFolder changed = unchanged();
         change.to(changed);

@@ -28,6 +28,7 @@ import java.util.Set;
 public final class CheckpointFolder {
 
     private static final String CONFIG = "config.json";
+    private static final String ADAPTER = "adapter_config.json";
     /** Ten times as many as in the largest GPT-2: a graph has twenty vertices for each, however small their tensors are. */
     private static final int MOST_LAYERS = 512;
 
@@ -51,9 +52,11 @@ public final class CheckpointFolder {
     /**
      * Reads config.json and the headers of the tensors' files.
      *
-     * @throws IOException if one of them is missing, damaged or not supported, or they contradict each other
+     * @throws IOException if one of them is missing, damaged or not supported, they contradict each other, or the folder is an
+     *                     adapter's
      */
     public static CheckpointFolder open(Path path) throws IOException {
+        requireNoAdapter(path);
         if (!Files.exists(path.resolve(CONFIG)) && Files.exists(path.resolve(SentenceModules.MODULES))) {
             // Of a model without a transformer, or with one in another folder.
             SentenceSettings.parts(path);
@@ -63,6 +66,20 @@ public final class CheckpointFolder {
                 TensorFiles.open(path));
         folder.requireSizes();
         return folder;
+    }
+
+    /** transformers opens the base that an adapter names, whatever model lies beside the adapter. */
+    private static void requireNoAdapter(Path path) throws IOException {
+        if (!Files.exists(path.resolve(ADAPTER))) {
+            return;
+        }
+        String base = ConfigFile.read(TensorFiles.inside(path, ADAPTER)).text(null, "base_model_name_or_path");
+        throw new CheckpointException(path.resolve(ADAPTER) + " says that the folder holds an adapter"
+                + (Files.exists(path.resolve(CONFIG)) ? ", which transformers applies when it opens the folder"
+                : ", not a model: there is no " + CONFIG) + ". Open its base" + (base == null ? ""
+                : ", \"" + ConfigFile.shown(base) + "\",") + " and call LoRA.apply(network, LoRAAdapter.load(folder))"
+                + (Files.exists(path.resolve(CONFIG)) ? ". To open the model without the adapter, move " + ADAPTER
+                + " and adapter_model.safetensors elsewhere" : ""));
     }
 
     public Path path() {
