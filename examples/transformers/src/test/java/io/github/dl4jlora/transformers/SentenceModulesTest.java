@@ -147,7 +147,17 @@ class SentenceModulesTest {
                 + "'last_hidden_state'",
         "sentence_bert_config.json; {'modality_config': {'text': {'method_output_name': ['hidden_states', -2]}}}; "
                 + "'hidden_states'; 'last_hidden_state'",
-        "sentence_bert_config.json; {'modality_config': 3}; 'modality_config': 3; an object"})
+        "sentence_bert_config.json; {'modality_config': 3}; 'modality_config': 3; an object",
+        "sentence_bert_config.json; {'config_args': {'hidden_act': 'relu'}}; 'config_args': {'hidden_act': 'relu'}; "
+                + "Set it in config.json",
+        "sentence_bert_config.json; {'config_kwargs': {'dtype': 'float32', 'a': 1}}; 'config_kwargs': {'a': 1}; remove it here",
+        "sentence_bert_config.json; {'model_args': {'is_decoder': true}}; 'model_args': {'is_decoder': true}; remove it here",
+        "sentence_bert_config.json; {'model_kwargs': {'variant': 'old'}}; 'model_kwargs': {'variant': 'old'}; remove it here",
+        "sentence_bert_config.json; {'model_args': 3}; 'model_args': 3; an object",
+        "sentence_bert_config.json; {'tokenizer_args': {'padding_side': 'left'}}; 'tokenizer_args': {'padding_side': 'left'}; "
+                + "Set it in tokenizer_config.json",
+        "sentence_bert_config.json; {'tokenizer_kwargs': {'model_max_length': 4}}; {'model_max_length': 4}; remove it here",
+        "sentence_bert_config.json; {'processor_kwargs': {'do_lower_case': true}}; {'do_lower_case': true}; remove it here"})
     void vectorsOfSomethingElseAreRefusedByKeyAndValueAndAPoolingOfOnesOwnIsWrittenWithout(String file, String settings,
             String told, String expected, @TempDir Path written) throws IOException {
         pooling(MEAN);
@@ -168,7 +178,9 @@ class SentenceModulesTest {
         Files.writeString(folder.resolve("config_sentence_transformers.json"), "{\"truncate_dim\": null}");
         Files.writeString(folder.resolve("sentence_bert_config.json"), "{\"transformer_task\": \"feature-extraction\", "
                 + "\"modality_config\": {\"text\": {\"method\": \"forward\", \"method_output_name\": \"last_hidden_state\"}}, "
-                + "\"module_output_name\": \"token_embeddings\"}");
+                + "\"module_output_name\": \"token_embeddings\", \"config_args\": {\"trust_remote_code\": true, "
+                + "\"revision\": null}, \"model_args\": {\"attn_implementation\": \"eager\", \"torch_dtype\": \"float16\", "
+                + "\"add_pooling_layer\": false}, \"tokenizer_args\": {\"trust_remote_code\": false}, \"model_kwargs\": null}");
 
         assertThat(embed().sub(means()).amaxNumber().doubleValue()).isLessThan(1e-5);
     }

@@ -15,6 +15,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Predicate;
 
 /** A JSON object in an untrusted file. Messages about it name file, key and value. */
@@ -212,6 +213,20 @@ final class ConfigFile {
     void requireNone(String key) throws IOException {
         value(some -> some.isContainerNode() && some.isEmpty() || some.isBoolean() && !some.booleanValue(),
                 "nothing" + UNSUPPORTED, key);
+    }
+
+    /**
+     * @param allowed keys of the object below the key
+     * @param remedy  what to do about another one
+     * @throws IOException if the object has another key with a value
+     */
+    void requireOnlyKeys(String key, Set<String> allowed, String remedy) throws IOException {
+        for (Map.Entry<String, JsonNode> entry : (Iterable<Map.Entry<String, JsonNode>>) below(key).root::fields) {
+            if (!entry.getValue().isNull() && !allowed.contains(entry.getKey())) {
+                throw new CheckpointException(file + " says \"" + key + "\": {\"" + shown(entry.getKey()) + "\": "
+                        + shown(entry.getValue()) + "}, which is not supported" + remedy);
+            }
+        }
     }
 
     /** {@return an exception that names a key, what the file says, and what is expected} */

@@ -51,7 +51,9 @@ final class SentenceFiles {
         // A pooling of one's own may be on a model whose modules are refused for these.
         prompts.remove(SentenceSettings.TRUNCATED);
         length.remove(SentenceSettings.OF_TRANSFORMER);
+        length.remove(SentenceSettings.OF_CONFIG);
         length.remove(SentenceTexts.OF_TOKENIZER);
+        length.remove(SentenceTexts.OF_AUTO_TOKENIZER);
         if (texts != null) {
             SentenceTexts.put(texts, prompts, length);
         }

@@ -32,6 +32,15 @@ final class SentenceSettings {
     private static final String OUTPUT = "module_output_name";
     /** What of the transformer the modules get, in {@link SentenceTexts#LENGTH}. */
     static final List<String> OF_TRANSFORMER = List.of(TASK, MODALITIES, OUTPUT);
+    /** What sentence-transformers gives to AutoConfig and AutoModel, by older and newer names, in the same file. */
+    static final List<String> OF_CONFIG = List.of("config_args", "model_args", "config_kwargs", "model_kwargs");
+    /**
+     * Of these, what leaves the vectors of tokens as they are but for rounding: how and where they are computed, how files are
+     * read, and the pooler and the dropout, which no sentence model uses.
+     */
+    private static final Set<String> HARMLESS = Set.of("attn_implementation", "torch_dtype", "dtype", "trust_remote_code",
+            "device_map", "low_cpu_mem_usage", "use_safetensors", "local_files_only", "add_pooling_layer", "hidden_dropout_prob",
+            "attention_probs_dropout_prob");
     private static final String REMEDY = ". encoder() gives the vectors of all tokens, sentenceEncoder(pooling) pools them as "
             + "you say, and model(graph, newLayers…) puts layers of your own on top";
     /** The key of new files: a mode, or several in the order in which they stand side by side. */
@@ -120,6 +129,10 @@ final class SentenceSettings {
             ConfigFile settings = ConfigFile.read(TensorFiles.inside(folder, transformer));
             settings.requireOnly(TASK, "feature-extraction");
             settings.requireOnly(OUTPUT, "token_embeddings");
+            for (String key : OF_CONFIG) {
+                settings.requireOnlyKeys(key, HARMLESS, ": it is set over config.json, and may change the vectors. Set it in "
+                        + "config.json and remove it here" + REMEDY);
+            }
             ConfigFile text = settings.below(MODALITIES).below("text");
             text.requireOnly("method", "forward");
             text.requireOnly("method_output_name", "last_hidden_state");

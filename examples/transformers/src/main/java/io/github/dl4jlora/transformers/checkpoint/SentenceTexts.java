@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.Stream;
 
 /** Files of sentence-transformers that are about texts. */
@@ -31,6 +32,10 @@ final class SentenceTexts {
     private static final String TOKENIZER = "tokenizer_config.json";
     /** What sentence-transformers tells the tokenizer beside the longest text, for all texts or for those of one purpose. */
     static final List<String> OF_TOKENIZER = List.of("processing_kwargs", "query_length", "document_length", "query_expansion");
+    /** What it gives to AutoTokenizer, by older and newer names. */
+    static final List<String> OF_AUTO_TOKENIZER = List.of("tokenizer_args", "tokenizer_kwargs", "processor_kwargs");
+    /** Of these, what leaves the tokens as they are. */
+    private static final Set<String> HARMLESS = Set.of("trust_remote_code", "local_files_only", "clean_up_tokenization_spaces");
 
     private SentenceTexts() {
     }
@@ -61,6 +66,10 @@ final class SentenceTexts {
         ConfigFile settings = ConfigFile.read(TensorFiles.inside(folder, length));
         for (String key : OF_TOKENIZER) {
             settings.requireNone(key);
+        }
+        for (String key : OF_AUTO_TOKENIZER) {
+            settings.requireOnlyKeys(key, HARMLESS, ": it is set over " + TOKENIZER + ", and may change the tokens. Set it in "
+                    + TOKENIZER + " and remove it here");
         }
         return new TextSettings(prompts, name, Math.min(longest, settings.number(1, most, MAX_LENGTH)),
                 settings.flag(false, LOWER_CASE));
