@@ -18,7 +18,8 @@ public final class AdapterLayers {
     }
 
     /**
-     * @throws IllegalArgumentException if there is no layer for one of them: the adapter is for another network
+     * @throws IllegalArgumentException if there is no layer for one of them: the adapter is for another network, or adapts
+     *                                  modules of this one that cannot be adapted
      */
     public static void requireIn(List<Node> nodes, LoRAConfig config) {
         TorchTable torch = TorchTable.of(nodes);
@@ -27,6 +28,14 @@ public final class AdapterLayers {
                 config.trainable().stream().filter(name -> !torch.isOtherName(name) && torch.layersOf(name).isEmpty()
                         && nodes.stream().noneMatch(node -> isTrainedAs(name, node))))
                 .toList();
+        // Targets that PyTorch has in this model, inside of a layer or vertex that cannot be adapted.
+        List<Pattern> fixed = missing.stream().filter(name -> config.targets().contains(name)
+                && torch.modules().stream().anyMatch(module -> name.matcher(module).matches())).toList();
+        if (!missing.isEmpty() && fixed.size() == missing.size()) {
+            throw new IllegalArgumentException("The adapter adapts " + names(fixed) + ", which this network has, but cannot "
+                    + "adapt: embeddings and decoders of its kind can only be frozen or trained in full. Merge the adapter in "
+                    + "Python (merge_and_unload), and open the merged model");
+        }
         if (!missing.isEmpty()) {
             throw new IllegalArgumentException("The adapter is for another network: it adapts " + names(config.targets())
                     + (config.trainable().isEmpty() ? "" : " and trains " + names(config.trainable()) + " in full")

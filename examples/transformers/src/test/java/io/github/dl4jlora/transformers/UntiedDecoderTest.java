@@ -173,6 +173,41 @@ class UntiedDecoderTest {
         return LoRAAdapter.load(folder);
     }
 
+    @ParameterizedTest
+    @CsvSource({"roberta-lm-unties-head, roberta.embeddings.word_embeddings, lora_embedding_A, lora_embedding_B",
+        "distilbert-lm, distilbert.embeddings.position_embeddings, lora_embedding_A, lora_embedding_B",
+        "gpt2-lm, transformer.wte, lora_embedding_A, lora_embedding_B",
+        "bert-lm-old, cls.predictions.decoder, lora_A.weight, lora_B.weight", "gpt2-lm, lm_head, lora_A.weight, lora_B.weight"})
+    void anAdapterOfAModuleThatCannotBeAdaptedHereIsNotCalledAnotherNetworks(String name, String module, String a, String b)
+            throws IOException {
+        Path file = folder.resolve("adapter_model.safetensors");
+        LoRAAdapter.of(tuned(open(name).model().network(), LoRAConfig.builder())).save(folder);
+        Map<String, INDArray> more = new LinkedHashMap<>();
+        try (Safetensors all = Safetensors.open(file)) {
+            for (String tensor : all.names()) {
+                more.put(tensor, all.read(tensor));
+            }
+        }
+        boolean isEmbedding = a.contains("embedding");
+        more.put("base_model.model." + module + "." + a, Nd4j.rand(2, isEmbedding ? 19 : 8));
+        more.put("base_model.model." + module + "." + b, Nd4j.rand(isEmbedding ? 8 : 19, 2));
+        try (OutputStream out = Files.newOutputStream(file)) {
+            Safetensors.write(out, more, Map.of("format", "pt"));
+        }
+        Path config = folder.resolve("adapter_config.json");
+        Files.writeString(config, Files.readString(config).replaceFirst("(\"target_modules\" *: *\\[)", "$1\"" + module
+                + "\", "));
+        LoRAAdapter adapter = LoRAAdapter.load(folder);
+
+        for (Checkpoint checkpoint : List.of(open(name), open(name).untied())) {
+            assertThatThrownBy(() -> LoRA.apply(checkpoint.model().network(), adapter))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContainingAll("adapts [" + module + "], which this network has", "merge_and_unload");
+        }
+        ComputationGraph other = open("mpnet-classifier").model().network();
+        assertThatThrownBy(() -> LoRA.apply(other, adapter)).hasMessageContaining("The adapter is for another network");
+    }
+
     /** PEFT copies a module with all that is in it. */
     @Test
     void aDecoderThatPeftSavedBringsItsBias() throws IOException {
