@@ -110,7 +110,8 @@ class HostileCheckpointTest {
                 adapter("that is damaged", "{", "adapter_config.json", "not JSON"),
                 folder("an adapter alone", changed -> {
                     Files.delete(changed.path().resolve("config.json"));
-                    Files.writeString(changed.path().resolve("adapter_config.json"), "{\"base_model_name_or_path\": \"my/base\"}");
+                    Files.writeString(changed.path().resolve("adapter_config.json"),
+                            "{\"base_model_name_or_path\": \"my/base\"}");
                     Files.writeString(changed.path().resolve("modules.json"), "[]");
                 }, Stream.concat(Stream.of(remedy), Stream.of("not a model: there is no config.json")).toArray(String[]::new)));
     }
