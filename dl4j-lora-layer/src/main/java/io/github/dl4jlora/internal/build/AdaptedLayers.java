@@ -33,6 +33,7 @@ import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
+import org.deeplearning4j.nn.conf.ocnn.OCNNOutputLayer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.common.util.ArrayUtil;
 import org.nd4j.linalg.learning.config.IUpdater;
@@ -237,6 +238,11 @@ public final class AdaptedLayers {
             StockLayers.forEachInside(layer, inside -> setUpdater(inside, updater));
         }
         Layer inner = StockLayers.innermost(layer);
+        if (inner instanceof OCNNOutputLayer oneClass) {
+            // It trains on from its own r. In a later epoch of its own than the network's it would not find its window.
+            oneClass.setConfigureR(false);
+            oneClass.setLastEpochSinceRUpdated(0);
+        }
         return inner instanceof SameDiffLayer && !(inner instanceof LowRankLayer) ? new TrainedSameDiffLayer(layer) : layer;
     }
 

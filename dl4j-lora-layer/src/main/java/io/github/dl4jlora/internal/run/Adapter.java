@@ -291,7 +291,8 @@ public final class Adapter implements KernelWeights {
         AdapterLayout layout = conf.get().layout();
         if (!layout.trains(key)) {
             throw new IllegalArgumentException(Named.layer(name()) + " has no trainable parameter " + Named.quoted(key)
-                    + "; it has " + layout.trained().stream().map(slot -> slot.key() + " [" + slot.parameter().rows() + ", "
+                    + " (setParams sets frozen ones that are embedded); it has "
+                    + layout.trained().stream().map(slot -> slot.key() + " [" + slot.parameter().rows() + ", "
                     + slot.parameter().columns() + "]").toList());
         }
         INDArray current = Objects.requireNonNull(inVector(key));

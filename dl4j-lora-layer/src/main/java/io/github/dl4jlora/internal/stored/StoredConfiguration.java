@@ -145,15 +145,21 @@ public final class StoredConfiguration {
     /**
      * {@return the configuration as JSON, to be written}
      *
-     * @throws IOException if it is longer than what is read, or has more layers, so that the file could never be read again
+     * @throws IOException if it is longer than what is read, has more layers, or a part that DL4J writes but does not read, such
+     *                     as a RampSchedule, so that the file could never be read again
      */
     public static String json(Model network) throws IOException {
         String json = network instanceof ComputationGraph graph ? graph.getConfiguration().toJson()
                 : ((MultiLayerNetwork) network).getLayerWiseConfigurations().toJson();
         try {
             checked(json.getBytes(StandardCharsets.UTF_8), id -> { });
-        } catch (IOException e) {
-            throw new IOException("The network is not written, since nobody could read it: " + e.getMessage(), e);
+            if (network instanceof ComputationGraph) {
+                ComputationGraphConfiguration.fromJson(json);
+            } else {
+                MultiLayerConfiguration.fromJson(json);
+            }
+        } catch (IOException | RuntimeException e) {
+            throw new IOException("The network is not written, since nobody could read it: " + reason(e), e);
         }
         return json;
     }

@@ -21,6 +21,9 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.schedule.FixedSchedule;
+import org.nd4j.linalg.schedule.RampSchedule;
 
 import java.io.IOException;
 import java.lang.ref.WeakReference;
@@ -122,6 +125,18 @@ class NetworkFileTest {
         }
         assertThat(gone.get()).isNull();
         return outputs;
+    }
+
+    /** DL4J writes this schedule as JSON and has no way to read it. */
+    @ParameterizedTest
+    @EnumSource(names = {"LAYERS_SHARED", "GRAPH_SHARED"})
+    void aNetworkWithAScheduleThatCannotBeReadIsNotWritten(Kind kind) {
+        Model adapted = Models.apply(kind.base(), kind.config().updater(
+                new Adam(new RampSchedule(new FixedSchedule(0.01), 5))).build());
+
+        assertThatThrownBy(() -> LoRA.save(adapted, file, true)).isInstanceOf(IOException.class)
+                .hasMessageContainingAll("is not written", "RampSchedule");
+        assertThat(file).doesNotExist();
     }
 
     @Test
