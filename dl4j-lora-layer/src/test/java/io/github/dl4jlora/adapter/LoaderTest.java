@@ -117,6 +117,48 @@ class LoaderTest {
                 .hasMessageContaining("strict(false)");
     }
 
+    /** Without a head that was trained another function is computed. */
+    @Test
+    void ofSurplusTensorsAloneTheRemedyIsAnEntry() throws IOException {
+        tensors.put("base_model.model.encoder.norm.weight", Networks.random(DataType.FLOAT, 1, 3));
+        write("null");
+
+        assertThatThrownBy(() -> LoRAAdapter.load(folder)).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContainingAll("surplus tensors [base_model.model.encoder.norm.weight]",
+                        "add their names to modules_to_save in adapter_config.json")
+                .hasMessageNotContaining("strict(false)");
+    }
+
+    @Test
+    void settingsAndLayersThatPeftWouldIgnoreAreWarnedAbout() throws IOException {
+        Files.writeString(folder.resolve("adapter_config.json"), """
+                {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["query"], "fancy_config": {"scale": 3}}
+                """);
+
+        try (LogCapture log = new LogCapture(LoRAAdapter.class)) {
+            assertThat(LoRAAdapter.load(folder).layers()).containsExactly("encoder.query", "encoder.value");
+
+            assertThat(log.messages()).anySatisfy(message -> assertThat(message).contains("[fancy_config = {\"scale\":3}]"))
+                    .anySatisfy(message -> assertThat(message).contains("PEFT adapts none of the layers [encoder.value]"));
+        }
+        write("null");
+        try (LogCapture log = new LogCapture(LoRAAdapter.class)) {
+            LoRAAdapter.load(folder);
+
+            assertThat(log.messages()).isEmpty();
+        }
+    }
+
+    /** Half of GPT-2's versions save its masks, as numbers that nobody trains. */
+    @Test
+    void masksAreLeftOut() throws IOException {
+        tensors.put("base_model.model.attn.masked_bias", Networks.random(DataType.FLOAT, 1, 1).reshape(1));
+        tensors.put("base_model.model.attn.bias", Networks.random(DataType.FLOAT, 1, 9).reshape(1, 1, 3, 3));
+        write("null, \"bias\": \"all\"");
+
+        assertThat(LoRAAdapter.load(folder).content().biases().values()).isEmpty();
+    }
+
     @Test
     void looseLoadingTakesWhatIsWholeAndWarnsOfTheRest() throws IOException {
         tensors.remove("base_model.model.encoder.value.lora_A.weight");

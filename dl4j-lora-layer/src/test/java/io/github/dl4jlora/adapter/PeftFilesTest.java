@@ -16,6 +16,7 @@ import org.nd4j.shade.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -136,6 +137,32 @@ class PeftFilesTest {
         AdapterFiles.writePeft(folder, AdapterFiles.PEFT_CONFIG, new float[2][6], new float[5][2]);
         Files.delete(folder.resolve(AdapterFiles.CONFIG));
         refused(AdapterFiles.CONFIG, "does not exist");
+    }
+
+    @Test
+    void whatLiesInAnAdaptersPlaceIsNamed() throws IOException {
+        Files.createFile(folder.resolve("config.json"));
+        refused(AdapterFiles.TENSORS + " does not exist", "holds a model, not an adapter");
+        for (String name : List.of("tone", "spam")) {
+            AdapterFiles.writePeft(Files.createDirectory(folder.resolve(name)), AdapterFiles.PEFT_CONFIG, new float[2][6],
+                    new float[5][2]);
+        }
+        refused("The folders [spam, tone] in it hold adapters: load one of these");
+        Files.createFile(folder.resolve(AdapterFiles.TENSORS + ".index.json"));
+        refused("The adapter is in several files", "save_file(");
+    }
+
+    @Test
+    void aStartThatCannotBeReadSaysWhichCan() throws IOException {
+        for (String init : List.of("loftq", "fancy", "corda")) {
+            AdapterFiles.writePeft(folder, AdapterFiles.PEFT_CONFIG.replace("\"init_lora_weights\": true",
+                    "\"init_lora_weights\": \"" + init + "\""), new float[2][6], new float[5][2]);
+            refused("init_lora_weights is \"" + init + "\"", switch (init) {
+                case "loftq" -> "quantised base that was saved with the adapter, and set init_lora_weights to true";
+                case "fancy" -> "Known are true, false, \"gaussian\"";
+                default -> "path_initial_model_for_weight_conversion";
+            });
+        }
     }
 
     @Test

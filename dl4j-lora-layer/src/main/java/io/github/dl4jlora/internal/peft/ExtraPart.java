@@ -11,6 +11,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.IOException;
 import java.util.Arrays;
+import java.util.List;
 
 /** What an adapter holds of a layer beside A and B, as a file names and orients it. */
 public enum ExtraPart {
@@ -51,6 +52,11 @@ public enum ExtraPart {
     /** What follows the layer's name in the tensor's. */
     public String suffix() {
         return suffix;
+    }
+
+    /** That, and what else a file may have in its place: a module of PEFT since 0.9 holds DoRA's m as its weight. */
+    List<String> suffixes() {
+        return this == MAGNITUDE ? List.of(suffix, suffix + ".weight") : List.of(suffix);
     }
 
     public static ExtraPart ofKey(String key) {

@@ -92,10 +92,18 @@ final class KindNames {
             case ORTHOGONAL -> new Kind(variant, LoRAInit.ORTHOGONAL, 0);
             case "olora" -> new Kind(variant, LoRAInit.OLORA, 0);
             case "pissa" -> new Kind(variant, LoRAInit.PISSA, 0);
-            default -> throw new AdapterFormatException("adapter_config.json: init_lora_weights is \"" + peftInit
-                    + "\", which is not supported: its changes to the base cannot be reproduced here. Convert the adapter with "
-                    + "PEFT's path_initial_model_for_weight_conversion");
+            case "corda", LORA_GA -> throw unreadable(peftInit, "is not supported: its changes to the base cannot be "
+                    + "reproduced here. Convert the adapter with PEFT's path_initial_model_for_weight_conversion");
+            case "loftq" -> throw unreadable(peftInit, "is not supported: it stands for a base whose values were changed. Use the "
+                    + "quantised base that was saved with the adapter, and set init_lora_weights to true");
+            default -> throw unreadable(peftInit, "is not known. Known are true, false, \"gaussian\", \"orthogonal\", "
+                    + "\"eva\", \"mica\", \"pissa\", \"pissa_niter_4\" (with any number), \"olora\". If this start did not "
+                    + "change the base, set it to true");
         };
+    }
+
+    private static AdapterFormatException unreadable(@Nullable String init, String why) {
+        return new AdapterFormatException("adapter_config.json: init_lora_weights is \"" + init + "\", which " + why);
     }
 
     private static int iterations(String init, String number) throws AdapterFormatException {

@@ -19,6 +19,7 @@ import java.util.Set;
 import java.util.UUID;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * What PEFT's {@code adapter_config.json} says of what the adapter computes. {@link PeftConfigJson} reads and writes it.
@@ -39,11 +40,13 @@ import java.util.stream.Collectors;
  * @param bias          {@code bias}
  * @param fanInFanOut   {@code fan_in_fan_out}: PyTorch has W of the adapted layers as {@code [nIn, nOut]}
  * @param tiesWeights   {@code ensure_weight_tying}: what is tied to a module that is saved is saved too, without being named
+ * @param taskType      {@code task_type}; null for none
+ * @param adapted       which modules PEFT adapts
  */
 public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatterns<Integer> ranks, ModulePatterns<Double> alphas,
                   List<String> targets, List<String> modulesToSave, double dropout, @Nullable String saveId, boolean useDora,
                   boolean loraBias, boolean targetsParameters, @Nullable Object init, BiasTraining bias, boolean fanInFanOut,
-                  boolean tiesWeights) {
+                  boolean tiesWeights, @Nullable String taskType, TargetModules adapted) {
 
     /** The configuration of a new save. */
     public static PeftConfig of(AdapterContent adapter) {
@@ -60,7 +63,8 @@ public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatter
                 adapter.layers(), SavedModules.entries(adapter), adapter.dropout(),
                 UUID.randomUUID().toString(), adapter.deltas().values().stream().anyMatch(delta -> delta.kind().isDora()),
                 adapter.deltas().values().stream().anyMatch(delta -> delta.has(Delta.LORA_BIAS)), false, init(adapter),
-                adapter.ownBiases(), adapter.deltas().values().stream().allMatch(delta -> delta.layout().inByOut()), false);
+                adapter.ownBiases(), adapter.deltas().values().stream().allMatch(delta -> delta.layout().inByOut()), false, null,
+                TargetModules.ALL);
     }
 
     /** PEFT's word for how all layers started; true, its default, where it has none: the file's values replace that start. */
@@ -75,7 +79,24 @@ public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatter
     /** The same with the id of another save. */
     PeftConfig ofSave(@Nullable String id) {
         return new PeftConfig(rank, alpha, useRsLora, ranks, alphas, targets, modulesToSave, dropout, id, useDora, loraBias,
-                targetsParameters, init, bias, fanInFanOut, tiesWeights);
+                targetsParameters, init, bias, fanInFanOut, tiesWeights, taskType, adapted);
+    }
+
+    /**
+     * Modules that PEFT saves for the task, whether modules_to_save names them or not: its versions up to 0.10 did not write them
+     * down. A model has one of them at most, or none. Files of this library name all that they save.
+     */
+    List<String> heads() {
+        return isOurs() || taskType == null ? List.of() : switch (taskType) {
+            case "SEQ_CLS", "TOKEN_CLS" -> List.of("classifier", "score");
+            case "QUESTION_ANS" -> List.of("qa_outputs");
+            default -> List.of();
+        };
+    }
+
+    /** The modules that were saved in full. */
+    SavedModules saved() {
+        return new SavedModules(Stream.concat(modulesToSave.stream(), heads().stream()).toList());
     }
 
     /** Whether an adapter of this configuration has such parts. */

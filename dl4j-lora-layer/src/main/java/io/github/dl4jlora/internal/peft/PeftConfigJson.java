@@ -3,21 +3,31 @@ package io.github.dl4jlora.internal.peft;
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.untrusted.UntrustedJson;
+import org.jspecify.annotations.Nullable;
+import org.nd4j.shade.jackson.core.JsonFactory;
 import org.nd4j.shade.jackson.core.JsonParser;
+import org.nd4j.shade.jackson.core.json.JsonReadFeature;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Stream;
 
 /** The text of {@code adapter_config.json}, which is read as hostile. */
 public final class PeftConfigJson {
 
-    private static final ObjectMapper JSON = new ObjectMapper().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
+    private static final ObjectMapper JSON = new ObjectMapper(
+            // Python writes and reads NaN and Infinity.
+            JsonFactory.builder().enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).build())
+            .enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
     private static final int DEEPEST = 16;
     /** Where PEFT keeps what it does not understand. */
     private static final String ORIGIN = "auto_mapping";
@@ -25,8 +35,18 @@ public final class PeftConfigJson {
 
     /** Settings that, unless they are off, change what the adapter computes in a way that no network here can. */
     private static final List<String> UNSUPPORTED =
-            List.of("use_qalora", "alora_invocation_tokens", "layer_replication", "megatron_config", "trainable_token_indices",
-                    "arrow_config", "kasa_config");
+            List.of("use_qalora", "layer_replication", "megatron_config", "trainable_token_indices", "kasa_config",
+                    "enable_lora");
+    /** The same, where what is computed depends on the input, so that merged weights cannot either. */
+    private static final List<String> NO_COUNTERPART = List.of("alora_invocation_tokens", "arrow_config");
+    private static final String MERGE = "Merge the adapter in Python (merge_and_unload), and open the merged model";
+    /** All other settings of PEFT up to 0.20.1, with those that it had before. */
+    private static final Set<String> OTHERS = Set.of("peft_type", "auto_mapping", "peft_version", "base_model_name_or_path",
+            "revision", "inference_mode", "task_type", "r", "target_modules", "exclude_modules", "lora_alpha", "lora_dropout",
+            "fan_in_fan_out", "bias", "use_rslora", "modules_to_save", "init_lora_weights", "layers_to_transform",
+            "layers_pattern", "rank_pattern", "alpha_pattern", "megatron_core", "loftq_config", "eva_config", "corda_config",
+            "lora_ga_config", "use_dora", "velora_config", "qalora_group_size", "monteclora_config", "runtime_config",
+            "lora_bias", "target_parameters", "use_bdlora", "ensure_weight_tying", "merge_weights");
 
     private PeftConfigJson() {
     }
@@ -89,7 +109,46 @@ public final class PeftConfigJson {
                 json.path(ORIGIN).path(SAVE_ID).asText(null), flag(json, "use_dora"),
                 flag(json, "lora_bias"), isOn(json.path("target_parameters")),
                 init.isMissingNode() || init.isNull() ? null : init.asText(), bias,
-                flag(json, "fan_in_fan_out"), flag(json, "ensure_weight_tying"));
+                flag(json, "fan_in_fan_out"), flag(json, "ensure_weight_tying"), json.path("task_type").asText(null),
+                adapted(json));
+    }
+
+    private static TargetModules adapted(JsonNode json) throws AdapterFormatException {
+        if (isOn(json.path("target_parameters"))) {
+            return TargetModules.ALL;
+        }
+        JsonNode blocks = json.path("layers_to_transform");
+        Set<Integer> numbers = new HashSet<>();
+        (blocks.isInt() ? List.of(blocks) : blocks).forEach(block -> numbers.add(block.asInt(-1)));
+        JsonNode targets = json.path("target_modules");
+        return new TargetModules("all-linear".equals(targets.asText()) ? null : names(json, "target_modules"),
+                names(json, "exclude_modules"), numbers, strings(json, "layers_pattern"));
+    }
+
+    private static TargetModules.@Nullable Names names(JsonNode json, String field) throws AdapterFormatException {
+        JsonNode value = json.path(field);
+        return !isOn(value) ? null : value.isTextual() ? new TargetModules.Names(Set.of(), value.asText())
+                : new TargetModules.Names(new HashSet<>(strings(json, field)), null);
+    }
+
+    /**
+     * {@return fields that no known version of PEFT has, unless they are off} Each may ask for something that is not computed
+     * here.
+     *
+     * @throws AdapterFormatException if it is no JSON object
+     */
+    static List<String> unknown(byte[] text) throws AdapterFormatException {
+        List<String> unknown = new ArrayList<>();
+        for (Iterator<Map.Entry<String, JsonNode>> fields = object(text).fields(); fields.hasNext();) {
+            Map.Entry<String, JsonNode> field = fields.next();
+            JsonNode value = field.getValue();
+            boolean known = Stream.of(OTHERS, UNSUPPORTED, NO_COUNTERPART).anyMatch(names -> names.contains(field.getKey()));
+            if (!known && isOn(value) && !(value.isNumber() && value.asDouble() == 0) && !(value.isTextual()
+                    && value.asText().isEmpty())) {
+                unknown.add(field.getKey() + " = " + value);
+            }
+        }
+        return unknown;
     }
 
     private static JsonNode object(byte[] text) throws AdapterFormatException {
@@ -113,17 +172,23 @@ public final class PeftConfigJson {
         }
         for (String setting : UNSUPPORTED) {
             if (isOn(json.path(setting))) {
-                throw refusal(setting + " is " + shown(json.path(setting)) + ", which is not supported");
+                throw refusal(setting + " is " + shown(json.path(setting)) + ", which is not supported. " + MERGE);
+            }
+        }
+        for (String setting : NO_COUNTERPART) {
+            if (isOn(json.path(setting))) {
+                throw refusal(setting + " is " + shown(json.path(setting)) + ", which has no counterpart here: what such an "
+                        + "adapter adds depends on the input. Train one without it");
             }
         }
         JsonNode blocks = json.path("use_bdlora");
         if (isOn(blocks) && blocks.has("nblocks") && !(blocks.get("nblocks").isInt() && blocks.get("nblocks").asInt() == 1)) {
             throw refusal("use_bdlora has nblocks " + shown(blocks.path("nblocks"))
-                    + "; block-diagonal adapters of more than one block are not supported");
+                    + "; block-diagonal adapters of more than one block are not supported. " + MERGE);
         }
         if (isOn(json.path("fan_in_fan_out")) && "olora".equalsIgnoreCase(json.path("init_lora_weights").asText())) {
             throw refusal("fan_in_fan_out with init_lora_weights \"olora\" is not supported: PEFT does not transpose W for this "
-                    + "start, and fails");
+                    + "start, and fails. Train the adapter with another start");
         }
     }
 

@@ -1,11 +1,14 @@
 package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.internal.file.AtomicFile;
+import io.github.dl4jlora.internal.untrusted.Few;
 
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 
@@ -20,6 +23,28 @@ public record PeftFolder(Path path) {
 
     public Path tensors() {
         return path.resolve(TENSORS);
+    }
+
+    /** What there is in the place of an adapter's tensors, and what to do: a sentence for messages, or nothing. */
+    String insteadOfTensors() throws IOException {
+        if (Files.exists(path.resolve(TENSORS + ".index.json"))) {
+            return "The adapter is in several files, but is read from one. Join them in Python: save_file({k: v for f in "
+                    + "glob(\"adapter_model-*.safetensors\") for k, v in load_file(f).items()}, \"" + TENSORS + "\")";
+        }
+        List<String> adapters = new ArrayList<>();
+        try (DirectoryStream<Path> inside = Files.newDirectoryStream(path)) {
+            for (Path folder : inside) {
+                if (Files.exists(folder.resolve(CONFIG))) {
+                    adapters.add(String.valueOf(folder.getFileName()));
+                }
+            }
+        }
+        if (!adapters.isEmpty()) {
+            adapters.sort(Comparator.naturalOrder());
+            return "The folders " + Few.of(adapters) + " in it hold adapters: load one of these";
+        }
+        return Files.exists(path.resolve("config.json")) && !Files.exists(config())
+                ? "The folder holds a model, not an adapter: give the folder that PEFT or this library saved an adapter to" : "";
     }
 
     Path pickle() {

@@ -36,6 +36,8 @@ public final class PeftReader {
 
     private static final Logger LOG = LoggerFactory.getLogger(AdapterContent.LOGGER);
     private static final Set<String> WEIGHT_AND_BIAS = Set.of("weight", "bias");
+    /** What GPT-2 puts in the place of masked values. */
+    private static final String MASKED = ".masked_bias";
     private static final long LONGEST_CONFIG = 4 << 20;
     /** They take a second or so. */
     private static final long MOST_STEPS = 50_000_000;
@@ -82,6 +84,10 @@ public final class PeftReader {
                     : " does not exist; it should be a folder with ")
                     + PeftFolder.TENSORS + " and " + PeftFolder.CONFIG);
         }
+        String instead = files.has(folder.tensors()) ? "" : folder.insteadOfTensors();
+        if (!instead.isEmpty()) {
+            throw new AdapterFormatException(folder.tensors() + " does not exist or is not a file. " + instead);
+        }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces();
              Safetensors tensors = Safetensors.open(folder.tensors(), files.channel(folder.tensors()))) {
             if (tensors.names().size() > MOST_TENSORS) {
@@ -91,8 +97,10 @@ public final class PeftReader {
             Provenance provenance = new Provenance(tensors.metadata());
             PeftConfig config = config(provenance, files);
             Budget budget = new Budget(MOST_STEPS);
+            TensorNames.requireReadable(config.isOurs() ? List.of() : tensors.names());
             TensorIndex index = new TensorIndex(numbers(tensors, config, budget), config, budget);
             requireWhole(config, index);
+            warnOfLeftOut(config, index);
             Map<String, Map<ExtraPart, INDArray>> extra = values(index.extra(), (part, name) -> part.read(tensors, name));
             Map<String, Map<String, INDArray>> trained = values(index.trained(), (parameter, name) -> tensors.read(name));
             Map<String, INDArray> biases = new LinkedHashMap<>();
@@ -115,21 +123,27 @@ public final class PeftReader {
                 : WEIGHT_AND_BIAS.containsAll(module.getValue().keySet())).map(Map.Entry::getKey).collect(Collectors.toSet());
     }
 
-    /** The tensors that count: without integers in saved modules, and without masks called bias, which nobody trained. */
+    /** The tensors that count: without integers in saved modules, and without GPT-2's masks called bias, which do not train. */
     private static List<String> numbers(Safetensors tensors, PeftConfig config, Budget budget) throws AdapterFormatException {
-        SavedModules saved = new SavedModules(config.modulesToSave());
+        SavedModules saved = config.saved();
         List<String> numbers = new ArrayList<>();
         for (String name : tensors.names()) {
             String module = TensorNames.module(name);
             int dot = module.lastIndexOf('.');
-            boolean idle = !tensors.isFloatingPoint(name) && dot > 0
-                    && (config.bias() != BiasTraining.NONE && module.endsWith(Biases.SUFFIX)
-                    || !saved.of(module.substring(0, dot), budget).isEmpty());
+            boolean isMask = config.bias() != BiasTraining.NONE && (module.endsWith(MASKED) || module.endsWith(Biases.SUFFIX)
+                    && (!tensors.isFloatingPoint(name) || isSquareMask(tensors.shape(name))));
+            boolean idle = isMask || !tensors.isFloatingPoint(name) && dot > 0
+                    && !saved.of(module.substring(0, dot), budget).isEmpty();
             if (!idle) {
                 numbers.add(name);
             }
         }
         return numbers;
+    }
+
+    /** {@code [1, 1, positions, positions]} */
+    private static boolean isSquareMask(long[] shape) {
+        return shape.length == 4 && shape[0] == 1 && shape[1] == 1 && shape[2] == shape[3];
     }
 
     /** The file's, unless it belongs to another save than the tensors: then the copy in the tensors' metadata. */
@@ -145,7 +159,13 @@ public final class PeftReader {
             }
             throw new AdapterFormatException(folder.config() + " does not exist or is not a file");
         }
-        PeftConfig config = PeftConfigJson.parse(files.bytes(file.get(), LONGEST_CONFIG));
+        byte[] text = files.bytes(file.get(), LONGEST_CONFIG);
+        PeftConfig config = PeftConfigJson.parse(text);
+        List<String> unknown = PeftConfigJson.unknown(text);
+        if (!unknown.isEmpty()) {
+            LOG.warn("{}: {} has the settings {}, which no known version of PEFT has. They are ignored: if the adapter needs "
+                    + "them, it computes something else here", folder, PeftFolder.CONFIG, Few.of(unknown));
+        }
         // The file is of another save only if both name one. A file without a name was edited, and counts.
         if (saved != null && saved.isOurs() && config.isOurs() && !Objects.equals(saved.saveId(), config.saveId())) {
             return saved;
@@ -181,11 +201,23 @@ public final class PeftReader {
             throw new AdapterFormatException(folder + ": missing tensors " + Few.of(missing) + ", surplus tensors "
                     + Few.of(surplus) + ". Expected are lora_A and lora_B of every layer, named "
                     + TensorName.of("(layer)", TensorLayout.LINEAR.nameOfA()) + ", and the tensors of modules_to_save "
-                    + Few.of(config.modulesToSave()) + ". To load only complete layers: LoRAAdapter.loader().strict(false)");
+                    + Few.of(config.modulesToSave()) + "." + (surplus.isEmpty() ? "" : " If the modules of surplus tensors were "
+                    + "trained, add their names to modules_to_save in " + PeftFolder.CONFIG
+                    + ". If not, save the adapter without these tensors.")
+                    + (missing.isEmpty() ? "" : " To load only complete layers: LoRAAdapter.loader().strict(false)"));
         }
         LOG.warn("{}: missing tensors {}, surplus tensors {}; both are left out{}", folder, Few.of(missing),
                 Few.of(surplus), index.incomplete().isEmpty() ? ""
                         : ", and so are the layers " + Few.of(index.incomplete()) + ", which are incomplete");
+    }
+
+    private void warnOfLeftOut(PeftConfig config, TensorIndex index) {
+        List<String> leftOut = config.isOurs() ? List.of() : config.adapted().leftOut(index.layers());
+        if (!leftOut.isEmpty()) {
+            LOG.warn("{}: by target_modules, exclude_modules or layers_to_transform of {}, PEFT adapts none of the layers {}, "
+                    + "and ignores the values that the file has for them. They are applied here: to leave them out too, map them "
+                    + "to null with LoRAAdapter.loader().keyMapper(...)", folder, PeftFolder.CONFIG, Few.of(leftOut));
+        }
     }
 
     private AdapterContent renamed(AdapterContent content) throws AdapterFormatException {

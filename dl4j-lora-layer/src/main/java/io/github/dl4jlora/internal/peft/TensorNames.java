@@ -5,12 +5,15 @@ import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.content.Biases;
 import io.github.dl4jlora.internal.content.TensorLayout;
 import io.github.dl4jlora.internal.untrusted.Budget;
+import io.github.dl4jlora.internal.untrusted.UntrustedJson;
 import org.jspecify.annotations.Nullable;
 
 import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /** Finds out what each of a file's tensors is. */
@@ -26,7 +29,15 @@ final class TensorNames {
     private static final String BATCHES = "num_batches_tracked";
     /** PEFT adds every name that a task's head may have; a model has one of them. */
     private static final List<String> HEADS = List.of("classifier", "score", "qa_outputs");
+    /**
+     * Word embeddings, and decoders to words, as transformers call them. With save_embedding_layers, and for a vocabulary that
+     * was resized, PEFT saves them although modules_to_save names none.
+     */
+    private static final Set<String> EMBEDDINGS = Set.of("word_embeddings", "embed_tokens", "wte", "lm_head", "lm_head.decoder",
+            "predictions.decoder", "vocab_projector");
     private static final String LORA = ".lora_";
+    private static final Pattern ADAPTERS_NAME = Pattern.compile(".*\\.(?:lora_[AB]|lora_embedding_[AB]|lora_magnitude_vector)"
+            + "\\.(?!weight$|bias$)([^.]+)(?:\\.weight|\\.bias)?");
     private static final String WEIGHT = ".weight";
 
     private final PeftConfig config;
@@ -40,7 +51,7 @@ final class TensorNames {
     TensorNames(Collection<String> names, PeftConfig config, Budget budget) {
         this.config = config;
         this.budget = budget;
-        this.saved = new SavedModules(config.modulesToSave());
+        this.saved = config.saved();
         this.savedInFull = config.isOurs() ? SavedModules.inFull(config.modulesToSave()) : Set.of();
         this.adapted = names.stream().map(TensorNames::module).map(module -> layer(module, ENDS_OF_A))
                 .filter(layer -> layer != null).collect(Collectors.toCollection(HashSet::new));
@@ -80,9 +91,40 @@ final class TensorNames {
         if (isBias) {
             return new TensorName.Bias(module.substring(0, dot));
         }
-        // A module that is tied to a saved one has no entry of its own.
-        return config.tiesWeights() && module.endsWith(WEIGHT)
+        // A module that is tied to a saved one has no entry of its own. With bias "all" PEFT saves what has "bias" in its name.
+        return config.tiesWeights() && module.endsWith(WEIGHT) || isEmbedding(module)
+                || dot > 0 && config.bias() == BiasTraining.ALL && !config.isOurs() && module.contains("bias")
                 ? new TensorName.Parameter(module.substring(0, dot), module.substring(dot + 1)) : new TensorName.Stranger();
+    }
+
+    private boolean isEmbedding(String module) {
+        int dot = module.lastIndexOf('.');
+        String layer = dot < 0 ? "" : module.substring(0, dot);
+        return !config.isOurs() && (module.endsWith(WEIGHT) || module.endsWith(Biases.SUFFIX))
+                && EMBEDDINGS.stream().anyMatch(name -> ("." + layer).endsWith("." + name));
+    }
+
+    /**
+     * @throws AdapterFormatException if PEFT itself would not read these names, saying which they are and where they come from
+     */
+    static void requireReadable(Collection<String> names) throws AdapterFormatException {
+        for (String name : names) {
+            Matcher ofAdapter = ADAPTERS_NAME.matcher(name);
+            if (WITHIN_WRAPPER.stream().anyMatch(name::contains) && name.contains(LORA)) {
+                throw new AdapterFormatException("Tensor \"" + UntrustedJson.line(name) + "\" adapts a module inside of one "
+                        + "that was saved in full, as PEFT before 0.16 wrote it where target_modules matched layers of the head. "
+                        + "Merge the adapter in Python (merge_and_unload) with that version and open the merged model, or train "
+                        + "it again with a newer one");
+            }
+            if (ofAdapter.matches()) {
+                String adapter = UntrustedJson.line(ofAdapter.group(1));
+                throw new AdapterFormatException("Tensor \"" + UntrustedJson.line(name) + "\" has the adapter's name \""
+                        + adapter + "\" in it, as model.state_dict() gives it. Save the adapter in Python with "
+                        + "model.save_pretrained(folder), or take the name out: save_file({k.replace(\"." + adapter
+                        + "\", \"\"): v for k, v in load_file(\"" + PeftFolder.TENSORS + "\").items()}, \"" + PeftFolder.TENSORS
+                        + "\")");
+            }
+        }
     }
 
     /** Null for a tensor that is no part of an adapted layer. */
@@ -96,7 +138,7 @@ final class TensorNames {
             return new TensorName.Factor(b, false);
         }
         for (ExtraPart part : ExtraPart.values()) {
-            String layer = layer(module, List.of(part.suffix()));
+            String layer = layer(module, part.suffixes());
             if (layer != null && config.wants(part)) {
                 return new TensorName.Part(layer, part);
             }

@@ -5,7 +5,7 @@
  *   PeftWriter, PeftReader     an AdapterContent to a folder, and back
  *     |
  *     |- folder                PeftFolder: which files it has
- *     |- settings              PeftConfig, PeftConfigJson -> KindNames, LoraAlpha, ModulePatterns -> PythonPattern
+ *     |- settings              PeftConfig, PeftConfigJson -> KindNames, LoraAlpha, ModulePatterns, TargetModules -> PythonPattern
  *     |- names                 TensorIndex -> TensorNames -> TensorName, SavedModules
  *     |- values                DeltaReader -> ExtraPart
  *     |- what PEFT cannot say  PeftForm, Provenance -> PluginVersion

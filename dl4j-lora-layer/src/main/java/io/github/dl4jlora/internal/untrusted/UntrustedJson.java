@@ -5,6 +5,7 @@ import org.nd4j.shade.jackson.core.JsonFactory;
 import org.nd4j.shade.jackson.core.JsonParser;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.core.JsonToken;
+import org.nd4j.shade.jackson.core.json.JsonReadFeature;
 import org.nd4j.shade.jackson.core.util.JsonParserDelegate;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
@@ -26,7 +27,8 @@ import java.util.regex.Pattern;
  */
 public final class UntrustedJson {
 
-    private static final JsonFactory FACTORY = new JsonFactory();
+    /** For a first look, which leaves it to a parser after it whether NaN and Infinity, which Python writes, are numbers. */
+    private static final JsonFactory FACTORY = JsonFactory.builder().enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).build();
     /** Keeps no table of all names that it has met: a vocabulary has hundreds of thousands. */
     private static final JsonFactory FORGETFUL = JsonFactory.builder().disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
             .disable(JsonFactory.Feature.INTERN_FIELD_NAMES).build();

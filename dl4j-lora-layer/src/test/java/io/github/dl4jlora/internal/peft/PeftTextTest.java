@@ -122,6 +122,30 @@ class PeftTextTest {
     }
 
     @Test
+    void fieldsThatPeftNeverHadAreToldUnlessTheyAreOff() throws AdapterFormatException {
+        byte[] text = ("{\"peft_type\":\"LORA\",\"use_kasa\":true,\"x\":{\"scale\":3},\"a\":null,\"b\":false,\"c\":[],\"d\":\"\","
+                + "\"e\":0,\"use_dora\":true,\"merge_weights\":true,\"kasa_config\":{\"beta\":1}}").getBytes(StandardCharsets.UTF_8);
+
+        assertThat(PeftConfigJson.unknown(text)).containsExactly("use_kasa = true", "x = {\"scale\":3}");
+    }
+
+    /** Python's json writes them. */
+    @Test
+    void nanIsReadWhereItDoesNotCount() throws AdapterFormatException {
+        assertThat(parsed("\"r\":1,\"lora_alpha\":1,\"eva_config\":{\"tau\":NaN,\"rho\":-Infinity}").rank()).isEqualTo(1);
+        assertThatThrownBy(() -> parsed("\"r\":1,\"lora_alpha\":NaN")).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContaining("lora_alpha is \"NaN\", but must be a finite number");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"use_qalora, true, merge_and_unload", "enable_lora, '[true,false]', merge_and_unload",
+        "'alora_invocation_tokens', [1], no counterpart", "arrow_config, '{\"top_k\":2}', no counterpart"})
+    void whatIsNotSupportedComesWithItsRemedy(String field, String value, String remedy) {
+        assertThatThrownBy(() -> parsed("\"" + field + "\":" + value)).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContainingAll(field + " is " + value, remedy);
+    }
+
+    @Test
     void theSmallestNumbersAreAccepted() throws AdapterFormatException {
         PeftConfig config = parsed("\"r\":1,\"lora_alpha\":0.5,\"lora_dropout\":0,\"use_bdlora\":{\"nblocks\":1}");
 

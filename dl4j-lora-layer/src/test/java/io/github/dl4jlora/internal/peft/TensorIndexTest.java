@@ -4,6 +4,7 @@ import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.untrusted.Budget;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.nio.charset.StandardCharsets;
@@ -94,6 +95,71 @@ class TensorIndexTest {
 
         assertThat(index(heads, "score.weight").missing()).isEmpty();
         assertThat(index(heads).missing()).containsExactly("base_model.model.classifier.*", "base_model.model.score.*");
+    }
+
+    /** PEFT up to 0.10 did not write down what it adds to modules_to_save for a task, but saved it. */
+    @ParameterizedTest
+    @CsvSource({"SEQ_CLS, classifier", "SEQ_CLS, score", "TOKEN_CLS, classifier", "QUESTION_ANS, qa_outputs"})
+    void aTaskSavesItsHead(String task, String head) throws AdapterFormatException {
+        String fields = "\"modules_to_save\":null,\"task_type\":\"" + task + "\"";
+
+        TensorIndex index = index(fields, head + ".dense.weight");
+
+        assertThat(index.trained()).isEqualTo(Map.of(head + ".dense", Map.of("weight",
+                "base_model.model." + head + ".dense.weight")));
+        assertThat(index.missing()).isEmpty();
+        assertThat(index(fields).missing()).as("a file without the head").isEmpty();
+        assertThat(index(fields.replace("null", "[\"norm\"]"), head + ".weight", "norm.weight").trained())
+                .containsOnlyKeys(head, "norm");
+        assertThat(index(fields.replace(task, "CAUSAL_LM"), head + ".weight").surplus()).hasSize(1);
+        assertThat(index(fields + "," + OURS, head + ".weight").surplus()).hasSize(1);
+    }
+
+    /** {@code save_embedding_layers}, or a vocabulary that was resized. */
+    @ParameterizedTest
+    @ValueSource(strings = {"bert.embeddings.word_embeddings.weight", "model.embed_tokens.weight", "transformer.wte.weight",
+        "lm_head.weight", "cls.predictions.decoder.bias", "lm_head.decoder.weight", "vocab_projector.bias"})
+    void wordEmbeddingsAreSavedWithoutAnEntry(String name) throws AdapterFormatException {
+        int dot = name.lastIndexOf('.');
+
+        assertThat(index("", name).trained()).isEqualTo(Map.of(name.substring(0, dot), Map.of(name.substring(dot + 1),
+                "base_model.model." + name)));
+        assertThat(index(OURS, name).surplus()).containsExactly("base_model.model." + name);
+        assertThat(index("", "x" + name.substring(name.lastIndexOf('.', dot - 1) + 1)).surplus()).hasSize(1);
+    }
+
+    /** PEFT's rule for "all" is {@code "bias" in name}. MPNet has such a matrix. */
+    @Test
+    void withAllBiasesWhateverIsCalledSoWasTrained() throws AdapterFormatException {
+        assertThat(index("\"bias\":\"all\"", "encoder.relative_attention_bias.weight").trained())
+                .isEqualTo(Map.of("encoder.relative_attention_bias", Map.of("weight",
+                        "base_model.model.encoder.relative_attention_bias.weight")));
+        assertThat(index("\"bias\":\"lora_only\"", "encoder.relative_attention_bias.weight").surplus()).hasSize(1);
+    }
+
+    @Test
+    void aMagnitudeMayBeTheWeightOfAModule() throws AdapterFormatException {
+        assertThat(index("\"use_dora\":true", "fc.lora_magnitude_vector.weight").extra()).isEqualTo(Map.of("fc",
+                Map.of(ExtraPart.MAGNITUDE, "base_model.model.fc.lora_magnitude_vector.weight")));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"fc.lora_A.spam.weight", "fc.lora_B.spam.weight", "emb.lora_embedding_A.spam",
+        "fc.lora_magnitude_vector.spam.weight", "fc.lora_magnitude_vector.spam", "fc.lora_B.spam.bias"})
+    void namesOfAModelsStateAreRefusedWithTheLineThatChangesThem(String name) {
+        assertThatThrownBy(() -> TensorNames.requireReadable(List.of("fc.lora_A.weight", name)))
+                .isInstanceOf(AdapterFormatException.class)
+                .hasMessageContainingAll(name, "\"spam\"", "k.replace(\".spam\", \"\")", "model.save_pretrained(folder)");
+    }
+
+    /** Of RoBERTa's classifier, with the target "dense". */
+    @ParameterizedTest
+    @ValueSource(strings = {"classifier.original_module.dense.lora_A.weight", "classifier.modules_to_save.dense.lora_B.weight"})
+    void anAdapterInsideASavedModuleIsRefusedWithItsCause(String name) throws AdapterFormatException {
+        assertThatThrownBy(() -> TensorNames.requireReadable(List.of(name))).isInstanceOf(AdapterFormatException.class)
+                .hasMessageContainingAll(name, "PEFT before 0.16", "merge_and_unload");
+        TensorNames.requireReadable(List.of("fc.lora_A.weight", "fc.lora_B.bias", "fc.lora_magnitude_vector",
+                "fc.lora_magnitude_vector.weight", "emb.lora_embedding_A", "classifier.modules_to_save.dense.bias"));
     }
 
     @Test
