@@ -2,6 +2,7 @@ package io.github.dl4jlora.adapter;
 
 import io.github.dl4jlora.conf.SaveOption;
 import io.github.dl4jlora.internal.content.AdapterContent;
+import io.github.dl4jlora.internal.content.TorchModel;
 import io.github.dl4jlora.internal.peft.PeftWriter;
 
 import java.io.IOException;
@@ -10,6 +11,7 @@ import java.nio.file.Path;
 import java.util.Objects;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.NullUnmarked;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Writes an adapter as PEFT's files, with options: {@code adapter.saver().keyMapper(modules::get).save(folder)}.
@@ -17,6 +19,8 @@ import org.jspecify.annotations.NullUnmarked;
  * <pre>{@code
  * adapter.saver()
  *         .keyMapper(layer -> "encoder." + layer)                 // a layer's name to a module's
+ *         .baseModel("roberta-base")                              // what AutoPeftModelForSequenceClassification opens
+ *         .taskType("SEQ_CLS")
  *         .save(Path.of("adapter"), SaveOption.NEW_ONLY);
  * }</pre>
  */
@@ -25,6 +29,9 @@ public final class AdapterSaver {
     private final AdapterContent adapter;
     private final NothingLearned nothing;
     private UnaryOperator<String> keyMapper = UnaryOperator.identity();
+
+    private @Nullable String baseModel;
+    private @Nullable String taskType;
 
     AdapterSaver(AdapterContent adapter, NothingLearned nothing) {
         this.adapter = adapter;
@@ -46,6 +53,36 @@ public final class AdapterSaver {
     }
 
     /**
+     * Sets which model PEFT opens for the adapter: its {@code base_model_name_or_path}. {@code AutoPeftModelFor…} needs it.
+     * Default: what the file said that the adapter was loaded from, or none.
+     *
+     * @param nameOrFolder a name on the hub, such as {@code roberta-base}, or a folder
+     * @return this saver
+     */
+    public AdapterSaver baseModel(String nameOrFolder) {
+        baseModel = Objects.requireNonNull(nameOrFolder, "nameOrFolder");
+        return this;
+    }
+
+    /**
+     * Sets PEFT's {@code task_type}, which says of what class the model is; {@code AutoPeftModelFor…} needs it. With
+     * {@code SEQ_CLS}, {@code TOKEN_CLS} and {@code QUESTION_ANS} PEFT copies the head of the model, so none of the head's layers
+     * may be adapted. Default: what the file said that the adapter was loaded from, or none.
+     *
+     * @param task {@code SEQ_CLS}, {@code TOKEN_CLS}, {@code QUESTION_ANS}, {@code CAUSAL_LM}, {@code SEQ_2_SEQ_LM} or
+     *             {@code FEATURE_EXTRACTION}
+     * @return this saver
+     * @throws IllegalArgumentException for another
+     */
+    public AdapterSaver taskType(String task) {
+        if (!TorchModel.TASKS.contains(task)) {
+            throw new IllegalArgumentException("PEFT has no task_type \"" + task + "\"; it has " + TorchModel.TASKS);
+        }
+        taskType = task;
+        return this;
+    }
+
+    /**
      * Writes PEFT's two files into a folder, which is made if need be. A new folder appears with both files or not at all. In
      * an existing folder both files are replaced together, in one step where the system can (Linux, macOS): at no moment are
      * they of different saves. Other files stay, and a link to the folder stays a link. Saves into one folder wait for one
@@ -59,7 +96,8 @@ public final class AdapterSaver {
      *                                  {@link java.nio.file.FileAlreadyExistsException} if it has either of the two files and
      *                                  {@link SaveOption#NEW_ONLY} is given
      * @throws IllegalArgumentException if such files have no name for the variant, or for parts of it, or no way to say that
-     *                                  only some layers are DoRA; if the mapper gives two layers one name
+     *                                  only some layers are DoRA; if the mapper gives two layers one name; if a layer of the head
+     *                                  is adapted that {@link #taskType} has PEFT copy
      * @throws IllegalStateException    if a value is NaN or infinite
      */
     public void save(Path folder, SaveOption... options) throws IOException {
@@ -81,6 +119,9 @@ public final class AdapterSaver {
     }
 
     private PeftWriter writer() {
-        return new PeftWriter(adapter.renamed(keyMapper));
+        TorchModel model = adapter.model();
+        AdapterContent named = adapter.renamed(keyMapper).forModel(new TorchModel(baseModel == null ? model.base() : baseModel,
+                taskType == null ? model.task() : taskType));
+        return new PeftWriter(taskType == null ? PeftWriter.withoutTaskOfAdaptedHead(named) : named);
     }
 }

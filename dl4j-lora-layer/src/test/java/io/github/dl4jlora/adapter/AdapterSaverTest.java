@@ -6,13 +6,16 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.exception.AdapterFormatException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.shade.jackson.databind.JsonNode;
 
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
@@ -117,5 +120,58 @@ class AdapterSaverTest {
     private static void refused(byte[] stream, String reason) {
         assertThatThrownBy(() -> LoRAAdapter.loader().load(new ByteArrayInputStream(stream)))
                 .isInstanceOf(AdapterFormatException.class).hasMessageContaining(reason);
+    }
+
+    /** What {@code AutoPeftModelFor…} looks at; of an auto_mapping it would take the class. */
+    @Test
+    void modelAndTaskAreWrittenAndKept() throws IOException {
+        adapter.save(folder);
+        JsonNode unnamed = AdapterFiles.config(folder);
+        for (String field : List.of("auto_mapping", "base_model_name_or_path", "task_type")) {
+            assertThat(unnamed.has(field) && unnamed.path(field).isNull()).as(field).isTrue();
+        }
+        assertThat(unnamed.path("peft_version").asText()).as("a version by PEP 440")
+                .matches("[0-9]+(\\.[0-9]+)*\\+[a-z0-9]+([-_.][a-z0-9]+)*");
+
+        Path named = folder.resolve("named");
+        adapter.saver().keyMapper(layer -> layer.equals("out") ? "classifier.out_proj" : layer).baseModel("roberta-base")
+                .taskType("SEQ_CLS").save(named);
+        LoRAAdapter.load(named).save(folder);
+
+        for (Path saved : List.of(named, folder)) {
+            JsonNode config = AdapterFiles.config(saved);
+            assertThat(config.path("base_model_name_or_path").asText()).isEqualTo("roberta-base");
+            assertThat(config.path("task_type").asText()).isEqualTo("SEQ_CLS");
+            assertThat(config.path("modules_to_save").toString()).as("PEFT copies the head as a whole")
+                    .isEqualTo("[\"classifier\"]");
+            assertThat(LoRAAdapter.load(saved).trainedLayers()).containsExactly("classifier.out_proj");
+        }
+    }
+
+    @Test
+    void aTaskThatPeftLacksOrWhoseHeadIsAdaptedIsRefused() throws IOException {
+        assertThatThrownBy(() -> adapter.saver().taskType("CLASSIFY")).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("\"CLASSIFY\"", "SEQ_CLS");
+        UnaryOperator<String> intoHead = layer -> layer.equals("fc1") ? "classifier.dense" : layer;
+        assertThatThrownBy(() -> adapter.saver().keyMapper(intoHead).taskType("TOKEN_CLS").save(folder))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContainingAll("TOKEN_CLS", "[classifier, score]", "[classifier.dense]");
+
+        adapter.saver().taskType("TOKEN_CLS").baseModel("b").save(folder);
+        LoRAAdapter.load(folder).saver().keyMapper(intoHead).save(folder);
+
+        assertThat(AdapterFiles.config(folder).path("task_type").isNull()).as("a task that was not asked for").isTrue();
+        assertThat(AdapterFiles.config(folder).path("base_model_name_or_path").asText()).isEqualTo("b");
+    }
+
+    /** It keeps the fields that it knows, and writes its own names and metadata. */
+    @Test
+    void whatPeftWritesAnewIsPefts() throws IOException {
+        adapter.save(folder);
+        JsonNode config = AdapterFiles.config(folder);
+        AdapterFiles.writePeft(folder, config.toString().replace("\"bias\":\"all\"", "\"bias\":\"none\"")
+                .replace("[\"model.out\"]", "null"), new float[2][6], new float[5][2]);
+
+        assertThat(LoRAAdapter.load(folder).layers()).as("not all targets are asked for").containsExactly("fc1");
     }
 }

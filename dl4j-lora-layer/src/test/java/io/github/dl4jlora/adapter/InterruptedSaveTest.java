@@ -72,7 +72,7 @@ class InterruptedSaveTest {
     private static void requireOneSave(Path saved, String kill) throws IOException {
         Path config = saved.resolve("adapter_config.json");
         if (Files.exists(config)) {
-            Matcher id = Pattern.compile("\"dl4j_lora_save\" : \"([^\"]+)\"").matcher(Files.readString(config));
+            Matcher id = Pattern.compile("\\+dl4jlora\\.([^\"]+)\"").matcher(Files.readString(config));
             assertThat(id.find()).as(kill).isTrue();
             assertThat(new String(Files.readAllBytes(saved.resolve("adapter_model.safetensors")), StandardCharsets.ISO_8859_1))
                     .as(kill).contains(id.group(1));

@@ -402,7 +402,7 @@ class VariantAdaptersTest {
         computesTheSame(words, LoRAAdapter.load(folder), tuned);
         rewrite((name, value) -> !name.contains("initial_"));
         Path config = folder.resolve("adapter_config.json");
-        Files.writeString(config, Files.readString(config).replace("dl4j_lora_save", "a_setting_of_the_future"));
+        Files.writeString(config, Files.readString(config).replace("+dl4jlora.", "+other."));
 
         LoRAAdapter peft = LoRAAdapter.load(folder);
 

@@ -30,7 +30,7 @@ final class OldFilesWriter {
     private static final int END_LENGTH = 22;
     /** The first of January 1980: zip knows nothing earlier. */
     private static final int MIDNIGHT = 1 << 21 | 1 << 16;
-    private static final Pattern SAVE_ID = Pattern.compile("\"dl4j_lora_save\\\\?\" ?:[ ]?\\\\?\"([-0-9a-f]{36})");
+    private static final Pattern SAVE_ID = Pattern.compile("\\+dl4jlora\\.([-0-9a-f]{36})");
 
     private OldFilesWriter() {
     }

@@ -31,9 +31,11 @@ import java.util.stream.Collectors;
  * @param modules the network's modules in PyTorch, as far as it is known which they are and all that is in them
  * @param named   those of {@code modules} whose names came from the network itself, by TorchNames; a file does not tell names of
  *                layers from these
+ * @param model   of PyTorch, which a file may name
  */
 public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, Biases biases,
-                             double dropout, Set<String> own, Set<String> modules, Set<String> named) {
+                             double dropout, Set<String> own, Set<String> modules, Set<String> named,
+                             TorchModel model) {
 
     /** The name of the logger that all warnings about adapters go to: the class that users call. */
     public static final String LOGGER = "io.github.dl4jlora.adapter.LoRAAdapter";
@@ -53,6 +55,16 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
         this(deltas, trained, biases, dropout, Set.of(), Set.of(), Set.of());
     }
 
+    public AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, INDArray>> trained, Biases biases,
+                          double dropout, Set<String> own, Set<String> modules, Set<String> named) {
+        this(deltas, trained, biases, dropout, own, modules, named, TorchModel.UNKNOWN);
+    }
+
+    /** The same for a model of PyTorch. */
+    public AdapterContent forModel(TorchModel torch) {
+        return new AdapterContent(deltas, trained, biases, dropout, own, modules, named, torch);
+    }
+
     /** Which biases a network must train to take those of this adapter. */
     public BiasTraining biasTraining() {
         return biases.values().isEmpty() && deltas.values().stream().anyMatch(Delta::trainsBias) ? BiasTraining.LORA_ONLY
@@ -68,7 +80,7 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
 
     /** The same with other adapted matrices. */
     public AdapterContent with(Map<String, Delta> others) {
-        return new AdapterContent(others, trained, biases, dropout, own, modules, named);
+        return new AdapterContent(others, trained, biases, dropout, own, modules, named, model);
     }
 
     /**
@@ -87,7 +99,7 @@ public record AdapterContent(Map<String, Delta> deltas, Map<String, Map<String, 
         UnaryOperator<String> others = name -> named.contains(name) ? name : mapper.apply(name);
         AdapterContent renamed = new AdapterContent(adapted, renamed(trained, others, dropped),
                 new Biases(renamed(biases.values(), others, dropped), biases.training()), dropout, renamed(own, others),
-                renamed(modules, others), named);
+                renamed(modules, others), named, model);
         if (!dropped.isEmpty()) {
             LOG.warn("The keyMapper has no name for {}: their values in the adapter are left out", dropped);
         }

@@ -10,7 +10,8 @@
  *     |- Delta           one adapted matrix: A, B and what belongs to them
  *     |    |- Kind           its variant, and how it started
  *     |    `- TensorLayout   how A and B lie in PEFT's files
- *     `- Biases          trained biases of other layers
+ *     |- Biases          trained biases of other layers
+ *     `- TorchModel      which model of PyTorch it is for
  *
  *   TorchLayout          how PyTorch has a layer that was trained in full -> TensorLayout
  * </pre>

@@ -97,7 +97,7 @@ final class KindNames {
             case "loftq" -> throw unreadable(peftInit, "is not supported: it stands for a base whose values were changed. Use the "
                     + "quantised base that was saved with the adapter, and set init_lora_weights to true");
             default -> throw unreadable(peftInit, "is not known. Known are true, false, \"gaussian\", \"orthogonal\", "
-                    + "\"eva\", \"mica\", \"pissa\", \"pissa_niter_4\" (with any number), \"olora\". If this start did not "
+                    + "\"eva\", \"mica\", \"pissa\", \"pissa_niter_4\" (with any number), \"olora\". If it did not "
                     + "change the base, set it to true");
         };
     }

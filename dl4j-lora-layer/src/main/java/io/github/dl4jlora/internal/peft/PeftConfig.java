@@ -6,6 +6,7 @@ import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.Delta;
 import io.github.dl4jlora.internal.content.TensorLayout;
+import io.github.dl4jlora.internal.content.TorchModel;
 import io.github.dl4jlora.internal.untrusted.Budget;
 import org.jspecify.annotations.Nullable;
 
@@ -40,13 +41,13 @@ import java.util.stream.Stream;
  * @param bias          {@code bias}
  * @param fanInFanOut   {@code fan_in_fan_out}: PyTorch has W of the adapted layers as {@code [nIn, nOut]}
  * @param tiesWeights   {@code ensure_weight_tying}: what is tied to a module that is saved is saved too, without being named
- * @param taskType      {@code task_type}; null for none
+ * @param model         {@code base_model_name_or_path} and {@code task_type}
  * @param adapted       which modules PEFT adapts
  */
 public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatterns<Integer> ranks, ModulePatterns<Double> alphas,
                   List<String> targets, List<String> modulesToSave, double dropout, @Nullable String saveId, boolean useDora,
                   boolean loraBias, boolean targetsParameters, @Nullable Object init, BiasTraining bias, boolean fanInFanOut,
-                  boolean tiesWeights, @Nullable String taskType, TargetModules adapted) {
+                  boolean tiesWeights, TorchModel model, TargetModules adapted) {
 
     /** The configuration of a new save. */
     public static PeftConfig of(AdapterContent adapter) {
@@ -63,8 +64,8 @@ public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatter
                 adapter.layers(), SavedModules.entries(adapter), adapter.dropout(),
                 UUID.randomUUID().toString(), adapter.deltas().values().stream().anyMatch(delta -> delta.kind().isDora()),
                 adapter.deltas().values().stream().anyMatch(delta -> delta.has(Delta.LORA_BIAS)), false, init(adapter),
-                adapter.ownBiases(), adapter.deltas().values().stream().allMatch(delta -> delta.layout().inByOut()), false, null,
-                TargetModules.ALL);
+                adapter.ownBiases(), adapter.deltas().values().stream().allMatch(delta -> delta.layout().inByOut()), false,
+                adapter.model(), TargetModules.ALL);
     }
 
     /** PEFT's word for how all layers started; true, its default, where it has none: the file's values replace that start. */
@@ -79,19 +80,12 @@ public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatter
     /** The same with the id of another save. */
     PeftConfig ofSave(@Nullable String id) {
         return new PeftConfig(rank, alpha, useRsLora, ranks, alphas, targets, modulesToSave, dropout, id, useDora, loraBias,
-                targetsParameters, init, bias, fanInFanOut, tiesWeights, taskType, adapted);
+                targetsParameters, init, bias, fanInFanOut, tiesWeights, model, adapted);
     }
 
-    /**
-     * Modules that PEFT saves for the task, whether modules_to_save names them or not: its versions up to 0.10 did not write them
-     * down. A model has one of them at most, or none. Files of this library name all that they save.
-     */
-    List<String> heads() {
-        return isOurs() || taskType == null ? List.of() : switch (taskType) {
-            case "SEQ_CLS", "TOKEN_CLS" -> List.of("classifier", "score");
-            case "QUESTION_ANS" -> List.of("qa_outputs");
-            default -> List.of();
-        };
+    /** The modules that PEFT up to 0.10 saved for a task without writing them down. Files of this library name all of theirs. */
+    private List<String> heads() {
+        return isOurs() ? List.of() : model.heads();
     }
 
     /** The modules that were saved in full. */

@@ -2,6 +2,7 @@ package io.github.dl4jlora.internal.peft;
 
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.exception.AdapterFormatException;
+import io.github.dl4jlora.internal.content.TorchModel;
 import io.github.dl4jlora.internal.untrusted.UntrustedJson;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.jackson.core.JsonFactory;
@@ -29,9 +30,12 @@ public final class PeftConfigJson {
             JsonFactory.builder().enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).build())
             .enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
     private static final int DEEPEST = 16;
-    /** Where PEFT keeps what it does not understand. */
+    /** Where versions before 0.4.0 wrote which save this is. PEFT takes what is there for the name of a class. */
     private static final String ORIGIN = "auto_mapping";
     private static final String SAVE_ID = "dl4j_lora_save";
+    private static final String VERSION = "peft_version";
+    /** The version of PEFT whose fields are written; what follows the plus is for whoever wrote it, by Python's PEP 440. */
+    private static final String WRITTEN_FOR = "0.20.0+dl4jlora.";
 
     /** Settings that, unless they are off, change what the adapter computes in a way that no network here can. */
     private static final List<String> UNSUPPORTED =
@@ -53,11 +57,8 @@ public final class PeftConfigJson {
 
     public static byte[] bytes(PeftConfig config) throws IOException {
         ObjectNode json = JSON.createObjectNode();
-        ObjectNode origin = json.putObject(ORIGIN);
-        origin.putNull("base_model_class");
-        origin.putNull("parent_library");
-        origin.put(SAVE_ID, config.saveId());
-        json.putNull("base_model_name_or_path");
+        json.putNull(ORIGIN);
+        json.put("base_model_name_or_path", config.model().base());
         json.put("bias", config.bias().peftName());
         json.put("fan_in_fan_out", config.fanInFanOut());
         json.put("inference_mode", true);
@@ -76,11 +77,12 @@ public final class PeftConfigJson {
             config.modulesToSave().forEach(json.putArray("modules_to_save")::add);
         }
         json.put("peft_type", "LORA");
+        json.put(VERSION, WRITTEN_FOR + config.saveId());
         json.put("r", config.rank());
         config.alphas().values().forEach(json.putObject("alpha_pattern")::put);
         config.ranks().values().forEach(json.putObject("rank_pattern")::put);
         config.targets().forEach(json.putArray("target_modules")::add);
-        json.putNull("task_type");
+        json.put("task_type", config.model().task());
         json.put("use_dora", config.useDora());
         json.put("use_rslora", config.useRsLora());
         return JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(json);
@@ -106,11 +108,22 @@ public final class PeftConfigJson {
         return new PeftConfig(rank(json.path("r"), "r"), number(json.path("lora_alpha"), "lora_alpha"),
                 flag(json, "use_rslora"), new ModulePatterns<>(ranks), new ModulePatterns<>(alphas),
                 strings(json, "target_modules"), strings(json, "modules_to_save"), dropout,
-                json.path(ORIGIN).path(SAVE_ID).asText(null), flag(json, "use_dora"),
+                saveId(json), flag(json, "use_dora"),
                 flag(json, "lora_bias"), isOn(json.path("target_parameters")),
                 init.isMissingNode() || init.isNull() ? null : init.asText(), bias,
-                flag(json, "fan_in_fan_out"), flag(json, "ensure_weight_tying"), json.path("task_type").asText(null),
-                adapted(json));
+                flag(json, "fan_in_fan_out"), flag(json, "ensure_weight_tying"), model(json), adapted(json));
+    }
+
+    private static @Nullable String saveId(JsonNode json) {
+        String version = json.path(VERSION).asText("");
+        return version.startsWith(WRITTEN_FOR) ? version.substring(WRITTEN_FOR.length())
+                : json.path(ORIGIN).path(SAVE_ID).asText(null);
+    }
+
+    private static TorchModel model(JsonNode json) {
+        String task = json.path("task_type").asText(null);
+        return new TorchModel(json.path("base_model_name_or_path").asText(null),
+                task != null && TorchModel.TASKS.contains(task) ? task : null);
     }
 
     private static TargetModules adapted(JsonNode json) throws AdapterFormatException {

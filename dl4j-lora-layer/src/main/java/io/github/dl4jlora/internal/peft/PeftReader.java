@@ -113,7 +113,7 @@ public final class PeftReader {
             own.removeIf(module -> !provenance.isOwn(module));
             return renamed(new AdapterContent(deltas, trained,
                     new Biases(biases, biases.isEmpty() ? BiasTraining.NONE : config.bias()), config.dropout(), own,
-                    modules(trained, config), Set.of()));
+                    modules(trained, config), Set.of(), config.model()));
         }
     }
 
@@ -170,7 +170,8 @@ public final class PeftReader {
         if (saved != null && saved.isOurs() && config.isOurs() && !Objects.equals(saved.saveId(), config.saveId())) {
             return saved;
         }
-        return config.isOurs() || saved == null ? config : config.ofSave(saved.saveId());
+        // PEFT keeps the name of a save when it writes an adapter anew, but not the copy.
+        return saved == null ? config.ofSave(null) : config.isOurs() ? config : config.ofSave(saved.saveId());
     }
 
     /** How the tensor of a layer's part is read. */

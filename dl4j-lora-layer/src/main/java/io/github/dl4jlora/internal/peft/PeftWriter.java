@@ -5,6 +5,7 @@ import io.github.dl4jlora.internal.common.Divergence;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.Biases;
 import io.github.dl4jlora.internal.content.TensorLayout;
+import io.github.dl4jlora.internal.content.TorchModel;
 import io.github.dl4jlora.internal.file.AtomicFile;
 import io.github.dl4jlora.internal.untrusted.RawValues;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
@@ -40,6 +41,12 @@ public final class PeftWriter {
      */
     public PeftWriter(AdapterContent adapter) {
         adapter.deltas().values().forEach(delta -> KindNames.requireName(delta.kind()));
+        List<String> inHead = adaptedInHead(adapter);
+        if (!inHead.isEmpty()) {
+            throw new IllegalArgumentException("taskType(\"" + adapter.model().task() + "\") makes PEFT save the modules "
+                    + adapter.model().heads() + " in full, but the adapter adapts " + inHead + " inside of them: PEFT would not "
+                    + "find these. Leave taskType out, or train the head in full instead of adapting it");
+        }
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
             this.form = PeftForm.of(adapter);
             this.adapter = form.adapter();
@@ -83,6 +90,17 @@ public final class PeftWriter {
         }
         zip.finish();
         out.flush();
+    }
+
+    /** The same without its task, if PEFT could not read it with that. */
+    public static AdapterContent withoutTaskOfAdaptedHead(AdapterContent adapter) {
+        return adaptedInHead(adapter).isEmpty() ? adapter : adapter.forModel(new TorchModel(adapter.model().base(), null));
+    }
+
+    /** PEFT copies the task's head, and does not look for adapters inside of it. */
+    private static List<String> adaptedInHead(AdapterContent adapter) {
+        return adapter.layers().stream().filter(layer -> adapter.model().heads().stream()
+                .anyMatch(head -> SavedModules.isInside(layer, head))).toList();
     }
 
     /** By name, the tensors first: a reader that finds one new and one old file goes by them. */

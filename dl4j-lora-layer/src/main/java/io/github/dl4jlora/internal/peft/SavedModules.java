@@ -33,17 +33,27 @@ final class SavedModules {
 
     /**
      * Entries that save the modules of an adapter. PEFT saves with a module all that is inside it, and would look for an inner
-     * one that has an entry of its own inside its copy of the outer one, where no file has it.
+     * one that has an entry of its own inside its copy of the outer one, where no file has it. Heads that it saves for the task
+     * are such outer ones.
      */
     static List<String> entries(AdapterContent adapter) {
         NavigableSet<String> layers = new TreeSet<>(adapter.deltas().keySet());
         NavigableSet<String> reversed = new TreeSet<>();
         Stream.of(adapter.modules(), layers, adapter.trained().keySet(), TensorName.MODULES_OF_PEFT).flatMap(Set::stream)
                 .flatMap(name -> Stream.concat(Stream.of(name), outer(name))).forEach(name -> reversed.add(reversed(name)));
-        return adapter.trained().keySet().stream()
+        Stream<String> heads = adapter.model().heads().stream().filter(head -> adapter.trained().keySet().stream()
+                .anyMatch(module -> isInside(module, head)));
+        Stream<String> others = adapter.trained().keySet().stream()
+                .filter(module -> adapter.model().heads().stream().noneMatch(head -> isInside(module, head)))
                 .filter(module -> outer(module).noneMatch(adapter.trained()::containsKey))
                 .map(module -> isNamed(module, adapter) && isOnlyEnd(module, reversed) && !hasInside(module, layers)
-                        ? module : MODEL + module).toList();
+                        ? module : MODEL + module);
+        return Stream.concat(heads, others).toList();
+    }
+
+    /** Whether an entry saves a module. */
+    static boolean isInside(String module, String entry) {
+        return Stream.concat(outer(module), Stream.of(module)).anyMatch(name -> name.endsWith(entry));
     }
 
     /**
