@@ -46,7 +46,8 @@ public sealed class AdapterLoader permits LoRAAdapter.Loader {
 
     /**
      * Whether missing and surplus tensors are an error, which is the default. Otherwise they are left out, with a warning. A
-     * surplus tensor without which an adapted layer would compute something else is refused in any case.
+     * surplus tensor without which an adapted layer would compute something else is refused in any case. This is for layers that
+     * are incomplete: if a module of surplus tensors was trained, name it in {@code modules_to_save} instead.
      *
      * @param strict whether they are an error
      * @return this loader

@@ -94,8 +94,8 @@ final class KindNames {
             case "pissa" -> new Kind(variant, LoRAInit.PISSA, 0);
             case "corda", LORA_GA -> throw unreadable(peftInit, "is not supported: its changes to the base cannot be "
                     + "reproduced here. Convert the adapter with PEFT's path_initial_model_for_weight_conversion");
-            case "loftq" -> throw unreadable(peftInit, "is not supported: it stands for a base whose values were changed. Use the "
-                    + "quantised base that was saved with the adapter, and set init_lora_weights to true");
+            case "loftq" -> throw unreadable(peftInit, "is not supported: it stands for a base whose values were changed. Use "
+                    + "the quantised base that was saved with the adapter, and set init_lora_weights to true");
             default -> throw unreadable(peftInit, "is not known. Known are true, false, \"gaussian\", \"orthogonal\", "
                     + "\"eva\", \"mica\", \"pissa\", \"pissa_niter_4\" (with any number), \"olora\". If it did not "
                     + "change the base, set it to true");

@@ -216,7 +216,7 @@ public final class PeftReader {
         List<String> leftOut = config.isOurs() ? List.of() : config.adapted().leftOut(index.layers());
         if (!leftOut.isEmpty()) {
             LOG.warn("{}: by target_modules, exclude_modules or layers_to_transform of {}, PEFT adapts none of the layers {}, "
-                    + "and ignores the values that the file has for them. They are applied here: to leave them out too, map them "
+                    + "and ignores the values that the file has for them. They are applied here. To leave them out too, map them "
                     + "to null with LoRAAdapter.loader().keyMapper(...)", folder, PeftFolder.CONFIG, Few.of(leftOut));
         }
     }

@@ -124,7 +124,8 @@ class PeftTextTest {
     @Test
     void fieldsThatPeftNeverHadAreToldUnlessTheyAreOff() throws AdapterFormatException {
         byte[] text = ("{\"peft_type\":\"LORA\",\"use_kasa\":true,\"x\":{\"scale\":3},\"a\":null,\"b\":false,\"c\":[],\"d\":\"\","
-                + "\"e\":0,\"use_dora\":true,\"merge_weights\":true,\"kasa_config\":{\"beta\":1}}").getBytes(StandardCharsets.UTF_8);
+                + "\"e\":0,\"use_dora\":true,\"merge_weights\":true,\"kasa_config\":{\"beta\":1}}")
+                .getBytes(StandardCharsets.UTF_8);
 
         assertThat(PeftConfigJson.unknown(text)).containsExactly("use_kasa = true", "x = {\"scale\":3}");
     }
