@@ -45,6 +45,8 @@ class PeftGuideTest {
     private static void shareUnderOtherNames(LoRAAdapter adapter, Path folder) throws IOException {
         adapter.saver().keyMapper(Map.of("fc1", "encoder.dense", "fc2", "encoder.proj")::get).save(folder);
         assertThat(LoRAAdapter.load(folder).layers()).containsExactly("encoder.dense", "encoder.proj");
+        adapter.saver().baseModel("roberta-base").taskType("SEQ_CLS").save(folder);
+        assertThat(AdapterFiles.config(folder).path("task_type").asText()).isEqualTo("SEQ_CLS");
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         adapter.saver().save(out);
         ByteArrayInputStream in = new ByteArrayInputStream(out.toByteArray());
