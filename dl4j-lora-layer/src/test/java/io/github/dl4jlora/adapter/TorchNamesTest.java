@@ -132,7 +132,7 @@ class TorchNamesTest {
         tensors.forEach((name, value) -> named.put(PREFIX + name, value));
         AdapterFiles.write(folder.resolve(AdapterFiles.TENSORS), named, Map.of("format", "pt"));
         Files.writeString(folder.resolve(AdapterFiles.CONFIG), "{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 2, "
-                + "\"target_modules\": [\"out\"], " + config + "}", StandardCharsets.UTF_8);
+                + "\"target_modules\": [\"out\", \"square1\"], " + config + "}", StandardCharsets.UTF_8);
     }
 
     @Test
