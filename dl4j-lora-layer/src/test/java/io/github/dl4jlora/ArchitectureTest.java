@@ -14,6 +14,7 @@ import com.tngtech.archunit.lang.SimpleConditionEvent;
 import com.tngtech.archunit.library.GeneralCodingRules;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
 import io.github.dl4jlora.internal.blas.FastExp;
+import io.github.dl4jlora.internal.blas.HostMemory;
 import io.github.dl4jlora.internal.blas.RowLoops;
 import io.github.dl4jlora.internal.common.FileIdentity;
 import io.github.dl4jlora.internal.common.Temporary;
@@ -259,7 +260,7 @@ class ArchitectureTest {
     }
 
     /**
-     * Fourteen of the library's helpers are of use to what is built beside it; whoever copies these examples copies them too.
+     * Fifteen of the library's helpers are of use to what is built beside it; whoever copies these examples copies them too.
      * The exporter to ONNX goes through adapted networks layer by layer, as merging does, and so knows what merging knows.
      */
     @Test
@@ -268,7 +269,7 @@ class ArchitectureTest {
                 Temporary.class.getName(), FastExp.class.getName(), RowLoops.class.getName(), Rows.class.getName(),
                 PackedSlopes.class.getName(), PassingOutput.class.getName(), RawValues.class.getName(),
                 Safetensors.class.getName(), UntrustedJson.class.getName(), AdapterState.class.getName(),
-                DenseArithmetic.class.getName());
+                DenseArithmetic.class.getName(), HostMemory.class.getName());
 
         assertThat(lines((file, line) -> !file.startsWith("dl4j-lora-layer") && !file.startsWith("examples/onnx")
                 && line.contains(INTERNAL)

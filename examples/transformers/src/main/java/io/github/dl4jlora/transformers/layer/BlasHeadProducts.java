@@ -41,6 +41,7 @@ final class BlasHeadProducts implements HeadProducts {
                     block.columns(), headWidth, (float) scale, left.at(start(x, block.text(), block.row(), head)), leading(x),
                     right.at(start(y, block.text(), 0, head)), leading(y), 0, out.at(square(block, i)), block.columns());
         }
+        HostFloats.keep(left, right, out);
     }
 
     /** Where one of the block's heads begins in scores. */
@@ -64,6 +65,7 @@ final class BlasHeadProducts implements HeadProducts {
                         out.at(start(rows, block.text(), block.row() + from, head)), leading(rows));
             }
         }
+        HostFloats.keep(left, right, out);
     }
 
     @Override
@@ -82,6 +84,7 @@ final class BlasHeadProducts implements HeadProducts {
                         out.at(start(columns, block.text(), from, head)), leading(columns));
             }
         }
+        HostFloats.keep(left, right, out);
     }
 
     /** Rows of a product at a time, of {@code rows}, each a sum over {@code depth} products. */

@@ -73,7 +73,7 @@ abstract class BlockActivation extends BaseActivationFunction implements PackedS
     @Override
     public final void activate(INDArray z, INDArray slopes) {
         HostFloats values = HostFloats.of(z);
-        HostFloats packed = HostFloats.bits(slopes);
+        HostFloats packed = HostFloats.of(slopes);
         float[] block = new float[HostFloats.BLOCK];
         float[] slope = new float[HostFloats.BLOCK];
         int[] fixed = new int[HostFloats.BLOCK];
@@ -91,7 +91,7 @@ abstract class BlockActivation extends BaseActivationFunction implements PackedS
 
     @Override
     public final void backprop(INDArray slopes, INDArray epsilon, INDArray delta) {
-        HostFloats packed = HostFloats.bits(slopes);
+        HostFloats packed = HostFloats.of(slopes);
         HostFloats errors = HostFloats.of(epsilon);
         HostFloats out = HostFloats.of(delta);
         float[] error = new float[HostFloats.BLOCK];

@@ -90,6 +90,7 @@ final class CachedAttention implements AutoCloseable {
                         to.at(place(cached, head, before + row)), 1);
             }
         }
+        HostFloats.keep(from, to);
     }
 
     private void put(INDArray rows, INDArray cached, int before) {
@@ -138,6 +139,7 @@ final class CachedAttention implements AutoCloseable {
             openblas.cblas_sgemm(openblas.CblasRowMajor, openblas.CblasNoTrans, openblas.CblasNoTrans, rows, d, seen, 1, s.at(0),
                     seen, headValues, d, 0, mixed, heads * d);
         }
+        HostFloats.keep(q, k, v, s, out);
     }
 
     /** @param seen of the row's scores; the rest becomes 0 */

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.transformers.layer;
 
+import io.github.dl4jlora.internal.blas.HostMemory;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.IntPointer;
 import org.bytedeco.javacpp.Pointer;
@@ -7,6 +8,8 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.api.ops.executioner.OpExecutioner;
 import org.nd4j.linalg.factory.Nd4j;
+
+import java.lang.ref.Reference;
 
 /**
  * The values of an array without gaps, of type FLOAT and in the memory of the CPU, for loops in Java.
@@ -25,20 +28,24 @@ final class HostFloats {
         void run(long from, int length);
     }
 
+    /** Frees the memory when it is collected, which must not be amid a copy. */
+    private final INDArray array;
     private final FloatPointer pointer;
 
-    private HostFloats(FloatPointer pointer) {
-        this.pointer = pointer;
+    private HostFloats(INDArray array) {
+        this.array = array;
+        // A pointer object of its own, since reading moves its position.
+        this.pointer = new FloatPointer((Pointer) array.data().addressPointer());
     }
 
-    /** Whether the arrays can be used here: other types and devices need ND4J's operations. */
+    /** Whether the arrays can be used here: others, those that were closed among them, are left to ND4J's operations. */
     static boolean reaches(INDArray... arrays) {
         for (INDArray array : arrays) {
             if (!reaches(array.dataType()) || array.elementWiseStride() != 1) {
                 return false;
             }
         }
-        return true;
+        return HostMemory.holds(arrays);
     }
 
     static boolean reaches(DataType type) {
@@ -47,7 +54,7 @@ final class HostFloats {
 
     /** Whether the rows of a matrix can be used here; there may be gaps between them. */
     static boolean reachesRows(INDArray matrix) {
-        return reaches(matrix.dataType()) && matrix.stride(1) == 1;
+        return reaches(matrix.dataType()) && matrix.stride(1) == 1 && HostMemory.holds(matrix);
     }
 
     /** The length of a block of whole rows. */
@@ -67,34 +74,43 @@ final class HostFloats {
         }
     }
 
+    /** Of an array of FLOAT, or of one of INT, to read and write as bits. */
     static HostFloats of(INDArray array) {
-        // A copy of the pointer object, since reading moves its position.
-        return new HostFloats(new FloatPointer(array.data().addressPointer()));
+        return new HostFloats(array);
     }
 
-    /** Of an array of INT, to read and write as bits. */
-    static HostFloats bits(INDArray array) {
-        return new HostFloats(new FloatPointer((Pointer) array.data().addressPointer()));
-    }
-
-    /** The address of the value at an index. The object may be the same at the next call. */
+    /**
+     * The address of the value at an index. The object may be the same at the next call. Call {@link #keep} when the address is no
+     * longer needed.
+     */
     FloatPointer at(long index) {
         return pointer.position(index);
     }
 
+    /** Keeps the arrays from being collected until now. */
+    static void keep(HostFloats... all) {
+        for (HostFloats each : all) {
+            Reference.reachabilityFence(each.array);
+        }
+    }
+
     void read(long from, float[] block, int length) {
         at(from).get(block, 0, length);
+        Reference.reachabilityFence(array);
     }
 
     void write(long to, float[] block, int length) {
         at(to).put(block, 0, length);
+        Reference.reachabilityFence(array);
     }
 
     void readBits(long from, int[] block, int length) {
         new IntPointer(at(from)).get(block, 0, length);
+        Reference.reachabilityFence(array);
     }
 
     void writeBits(long to, int[] block, int length) {
         new IntPointer(at(to)).put(block, 0, length);
+        Reference.reachabilityFence(array);
     }
 }

@@ -15,6 +15,7 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 import java.util.Arrays;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 /** In FLOAT on the CPU, loops in Java and BLAS take the place of ND4J's operations, which DOUBLE goes through. */
@@ -67,6 +68,20 @@ class FloatsAgreeWithDoublesTest {
             permuted.applyTransposed(block, scores, x, expectedRows, 0.5, add);
             assertThat(relative(rows, expectedRows)).isLessThan(TOLERANCE);
         }
+    }
+
+    /** Code here would read and write where the array was. */
+    @Test
+    void anArrayThatWasClosedIsLeftToNd4jWhichSaysSo() {
+        INDArray closed = Nd4j.rand(DataType.FLOAT, 3, 4);
+        assertThat(HostFloats.reaches(closed)).isTrue();
+        assertThat(HostFloats.reachesRows(closed)).isTrue();
+
+        closed.close();
+
+        assertThat(HostFloats.reaches(closed)).isFalse();
+        assertThat(HostFloats.reachesRows(closed)).isFalse();
+        assertThatThrownBy(() -> new ErfGelu().getActivation(closed, false)).isInstanceOf(IllegalStateException.class);
     }
 
     /**
