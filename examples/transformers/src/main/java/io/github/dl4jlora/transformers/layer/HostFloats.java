@@ -80,8 +80,8 @@ final class HostFloats {
     }
 
     /**
-     * The address of the value at an index. The object may be the same at the next call. Call {@link #keep} when the address is no
-     * longer needed.
+     * The address of the value at an index. The object may be the same at the next call. Call {@link #keep} when the address is
+     * no longer needed.
      */
     FloatPointer at(long index) {
         return pointer.position(index);
