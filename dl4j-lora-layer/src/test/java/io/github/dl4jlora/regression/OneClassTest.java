@@ -56,18 +56,15 @@ class OneClassTest {
 
     @Test
     void filesKeepWhatIsTrained(@TempDir Path folder) throws IOException {
-        MultiLayerNetwork base = base();
-        MultiLayerNetwork tuned = tuned(base);
+        MultiLayerNetwork tuned = tuned(base());
         tuned.fit(data(), 1);
-        base = base();
-        base.fit(data(), 1);
         assertThat(r(tuned)).isNotCloseTo(FIRST, within(1e-4));
 
         LoRA.save(tuned, folder.resolve("tuned.zip"), true);
-        ModelSerializer.writeModel(base, folder.resolve("base.zip").toFile(), true);
+        ModelSerializer.writeModel(tuned, folder.resolve("checkpoint.zip").toFile(), true);
 
         assertThat(r(LoRA.loadMultiLayerNetwork(folder.resolve("tuned.zip")))).isEqualTo(r(tuned));
-        assertThat(LoRA.restoreMultiLayerNetwork(folder.resolve("base.zip"), true).params()).isEqualTo(base.params());
+        assertThat(r(LoRA.restoreMultiLayerNetwork(folder.resolve("checkpoint.zip"), true))).isEqualTo(r(tuned));
         assertThat(tuned.clone().params()).isEqualTo(tuned.params());
     }
 

@@ -4,11 +4,6 @@ import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
-import org.deeplearning4j.nn.conf.graph.LayerVertex;
-import org.deeplearning4j.nn.conf.layers.Layer;
-import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
-import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
-import org.deeplearning4j.nn.conf.ocnn.OCNNOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
@@ -16,7 +11,6 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.IOException;
 import java.util.Map;
-import java.util.stream.Stream;
 
 /**
  * Makes a network of a configuration that a stranger may have written. The number of parameters that it asks for is known before
@@ -50,10 +44,7 @@ public final class Assembly {
             conf.setDataType(vector.dataType());
         }
         ComputationGraph graph = new ComputationGraph(conf);
-        INDArray written = asWritten(vector, conf.getVertices().values().stream()
-                .map(vertex -> vertex instanceof LayerVertex layer ? layer.getLayerConf() : null));
         graph.init(vector, false);
-        putBack(written, vector);
         return graph;
     }
 
@@ -67,27 +58,8 @@ public final class Assembly {
             conf.setDataType(vector.dataType());
         }
         MultiLayerNetwork network = new MultiLayerNetwork(conf);
-        INDArray written = asWritten(vector, conf.getConfs().stream());
         network.init(vector, false);
-        putBack(written, vector);
         return network;
-    }
-
-    /** A copy of the values if a layer writes to them when it is made: DL4J's OCNNOutputLayer sets its r to the first value. */
-    private static @Nullable INDArray asWritten(@Nullable INDArray vector, Stream<@Nullable NeuralNetConfiguration> layers) {
-        return vector != null && layers.anyMatch(conf -> conf != null && writes(conf.getLayer()))
-                ? vector.dup() : null;
-    }
-
-    private static boolean writes(Layer layer) {
-        return layer instanceof OCNNOutputLayer || layer instanceof FrozenLayer frozen && writes(frozen.getLayer())
-                || layer instanceof BaseWrapperLayer wrapper && writes(wrapper.getUnderlying());
-    }
-
-    private static void putBack(@Nullable INDArray written, @Nullable INDArray vector) {
-        if (written != null && vector != null) {
-            vector.assign(written);
-        }
     }
 
     private static long sum(long soFar, long more, @Nullable String layer) throws IOException {

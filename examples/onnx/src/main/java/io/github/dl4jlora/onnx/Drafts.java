@@ -134,11 +134,13 @@ final class Drafts {
         for (int i = 0; i < inputs.size(); i++) {
             String input = network.inputs().get(i);
             Shape shape = shapes.get(input);
-            sizes.add(names.ofInput(i == 0 ? "" : inputs.get(i) + "_", shape));
+            boolean isOfText = form != null && form.inputNames().containsKey(input);
+            sizes.add(names.ofInput(i == 0 || isOfText ? "" : inputs.get(i) + "_", shape));
             walk.input(input, inputs.get(i), shape.example().apply(example), shape.ids(), sizes.get(i));
-        }
-        if (form != null) {
-            walk.mask(form.input(), form.addMask(walk.flow(form.input()), graph));
+            if (form != null && input.equals(form.input())) {
+                // Before the types of pairs: some programs feed inputs by their places.
+                walk.mask(input, form.addMask(walk.flow(input), graph));
+            }
         }
         for (int i = 0; masks && i < inputs.size(); i++) {
             Shape shape = shapes.get(network.inputs().get(i));

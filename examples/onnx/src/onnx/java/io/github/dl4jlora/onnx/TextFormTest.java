@@ -11,6 +11,7 @@ import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.TransformerShape;
 import io.github.dl4jlora.transformers.layer.TokenEmbeddings;
 import onnx.Onnx.ModelProto;
+import onnx.Onnx.ValueInfoProto;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.ShiftVertex;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
@@ -204,6 +205,19 @@ class TextFormTest {
         OnnxExport.of(network).inputs("mine").forText().write(folder.resolve("model.onnx"));
         assertThat(ModelProto.parseFrom(Files.readAllBytes(folder.resolve("model.onnx"))).getGraph().getInput(0).getName())
                 .isEqualTo("mine");
+    }
+
+    /** DJL's translators feed inputs by their places. */
+    @Test
+    void theTypesOfPairsAreTheLastInputAndAsLongAsTheIds() throws IOException {
+        for (Head head : List.of(Head.classifier(3), Head.classifier(3).ofPairs(), Head.questionAnswering())) {
+            List<ValueInfoProto> inputs = ModelProto.parseFrom(Files.readAllBytes(file(TransformersTest.network(BERT, head))))
+                    .getGraph().getInputList();
+
+            assertThat(inputs).extracting(ValueInfoProto::getName).containsExactly(IDS, MASK, TYPES);
+            assertThat(inputs).extracting(input -> input.getType().getTensorType().getShape()).containsOnly(
+                    inputs.get(0).getType().getTensorType().getShape());
+        }
     }
 
     @Test

@@ -155,7 +155,7 @@ class SentenceModulesTest {
         "sentence_bert_config.json; {'model_kwargs': {'variant': 'old'}}; 'model_kwargs': {'variant': 'old'}; remove it here",
         "sentence_bert_config.json; {'model_args': 3}; 'model_args': 3; an object",
         "sentence_bert_config.json; {'tokenizer_args': {'padding_side': 'left'}}; 'tokenizer_args': {'padding_side': 'left'}; "
-                + "Set it in tokenizer_config.json",
+                + "Load the tokenizer with it in Python and save it, so that tokenizer.json has it",
         "sentence_bert_config.json; {'tokenizer_kwargs': {'model_max_length': 4}}; {'model_max_length': 4}; remove it here",
         "sentence_bert_config.json; {'processor_kwargs': {'do_lower_case': true}}; {'do_lower_case': true}; remove it here"})
     void vectorsOfSomethingElseAreRefusedByKeyAndValueAndAPoolingOfOnesOwnIsWrittenWithout(String file, String settings,

@@ -189,6 +189,7 @@ class UntiedDecoderTest {
             }
         }
         boolean isEmbedding = a.contains("embedding");
+        Nd4j.getRandom().setSeed(1);
         more.put("base_model.model." + module + "." + a, Nd4j.rand(2, isEmbedding ? 19 : 8));
         more.put("base_model.model." + module + "." + b, Nd4j.rand(isEmbedding ? 8 : 19, 2));
         try (OutputStream out = Files.newOutputStream(file)) {

@@ -113,7 +113,9 @@ public enum Storage {
             throw new UncheckedIOException(e);
         }
         for (int i = 0; i < scales.length; i++) {
-            scales[i] = Math.min(scales[i] / LARGEST, LARGEST_SCALE);
+            float scale = Math.min(scales[i] / LARGEST, LARGEST_SCALE);
+            // Of zeros, and of the smallest magnitudes that floats have. Some programs refuse a scale of zero.
+            scales[i] = scale == 0 ? 1 : scale;
         }
         return scales;
     }
@@ -124,8 +126,8 @@ public enum Storage {
             Cursor cursor = new Cursor(scales.length, run, from);
             for (int i = 0; i < count; i++) {
                 float scale = scales[cursor.output];
-                // For the smallest magnitudes that floats have, the scale is zero or imprecise.
-                float ratio = scale == 0 ? 0 : Math.max(-LARGEST, Math.min(LARGEST, floats[i] / scale));
+                // For the smallest magnitudes that floats have, the scale is imprecise.
+                float ratio = Math.max(-LARGEST, Math.min(LARGEST, floats[i] / scale));
                 to.put((byte) Math.rint(ratio));
                 cursor.next();
             }

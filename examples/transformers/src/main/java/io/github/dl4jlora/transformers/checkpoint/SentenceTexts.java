@@ -68,8 +68,8 @@ final class SentenceTexts {
             settings.requireNone(key);
         }
         for (String key : OF_AUTO_TOKENIZER) {
-            settings.requireOnlyKeys(key, HARMLESS, ": it is set over " + TOKENIZER + ", and may change the tokens. Set it in "
-                    + TOKENIZER + " and remove it here");
+            settings.requireOnlyKeys(key, HARMLESS, ": it is set over " + TOKENIZER + ", and may change the tokens. Load the "
+                    + "tokenizer with it in Python and save it, so that tokenizer.json has it, and remove it here");
         }
         return new TextSettings(prompts, name, Math.min(longest, settings.number(1, most, MAX_LENGTH)),
                 settings.flag(false, LOWER_CASE));
