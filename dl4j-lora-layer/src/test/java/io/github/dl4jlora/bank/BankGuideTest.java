@@ -74,7 +74,7 @@ class BankGuideTest {
                 .build();
         AdapterBank bank = new AdapterBank(base, config);
         INDArray read = bank.output("spam", input);
-        CompletableFuture<INDArray[]> answer = bank.submit(BankRequest.of("spam", row), Duration.ofSeconds(2));
+        CompletableFuture<INDArray[]> answer = bank.submit(BankRequest.of("spam", row), Duration.ofSeconds(30));
         INDArray output = answer.join()[0];
         other.save(adapters.resolve("spam"));
         bank.refresh("spam");

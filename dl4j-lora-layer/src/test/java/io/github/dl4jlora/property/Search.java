@@ -90,7 +90,8 @@ final class Search {
         String report = report(tried, Duration.between(start, Instant.now()));
         System.out.println(report);
         assertThat(failures.keySet()).as(report).isEmpty();
-        if (tried >= FEW) {
+        // Where time was up before all were tried, the shares are those of networks that nobody has looked at.
+        if (tried >= FEW && tried == networks) {
             requireChecks();
         }
     }

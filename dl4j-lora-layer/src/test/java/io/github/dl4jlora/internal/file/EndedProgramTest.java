@@ -112,7 +112,7 @@ class EndedProgramTest {
             // From there it is not far to the lock, for which it waits.
             Thread.sleep(500);
             process.destroy();
-            assertThat(process.waitFor(30, TimeUnit.SECONDS)).as("before the minute is over").isTrue();
+            assertThat(process.waitFor(50, TimeUnit.SECONDS)).as("before the minute is over").isTrue();
         }
         assertThat(process.exitValue()).isEqualTo(128 + 15);
         assertThat(Pairs.in(held)).containsExactly("1", "1");

@@ -28,7 +28,8 @@ public final class Growth {
      * @return bytes
      */
     public static long of(File file, boolean keep, Path log) throws IOException, InterruptedException {
-        List<String> lines = ChildJvm.runIn(Map.of(), ChildJvm.classpath(), List.of(ChildJvm.SHORT, "-Xmx48m", "-XX:+UseSerialGC",
+        List<String> lines = ChildJvm.runIn(Map.of(), ChildJvm.classpath(), List.of(ChildJvm.SHORT, "-Xms48m", "-Xmx48m",
+                "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC",
                 "-Dorg.bytedeco.javacpp.maxbytes=4g", "-Dorg.bytedeco.javacpp.maxphysicalbytes=4g"),
                 log, Growth.class, file.getPath(), String.valueOf(keep));
         return Long.parseLong(lines.get(lines.size() - 1));

@@ -94,8 +94,9 @@ class ProductsTest {
             assertThat(done).isEqualTo(!isLeft);
         }
         if (done) {
-            assertThat(exact(z).sub(expected).norm2Number().doubleValue())
-                    .isLessThanOrEqualTo(1e-6 * expected.norm2Number().doubleValue());
+            // Sums may cancel, in another order on another processor: the terms are what rounding goes by.
+            assertThat(exact(z).sub(expected).norm2Number().doubleValue()).isLessThanOrEqualTo(1e-6
+                    * exact(left).norm2Number().doubleValue() * exact(right).norm2Number().doubleValue());
             assertThat(around.getColumn(0).eq(7).all()).isTrue();
             assertThat(around.getColumn(n + 1).eq(7).all()).isTrue();
         }
@@ -127,8 +128,8 @@ class ProductsTest {
         INDArray scaled = x.mulRowVector(scale).castTo(DataType.BFLOAT16).castTo(DataType.DOUBLE)
                 .divRowVector(scale.castTo(DataType.DOUBLE));
         INDArray expected = scaled.mmul(toLines ? w.transpose() : w);
-        assertThat(exact(z).sub(expected).norm2Number().doubleValue())
-                .isLessThanOrEqualTo(2e-6 * expected.norm2Number().doubleValue());
+        assertThat(exact(z).sub(expected).norm2Number().doubleValue()).isLessThanOrEqualTo(
+                2e-6 * scaled.norm2Number().doubleValue() * w.norm2Number().doubleValue());
     }
 
     private static INDArray exact(INDArray array) {

@@ -15,6 +15,7 @@ import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -41,14 +42,22 @@ class TerminalTest {
         public static void main(String[] arguments) throws Exception {
             CountDownLatch wide = new CountDownLatch(8);
             CountDownLatch all = new CountDownLatch(30);
+            // The width is asked for every few drawings.
+            CountDownLatch narrow = new CountDownLatch(8);
+            AtomicBoolean isNarrow = new AtomicBoolean();
             StatusLine line = new StatusLine(new PrintWriter(System.err));
             line.show(() -> {
                 wide.countDown();
                 all.countDown();
+                if (isNarrow.get()) {
+                    narrow.countDown();
+                }
                 return all.getCount() + " " + LONG;
             });
             wide.await();
             new ProcessBuilder("sh", "-c", "stty cols 40 <&2").redirectError(ProcessBuilder.Redirect.INHERIT).start().waitFor();
+            isNarrow.set(true);
+            narrow.await();
             all.await();
             line.clear();
             System.out.println("the result");

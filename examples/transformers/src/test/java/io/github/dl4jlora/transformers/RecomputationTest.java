@@ -38,8 +38,10 @@ import org.nd4j.linalg.learning.config.NoOp;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 import java.io.File;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
 
@@ -157,13 +159,16 @@ class RecomputationTest {
         Tiny tiny = Tiny.meanPooling();
         ComputationGraph graph = adapted(tiny, config(EACH).recompute(Transformer.BLOCKS));
         Map<String, INDArray> expected = graph.feedForward(tiny.ids(DataType.FLOAT), true);
+        Set<String> seen = new HashSet<>();
         graph.setListeners(new BaseTrainingListener() {
             @Override
             public void onForwardPass(Model model, Map<String, INDArray> activations) {
                 activations.forEach((name, output) -> assertThat(output).as(name).isEqualTo(expected.get(name)));
+                seen.addAll(activations.keySet());
             }
         });
         graph.fit(tiny.batch(DataType.FLOAT));
+        assertThat(seen).hasSizeGreaterThan(5).isSubsetOf(expected.keySet());
     }
 
     @Test
