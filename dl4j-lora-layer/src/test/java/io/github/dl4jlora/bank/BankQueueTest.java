@@ -190,7 +190,7 @@ class BankQueueTest {
 
     /** What cannot be computed has the form of those that can. */
     @Test
-    void whatCannotBeComputedFailsAlone() {
+    void whatCannotBeComputedFailsAlone() throws InterruptedException {
         try (AdapterBank bank = bank(config().maxBatch(6).maxDelay(FOREVER))) {
             for (float value : new float[] {2e9f, -2e9f}) {
                 INDArray good = GatedTanh.input(3, 1);
