@@ -13,6 +13,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Function;
@@ -30,6 +31,8 @@ final class BankEncoder {
     /** Characters of a text that are looked at first, for each token that counts, and the factor for every next look. */
     private static final int LOOKED_AT_FIRST = 8;
     private static final int NEXT = 4;
+    private static final String SEND_TEXTS = "Send the text if another model's tokenizer made the tokens; langchain's "
+            + "OpenAIEmbeddings sends texts with check_embedding_ctx_length=False";
     /** In characters; longer words are unknown. */
     private static final int LONGEST_WORD = 200;
 
@@ -38,6 +41,7 @@ final class BankEncoder {
     private final int width;
     private final TextSettings texts;
     private final Tokenizer tokenizer;
+    private final Tokenizer.Around around;
 
     /** @param tokenizer the model's; not closed by this */
     BankEncoder(PretrainedEncoder model, Tokenizer tokenizer) {
@@ -59,6 +63,7 @@ final class BankEncoder {
         this.width = width;
         this.texts = texts;
         this.tokenizer = tokenizer;
+        this.around = tokenizer.around();
     }
 
     /**
@@ -185,8 +190,14 @@ final class BankEncoder {
             if (id < 0 || id >= shape.vocabulary() || id == tokenizer.padding()) {
                 throw Problem.badRequest("An input has the token " + id + "; those of " + name + " are 0 to "
                         + (shape.vocabulary() - 1) + (tokenizer.padding() < 0 ? "" : " without " + tokenizer.padding()
-                        + ", which is padding") + ". Send the text if another model's tokenizer made the tokens");
+                        + ", which is padding") + ". " + SEND_TEXTS);
             }
+        }
+        // Ids of another model's tokenizer may be in range, but would give the vector of another text.
+        if (!around.isAround(ids)) {
+            throw Problem.badRequest("An input has token ids from " + ids[0] + " to " + ids[ids.length - 1] + ", but those of "
+                    + name + " begin with " + Arrays.toString(around.before()) + " and end with "
+                    + Arrays.toString(around.after()) + ". " + SEND_TEXTS);
         }
         return new Tokenizer.Tokens(ids, false);
     }

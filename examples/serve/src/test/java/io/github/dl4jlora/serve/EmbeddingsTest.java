@@ -217,6 +217,10 @@ class EmbeddingsTest extends MiniLmServed {
             {"model": "spam", "input": [[]]}                          | 0 tokens
             {"model": "spam", "input": [0, 5]}                        | token 0
             {"model": "spam", "input": [30522]}                       | token 30522
+            {"model": "spam", "input": [[15339, 1917]]}               | begin with [101] and end with [102]. Send
+            {"model": "spam", "input": [101, 1917]}                   | check_embedding_ctx_length=False
+            {"model": "spam", "input": [15339, 102]}                  | check_embedding_ctx_length=False
+            {"model": "spam", "input": [101]}                         | check_embedding_ctx_length=False
             {"model": "spam", "input": [3000000000]}                  | contains 3000000000, but must be
             {"model": "spam", "input": [-99999999999999999999]}       | contains -99999999999999999999, but must be
             {"model": "spam", "input": [[[5]]]}                       | contains [

@@ -284,6 +284,8 @@ class OwnEncoderTest {
                     .contains("A text has no token: \"\"", "Leave it out");
             assertThat(running.post("/v1/rerank", "{\"model\": \"gpt2\", \"query\": \"cash\", \"documents\": [\"\"]}")
                     .error(400)).contains("A text has no token", "Leave it out");
+            assertClose(vector(embeddings(running, Map.of("model", "gpt2", "input", new int[] {6})), 0),
+                    vector(embeddings(running, Map.of("model", "gpt2", "input", "cash")), 0));
         }
     }
 
@@ -298,6 +300,10 @@ class OwnEncoderTest {
             for (int wrong : new int[] {-1, 1, 19}) {
                 assertThat(running.post("/v1/embeddings", "{\"model\": \"new\", \"input\": [0, " + wrong + "]}").error(400))
                         .contains("the token " + wrong + "; those of new are 0 to 18 without 1, which is padding");
+            }
+            for (String foreign : List.of("[6]", "[0, 6]", "[6, 2]", "[2, 0]")) {
+                assertThat(running.post("/v1/embeddings", "{\"model\": \"new\", \"input\": " + foreign + "}").error(400))
+                        .contains("those of new begin with [0] and end with [2]", "check_embedding_ctx_length=False");
             }
             assertThat(running.post("/v1/embeddings", "{\"model\": \"new\", \"input\": \"a\", \"dimensions\": 384}").error(400))
                     .contains("must be the number 8");

@@ -117,6 +117,30 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
+     * What the tokenizer puts around each text.
+     *
+     * @param before such as {@code [CLS]}; empty for none
+     * @param after  such as {@code [SEP]}; empty for none
+     */
+    public record Around(int[] before, int[] after) {
+
+        /** {@return whether these are the tokens of a text with that around it} */
+        public boolean isAround(int[] ids) {
+            return ids.length >= before.length + after.length && Arrays.equals(before, Arrays.copyOf(ids, before.length))
+                    && Arrays.equals(after, Arrays.copyOfRange(ids, ids.length - after.length, ids.length));
+        }
+    }
+
+    /** {@return what the tokenizer puts around each text} */
+    public Around around() {
+        int[] none = ids("");
+        // The longest beginning that both have.
+        int place = Arrays.mismatch(none, ids("a"));
+        int before = place < 0 ? none.length : place;
+        return new Around(Arrays.copyOf(none, before), Arrays.copyOfRange(none, before, none.length));
+    }
+
+    /**
      * The tokens of two texts.
      *
      * @param ids   with what the tokenizer puts before, between and after them
