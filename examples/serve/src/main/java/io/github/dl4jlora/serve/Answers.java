@@ -4,6 +4,7 @@ import io.javalin.http.Context;
 import io.javalin.http.Handler;
 import io.javalin.http.HandlerType;
 import io.javalin.http.HttpResponseException;
+import jakarta.servlet.http.HttpServletRequest;
 import org.eclipse.jetty.http.BadMessageException;
 import org.eclipse.jetty.server.HttpOutput;
 import org.eclipse.jetty.server.Request;
@@ -31,6 +32,20 @@ final class Answers {
 
     Answers(Intake intake) {
         this.intake = intake;
+    }
+
+    /**
+     * Has the connection end after a request whose body came in chunks. Jetty mistakes the end of some chunks (CVE-2026-2332), so
+     * that a part of a body would be taken for the next request.
+     */
+    static void endAfterChunks(Context request) {
+        if (isInChunks(request.req())) {
+            request.header("Connection", "close");
+        }
+    }
+
+    static boolean isInChunks(HttpServletRequest request) {
+        return request.getHeader("Transfer-Encoding") != null;
     }
 
     /** A route that answers later, on any thread. */
@@ -76,8 +91,8 @@ final class Answers {
     }
 
     static void tell(Context request, Problem problem) {
-        if (problem.status() == 429 || problem.status() == 503) {
-            request.header("Retry-After", "1");
+        if (problem.isPassing()) {
+            request.header("Retry-After", Problem.RETRY_AFTER);
         }
         request.status(problem.status()).contentType(Body.JSON).result(problem.json());
     }

@@ -90,7 +90,8 @@ final class Inference {
             return new Problem(429, "overloaded", cause.getMessage());
         }
         if (cause instanceof TimeoutException) {
-            return new Problem(503, "timeout", "There was no answer in time. Ask again later, or for less at a time");
+            return new Problem(503, Problem.TIMEOUT, "There was no answer in time. Ask for less at a time, or have the service "
+                    + "started with a longer --timeout");
         }
         if (cause instanceof IllegalArgumentException || cause instanceof IllegalStateException
                 || cause instanceof DL4JException || cause instanceof ND4JIllegalStateException

@@ -26,8 +26,12 @@ final class JettyErrors extends ErrorHandler {
     protected void generateAcceptableResponse(Request base, HttpServletRequest request, HttpServletResponse response, int code,
                                               String message) throws IOException {
         response.setContentType(Body.JSON);
-        if (code == HttpStatus.SERVICE_UNAVAILABLE_503) {
-            // Jetty refuses requests once it is stopping, before they reach the service, which would set the same header.
+        // Jetty refuses requests once it is stopping, before they reach the service, which would set the same headers.
+        boolean isStopping = code == HttpStatus.SERVICE_UNAVAILABLE_503;
+        if (isStopping) {
+            response.setHeader(HttpHeader.RETRY_AFTER.asString(), Problem.RETRY_AFTER);
+        }
+        if (isStopping || Answers.isInChunks(request)) {
             response.setHeader(HttpHeader.CONNECTION.asString(), "close");
         }
         response.getOutputStream().write(json(code, message).getBytes(StandardCharsets.UTF_8));

@@ -12,6 +12,11 @@ final class Problem extends RuntimeException {
     private static final long serialVersionUID = 1L;
     private static final ObjectMapper JSON = new ObjectMapper();
 
+    /** Seconds to wait before asking again, for the header of this name. */
+    static final String RETRY_AFTER = "1";
+    /** The code of a request that took too long. */
+    static final String TIMEOUT = "timeout";
+
     /** Characters of a message, which may quote what a client sent. */
     private static final int LONGEST = 1_000;
 
@@ -65,6 +70,11 @@ final class Problem extends RuntimeException {
 
     int status() {
         return status;
+    }
+
+    /** Whether the same request may be answered soon. One that took too long would take as long again. */
+    boolean isPassing() {
+        return status == 429 || status == 503 && !TIMEOUT.equals(code);
     }
 
     /** {@code {"error": {"message", "type", "param", "code"}}}. */

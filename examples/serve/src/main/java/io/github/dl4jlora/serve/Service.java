@@ -127,6 +127,7 @@ final class Service implements AutoCloseable {
                     javalin.requestLogger.http(meters::count);
                 })
                 .before(request -> request.header("X-Content-Type-Options", "nosniff"))
+                .before(Answers::endAfterChunks)
                 .before(new Hosts(config.host(), config.allowedHosts())::require)
                 .before(this::requireOpen)
                 .after(answers::send)

@@ -9,6 +9,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -137,6 +138,25 @@ class RequestEdgesTest {
             String answer = raw(running, OUTPUTS + headers + "\r\n" + BODY);
             assertThat(answer).as(headers).matches("(?s)HTTP/1\\.1 (400|501).*").contains("{\"error\":{\"message\":\"");
         }
+    }
+
+    /**
+     * As CVE-2026-2332 has it: a proxy that reads a quoted line break as a part of the chunk's extension sees one request here,
+     * and would let the second pass.
+     */
+    @ParameterizedTest
+    @ValueSource(strings = {"/v1/adapters/__base__/outputs", "/nothing", "/health", "/v1/adapters/%2e%2e%2fa/outputs"})
+    void whatFollowsChunksIsNoFurtherRequest(String path) throws IOException {
+        String head = OUTPUTS.replace("/v1/adapters/__base__/outputs", path) + "Transfer-Encoding: chunked\r\n\r\n";
+        String hidden = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+        for (String chunks : List.of("1;a=\"\r\n{\r\n0\r\n\r\n" + hidden + "\"\r\n{\r\n0\r\n\r\n",
+                chunked(BODY) + "0\r\n\r\n" + hidden)) {
+            String answer = raw(running, head + chunks);
+            assertThat(answer.split("HTTP/1.1 ", -1)).as(answer).hasSize(2);
+            assertThat(answer).contains("Connection: close").doesNotContain("\"ready\"");
+        }
+        assertThat(raw(running, OUTPUTS + "Content-Length: 26\r\n\r\n" + BODY)).doesNotContain("Connection: close");
     }
 
     @Test

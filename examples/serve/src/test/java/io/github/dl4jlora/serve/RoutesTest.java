@@ -201,6 +201,7 @@ class RoutesTest {
             Running.Answer answer = slow.post(outputsOf("__base__"), body(input));
             assertThat(answer.error(503)).contains("no answer in time");
             assertThat(answer.json().at("/error/code").asText()).isEqualTo("timeout");
+            assertThat(answer.headers()).as("it would take as long again").doesNotContainKey("retry-after");
         }
     }
 
