@@ -30,9 +30,11 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
     /** Time to send the reason, and to send a request that was on its way when the service began to stop. */
     private static final Duration FAREWELL = Duration.ofSeconds(1);
 
+    /** How long a connection may wait for a next request: longer than the 60 s of common proxies, which may use it until then. */
+    static final Duration IDLE = Duration.ofSeconds(75);
+
     private final int most;
     private final Pace pace;
-    private final long idleNanos;
     private final Intake intake;
     private final Map<EndPoint, Watched> open = new ConcurrentHashMap<>();
     private volatile boolean draining;
@@ -70,14 +72,10 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
         }
     }
 
-    /**
-     * @param most connections
-     * @param idle how long a connection may wait for a next request
-     */
-    Connections(int most, Pace pace, Duration idle, Intake intake) {
+    /** @param most connections */
+    Connections(int most, Pace pace, Intake intake) {
         this.most = most;
         this.pace = pace;
-        this.idleNanos = idle.toNanos();
         this.intake = intake;
     }
 
@@ -158,7 +156,7 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
                 if (watched.begun == 0 && watched.connection.getBytesIn() > watched.before) {
                     watched.begun = now;
                 }
-                if (now - watched.since > idleNanos || watched.begun != 0 && now - watched.begun > pace.nanos(0)) {
+                if (now - watched.since > IDLE.toNanos() || watched.begun != 0 && now - watched.begun > pace.nanos(0)) {
                     leave(watched, Problem.tooSlow());
                 }
             } else if (watched.phase.get() == Phase.GONE && now - watched.since > FAREWELL.toNanos()) {
@@ -180,6 +178,7 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
         }
         byte[] body = problem.json().getBytes(StandardCharsets.UTF_8);
         ByteBuffer head = ByteBuffer.wrap(("HTTP/1.1 " + problem.status() + " \r\nContent-Type: " + Body.JSON
+                + (problem.isPassing() ? "\r\nRetry-After: " + Problem.RETRY_AFTER : "")
                 + "\r\nContent-Length: " + body.length + "\r\nConnection: close\r\n\r\n").getBytes(StandardCharsets.US_ASCII));
         try {
             endPoint.write(Callback.from(endPoint::close), head, ByteBuffer.wrap(body));

@@ -114,7 +114,7 @@ final class Service implements AutoCloseable {
         Limits limits = config.limits();
         NetworkForm form = NetworkForm.of(base, bankConfig.maxQueued());
         intake = new Intake(limits.maxHeld(Runtime.getRuntime().maxMemory()), limits.pace());
-        connections = new Connections(limits.maxConnections(), limits.pace(), idle(), intake);
+        connections = new Connections(limits.maxConnections(), limits.pace(), intake);
         meters.watch(connections, intake);
         Inference inference = new Inference(bank, limits.timeout());
         Answers answers = new Answers(intake);
@@ -176,10 +176,6 @@ final class Service implements AutoCloseable {
         });
     }
 
-    private Duration idle() {
-        return config.limits().timeout().plus(Duration.ofSeconds(5));
-    }
-
     private void sweep() {
         try {
             connections.sweep();
@@ -216,7 +212,8 @@ final class Service implements AutoCloseable {
         ServerConnector connector = new ServerConnector(jetty, new HttpConnectionFactory(http));
         connector.setHost(config.host());
         connector.setPort(config.port());
-        connector.setIdleTimeout(idle().toMillis());
+        // Later than what Connections and Intake end: this would also end a request under way.
+        connector.setIdleTimeout(Connections.IDLE.plus(config.limits().timeout()).toMillis());
         connector.addBean(connections);
         try {
             // Opened now, since Javalin loses the reason if it fails later.

@@ -291,6 +291,37 @@ class HostileClientsTest {
         }
     }
 
+    /** Who has begun a request is told, once that is noticed. */
+    @Test
+    void whoMakesRoomIsToldToComeAgain() throws Exception {
+        try (Running running = running(new Limits(1 << 20, 1 << 20, AN_HOUR, PATIENT, 1))) {
+            String[] told = {""};
+            await(() -> {
+                Socket begun = open(running, "GET /hea");
+                Thread.sleep(300);
+                open(running, "");
+                try {
+                    told[0] = rest(begun);
+                } catch (IOException e) {
+                    // It was not noticed.
+                }
+                return !told[0].isEmpty();
+            });
+            assertThat(told[0]).startsWith("HTTP/1.1 503").contains("Retry-After: 1\r\n", "There are 1 connections already");
+        }
+    }
+
+    /** Proxies keep connections for a minute, whatever the service's --timeout is. */
+    @Test
+    void whoAsksForNothingMayStayLongerThanARequestMayTake() throws Exception {
+        try (Running running = running(new Limits(1 << 20, 1 << 20, Duration.ofMillis(100), PATIENT, 10))) {
+            Socket socket = open(running, "");
+            Thread.sleep(5_500);
+            socket.getOutputStream().write("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n".getBytes(StandardCharsets.US_ASCII));
+            assertThat(socket.getInputStream().readNBytes(12)).asString().isEqualTo("HTTP/1.1 200");
+        }
+    }
+
     private static Socket connected(Running running) {
         try {
             return new Socket("127.0.0.1", running.address().getPort());

@@ -120,6 +120,11 @@ class ServiceGuideTest {
     }
 
     @Test
+    void thePageTellsHowLongIdleConnectionsStay() {
+        assertThat(page).contains("An idle connection stays open for " + Connections.IDLE.toSeconds() + " s");
+    }
+
+    @Test
     void theServicesOptionsAreAccepted() throws IOException {
         List<List<String>> lines = ShellCommand.argumentsOfCommandLine().stream().filter(words -> words.get(0).equals("serve"))
                 .toList();
