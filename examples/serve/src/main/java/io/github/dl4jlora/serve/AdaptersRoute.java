@@ -9,6 +9,7 @@ import org.nd4j.shade.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.time.Instant;
 import java.util.Arrays;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 
 /** Lists adapters as the models of OpenAI's clients, and changes them if the client may. */
@@ -59,10 +60,7 @@ final class AdaptersRoute {
 
     void one(Context request) throws IOException {
         String name = request.pathParam("name");
-        if (!isBase(name)) {
-            requireThere(name);
-        }
-        request.contentType(Body.JSON).result(JSON.writeValueAsBytes(isBase(name) ? base(name) : adapter(name)));
+        request.contentType(Body.JSON).result(JSON.writeValueAsBytes(isBase(name) ? base(name) : mix(name)));
     }
 
     private boolean isBase(String name) {
@@ -82,7 +80,25 @@ final class AdaptersRoute {
     }
 
     private ObjectNode adapter(String name) {
-        return model(name, store.since(name)).put("parent", AdapterBank.BASE);
+        return adapted(name, store.since(name));
+    }
+
+    /** One adapter or several, which is a model from when the last of them came. */
+    private ObjectNode mix(String text) throws IOException {
+        Set<String> names = Inference.mix(text).weights().keySet();
+        if (names.isEmpty()) {
+            return base(AdapterBank.BASE);
+        }
+        long since = 0;
+        for (String name : names) {
+            requireThere(name);
+            since = Math.max(since, store.since(name));
+        }
+        return adapted(text, since);
+    }
+
+    private static ObjectNode adapted(String name, long since) {
+        return model(name, since).put("parent", AdapterBank.BASE);
     }
 
     private static ObjectNode model(String name, long created) {

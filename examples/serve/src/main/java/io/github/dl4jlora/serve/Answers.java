@@ -4,6 +4,8 @@ import io.javalin.http.Context;
 import io.javalin.http.Handler;
 import io.javalin.http.HandlerType;
 import io.javalin.http.HttpResponseException;
+import io.javalin.http.MethodNotAllowedResponse;
+import io.javalin.http.NotFoundResponse;
 import jakarta.servlet.http.HttpServletRequest;
 import org.eclipse.jetty.http.BadMessageException;
 import org.eclipse.jetty.server.HttpOutput;
@@ -78,6 +80,9 @@ final class Answers {
         while ((cause instanceof CompletionException || cause instanceof UncheckedIOException) && cause.getCause() != null) {
             cause = cause.getCause();
         }
+        if (cause instanceof NotFoundResponse) {
+            return new Problem(404, null, cause.getMessage() + ". GET /openapi.json lists the routes");
+        }
         if (cause instanceof HttpResponseException http) {
             return new Problem(http.getStatus(), null, http.getMessage());
         }
@@ -88,6 +93,16 @@ final class Answers {
             return Problem.badRequest("The connection ended before the request did");
         }
         return Inference.problem(failure);
+    }
+
+    /** Tells which methods there are, as HTTP asks for. */
+    static void tellMethods(Context request, MethodNotAllowedResponse failure) {
+        String methods = String.join(", ", failure.getDetails().values());
+        // Javalin answers HEAD by GET's route.
+        String all = methods.contains("GET") && !methods.contains("HEAD") ? methods + ", HEAD" : methods;
+        request.header("Allow", all);
+        tell(request, new Problem(failure.getStatus(), null, request.path() + " has no " + request.req().getMethod()
+                + ", but " + all));
     }
 
     static void tell(Context request, Problem problem) {

@@ -7,6 +7,7 @@ import io.javalin.config.JavalinConfig;
 import io.javalin.http.Context;
 import io.javalin.http.HandlerType;
 import io.javalin.http.HttpResponseException;
+import io.javalin.http.MethodNotAllowedResponse;
 import io.javalin.router.ParsedEndpoint;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
@@ -138,6 +139,8 @@ final class Service implements AutoCloseable {
                 .post("/v1/rerank", later(new RerankRoute(inference, texts.reranker(), intakeOfTexts)::answer))
                 .put("/v1/adapters/{name}", later(adapters::put))
                 .delete("/v1/adapters/{name}", later(request -> run(changes, () -> adapters.delete(request))))
+                // As OpenAI's clients delete a model.
+                .delete("/v1/models/{name}", later(request -> run(changes, () -> adapters.delete(request))))
                 .get("/health", this::health)
                 // Javalin's own answer to HEAD is 200 whatever GET says, and load balancers use HEAD.
                 .head("/health", this::health)
@@ -147,6 +150,7 @@ final class Service implements AutoCloseable {
                 .get("/openapi.json", request -> request.contentType(Body.JSON).result(PageRoute.resource("openapi.json")))
                 .get("/metrics", request -> request.contentType("text/plain; version=0.0.4; charset=utf-8")
                         .result(registry.scrape()));
+        server.exception(MethodNotAllowedResponse.class, (failure, request) -> Answers.tellMethods(request, failure));
         // Two, since Javalin has a handler of its own for the first.
         for (Class<? extends Exception> type : List.of(HttpResponseException.class, Exception.class)) {
             server.exception(type, (failure, request) -> Answers.tell(request, Answers.problem(failure)));

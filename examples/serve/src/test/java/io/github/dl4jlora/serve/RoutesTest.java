@@ -8,6 +8,8 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.databind.JsonNode;
 
@@ -75,6 +77,35 @@ class RoutesTest {
         assertThat(spam.get("created").asLong()).isPositive();
         assertThat(spam.get("parent").asText()).isEqualTo("__base__");
         assertThat(running.get("/v1/models/nobody").error(404)).contains("nobody", "GET /v1/models");
+    }
+
+    @Test
+    void aMixIsAModelIfAllItsAdaptersAreThere(@TempDir Path folder) throws Exception {
+        Networks.adapter(base, 1).save(folder.resolve("spam"));
+        Networks.adapter(base, 2).save(folder.resolve("tone"));
+        try (Running two = new Running(base, folder)) {
+            JsonNode mix = two.get("/v1/models/spam:0.7%20+%20tone:0.3").ok();
+            assertThat(mix.get("id").asText()).isEqualTo("spam:0.7 + tone:0.3");
+            assertThat(mix.get("created").asLong()).isEqualTo(Math.max(two.get("/v1/models/spam").ok().get("created").asLong(),
+                    two.get("/v1/models/tone").ok().get("created").asLong()));
+            assertThat(mix.get("parent").asText()).isEqualTo("__base__");
+            assertThat(two.get("/v1/models/spam:0.7%20+%20nobody").error(404)).contains("\"nobody\"");
+            assertThat(two.get("/v1/models/spam:NaN").error(400)).contains("NaN");
+            assertThat(two.get("/v1/models/%20__base__").ok().get("root").asText()).isEqualTo("base.zip");
+        }
+    }
+
+    /** As OpenAI's clients do it. */
+    @Test
+    void aModelIsDeletedAsAnAdapterIs(@TempDir Path folder) throws Exception {
+        Networks.adapter(base, 1).save(folder.resolve("spam"));
+        try (Running one = new Running(base, folder)) {
+            assertThat(one.send(one.request("/v1/models/spam").DELETE()).error(401)).contains("token");
+            assertThat(one.delete("/v1/models/spam").ok().toString())
+                    .isEqualTo("{\"id\":\"spam\",\"object\":\"model\",\"deleted\":true}");
+            assertThat(one.delete("/v1/models/spam").error(404)).contains("spam");
+            assertThat(one.get("/v1/models/spam").error(404)).contains("spam");
+        }
     }
 
     @Test
@@ -151,13 +182,25 @@ class RoutesTest {
 
     @Test
     void whatThereIsNotIsSaidInTheSameForm() throws Exception {
-        assertThat(running.get("/nothing").error(404)).contains("/nothing");
-        assertThat(running.send(running.request("/v1/models").POST(HttpRequest.BodyPublishers.noBody())).error(405))
-                .isNotEmpty();
-        assertThat(running.send(running.request(outputsOf("spam")).GET()).error(405)).isNotEmpty();
-        assertThat(running.send(running.request("/v1/adapters/spam").method("PATCH", HttpRequest.BodyPublishers.noBody()))
-                .error(405)).isNotEmpty();
+        assertThat(running.get("/nothing").error(404)).contains("/nothing", "GET /openapi.json lists the routes");
         assertThat(running.post("/v1/embeddings", "{\"model\": \"spam\", \"input\": \"text\"}").error(404)).contains("--encoder");
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            POST  | /v1/models                | GET, HEAD
+            PUT   | /v1/models/spam           | GET, DELETE, HEAD
+            GET   | /v1/adapters/spam/outputs | POST
+            PATCH | /v1/adapters/spam         | PUT, DELETE
+            TRACE | /health                   | GET, HEAD
+            """)
+    void methodsThatThereAreAreSaid(String method, String path, String allowed) throws Exception {
+        for (String accepted : List.of("*/*", "text/html")) {
+            Running.Answer answer = running.send(running.request(path).header("Accept", accepted)
+                    .method(method, HttpRequest.BodyPublishers.noBody()));
+            assertThat(answer.error(405)).isEqualTo(path + " has no " + method + ", but " + allowed);
+            assertThat(answer.headers()).containsEntry("allow", allowed);
+        }
     }
 
     @Test
@@ -284,7 +327,7 @@ class RoutesTest {
             late.getOutputStream().write(body);
             String refused = new String(late.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
             assertThat(refused).startsWith("HTTP/1.1 503")
-                    .contains("Connection: close", "{\"error\":{\"message\":", "server_error");
+                    .contains("Connection: close", "Retry-After: 1", "{\"error\":{\"message\":", "server_error");
 
             assertThat(end).isNotDone();
             in.getOutputStream().write(body);
