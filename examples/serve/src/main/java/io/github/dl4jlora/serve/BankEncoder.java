@@ -177,6 +177,12 @@ final class BankEncoder {
         return tokenizer.maxTokens();
     }
 
+    /** As {@link #tokens(String)}; at most so many tokens of the text itself. */
+    Tokenizer.Tokens tokens(String text, int most) {
+        int end = around.after().length;
+        return tokens(text).cut((int) Math.min(maxTokens(), (long) most + around.before().length + end), end);
+    }
+
     /**
      * Checks tokens that a client made.
      *

@@ -24,7 +24,7 @@ record BankReranker(String name, boolean hasTypes, int longest, Tokenizer tokeni
     private static final long MOST_READ = 8 << 20;
 
     @Override
-    public Read read(String query, List<String> documents) {
+    public Read read(String query, List<String> documents, int mostTokens) {
         int most = tokenizer.maxTokens() / 2;
         if (query.length() > BankEncoder.LONGEST_LOOKED_AT || tokenizer.ids(query).length > most) {
             throw Problem.badRequest("The query has more than " + most + " tokens, half of those that query and document may "
@@ -35,7 +35,10 @@ record BankReranker(String name, boolean hasTypes, int longest, Tokenizer tokeni
                     + documents.size() + " documents, but only " + MOST_READ + " characters are read in all. Shorten the query, "
                     + "or send fewer documents at a time");
         }
-        return new Pairs(documents.stream().map(document -> pair(query, document)).toList());
+        Tokenizer.Around around = tokenizer.aroundSecond(query);
+        int end = around.after().length;
+        int longest = (int) Math.min(tokenizer.maxTokens(), (long) mostTokens + around.before().length + end);
+        return new Pairs(documents.stream().map(document -> pair(query, document).cut(longest, end)).toList());
     }
 
     private Tokenizer.PairTokens pair(String query, String document) {

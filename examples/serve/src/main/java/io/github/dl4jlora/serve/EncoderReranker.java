@@ -24,14 +24,14 @@ record EncoderReranker(BankEncoder encoder) implements Reranker {
     }
 
     @Override
-    public Read read(String query, List<String> documents) {
+    public Read read(String query, List<String> documents, int mostTokens) {
         List<Tokenizer.Tokens> tokens = new ArrayList<>();
         tokens.add(encoder.tokens(encoder.texts().query(query)));
         if (tokens.get(0).isCut()) {
             throw Problem.badRequest("The query has more than " + encoder.maxTokens() + " tokens, which is the limit. "
                     + "Shorten it");
         }
-        documents.forEach(document -> tokens.add(encoder.tokens(encoder.texts().document(document))));
+        documents.forEach(document -> tokens.add(encoder.tokens(encoder.texts().document(document), mostTokens)));
         return new Tokens(tokens);
     }
 

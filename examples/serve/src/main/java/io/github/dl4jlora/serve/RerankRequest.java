@@ -21,7 +21,8 @@ import java.util.List;
  */
 record RerankRequest(String model, List<String> documents, Reranker.Read read, int top, boolean isTold) {
 
-    private static final String KNOWN = "\"model\", \"query\", \"documents\", \"top_n\" and \"return_documents\"";
+    private static final String KNOWN = "\"model\", \"query\", \"documents\", \"top_n\", "
+            + "\"return_documents\" and \"max_tokens_per_doc\"";
 
     /**
      * @param reranker that tokenizes texts
@@ -32,6 +33,7 @@ record RerankRequest(String model, List<String> documents, Reranker.Read read, i
         String query = null;
         List<String> documents = List.of();
         int top = Integer.MAX_VALUE;
+        int mostTokens = Integer.MAX_VALUE;
         boolean isTold = false;
         String example = "{\"model\": \"" + reranker.name()
                 + "\", \"query\": \"a question\", \"documents\": [\"a text\", \"another\"]}";
@@ -41,7 +43,9 @@ record RerankRequest(String model, List<String> documents, Reranker.Read read, i
                     case "model" -> model = EmbeddingsRequest.model(parser);
                     case "query" -> query = EmbeddingsRequest.text(parser, field);
                     case "documents" -> documents = documents(parser);
-                    case "top_n" -> top = EmbeddingsRequest.isNull(parser) ? Integer.MAX_VALUE : top(parser);
+                    case "top_n" -> top = atLeastOne(parser, field);
+                    case "max_tokens_per_doc" -> mostTokens = atLeastOne(parser, field);
+                    case "max_chunks_per_doc", "rank_fields" -> requireNull(parser, field);
                     case "return_documents" -> isTold = !EmbeddingsRequest.isNull(parser) && isTrue(parser, field);
                     default -> throw Problem.badRequest("\"" + field + "\" is unknown; known are " + KNOWN);
                 }
@@ -58,14 +62,26 @@ record RerankRequest(String model, List<String> documents, Reranker.Read read, i
         if (documents.isEmpty()) {
             throw Problem.badRequest("The JSON object lacks \"documents\", or the list is empty: a list of texts");
         }
-        return new RerankRequest(model, documents, reranker.read(query, documents), top, isTold);
+        return new RerankRequest(model, documents, reranker.read(query, documents, mostTokens), top, isTold);
     }
 
-    private static int top(JsonParser parser) throws IOException {
+    /** As many as there are, if null. */
+    private static int atLeastOne(JsonParser parser, String field) throws IOException {
+        if (EmbeddingsRequest.isNull(parser)) {
+            return Integer.MAX_VALUE;
+        }
         if (parser.currentToken() != JsonToken.VALUE_NUMBER_INT || JsonForm.whole(parser) < 1) {
-            throw Problem.badRequest("\"top_n\" is " + parser.getText() + ", but must be a whole number of at least 1");
+            throw Problem.badRequest("\"" + field + "\" is " + parser.getText() + ", but must be a whole number of at least 1");
         }
         return (int) Math.min(JsonForm.whole(parser), Integer.MAX_VALUE);
+    }
+
+    /** Cohere's clients may write fields that ask for what there is not here. */
+    private static void requireNull(JsonParser parser, String field) throws IOException {
+        if (!EmbeddingsRequest.isNull(parser)) {
+            throw Problem.badRequest("\"" + field + "\" is " + parser.getText() + ", but documents are not split, and have no "
+                    + "fields beside \"text\". Leave it out");
+        }
     }
 
     private static boolean isTrue(JsonParser parser, String field) throws IOException {

@@ -9,10 +9,11 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.Comparator;
 import java.util.List;
+import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.IntStream;
 
-/** {@code POST /v1/rerank} in the form of Cohere and Jina. */
+/** {@code POST /v1/rerank} in the form of Cohere and Jina; Cohere's newer clients ask for {@code /v2/rerank}. */
 final class RerankRoute {
 
     private static final JsonFactory FACTORY = new JsonFactory();
@@ -49,6 +50,18 @@ final class RerankRoute {
         return asked;
     }
 
+    /** Some clients of Cohere's, such as langchain4j's, read what a request costs there and fail without. */
+    private static void writeMeta(JsonGenerator json) throws IOException {
+        json.writeObjectFieldStart("meta");
+        json.writeObjectFieldStart("api_version");
+        json.writeStringField("version", "1");
+        json.writeEndObject();
+        json.writeObjectFieldStart("billed_units");
+        json.writeNumberField("search_units", 1);
+        json.writeEndObject();
+        json.writeEndObject();
+    }
+
     private static byte[] json(RerankRequest asked, float[] scores) {
         TextIntake.requireFinite(scores, asked.model());
         List<Integer> best = IntStream.range(0, scores.length).boxed()
@@ -57,6 +70,7 @@ final class RerankRoute {
         try (JsonGenerator json = FACTORY.createGenerator(bytes)) {
             json.writeStartObject();
             json.writeStringField("object", "list");
+            json.writeStringField("id", UUID.randomUUID().toString());
             json.writeArrayFieldStart("results");
             for (int document : best) {
                 json.writeStartObject();
@@ -72,6 +86,7 @@ final class RerankRoute {
             json.writeEndArray();
             json.writeStringField("model", asked.model());
             TextIntake.writeUsage(json, asked.read().tokens(), asked.read().cut());
+            writeMeta(json);
             json.writeEndObject();
         } catch (IOException e) {
             throw new UncheckedIOException(e);

@@ -18,9 +18,10 @@ interface Reranker {
     /**
      * Reads texts; documents that are too long are cut.
      *
+     * @param mostTokens of each document
      * @throws Problem if the query is too long
      */
-    Read read(String query, List<String> documents);
+    Read read(String query, List<String> documents, int mostTokens);
 
     /** A query and documents, as tokens. */
     interface Read {

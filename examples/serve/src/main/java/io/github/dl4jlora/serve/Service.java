@@ -121,6 +121,7 @@ final class Service implements AutoCloseable {
         Answers answers = new Answers(intake);
         OutputsRoute outputs = new OutputsRoute(inference, texts.name(), form, intake, limits, workers);
         TextIntake intakeOfTexts = new TextIntake(intake, limits, workers);
+        RerankRoute rerank = new RerankRoute(inference, texts.reranker(), intakeOfTexts);
         AdaptersRoute adapters = new AdaptersRoute(store, bank, form, baseName, texts,
                 new Access(config.token()), intake, new AdapterUpload(store, bank, limits, changes));
         server = Javalin.create(javalin -> {
@@ -136,7 +137,8 @@ final class Service implements AutoCloseable {
                 .get("/v1/models/{name}", later(request -> run(workers, () -> adapters.one(request))))
                 .post("/v1/adapters/{name}/outputs", later(outputs::answer))
                 .post("/v1/embeddings", later(new EmbeddingsRoute(inference, texts.encoder(), intakeOfTexts)::answer))
-                .post("/v1/rerank", later(new RerankRoute(inference, texts.reranker(), intakeOfTexts)::answer))
+                .post("/v1/rerank", later(rerank::answer))
+                .post("/v2/rerank", later(rerank::answer))
                 .put("/v1/adapters/{name}", later(adapters::put))
                 .delete("/v1/adapters/{name}", later(request -> run(changes, () -> adapters.delete(request))))
                 // As OpenAI's clients delete a model.

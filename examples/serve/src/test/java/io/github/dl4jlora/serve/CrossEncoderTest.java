@@ -59,6 +59,16 @@ class CrossEncoderTest {
 
             JsonNode cut = rerank(running, "spam", "free cash", List.of("cash", "free ".repeat(20), "cash ".repeat(50_000)));
             assertThat(cut.get("truncated").toString()).isEqualTo("[1,2]");
+            JsonNode shorter = running.post("/v1/rerank", "{\"model\": \"spam\", \"query\": \"free cash\", \"documents\": "
+                    + "[\"click the patch cash\", \"free cash free\"], \"max_tokens_per_doc\": 3}").ok();
+            JsonNode whole = rerank(running, "spam", "free cash", List.of("click the patch", "free cash free"));
+            assertThat(shorter.get("truncated").toString()).isEqualTo("[0]");
+            assertThat(shorter.get("usage")).isEqualTo(whole.get("usage"));
+            for (int i = 0; i < 2; i++) {
+                assertThat(shorter.at("/results/" + i + "/index")).isEqualTo(whole.at("/results/" + i + "/index"));
+                assertThat(shorter.at("/results/" + i + "/relevance_score").asDouble())
+                        .isCloseTo(whole.at("/results/" + i + "/relevance_score").asDouble(), within(1e-5));
+            }
             assertThat(running.post("/v1/rerank", "{\"model\": \"spam\", \"documents\": [\"a\"], \"query\": \""
                     + "free ".repeat(9) + "\"}").error(400)).contains("The query has more than 6 tokens, half of those");
             assertThat(running.post("/v1/rerank", Running.JSON.writeValueAsString(Map.of("model", "spam", "query",

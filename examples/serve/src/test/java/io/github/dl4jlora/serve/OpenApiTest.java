@@ -26,7 +26,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 class OpenApiTest {
 
     private static final Set<HandlerType> METHODS =
-            Set.of(HandlerType.GET, HandlerType.POST, HandlerType.PUT, HandlerType.DELETE);
+            Set.of(HandlerType.GET, HandlerType.HEAD, HandlerType.POST, HandlerType.PUT, HandlerType.DELETE);
 
     @TempDir
     private Path adapters;
@@ -69,6 +69,34 @@ class OpenApiTest {
             assertThat(references).isNotEmpty();
             for (JsonNode reference : references) {
                 assertThat(description.at(reference.asText().substring(1)).isMissingNode()).as(reference.asText()).isFalse();
+            }
+        }
+    }
+
+    /** JavaScript reads classes of Unicode only in a mode of which descriptions cannot tell. */
+    @Test
+    void patternsAreThoseOfJavaScript() throws Exception {
+        try (Running running = new Running(Networks.dense(1), adapters)) {
+            assertThat(running.get("/openapi.json").ok().findValuesAsText("pattern"))
+                    .noneMatch(pattern -> pattern.contains("\\p"));
+        }
+    }
+
+    @Test
+    void refusalsAreDescribedWithTheirHeaders() throws Exception {
+        try (Running running = new Running(Networks.dense(1), adapters)) {
+            for (JsonNode path : running.get("/openapi.json").ok().get("paths")) {
+                for (JsonNode operation : path) {
+                    JsonNode answers = operation.get("responses");
+                    assertThat(answers.has("503")).as(operation.get("operationId").asText()).isTrue();
+                    for (String status : List.of("401", "429", "503")) {
+                        if (answers.has(status) && !answers.get(status).path("content").toString().contains("Health")
+                                && !operation.get("operationId").asText().equals("isHealthy")) {
+                            assertThat(answers.get(status).path("headers").has(status.equals("401") ? "WWW-Authenticate"
+                                    : "Retry-After")).as("%s, %s", operation.get("operationId"), status).isTrue();
+                        }
+                    }
+                }
             }
         }
     }

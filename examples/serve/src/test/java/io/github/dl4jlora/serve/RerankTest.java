@@ -99,10 +99,39 @@ class RerankTest extends MiniLmServed {
     @Test
     void nullIsTheSameAsNothing() throws Exception {
         JsonNode answer = running.post("/v1/rerank", "{\"model\": \"spam\", \"query\": \"a\", \"documents\": [\"b\", \"c\"], "
-                + "\"top_n\": null, \"return_documents\": null}").ok();
+                + "\"top_n\": null, \"return_documents\": null, \"max_tokens_per_doc\": null, \"max_chunks_per_doc\": null, "
+                + "\"rank_fields\": null}").ok();
 
         assertThat(answer.get("results")).hasSize(2);
         assertThat(answer.at("/results/0").has("document")).isFalse();
+    }
+
+    /** As langchain4j's CohereScoringModel and Cohere's ClientV2 for Python read it. */
+    @Test
+    void answersHaveWhatCoheresClientsRead() throws Exception {
+        String request = Running.JSON.writeValueAsString(Map.of("model", "spam", "query", QUERY, "documents", DOCUMENTS));
+        JsonNode first = running.post("/v1/rerank", request).ok();
+        JsonNode second = running.post("/v2/rerank", request).ok();
+
+        assertThat(first.get("meta").toString())
+                .isEqualTo("{\"api_version\":{\"version\":\"1\"},\"billed_units\":{\"search_units\":1}}");
+        assertThat(first.get("id").asText()).isNotEmpty().isNotEqualTo(second.get("id").asText());
+        assertThat(scores(second)).usingElementComparator((a, b) -> Math.abs(a - b) < TOLERANCE ? 0 : 1)
+                .isEqualTo(scores(first));
+    }
+
+    @Test
+    void documentsAreCutWhereTheRequestSaysSo() throws Exception {
+        List<String> documents = List.of("one two three four five", "one two three", "one two");
+        JsonNode cut = running.post("/v1/rerank", Running.JSON.writeValueAsString(Map.of("model", "spam", "query", QUERY,
+                "documents", documents, "max_tokens_per_doc", 3))).ok();
+        JsonNode whole = rerank(Map.of("model", "spam", "query", QUERY, "max_tokens_per_doc", 4096, "documents",
+                List.of("one two three", "one two three", "one two")));
+
+        assertThat(cut.get("truncated").toString()).isEqualTo("[0]");
+        assertThat(whole.has("truncated")).isFalse();
+        assertThat(cut.get("usage")).isEqualTo(whole.get("usage"));
+        assertThat(scores(cut)).usingElementComparator((a, b) -> Math.abs(a - b) < TOLERANCE ? 0 : 1).isEqualTo(scores(whole));
     }
 
     @Test
@@ -166,6 +195,9 @@ class RerankTest extends MiniLmServed {
             {"model": "spam", "query": "a", "documents": ["a"], "top_n": "2"}         | "top_n" is 2
             {"model": "spam", "query": "a", "documents": ["a"], "top_n": 1.5}         | "top_n" is 1.5
             {"model": "spam", "query": "a", "documents": ["a"], "return_documents": 1}| "return_documents" is 1
+            {"model": "spam", "query": "a", "documents": ["a"], "max_tokens_per_doc": 0} | "max_tokens_per_doc" is 0
+            {"model": "spam", "query": "a", "documents": ["a"], "max_chunks_per_doc": 5} | "max_chunks_per_doc" is 5, but
+            {"model": "spam", "query": "a", "documents": ["a"], "rank_fields": ["text"]} | "rank_fields" is [, but documents
             {"model": "spam", "query": "a", "documents": ["a"], "texts": ["b"]}       | "texts" is unknown
             {"model": "spam:NaN", "query": "a", "documents": ["a"]}                   | NaN
             {"model": "spam", "query": "a", "documents": ["a"]                        | not JSON

@@ -114,6 +114,11 @@ public final class Tokenizer implements AutoCloseable {
      * @param isCut whether the text was longer
      */
     public record Tokens(int[] ids, boolean isCut) {
+
+        /** {@return these, or as many of the first as there may be, and the last {@code end} of all} */
+        public Tokens cut(int most, int end) {
+            return ids.length <= most ? this : new Tokens(Tokenizer.cut(ids, most, end), true);
+        }
     }
 
     /**
@@ -133,9 +138,17 @@ public final class Tokenizer implements AutoCloseable {
 
     /** {@return what the tokenizer puts around each text} */
     public Around around() {
-        int[] none = ids("");
+        return around(ids(""), ids("a"));
+    }
+
+    /** {@return what the tokenizer puts before the second text of a pair, the first text included, and after it} */
+    public Around aroundSecond(String first) {
+        return around(pair(first, "").ids, pair(first, "a").ids);
+    }
+
+    private static Around around(int[] none, int[] some) {
         // The longest beginning that both have.
-        int place = Arrays.mismatch(none, ids("a"));
+        int place = Arrays.mismatch(none, some);
         int before = place < 0 ? none.length : place;
         return new Around(Arrays.copyOf(none, before), Arrays.copyOfRange(none, before, none.length));
     }
@@ -148,6 +161,18 @@ public final class Tokenizer implements AutoCloseable {
      * @param isCut whether the texts were longer
      */
     public record PairTokens(int[] ids, int[] types, boolean isCut) {
+
+        /** {@return these, or as many of the first as there may be, and the last {@code end} of all} */
+        public PairTokens cut(int most, int end) {
+            return ids.length <= most ? this
+                    : new PairTokens(Tokenizer.cut(ids, most, end), Tokenizer.cut(types, most, end), true);
+        }
+    }
+
+    private static int[] cut(int[] all, int most, int end) {
+        int[] cut = Arrays.copyOf(all, most);
+        System.arraycopy(all, all.length - end, cut, most - end, end);
+        return cut;
     }
 
     /**
