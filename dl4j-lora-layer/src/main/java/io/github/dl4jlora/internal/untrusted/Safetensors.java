@@ -92,6 +92,41 @@ public final class Safetensors implements AutoCloseable {
     }
 
     /**
+     * As {@link #read(String)}, also of whole numbers and booleans, which an adapter cannot have, but an input can.
+     *
+     * @param whole what these are read as: FLOAT or DOUBLE
+     */
+    public INDArray read(String name, DataType whole) throws IOException {
+        SafetensorsHeader.Entry entry = entry(name);
+        StoredType stored = entry.type();
+        if (stored.isFloatingPoint()) {
+            return read(name);
+        }
+        return RawValues.filled(whole, entry.shape(), values -> {
+            channel.position(begin + entry.begin());
+            if (!RawValues.forEachChunkOf(values, numbers -> decodeWhole(stored, whole, numbers))) {
+                throw shortened(file);
+            }
+        });
+    }
+
+    private boolean decodeWhole(StoredType stored, DataType whole, ByteBuffer numbers) throws IOException {
+        ByteBuffer bytes = ByteBuffer.allocate(numbers.remaining() / whole.width() * stored.width())
+                .order(ByteOrder.LITTLE_ENDIAN);
+        boolean isComplete = RawValues.fill(bytes, channel);
+        bytes.flip();
+        while (bytes.hasRemaining()) {
+            long number = stored.whole(bytes);
+            if (whole == DataType.DOUBLE) {
+                numbers.putDouble(number);
+            } else {
+                numbers.putFloat(number);
+            }
+        }
+        return isComplete;
+    }
+
+    /**
      * Copies one tensor out of the file into an array, converting it to the array's type. Nothing of its size is made if the
      * array lies in memory as the tensor does, row after row.
      *

@@ -98,6 +98,19 @@ enum StoredType {
         }
     }
 
+    /** The next number of a type that is not {@linkplain #isFloatingPoint of floating-point numbers}; a boolean is 0 or 1. */
+    long whole(ByteBuffer bytes) {
+        return switch (this) {
+            case I64 -> bytes.getLong();
+            case I32 -> bytes.getInt();
+            case I16 -> bytes.getShort();
+            case I8 -> bytes.get();
+            case U8 -> bytes.get() & 0xff;
+            case BOOL -> bytes.get() == 0 ? 0 : 1;
+            default -> throw new IllegalStateException(this + " is not a type of whole numbers");
+        };
+    }
+
     private static final float[] E4M3 = table(4, 3);
     private static final float[] E5M2 = table(5, 2);
 

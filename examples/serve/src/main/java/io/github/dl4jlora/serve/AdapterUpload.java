@@ -184,8 +184,10 @@ final class AdapterUpload {
                 throw Problem.tooLarge("The zip has more than " + MOST_ENTRIES + " files, but an adapter has two");
             }
             for (ZipEntry entry : Collections.list(zip.entries())) {
-                requireInside(entry.getName());
-                String name = entry.getName().substring(entry.getName().lastIndexOf('/') + 1);
+                // Windows PowerShell 5.1 writes backslashes between folders.
+                String path = entry.getName().replace('\\', '/');
+                requireInside(path);
+                String name = path.substring(path.lastIndexOf('/') + 1);
                 if (FILES.contains(name)) {
                     requireFirst(name, staged);
                     // Java's ZipFile does not look at checksums.
@@ -227,7 +229,7 @@ final class AdapterUpload {
 
     /** No file is written under these names, but such a name means harm. */
     private static void requireInside(String name) {
-        if (name.startsWith("/") || name.contains("\\") || List.of(name.split("/")).contains("..")) {
+        if (name.startsWith("/") || List.of(name.split("/")).contains("..")) {
             throw Problem.badRequest("The zip has a file \"" + name + "\", which leads out of its folder");
         }
     }

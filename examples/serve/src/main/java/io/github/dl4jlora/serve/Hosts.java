@@ -24,6 +24,9 @@ final class Hosts {
     /** An address is not a name, so nobody can make it lead elsewhere. */
     private static final Pattern ADDRESS = Pattern.compile("\\d{1,3}(\\.\\d{1,3}){3}|\\[[0-9a-f:.]+]");
 
+    /** As Host has names; other scripts come in ASCII. */
+    private static final Pattern NAME = Pattern.compile("[a-z0-9_][a-z0-9_.-]*|\\[[0-9a-f:.]+]");
+
     private final Set<String> names = new HashSet<>(LOCAL);
     private final boolean addresses;
 
@@ -35,6 +38,18 @@ final class Hosts {
         names.add(normal(host));
         allowed.forEach(name -> names.add(host(name)));
         addresses = !isLoopback(host);
+    }
+
+    /**
+     * Checks a name that the service is to answer to.
+     *
+     * @throws IllegalArgumentException if no request's Host can be that
+     */
+    static void requireName(String name) {
+        if (!name.equals(ANY) && !NAME.matcher(host(name)).matches()) {
+            throw new IllegalArgumentException("\"" + name + "\", which no request has as its Host: names are compared as a whole. "
+                    + "Give a name such as models.example.com for each, or * for any");
+        }
     }
 
     private static boolean isLoopback(String host) {

@@ -2,6 +2,7 @@ package io.github.dl4jlora.serve;
 
 import io.github.dl4jlora.exception.AdapterFormatException;
 import io.github.dl4jlora.internal.untrusted.Safetensors;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.io.ByteArrayOutputStream;
@@ -41,6 +42,8 @@ final class SafetensorsForm {
         requireShortHeader(body);
         Map<String, INDArray> inputs = new LinkedHashMap<>();
         Map<String, INDArray> masks = new LinkedHashMap<>();
+        // Indices of words are whole numbers, as JSON has them.
+        DataType whole = form.type() == DataType.DOUBLE ? DataType.DOUBLE : DataType.FLOAT;
         try (Safetensors tensors = Safetensors.open(BODY, body)) {
             List<String> names = tensors.names();
             for (String name : names) {
@@ -51,7 +54,7 @@ final class SafetensorsForm {
                     form.input(input);
                 }
                 share.add(Arrays.stream(tensors.shape(name)).reduce(NUMBER_BYTES, Math::multiplyExact));
-                (isMask ? masks : inputs).put(input, tensors.read(name));
+                (isMask ? masks : inputs).put(input, tensors.read(name, whole));
             }
         } catch (AdapterFormatException e) {
             throw Problem.badRequest(e.getMessage());

@@ -188,6 +188,13 @@ public final class ServeCommand implements AddedCommand {
         if (port < 0 || port > 65535) {
             throw new ParameterException(line, "--port is " + port + ", but must be between 0 and 65535");
         }
+        for (String name : allowedHosts) {
+            try {
+                Hosts.requireName(name);
+            } catch (IllegalArgumentException e) {
+                throw new ParameterException(line, "--allow-host is " + e.getMessage());
+            }
+        }
         requireLonger("--timeout", timeout);
         requireLonger("--read-timeout", readTimeout);
         requireLonger("--verify-every", verifyEvery);

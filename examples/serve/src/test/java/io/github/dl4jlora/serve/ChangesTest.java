@@ -106,6 +106,17 @@ class ChangesTest {
         assertThat(adapters.resolve("spam")).isDirectoryNotContaining("glob:**README.md");
     }
 
+    /** As Windows PowerShell 5.1 packs a folder. */
+    @Test
+    void aZipMayHaveBackslashesBetweenFolders() throws Exception {
+        Path adapter = saved(1);
+
+        assertThat(running.put(PATH, Uploads.zip(Map.of("task\\" + CONFIG, Files.readAllBytes(adapter.resolve(CONFIG)),
+                "task\\" + TENSORS, Files.readAllBytes(adapter.resolve(TENSORS))))).status()).isEqualTo(201);
+
+        assertSame(running.outputs("spam", input), Networks.output(base, 1, input));
+    }
+
     @Test
     void anAdapterWhoseFolderIsGoneIsNotAnsweredAfterItsDeletion() throws Exception {
         running.put(PATH, Running.zip(saved(1)));
@@ -179,6 +190,7 @@ class ChangesTest {
         refused("leads out of its folder", 400, Uploads.zip(Map.of("../../" + CONFIG, config, TENSORS, tensors)));
         refused("leads out of its folder", 400, Uploads.zip(Map.of("/" + CONFIG, config, TENSORS, tensors)));
         refused("leads out of its folder", 400, Uploads.zip(Map.of(".." + "\\" + CONFIG, config, TENSORS, tensors)));
+        refused("leads out of its folder", 400, Uploads.zip(Map.of("\\" + CONFIG, config, TENSORS, tensors)));
         refused("unpacked", 413, Uploads.bomb());
         refused("damaged", 400, Arrays.copyOf(zip, zip.length / 2));
         refused("damaged", 400, Arrays.copyOf(zip, zip.length - 1));

@@ -187,6 +187,32 @@ class OutputsTest {
         }
     }
 
+    /** As tokenizers for Python give them. */
+    @ParameterizedTest
+    @CsvSource({"I64, 8, 2049", "I32, 4, 2049", "I16, 2, 2049", "U8, 1, 200", "I8, 1, 100", "BOOL, 1, 1"})
+    void ofWordsAsWholeNumbersAreThoseOfTheSameWords(String type, int width, int word, @TempDir Path folder) throws Exception {
+        for (DataType of : List.of(DataType.HALF, DataType.FLOAT, DataType.DOUBLE)) {
+            MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).dataType(of).list()
+                    .layer(new EmbeddingLayer.Builder().nIn(3000).nOut(4).build())
+                    .layer(new OutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nIn(4).nOut(2).build())
+                    .build());
+            network.init();
+            byte[] header = ("{\"input\":{\"dtype\":\"" + type + "\",\"shape\":[2,1],\"data_offsets\":[0," + 2 * width + "]}}")
+                    .getBytes(StandardCharsets.US_ASCII);
+            ByteBuffer body = ByteBuffer.allocate(8 + header.length + 2 * width).order(ByteOrder.LITTLE_ENDIAN)
+                    .putLong(header.length).put(header);
+            for (int i = 0; i < width; i++) {
+                body.put(8 + header.length + i, (byte) (word >> 8 * i));
+            }
+            try (Running running = new Running(network, folder)) {
+                JsonNode outputs = running.post(outputsOf("__base__"), BINARY, body.array(), "Accept", "application/json").ok()
+                        .get("outputs");
+                assertSame(Running.array(outputs), network.output(Nd4j.createFromArray(new float[][] {{word}, {0}}))
+                        .castTo(DataType.FLOAT));
+            }
+        }
+    }
+
     /** The word comes out of the input by way of a vertex; what is beside it is no word. */
     @ParameterizedTest
     @ValueSource(booleans = {true, false})

@@ -28,6 +28,7 @@ import java.util.zip.GZIPOutputStream;
 
 import static io.github.dl4jlora.serve.Running.outputsOf;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
 
 /** How requests are framed, whom they are meant for, and bodies that would take more than their bytes. */
 @Tag("serve")
@@ -76,6 +77,13 @@ class RequestEdgesTest {
             "[fd00::2]"})
     void itMayBeAskedByItsOwnNames(String host) throws IOException {
         assertThat(raw(running, "GET /health HTTP/1.1\r\nHost: " + host + "\r\n\r\n")).startsWith("HTTP/1.1 200");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"*", "localhost", "Models.Example.com", "proxy.example.com:8443", "192.168.0.1", "fd00::1", "[fd00::2]:1",
+            "my_proxy", "xn--mnchen-3ya.de"})
+    void namesThatARequestCanHaveMayBeAllowed(String name) {
+        assertThatCode(() -> Hosts.requireName(name)).doesNotThrowAnyException();
     }
 
     /** As a browser tells it to whom a stranger's page was shown whose name leads here. */

@@ -75,6 +75,11 @@ class ServeCommandTest {
             serve --base @base.zip --adapters @adapters --token short          | --token is shorter than 8
             serve --base @base.zip --adapters @adapters --token-file @short    | shorter than 8 characters
             serve --base @base.zip --adapters @adapters --token a-token-for-me --token-file @short | Leave one out
+            serve --base @base.zip --adapters @adapters --allow-host *.example.com | --allow-host is "*.example.com", which no
+            serve --base @base.zip --adapters @adapters --allow-host https://example.com | names are compared as a whole
+            serve --base @base.zip --adapters @adapters --allow-host example.com/v1 | such as models.example.com
+            serve --base @base.zip --adapters @adapters --allow-host a.example.com,b.example.com | or * for any
+            serve --base @base.zip --adapters @adapters --allow-host münchen.de | "münchen.de", which no request has
             serve --base @base.zip --adapters @adapters --more                 | Unknown option: '--more'
             """)
     void wrongOptionsTakeALine(String line, String reason) {
