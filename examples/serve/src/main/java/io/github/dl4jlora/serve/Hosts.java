@@ -47,8 +47,8 @@ final class Hosts {
      */
     static void requireName(String name) {
         if (!name.equals(ANY) && !NAME.matcher(host(name)).matches()) {
-            throw new IllegalArgumentException("\"" + name + "\", which no request has as its Host: names are compared as a whole. "
-                    + "Give a name such as models.example.com for each, or * for any");
+            throw new IllegalArgumentException("\"" + name + "\", which no request has as its Host: names are compared as a "
+                    + "whole. Give a name such as models.example.com for each, or * for any");
         }
     }
 

@@ -12,13 +12,14 @@ import io.micrometer.core.instrument.Timer;
 
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.ToDoubleFunction;
 
 /**
  * A bank's work as meters of Micrometer, all of which begin with {@code dl4jlora.}. Requests are timed by adapter for the first
- * hundred that were answered, and together for the others, since clients may make up any number of names.
+ * hundred that were answered, and together for the others, since clients may make up any number of names, and of mixes.
  */
 public final class MicrometerBankMetrics implements BankMetrics {
 
@@ -31,11 +32,13 @@ public final class MicrometerBankMetrics implements BankMetrics {
     static final String OUTCOME = "outcome";
     /** The tag of requests that are timed together. */
     static final String OTHERS = "(others)";
+    /** The tag of requests for weighted adapters, or for several. */
+    static final String MIXED = "(mixes)";
 
     private static final int MOST_ADAPTERS = 100;
 
     private final MeterRegistry registry;
-    private final Map<String, String> tags = new ConcurrentHashMap<>();
+    private final Set<String> tags = ConcurrentHashMap.newKeySet();
     private final Timer passes;
     private final DistributionSummary examples;
     private final DistributionSummary mixes;
@@ -86,18 +89,29 @@ public final class MicrometerBankMetrics implements BankMetrics {
     @Override
     public void ended(AdapterMix mix, Outcome outcome, long nanos) {
         Timer.builder(REQUESTS).description("Requests from when they are read to their answers").publishPercentiles(0.5, 0.95)
-                .tag(ADAPTER, tag(mix.toString(), outcome)).tag(OUTCOME, outcome.name().toLowerCase(Locale.ROOT))
+                .tag(ADAPTER, tag(mix, outcome)).tag(OUTCOME, outcome.name().toLowerCase(Locale.ROOT))
                 .register(registry).record(nanos, TimeUnit.NANOSECONDS);
     }
 
     /** A name that led to no answer may be anything, and gets no tag. */
-    private String tag(String mix, Outcome outcome) {
-        String known = tags.get(mix);
-        if (known != null || outcome != Outcome.ANSWERED || tags.size() >= MOST_ADAPTERS) {
-            return known == null ? OTHERS : known;
+    private String tag(AdapterMix mix, Outcome outcome) {
+        Map<String, Double> weights = mix.weights();
+        if (weights.size() > 1 || weights.values().stream().anyMatch(weight -> weight != 1)) {
+            return MIXED;
         }
-        tags.put(mix, mix);
-        return mix;
+        String name = mix.toString();
+        if (!tags.contains(name) && (outcome != Outcome.ANSWERED || tags.size() >= MOST_ADAPTERS)) {
+            return OTHERS;
+        }
+        tags.add(name);
+        return name;
+    }
+
+    /** Makes room for another adapter's tag. */
+    void forget(String adapter) {
+        if (tags.remove(adapter)) {
+            registry.find(REQUESTS).tag(ADAPTER, adapter).meters().forEach(registry::remove);
+        }
     }
 
     @Override

@@ -5,6 +5,7 @@ import io.github.dl4jlora.bank.BankConfig;
 import io.javalin.Javalin;
 import io.javalin.config.JavalinConfig;
 import io.javalin.http.Context;
+import io.javalin.http.Handler;
 import io.javalin.http.HandlerType;
 import io.javalin.http.HttpResponseException;
 import io.javalin.http.MethodNotAllowedResponse;
@@ -124,6 +125,10 @@ final class Service implements AutoCloseable {
         RerankRoute rerank = new RerankRoute(inference, texts.reranker(), intakeOfTexts);
         AdaptersRoute adapters = new AdaptersRoute(store, bank, form, baseName, texts,
                 new Access(config.token()), intake, new AdapterUpload(store, bank, limits, changes));
+        Handler delete = later(request -> run(changes, () -> {
+            adapters.delete(request);
+            metrics.forget(request.pathParam("name"));
+        }));
         server = Javalin.create(javalin -> {
                     configure(javalin);
                     javalin.requestLogger.http(meters::count);
@@ -140,9 +145,9 @@ final class Service implements AutoCloseable {
                 .post("/v1/rerank", later(rerank::answer))
                 .post("/v2/rerank", later(rerank::answer))
                 .put("/v1/adapters/{name}", later(adapters::put))
-                .delete("/v1/adapters/{name}", later(request -> run(changes, () -> adapters.delete(request))))
+                .delete("/v1/adapters/{name}", delete)
                 // As OpenAI's clients delete a model.
-                .delete("/v1/models/{name}", later(request -> run(changes, () -> adapters.delete(request))))
+                .delete("/v1/models/{name}", delete)
                 .get("/health", this::health)
                 // Javalin's own answer to HEAD is 200 whatever GET says, and load balancers use HEAD.
                 .head("/health", this::health)

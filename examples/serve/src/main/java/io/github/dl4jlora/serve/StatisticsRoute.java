@@ -35,6 +35,10 @@ final class StatisticsRoute {
     }
 
     void answer(Context request) throws IOException {
+        request.contentType(Body.JSON).result(JSON.writeValueAsBytes(told()));
+    }
+
+    ObjectNode told() {
         BankStatus now = bank.status();
         DistributionSummary examples = registry.get(MicrometerBankMetrics.EXAMPLES).summary();
         ObjectNode told = JSON.createObjectNode().put("status", status.get()).put("adapters", now.adapters())
@@ -43,7 +47,7 @@ final class StatisticsRoute {
                 .put("batches", examples.count()).put("examplesInABatch", examples.mean())
                 .put("mixesInABatch", registry.get(MicrometerBankMetrics.MIXES).summary().mean());
         requests(told.putArray("requests"));
-        request.contentType(Body.JSON).result(JSON.writeValueAsBytes(told));
+        return told;
     }
 
     private void requests(ArrayNode requests) {
@@ -53,11 +57,16 @@ final class StatisticsRoute {
             ObjectNode node = byAdapter.computeIfAbsent(adapter, name -> JSON.createObjectNode().put("adapter", name)
                     .put("answered", 0).put("failed", 0));
             if (Outcome.ANSWERED.name().toLowerCase(Locale.ROOT).equals(timer.getId().getTag(MicrometerBankMetrics.OUTCOME))) {
+                node.put("answered", timer.count());
                 double longest = timer.max(TimeUnit.MILLISECONDS);
+                if (longest == 0) {
+                    // None in the last minutes, of which these are.
+                    continue;
+                }
                 ValueAtPercentile[] percentiles = timer.takeSnapshot().percentileValues();
                 // Percentiles come from buckets, which may exceed the longest time.
-                node.put("answered", timer.count()).put("longest", longest)
-                        .put("median", Math.min(longest, percentiles[0].value(TimeUnit.MILLISECONDS)))
+                node.put("longest", longest).put("median", 
+                        Math.min(longest, percentiles[0].value(TimeUnit.MILLISECONDS)))
                         .put("p95", Math.min(longest, percentiles[1].value(TimeUnit.MILLISECONDS)));
             } else {
                 node.put("failed", node.get("failed").asLong() + timer.count());

@@ -80,8 +80,8 @@ class RequestEdgesTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"*", "localhost", "Models.Example.com", "proxy.example.com:8443", "192.168.0.1", "fd00::1", "[fd00::2]:1",
-            "my_proxy", "xn--mnchen-3ya.de"})
+    @ValueSource(strings = {"*", "localhost", "Models.Example.com", "proxy.example.com:8443", "192.168.0.1", "fd00::1",
+            "[fd00::2]:1", "my_proxy", "xn--mnchen-3ya.de"})
     void namesThatARequestCanHaveMayBeAllowed(String name) {
         assertThatCode(() -> Hosts.requireName(name)).doesNotThrowAnyException();
     }
