@@ -39,6 +39,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 import static io.github.dl4jlora.serve.Running.assertSame;
@@ -202,7 +203,7 @@ class OutputsTest {
             ByteBuffer body = ByteBuffer.allocate(8 + header.length + 2 * width).order(ByteOrder.LITTLE_ENDIAN)
                     .putLong(header.length).put(header);
             for (int i = 0; i < width; i++) {
-                body.put(8 + header.length + i, (byte) (word >> 8 * i));
+                body.put(8 + header.length + i, (byte) ((long) word >> 8 * i));
             }
             try (Running running = new Running(network, folder)) {
                 JsonNode outputs = running.post(outputsOf("__base__"), BINARY, body.array(), "Accept", "application/json").ok()
@@ -324,7 +325,7 @@ class OutputsTest {
     void ofBadTensorsAreAReason() throws Exception {
         byte[] sound = binary(Map.of("input", input));
         assertThat(running.post(outputsOf("spam"), BINARY, Arrays.copyOf(sound, sound.length - 1)).error(400))
-                .contains("tensor \"input\"");
+                .contains("The body was cut short");
         assertThat(running.post(outputsOf("spam"), BINARY, new byte[3]).error(400)).contains("3 bytes");
         assertThat(running.post(outputsOf("spam"), "application/json", sound).error(400)).contains("The body is not JSON");
         assertThat(running.post(outputsOf("spam"), BINARY, new byte[] {-1, -1, -1, -1, -1, -1, -1, 127, 0}).error(400))
