@@ -65,8 +65,8 @@ final class StatisticsRoute {
                 }
                 ValueAtPercentile[] percentiles = timer.takeSnapshot().percentileValues();
                 // Percentiles come from buckets, which may exceed the longest time.
-                node.put("longest", longest).put("median", 
-                        Math.min(longest, percentiles[0].value(TimeUnit.MILLISECONDS)))
+                node.put("longest", longest)
+                        .put("median", Math.min(longest, percentiles[0].value(TimeUnit.MILLISECONDS)))
                         .put("p95", Math.min(longest, percentiles[1].value(TimeUnit.MILLISECONDS)));
             } else {
                 node.put("failed", node.get("failed").asLong() + timer.count());
