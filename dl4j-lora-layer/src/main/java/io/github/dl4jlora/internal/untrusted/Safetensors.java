@@ -120,7 +120,7 @@ public final class Safetensors implements AutoCloseable {
             if (whole == DataType.DOUBLE) {
                 numbers.putDouble(number);
             } else {
-                numbers.putFloat(number);
+                numbers.putFloat((float) number);
             }
         }
         return isComplete;
