@@ -22,11 +22,6 @@ final class StockRecurrentRuntime extends StockRuntime implements RecurrentDeleg
     }
 
     @Override
-    public RecurrentLayer recurrent() {
-        return recurrent(false);
-    }
-
-    @Override
     public RecurrentLayer recurrent(boolean training) {
         return (RecurrentLayer) stock(training);
     }

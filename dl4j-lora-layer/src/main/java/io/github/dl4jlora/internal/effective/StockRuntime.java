@@ -118,7 +118,12 @@ public class StockRuntime extends BaseWrapperLayer implements AdaptedRuntime {
     @Override
     public Layer getUnderlying() {
         Layer stock = stock();
-        return stock instanceof BaseWrapperLayer wrapper && lora().showsState() ? wrapper.getUnderlying() : stock;
+        return isPassedBy() ? ((BaseWrapperLayer) stock).getUnderlying() : stock;
+    }
+
+    /** Whether DL4J uses a layer inside the stock layer, past this one. */
+    private boolean isPassedBy() {
+        return underlying instanceof BaseWrapperLayer && lora().showsState();
     }
 
     @Override
@@ -138,8 +143,10 @@ public class StockRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     final Pair<Gradient, INDArray> projected(@Nullable INDArray epsilon, LayerWorkspaceMgr workspaces,
                                              Function<INDArray, Pair<Gradient, INDArray>> backprop) {
-        // DL4J's truncated BPTT gives its segments to a recurrent layer inside a wrapper, past this layer.
-        adapter().beginPass(true);
+        if (isPassedBy()) {
+            // DL4J's truncated BPTT gives its segments to the layer inside.
+            adapter().beginPass(true);
+        }
         return part.backward(epsilon, workspaces, underlying::setBackpropGradientsViewArray, backprop);
     }
 

@@ -17,18 +17,12 @@ final class FrozenRecurrentRuntime extends FrozenRuntime implements RecurrentDel
     }
 
     @Override
-    public RecurrentLayer recurrent() {
-        bind();
-        return (RecurrentLayer) underlying;
-    }
-
-    @Override
     public RecurrentLayer recurrent(boolean training) {
-        RecurrentLayer layer = recurrent();
+        bind();
         if (training) {
             part().requireUnmoved();
         }
-        return layer;
+        return (RecurrentLayer) underlying;
     }
 
     @Override

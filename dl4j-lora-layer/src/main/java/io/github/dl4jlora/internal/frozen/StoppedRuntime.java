@@ -51,15 +51,10 @@ class StoppedRuntime extends FrozenLayer {
             super(frozen);
         }
 
-        @Override
-        public RecurrentLayer recurrent() {
-            return (RecurrentLayer) underlying;
-        }
-
         /** The frozen layer checks for itself. */
         @Override
         public RecurrentLayer recurrent(boolean training) {
-            return recurrent();
+            return (RecurrentLayer) underlying;
         }
 
         /** GravesLSTM starts where DL4J moved the last segment's state, which it does for no layer in a wrapper. */
@@ -81,17 +76,12 @@ class StoppedRuntime extends FrozenLayer {
         }
 
         @Override
-        public RecurrentLayer recurrent() {
-            return (RecurrentLayer) getUnderlying();
-        }
-
-        @Override
         public RecurrentLayer recurrent(boolean training) {
-            RecurrentLayer layer = recurrent();
+            Layer layer = getUnderlying();
             if (training) {
                 ((FrozenRuntime) underlying).part().requireUnmoved();
             }
-            return layer;
+            return (RecurrentLayer) layer;
         }
 
         /** Nothing for DL4J to move from segment to segment: in the base it does not find that state. */

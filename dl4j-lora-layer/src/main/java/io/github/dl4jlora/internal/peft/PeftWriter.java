@@ -99,8 +99,7 @@ public final class PeftWriter {
 
     /** PEFT copies the task's head, and does not look for adapters inside of it. */
     private static List<String> adaptedInHead(AdapterContent adapter) {
-        return adapter.layers().stream().filter(layer -> adapter.model().heads().stream()
-                .anyMatch(head -> SavedModules.isInside(layer, head))).toList();
+        return adapter.layers().stream().filter(layer -> SavedModules.isInHead(layer, adapter)).toList();
     }
 
     /** By name, the tensors first: a reader that finds one new and one old file goes by them. */

@@ -43,16 +43,20 @@ final class SavedModules {
                 .flatMap(name -> Stream.concat(Stream.of(name), outer(name))).forEach(name -> reversed.add(reversed(name)));
         Stream<String> heads = adapter.model().heads().stream().filter(head -> adapter.trained().keySet().stream()
                 .anyMatch(module -> isInside(module, head)));
-        Stream<String> others = adapter.trained().keySet().stream()
-                .filter(module -> adapter.model().heads().stream().noneMatch(head -> isInside(module, head)))
+        Stream<String> others = adapter.trained().keySet().stream().filter(module -> !isInHead(module, adapter))
                 .filter(module -> outer(module).noneMatch(adapter.trained()::containsKey))
                 .map(module -> isNamed(module, adapter) && isOnlyEnd(module, reversed) && !hasInside(module, layers)
                         ? module : MODEL + module);
         return Stream.concat(heads, others).toList();
     }
 
+    /** Whether PEFT saves a module for the adapter's task. */
+    static boolean isInHead(String module, AdapterContent adapter) {
+        return adapter.model().heads().stream().anyMatch(head -> isInside(module, head));
+    }
+
     /** Whether an entry saves a module. */
-    static boolean isInside(String module, String entry) {
+    private static boolean isInside(String module, String entry) {
         return Stream.concat(outer(module), Stream.of(module)).anyMatch(name -> name.endsWith(entry));
     }
 

@@ -13,11 +13,17 @@ import java.util.Map;
  */
 public interface RecurrentDelegate extends RecurrentLayer {
 
-    /** The wrapped layer, with its weights up to date. */
-    RecurrentLayer recurrent();
-
-    /** As {@link #recurrent()}, for a forward pass: of training, weights are checked. */
+    /**
+     * The wrapped layer, with its weights up to date.
+     *
+     * @param training whether it is for a forward pass of training, for which weights are checked
+     */
     RecurrentLayer recurrent(boolean training);
+
+    /** As the other, not for such a pass. */
+    default RecurrentLayer recurrent() {
+        return recurrent(false);
+    }
 
     @Override
     default INDArray rnnTimeStep(INDArray input, LayerWorkspaceMgr workspaces) {

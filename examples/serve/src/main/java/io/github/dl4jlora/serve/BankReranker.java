@@ -35,10 +35,14 @@ record BankReranker(String name, boolean hasTypes, int longest, Tokenizer tokeni
                     + documents.size() + " documents, but only " + MOST_READ + " characters are read in all. Shorten the query, "
                     + "or send fewer documents at a time");
         }
+        List<Tokenizer.PairTokens> pairs = documents.stream().map(document -> pair(query, document)).toList();
+        if (mostTokens >= tokenizer.maxTokens()) {
+            return new Pairs(pairs);
+        }
         Tokenizer.Around around = tokenizer.aroundSecond(query);
         int end = around.after().length;
-        int longest = (int) Math.min(tokenizer.maxTokens(), (long) mostTokens + around.before().length + end);
-        return new Pairs(documents.stream().map(document -> pair(query, document).cut(longest, end)).toList());
+        int longest = Math.min(tokenizer.maxTokens(), mostTokens + around.before().length + end);
+        return new Pairs(pairs.stream().map(pair -> pair.cut(longest, end)).toList());
     }
 
     private Tokenizer.PairTokens pair(String query, String document) {
