@@ -60,16 +60,16 @@ final class Calls {
     }
 
     /** As {@link #run}, but does not run it. */
-    static Optional<Call> find(Class<?> kind, long[] numbers, Supplier<Optional<Call>> compiler) {
+    static Optional<Call> find(int threads, Class<?> kind, long[] numbers, Supplier<Optional<Call>> compiler) {
         Calls own = OF_THREAD.get();
-        Key key = key(OneDnn.threads(), kind, numbers);
-        return OneDnn.onThreads((int) key.numbers()[0], () -> own.find(key, compiler));
+        Key key = key(threads, kind, numbers);
+        return OneDnn.onThreads(threads, () -> own.find(key, compiler));
     }
 
-    /** Runs what {@link #find} has just found, even if BLAS got another number of threads since. */
-    static void run(Call found, Pointer... addresses) {
+    /** Runs what {@link #find} has just found, even if it was compiled for another number of threads. */
+    static void run(int threads, Call found, Pointer... addresses) {
         Calls own = OF_THREAD.get();
-        OneDnn.onThreads(OneDnn.threads(), () -> {
+        OneDnn.onThreads(threads, () -> {
             found.run(own.cpuStream, own.working, addresses);
             return found;
         });

@@ -18,7 +18,7 @@ import java.util.function.Supplier;
 
 /**
  * oneDNN, if its jars are on the class path and it works on this machine. It computes on as many threads as BLAS has, whatever
- * ND4J's own loops have.
+ * ND4J's own loops have, and small products on one.
  */
 public final class OneDnn {
 
@@ -50,6 +50,12 @@ public final class OneDnn {
     private static final int MOST_PRIMITIVES = 256;
     /** Older versions have another API. */
     private static final int LEAST_VERSION = 3;
+
+    /**
+     * With fewer multiplications, several threads wait for each other longer than they compute. With two threads, a step of LSTMs
+     * took up to twice as long with all products on both as with its products of 32 × 256 × 1,024 on one.
+     */
+    private static final long WORTH_THREADS = 1 << 24;
 
     private static volatile Use use = Use.ofProperty();
 
@@ -214,6 +220,11 @@ public final class OneDnn {
     /** The number of threads that oneDNN gets: BLAS's. */
     static int threads() {
         return Nd4j.factory().blas().getMaxThreads();
+    }
+
+    /** The same for a product of so many multiplications: one for a small product. */
+    static int threads(long multiplications) {
+        return multiplications < WORTH_THREADS ? 1 : threads();
     }
 
     /**

@@ -40,13 +40,13 @@ public final class Packing {
      * @return null if oneDNN has no layout for it
      */
     public static @Nullable Weights packed(Weights plain, LongFunction<BytePointer> room) {
-        Optional<Call> call = Calls.find(Packing.class, plain.numbers(), () -> Compiler.compile(plain));
+        Optional<Call> call = find(plain);
         if (call.isEmpty()) {
             return null;
         }
         Layout layout = call.get().layout();
         BytePointer copy = room.apply(layout.bytes());
-        Calls.run(call.get(), plain.values(), copy);
+        Calls.run(OneDnn.threads(), call.get(), plain.values(), copy);
         Reference.reachabilityFence(plain);
         return plain.packed(copy, layout);
     }
@@ -62,8 +62,11 @@ public final class Packing {
         }
         Weights plain = new Weights(type, new Pointer(), rows, columns, transposed ? columns : 1, transposed ? 1 : rows,
                 type == Weights.Type.INT8 ? new float[0] : null, !transposed, null);
-        return Calls.find(Packing.class, plain.numbers(), () -> Compiler.compile(plain)).map(call -> call.layout().bytes())
-                .orElse(0L);
+        return find(plain).map(call -> call.layout().bytes()).orElse(0L);
+    }
+
+    private static Optional<Call> find(Weights plain) {
+        return Calls.find(OneDnn.threads(), Packing.class, plain.numbers(), () -> Compiler.compile(plain));
     }
 
     /** Apart from the class around it, as in {@link Products}. */

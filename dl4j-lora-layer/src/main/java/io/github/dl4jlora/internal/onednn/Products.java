@@ -185,14 +185,14 @@ public final class Products {
         Product product = new Product(w, adds, stridesX, stridesZ);
         long[] pieces = pieces(m, w.type() == Weights.Type.FLOAT ? MOST_AT_A_TIME : MOST_BY_CODES_AT_A_TIME);
         // Before the first is computed, all must be known to work.
-        List<Call> calls = Arrays.stream(pieces).mapToObj(rows -> Calls.find(Products.class, product.numbers(rows),
-                () -> Compiler.compile(product, rows))).flatMap(Optional::stream).toList();
+        List<Call> calls = Arrays.stream(pieces).mapToObj(rows -> Calls.find(OneDnn.threads(rows * k * n), Products.class,
+                product.numbers(rows), () -> Compiler.compile(product, rows))).flatMap(Optional::stream).toList();
         boolean works = calls.size() == pieces.length;
         long at = 0;
         for (int piece = 0; works && piece < pieces.length; piece++) {
             Pointer from = px.getPointer(at * stridesX[0]);
             Pointer to = pz.getPointer(at * stridesZ[0]);
-            Calls.run(calls.get(piece), scalesZ
+            Calls.run(OneDnn.threads(pieces[piece] * k * n), calls.get(piece), scalesZ
                     ? new Pointer[] {from, w.values(), to, FACTORS.get().outside(Objects.requireNonNull(factors), n)}
                     : new Pointer[] {from, w.values(), to});
             at += pieces[piece];

@@ -235,6 +235,34 @@ class ProductsTest {
     }
 
     @Test
+    void aProductIsComputedOnOneThreadWhereSeveralWouldWaitLongerThanTheyCompute() throws Exception {
+        assertThat(compiledForTwoThreads(32)).isZero();
+        assertThat(compiledForTwoThreads(128)).isOne();
+    }
+
+    /** How many primitives a product of so many rows compiles when BLAS gets a second thread. */
+    private static int compiledForTwoThreads(int rows) throws Exception {
+        INDArray x = Nd4j.randn(DataType.FLOAT, rows, 256);
+        INDArray w = Nd4j.randn(DataType.FLOAT, 256, 1024);
+        INDArray z = Nd4j.create(DataType.FLOAT, rows, 1024);
+        int blas = Nd4j.factory().blas().getMaxThreads();
+        ExecutorService another = Executors.newSingleThreadExecutor();
+        try {
+            return another.submit(() -> {
+                Nd4j.factory().blas().setMaxThreads(1);
+                assertThat(Products.multiply(x, w, false, z)).isTrue();
+                int before = Calls.kept();
+                Nd4j.factory().blas().setMaxThreads(2);
+                assertThat(Products.multiply(x, w, false, z)).isTrue();
+                return Calls.kept() - before;
+            }).get();
+        } finally {
+            Nd4j.factory().blas().setMaxThreads(blas);
+            another.shutdown();
+        }
+    }
+
+    @Test
     void theThreadsOfNd4jsLoopsStayAsTheyWere() {
         NativeOps operations = NativeOpsHolder.getInstance().getDeviceNativeOps();
         int loops = operations.ompGetMaxThreads();
