@@ -161,10 +161,11 @@ final class Diagnosis {
                         || option.startsWith("-XX:MaxRAM"));
         long heap = Runtime.getRuntime().maxMemory();
         long bound = MemoryBound.ofProcess();
-        String example = "for example java -Xmx" + (machine >> 33) + "g -Dorg.bytedeco.javacpp.maxbytes=" + (machine >> 32) + "g";
-        if (machine >> 33 == 0) {
-            example = "for example java -Xmx512m -Dorg.bytedeco.javacpp.maxbytes=1g";
-        }
+        // The bound is maxbytes and three times the heap: five eighths of the machine.
+        String example = machine >> 33 == 0
+                ? "for example java -Xmx" + (machine >> 23) + "m -Dorg.bytedeco.javacpp.maxbytes=" + (machine >> 22) + "m"
+                : "for example java -Xmx" + (machine >> 33) + "g -Dorg.bytedeco.javacpp.maxbytes=" + (machine >> 32) + "g";
+        boolean said = bound > 0 && bound == Pointer.maxPhysicalBytes() && bound != MemoryBound.ofJavaCpp();
         if (!bounded) {
             findings.add(new Doctor.Finding("No limit is set for the heap.",
                     "no time, but memory, because ND4J's arrays wait for the garbage collector: up to " + Doctor.mebibytes(heap)
@@ -181,12 +182,14 @@ final class Diagnosis {
         } else if (bound - heap < LITTLE) {
             findings.add(new Doctor.Finding("The process is limited to " + Doctor.mebibytes(bound) + ", and ND4J's arrays get "
                     + "what the heap leaves.", "a garbage collection at each step, and finally an OutOfMemoryError, once "
-                    + "networks and batches need more; not measured", "for example java -Dorg.bytedeco.javacpp.maxbytes=2g"));
+                    + "networks and batches need more; not measured", said ? "raise -D" + PHYSICAL + ", or leave it out"
+                    : "for example java -Dorg.bytedeco.javacpp.maxbytes=2g"));
         } else if (bound > machine) {
             findings.add(new Doctor.Finding("The process may grow to " + Doctor.mebibytes(bound)
-                    + " (maxbytes and three times the heap); the machine or container has only " + Doctor.mebibytes(machine)
-                    + ".",
-                    "no time; the system may kill the process", example));
+                    + (said ? " (maxphysicalbytes)" : " (maxbytes and three times the heap)") + "; the machine or container has only "
+                    + Doctor.mebibytes(machine) + ".",
+                    "no time; the system may kill the process", said ? "lower -D" + PHYSICAL + ", or leave it out: " + example
+                            : example));
         }
     }
 

@@ -46,6 +46,8 @@ public class DoctorTest {
         assertThat(quarrel.get("remedy").asText()).contains("Threads.settle()", "OMP_WAIT_POLICY=passive");
         assertThat(findings).anyMatch(what -> what.startsWith("maxphysicalbytes is set"))
                 .anyMatch(what -> what.startsWith("The process is limited to 1,024 MiB"));
+        assertThat(json.get("findings").findValuesAsText("remedy"))
+                .contains("raise -Dorg.bytedeco.javacpp.maxphysicalbytes, or leave it out");
         assertThat(said).allSatisfy(line -> assertThat(line.length()).isLessThanOrEqualTo(80))
                 .anyMatch(line -> line.startsWith("1. ND4J's loops")).contains("generator as it was: true")
                 .noneMatch(line -> line.contains("WARN"));

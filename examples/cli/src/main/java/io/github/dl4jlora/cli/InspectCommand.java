@@ -83,10 +83,10 @@ final class InspectCommand extends Work {
         facts.put("kind", network.kind().name()).put("type", network.type())
                 .put("normalizer", network.normalizer() == null ? null : network.normalizer().getClass().getSimpleName())
                 .put("trainable", summary.trainableParams()).put("total", summary.totalParams())
-                .put("layers", summary.rows().stream().map(InspectCommand::values).toList());
+                .put("layers", summary.rows().stream().map(InspectCommand::values).toList()).put("notes", summary.notes());
     }
 
-    /** A table of the layers and the sums. */
+    /** A table of the layers, the sums, and what else there is to say. */
     static void say(LoRASummary summary, Facts facts) {
         ResultTable table = new ResultTable("layer", "type", "role", "rank", "alpha", "trainable", "frozen", "stored as", "bytes",
                 "error");
@@ -99,6 +99,7 @@ final class InspectCommand extends Work {
         }
         facts.say(table).say(String.format(Locale.ROOT, "trainable params: %,d || all params: %,d || trainable%%: %.4f",
                 summary.trainableParams(), summary.totalParams(), summary.trainablePercent()));
+        summary.notes().forEach(facts::say);
     }
 
     private static String number(long value) {

@@ -64,7 +64,8 @@ final class PlanCommand extends Work {
         facts.put("file", network.toString()).put("batch", plan.batch()).put("trainable", plan.layers().trainableParams())
                 .put("total", plan.layers().totalParams()).put("adapterBytes", plan.adapterBytes())
                 .put("adapted", values(plan.adapted())).put("full", values(plan.full()))
-                .put("layers", plan.layers().rows().stream().map(InspectCommand::values).toList());
+                .put("layers", plan.layers().rows().stream().map(InspectCommand::values).toList())
+                .put("notes", plan.layers().notes());
     }
 
     private LoRAPlan plan(SavedNetwork base, LoRAConfig config) throws IOException {

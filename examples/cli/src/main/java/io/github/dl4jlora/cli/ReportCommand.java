@@ -78,7 +78,7 @@ final class ReportCommand extends Work {
         if (!read.isStock()) {
             byName.put(stem(network), LoRAAdapter.of(read.model()));
             files.put(stem(network), network);
-            stock = AnyNetwork.unload(read.model());
+            stock = read.unloaded("dl4j-lora report BASE ADAPTER -o " + output.path());
         } else if (adapters.isEmpty()) {
             throw new IOException(network + " has no adapter to report on. Name one: dl4j-lora report " + network + " ADAPTER -o "
                     + output.path());

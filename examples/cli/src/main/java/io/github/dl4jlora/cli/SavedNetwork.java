@@ -14,6 +14,7 @@ import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.regex.Pattern;
 
 /**
@@ -203,6 +204,24 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
                     + "in its place");
         }
         return this;
+    }
+
+    /**
+     * The base of this network, which is adapted.
+     *
+     * @param instead the command that does the same with the base and the adapter apart
+     * @throws IOException if the base is in fewer bits: what they stand for is rounded, and the adapter is of the values before
+     */
+    Model unloaded(String instead) throws IOException {
+        List<String> schemes = Arrays.stream(Quantization.values()).map(Quantization::name).toList();
+        for (LoRASummary.Row row : summary().rows()) {
+            if (row.rank() > 0 && schemes.contains(row.storedAs())) {
+                throw new IOException(file + " holds its base in " + row.storedAs() + ", but its adapter is of the values before "
+                        + "they were rounded. Take the adapter out with dl4j-lora export " + file + " -o ADAPTER, and name both: "
+                        + instead);
+            }
+        }
+        return AnyNetwork.unload(model);
     }
 
     /**

@@ -19,6 +19,7 @@ public final class Wording {
             + "|toComputationGraph)\\(");
 
     /** Where a message may be cut: after a sentence, or before a further piece of advice. */
+    private static final String ALTERNATIVE = ", or ";
     private static final Pattern PIECES = Pattern.compile("(?<=[^.]\\.)\\s+(?=[A-Z])|(?=; (?!it ))|(?=, or (?!it |what ))");
 
     static {
@@ -106,12 +107,25 @@ public final class Wording {
             return said;
         }
         StringBuilder kept = new StringBuilder();
+        boolean afterGap = false;
         for (String piece : PIECES.split(said)) {
             // The first piece says what happened, and is always kept.
-            if (kept.isEmpty() || !JAVA.matcher(piece).find()) {
-                kept.append(kept.isEmpty() || piece.startsWith(",") || piece.startsWith(";") ? "" : " ").append(piece);
+            boolean keeps = kept.isEmpty() || !JAVA.matcher(piece).find();
+            if (keeps) {
+                kept.append(afterGap ? beginning(piece, kept.charAt(kept.length() - 1) == '.')
+                        : kept.isEmpty() || piece.startsWith(",") || piece.startsWith(";") ? piece : " " + piece);
             }
+            afterGap = !keeps;
         }
         return kept.toString();
+    }
+
+    /** A piece before which one was left out: an alternative to that one becomes a sentence, or a part of one, of its own. */
+    private static String beginning(String piece, boolean afterSentence) {
+        if (!piece.startsWith(ALTERNATIVE)) {
+            return piece.startsWith(";") || piece.startsWith(",") ? piece : " " + piece;
+        }
+        String own = piece.substring(ALTERNATIVE.length());
+        return afterSentence ? " " + Character.toUpperCase(own.charAt(0)) + own.substring(1) : "; " + own;
     }
 }

@@ -178,6 +178,8 @@ class OnnxTest {
         assertThat(shell.run("onnx", "@base.zip", "-o", "@x.onnx")).as(shell.err()).isZero();
 
         assertThat(shell.out()).contains("does not contain the normalizer of " + file("base.zip"));
+        assertThat(shell.run("onnx", "@base.zip", "-o", "@y.onnx", "--json")).as(shell.err()).isZero();
+        assertThat(shell.json().get("normalizerLeftOut").asBoolean()).isTrue();
     }
 
     @Test

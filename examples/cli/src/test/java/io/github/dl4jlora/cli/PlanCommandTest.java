@@ -5,8 +5,10 @@ import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
 import io.github.dl4jlora.report.LoRAPlan;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.constraint.MaxNormConstraint;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
@@ -61,6 +63,22 @@ class PlanCommandTest {
         assertThat(told.get("adapted").get("total").asLong()).isEqualTo(plan.adapted().total());
         assertThat(told.get("full").get("updater").asLong()).isEqualTo(plan.full().updater());
         assertThat(told.get("layers").get(1).get("storedAs").asText()).isEqualTo("INT8");
+    }
+
+    @Test
+    void whatAnAdaptedLayerDoesNotFollowIsSaid() throws IOException {
+        MultiLayerNetwork bounded = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
+                .layer(new DenseLayer.Builder().name("fc1").nIn(4).nOut(8).constrainWeights(new MaxNormConstraint(1, 1)).build())
+                .layer(new OutputLayer.Builder(LossFunction.MSE).name("out").nIn(8).nOut(2).activation(Activation.IDENTITY).build())
+                .build());
+        bounded.init();
+        ModelSerializer.writeModel(bounded, folder.resolve("bounded.zip").toFile(), false);
+        String note = LoRA.plan(bounded, LoRAConfig.builder().rank(2).build(), 32).layers().notes().get(0);
+
+        assertThat(shell.run("plan", "@bounded.zip", "--rank", "2")).as(shell.err()).isZero();
+        assertThat(shell.out()).contains(note);
+        assertThat(shell.run("plan", "@bounded.zip", "--rank", "2", "--json")).as(shell.err()).isZero();
+        assertThat(shell.json().get("notes").get(0).asText()).isEqualTo(note);
     }
 
     @Test

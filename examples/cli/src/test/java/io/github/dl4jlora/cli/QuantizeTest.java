@@ -66,6 +66,20 @@ class QuantizeTest {
     }
 
     @Test
+    void anAdapterIsTakenOutOfANetworkInFewerBitsBeforeWhatNeedsItsBase() throws IOException {
+        assertThat(shell.run("apply", "@base.zip", "@spam", "--quantize", "int8", "-o", "@small.zip")).as(shell.err()).isZero();
+
+        for (String command : List.of("report @small.zip -o @page.html", "onnx @small.zip --separate -o @base.onnx")) {
+            assertThat(shell.run(command.split(" "))).as(command).isEqualTo(1);
+            assertThat(shell.err()).contains("small.zip holds its base in INT8", "dl4j-lora export " + file("small.zip"),
+                    "dl4j-lora " + command.substring(0, command.indexOf(' ')) + " BASE ADAPTER");
+        }
+        assertThat(shell.run("export", "@small.zip", "-o", "@out")).as(shell.err()).isZero();
+        assertThat(shell.run("report", "@base.zip", "@out", "-o", "@page.html")).as(shell.err()).isZero();
+        assertThat(shell.run("onnx", "@base.zip", "@out", "--separate", "-o", "@base.onnx")).as(shell.err()).isZero();
+    }
+
+    @Test
     void aMappedFileIsABaseLikeAnyOther() throws IOException {
         assertThat(shell.run("quantize", "--as", "int8", "@base.zip", "-o", "@small.zip")).as(shell.err()).isZero();
         assertThat(shell.run("quantize", "--as", "int8", "@base.zip", "--mapped", "-o", "@shared.base")).as(shell.err()).isZero();

@@ -179,6 +179,9 @@ class WordingTest {
                     + "with --input: rows:SIZE, steps:SIZE,STEPS, images:HEIGHT,WIDTH,CHANNELS or "
                     + "volumes:DEPTH,HEIGHT,WIDTH,CHANNELS",
             "No. Leave out OnnxExport.forText() | No. Leave out --for-text",
+            "One for all. Save the network with LoRA.save instead, or give all layers the same variant | "
+                    + "One for all. Give all layers the same variant",
+            "It moved; take LoRAConfig.copyBase(true), or load it anew | It moved; load it anew",
             "masks(true) and forText() exclude each other | --masks and --for-text exclude each other",
             "recurrent(3, 8, NWC), but layer \"a\" takes recurrent(3, NCW) | steps:3,8,last, but layer \"a\" takes steps:3,steps",
             "convolutional(9, 8, 2, NHWC) or convolutional(height, width, 2, NCHW) | images:9,8,2,last or images:height,width,2",

@@ -177,15 +177,23 @@ public final class AdapterReport {
     /** The adapters that have a ΔW of their own. */
     private Map<String, LoRAAdapter> additive() {
         Map<String, LoRAAdapter> additive = new LinkedHashMap<>(adapters);
-        additive.values().removeIf(adapter -> !adapter.config().variant().isAdditive());
+        additive.values().removeIf(adapter -> !notAdditive(adapter).isEmpty());
         return additive;
+    }
+
+    /** Layers whose variant rescales W as well. */
+    private static List<String> notAdditive(LoRAAdapter adapter) {
+        return adapter.layers().stream().filter(layer -> !adapter.settings(layer).variant().isAdditive()).toList();
     }
 
     private String leftOut() {
         return adapters.entrySet().stream().filter(entry -> !additive().containsKey(entry.getKey())).map(entry -> {
-            String variant = entry.getValue().config().variant().name();
-            return "<p>" + Html.escaped(entry.getKey()) + " is a " + variant + " adapter, which rescales W as well: it has no ΔW "
-                    + "of its own, and so no figures below.</p>\n";
+            LoRAAdapter adapter = entry.getValue();
+            List<String> rescaled = notAdditive(adapter);
+            String variant = adapter.settings(rescaled.get(0)).variant().name();
+            return "<p>" + Html.escaped(entry.getKey()) + " is a " + variant + " adapter"
+                    + (rescaled.size() == adapter.layers().size() ? "" : " in " + Html.escaped(String.join(", ", rescaled)))
+                    + ", which rescales W as well: it has no ΔW of its own, and so no figures below.</p>\n";
         }).collect(Collectors.joining());
     }
 

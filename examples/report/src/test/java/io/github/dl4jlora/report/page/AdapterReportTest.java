@@ -7,6 +7,7 @@ import io.github.dl4jlora.pages.CodeBlock;
 import io.github.dl4jlora.pages.JavaBlocks;
 import io.github.dl4jlora.tune.LearningRates;
 import io.github.dl4jlora.tune.RankUse;
+import io.github.dl4jlora.variant.DoRA;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
@@ -210,6 +211,19 @@ class AdapterReportTest {
                 .scores("one", ScoreHistory.of(new CollectScoresIterationListener())).html();
 
         assertThat(page).contains("no step was recorded.").doesNotContain("Loss by step");
+    }
+
+    @Test
+    void anAdapterWithDoraInOneLayerHasNoFiguresAndThePageNamesTheLayer() {
+        for (String layer : List.of("fc1", "fc2")) {
+            LoRAAdapter mixed = LoRAAdapter.of(LoRA.apply(base, LoRAConfig.builder().rank(2)
+                    .override(layer, settings -> settings.variant(new DoRA())).build()));
+
+            String page = new AdapterReport("A title", base).add("mixed", mixed).add("one", adapter).html();
+
+            assertThat(page).contains("mixed is a DoRA adapter in " + layer + ", which rescales W as well",
+                    "How much each layer changes");
+        }
     }
 
     @Test
