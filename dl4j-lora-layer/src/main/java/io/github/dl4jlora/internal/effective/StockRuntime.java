@@ -167,7 +167,7 @@ public class StockRuntime extends BaseWrapperLayer implements AdaptedRuntime {
 
     @Override
     public void setConf(NeuralNetConfiguration conf) {
-        this.conf = conf;
+        this.conf = AdaptedRuntime.onOneLayer(conf, this.conf);
     }
 
     @Override

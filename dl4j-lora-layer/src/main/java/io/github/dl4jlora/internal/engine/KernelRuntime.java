@@ -76,6 +76,11 @@ public abstract class KernelRuntime extends BaseLayer<FeedForwardLayer> implemen
         return this;
     }
 
+    @Override
+    public final void setConf(NeuralNetConfiguration conf) {
+        super.setConf(AdaptedRuntime.onOneLayer(conf, this.conf));
+    }
+
     /** Another runtime of this kind, not on any vector yet. */
     abstract KernelRuntime copy(NeuralNetConfiguration copiedConf);
 

@@ -112,11 +112,17 @@ public record Node(String name, String label, @Nullable Layer layer, @Nullable G
     }
 
     /**
-     * The stock layer as it goes back in this one's place: what TransferLearning froze after it was adapted stays frozen.
+     * The stock layer as it goes back in this one's place: what was frozen after it was adapted, or was declared frozen, stays
+     * frozen.
      *
      * @throws IllegalStateException if DL4J cannot make a network of it
      */
     public Layer frozenAlike(Layer stock) {
+        if (layer instanceof FrozenLayerWithBackprop && !(stock instanceof FrozenLayerWithBackprop)) {
+            Layer frozen = new FrozenLayerWithBackprop(stock);
+            frozen.setLayerName(stock.getLayerName());
+            return frozen;
+        }
         if (!(layer instanceof FrozenLayer) || stock instanceof FrozenLayer) {
             return stock;
         }

@@ -4,6 +4,7 @@ import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.kernel.Disableable;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.api.Trainable;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.layers.FrozenLayer;
 import org.deeplearning4j.nn.layers.FrozenLayerWithBackprop;
 import org.jspecify.annotations.Nullable;
@@ -42,6 +43,17 @@ public interface AdaptedRuntime extends Disableable {
     static Trainable insideFreezing(Trainable runtime) {
         return runtime instanceof FrozenLayer frozen ? insideFreezing(frozen.getInsideLayer())
                 : runtime instanceof FrozenLayerWithBackprop frozen ? insideFreezing(frozen.getInsideLayer()) : runtime;
+    }
+
+    /**
+     * A configuration that DL4J sets, on the layer that the running one has. TransferLearning gives the running layer a copy of
+     * what stands in the network's configuration; an alpha that an adapter brings would be written into one of the two alone.
+     */
+    static NeuralNetConfiguration onOneLayer(NeuralNetConfiguration set, NeuralNetConfiguration present) {
+        if (set.getLayer().equals(present.getLayer())) {
+            set.setLayer(present.getLayer());
+        }
+        return set;
     }
 
     /** What the layer has besides its stock layer: parts, start, merge, and what is switched on and off at run time. */

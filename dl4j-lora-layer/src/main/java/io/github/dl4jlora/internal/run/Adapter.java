@@ -41,6 +41,7 @@ public final class Adapter implements KernelWeights {
     private final Switches switches;
     private @Nullable FrozenWeights source;
     private LoRASettings settings;
+    private List<AdaptedParameter> matrices;
     private final StockValues stock;
     private final AdapterConstants constants;
     private @Nullable BooleanSupplier afterStep;
@@ -64,6 +65,7 @@ public final class Adapter implements KernelWeights {
         this.constants = new AdapterConstants(conf, table, stock, type);
         this.switches = new Switches(this::name, changed, routed);
         this.settings = conf.get().settings();
+        this.matrices = conf.get().adapted();
     }
 
     /** The layer's configuration. */
@@ -215,6 +217,7 @@ public final class Adapter implements KernelWeights {
         AdaptedConfiguration lora = conf.get();
         lora.rescale(key, alpha, scaling);
         settings = lora.settings();
+        matrices = lora.adapted();
         if (lora.settings().loraInit().isTakenFromW() && !lora.settings().loraInit().needsData()) {
             // W − s·A0·B0 stands in place of W, with the present s.
             Map<String, INDArray> start = AdapterStart.of(lora, adapted(key), stock.all(), Map.of(), type, lora.getStartSeed());
@@ -229,9 +232,16 @@ public final class Adapter implements KernelWeights {
         if (now != settings && !now.equals(settings)) {
             throw new IllegalStateException(Named.layer(name()) + ": its settings were changed after the network was made, to "
                     + now + ", but it runs with " + settings + ": set these again with setLora(...). For other settings, make "
-                    + "another network with LoRA.apply; for another alpha, apply an adapter with applyTo");
+                    + "another network with LoRA.apply; for another alpha, apply an adapter with applyTo. A network that was made "
+                    + "on this one's configuration object shares them: make it with clone()");
         }
         settings = now;
+        List<AdaptedParameter> present = conf.get().adapted();
+        if (present != matrices && !present.equals(matrices)) {
+            throw new IllegalStateException(Named.layer(name()) + ": another network was made on the same configuration object, "
+                    + "and an adapter with another alpha was applied to that network. Make such networks with clone()");
+        }
+        matrices = present;
     }
 
     /**
