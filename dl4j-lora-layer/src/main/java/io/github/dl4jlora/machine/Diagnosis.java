@@ -186,8 +186,8 @@ final class Diagnosis {
                     : "for example java -Dorg.bytedeco.javacpp.maxbytes=2g"));
         } else if (bound > machine) {
             findings.add(new Doctor.Finding("The process may grow to " + Doctor.mebibytes(bound)
-                    + (said ? " (maxphysicalbytes)" : " (maxbytes and three times the heap)") + "; the machine or container has only "
-                    + Doctor.mebibytes(machine) + ".",
+                    + (said ? " (maxphysicalbytes)" : " (maxbytes and three times the heap)")
+                    + "; the machine or container has only " + Doctor.mebibytes(machine) + ".",
                     "no time; the system may kill the process", said ? "lower -D" + PHYSICAL + ", or leave it out: " + example
                             : example));
         }

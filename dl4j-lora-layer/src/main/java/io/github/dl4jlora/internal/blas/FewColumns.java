@@ -22,7 +22,7 @@ final class FewColumns {
      * @param transposeA whether the large matrix is transposed, which kernels for small products do not take
      */
     static boolean gains(int transposeA, long m, long n, long k) {
-        return transposeA == CblasNoTrans && n <= MOST_COLUMNS && m > FewRows.MOST_ROWS && FewRows.gains(m * n * k);
+        return transposeA == CblasNoTrans && n <= MOST_COLUMNS && m > FewRows.MOST_ROWS && FewRows.gains(m * n * k, n);
     }
 
     /** As {@code cblas_sgemm} for column-major matrices of such a size, the left one not transposed. */

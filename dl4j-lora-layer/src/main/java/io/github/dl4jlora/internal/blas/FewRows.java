@@ -27,6 +27,11 @@ public final class FewRows {
     static final long SMALL = 1_000_000;
     /** With fewer multiplications, several threads of BLAS wait for each other longer than they compute. */
     private static final long WORTH_THREADS = 4 * SMALL;
+    /**
+     * The same with very few rows or columns, for which OpenBLAS's threads copy the large matrix, too: with two threads, products
+     * of 8 rows by 2,048 × 2,048 took 1 to 4 times as long as with small kernels on one, gradients of A and B 2 to 5 times.
+     */
+    private static final long SLIM_WORTH_THREADS = 1 << 25;
     private static final int VERY_FEW = 16;
     /** A slice as deep as that repays one pass over the result. */
     static final int LEAST_DEPTH = 32;
@@ -45,13 +50,17 @@ public final class FewRows {
 
     /** Whether a product of m × k and k × n is faster here. */
     public static boolean gains(long m, long n, long k) {
-        return m <= MOST_ROWS && gains(m * n * k);
+        return m <= MOST_ROWS && gains(m * n * k, m);
     }
 
-    /** Whether a product of so many multiplications is faster as several small ones, if it is cut well. */
-    static boolean gains(long multiplications) {
-        return multiplications > SMALL && Kernels.ARE_SMALL
-                && (multiplications <= WORTH_THREADS || blas_get_num_threads() == 1);
+    /**
+     * Whether a product of so many multiplications is faster as several small ones, if it is cut well.
+     *
+     * @param slim the number of its rows or columns, whichever is small
+     */
+    static boolean gains(long multiplications, long slim) {
+        long mostAlone = slim <= VERY_FEW ? SLIM_WORTH_THREADS : WORTH_THREADS;
+        return multiplications > SMALL && Kernels.ARE_SMALL && (multiplications <= mostAlone || blas_get_num_threads() == 1);
     }
 
     /** As {@code cblas_sgemm} for column-major matrices of such a size; correct also without such kernels. */

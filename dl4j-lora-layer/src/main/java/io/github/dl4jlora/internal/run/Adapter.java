@@ -232,8 +232,8 @@ public final class Adapter implements KernelWeights {
         if (now != settings && !now.equals(settings)) {
             throw new IllegalStateException(Named.layer(name()) + ": its settings were changed after the network was made, to "
                     + now + ", but it runs with " + settings + ": set these again with setLora(...). For other settings, make "
-                    + "another network with LoRA.apply; for another alpha, apply an adapter with applyTo. A network that was made "
-                    + "on this one's configuration object shares them: make it with clone()");
+                    + "another network with LoRA.apply; for another alpha, apply an adapter with applyTo. A network that was "
+                    + "made on this one's configuration object shares them: make it with clone()");
         }
         settings = now;
         List<AdaptedParameter> present = conf.get().adapted();

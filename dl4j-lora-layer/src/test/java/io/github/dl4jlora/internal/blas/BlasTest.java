@@ -134,6 +134,16 @@ public class BlasTest {
         assertThat(FewColumns.gains(flag(true), 768, 8, 1024)).as("no such kernel takes a transposed left operand").isFalse();
         assertThat(FewColumns.gains(flag(false), 768, FewColumns.MOST_COLUMNS + 1, 1024)).isFalse();
         assertThat(FewColumns.gains(flag(false), 64, 8, 8192)).as("few rows as well").isFalse();
+        int threads = Nd4j.factory().blas().getMaxThreads();
+        Nd4j.factory().blas().setMaxThreads(2);
+        try {
+            assertThat(FewRows.gains(16, 1024, 1024)).as("slim, on two threads").isEqualTo(here);
+            assertThat(FewColumns.gains(flag(false), 1024, 16, 1024)).as("slim, on two threads").isEqualTo(here);
+            assertThat(FewRows.gains(17, 1024, 1024)).as("on two threads").isFalse();
+            assertThat(FewRows.gains(16, 2048, 2048)).as("large, on two threads").isFalse();
+        } finally {
+            Nd4j.factory().blas().setMaxThreads(threads);
+        }
     }
 
     @Property(tries = 100, seed = "24")

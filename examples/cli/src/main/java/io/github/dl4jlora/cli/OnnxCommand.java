@@ -174,7 +174,8 @@ final class OnnxCommand extends Work {
                     : String.format(Locale.ROOT, "Weights in %s explain %.0e in most networks: compare outputs of your own "
                     + "inputs before you use the file.", weights, OnnxCheck.explained(weights))));
         }
-        facts.put("normalizerLeftOut", read.normalizer() != null).put("largestDifference", difference).put("explainedDifference", check ? OnnxCheck.explained(weights) : null);
+        facts.put("normalizerLeftOut", read.normalizer() != null).put("largestDifference", difference)
+                .put("explainedDifference", check ? OnnxCheck.explained(weights) : null);
     }
 
     private static String tensors(List<Tensor> tensors) {
@@ -182,7 +183,8 @@ final class OnnxCommand extends Work {
     }
 
     private Model stock(SavedNetwork network) throws IOException {
-        return network.isStock() ? network.model() : network.unloaded("dl4j-lora onnx BASE ADAPTER --separate -o " + output.path());
+        return network.isStock() ? network.model()
+                : network.unloaded("dl4j-lora onnx BASE ADAPTER --separate -o " + output.path());
     }
 
     private OnnxExport export(Model written, List<LoRAAdapter> apart) {

@@ -56,6 +56,7 @@ final class QuantizeCommand extends Work {
         output.tell(String.format(Locale.ROOT, "quantised as %s, %,d bytes of weights instead of %,d; largest error of a layer "
                 + "%.2f %%.", scheme, summary.frozenBytes(), quantized.plainBytes(), 100 * error), facts);
         facts.put("storedAs", scheme.name()).put("bytesBefore", quantized.plainBytes()).put("bytesAfter", summary.frozenBytes())
-                .put("largestError", error).put("normalizerLeftOut", mapped && quantized.normalizer() != null).put("layers", summary.rows().stream().map(InspectCommand::values).toList());
+                .put("largestError", error).put("normalizerLeftOut", mapped && quantized.normalizer() != null)
+                .put("layers", summary.rows().stream().map(InspectCommand::values).toList());
     }
 }

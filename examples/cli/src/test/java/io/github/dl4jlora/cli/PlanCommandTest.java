@@ -67,10 +67,11 @@ class PlanCommandTest {
 
     @Test
     void whatAnAdaptedLayerDoesNotFollowIsSaid() throws IOException {
-        MultiLayerNetwork bounded = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1)).list()
-                .layer(new DenseLayer.Builder().name("fc1").nIn(4).nOut(8).constrainWeights(new MaxNormConstraint(1, 1)).build())
-                .layer(new OutputLayer.Builder(LossFunction.MSE).name("out").nIn(8).nOut(2).activation(Activation.IDENTITY).build())
-                .build());
+        MultiLayerNetwork bounded = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).updater(new Sgd(0.1))
+                .constrainWeights(new MaxNormConstraint(1, 1)).list()
+                .layer(new DenseLayer.Builder().name("fc1").nIn(4).nOut(8).build())
+                .layer(new OutputLayer.Builder(LossFunction.MSE).nOut(2).activation(Activation.IDENTITY).build())
+                .setInputType(InputType.feedForward(4)).build());
         bounded.init();
         ModelSerializer.writeModel(bounded, folder.resolve("bounded.zip").toFile(), false);
         String note = LoRA.plan(bounded, LoRAConfig.builder().rank(2).build(), 32).layers().notes().get(0);
