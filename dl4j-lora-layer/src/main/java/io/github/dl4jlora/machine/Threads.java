@@ -23,7 +23,7 @@ import java.util.stream.Stream;
 /**
  * Settles the threads of ND4J's CPU backend: BLAS computes on all cores, ND4J's own loops on one, and no thread spins while it
  * waits. With nothing set, the threads of both spin against each other, and a training step takes several times as long. oneDNN,
- * where its jars are on the class path, gets as many threads as BLAS, and computes small products on one.
+ * where its jars are on the class path, gets as many threads as BLAS, but computes small products on one.
  *
  * <p>Call it in the first line of {@code main}, before anything of ND4J, so that everything can be set.
  *

@@ -118,16 +118,15 @@ public record Node(String name, String label, @Nullable Layer layer, @Nullable G
      * @throws IllegalStateException if DL4J cannot make a network of it
      */
     public Layer frozenAlike(Layer stock) {
-        if (layer instanceof FrozenLayerWithBackprop && !(stock instanceof FrozenLayerWithBackprop)) {
-            Layer frozen = new FrozenLayerWithBackprop(stock);
-            frozen.setLayerName(stock.getLayerName());
-            return frozen;
-        }
-        if (!(layer instanceof FrozenLayer) || stock instanceof FrozenLayer) {
+        Layer frozen;
+        if (layer instanceof FrozenLayer && !(stock instanceof FrozenLayer)) {
+            frozen = new FrozenLayer(stock);
+            requireFreezable((FrozenLayer) frozen);
+        } else if (layer instanceof FrozenLayerWithBackprop && !(stock instanceof FrozenLayerWithBackprop)) {
+            frozen = new FrozenLayerWithBackprop(stock);
+        } else {
             return stock;
         }
-        FrozenLayer frozen = new FrozenLayer(stock);
-        requireFreezable(frozen);
         // Its own name, which the constructor does not take from the layer inside.
         frozen.setLayerName(stock.getLayerName());
         return frozen;

@@ -24,6 +24,7 @@ final class Call implements AutoCloseable {
     private static final Pointer NOWHERE = new Pointer();
 
     private final primitive compiled;
+    private final int threads = OneDnn.openMpThreads();
     private final IntMemoryMap operands = new IntMemoryMap();
     private final List<Operand> inOrder = new ArrayList<>();
     private final List<Pointer> owned = new ArrayList<>();
@@ -63,6 +64,11 @@ final class Call implements AutoCloseable {
         scratchpad = own(new memory(room, OneDnn.Cpu.ENGINE, NOWHERE));
         operands.put(dnnl.DNNL_ARG_SCRATCHPAD, scratchpad);
         own(operands);
+    }
+
+    /** For how many threads it was compiled. */
+    int threads() {
+        return threads;
     }
 
     /** Of the packed weights. */

@@ -66,10 +66,10 @@ final class Calls {
         return OneDnn.onThreads(threads, () -> own.find(key, compiler));
     }
 
-    /** Runs what {@link #find} has just found, even if it was compiled for another number of threads. */
-    static void run(int threads, Call found, Pointer... addresses) {
+    /** Runs what {@link #find} has just found, on as many threads as it was compiled for. */
+    static void run(Call found, Pointer... addresses) {
         Calls own = OF_THREAD.get();
-        OneDnn.onThreads(threads, () -> {
+        OneDnn.onThreads(found.threads(), () -> {
             found.run(own.cpuStream, own.working, addresses);
             return found;
         });

@@ -17,8 +17,8 @@ import java.util.Arrays;
 import java.util.function.Supplier;
 
 /**
- * oneDNN, if its jars are on the class path and it works on this machine. It computes on as many threads as BLAS has, whatever
- * ND4J's own loops have, and small products on one.
+ * oneDNN, if its jars are on the class path and it works on this machine. It computes on as many threads as BLAS has, but small
+ * products on one, whatever ND4J's own loops have.
  */
 public final class OneDnn {
 
@@ -222,9 +222,14 @@ public final class OneDnn {
         return Nd4j.factory().blas().getMaxThreads();
     }
 
-    /** The same for a product of so many multiplications: one for a small product. */
+    /** The same for a product of so many multiplications, or one if it is small. */
     static int threads(long multiplications) {
         return multiplications < WORTH_THREADS ? 1 : threads();
+    }
+
+    /** OpenMP's number of threads at present. */
+    static int openMpThreads() {
+        return NativeOpsHolder.getInstance().getDeviceNativeOps().ompGetMaxThreads();
     }
 
     /**
@@ -232,11 +237,11 @@ public final class OneDnn {
      * runs one.
      */
     static <T> T onThreads(int threads, Supplier<T> work) {
-        NativeOps operations = NativeOpsHolder.getInstance().getDeviceNativeOps();
-        int before = operations.ompGetMaxThreads();
+        int before = openMpThreads();
         if (before == threads) {
             return work.get();
         }
+        NativeOps operations = NativeOpsHolder.getInstance().getDeviceNativeOps();
         operations.setOmpNumThreads(threads);
         try {
             return work.get();

@@ -46,7 +46,7 @@ public final class Packing {
         }
         Layout layout = call.get().layout();
         BytePointer copy = room.apply(layout.bytes());
-        Calls.run(OneDnn.threads(), call.get(), plain.values(), copy);
+        Calls.run(call.get(), plain.values(), copy);
         Reference.reachabilityFence(plain);
         return plain.packed(copy, layout);
     }

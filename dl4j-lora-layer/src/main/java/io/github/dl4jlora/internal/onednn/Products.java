@@ -192,7 +192,7 @@ public final class Products {
         for (int piece = 0; works && piece < pieces.length; piece++) {
             Pointer from = px.getPointer(at * stridesX[0]);
             Pointer to = pz.getPointer(at * stridesZ[0]);
-            Calls.run(OneDnn.threads(pieces[piece] * k * n), calls.get(piece), scalesZ
+            Calls.run(calls.get(piece), scalesZ
                     ? new Pointer[] {from, w.values(), to, FACTORS.get().outside(Objects.requireNonNull(factors), n)}
                     : new Pointer[] {from, w.values(), to});
             at += pieces[piece];

@@ -210,15 +210,15 @@ public record SavedNetwork(Path file, Model model, Kind kind, Normalizer<?> norm
      * The base of this network, which is adapted.
      *
      * @param instead the command that does the same with the base and the adapter apart
-     * @throws IOException if the base is in fewer bits: what they stand for is rounded, and the adapter is of the values before
+     * @throws IOException if the base is in fewer bits: its values are rounded, and the adapter was made for those before
      */
     Model unloaded(String instead) throws IOException {
         List<String> schemes = Arrays.stream(Quantization.values()).map(Quantization::name).toList();
         for (LoRASummary.Row row : summary().rows()) {
             if (row.rank() > 0 && schemes.contains(row.storedAs())) {
-                throw new IOException(file + " holds its base in " + row.storedAs() + ", but its adapter is of the values before "
-                        + "they were rounded. Take the adapter out with dl4j-lora export " + file + " -o ADAPTER, and name both: "
-                        + instead);
+                throw new IOException(file + " holds its base in " + row.storedAs() + ", but its adapter was made for the "
+                        + "values before rounding. Take the adapter out with dl4j-lora export " + file
+                        + " -o ADAPTER, and name both: " + instead);
             }
         }
         return AnyNetwork.unload(model);

@@ -18,8 +18,8 @@ public final class Wording {
             + "|updater|engine|variant|loraInit|loraDropout|baseLocation|storage|targets|exclude|trainable|setFeatureExtractor"
             + "|toComputationGraph)\\(");
 
-    /** Where a message may be cut: after a sentence, or before a further piece of advice. */
     private static final String ALTERNATIVE = ", or ";
+    /** Where a message may be cut: after a sentence, or before a further piece of advice. */
     private static final Pattern PIECES = Pattern.compile("(?<=[^.]\\.)\\s+(?=[A-Z])|(?=; (?!it ))|(?=, or (?!it |what ))");
 
     static {
@@ -112,20 +112,17 @@ public final class Wording {
             // The first piece says what happened, and is always kept.
             boolean keeps = kept.isEmpty() || !JAVA.matcher(piece).find();
             if (keeps) {
-                kept.append(afterGap ? beginning(piece, kept.charAt(kept.length() - 1) == '.')
-                        : kept.isEmpty() || piece.startsWith(",") || piece.startsWith(";") ? piece : " " + piece);
+                String own = afterGap && piece.startsWith(ALTERNATIVE) ? withoutTheOther(piece, kept) : piece;
+                kept.append(kept.isEmpty() || own.startsWith(",") || own.startsWith(";") ? "" : " ").append(own);
             }
             afterGap = !keeps;
         }
         return kept.toString();
     }
 
-    /** A piece before which one was left out: an alternative to that one becomes a sentence, or a part of one, of its own. */
-    private static String beginning(String piece, boolean afterSentence) {
-        if (!piece.startsWith(ALTERNATIVE)) {
-            return piece.startsWith(";") || piece.startsWith(",") ? piece : " " + piece;
-        }
-        String own = piece.substring(ALTERNATIVE.length());
-        return afterSentence ? " " + Character.toUpperCase(own.charAt(0)) + own.substring(1) : "; " + own;
+    /** An alternative to what was left out: a sentence of its own after a whole one, otherwise a part of that one. */
+    private static String withoutTheOther(String alternative, StringBuilder kept) {
+        String own = alternative.substring(ALTERNATIVE.length());
+        return kept.charAt(kept.length() - 1) == '.' ? Character.toUpperCase(own.charAt(0)) + own.substring(1) : "; " + own;
     }
 }

@@ -187,14 +187,18 @@ public final class AdapterReport {
     }
 
     private String leftOut() {
-        return adapters.entrySet().stream().filter(entry -> !additive().containsKey(entry.getKey())).map(entry -> {
-            LoRAAdapter adapter = entry.getValue();
+        StringBuilder html = new StringBuilder();
+        adapters.forEach((name, adapter) -> {
             List<String> rescaled = notAdditive(adapter);
-            String variant = adapter.settings(rescaled.get(0)).variant().name();
-            return "<p>" + Html.escaped(entry.getKey()) + " is a " + variant + " adapter"
-                    + (rescaled.size() == adapter.layers().size() ? "" : " in " + Html.escaped(String.join(", ", rescaled)))
-                    + ", which rescales W as well: it has no ΔW of its own, and so no figures below.</p>\n";
-        }).collect(Collectors.joining());
+            if (!rescaled.isEmpty()) {
+                html.append("<p>").append(Html.escaped(name)).append(" is a ")
+                        .append(adapter.settings(rescaled.get(0)).variant().name()).append(" adapter")
+                        .append(rescaled.size() == adapter.layers().size() ? ""
+                                : " in " + Html.escaped(String.join(", ", rescaled)))
+                        .append(", which rescales W as well: it has no ΔW of its own, and so no figures below.</p>\n");
+            }
+        });
+        return html.toString();
     }
 
     private String trains() {
