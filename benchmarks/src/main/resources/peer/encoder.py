@@ -8,7 +8,8 @@ usage: encoder.py (lora|forward|base-forward) TEXTS TOKENS RANK LAYERS THREADS [
 """
 import statistics
 import sys
-import time
+
+import turns
 
 VOCABULARY, POSITIONS, HIDDEN, INTERMEDIATE, HEADS, CLASSES = 30522, 512, 384, 1536, 12, 2
 
@@ -100,24 +101,16 @@ def main(mode, texts, tokens, rank, layers, threads, attention):
 
     run = step if mode == "lora" else forward
 
-    def timed(seconds, fewest):
-        times, begin = [], time.perf_counter()
-        while len(times) < fewest or time.perf_counter() - begin < seconds:
-            t = time.perf_counter()
-            run()
-            times.append((time.perf_counter() - t) * 1e3)
-        return times
-
     if not attention:
-        timed(2.0, 5)
-        return statistics.median(timed(5.0, 15))
+        turns.take(run)
+        return
     before = status("VmRSS:")
     with open("/proc/self/clear_refs", "w") as peak:
         peak.write("5")
-    timed(0, 2)
-    millis = statistics.median(timed(0, 6))
-    return f"{millis} {status('VmHWM:') - before} {status('VmHWM:')}"
+    turns.timed(run, 0, 2)
+    millis = statistics.median(turns.timed(run, 0, 6))
+    print("RESULT", millis, status("VmHWM:") - before, status("VmHWM:"))
 
 
 if __name__ == "__main__":
-    print("RESULT", main(sys.argv[1], *(int(a) for a in sys.argv[2:6]), *(sys.argv[6:] + [None])[:2]))
+    main(sys.argv[1], *(int(a) for a in sys.argv[2:6]), *(sys.argv[6:] + [None])[:2])

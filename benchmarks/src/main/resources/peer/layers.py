@@ -9,11 +9,10 @@ usage: layers.py (convolution|recurrent|embedding|attention) WIDTH EXTENT BATCH 
        FOLDER: written by PeerChild. Prints instead how far loss and gradients there are from PyTorch's, relative to their size
 """
 import os
-import statistics
 import sys
-import time
 
 import torch
+import turns
 from torch import nn
 from torch.nn import functional as F
 
@@ -263,7 +262,8 @@ def main(kind, width, extent, batch, rank, alpha, way, threads, folder=None):
         found.backward()
         pairs = [*net.gradients(read), (net.head.weight.grad, read(f"gradient_{net.HEAD}_W").T),
                  (net.head.bias.grad, read(f"gradient_{net.HEAD}_b").flatten())]
-        return f"{abs(found.item() / expected - 1)} {max(((g - h).norm() / g.norm()).item() for g, h in pairs)}"
+        print("RESULT", abs(found.item() / expected - 1), max(((g - h).norm() / g.norm()).item() for g, h in pairs))
+        return
 
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=1e-4)
 
@@ -276,20 +276,8 @@ def main(kind, width, extent, batch, rank, alpha, way, threads, folder=None):
         with torch.no_grad():
             net(x)
 
-    def timed(run, seconds, fewest):
-        times, begin = [], time.perf_counter()
-        while len(times) < fewest or (time.perf_counter() - begin < seconds and len(times) < 5000):
-            t = time.perf_counter()
-            run()
-            times.append((time.perf_counter() - t) * 1e3)
-        return times
-
-    def median(run):
-        timed(run, 1.5, 5)
-        return statistics.median(timed(run, 3.0, 15))
-
-    return f"{median(step)} {median(forward)}"
+    turns.take(step, forward)
 
 
 if __name__ == "__main__":
-    print("RESULT", main(sys.argv[1], *(int(a) for a in sys.argv[2:7]), *sys.argv[7:]))
+    main(sys.argv[1], *(int(a) for a in sys.argv[2:7]), *sys.argv[7:])

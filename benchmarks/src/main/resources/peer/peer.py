@@ -3,9 +3,9 @@
 usage: peer.py check | peer.py about | peer.py (lora|full) THREADS ROWS WIDTHS RANK OPTIMIZER
        THREADS: a number, or "default"
 """
-import statistics
 import sys
-import time
+
+import turns
 
 
 def loaded(name):
@@ -81,16 +81,7 @@ def main(mode, threads, rows, widths, rank, optimizer):
         loss_fn(net(x), y).backward()
         opt.step()
 
-    def run(seconds, fewest):
-        times, begin = [], time.perf_counter()
-        while len(times) < fewest or (time.perf_counter() - begin < seconds and len(times) < 5000):
-            t = time.perf_counter()
-            step()
-            times.append((time.perf_counter() - t) * 1e3)
-        return times
-
-    run(1.5, 15)
-    return statistics.median(run(3.0, 15))
+    turns.take(step)
 
 
 if __name__ == "__main__":
@@ -99,5 +90,4 @@ if __name__ == "__main__":
     elif sys.argv[1] == "about":
         print("RESULT", about())
     else:
-        print("RESULT", main(sys.argv[1], sys.argv[2], int(sys.argv[3]), [int(w) for w in sys.argv[4].split(",")],
-                             int(sys.argv[5]), sys.argv[6]))
+        main(sys.argv[1], sys.argv[2], int(sys.argv[3]), [int(w) for w in sys.argv[4].split(",")], int(sys.argv[5]), sys.argv[6])

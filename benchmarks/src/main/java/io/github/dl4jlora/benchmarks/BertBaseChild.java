@@ -32,7 +32,7 @@ final class BertBaseChild {
                 millis[i] = (System.nanoTime() - from) / 1e6;
             }
         }
-        System.out.println(Child.RESULT + StepChild.median(millis) + " " + (Memory.peak() - before) + " " + Memory.peak());
+        System.out.println(Child.RESULT + Clock.median(millis) + " " + (Memory.peak() - before) + " " + Memory.peak());
         System.exit(0);
     }
 }

@@ -1,7 +1,7 @@
 package io.github.dl4jlora.benchmarks;
 
 /**
- * A child process: prints the median milliseconds of a {@link BuildTask}'s step, and the largest growth of the process in bytes
+ * A child process that takes turns: times a {@link BuildTask}'s step. It tells the largest growth of the process in bytes, too,
  * since before its network was made, -1 if it cannot be measured.
  */
 final class BuildChild {
@@ -13,13 +13,11 @@ final class BuildChild {
         BuildTask task = BuildTask.valueOf(args[0]);
         // Loads native libraries and what ND4J allocates once, so that they do not count.
         BuildTask.CHAIN_NARROW.step().run();
-        long before = 0;
+        long before = Memory.isMeasurable() ? Memory.resident() : 0;
         if (Memory.isMeasurable()) {
-            before = Memory.resident();
             Memory.resetPeak();
         }
-        double millis = StepChild.medianMillis(task.step());
-        System.out.println(Child.RESULT + millis + " " + (Memory.isMeasurable() ? Memory.peak() - before : -1));
+        Clock.takeTurns(() -> String.valueOf(Memory.isMeasurable() ? Memory.peak() - before : -1), task.step());
         System.exit(0);
     }
 }

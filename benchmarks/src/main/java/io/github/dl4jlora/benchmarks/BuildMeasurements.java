@@ -5,9 +5,10 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
- * Training steps on this build of the library and on others, such as one without an optimisation. Builds take turns, each time in
+ * Training steps on this build of the library and on others, such as one without an optimisation. Builds take turns, each in
  * a separate process, with threads settled.
  */
 final class BuildMeasurements {
@@ -19,31 +20,22 @@ final class BuildMeasurements {
     private BuildMeasurements() {
     }
 
-    /** Medians of several processes. */
+    /** Medians of the turns. */
     record Cost(double millis, double bytes) {
     }
 
     /** @param others folders of classes that come before those of this build, by name */
-    static void measure(Measurements measurements, Results results, List<BuildTask> tasks, Map<String, Path> others, int rounds) {
+    static void measure(Results results, List<BuildTask> tasks, Map<String, Path> others, Turns turns) {
+        List<String> builds = new ArrayList<>(List.of(THIS));
+        builds.addAll(others.keySet());
         for (BuildTask task : tasks) {
-            Map<String, List<double[]>> found = new LinkedHashMap<>();
-            for (int round = 0; round < rounds; round++) {
-                measure(measurements, task, THIS, List.of(), found);
-                others.forEach((name, folder) -> measure(measurements, task, name, List.of(folder), found));
-            }
             Map<String, Cost> costs = new LinkedHashMap<>();
-            found.forEach((name, figures) -> costs.put(name,
-                    new Cost(Measurements.medianOf(figures, 0), Measurements.medianOf(figures, 1))));
+            turns.medians(builds, build -> task.title() + ", " + build, build -> Child.javaTurns(Settings.SETTLED, JVM,
+                    Optional.ofNullable(others.get(build)).stream().toList(), BuildChild.class, task.name()))
+                    .forEach((build, figures) -> costs.put(build, new Cost(figures[0], figures[1])));
             results.builds.put(task, costs);
             Measurements.say(task.title() + ": " + costs);
         }
-    }
-
-    private static void measure(Measurements measurements, BuildTask task, String build, List<Path> first,
-            Map<String, List<double[]>> found) {
-        measurements.attempt(task.title() + ", " + build,
-                () -> Child.java(Settings.SETTLED, JVM, first, BuildChild.class, task.name()),
-                figures -> found.computeIfAbsent(build, key -> new ArrayList<>()).add(Measurements.numbers(figures.split(" "))));
     }
 
     static Table table(Results results) {
@@ -55,6 +47,6 @@ final class BuildMeasurements {
                     Table.number(cost.millis() / here.millis()), Table.number(cost.bytes() / here.bytes())));
         }));
         return new Table("Builds of the library", "A LoRA step, rank 8, Adam, threads settled; memory is the largest growth of "
-                + "the process, base included. Medians of the processes.", rows);
+                + "the process, base included. Medians of the turns' medians.", rows);
     }
 }

@@ -1,5 +1,7 @@
 package io.github.dl4jlora.benchmarks;
 
+import org.apache.commons.io.FileUtils;
+
 import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -9,6 +11,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
@@ -19,6 +22,7 @@ final class Child {
     static final String RESULT = "RESULT ";
 
     private static final int MINUTES = 10;
+    private static final List<String> SCRIPTS = List.of("peer.py", "layers.py", "encoder.py", "turns.py");
 
     private static volatile Kernels kernels = Kernels.OWN;
 
@@ -40,16 +44,24 @@ final class Child {
      * @return what the child printed after {@link #RESULT}
      */
     static String java(Settings settings, List<String> jvmOptions, Class<?> main, String... args) {
-        return java(settings, jvmOptions, List.of(), main, args);
+        return result(output(builder(settings, jvm(settings, jvmOptions, List.of(), main, args))));
+    }
+
+    /**
+     * @param jvmOptions in addition to those of the settings, which they override
+     * @return a child that has warmed up, and takes turns
+     */
+    static TurnTaker javaTurns(Settings settings, List<String> jvmOptions, Class<?> main, String... args) {
+        return javaTurns(settings, jvmOptions, List.of(), main, args);
     }
 
     /**
      * @param jvmOptions in addition to those of the settings, which they override
      * @param first      folders of classes that come before those of this process
-     * @return what the child printed after {@link #RESULT}
+     * @return a child that has warmed up, and takes turns
      */
-    static String java(Settings settings, List<String> jvmOptions, List<Path> first, Class<?> main, String... args) {
-        return result(output(settings, Map.of(), jvm(settings, jvmOptions, first, main, args)));
+    static TurnTaker javaTurns(Settings settings, List<String> jvmOptions, List<Path> first, Class<?> main, String... args) {
+        return new TurnTaker(builder(settings, jvm(settings, jvmOptions, first, main, args)));
     }
 
     /**
@@ -57,7 +69,9 @@ final class Child {
      * @return all that the child printed
      */
     static String output(Settings settings, Map<String, String> environment, Class<?> main, String... args) {
-        return output(settings, environment, jvm(settings, List.of(), List.of(), main, args));
+        ProcessBuilder builder = builder(settings, jvm(settings, List.of(), List.of(), main, args));
+        builder.environment().putAll(environment);
+        return output(builder);
     }
 
     private static List<String> jvm(Settings settings, List<String> options, List<Path> first, Class<?> main, String... args) {
@@ -81,19 +95,33 @@ final class Child {
      * @return what the script printed after {@link #RESULT}
      */
     static String python(Settings settings, Path interpreter, String peer, String... args) {
-        Path script = null;
+        return python(settings, interpreter, peer, args, builder -> result(output(builder)));
+    }
+
+    /**
+     * @param peer name of a script among this module's resources
+     * @return the script, which has warmed up and takes turns
+     */
+    static TurnTaker pythonTurns(Settings settings, Path interpreter, String peer, String... args) {
+        return python(settings, interpreter, peer, args, TurnTaker::new);
+    }
+
+    private static <T> T python(Settings settings, Path interpreter, String peer, String[] args,
+            Function<ProcessBuilder, T> run) {
         try {
-            script = Files.createTempFile("peer", ".py");
-            Files.write(script, Child.class.getResourceAsStream("/peer/" + peer).readAllBytes());
-            List<String> command = new ArrayList<>(List.of(interpreter.toString(), script.toString()));
-            command.addAll(List.of(args));
-            return result(output(settings, Map.of(), command));
+            Path folder = Files.createTempDirectory("peer");
+            try {
+                for (String script : SCRIPTS) {
+                    Files.write(folder.resolve(script), Child.class.getResourceAsStream("/peer/" + script).readAllBytes());
+                }
+                List<String> command = new ArrayList<>(List.of(interpreter.toString(), folder.resolve(peer).toString()));
+                command.addAll(List.of(args));
+                return run.apply(builder(settings, command));
+            } finally {
+                FileUtils.deleteDirectory(folder.toFile());
+            }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
-        } finally {
-            if (script != null) {
-                script.toFile().delete();
-            }
         }
     }
 
@@ -108,14 +136,17 @@ final class Child {
         environment.putAll(kernels.environment());
     }
 
-    private static String output(Settings settings, Map<String, String> environment, List<String> command) {
+    private static ProcessBuilder builder(Settings settings, List<String> command) {
+        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+        prepare(settings, builder.environment());
+        return builder;
+    }
+
+    private static String output(ProcessBuilder builder) {
         Path log = null;
         try {
             log = Files.createTempFile("child", ".log");
-            ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
-            prepare(settings, builder.environment());
-            builder.environment().putAll(environment);
-            Process process = builder.start();
+            Process process = builder.redirectOutput(log.toFile()).start();
             boolean ended = process.waitFor(MINUTES, TimeUnit.MINUTES);
             process.destroyForcibly().waitFor();
             String output = Files.readString(log);

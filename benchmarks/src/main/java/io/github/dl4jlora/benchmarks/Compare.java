@@ -21,8 +21,7 @@ import java.util.concurrent.Callable;
 
 /**
  * Compares LoRA with full fine-tuning, with DL4J's own freezing, with PyTorch and with the least that the arithmetic takes, as
- * found and as recommended. Every figure comes from a separate process; sides take turns, round by round, so that drift affects
- * all alike.
+ * found and as recommended. Every figure comes from a separate process; sides take turns, so that drift affects all alike.
  */
 @Command(name = "compare", mixinStandardHelpOptions = true, showDefaultValues = true,
         description = "Measures time per step, memory and bytes on disk, side by side, and writes a report.")

@@ -20,8 +20,8 @@ import org.nd4j.linalg.learning.config.NoOp;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 /**
- * A child process: times all-MiniLM-L6-v2's architecture with random weights under a classifier, with LoRA on query and
- * value. Arguments: those of an {@link EncoderTask}.
+ * A child process that takes turns: times all-MiniLM-L6-v2's architecture with random weights under a classifier, with LoRA on
+ * query and value. Arguments: those of an {@link EncoderTask}.
  */
 final class EncoderChild {
 
@@ -46,7 +46,7 @@ final class EncoderChild {
             }
             default -> throw new IllegalArgumentException(args[0] + " is not one of lora, forward, base-forward, frozen-forward");
         };
-        System.out.println(Child.RESULT + StepChild.medianMillis(measured));
+        Clock.takeTurns(measured);
         System.exit(0);
     }
 

@@ -33,7 +33,7 @@ final class InferenceChild {
                 }
             }
         }
-        System.out.println(Child.RESULT + Arrays.stream(millis).map(StepChild::median).map(String::valueOf)
+        System.out.println(Child.RESULT + Arrays.stream(millis).map(Clock::median).map(String::valueOf)
                 .collect(Collectors.joining(" ")));
         System.exit(0);
     }

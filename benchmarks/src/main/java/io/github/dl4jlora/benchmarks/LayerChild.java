@@ -4,7 +4,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.dataset.DataSet;
 
 /**
- * A child process: prints the median milliseconds of a training step and of a forward pass, the number of values that train, and
+ * A child process that takes turns: times a training step and a forward pass. It tells the number of values that train, too, and
  * the process's largest resident size in bytes, -1 if it cannot be measured.
  */
 final class LayerChild {
@@ -16,10 +16,8 @@ final class LayerChild {
         LayerTask task = LayerTask.valueOf(args[0]);
         MultiLayerNetwork network = LayerSide.valueOf(args[1]).network(task);
         DataSet data = task.data();
-        double step = StepChild.medianMillis(() -> network.fit(data));
-        double output = StepChild.medianMillis(() -> network.output(data.getFeatures()));
-        System.out.println(Child.RESULT + step + " " + output + " " + network.params().length() + " "
-                + (Memory.isMeasurable() ? Memory.peak() : -1));
+        Clock.takeTurns(() -> network.params().length() + " " + (Memory.isMeasurable() ? Memory.peak() : -1),
+                () -> network.fit(data), () -> network.output(data.getFeatures()));
         System.exit(0);
     }
 }

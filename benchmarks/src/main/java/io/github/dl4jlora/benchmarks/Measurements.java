@@ -21,6 +21,7 @@ import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * Measures the parts of a comparison, each figure in a separate process. A failure leaves a line in the results and a gap in the
@@ -35,17 +36,23 @@ final class Measurements {
     private final int rounds;
     private final List<Side> sides;
     private final Path python;
+    private final Turns turns;
 
     Measurements(Results results, int rounds, List<Side> sides, Path python) {
         this.results = results;
         this.rounds = rounds;
         this.sides = sides;
         this.python = python;
+        this.turns = new Turns(this, rounds);
     }
 
-    /** Passes on a child's result, or records its failure. */
-    void attempt(String what, Supplier<String> child, Consumer<String> then) {
-        String found;
+    /**
+     * Passes on what a child gives, or records its failure.
+     *
+     * @return whether it did not fail
+     */
+    <T> boolean attempt(String what, Supplier<T> child, Consumer<T> then) {
+        T found;
         try {
             found = child.get();
         } catch (RuntimeException e) {
@@ -53,9 +60,10 @@ final class Measurements {
             String why = lines.get(0) + (lines.size() > 1 ? " " + lines.get(lines.size() - 1).strip() : "");
             results.failures.add(what + ": " + why.substring(0, Math.min(SHOWN, why.length())));
             say("FAILED: " + what + ": " + e.getMessage());
-            return;
+            return false;
         }
         then.accept(found);
+        return true;
     }
 
     void machine(Kernels kernels) throws IOException {
@@ -84,15 +92,9 @@ final class Measurements {
 
     void steps(List<Shape> grid) {
         for (Shape shape : grid) {
-            Map<Results.Run, List<Double>> millis = new LinkedHashMap<>();
-            for (int round = 0; round < rounds; round++) {
-                for (Results.Run run : runs(shape)) {
-                    attempt(run.title() + ", " + shape.name(), () -> step(run, shape),
-                            found -> millis.computeIfAbsent(run, key -> new ArrayList<>()).add(Double.parseDouble(found)));
-                }
-                say(shape.name() + ", round " + (round + 1) + ": " + millis);
-            }
-            millis.forEach((run, values) -> results.stepsOf(shape).put(run, median(values)));
+            turns.medians(runs(shape), run -> run.title() + ", " + shape.name(), run -> step(run, shape))
+                    .forEach((run, millis) -> results.stepsOf(shape).put(run, millis[0]));
+            say(shape.name() + ": " + results.stepsOf(shape));
         }
     }
 
@@ -103,11 +105,11 @@ final class Measurements {
                 .map(side -> new Results.Run(side, settings))).toList();
     }
 
-    private String step(Results.Run run, Shape shape) {
+    private TurnTaker step(Results.Run run, Shape shape) {
         if (!run.side().isPyTorch()) {
-            return Child.java(run.settings(), run.side().jvmOptions(), StepChild.class, run.side().name(), shape.encode());
+            return Child.javaTurns(run.settings(), run.side().jvmOptions(), StepChild.class, run.side().name(), shape.encode());
         }
-        return Child.python(run.settings(), python, "peer.py", run.side() == Side.PYTORCH_LORA ? "lora" : "full",
+        return Child.pythonTurns(run.settings(), python, "peer.py", run.side() == Side.PYTORCH_LORA ? "lora" : "full",
                 threads(run.settings()), String.valueOf(shape.rows()),
                 shape.widths().stream().map(String::valueOf).collect(Collectors.joining(",")), String.valueOf(shape.rank()),
                 shape.updater());
@@ -233,23 +235,26 @@ final class Measurements {
 
     void encoder() {
         for (Settings settings : List.of(Settings.SETTLED, Settings.ONE_THREAD)) {
-            Map<EncoderTask, List<Double>> here = new EnumMap<>(EncoderTask.class);
-            Map<EncoderTask, List<Double>> there = new EnumMap<>(EncoderTask.class);
-            for (int round = 0; round < rounds; round++) {
-                for (EncoderTask task : EncoderTask.values()) {
-                    String what = "encoder, " + task.title() + ", " + settings.title();
-                    attempt(what, () -> Child.java(settings, EncoderChild.class, task.arguments()),
-                            found -> here.computeIfAbsent(task, key -> new ArrayList<>()).add(Double.parseDouble(found)));
-                    if (hasPyTorch() && task.peer() == task) {
-                        attempt("PyTorch, " + what, () -> Child.python(settings.ofPyTorch(), python, "encoder.py",
-                                task.arguments(threads(settings))),
-                                found -> there.computeIfAbsent(task, key -> new ArrayList<>()).add(Double.parseDouble(found)));
-                    }
-                }
-                say("encoder, " + settings.title() + ", round " + (round + 1) + ": " + here + ", PyTorch " + there);
+            List<EncoderRun> runs = Arrays.stream(EncoderTask.values()).flatMap(task -> Stream.of(false, true)
+                    .filter(isPyTorch -> !isPyTorch || hasPyTorch() && task.peer() == task)
+                    .map(isPyTorch -> new EncoderRun(task, isPyTorch))).toList();
+            Map<EncoderRun, double[]> millis = turns.medians(runs, run -> "encoder, " + run + ", " + settings.title(),
+                    run -> run.start(settings, python));
+            for (EncoderTask task : EncoderTask.values()) {
+                results.encoder.computeIfAbsent(settings, key -> new EnumMap<>(EncoderTask.class)).put(task, new Results.Encoder(
+                        first(millis.get(new EncoderRun(task, false))), first(millis.get(new EncoderRun(task.peer(), true)))));
             }
-            here.forEach((task, millis) -> results.encoder.computeIfAbsent(settings, key -> new EnumMap<>(EncoderTask.class))
-                    .put(task, new Results.Encoder(median(millis), median(there.get(task.peer())))));
+            say("encoder, " + settings.title() + ": " + results.encoder.get(settings));
+        }
+    }
+
+    /** A task here or in PyTorch. */
+    private record EncoderRun(EncoderTask task, boolean isPyTorch) {
+
+        private TurnTaker start(Settings settings, Path python) {
+            return isPyTorch
+                    ? Child.pythonTurns(settings.ofPyTorch(), python, "encoder.py", task.arguments(threads(settings)))
+                    : Child.javaTurns(settings, List.of(), EncoderChild.class, task.arguments());
         }
     }
 
@@ -281,13 +286,13 @@ final class Measurements {
     }
 
     void texts() {
-        TextMeasurements.measure(this, results, rounds, python);
+        TextMeasurements.measure(this, results, turns, rounds, python);
     }
 
     /** The networks whose layers with LoRA are of this kind. */
     void peers(LayerType adapted) throws IOException {
         List<PeerTask> tasks = Arrays.stream(PeerTask.values()).filter(task -> task.adapted() == adapted).toList();
-        PeerMeasurements.measure(this, results, tasks, sides, rounds, python);
+        PeerMeasurements.measure(this, results, tasks, sides, turns, python);
     }
 
     void onnx() {
@@ -313,7 +318,7 @@ final class Measurements {
     }
 
     void builds(List<BuildTask> tasks, Map<String, Path> others) {
-        BuildMeasurements.measure(this, results, tasks, others, rounds);
+        BuildMeasurements.measure(results, tasks, others, turns);
     }
 
     void accuracy() {
@@ -322,18 +327,12 @@ final class Measurements {
 
     void layers() {
         for (LayerTask task : LayerTask.values()) {
-            Map<LayerSide, List<double[]>> figures = new EnumMap<>(LayerSide.class);
-            for (int round = 0; round < rounds; round++) {
-                for (LayerSide side : LayerSide.values()) {
-                    // The heap is small, so that peaks show what training needs.
-                    attempt(task.title() + ", " + side.title(), () -> Child.java(Settings.ONE_THREAD,
-                            List.of("-Xms150m", "-Xmx150m"), LayerChild.class, task.name(), side.name()),
-                            found -> figures.computeIfAbsent(side, key -> new ArrayList<>()).add(numbers(found.split(" "))));
-                }
-            }
             Map<LayerSide, Results.LayerCost> costs = new EnumMap<>(LayerSide.class);
-            figures.forEach((side, of) -> costs.put(side, new Results.LayerCost(medianOf(of, 0), medianOf(of, 1),
-                    (long) medianOf(of, 2), (long) medianOf(of, 3))));
+            // The heap is small, so that peaks show what training needs.
+            turns.medians(List.of(LayerSide.values()), side -> task.title() + ", " + side.title(),
+                    side -> Child.javaTurns(Settings.ONE_THREAD, List.of("-Xms150m", "-Xmx150m"), LayerChild.class, task.name(),
+                            side.name())).forEach((side, of) -> costs.put(side,
+                                    new Results.LayerCost(of[0], of[1], (long) of[2], (long) of[3])));
             results.layers.put(task, costs);
             say(task.title() + ": " + costs);
         }
@@ -359,7 +358,12 @@ final class Measurements {
     }
 
     static double medianOf(List<double[]> rows, int column) {
-        return StepChild.median(rows.stream().mapToDouble(row -> row[column]).toArray());
+        return Clock.median(rows.stream().mapToDouble(row -> row[column]).toArray());
+    }
+
+    /** NaN if nothing was measured. */
+    private static double first(double[] figures) {
+        return figures == null ? Double.NaN : figures[0];
     }
 
     /** Of each column. */
@@ -370,7 +374,7 @@ final class Measurements {
     /** NaN if there are no values. */
     static double median(List<Double> values) {
         return values == null || values.isEmpty() ? Double.NaN
-                : StepChild.median(values.stream().mapToDouble(Double::doubleValue).toArray());
+                : Clock.median(values.stream().mapToDouble(Double::doubleValue).toArray());
     }
 
     static void say(String line) {

@@ -9,9 +9,9 @@ import java.io.IOException;
 import java.nio.file.Path;
 
 /**
- * A child process: prints the median milliseconds of a training step of a {@link PeerTask} on a {@link Side}, and of a forward
- * pass. With a folder as third argument it writes there what layers.py needs to compute the same: features, parameters, loss and
- * gradients, each in a file of NumPy.
+ * A child process that takes turns: times a training step of a {@link PeerTask} on a {@link Side}, and a forward pass. With
+ * a folder as third argument it writes there what layers.py needs to compute the same: features, parameters, loss and gradients,
+ * each in a file of NumPy.
  */
 final class PeerChild {
 
@@ -21,15 +21,14 @@ final class PeerChild {
     public static void main(String[] args) throws IOException {
         PeerTask task = PeerTask.valueOf(args[0]);
         Side side = Side.valueOf(args[1]);
-        System.out.println(Child.RESULT + (args.length == 2 ? times(task, side) : written(task, side, Path.of(args[2]))));
+        if (args.length == 2) {
+            MultiLayerNetwork network = task.network(side);
+            DataSet data = task.data();
+            Clock.takeTurns(() -> network.fit(data), () -> network.output(data.getFeatures()));
+        } else {
+            System.out.println(Child.RESULT + written(task, side, Path.of(args[2])));
+        }
         System.exit(0);
-    }
-
-    private static String times(PeerTask task, Side side) {
-        MultiLayerNetwork network = task.network(side);
-        DataSet data = task.data();
-        double step = StepChild.medianMillis(() -> network.fit(data));
-        return step + " " + StepChild.medianMillis(() -> network.output(data.getFeatures()));
     }
 
     private static String written(PeerTask task, Side side, Path folder) throws IOException {

@@ -33,7 +33,7 @@ final class PeerMeasurements {
                 .filter(run -> run.side().isMeasuredUnder(run.settings())).toList();
     }
 
-    static void measure(Measurements measurements, Results results, List<PeerTask> tasks, List<Side> sides, int rounds,
+    static void measure(Measurements measurements, Results results, List<PeerTask> tasks, List<Side> sides, Turns turns,
             Path python) throws IOException {
         for (PeerTask task : tasks) {
             for (Side side : sides) {
@@ -41,29 +41,22 @@ final class PeerMeasurements {
                     compare(measurements, results, task, side, python);
                 }
             }
-            Map<Results.Run, List<double[]>> found = new LinkedHashMap<>();
-            for (int round = 0; round < rounds; round++) {
-                for (Results.Run run : runs(sides)) {
-                    if (!run.side().isPyTorch() || measurements.hasPyTorch()) {
-                        measurements.attempt(run.title() + ", " + task.title(), () -> times(task, run, python),
-                                figures -> found.computeIfAbsent(run, key -> new ArrayList<>())
-                                        .add(Measurements.numbers(figures.split(" "))));
-                    }
-                }
-            }
+            List<Results.Run> runs = runs(sides).stream().filter(run -> !run.side().isPyTorch() || measurements.hasPyTorch())
+                    .toList();
             Map<Results.Run, Cost> costs = new LinkedHashMap<>();
-            found.forEach((run, figures) -> costs.put(run,
-                    new Cost(Measurements.medianOf(figures, 0), Measurements.medianOf(figures, 1))));
+            turns.medians(runs, run -> run.title() + ", " + task.title(), run -> start(task, run, python))
+                    .forEach((run, millis) -> costs.put(run, new Cost(millis[0], millis[1])));
             results.peers.put(task, costs);
             Measurements.say(task.title() + ": " + costs);
         }
     }
 
-    private static String times(PeerTask task, Results.Run run, Path python) {
+    private static TurnTaker start(PeerTask task, Results.Run run, Path python) {
         Side side = run.side();
         return side.isPyTorch()
-                ? Child.python(run.settings(), python, "layers.py", task.arguments(side, Measurements.threads(run.settings())))
-                : Child.java(run.settings(), side.jvmOptions(), PeerChild.class, task.name(), side.name());
+                ? Child.pythonTurns(run.settings(), python, "layers.py",
+                        task.arguments(side, Measurements.threads(run.settings())))
+                : Child.javaTurns(run.settings(), side.jvmOptions(), PeerChild.class, task.name(), side.name());
     }
 
     /** The loss and the gradients of both sides, from the same parameters. */
@@ -151,7 +144,7 @@ final class PeerMeasurements {
             rows.add(row);
         }));
         return new Table(title, "LoRA of rank 8 on these layers, a trained output layer of ten classes, Adam; the forward pass "
-                + "is the adapted network's. Medians of each process's median. Beside threads settled stands the faster of "
+                + "is the adapted network's. Medians of the turns' medians. Beside threads settled stands the faster of "
                 + "PyTorch's own default and one thread. Tuned is PyTorch with images in channels_last, LSTMs without oneDNN, an "
                 + "embedding's A with a word's values side by side, and attention of plain products. The last column is how far "
                 + "the gradient that differs most is from PyTorch's, from the same parameters, relative to its size.", rows);

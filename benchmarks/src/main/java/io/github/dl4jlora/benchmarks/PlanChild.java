@@ -38,7 +38,7 @@ final class PlanChild {
             peaks[i] = NativeHeap.peakOf(() -> network.fit(data)) - before;
         }
         Arrays.sort(peaks);
-        System.out.println(Child.RESULT + (adapts ? plan.adapted() : plan.full()).total() + " " + (long) StepChild.median(peaks));
+        System.out.println(Child.RESULT + (adapts ? plan.adapted() : plan.full()).total() + " " + (long) Clock.median(peaks));
         System.exit(0);
     }
 

@@ -151,7 +151,7 @@ final class Report {
                 rows.add(List.of(task.title() + "; " + settings.titleBesidePyTorch(), number(of.here()), number(of.pyTorch()),
                         number(of.here() / of.pyTorch())))));
         return new Table("A BERT encoder", "The sizes of all-MiniLM-L6-v2 with random weights, 8 texts of 64 tokens, Adam. "
-                + "Medians of each process's median.", rows);
+                + "Medians of the turns' medians.", rows);
     }
 
     private Table bertBase() {
@@ -185,7 +185,7 @@ final class Report {
             });
             rows.add(row);
         });
-        return new Table("Time per training step, one thread", "Medians of each process's median; in brackets the share of "
+        return new Table("Time per training step, one thread", "Medians of the turns' medians; in brackets the share of "
                 + "PyTorch's LoRA.", rows);
     }
 

@@ -75,7 +75,7 @@ enum ServingTask {
             MultiLayerNetwork base = Networks.base(shape, false);
             LoRAAdapter adapter = adapter(base, shape);
             try (AdapterBank bank = new AdapterBank(base)) {
-                return new double[] {StepChild.medianMillis(() -> bank.replace("adapter", adapter))};
+                return new double[] {Clock.medianMillis(() -> bank.replace("adapter", adapter))};
             }
         }
     },
@@ -93,7 +93,7 @@ enum ServingTask {
                 }
                 first(base, folder, shape, millis);
             });
-            return new double[] {StepChild.median(millis), Arrays.stream(millis).max().orElseThrow()};
+            return new double[] {Clock.median(millis), Arrays.stream(millis).max().orElseThrow()};
         }
 
         private void first(MultiLayerNetwork base, Path folder, Shape shape, double[] millis) {
@@ -210,7 +210,7 @@ enum ServingTask {
 
     /** The median of all but the first quarter. */
     private static double median(List<Double> values) {
-        return StepChild.median(values.subList(values.size() / 4, values.size()).stream().mapToDouble(Double::doubleValue)
+        return Clock.median(values.subList(values.size() / 4, values.size()).stream().mapToDouble(Double::doubleValue)
                 .toArray());
     }
 }

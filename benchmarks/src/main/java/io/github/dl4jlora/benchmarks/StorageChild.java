@@ -34,7 +34,7 @@ final class StorageChild {
         int first = rounds / 4;
         int end = rounds;
         System.out.println(Child.RESULT + Arrays.stream(millis)
-                .map(of -> String.valueOf(StepChild.median(Arrays.copyOfRange(of, first, end))))
+                .map(of -> String.valueOf(Clock.median(Arrays.copyOfRange(of, first, end))))
                 .collect(Collectors.joining(" ")));
         System.exit(0);
     }

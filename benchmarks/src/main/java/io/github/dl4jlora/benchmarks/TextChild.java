@@ -19,7 +19,7 @@ import org.nd4j.linalg.learning.config.Adam;
  * A child process: encoders of texts as teams adapt them, by architecture, with random weights and LoRA on query and value.
  *
  * <ul>
- *   <li>{@code step SCHEME} prints the median of BGE-small's step in milliseconds</li>
+ *   <li>{@code step SCHEME} takes turns with BGE-small's step</li>
  *   <li>{@code pairs N} prints the bytes that contrastive steps on N pairs take beyond what was resident before</li>
  *   <li>{@code long kept} and {@code long recomputed} print the most bytes that were resident in steps of BERT-base in INT8</li>
  * </ul>
@@ -48,8 +48,11 @@ final class TextChild {
     }
 
     public static void main(String[] args) throws InterruptedException {
+        if (args[0].equals("step")) {
+            Clock.takeTurns(step(args[1].equals("FLOAT") ? null : Quantization.valueOf(args[1])));
+            System.exit(0);
+        }
         System.out.println(Child.RESULT + switch (args[0]) {
-            case "step" -> step(args[1].equals("FLOAT") ? null : Quantization.valueOf(args[1]));
             case "pairs" -> ofPairs(Integer.parseInt(args[1]));
             case "long" -> {
                 beyondBefore(LONG_STEPS, longTexts(args[1].equals("recomputed")));
@@ -60,10 +63,10 @@ final class TextChild {
         System.exit(0);
     }
 
-    private static double step(Quantization scheme) {
+    private static Runnable step(Quantization scheme) {
         ComputationGraph adapted = EncoderChild.adapted(BGE_SMALL, RANK, scheme);
         DataSet batch = EncoderChild.batch(TEXTS, TOKENS);
-        return StepChild.medianMillis(() -> adapted.fit(batch));
+        return () -> adapted.fit(batch);
     }
 
     private static Runnable longTexts(boolean isRecomputed) {

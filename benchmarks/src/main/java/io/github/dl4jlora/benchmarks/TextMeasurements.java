@@ -6,6 +6,7 @@ import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /** Encoders of texts in the sizes that teams adapt: time of a step beside PyTorch, memory of many pairs and of long texts. */
 final class TextMeasurements {
@@ -13,23 +14,24 @@ final class TextMeasurements {
     private TextMeasurements() {
     }
 
-    static void measure(Measurements measurements, Results results, int rounds, Path python) {
-        Map<TextTask, List<Double>> found = new EnumMap<>(TextTask.class);
-        List<Double> ofPyTorch = new ArrayList<>();
-        for (int round = 0; round < rounds; round++) {
-            for (TextTask task : TextTask.values()) {
-                measurements.attempt(task.title(), task::measure,
-                        value -> found.computeIfAbsent(task, key -> new ArrayList<>()).add(Double.parseDouble(value)));
-            }
-            if (measurements.hasPyTorch()) {
-                measurements.attempt("PyTorch, BGE-small", () -> Child.python(Settings.ONE_THREAD, python, "encoder.py", "lora",
-                        String.valueOf(TextChild.TEXTS), String.valueOf(TextChild.TOKENS), String.valueOf(TextChild.RANK),
-                        String.valueOf(TextChild.BGE_SMALL.layers()), "1"), value -> ofPyTorch.add(Double.parseDouble(value)));
-            }
+    static void measure(Measurements measurements, Results results, Turns turns, int rounds, Path python) {
+        List<Optional<TextTask>> steps = new ArrayList<>();
+        Arrays.stream(TextTask.values()).filter(TextTask::isStep).map(Optional::of).forEach(steps::add);
+        if (measurements.hasPyTorch()) {
+            steps.add(Optional.empty());
         }
-        found.forEach((task, values) -> results.texts.put(task, Measurements.median(values)));
-        results.textStepOfPyTorch = Measurements.median(ofPyTorch);
-        Measurements.say("texts: " + found + ", PyTorch " + ofPyTorch);
+        turns.medians(steps, step -> step.map(TextTask::title).orElse("PyTorch") + ", BGE-small",
+                step -> step.map(TextTask::turns).orElseGet(() -> Child.pythonTurns(Settings.ONE_THREAD, python, "encoder.py",
+                        "lora", String.valueOf(TextChild.TEXTS), String.valueOf(TextChild.TOKENS), String.valueOf(TextChild.RANK),
+                        String.valueOf(TextChild.BGE_SMALL.layers()), "1"))).forEach((step, millis) -> step.ifPresentOrElse(
+                                task -> results.texts.put(task, millis[0]), () -> results.textStepOfPyTorch = millis[0]));
+        Map<TextTask, List<Double>> bytes = new EnumMap<>(TextTask.class);
+        for (int round = 0; round < rounds; round++) {
+            Arrays.stream(TextTask.values()).filter(task -> !task.isStep()).forEach(task -> measurements.attempt(task.title(),
+                    task::bytes, of -> bytes.computeIfAbsent(task, key -> new ArrayList<>()).add(Double.parseDouble(of))));
+        }
+        bytes.forEach((task, values) -> results.texts.put(task, Measurements.median(values)));
+        Measurements.say("texts: " + results.texts + ", PyTorch " + results.textStepOfPyTorch);
     }
 
     private static double of(Results results, TextTask task) {

@@ -46,8 +46,13 @@ enum TextTask {
         return String.join(" ", BOUNDED);
     }
 
-    /** {@return milliseconds of a step, or bytes} */
-    String measure() {
+    /** {@return a process that times a step} */
+    TurnTaker turns() {
+        return Child.javaTurns(settings, List.of(), TextChild.class, arguments);
+    }
+
+    /** {@return bytes} */
+    String bytes() {
         return Child.java(settings, isBounded ? BOUNDED : List.of(), TextChild.class, arguments);
     }
 }

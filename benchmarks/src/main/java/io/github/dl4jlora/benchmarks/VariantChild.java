@@ -96,8 +96,8 @@ final class VariantChild {
         StringBuilder result = new StringBuilder();
         for (int i = 0; i < networks.length; i++) {
             result.append(names.get(i)).append('=').append(networks[i].params().length()).append(',')
-                    .append(StepChild.median(steps[i]))
-                    .append(',').append(StepChild.median(outputs[i])).append(',').append(applied[i]).append(';');
+                    .append(Clock.median(steps[i]))
+                    .append(',').append(Clock.median(outputs[i])).append(',').append(applied[i]).append(';');
         }
         System.out.println(Child.RESULT + result);
         System.exit(0);

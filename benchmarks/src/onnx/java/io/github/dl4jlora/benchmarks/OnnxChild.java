@@ -139,6 +139,6 @@ final class OnnxChild {
                 }
             }
         }
-        return millis.stream().map(of -> StepChild.median(of.stream().mapToDouble(Double::doubleValue).toArray())).toList();
+        return millis.stream().map(of -> Clock.median(of.stream().mapToDouble(Double::doubleValue).toArray())).toList();
     }
 }

@@ -10,24 +10,24 @@ import static io.github.dl4jlora.benchmarks.figures.Task.printing;
 
 /** What is measured together, and stands in one file of docs/figures. Where programs live is written here alone. */
 enum Part {
-    DENSE("chains of dense layers, FLOAT and fewer bits, against DL4J and PyTorch", 8, compare("--only STEPS")),
-    GRID("more widths, batches and ranks of dense layers", 20, compare("--full --only STEPS --sides DL4J_FULL,DL4J_FROZEN,LORA,"
+    DENSE("chains of dense layers, FLOAT and fewer bits, against DL4J and PyTorch", 22, compare("--only STEPS")),
+    GRID("more widths, batches and ranks of dense layers", 35, compare("--full --only STEPS --sides DL4J_FULL,DL4J_FROZEN,LORA,"
             + "LORA_EMBEDDED,LORA_SAMEDIFF,FLOOR,PYTORCH_LORA,PYTORCH_FULL")),
-    AVX2("chains of dense layers, kernels of AVX2 alone", 4,
+    AVX2("chains of dense layers, kernels of AVX2 alone", 7,
             compare("--avx2 --only STEPS --sides LORA,LORA_PACKED,PYTORCH_LORA")),
-    CONVOLUTION("3×3 convolutions against PyTorch", 4, compare("--only CONVOLUTION --sides LORA,LORA_WITHOUT_ONEDNN,"
+    CONVOLUTION("3×3 convolutions against PyTorch", 14, compare("--only CONVOLUTION --sides LORA,LORA_WITHOUT_ONEDNN,"
             + "LORA_BF16,LORA_INT8,PYTORCH_LORA,PYTORCH_TUNED")),
-    LSTM("LSTMs against PyTorch", 4, compare("--only LSTM --sides LORA,LORA_WITHOUT_ONEDNN,LORA_BF16,LORA_BF16_PACKED,"
+    LSTM("LSTMs against PyTorch", 18, compare("--only LSTM --sides LORA,LORA_WITHOUT_ONEDNN,LORA_BF16,LORA_BF16_PACKED,"
             + "LORA_INT8,PYTORCH_LORA,PYTORCH_TUNED")),
-    EMBEDDING("an embedding against PyTorch", 3, compare("--only EMBEDDING --sides LORA,LORA_WITHOUT_ONEDNN,LORA_BF16,LORA_INT8,"
+    EMBEDDING("an embedding against PyTorch", 9, compare("--only EMBEDDING --sides LORA,LORA_WITHOUT_ONEDNN,LORA_BF16,LORA_INT8,"
             + "PYTORCH_LORA,PYTORCH_TUNED")),
-    ATTENTION("self-attention against PyTorch", 3, compare("--only ATTENTION --sides LORA,LORA_WITHOUT_ONEDNN,LORA_BF16,"
+    ATTENTION("self-attention against PyTorch", 9, compare("--only ATTENTION --sides LORA,LORA_WITHOUT_ONEDNN,LORA_BF16,"
             + "LORA_BF16_PACKED,LORA_INT8,PYTORCH_LORA,PYTORCH_TUNED")),
-    LAYERS("convolutions, an embedding, an LSTM against DL4J", 15, compare("--only LAYERS")),
+    LAYERS("convolutions, an embedding, an LSTM against DL4J", 20, compare("--only LAYERS")),
     VARIANTS("DoRA, PiSSA and the other variants", 3, compare("--only VARIANTS")),
-    ENCODER("MiniLM's architecture against PyTorch", 4, compare("--only ENCODER")),
+    ENCODER("MiniLM's architecture against PyTorch", 10, compare("--only ENCODER")),
     BERT_BASE("BERT-base's architecture against PyTorch", 18, compare("--only BERT_BASE")),
-    TEXTS("BGE-small's step, memory of many pairs and of long texts", 12, compare("--only TEXTS")),
+    TEXTS("BGE-small's step, memory of many pairs and of long texts", 20, compare("--only TEXTS")),
     ONNX("image networks against ONNX Runtime", 8, new Task("-Ponnx-runtime -pl benchmarks", "compare",
             "--only ONNX --rounds ROUNDS --output FOLDER", "", "", null, false)),
     STORAGE("a base in sixteen, eight and four bits, and in a mapped file", 4, compare("--only STORAGE")),
