@@ -3,10 +3,9 @@ pooling, a classifier, and LoRA on query and value, as EncoderChild has it in De
 
 usage: encoder.py (lora|forward|base-forward) TEXTS TOKENS RANK LAYERS THREADS [sdpa|eager]
        THREADS: a number, or "default"
-       sdpa, eager: the sizes of BERT-base, with that attention; also prints the bytes that the runs took beyond what was
+       sdpa, eager: the sizes of BERT-base, with that attention; also tells the bytes that the runs took beyond what was
        resident before, and the most that was resident
 """
-import statistics
 import sys
 
 import turns
@@ -107,9 +106,7 @@ def main(mode, texts, tokens, rank, layers, threads, attention):
     before = status("VmRSS:")
     with open("/proc/self/clear_refs", "w") as peak:
         peak.write("5")
-    turns.timed(run, 0, 2)
-    millis = statistics.median(turns.timed(run, 0, 6))
-    print("RESULT", millis, status("VmHWM:") - before, status("VmHWM:"))
+    turns.take(run, facts=lambda: [status("VmHWM:") - before, status("VmHWM:")])
 
 
 if __name__ == "__main__":

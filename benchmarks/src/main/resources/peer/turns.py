@@ -18,10 +18,10 @@ def of_turn(work):
     return statistics.median(timed(work, 0.5, 1))
 
 
-def take(*works):
-    """Warms up; after that, for each line of input, prints the median milliseconds of each work in half a second."""
+def take(*works, facts=list):
+    """Warms up; after that, for each line of input, prints the median milliseconds of each work in half a second, and facts."""
     for work in works:
         timed(work, 6.0, 5)
     print("RESULT ", flush=True)
     for _ in sys.stdin:
-        print("RESULT", *(of_turn(work) for work in works), flush=True)
+        print("RESULT", *[of_turn(work) for work in works], *facts(), flush=True)

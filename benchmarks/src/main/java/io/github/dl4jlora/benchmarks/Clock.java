@@ -25,9 +25,9 @@ final class Clock {
     }
 
     /**
-     * Makes this process one that takes {@link Turns}: it warms up and prints {@link Child#RESULT}. After that, for each line that
-     * it reads, it prints this and the median milliseconds of each work. The first run of each turn is not counted, since other
-     * processes have had the caches.
+     * Makes this process one that takes {@link Turns}: it warms up and prints {@link Child#RESULT}. After that, for each line
+     * that it reads, it prints this and the median milliseconds of each work. The first run of each turn is not counted, since
+     * other processes have had the caches.
      *
      * @param facts to print behind these milliseconds
      */

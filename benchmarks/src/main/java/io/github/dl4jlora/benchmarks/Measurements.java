@@ -31,6 +31,7 @@ final class Measurements {
 
     private static final int[] ADAPTER_COUNTS = {1, 10, 100, 1000};
     private static final int SHOWN = 200;
+    private static final String BERT_HERE = "";
 
     private final Results results;
     private final int rounds;
@@ -260,28 +261,29 @@ final class Measurements {
 
     void bertBase() {
         for (Settings settings : List.of(Settings.SETTLED, Settings.ONE_THREAD)) {
-            Map<String, List<double[]>> found = new LinkedHashMap<>();
-            for (int round = 0; round < rounds; round++) {
-                for (BertBaseTask task : BertBaseTask.values()) {
-                    String what = "BERT-base, " + task.title() + ", " + settings.title();
-                    attempt(what, () -> Child.java(settings, BertBaseChild.class, task.name()), figures ->
-                            found.computeIfAbsent(task.name(), key -> new ArrayList<>()).add(numbers(figures.split(" "))));
-                    for (String attention : task.peer() == task && hasPyTorch() ? List.of("sdpa", "eager") : List.<String>of()) {
-                        attempt("PyTorch, " + what, () -> Child.python(settings.ofPyTorch(), python, "encoder.py",
-                                task.arguments(threads(settings), attention)), figures -> found.computeIfAbsent(
-                                        task.name() + attention, key -> new ArrayList<>()).add(numbers(figures.split(" "))));
-                    }
-                }
-            }
+            List<BertBaseRun> runs = Arrays.stream(BertBaseTask.values()).flatMap(task -> Stream.of(BERT_HERE, "sdpa", "eager")
+                    .filter(attention -> attention.equals(BERT_HERE) || hasPyTorch() && task.peer() == task)
+                    .map(attention -> new BertBaseRun(task, attention))).toList();
+            Map<BertBaseRun, double[]> found = turns.medians(runs, run -> "BERT-base, " + run + ", " + settings.title(),
+                    run -> run.start(settings, python));
             Map<BertBaseTask, Results.BertBase> costs = new EnumMap<>(BertBaseTask.class);
             for (BertBaseTask task : BertBaseTask.values()) {
-                Results.Cost sdpa = Results.Cost.medianOf(found.get(task.peer().name() + "sdpa"));
-                Results.Cost eager = Results.Cost.medianOf(found.get(task.peer().name() + "eager"));
-                costs.put(task, new Results.BertBase(Results.Cost.medianOf(found.get(task.name())),
+                Results.Cost sdpa = Results.Cost.of(found.get(new BertBaseRun(task.peer(), "sdpa")));
+                Results.Cost eager = Results.Cost.of(found.get(new BertBaseRun(task.peer(), "eager")));
+                costs.put(task, new Results.BertBase(Results.Cost.of(found.get(new BertBaseRun(task, BERT_HERE))),
                         eager.millis() < sdpa.millis() ? eager : sdpa));
             }
             results.bertBase.put(settings, costs);
             say("BERT-base, " + settings.title() + ": " + costs);
+        }
+    }
+
+    /** A task here, or in PyTorch with that attention. */
+    private record BertBaseRun(BertBaseTask task, String attention) {
+
+        private TurnTaker start(Settings settings, Path python) {
+            return attention.equals(BERT_HERE) ? Child.javaTurns(settings, List.of(), BertBaseChild.class, task.name())
+                    : Child.pythonTurns(settings.ofPyTorch(), python, "encoder.py", task.arguments(threads(settings), attention));
         }
     }
 

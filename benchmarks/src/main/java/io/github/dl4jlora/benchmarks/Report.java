@@ -167,7 +167,7 @@ final class Report {
                     number(here.peak() / there.peak())));
         }));
         return new Table("BERT-base", "The sizes of BERT-base with random weights, 8 texts of 128 tokens, LoRA of rank 8 "
-                + "on query and value, Adam. Medians of each process's median. PyTorch's base is frozen and FLOAT, its attention "
+                + "on query and value, Adam. Medians of the turns' medians. PyTorch's base is frozen and FLOAT, its attention "
                 + "the faster of scaled_dot_product_attention and plain products.", rows);
     }
 

@@ -36,9 +36,8 @@ final class Results {
     /** Milliseconds; bytes beyond what was resident before, and most resident. */
     record Cost(double millis, double beyond, double peak) {
 
-        static Cost medianOf(List<double[]> found) {
-            return found == null ? new Cost(Double.NaN, Double.NaN, Double.NaN) : new Cost(Measurements.medianOf(found, 0),
-                    Measurements.medianOf(found, 1), Measurements.medianOf(found, 2));
+        static Cost of(double[] figures) {
+            return figures == null ? new Cost(Double.NaN, Double.NaN, Double.NaN) : new Cost(figures[0], figures[1], figures[2]);
         }
     }
 

@@ -7,6 +7,7 @@ import io.github.dl4jlora.internal.untrusted.SpooledZip;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Objects;
 import java.util.Set;
@@ -82,7 +83,14 @@ public sealed class AdapterLoader permits LoRAAdapter.Loader {
      * @throws IOException            if the stream cannot be read
      */
     public LoRAAdapter load(InputStream zip) throws IOException {
-        try (SpooledZip files = SpooledZip.of(zip, Set.of(PeftFolder.TENSORS, PeftFolder.CONFIG))) {
+        Set<String> names = Set.of(PeftFolder.CONFIG, PeftFolder.TENSORS);
+        try (SpooledZip files = SpooledZip.of(zip, names)) {
+            for (String name : names) {
+                if (!Files.exists(files.folder().resolve(name))) {
+                    throw new AdapterFormatException("The stream is a zip without " + name + "; an adapter's stream is a zip of "
+                            + PeftFolder.CONFIG + " and " + PeftFolder.TENSORS);
+                }
+            }
             return load(files.folder());
         }
     }

@@ -82,6 +82,14 @@ class AdapterSaverTest {
         assertThat(loaded.deltaWeight("fc1")).isEqualTo(adapter.deltaWeight("fc1"));
     }
 
+    @Test
+    void aZipMayHaveBackslashesBetweenFolders() throws IOException {
+        adapter.save(folder);
+        LoRAAdapter loaded = LoRAAdapter.loader().load(new ByteArrayInputStream(zip("task\\")));
+
+        assertThat(loaded.deltaWeight("fc1")).isEqualTo(adapter.deltaWeight("fc1"));
+    }
+
     private byte[] zip(String place, String... more) throws IOException {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         try (ZipOutputStream zip = new ZipOutputStream(bytes); Stream<Path> files = Files.list(folder)) {
@@ -110,7 +118,7 @@ class AdapterSaverTest {
             refused(zip("", "a/adapter_config.json"), "two files called adapter_config.json");
             refused(java.util.Arrays.copyOf(whole, whole.length / 2), "damaged zip");
             Files.delete(folder.resolve(AdapterFiles.TENSORS));
-            refused(zip(""), "adapter_model.safetensors does not exist");
+            refused(zip(""), "The stream is a zip without adapter_model.safetensors; an adapter's stream is a zip of");
         } finally {
             System.setProperty("java.io.tmpdir", shared);
         }

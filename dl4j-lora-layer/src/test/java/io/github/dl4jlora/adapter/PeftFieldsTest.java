@@ -56,9 +56,15 @@ class PeftFieldsTest {
     }
 
     private void write(String field, String json) throws IOException {
+        write(Map.of(field, json));
+    }
+
+    private void write(Map<String, String> fields) throws IOException {
         AdapterFiles.write(folder.resolve(AdapterFiles.TENSORS), tensors, Map.of("format", "pt"));
         ObjectNode config = (ObjectNode) AdapterFiles.JSON.readTree(AdapterFiles.PEFT_CONFIG);
-        config.set(field, AdapterFiles.JSON.readTree(json));
+        for (Map.Entry<String, String> field : fields.entrySet()) {
+            config.set(field.getKey(), AdapterFiles.JSON.readTree(field.getValue()));
+        }
         Files.write(folder.resolve(AdapterFiles.CONFIG), AdapterFiles.JSON.writeValueAsBytes(config));
     }
 
@@ -124,6 +130,23 @@ class PeftFieldsTest {
             """)
     void changeTheFactor(String field, String json, double factor) throws IOException {
         write(field, json);
+
+        INDArray product = tensors.get(PREFIX + "fc1.lora_A.weight").transpose()
+                .mmul(tensors.get(PREFIX + "fc1.lora_B.weight").transpose());
+        assertThat(Networks.difference(LoRAAdapter.load(folder).deltaWeight("fc1"), product.mul(factor))).isLessThan(1e-5);
+    }
+
+    /** PEFT compares patterns with the parameter's own name there. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            ["fc1.weight"] | {"fc1.weight": 6} | 3
+            ["weight"]     | {"fc1.weight": 6} | 3
+            ["fc1.weight"] | {"fc1": 6}        | 8
+            ["c1.weight"]  | {"fc1": 6}        | 3
+            ["fc2.weight"] | {"fc1": 6}        | 3
+            """)
+    void patternsAreOfParametersThatAreAdaptedThemselves(String parameters, String alphas, double factor) throws IOException {
+        write(Map.of("target_parameters", parameters, "alpha_pattern", alphas));
 
         INDArray product = tensors.get(PREFIX + "fc1.lora_A.weight").transpose()
                 .mmul(tensors.get(PREFIX + "fc1.lora_B.weight").transpose());

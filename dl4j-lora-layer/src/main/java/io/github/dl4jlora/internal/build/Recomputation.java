@@ -60,14 +60,13 @@ public final class Recomputation {
         }
         GraphVertex[] vertices = graph.getVertices();
         for (int i = 0; i < vertices.length; i++) {
-            vertices[i] = vertices[i] instanceof RecomputedVertex recomputed ? recomputed.original() : vertices[i];
+            vertices[i] = Recomputed.original(vertices[i]);
         }
         Recomputation of = new Recomputation(network);
         stretches.forEach(stretch -> {
             Set<String> inside = new HashSet<>(stretch.stream().map(of::name).toList());
             stretch.forEach(i -> of.nodes.get(i).inputs().stream().filter(input -> !inside.contains(input))
-                    .map(graph::getVertex).filter(vertex -> !vertex.isInputVertex())
-                    .forEach(vertex -> keep(vertices, vertex)));
+                    .map(graph::getVertex).forEach(vertex -> Recomputed.keep(vertex, vertices)));
             new RecomputedStretch(graph, stretch.stream().map(i -> of.vertex(graph, i)).toList());
         });
     }
@@ -77,18 +76,11 @@ public final class Recomputation {
         if (!(from.model() instanceof ComputationGraph original) || !(to.model() instanceof ComputationGraph graph)) {
             return;
         }
-        List<RecomputedVertex> recomputed = Stream.of(original.getVertices()).filter(RecomputedVertex.class::isInstance)
-                .map(RecomputedVertex.class::cast).toList();
-        recomputed.stream().filter(vertex -> vertex.stretch() == null)
-                .forEach(vertex -> keep(graph.getVertices(), graph.getVertex(vertex.original().getVertexName())));
-        recomputed.stream().map(RecomputedVertex::stretch).filter(Objects::nonNull).distinct()
+        List<Recomputed> recomputed = Stream.of(original.getVertices()).flatMap(Recomputed::all).toList();
+        recomputed.stream().filter(vertex -> vertex.stretch() == null).forEach(vertex ->
+                Recomputed.keep(graph.getVertex(vertex.original().getVertexName()), graph.getVertices()));
+        recomputed.stream().map(Recomputed::stretch).filter(Objects::nonNull).distinct()
                 .forEach(stretch -> new RecomputedStretch(graph, stretch.names().stream().map(graph::getVertex).toList()));
-    }
-
-    private static void keep(GraphVertex[] vertices, GraphVertex vertex) {
-        if (!(vertices[vertex.getVertexIndex()] instanceof RecomputedVertex)) {
-            vertices[vertex.getVertexIndex()] = new RecomputedVertex(vertex, null);
-        }
     }
 
     private GraphVertex vertex(ComputationGraph graph, int position) {

@@ -21,6 +21,8 @@ import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Supplier;
+import java.util.stream.IntStream;
 
 /**
  * Vertices of a graph whose outputs go when the forward pass has left them, and are computed again when the backward pass comes:
@@ -52,9 +54,17 @@ final class RecomputedStretch {
         this.last = vertices.get(vertices.size() - 1);
         this.lowest = vertices.stream().filter(vertex -> !(vertex.hasLayer() && vertex.getLayer() instanceof FrozenLayer))
                 .findFirst().orElse(last);
-        vertices.forEach(vertex -> graph.getVertices()[vertex.getVertexIndex()] = new RecomputedVertex(vertex, this));
+        GraphVertex[] all = graph.getVertices();
+        List<GraphVertex> computed = IntStream.of(graph.topologicalSortOrder()).mapToObj(i -> all[i]).toList();
+        computed.subList(position(computed, first), position(computed, last) + 1)
+                .forEach(vertex -> Recomputed.inPlaceOf(vertex, all, this));
         // DL4J's dropout would write into the output that the stretch starts from, and be applied to it a second time.
         vertices.stream().filter(GraphVertex::hasLayer).forEach(vertex -> vertex.getLayer().allowInputModification(false));
+    }
+
+    private static int position(List<GraphVertex> computed, GraphVertex vertex) {
+        return IntStream.range(0, computed.size()).filter(i -> Recomputed.original(computed.get(i)) == vertex).findFirst()
+                .orElseThrow();
     }
 
     /** {@return its vertices' names, in their order} */
@@ -70,10 +80,10 @@ final class RecomputedStretch {
                 open();
             }
         }
-        if (!gone) {
-            return vertex.doForward(training, workspaces);
+        if (!gone || !has(vertex)) {
+            return closedOnFailure(() -> vertex.doForward(training, workspaces));
         }
-        try {
+        return closedOnFailure(() -> {
             random.add(states());
             workspaces.setNoLeverageOverride(PassingOutput.OF_A_BLOCK);
             INDArray output = vertex.doForward(true, inBlock(workspaces, false));
@@ -83,17 +93,14 @@ final class RecomputedStretch {
             INDArray kept = workspaces.dup(ArrayType.ACTIVATIONS, output, output.ordering());
             close();
             return kept;
-        } catch (RuntimeException | Error e) {
-            close();
-            throw e;
-        }
+        });
     }
 
     Pair<Gradient, INDArray[]> backward(GraphVertex vertex, boolean tbptt, LayerWorkspaceMgr workspaces) {
-        if (!gone) {
-            return vertex.doBackward(tbptt, workspaces);
+        if (!gone || !has(vertex)) {
+            return closedOnFailure(() -> vertex.doBackward(tbptt, workspaces));
         }
-        try {
+        return closedOnFailure(() -> {
             workspaces.setNoLeverageOverride(PassingOutput.OF_A_BLOCK);
             if (vertex == last) {
                 open();
@@ -104,6 +111,18 @@ final class RecomputedStretch {
                 close();
             }
             return gradients;
+        });
+    }
+
+    /** Whether this vertex is one of those that are computed again. */
+    boolean has(GraphVertex vertex) {
+        return vertices.stream().anyMatch(inside -> inside == vertex);
+    }
+
+    /** Does a part of a pass. DL4J refuses the thread's next pass if the workspace is still open then. */
+    <T> T closedOnFailure(Supplier<T> part) {
+        try {
+            return part.get();
         } catch (RuntimeException | Error e) {
             close();
             throw e;

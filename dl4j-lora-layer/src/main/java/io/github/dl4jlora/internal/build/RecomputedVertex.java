@@ -11,10 +11,10 @@ import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
- * Stands in a graph's list of vertices, in the place of one of a stretch that is computed again, or of one whose output such a
- * stretch starts from, which is kept.
+ * Stands in a graph's list of vertices, in the place of one of a stretch that is computed again, of one that is computed between
+ * those of a stretch, or of one whose output a stretch starts from, which is kept.
  */
-final class RecomputedVertex extends BaseWrapperVertex {
+final class RecomputedVertex extends BaseWrapperVertex implements Recomputed {
 
     private static final long serialVersionUID = 1L;
 
@@ -26,13 +26,26 @@ final class RecomputedVertex extends BaseWrapperVertex {
         this.stretch = stretch;
     }
 
-    GraphVertex original() {
+    @Override
+    public GraphVertex original() {
         return underlying;
     }
 
-    /** Null for one that a stretch starts from. */
-    @Nullable RecomputedStretch stretch() {
+    @Override
+    public @Nullable RecomputedStretch stretch() {
         return stretch;
+    }
+
+    @Override
+    public void setInput(int number, INDArray input, LayerWorkspaceMgr workspaces) {
+        if (stretch == null) {
+            underlying.setInput(number, input, workspaces);
+        } else {
+            stretch.closedOnFailure(() -> {
+                underlying.setInput(number, input, workspaces);
+                return input;
+            });
+        }
     }
 
     @Override

@@ -14,7 +14,7 @@
  *      |- AdaptationWarnings     what may be, but is better not
  *      |- Accumulation           what does not go with updates of several batches
  *      |- Recomputation          which outputs are computed again in the backward pass
- *      |     `- RecomputedStretch, RecomputedVertex       does so, in the place of a graph's vertices
+ *      |     `- RecomputedStretch    does so; a Recomputed, RecomputedVertex or RecomputedLayerVertex, is in a vertex's place
  *      |- Wiring                 tells running layers what only the whole network knows
  *      |     |- InputGradients   whose input gradients nobody uses
  *      |     `- PassingOutputs   whose outputs need not be kept for a backward pass

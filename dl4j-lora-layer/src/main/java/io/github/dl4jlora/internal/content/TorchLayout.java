@@ -121,7 +121,11 @@ public final class TorchLayout {
             return value;
         }
         if (isLogStd(layer, key)) {
-            INDArray logVariance = Transforms.log(value.castTo(DataType.DOUBLE));
+            if (value.minNumber().doubleValue() < 0) {
+                throw new IllegalArgumentException("has the variance " + value.minNumber() + ", but a variance is at least 0");
+            }
+            // PyTorch computes with a variance of 0, of which there is no logarithm.
+            INDArray logVariance = Transforms.log(Transforms.max(value.castTo(DataType.DOUBLE), Float.MIN_NORMAL));
             return logVariance.div(2 * Math.log(10)).castTo(value.dataType()).reshape(like.shape());
         }
         Layer stock = stock(layer);

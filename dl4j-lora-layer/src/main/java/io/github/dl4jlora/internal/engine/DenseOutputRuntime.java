@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.engine;
 import io.github.dl4jlora.internal.adapted.OutputConfiguration;
 import io.github.dl4jlora.internal.engine.KeptPass.Kept;
 import io.github.dl4jlora.internal.kernel.LabelledSteps;
+import io.github.dl4jlora.internal.kernel.OutlivingArrays;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.api.layers.IOutputLayer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -135,7 +136,7 @@ public final class DenseOutputRuntime extends DenseRuntime implements IOutputLay
         INDArray preActivation = preOutput(true, workspaces);
         // Losses may let the activation overwrite what they are given. In a backward pass, DL4J keeps activations for the layer's
         // own pass only; this copy has to outlive that pass, and is kept where dropped inputs are.
-        INDArray copy = workspaces.dup(ArrayType.INPUT, preActivation, preActivation.ordering());
+        INDArray copy = OutlivingArrays.in(workspaces).dup(ArrayType.INPUT, preActivation, preActivation.ordering());
         INDArray delta = output().lossFunction().computeGradient(labelRows(workspaces, ArrayType.BP_WORKING_MEM), preActivation,
                 layerConf().getActivationFn(), maskArray);
         Pair<Gradient, INDArray> result = backpropDelta(delta, workspaces);

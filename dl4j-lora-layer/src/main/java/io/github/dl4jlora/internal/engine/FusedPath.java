@@ -3,6 +3,7 @@ package io.github.dl4jlora.internal.engine;
 import io.github.dl4jlora.internal.blas.Blas;
 import io.github.dl4jlora.internal.blas.KeptArrays;
 import io.github.dl4jlora.internal.blas.Scratch;
+import io.github.dl4jlora.internal.kernel.OutlivingArrays;
 import io.github.dl4jlora.variant.LowRankPath;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
@@ -53,8 +54,9 @@ public final class FusedPath implements LowRankPath {
         INDArray input = x;
         if (training && dropout != null) {
             ArrayType lifetime = trainsA ? ArrayType.INPUT : ArrayType.FF_WORKING_MEM;
-            input = dropout.applyDropout(x, workspaces.createUninitialized(lifetime, x.dataType(), x.shape(), x.ordering()),
-                    layer.getIterationCount(), layer.getEpochCount(), workspaces);
+            LayerWorkspaceMgr outliving = OutlivingArrays.in(workspaces);
+            input = dropout.applyDropout(x, outliving.createUninitialized(lifetime, x.dataType(), x.shape(), x.ordering()),
+                    layer.getIterationCount(), layer.getEpochCount(), outliving);
             dropped = trainsA ? input : null;
         }
         INDArray down = downs.of(x.dataType(), x.size(0), a.size(1));

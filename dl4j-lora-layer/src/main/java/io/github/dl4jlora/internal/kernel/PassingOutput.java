@@ -66,7 +66,7 @@ public final class PassingOutput {
 
     /** Whether a forward pass computes outputs again, in the midst of a backward pass that goes on after it. */
     public static boolean isAgain(LayerWorkspaceMgr workspaces) {
-        return workspaces.hasConfiguration(ArrayType.FF_WORKING_MEM)
+        return workspaces.hasConfiguration(ArrayType.FF_WORKING_MEM) && !workspaces.isScopedOut(ArrayType.FF_WORKING_MEM)
                 && workspaces.getWorkspaceName(ArrayType.FF_WORKING_MEM).endsWith(AGAIN);
     }
 

@@ -14,6 +14,7 @@
  *   MaskedSteps                                a layer that knows of masked steps and computes them all the same
  *   LabelledSteps                              sequences whose labels are not theirs, which an output layer refuses
  *   LentInputs                                 inputs that a forward pass need not copy
+ *   OutlivingArrays                            what a layer keeps beyond its own pass
  *   Disableable                                a layer that can compute what the base's own does, bit for bit
  *   OwnArithmetic                                what computes in its place, and is told so
  *   KernelWeights                              what a kernel of several matrices computes with

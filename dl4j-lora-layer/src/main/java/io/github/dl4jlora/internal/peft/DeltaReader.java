@@ -116,7 +116,7 @@ final class DeltaReader {
             throw new AdapterFormatException(folder + ": layer \"" + layer + "\" is a grouped convolution of " + rank / rankOfB
                     + " groups, which is not supported: DL4J has none. Merge the adapter in Python");
         }
-        if (rankOfA == rankOfB && rankOfA % rank == 0 && config.targetsParameters()) {
+        if (rankOfA == rankOfB && rankOfA % rank == 0 && !config.targetParameters().isEmpty()) {
             throw new AdapterFormatException(folder + ": layer \"" + layer + "\" is one of target_parameters and stacks "
                     + rankOfA / rank + " matrices; only parameters of two dimensions are supported");
         }

@@ -73,7 +73,7 @@ public final class ModulePatterns<T> {
                     + "too many or too long: the first " + (expressions.size() + 1) + " have " + expressed
                     + " characters, counting " + EACH + " extra for each. Name the modules in full");
         }
-        expressions.put(position, PythonPattern.compile(pattern));
+        expressions.put(position, PythonPattern.ofEnd(pattern));
     }
 
     /** Patterns for those modules, named in full, whose value is not the usual one. */

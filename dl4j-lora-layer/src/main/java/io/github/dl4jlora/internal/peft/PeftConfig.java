@@ -36,7 +36,7 @@ import java.util.stream.Stream;
  * @param saveId        tells one save from another; null in files of other programs
  * @param useDora       {@code use_dora}
  * @param loraBias      {@code lora_bias}
- * @param targetsParameters whether {@code target_parameters} names any
+ * @param targetParameters {@code target_parameters}: adapted parameters, or the ends of their names
  * @param init          {@code init_lora_weights}, true, false or a word; null for PEFT's default
  * @param bias          {@code bias}
  * @param fanInFanOut   {@code fan_in_fan_out}: PyTorch has W of the adapted layers as {@code [nIn, nOut]}
@@ -46,7 +46,7 @@ import java.util.stream.Stream;
  */
 public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatterns<Integer> ranks, ModulePatterns<Double> alphas,
                   List<String> targets, List<String> modulesToSave, double dropout, @Nullable String saveId, boolean useDora,
-                  boolean loraBias, boolean targetsParameters, @Nullable Object init, BiasTraining bias, boolean fanInFanOut,
+                  boolean loraBias, List<String> targetParameters, @Nullable Object init, BiasTraining bias, boolean fanInFanOut,
                   boolean tiesWeights, TorchModel model, TargetModules adapted) {
 
     /** The configuration of a new save. */
@@ -63,7 +63,7 @@ public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatter
         return new PeftConfig(rank, alpha, rsLora, ModulePatterns.of(ranks, rank), ModulePatterns.of(alphas, alpha),
                 adapter.layers(), SavedModules.entries(adapter), adapter.dropout(),
                 UUID.randomUUID().toString(), adapter.deltas().values().stream().anyMatch(delta -> delta.kind().isDora()),
-                adapter.deltas().values().stream().anyMatch(delta -> delta.has(Delta.LORA_BIAS)), false, init(adapter),
+                adapter.deltas().values().stream().anyMatch(delta -> delta.has(Delta.LORA_BIAS)), List.of(), init(adapter),
                 adapter.ownBiases(), adapter.deltas().values().stream().allMatch(delta -> delta.layout().inByOut()), false,
                 adapter.model(), TargetModules.ALL);
     }
@@ -80,7 +80,7 @@ public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatter
     /** The same with the id of another save. */
     PeftConfig ofSave(@Nullable String id) {
         return new PeftConfig(rank, alpha, useRsLora, ranks, alphas, targets, modulesToSave, dropout, id, useDora, loraBias,
-                targetsParameters, init, bias, fanInFanOut, tiesWeights, model, adapted);
+                targetParameters, init, bias, fanInFanOut, tiesWeights, model, adapted);
     }
 
     /** The modules that PEFT up to 0.10 saved for a task without writing them down. Files of this library name all of theirs. */
@@ -129,11 +129,22 @@ public record PeftConfig(int rank, double alpha, boolean useRsLora, ModulePatter
         return counts.entrySet().stream().max(Comparator.comparingLong(Map.Entry::getValue)).orElseThrow().getKey();
     }
 
+    /** The name that PEFT compares with patterns: a parameter's own, if that was adapted, and not its module. */
+    private String patterned(String module) {
+        for (String target : targetParameters) {
+            String parameter = module + "." + target.substring(target.lastIndexOf('.') + 1);
+            if (("." + parameter).endsWith("." + target)) {
+                return parameter;
+            }
+        }
+        return module;
+    }
+
     public int rankOf(String module, Budget budget) throws AdapterFormatException {
-        return ranks.of(module, rank, budget);
+        return ranks.of(patterned(module), rank, budget);
     }
 
     public double alphaOf(String module, Budget budget) throws AdapterFormatException {
-        return alphas.of(module, alpha, budget);
+        return alphas.of(patterned(module), alpha, budget);
     }
 }

@@ -109,7 +109,7 @@ public final class PeftConfigJson {
                 flag(json, "use_rslora"), new ModulePatterns<>(ranks), new ModulePatterns<>(alphas),
                 strings(json, "target_modules"), strings(json, "modules_to_save"), dropout,
                 saveId(json), flag(json, "use_dora"),
-                flag(json, "lora_bias"), isOn(json.path("target_parameters")),
+                flag(json, "lora_bias"), strings(json, "target_parameters"),
                 init.isMissingNode() || init.isNull() ? null : init.asText(), bias,
                 flag(json, "fan_in_fan_out"), flag(json, "ensure_weight_tying"), model(json), adapted(json));
     }

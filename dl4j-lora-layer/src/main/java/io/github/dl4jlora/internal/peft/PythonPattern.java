@@ -33,12 +33,27 @@ final class PythonPattern {
     }
 
     /**
+     * {@return a pattern of a whole name, or of what follows a dot in it}
+     *
      * @throws AdapterFormatException for one that is no regular expression, or has something that only one of the languages has
      */
-    static Pattern compile(String python) throws AdapterFormatException {
+    static Pattern ofEnd(String python) throws AdapterFormatException {
+        return compile(python, "(.*\\.)?(", ")");
+    }
+
+    /**
+     * {@return a pattern of a whole name}
+     *
+     * @throws AdapterFormatException as for {@link #ofEnd}
+     */
+    static Pattern ofWhole(String python) throws AdapterFormatException {
+        return compile(python, "", "");
+    }
+
+    private static Pattern compile(String python, String before, String after) throws AdapterFormatException {
         String translated = new PythonPattern(python).translate();
         try {
-            return Pattern.compile("(.*\\.)?(" + translated + ")", Pattern.UNICODE_CHARACTER_CLASS | Pattern.UNIX_LINES);
+            return Pattern.compile(before + translated + after, Pattern.UNICODE_CHARACTER_CLASS | Pattern.UNIX_LINES);
         } catch (PatternSyntaxException | StackOverflowError e) {
             throw new AdapterFormatException(PeftFolder.CONFIG + ": \"" + UntrustedJson.line(python)
                     + "\" is not a regular expression", e);

@@ -83,7 +83,7 @@ record TargetModules(@Nullable Names targets, @Nullable Names excluded, Set<Inte
             Pattern pattern = compiled.get(expression);
             if (pattern == null) {
                 budget.spend(expression.length(), "Reading target_modules");
-                pattern = PythonPattern.compile(expression);
+                pattern = PythonPattern.ofWhole(expression);
                 compiled.put(expression, pattern);
             }
             return pattern.matcher(budget.metered(module));

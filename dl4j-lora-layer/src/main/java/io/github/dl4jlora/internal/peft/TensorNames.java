@@ -169,11 +169,13 @@ final class TensorNames {
 
     /** Entries of modules_to_save that save none of these layers, without those that a model need not have. */
     Set<String> unsaved(Collection<String> layers) throws AdapterFormatException {
-        Set<String> missing = new HashSet<>(config.modulesToSave());
+        // PEFT adds a task's heads once more each time that it saves.
+        Set<String> entries = Set.copyOf(config.modulesToSave());
+        Set<String> missing = new HashSet<>(entries);
         for (String layer : layers) {
             missing.removeAll(saved.of(layer, budget));
         }
-        if (missing.size() < config.modulesToSave().size()) {
+        if (missing.size() < entries.size()) {
             missing.removeAll(HEADS);
         }
         return missing;

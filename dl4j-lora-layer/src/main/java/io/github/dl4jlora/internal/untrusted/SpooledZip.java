@@ -64,8 +64,10 @@ public final class SpooledZip implements AutoCloseable {
                 throw new AdapterFormatException("The stream is a zip of more than " + MOST_ENTRIES
                         + " files, which cannot be an adapter");
             }
-            // Folders in the name are ignored; above all, they do not decide where a file is written.
-            String name = entry.getName().substring(entry.getName().lastIndexOf('/') + 1);
+            // Folders in the name are ignored; above all, they do not decide where a file is written. Some programs of Windows
+            // write backslashes between them.
+            String path = entry.getName().replace('\\', '/');
+            String name = path.substring(path.lastIndexOf('/') + 1);
             boolean wanted = names.contains(name);
             if (wanted && !found.add(name)) {
                 throw new AdapterFormatException("The stream is a zip with two files called " + name + "; an adapter has one");

@@ -169,4 +169,20 @@ class TensorLayoutTest {
         assertThat(Networks.difference(TorchLayout.fromTorch(layer, keys, "running_var", variances, deviations), deviations))
                 .isLessThan(1e-6);
     }
+
+    /** PyTorch computes with one, as for a channel that is always 0. */
+    @Test
+    void aVarianceOfZeroIsReadAndOneBelowItIsRefused() {
+        BatchNormalization layer = new BatchNormalization();
+        Map<String, String> keys = TorchLayout.keysByName(layer, Set.of("gamma", "beta", "mean", "log10stdev"));
+        INDArray like = Nd4j.zeros(1, 2);
+
+        INDArray read = TorchLayout.fromTorch(layer, keys, "running_var", Nd4j.createFromArray(0f, 1f), like);
+
+        assertThat(Double.isFinite(read.getDouble(0))).isTrue();
+        assertThat(Networks.difference(TorchLayout.toTorch(layer, "log10stdev", read), Nd4j.createFromArray(0f, 1f)))
+                .isLessThan(1e-6);
+        assertThatThrownBy(() -> TorchLayout.fromTorch(layer, keys, "running_var", Nd4j.createFromArray(-0.5f, 1f), like))
+                .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("has the variance -0.5");
+    }
 }

@@ -60,7 +60,7 @@ class ModulePatternsTest {
             }
             int expected = 0;
             for (int j = some.size() - 1; j >= 0; j--) {
-                expected = PythonPattern.compile(some.get(j)).matcher(module).matches() ? j + 1 : expected;
+                expected = PythonPattern.ofEnd(some.get(j)).matcher(module).matches() ? j + 1 : expected;
             }
 
             assertThat(new ModulePatterns<>(numbered(some)).of(module.toString(), 0, budget)).as("%s of %s", some, module)

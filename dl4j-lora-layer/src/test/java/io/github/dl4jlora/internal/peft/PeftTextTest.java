@@ -96,7 +96,7 @@ class PeftTextTest {
         assertThat(read.useDora()).isFalse();
         assertThat(read.loraBias()).isFalse();
         assertThat(read.useRsLora()).isFalse();
-        assertThat(read.targetsParameters()).isFalse();
+        assertThat(read.targetParameters()).isEmpty();
     }
 
     @Test
@@ -159,7 +159,8 @@ class PeftTextTest {
         assertThat(parsed("\"r\":1,\"lora_alpha\":1,\"lora_bias\":true").loraBias()).isTrue();
         assertThat(parsed("\"r\":1,\"lora_alpha\":1,\"use_rslora\":1").useRsLora()).isTrue();
         assertThat(parsed("\"r\":1,\"lora_alpha\":1,\"use_dora\":true").useDora()).isTrue();
-        assertThat(parsed("\"r\":1,\"lora_alpha\":1,\"target_parameters\":[\"w\"]").targetsParameters()).isTrue();
+        assertThat(parsed("\"r\":1,\"lora_alpha\":1,\"target_parameters\":[\"w\"]").targetParameters())
+                .containsExactly("w");
         assertThat(parsed("\"r\":1,\"lora_alpha\":1,\"bias\":\"all\"").bias()).isEqualTo(BiasTraining.ALL);
     }
 

@@ -72,7 +72,7 @@ class PythonPatternTest {
     @ParameterizedTest(name = "{0}")
     @MethodSource("inPython")
     void meansWhatItMeansInPython(String python, List<String> modules) throws AdapterFormatException {
-        var pattern = PythonPattern.compile(python);
+        var pattern = PythonPattern.ofEnd(python);
 
         assertThat(MODULES.stream().filter(module -> pattern.matcher(module).matches()).toList()).isEqualTo(modules);
     }
@@ -83,13 +83,13 @@ class PythonPatternTest {
             "fc1\\z", "\\hfc", "fc1(?(1)a|b)", "f\\x63", "f\\143", "fc1\\", "(?P>l)", "(?P<1>f)", "fc[\\b]",
             "fc[", "(?", "a**", "\\k<l>", "fc1\\G", "[b-a]", "fc1)", "f\\u0063", "fc{,2}+1", "fc{2}+1", "fc\\\u0080"})
     void whatWouldMeanSomethingElseIsRefused(String python) {
-        assertThatThrownBy(() -> PythonPattern.compile(python)).isInstanceOf(AdapterFormatException.class)
+        assertThatThrownBy(() -> PythonPattern.ofEnd(python)).isInstanceOf(AdapterFormatException.class)
                 .hasMessageContainingAll("adapter_config.json", python);
     }
 
     @Test
     void whatIsRefusedIsNamed() {
-        assertThatThrownBy(() -> PythonPattern.compile("fc++1")).hasMessageContaining("has the repetition ++,");
-        assertThatThrownBy(() -> PythonPattern.compile("fc{,2}*")).hasMessageContaining("has the repetition }*,");
+        assertThatThrownBy(() -> PythonPattern.ofEnd("fc++1")).hasMessageContaining("has the repetition ++,");
+        assertThatThrownBy(() -> PythonPattern.ofEnd("fc{,2}*")).hasMessageContaining("has the repetition }*,");
     }
 }

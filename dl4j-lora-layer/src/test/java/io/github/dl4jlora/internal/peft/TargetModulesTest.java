@@ -42,6 +42,17 @@ class TargetModulesTest {
         assertThat(String.join(" ", leftOut(fields)).replace("bert.layer.", "")).isEqualTo(expected == null ? "" : expected);
     }
 
+    /** PEFT takes the number of the first list, and its expression is of the whole name. */
+    @Test
+    void ofListsInListsTheFirstNumberCounts() throws AdapterFormatException {
+        TargetModules third = new TargetModules(new TargetModules.Names(Set.of("gate"), null), null, Set.of(3), List.of());
+        TargetModules named = new TargetModules(new TargetModules.Names(Set.of(), "gate"), null, Set.of(), List.of());
+
+        assertThat(third.leftOut(List.of("model.layers.3.experts.5.gate", "model.layers.5.experts.3.gate")))
+                .containsExactly("model.layers.5.experts.3.gate");
+        assertThat(named.leftOut(List.of("gate", "layers.3.gate"))).containsExactly("layers.3.gate");
+    }
+
     @Test
     void areNoneWhereThatTakesTooLongToFindOut() {
         TargetModules slow = new TargetModules(new TargetModules.Names(Set.of(), "(.*a){20}b"), null, Set.of(), List.of());

@@ -95,6 +95,9 @@ class TensorIndexTest {
 
         assertThat(index(heads, "score.weight").missing()).isEmpty();
         assertThat(index(heads).missing()).containsExactly("base_model.model.classifier.*", "base_model.model.score.*");
+        String savedTwice = heads.replace("]", ",\"classifier\",\"score\"]");
+        assertThat(index(savedTwice, "score.weight").missing()).isEmpty();
+        assertThat(index(savedTwice).missing()).containsExactly("base_model.model.classifier.*", "base_model.model.score.*");
     }
 
     /** PEFT up to 0.10 did not write down what it adds to modules_to_save for a task, but saved it. */

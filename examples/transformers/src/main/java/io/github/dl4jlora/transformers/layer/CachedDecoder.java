@@ -29,7 +29,7 @@ record CachedDecoder(ComputationGraph network, TokenEmbeddingsRuntime embeddings
         List<KeyValueCache.User> users = new ArrayList<>();
         for (GraphVertex running : network.getVertices()) {
             // Not what has a block computed again in training, but what is in it.
-            GraphVertex vertex = network.getVertex(running.getVertexName());
+            GraphVertex vertex = TokenVertex.inside(network.getVertex(running.getVertexName()));
             Layer layer = vertex.getLayer();
             TokenEmbeddingsRuntime words = MatrixLayer.inside(TokenEmbeddingsRuntime.class, layer);
             if (words != null) {

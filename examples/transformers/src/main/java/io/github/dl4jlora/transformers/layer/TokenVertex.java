@@ -3,11 +3,14 @@ package io.github.dl4jlora.transformers.layer;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.graph.vertex.BaseGraphVertex;
+import org.deeplearning4j.nn.graph.vertex.BaseWrapperVertex;
+import org.deeplearning4j.nn.graph.vertex.GraphVertex;
 import org.deeplearning4j.nn.graph.vertex.VertexIndices;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
+import java.lang.reflect.Field;
 import java.util.Arrays;
 
 /** A vertex without parameters whose last input is the token ids {@code [minibatch, tokens]}. */
@@ -16,11 +19,32 @@ abstract class TokenVertex extends BaseGraphVertex {
 
     private static final long serialVersionUID = 1L;
 
+    private static final Field WRAPPED = wrapped();
+
     private final int padding;
 
     TokenVertex(ComputationGraph graph, String name, int index, int padding, DataType type) {
         super(graph, name, index, null, null, type);
         this.padding = padding;
+    }
+
+    private static Field wrapped() {
+        try {
+            Field field = BaseWrapperVertex.class.getDeclaredField("underlying");
+            field.setAccessible(true);
+            return field;
+        } catch (NoSuchFieldException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** {@return the vertex inside DL4J's and the library's freezing wrappers, which do not tell it} */
+    static GraphVertex inside(GraphVertex vertex) {
+        try {
+            return vertex instanceof BaseWrapperVertex ? inside((GraphVertex) WRAPPED.get(vertex)) : vertex;
+        } catch (IllegalAccessException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     /** Token ids; the other inputs have minibatch times tokens rows. */

@@ -11,9 +11,12 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.graph.vertex.impl.FrozenVertex;
+import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.impl.ActivationIdentity;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -22,6 +25,7 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Sgd;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -184,6 +188,34 @@ class KeyValueCacheTest {
             cache.append(tuned, part(0, 4));
             assertSame(cache.append(tuned, TEXT[4]), whole(tuned, 5));
             assertSame(cache.append(tuned, part(5, 8)), whole(tuned, 8));
+        }
+    }
+
+    /** Below what trains, a frozen vertex ends backpropagation: it is one of DL4J's own then. */
+    @ParameterizedTest
+    @ValueSource(strings = {".*mlp\\.c_fc", ".*h\\.1\\..*c_attn", ".*h\\.1\\.attn\\.c_proj"})
+    void frozenAttentionKeepsKeysAndValuesToo(String targets) {
+        ComputationGraph tuned = LoRA.apply(network(DataType.FLOAT), LoRAConfig.builder().rank(2).targets(targets).build());
+        tuned.params().addi(0.3);
+        ComputationGraph frozen = LoRA.freeze(network(DataType.FLOAT));
+        for (ComputationGraph network : List.of(tuned, frozen)) {
+            try (KeyValueCache cache = new KeyValueCache()) {
+                cache.append(network, part(0, 4));
+                assertSame(cache.append(network, TEXT[4]), whole(network, 5));
+                assertSame(cache.append(network, part(5, 8)), whole(network, 8));
+            }
+        }
+    }
+
+    @Test
+    void attentionInDl4jsFrozenVertexKeepsKeysAndValuesToo() {
+        ComputationGraph network = network(DataType.FLOAT);
+        ComputationGraph transferred = new TransferLearning.GraphBuilder(network)
+                .setFeatureExtractor("transformer.h.1.mlp.c_fc").build();
+        assertThat(transferred.getVertex("transformer.h.0.attn")).isInstanceOf(FrozenVertex.class);
+        try (KeyValueCache cache = new KeyValueCache()) {
+            cache.append(transferred, part(0, 4));
+            assertSame(cache.append(transferred, TEXT[4]), whole(transferred, 5));
         }
     }
 
