@@ -10,8 +10,8 @@ public final class OutlivingArrays {
     }
 
     /**
-     * {@return with what to make arrays of {@link ArrayType#INPUT} in a pass} A graph's backward pass names workspaces that nobody
-     * has opened, if only training has none.
+     * {@return with what to make arrays of {@link ArrayType#INPUT} in a pass} A graph's backward pass names workspaces that
+     * nobody has opened, if only training has none.
      */
     public static LayerWorkspaceMgr in(LayerWorkspaceMgr workspaces) {
         return workspaces.isWorkspaceOpen(ArrayType.INPUT) ? workspaces : LayerWorkspaceMgr.noWorkspacesImmutable();
