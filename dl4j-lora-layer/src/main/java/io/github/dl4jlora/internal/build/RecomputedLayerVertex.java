@@ -11,6 +11,7 @@ import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** A {@link RecomputedVertex} around a layer. DL4J takes each vertex with a layer for its own type. */
+@SuppressWarnings("overrides")
 final class RecomputedLayerVertex extends LayerVertex implements Recomputed {
 
     private static final long serialVersionUID = 1L;
