@@ -8,11 +8,10 @@ import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration.GraphBuilder;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.graph.vertex.impl.FrozenVertex;
-import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -209,13 +208,13 @@ class KeyValueCacheTest {
 
     @Test
     void attentionInDl4jsFrozenVertexKeepsKeysAndValuesToo() {
-        ComputationGraph network = network(DataType.FLOAT);
-        ComputationGraph transferred = new TransferLearning.GraphBuilder(network)
-                .setFeatureExtractor("transformer.h.1.mlp.c_fc").build();
-        assertThat(transferred.getVertex("transformer.h.0.attn")).isInstanceOf(FrozenVertex.class);
+        GraphBuilder graph = Transformer.addTo(new NeuralNetConfiguration.Builder().seed(1).graphBuilder(), TINY.shape(),
+                Head.nextWord());
+        graph.getVertices().computeIfPresent("transformer.h.0.attn", (name, vertex) -> new FrozenVertex(vertex));
+        ComputationGraph network = Tiny.initialised(graph.build());
         try (KeyValueCache cache = new KeyValueCache()) {
-            cache.append(transferred, part(0, 4));
-            assertSame(cache.append(transferred, TEXT[4]), whole(transferred, 5));
+            cache.append(network, part(0, 4));
+            assertSame(cache.append(network, TEXT[4]), whole(network, 5));
         }
     }
 
