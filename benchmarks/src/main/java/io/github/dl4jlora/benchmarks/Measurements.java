@@ -95,7 +95,7 @@ final class Measurements {
         for (Shape shape : grid) {
             turns.medians(runs(shape), run -> run.title() + ", " + shape.name(), run -> step(run, shape))
                     .forEach((run, millis) -> results.stepsOf(shape).put(run, millis[0]));
-            say(shape.name() + ": " + results.stepsOf(shape));
+            say(shape.name() + ": " + results.steps.get(shape));
         }
     }
 
@@ -241,10 +241,10 @@ final class Measurements {
                     .map(isPyTorch -> new EncoderRun(task, isPyTorch))).toList();
             Map<EncoderRun, double[]> millis = turns.medians(runs, run -> "encoder, " + run + ", " + settings.title(),
                     run -> run.start(settings, python));
-            for (EncoderTask task : EncoderTask.values()) {
-                results.encoder.computeIfAbsent(settings, key -> new EnumMap<>(EncoderTask.class)).put(task, new Results.Encoder(
-                        first(millis.get(new EncoderRun(task, false))), first(millis.get(new EncoderRun(task.peer(), true)))));
-            }
+            runs.stream().filter(run -> !run.isPyTorch() && millis.containsKey(run)).map(EncoderRun::task).forEach(task ->
+                    results.encoder.computeIfAbsent(settings, key -> new EnumMap<>(EncoderTask.class)).put(task,
+                            new Results.Encoder(millis.get(new EncoderRun(task, false))[0],
+                                    first(millis.get(new EncoderRun(task.peer(), true))))));
             say("encoder, " + settings.title() + ": " + results.encoder.get(settings));
         }
     }

@@ -2,6 +2,7 @@ package io.github.dl4jlora.benchmarks;
 
 import io.github.dl4jlora.LoRA;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -206,6 +207,17 @@ class ReportTest {
 
     private static void step(Results results, int width, Side side, Settings settings, double millis) {
         results.stepsOf(Shape.of(width)).put(new Results.Run(side, settings), millis);
+    }
+
+    @Test
+    @Tag("heavy")
+    void processesTakeTurns() {
+        Results results = new Results();
+
+        new Measurements(results, 1, List.of(Side.LORA, Side.FLOOR), folder).steps(List.of(SHAPE));
+
+        assertThat(results.failures).isEmpty();
+        assertThat(results.stepsOf(SHAPE)).hasSize(2).allSatisfy((run, millis) -> assertThat(millis).isPositive());
     }
 
     @Test
