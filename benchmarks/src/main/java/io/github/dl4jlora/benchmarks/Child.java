@@ -21,7 +21,8 @@ final class Child {
     /** What the line with a child's result begins with. */
     static final String RESULT = "RESULT ";
 
-    private static final int MINUTES = 10;
+    /** How long one may take, or one of its turns. */
+    static final int MINUTES = 10;
     private static final List<String> SCRIPTS = List.of("peer.py", "layers.py", "encoder.py", "turns.py");
 
     private static volatile Kernels kernels = Kernels.OWN;

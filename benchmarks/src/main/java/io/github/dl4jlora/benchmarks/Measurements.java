@@ -21,7 +21,6 @@ import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
 
 /**
  * Measures the parts of a comparison, each figure in a separate process. A failure leaves a line in the results and a gap in the
@@ -31,7 +30,10 @@ final class Measurements {
 
     private static final int[] ADAPTER_COUNTS = {1, 10, 100, 1000};
     private static final int SHOWN = 200;
-    private static final String BERT_HERE = "";
+    static final String PYTORCH = "PyTorch";
+    /** What encoder.py calls its ways to compute attention. */
+    private static final String SDPA = "sdpa";
+    private static final String EAGER = "eager";
 
     private final Results results;
     private final int rounds;
@@ -236,54 +238,39 @@ final class Measurements {
 
     void encoder() {
         for (Settings settings : List.of(Settings.SETTLED, Settings.ONE_THREAD)) {
-            List<EncoderRun> runs = Arrays.stream(EncoderTask.values()).flatMap(task -> Stream.of(false, true)
-                    .filter(isPyTorch -> !isPyTorch || hasPyTorch() && task.peer() == task)
-                    .map(isPyTorch -> new EncoderRun(task, isPyTorch))).toList();
-            Map<EncoderRun, double[]> millis = turns.medians(runs, run -> "encoder, " + run + ", " + settings.title(),
-                    run -> run.start(settings, python));
-            runs.stream().filter(run -> !run.isPyTorch() && millis.containsKey(run)).map(EncoderRun::task).forEach(task ->
+            List<PairedRun<EncoderTask>> runs = PairedRun.of(EncoderTask.values(),
+                    task -> hasPyTorch() && task.peer() == task ? List.of(PYTORCH) : List.of());
+            Map<PairedRun<EncoderTask>, double[]> millis = turns.medians(runs,
+                    run -> run.title(task -> "encoder, " + task.title() + ", " + settings.title()),
+                    run -> run.isHere() ? Child.javaTurns(settings, List.of(), EncoderChild.class, run.task().arguments())
+                            : Child.pythonTurns(settings.ofPyTorch(), python, "encoder.py",
+                                    run.task().arguments(threads(settings))));
+            millis.keySet().stream().filter(PairedRun::isHere).map(PairedRun::task).forEach(task ->
                     results.encoder.computeIfAbsent(settings, key -> new EnumMap<>(EncoderTask.class)).put(task,
-                            new Results.Encoder(millis.get(new EncoderRun(task, false))[0],
-                                    first(millis.get(new EncoderRun(task.peer(), true))))));
+                            new Results.Encoder(PairedRun.first(millis, PairedRun.here(task)),
+                                    PairedRun.first(millis, new PairedRun<>(task.peer(), PYTORCH)))));
             say("encoder, " + settings.title() + ": " + results.encoder.get(settings));
-        }
-    }
-
-    /** A task here or in PyTorch. */
-    private record EncoderRun(EncoderTask task, boolean isPyTorch) {
-
-        private TurnTaker start(Settings settings, Path python) {
-            return isPyTorch
-                    ? Child.pythonTurns(settings.ofPyTorch(), python, "encoder.py", task.arguments(threads(settings)))
-                    : Child.javaTurns(settings, List.of(), EncoderChild.class, task.arguments());
         }
     }
 
     void bertBase() {
         for (Settings settings : List.of(Settings.SETTLED, Settings.ONE_THREAD)) {
-            List<BertBaseRun> runs = Arrays.stream(BertBaseTask.values()).flatMap(task -> Stream.of(BERT_HERE, "sdpa", "eager")
-                    .filter(attention -> attention.equals(BERT_HERE) || hasPyTorch() && task.peer() == task)
-                    .map(attention -> new BertBaseRun(task, attention))).toList();
-            Map<BertBaseRun, double[]> found = turns.medians(runs, run -> "BERT-base, " + run + ", " + settings.title(),
-                    run -> run.start(settings, python));
+            List<PairedRun<BertBaseTask>> runs = PairedRun.of(BertBaseTask.values(),
+                    task -> hasPyTorch() && task.peer() == task ? List.of(SDPA, EAGER) : List.of());
+            Map<PairedRun<BertBaseTask>, double[]> found = turns.medians(runs,
+                    run -> run.title(task -> "BERT-base, " + task.title() + ", " + settings.title()),
+                    run -> run.isHere() ? Child.javaTurns(settings, List.of(), BertBaseChild.class, run.task().name())
+                            : Child.pythonTurns(settings.ofPyTorch(), python, "encoder.py",
+                                    run.task().arguments(threads(settings), run.peer())));
             Map<BertBaseTask, Results.BertBase> costs = new EnumMap<>(BertBaseTask.class);
             for (BertBaseTask task : BertBaseTask.values()) {
-                Results.Cost sdpa = Results.Cost.of(found.get(new BertBaseRun(task.peer(), "sdpa")));
-                Results.Cost eager = Results.Cost.of(found.get(new BertBaseRun(task.peer(), "eager")));
-                costs.put(task, new Results.BertBase(Results.Cost.of(found.get(new BertBaseRun(task, BERT_HERE))),
+                Results.Cost sdpa = Results.Cost.of(found.get(new PairedRun<>(task.peer(), SDPA)));
+                Results.Cost eager = Results.Cost.of(found.get(new PairedRun<>(task.peer(), EAGER)));
+                costs.put(task, new Results.BertBase(Results.Cost.of(found.get(PairedRun.here(task))),
                         eager.millis() < sdpa.millis() ? eager : sdpa));
             }
             results.bertBase.put(settings, costs);
             say("BERT-base, " + settings.title() + ": " + costs);
-        }
-    }
-
-    /** A task here, or in PyTorch with that attention. */
-    private record BertBaseRun(BertBaseTask task, String attention) {
-
-        private TurnTaker start(Settings settings, Path python) {
-            return attention.equals(BERT_HERE) ? Child.javaTurns(settings, List.of(), BertBaseChild.class, task.name())
-                    : Child.pythonTurns(settings.ofPyTorch(), python, "encoder.py", task.arguments(threads(settings), attention));
         }
     }
 
@@ -361,11 +348,6 @@ final class Measurements {
 
     static double medianOf(List<double[]> rows, int column) {
         return Clock.median(rows.stream().mapToDouble(row -> row[column]).toArray());
-    }
-
-    /** NaN if nothing was measured. */
-    private static double first(double[] figures) {
-        return figures == null ? Double.NaN : figures[0];
     }
 
     /** Of each column. */

@@ -6,7 +6,6 @@ import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 
 /** Encoders of texts in the sizes that teams adapt: time of a step beside PyTorch, memory of many pairs and of long texts. */
 final class TextMeasurements {
@@ -15,16 +14,19 @@ final class TextMeasurements {
     }
 
     static void measure(Measurements measurements, Results results, Turns turns, int rounds, Path python) {
-        List<Optional<TextTask>> steps = new ArrayList<>();
-        Arrays.stream(TextTask.values()).filter(TextTask::isStep).map(Optional::of).forEach(steps::add);
-        if (measurements.hasPyTorch()) {
-            steps.add(Optional.empty());
-        }
-        turns.medians(steps, step -> step.map(TextTask::title).orElse("PyTorch") + ", BGE-small",
-                step -> step.map(TextTask::turns).orElseGet(() -> Child.pythonTurns(Settings.ONE_THREAD, python, "encoder.py",
-                        "lora", String.valueOf(TextChild.TEXTS), String.valueOf(TextChild.TOKENS), String.valueOf(TextChild.RANK),
-                        String.valueOf(TextChild.BGE_SMALL.layers()), "1"))).forEach((step, millis) -> step.ifPresentOrElse(
-                                task -> results.texts.put(task, millis[0]), () -> results.textStepOfPyTorch = millis[0]));
+        List<PairedRun<TextTask>> steps = PairedRun.of(Arrays.stream(TextTask.values()).filter(TextTask::isStep)
+                .toArray(TextTask[]::new), task -> task == TextTask.STEP && measurements.hasPyTorch()
+                        ? List.of(Measurements.PYTORCH) : List.of());
+        turns.medians(steps, step -> step.title(TextTask::title), step -> step.isHere() ? step.task().turns()
+                : Child.pythonTurns(Settings.ONE_THREAD, python, "encoder.py", "lora", String.valueOf(TextChild.TEXTS),
+                        String.valueOf(TextChild.TOKENS), String.valueOf(TextChild.RANK),
+                        String.valueOf(TextChild.BGE_SMALL.layers()), "1")).forEach((step, millis) -> {
+                            if (step.isHere()) {
+                                results.texts.put(step.task(), millis[0]);
+                            } else {
+                                results.textStepOfPyTorch = millis[0];
+                            }
+                        });
         Map<TextTask, List<Double>> bytes = new EnumMap<>(TextTask.class);
         for (int round = 0; round < rounds; round++) {
             Arrays.stream(TextTask.values()).filter(task -> !task.isStep()).forEach(task -> measurements.attempt(task.title(),

@@ -9,7 +9,6 @@ import java.util.TimerTask;
 /** A child process that has warmed up and waits for its turns. */
 final class TurnTaker implements AutoCloseable {
 
-    private static final int MINUTES = 10;
     private static final Timer TIMER = new Timer(true);
 
     private final Process process;
@@ -48,11 +47,11 @@ final class TurnTaker implements AutoCloseable {
         TimerTask end = new TimerTask() {
             @Override
             public void run() {
-                printed.append("Not finished after ").append(MINUTES).append(" minutes\n");
+                printed.append("Not finished after ").append(Child.MINUTES).append(" minutes\n");
                 process.destroyForcibly();
             }
         };
-        TIMER.schedule(end, MINUTES * 60_000L);
+        TIMER.schedule(end, Child.MINUTES * 60_000L);
         try {
             for (String line = output.readLine(); line != null; line = output.readLine()) {
                 if (line.startsWith(Child.RESULT)) {

@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Objects;
 import java.util.Set;
 import java.util.function.UnaryOperator;
@@ -83,12 +84,12 @@ public sealed class AdapterLoader permits LoRAAdapter.Loader {
      * @throws IOException            if the stream cannot be read
      */
     public LoRAAdapter load(InputStream zip) throws IOException {
-        Set<String> names = Set.of(PeftFolder.CONFIG, PeftFolder.TENSORS);
-        try (SpooledZip files = SpooledZip.of(zip, names)) {
+        List<String> names = List.of(PeftFolder.CONFIG, PeftFolder.TENSORS);
+        try (SpooledZip files = SpooledZip.of(zip, Set.copyOf(names))) {
             for (String name : names) {
                 if (!Files.exists(files.folder().resolve(name))) {
                     throw new AdapterFormatException("The stream is a zip without " + name + "; an adapter's stream is a zip of "
-                            + PeftFolder.CONFIG + " and " + PeftFolder.TENSORS);
+                            + String.join(" and ", names));
                 }
             }
             return load(files.folder());
