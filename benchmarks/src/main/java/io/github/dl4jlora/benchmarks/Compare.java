@@ -41,7 +41,7 @@ public final class Compare implements Callable<Integer> {
     private Path output = Path.of("benchmarks", "target", "report");
 
     @Option(names = "--only", split = ",", description = "Only these parts: ${COMPLETION-CANDIDATES}. Default: all but "
-            + "BERT_BASE, TEXTS, ACCURACY, LAYERS and VARIANTS, which are in --full, ONNX, which needs -Ponnx-runtime, and "
+            + "BERT_BASE, TEXTS, LAYERS and VARIANTS, which are in --full, ONNX, which needs -Ponnx-runtime, and "
             + "BUILDS.")
     private List<Part> only;
 
@@ -64,7 +64,7 @@ public final class Compare implements Callable<Integer> {
     /** The parts that can be measured separately. */
     enum Part {
         STEPS, ARRAYS, RESIDENT, MEMORY, ADAPTERS, INFERENCE, DISK, CONVOLUTION, LSTM, EMBEDDING, ATTENTION, ENCODER, BERT_BASE,
-        TEXTS, STORAGE, SERVING, PLAN, ACCURACY, LAYERS, VARIANTS, ONNX, BUILDS
+        TEXTS, STORAGE, SERVING, PLAN, LAYERS, VARIANTS, ONNX, BUILDS
     }
 
     public static void main(String[] args) {
@@ -131,7 +131,6 @@ public final class Compare implements Callable<Integer> {
             case STORAGE -> measurements.storage();
             case SERVING -> measurements.serving();
             case PLAN -> measurements.plans();
-            case ACCURACY -> measurements.accuracy();
             case LAYERS -> measurements.layers();
             case VARIANTS -> measurements.variants();
             case ONNX -> measurements.onnx();

@@ -310,10 +310,6 @@ final class Measurements {
         BuildMeasurements.measure(results, tasks, others, turns);
     }
 
-    void accuracy() {
-        new StorageMeasurements(this, results).accuracy();
-    }
-
     void layers() {
         for (LayerTask task : LayerTask.values()) {
             Map<LayerSide, Results.LayerCost> costs = new EnumMap<>(LayerSide.class);

@@ -91,8 +91,6 @@ final class Results {
     final Map<String, Double> loading = new LinkedHashMap<>();
     /** A mapped base by its form and the number of processes. */
     final Map<String, Map<Integer, Mapped>> mapped = new LinkedHashMap<>();
-    /** Accuracy in percent, by example, form and seed. */
-    final Map<String, Map<String, List<Double>>> accuracy = new LinkedHashMap<>();
     /** As many figures as the task has. */
     final Map<ServingTask, Map<Settings, double[]>> serving = new EnumMap<>(ServingTask.class);
     /** Planned and measured bytes. */

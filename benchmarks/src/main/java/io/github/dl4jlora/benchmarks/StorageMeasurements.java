@@ -2,8 +2,6 @@ package io.github.dl4jlora.benchmarks;
 
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.conf.Quantization;
-import io.github.dl4jlora.examples.ConvolutionExample;
-import io.github.dl4jlora.examples.DigitsExample;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -17,8 +15,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -28,9 +24,7 @@ final class StorageMeasurements {
 
     /** 100 million parameters, in layers that are small compared with the whole. */
     private static final Shape LARGE = Shape.square(2041, 24, 32, 8, "Adam");
-    private static final int SEEDS = 3;
     private static final int PROCESSES = 4;
-    private static final Pattern ACCURACY = Pattern.compile("(?m)^LoRA\\s.*?([0-9.]+) %");
     /** In the order of the children's results. */
     private static final List<String> FORMS = forms();
 
@@ -134,34 +128,6 @@ final class StorageMeasurements {
                 each.stream().mapToDouble(of -> of[1]).sum(), each.stream().mapToDouble(of -> of[2]).sum());
     }
 
-    /** The accuracy of the examples' own adapted networks, in percent, by form and seed. */
-    void accuracy() {
-        Map<String, Class<?>> examples = new LinkedHashMap<>();
-        examples.put("digits", DigitsExample.class);
-        examples.put("convolution", ConvolutionExample.class);
-        examples.forEach((name, example) -> {
-            for (int seed = 1; seed <= SEEDS; seed++) {
-                for (String form : FORMS) {
-                    List<String> options = new ArrayList<>(List.of("--seed", String.valueOf(seed)));
-                    options.addAll(form.equals("FLOAT") ? List.of() : List.of("--quantize", form));
-                    measurements.attempt(name + ", " + form + ", seed " + seed,
-                            () -> Child.output(Settings.ONE_THREAD, Map.of(), example, options.toArray(String[]::new)),
-                            text -> results.accuracy.computeIfAbsent(name, key -> new LinkedHashMap<>())
-                                    .computeIfAbsent(form, key -> new ArrayList<>()).add(accuracy(text)));
-                }
-            }
-            Measurements.say(name + ": " + results.accuracy.get(name));
-        });
-    }
-
-    private static double accuracy(String text) {
-        Matcher row = ACCURACY.matcher(text);
-        if (!row.find()) {
-            throw new IllegalStateException("no accuracy of LoRA in: " + text);
-        }
-        return Double.parseDouble(row.group(1));
-    }
-
     static List<Target> targets(Results results) {
         List<Target> targets = new ArrayList<>();
         for (Quantization scheme : Quantization.values()) {
@@ -184,12 +150,6 @@ final class StorageMeasurements {
         targets.add(new Target("mapped base, INT8: memory of its pages, four processes / one", 1.2,
                 mapped.keySet().containsAll(List.of(1, PROCESSES)) ? mapped.get(PROCESSES).file() / mapped.get(1).file()
                         : Double.NaN));
-        results.accuracy.forEach((name, by) -> {
-            for (Quantization scheme : Quantization.values()) {
-                targets.add(new Target("accuracy lost, " + name + ", " + scheme + ", points",
-                        scheme == Quantization.NF4 ? 1 : 0.5, mean(by.get("FLOAT")) - mean(by.get(scheme.name()))));
-            }
-        });
         return targets;
     }
 
@@ -205,10 +165,6 @@ final class StorageMeasurements {
     private static double ratio(Results results, StorageTask task, String form) {
         Map<String, Double> millis = results.storage.getOrDefault(task, Map.of()).get(Settings.ONE_THREAD);
         return millis == null ? Double.NaN : millis.get(form) / millis.get("FLOAT");
-    }
-
-    private static double mean(List<Double> values) {
-        return values == null ? Double.NaN : values.stream().mapToDouble(Double::doubleValue).average().orElse(Double.NaN);
     }
 
     static List<Table> tables(Results results) {
@@ -240,23 +196,11 @@ final class StorageMeasurements {
                     + " parameters, one row, a heap of 100 MB. Memory is what is in use, shared pages counted once (Linux's Pss, "
                     + "summed over the processes); ND4J and Java were started before the clock.", rows));
         }
-        if (!results.accuracy.isEmpty()) {
-            List<List<String>> rows = new ArrayList<>(List.of(row("percent right", "FLOAT", form -> form)));
-            results.accuracy.forEach((name, by) ->
-                    rows.add(row(name + ", LoRA", cell(by.get("FLOAT")), form -> cell(by.get(form)))));
-            tables.add(new Table("A base in fewer bits: accuracy", "The examples' own tables, means of " + SEEDS
-                    + " seeds, each in brackets.", rows));
-        }
         return tables;
     }
 
     /** A cell for each scheme behind that of FLOAT. */
     private static List<String> row(String title, String ofFloat, UnaryOperator<String> ofForm) {
         return Stream.concat(Stream.of(title, ofFloat), FORMS.stream().skip(1).map(ofForm)).toList();
-    }
-
-    private static String cell(List<Double> values) {
-        return values == null ? "absent" : String.format(Locale.ROOT, "%.1f %s", mean(values), values).replace('[', '(')
-                .replace(']', ')');
     }
 }

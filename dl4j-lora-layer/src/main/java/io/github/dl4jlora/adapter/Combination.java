@@ -1,5 +1,6 @@
 package io.github.dl4jlora.adapter;
 
+import io.github.dl4jlora.conf.LoRAInit;
 import io.github.dl4jlora.internal.algebra.LayerCombination;
 import io.github.dl4jlora.internal.algebra.LayerUnion;
 import io.github.dl4jlora.internal.algebra.TaskVectors;
@@ -177,7 +178,8 @@ public final class Combination {
     }
 
     /**
-     * The rank to which SVD, and methods that end in SVD, truncate; default: the largest of the adapters' ranks, by layer.
+     * The rank to which SVD, and methods that end in SVD, truncate; default: the largest of the adapters' ranks, by layer, where
+     * that of an adapter which started from a part of W counts twice.
      *
      * @param rank at least 1
      * @return this combination
@@ -217,8 +219,9 @@ public final class Combination {
      *                                  {@linkplain Method#needsEqualRanks need equal ones}, in a layer's rank; if two of them
      *                                  trained the same layer in full, or its bias, or one trained in full what another adapts;
      *                                  if one that trained biases lacks a layer; if one is a DoRA adapter, which does more than
-     *                                  add; if a setting is missing or of no use to the method
-     * @throws IllegalStateException    for SVD, and methods that end in SVD, if an A or B holds NaN or infinity
+     *                                  add, or one started from a part of W and the method prunes A and B; if a setting is
+     *                                  missing or of no use to the method
+     * @throws IllegalStateException    if an A or B holds NaN or infinity
      */
     public LoRAAdapter build() {
         checkSettings();
@@ -229,7 +232,7 @@ public final class Combination {
             return new LoRAAdapter(new AdapterContent(combined, LayerUnion.trained(adapters), LayerUnion.biases(adapters),
                     0, LayerUnion.names(adapters, AdapterContent::own),
                     LayerUnion.names(adapters, AdapterContent::modules),
-                    LayerUnion.names(adapters, AdapterContent::named)));
+                    LayerUnion.names(adapters, AdapterContent::named), LayerUnion.model(adapters)));
         }
     }
 
@@ -238,10 +241,11 @@ public final class Combination {
                 .filter(i -> adapters.get(i).deltas().containsKey(layer)).boxed().toList();
         List<Delta> deltas = having.stream()
                 .map(i -> adapters.get(i).delta(layer).plain(layer, "combining adapters")).toList();
+        requirePrunable(layer, having);
         requireLike(layer, having, deltas);
         LayerCombination sum = new LayerCombination(layer, deltas, having.stream().map(weights::get).toList());
         Delta combined = combine(layer, sum, rank != null ? rank : largestRank(deltas));
-        if (!isFinite(combined) && deltas.stream().allMatch(Combination::isFinite)) {
+        if (!isFinite(combined)) {
             throw new IllegalArgumentException("Layer \"" + layer + "\": with the weights " + weights + " the combination is "
                     + "beyond what " + combined.a().dataType() + " can hold. Choose smaller weights");
         }
@@ -295,7 +299,8 @@ public final class Combination {
                     + " of the adapters, and biases cannot be combined. Choose adapters so that at most one has trained it");
         }
         List<String> forms = deltas.stream().map(Delta::storedAs).distinct().toList();
-        return (biased.isEmpty() ? combined : biased.get(0).with(combined)).onStored(forms.size() == 1 ? forms.get(0) : null);
+        return (biased.isEmpty() ? combined : combined.withBiasOf(biased.get(0)))
+                .onStored(forms.size() == 1 ? forms.get(0) : null);
     }
 
     private void checkSettings() {
@@ -336,8 +341,9 @@ public final class Combination {
                         + ". Combine adapters of the same base");
             }
             if (delta.rank() != first.rank() && method.needsEqualRanks()) {
-                throw new IllegalArgumentException(which + "has rank " + delta.rank() + ", " + before + " has " + first.rank()
-                        + "; " + method + " needs equal ranks. Use CAT or SVD, or a method that ends in SVD");
+                throw new IllegalArgumentException(which + "has rank " + rank(layer, having.get(i), delta) + ", " + before
+                        + " has " + rank(layer, having.get(0), first) + "; " + method + " needs equal ranks. Use CAT or SVD, or "
+                        + "a method that ends in SVD");
             }
             if (base != null && delta.baseId() != null && !base.equals(delta.baseId())) {
                 throw new IllegalArgumentException(which + "was made for the base weights " + delta.baseId()
@@ -345,6 +351,24 @@ public final class Combination {
             }
             base = base == null ? delta.baseId() : base;
         }
+    }
+
+    /** Of the two products that such an adapter is the difference of, each would be pruned by itself. */
+    private void requirePrunable(String layer, List<Integer> having) {
+        for (int adapter : having) {
+            LoRAInit init = adapters.get(adapter).delta(layer).kind().init();
+            if (method.needsDensity() && !method.truncates && init.isTakenFromW()) {
+                throw new IllegalArgumentException("Layer \"" + layer + "\": adapter " + (adapter + 1) + " started from a part "
+                        + "of W (LoRAInit." + init + "), so its change is the difference of two products. " + method + " would "
+                        + "prune each of them for itself, and most of what is left would be W. Use " + method + "_SVD, or "
+                        + "LINEAR, CAT or SVD");
+            }
+        }
+    }
+
+    private String rank(String layer, int adapter, Delta plain) {
+        return plain.rank() + (plain.rank() == adapters.get(adapter).delta(layer).rank() ? ""
+                : " (twice its own, since it started from a part of W)");
     }
 
     private static String shape(Delta delta) {

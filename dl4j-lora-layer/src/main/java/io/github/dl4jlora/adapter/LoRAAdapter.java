@@ -158,7 +158,8 @@ public final class LoRAAdapter {
      * {@code path_initial_model_for_weight_conversion}. Where nothing was taken from W, it is this adapter itself.
      *
      * @return an adapter for the same base
-     * @throws IllegalArgumentException for DoRA, whose magnitude cannot be added, or a file that lacks the start
+     * @throws IllegalArgumentException for DoRA that started from W, whose magnitude cannot be added, or a file that lacks the
+     *                                  start
      */
     @SuppressWarnings("ReferenceEquality")
     public LoRAAdapter toPlainLoRA() {

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.frozen;
 
+import io.github.dl4jlora.internal.frozen.FeaturizingCaller;
 import io.github.dl4jlora.internal.stock.SameDiffBackprop;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stock.TrainedReplacement;
@@ -46,7 +47,7 @@ public final class TrainedSameDiffLayer extends BaseWrapperLayer implements Trai
     public org.deeplearning4j.nn.api.Layer instantiate(NeuralNetConfiguration conf, Collection<TrainingListener> listeners,
                                                        int index, INDArray view, boolean initialize, DataType type) {
         return new Runtime(underlying.instantiate(StockLayers.confOf(underlying, conf), listeners, index, view, initialize,
-                type));
+                type), conf);
     }
 
     @Override
@@ -58,14 +59,24 @@ public final class TrainedSameDiffLayer extends BaseWrapperLayer implements Trai
 
         private final SameDiffBackprop sameDiff = new SameDiffBackprop();
 
-        Runtime(org.deeplearning4j.nn.api.Layer stock) {
+        private NeuralNetConfiguration declared;
+
+        /** @param declared the network's configuration of this layer, of which the stock layer's is a part */
+        Runtime(org.deeplearning4j.nn.api.Layer stock, NeuralNetConfiguration declared) {
             super(stock);
+            this.declared = declared;
+        }
+
+        /** As of a frozen layer, so that what {@link FeaturizingCaller} makes of it has its gradients corrected, too. */
+        @Override
+        public NeuralNetConfiguration conf() {
+            return declared != null && FeaturizingCaller.isAsking() ? declared : underlying.conf();
         }
 
         /** TransferLearning hands over the network's configuration of this layer, which does not fit the stock layer. */
         @Override
         public void setConf(NeuralNetConfiguration conf) {
-            // The stock layer has its own.
+            declared = conf;
         }
 
         @Override

@@ -81,5 +81,10 @@ public final class TrainedSameDiffVertex extends WrapperVertex implements Traine
         public void clear() {
             SameDiffBackprop.clear(underlying);
         }
+
+        @Override
+        public void clearVertex() {
+            SameDiffBackprop.clearVertex(underlying);
+        }
     }
 }

@@ -54,6 +54,10 @@ final class TrainingCopy implements AutoCloseable {
         }
 
         double take() {
+            if (count == 0) {
+                throw new IllegalStateException("DL4J skipped the batches: no iteration ran. With truncated backpropagation it "
+                        + "skips a batch whose labels have another number of steps than its inputs, and only logs that");
+            }
             double mean = sum / count;
             sum = 0;
             count = 0;

@@ -6,6 +6,7 @@ import io.github.dl4jlora.adapter.Combination.Method;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Scaling;
 import io.github.dl4jlora.internal.content.Delta;
+import io.github.dl4jlora.internal.content.TorchModel;
 import org.apache.commons.math3.linear.RealMatrix;
 import org.apache.commons.math3.linear.SingularValueDecomposition;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -212,6 +213,19 @@ class CombinationTest {
         }
         ComputationGraph adapted = io.github.dl4jlora.LoRA.apply(base, combined);
         assertThat(Networks.difference(adapted.outputSingle(input), stock.outputSingle(input))).isLessThan(1e-12);
+    }
+
+    private static LoRAAdapter of(TorchModel model) {
+        return new LoRAAdapter(Adapters.of(2, 1, Scaling.ALPHA, 1).content().forModel(model));
+    }
+
+    @Test
+    void theModelOfPyTorchIsThatOnWhichAdaptersAgree() {
+        Combination one = LoRAAdapter.combine(Method.CAT).add(of(new TorchModel("roberta-base", "SEQ_CLS")), 1)
+                .add(of(TorchModel.UNKNOWN), 1).add(of(new TorchModel("roberta-base", "SEQ_CLS")), 1);
+        assertThat(one.build().content().model()).isEqualTo(new TorchModel("roberta-base", "SEQ_CLS"));
+        assertThat(one.add(of(new TorchModel("roberta-base", "TOKEN_CLS")), 1).build().content().model())
+                .isEqualTo(new TorchModel("roberta-base", null));
     }
 
     @Test

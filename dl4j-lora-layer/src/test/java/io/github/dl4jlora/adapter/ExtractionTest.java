@@ -8,14 +8,19 @@ import org.apache.commons.math3.linear.RealMatrix;
 import org.apache.commons.math3.linear.SingularValueDecomposition;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.LocalResponseNormalization;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.RnnLossLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor;
+import org.deeplearning4j.nn.conf.preprocessor.ComposableInputPreProcessor;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
@@ -283,6 +288,43 @@ class ExtractionTest {
         Model convolution = layers(InputType.convolutional(6, 6, 2), convolution(1));
         refused(LoRAAdapter.extract(convolution, layers(InputType.convolutional(6, 6, 2), convolution(2))).rank(1), "\"conv\"",
                 "stride", "[2,2]");
+    }
+
+    @Test
+    void constantsOfTheFunctionMayNotDiffer() {
+        InputType images = InputType.convolutional(6, 6, 2);
+        refused(LoRAAdapter.extract(layers(images, convolution(1), response(0.75)), layers(images, convolution(1), response(0.5)))
+                .rank(1), "beta", "0.5", "0.75");
+        refused(LoRAAdapter.extract(layers(images, convolution(1), new BatchNormalization.Builder(1, 0, true).build()),
+                layers(images, convolution(1), new BatchNormalization.Builder(2, 0, true).build())).rank(1), "gamma");
+        MultiLayerNetwork turned = layers(images, convolution(1));
+        turned.getLayerWiseConfigurations().getInputPreProcessors().put(0, new ComposableInputPreProcessor());
+        MultiLayerNetwork other = layers(images, convolution(1));
+        other.getLayerWiseConfigurations().getInputPreProcessors().put(0, new CnnToFeedForwardPreProcessor(6, 6, 2));
+        refused(LoRAAdapter.extract(turned, other).rank(1), "preprocessor");
+    }
+
+    private static LocalResponseNormalization response(double beta) {
+        return new LocalResponseNormalization.Builder().beta(beta).build();
+    }
+
+    @Test
+    void anAttentionVertexMayBeAllThatChanged() {
+        ComputationGraph before = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1)
+                .dataType(DataType.DOUBLE).graphBuilder().addInputs("in").setInputTypes(InputType.recurrent(4, 5))
+                .addVertex("attention", new AttentionVertex.Builder().nInKeys(4).nInQueries(4).nInValues(4).nOut(4).nHeads(2)
+                        .projectInput(true).build(), "in", "in", "in")
+                .addLayer("out", new RnnLossLayer.Builder(LossFunction.MSE).build(), "attention")
+                .setOutputs("out").build());
+        before.init();
+        ComputationGraph after = before.clone();
+        after.params().addi(Networks.random(DataType.DOUBLE, 3, after.params().shape()));
+        INDArray sequences = Networks.random(DataType.DOUBLE, 4, 2, 4, 5);
+
+        Extraction.Extracted extracted = LoRAAdapter.extract(before, after).energy(1).build();
+
+        assertThat(Networks.difference(LoRA.apply(before, extracted.adapter()).outputSingle(sequences),
+                after.outputSingle(sequences))).isLessThan(1e-10);
     }
 
     @Test

@@ -185,6 +185,39 @@ class VariantAdaptersTest {
         assertThat(both.config().rank()).isEqualTo(6);
     }
 
+    @ParameterizedTest
+    @EnumSource(Combination.Method.class)
+    void theProductsThatAStartFromWIsADifferenceOfAreNotPrunedEachForItself(Combination.Method method) {
+        LoRAAdapter pissa = LoRAAdapter.of(tuned(Variants.PISSA));
+        Combination combination = LoRAAdapter.combine(method).add(pissa, 1);
+        if (!method.needsDensity()) {
+            assertThat(Networks.difference(combination.build().deltaWeight("fc1"), pissa.deltaWeight("fc1"))).isLessThan(1e-12);
+        } else if (method.takesRank()) {
+            assertThat(Networks.difference(combination.density(1).build().deltaWeight("fc1"), pissa.deltaWeight("fc1")))
+                    .isLessThan(1e-12);
+        } else {
+            assertThatThrownBy(combination.density(1)::build).isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContainingAll("\"fc1\": adapter 1 started from a part of W", "PISSA", method + "_SVD");
+        }
+    }
+
+    @Test
+    void nothingButTheBiasComesFromTheAdapterThatBroughtIt() {
+        LoRAAdapter biased = LoRAAdapter.of(tuned(Variants.LORA_FA_OLORA_BIAS));
+        Delta plain = LoRAAdapter.of(tuned(Variants.PLAIN)).content().delta("fc1");
+        Map<String, Delta> unnamed = new LinkedHashMap<>();
+        biased.content().deltas().forEach((layer, delta) -> unnamed.put(layer, new Delta(delta.a(), delta.b(), delta.alpha(),
+                delta.scaling(), null, delta.layout(), delta.more(), delta.kind(), null)));
+
+        LoRAAdapter both = LoRAAdapter.combine(Combination.Method.CAT).add(Adapters.adapter(unnamed, Map.of(), 0), 1)
+                .add(LoRAAdapter.of(tuned(Variants.PLAIN)), 1).build();
+
+        Delta combined = both.content().delta("fc1");
+        assertThat(combined.kind()).isEqualTo(plain.kind());
+        assertThat(combined.baseId()).isNotNull().isEqualTo(plain.baseId());
+        assertThat(combined.more()).containsOnlyKeys("b");
+    }
+
     @Test
     void oneAdapterMayBringBiasesIntoACombination() {
         LoRAAdapter biased = LoRAAdapter.of(tuned(Variants.BIAS));

@@ -1,19 +1,26 @@
 package io.github.dl4jlora.integration;
 
+import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.Models.Kind;
 import io.github.dl4jlora.Models;
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.conf.LoRAConfig;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.api.NeuralNetwork;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.SelfAttentionLayer;
+import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.deeplearning4j.nn.transferlearning.TransferLearningHelper;
 import org.deeplearning4j.nn.weights.WeightInit;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.activations.Activation;
@@ -177,6 +184,29 @@ class TransferLearningTest {
         assertThat(Models.outputs(adapted)).isNotEqualTo(before)
                 .isEqualTo(Models.values(helper.outputFromFeaturized(own.getFeatures())));
         assertThat(Models.frozen(adapted)).isEqualTo(Models.frozen(Models.apply(kind.base(), kind.config().build())));
+    }
+
+    /** DL4J's SameDiff layers double their gradients, but not in a network of this library. */
+    @Test
+    void aHelperTrainsASameDiffLayerAsFitDoes() {
+        MultiLayerNetwork base = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+                .layer(new SimpleRnn.Builder().name("bottom").nIn(3).nOut(4).build())
+                .layer(new SimpleRnn.Builder().name("middle").nIn(4).nOut(4).build())
+                .layer(new SelfAttentionLayer.Builder().name("attention").nIn(4).nOut(4).nHeads(1).projectInput(true).build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nIn(4).nOut(2)
+                        .build()).build());
+        base.init();
+        LoRAConfig config = LoRAConfig.builder().rank(2).targets("middle").trainable("attention").updater(new Sgd(0.1)).seed(1)
+                .build();
+        DataSet data = new DataSet(Networks.random(DataType.FLOAT, 1, 2, 3, 5), Networks.random(DataType.FLOAT, 2, 2, 2, 5));
+        MultiLayerNetwork fitted = LoRA.apply(base, config);
+        fitted.fit(data);
+        MultiLayerNetwork helped = LoRA.apply(base, config);
+
+        TransferLearningHelper helper = new TransferLearningHelper(helped, 0);
+        helper.fitFeaturized(helper.featurize(data));
+
+        assertThat(Networks.difference(helped.params(), fitted.params())).isLessThan(1e-6);
     }
 
     private static Model trained(Kind kind) {

@@ -396,6 +396,19 @@ class LearningRateSweepTest {
     }
 
     @Test
+    void aBatchThatDl4jSkipsIsNoFaultOfTheData() {
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(5).list()
+                .layer(new LSTM.Builder().name("fc1").nIn(2).nOut(3).build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).activation(Activation.IDENTITY).nIn(3).nOut(1).build())
+                .backpropType(BackpropType.TruncatedBPTT).tBPTTLength(4).build());
+        MultiLayerNetwork network = LoRA.apply(base, LoRAConfig.builder().rank(1).targets("fc1").updater(new Adam()).build());
+        DataSet uneven = new DataSet(Nd4j.zeros(DataType.FLOAT, 2, 2, 8), Nd4j.zeros(DataType.FLOAT, 2, 1, 6));
+
+        assertThatThrownBy(() -> sweep(network).run(new ExistingDataSetIterator(List.of(uneven))))
+                .isInstanceOf(IllegalStateException.class).hasMessageContainingAll("no iteration ran", "labels");
+    }
+
+    @Test
     void layersWithoutARateTrainAsTheyWould() {
         MultiLayerNetwork network = Networks.of(new NeuralNetConfiguration.Builder().seed(5).list()
                 .layer(new DenseLayer.Builder().name("resting").updater(new NoOp()).nIn(Networks.IN).nOut(4).build())

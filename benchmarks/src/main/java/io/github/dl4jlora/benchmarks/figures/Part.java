@@ -31,8 +31,6 @@ enum Part {
     ONNX("image networks against ONNX Runtime", 8, new Task("-Ponnx-runtime -pl benchmarks", "compare",
             "--only ONNX --rounds ROUNDS --output FOLDER", "", "", null, false)),
     STORAGE("a base in sixteen, eight and four bits, and in a mapped file", 4, compare("--only STORAGE")),
-    ACCURACY("what LoRA on such bases gets right", 40, compare("--only ACCURACY"), spamOn("FLOAT"), spamOn("BF16"),
-            spamOn("INT8"), spamOn("NF4")),
     SERVING("many adapters on one base", 12, compare("--only SERVING")),
     INFERENCE("forward passes: base, adapted, merged, frozen", 3, once("--only INFERENCE")),
     MEMORY("memory of training and of many networks; arrays made in a step", 10,
@@ -86,12 +84,6 @@ enum Part {
 
     private static Task bertAdapter(String layers, String scheme) {
         return bertSpam("LORA_" + layers + " --learning-rate 3e-4 --quantize " + scheme).labelled(", " + scheme);
-    }
-
-    private static Task spamOn(String form) {
-        return printing("Spam", "-Pminilm -pl examples/models", "spam",
-                "train --only LORA_LINEAR" + (form.equals("FLOAT") ? "" : " --quantize " + form))
-                .labelled(", " + form).ofSeeds();
     }
 
     private static Task tuned(String encoder) {

@@ -38,8 +38,10 @@ public final class LayerCombination {
     /**
      * @param deltas  of one shape, at least one
      * @param weights one for each
+     * @throws IllegalStateException if an A or B holds NaN or infinity, which pruning would take for a value like others
      */
     public LayerCombination(String layer, List<Delta> deltas, List<Double> weights) {
+        deltas.forEach(delta -> Svd.requireFinite(layer, delta));
         this.layer = layer;
         this.deltas = deltas;
         this.weights = weights.stream().mapToDouble(Double::doubleValue).toArray();
@@ -85,22 +87,18 @@ public final class LayerCombination {
         return Nd4j.create(merge.apply(vectors, weights), parts.get(0).shape(), 'c');
     }
 
-    /**
-     * @throws IllegalStateException if an A or B holds NaN or infinity
-     */
+    /** The closest product of a rank to the sum. */
     public Delta truncated(int rank) {
         return truncated(Svd.of(layer, sideBySide(DataType.DOUBLE)), rank);
     }
 
-    /**
-     * As {@link #truncated(int)}, of the ΔWᵢ merged value by value.
-     */
+    /** As {@link #truncated(int)}, of the ΔWᵢ merged value by value. */
     public Delta mergedAndTruncated(BiFunction<List<double[]>, double[], double[]> merge, int rank) {
         return truncated(Svd.of(merged(this::product, weights, merge)), rank);
     }
 
     private INDArray product(Delta delta) {
-        return Svd.finite(layer, "A", delta.a()).mmul(Svd.finite(layer, "B", delta.b())).muli(delta.factor());
+        return delta.a().castTo(DataType.DOUBLE).mmul(delta.b().castTo(DataType.DOUBLE)).muli(delta.factor());
     }
 
     private Delta truncated(Svd svd, int rank) {

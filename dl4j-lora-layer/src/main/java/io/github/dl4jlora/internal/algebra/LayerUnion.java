@@ -3,6 +3,8 @@ package io.github.dl4jlora.internal.algebra;
 import io.github.dl4jlora.conf.BiasTraining;
 import io.github.dl4jlora.internal.content.AdapterContent;
 import io.github.dl4jlora.internal.content.Biases;
+import io.github.dl4jlora.internal.content.TorchModel;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 import java.util.ArrayList;
@@ -11,6 +13,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Collectors;
@@ -74,6 +77,16 @@ public final class LayerUnion {
     /** All names that any of the adapters has: {@code names(adapters, AdapterContent::own)}. */
     public static Set<String> names(List<AdapterContent> adapters, Function<AdapterContent, Set<String>> names) {
         return adapters.stream().flatMap(adapter -> names.apply(adapter).stream()).collect(Collectors.toSet());
+    }
+
+    /** The model of PyTorch, as far as the adapters that name one agree. */
+    public static TorchModel model(List<AdapterContent> adapters) {
+        return new TorchModel(agreed(adapters, TorchModel::base), agreed(adapters, TorchModel::task));
+    }
+
+    private static @Nullable String agreed(List<AdapterContent> adapters, Function<TorchModel, @Nullable String> name) {
+        List<String> named = adapters.stream().map(AdapterContent::model).map(name).filter(Objects::nonNull).distinct().toList();
+        return named.size() == 1 ? named.get(0) : null;
     }
 
     private static void requireNotAdapted(String layer, Collection<String> parameters, AdapterContent other) {

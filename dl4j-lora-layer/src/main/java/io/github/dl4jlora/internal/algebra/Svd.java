@@ -13,6 +13,7 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
 import java.util.Arrays;
+import java.util.Map;
 
 /**
  * A singular value decomposition M = U·S·Vᵀ in double precision of a matrix or of a product of two slim ones, which is not
@@ -46,25 +47,22 @@ public final class Svd {
      */
     public static Svd of(String layer, Delta delta) {
         try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
-            Svd a = of(finite(layer, "A", delta.a()));
-            Svd b = of(finite(layer, "B", delta.b().transpose()));
+            requireFinite(layer, delta);
+            Svd a = of(delta.a().castTo(DataType.DOUBLE));
+            Svd b = of(delta.b().transpose().castTo(DataType.DOUBLE));
             Svd core = of(a.scaledV().transpose().mmul(b.scaledV()).muli(delta.factor()));
             return new Svd(a.u.mmul(core.u), core.values, b.u.mmul(core.v));
         }
     }
 
-    /**
-     * A or B in double.
-     *
-     * @throws IllegalStateException if it holds NaN or infinity
-     */
-    static INDArray finite(String layer, String key, INDArray matrix) {
-        INDArray wide = matrix.castTo(DataType.DOUBLE);
-        if (RawValues.firstNotFinite(wide) >= 0) {
-            throw new IllegalStateException("Layer \"" + layer + "\": the adapter's " + key
-                    + " holds NaN or infinity. The adapter has diverged; go back to an earlier one");
-        }
-        return wide;
+    /** @throws IllegalStateException if A or B holds NaN or infinity */
+    static void requireFinite(String layer, Delta delta) {
+        Map.of("A", delta.a(), "B", delta.b()).forEach((key, matrix) -> {
+            if (RawValues.firstNotFinite(matrix) >= 0) {
+                throw new IllegalStateException("Layer \"" + layer + "\": the adapter's " + key
+                        + " holds NaN or infinity. The adapter has diverged; go back to an earlier one");
+            }
+        });
     }
 
     /** @param matrix {@code [m, n]} in double, finite; not written to */

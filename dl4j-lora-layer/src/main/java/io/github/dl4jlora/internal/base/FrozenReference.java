@@ -302,17 +302,18 @@ public final class FrozenReference implements Serializable {
     /**
      * If the weights are not here, computes them again.
      *
-     * @param derivation may yield other weights by now: the ids are compared
-     * @throws FrozenWeightsMissingException if it yields other weights
+     * @param derivation may yield other weights: the ids are compared
+     * @return whether they are here now
      */
-    public void bindOr(@Nullable String layer, Supplier<FrozenWeights> derivation) {
+    public boolean bindOr(Supplier<FrozenWeights> derivation) {
         if (resolveHere() == null) {
             FrozenWeights derived = derivation.get();
             if (!derived.id().equals(id)) {
-                throw new FrozenWeightsMissingException(layer, id);
+                return false;
             }
             weights = derived;
         }
+        return true;
     }
 
     /**

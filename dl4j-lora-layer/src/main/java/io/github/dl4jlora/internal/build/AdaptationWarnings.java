@@ -36,6 +36,10 @@ final class AdaptationWarnings {
             }
         }
         ofUpdaters(adapted);
+        if (NetworkBuilder.isUntrainable(adapted)) {
+            LOG.warn("fit will train nothing: only vertices are adapted, and DL4J does not train a ComputationGraph in which no "
+                    + "layer has parameters. Outputs are right");
+        }
     }
 
     static void ofRanks(Node node, AdaptedConfiguration lora, boolean ofAdapter) {

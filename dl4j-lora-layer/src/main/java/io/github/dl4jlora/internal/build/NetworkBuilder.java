@@ -60,7 +60,10 @@ public final class NetworkBuilder<M extends Model> {
         Network<M> adapted = built();
         Wiring.connect(adapted);
         Recomputation.set(adapted, config.recompute());
-        refuseUntrainable(adapted);
+        // An adapter that exists can be of use without training.
+        if (!ofAdapter) {
+            refuseUntrainable(adapted);
+        }
         Accumulation.check(adapted);
         Accumulation.warn(adapted);
         AdaptationWarnings.log(adapted, ofAdapter);
@@ -102,13 +105,18 @@ public final class NetworkBuilder<M extends Model> {
         }
     }
 
+    /** ComputationGraph counts the parameters of layers alone, and without any its fit does nothing, silently. */
+    static boolean isUntrainable(Network<?> adapted) {
+        return adapted.nodes().stream().noneMatch(node -> node.layer() != null && node.numParams() > 0);
+    }
+
     /**
-     * ComputationGraph counts the parameters of layers alone, and without any its fit does nothing, silently.
+     * Refuses a network that DL4J would not train.
      *
      * @throws IllegalArgumentException for such a network
      */
     public static void refuseUntrainable(Network<?> adapted) {
-        if (adapted.nodes().stream().noneMatch(node -> node.layer() != null && node.numParams() > 0)) {
+        if (isUntrainable(adapted)) {
             throw new IllegalArgumentException("Only vertices would train, "
                     + adapted.nodes().stream().filter(node -> node.adapted() != null).map(Node::name).toList()
                     + ": DL4J's fit overlooks vertices and does not train a ComputationGraph in which no layer has parameters. "

@@ -6,10 +6,13 @@ import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.BaseRecurrentLayer;
+import org.deeplearning4j.nn.conf.layers.Cnn3DLossLayer;
 import org.deeplearning4j.nn.conf.layers.CnnLossLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.conf.layers.RnnLossLayer;
+import org.deeplearning4j.nn.conf.layers.objdetect.Yolo2OutputLayer;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.graph.vertex.GraphVertex;
 
@@ -26,6 +29,10 @@ import java.util.stream.Stream;
  * boundaries, whose own outputs are kept.
  */
 public final class Recomputation {
+
+    /** Layers that DL4J does not run before it asks them for the loss. */
+    private static final List<Class<? extends Layer>> LOSSES = List.of(BaseOutputLayer.class, LossLayer.class,
+            RnnLossLayer.class, CnnLossLayer.class, Cnn3DLossLayer.class, Yolo2OutputLayer.class, SameDiffOutputLayer.class);
 
     private final Network<?> network;
     private final List<Node> nodes;
@@ -179,8 +186,7 @@ public final class Recomputation {
     }
 
     private static boolean isLoss(Node node) {
-        return node.layer() != null && (node.stockLayer() instanceof BaseOutputLayer || node.stockLayer() instanceof LossLayer
-                || node.stockLayer() instanceof RnnLossLayer || node.stockLayer() instanceof CnnLossLayer);
+        return node.layer() != null && LOSSES.stream().anyMatch(type -> type.isInstance(node.stockLayer()));
     }
 
     private static IllegalArgumentException refusal(String name, String last, String why) {

@@ -89,7 +89,10 @@ final class Replacements {
             case TRAIN -> train(node);
             case FREEZE_PASS, FREEZE_STOP -> freeze(node, decision.role() == Role.FREEZE_STOP);
             case KEEP -> {
-                // Computes as it did.
+                // Computes as it did; so do clones of the network if this library makes them.
+                if (node.layer() == null && StockLayers.forgetsWhenCloned(Objects.requireNonNull(node.vertex()))) {
+                    freeze(node, false);
+                }
             }
         }
     }

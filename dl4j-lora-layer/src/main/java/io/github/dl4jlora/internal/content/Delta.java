@@ -171,6 +171,17 @@ public record Delta(INDArray a, INDArray b, double alpha, Scaling scaling, @Null
                 product.cut);
     }
 
+    /** The same with the bias of another one. s times {@link #LORA_BIAS} stays the same. */
+    public Delta withBiasOf(Delta biased) {
+        Map<String, INDArray> parts = new LinkedHashMap<>(more);
+        biased.addingToBias(biased.factor() / factor()).more.forEach((key, value) -> {
+            if (key.equals(DefaultParamInitializer.BIAS_KEY) || key.equals(LORA_BIAS)) {
+                parts.put(key, value);
+            }
+        });
+        return withMore(parts);
+    }
+
     /** The same with so many times of {@link #LORA_BIAS}. */
     public Delta addingToBias(double times) {
         INDArray added = more.get(LORA_BIAS);

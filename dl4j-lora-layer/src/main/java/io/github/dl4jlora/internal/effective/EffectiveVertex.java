@@ -83,6 +83,11 @@ public final class EffectiveVertex extends BaseWrapperVertex implements AdaptedR
     }
 
     @Override
+    public void clearVertex() {
+        SameDiffBackprop.clearVertex(underlying);
+    }
+
+    @Override
     public void setInputGradient(InputGradient use) {
         part.setInputGradient(use);
     }

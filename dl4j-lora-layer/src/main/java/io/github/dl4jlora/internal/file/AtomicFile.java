@@ -152,7 +152,7 @@ public final class AtomicFile {
      * {@return the absolute path behind a path's links} A link stays a link, and its target is written, even where the target is
      * not there yet.
      */
-    static Path behindLinks(Path target) throws IOException {
+    public static Path behindLinks(Path target) throws IOException {
         Path path = target.toAbsolutePath();
         for (int links = 0; Files.isSymbolicLink(path); links++) {
             if (links == MOST_LINKS) {

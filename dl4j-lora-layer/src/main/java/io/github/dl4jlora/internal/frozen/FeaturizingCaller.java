@@ -8,7 +8,7 @@ import org.deeplearning4j.nn.transferlearning.TransferLearningHelper;
  * which only the stock layer's configuration has. DL4J passes layers nothing that would tell who asks, and asks them for no other
  * configuration.
  */
-final class FeaturizingCaller {
+public final class FeaturizingCaller {
 
     private static final StackWalker STACK = StackWalker.getInstance(StackWalker.Option.RETAIN_CLASS_REFERENCE);
 
@@ -16,7 +16,7 @@ final class FeaturizingCaller {
     }
 
     /** Whether the helper has called the method that calls this one. */
-    static boolean isAsking() {
+    public static boolean isAsking() {
         return STACK.walk(frames -> frames.skip(2).findFirst()
                 .map(frame -> frame.getDeclaringClass() == TransferLearningHelper.class).orElse(false));
     }

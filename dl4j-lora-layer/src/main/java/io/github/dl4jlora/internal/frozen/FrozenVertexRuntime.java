@@ -127,6 +127,11 @@ public final class FrozenVertexRuntime extends BaseWrapperVertex implements Disa
     }
 
     @Override
+    public void clearVertex() {
+        SameDiffBackprop.clearVertex(underlying);
+    }
+
+    @Override
     public long numParams() {
         return part.numParams();
     }

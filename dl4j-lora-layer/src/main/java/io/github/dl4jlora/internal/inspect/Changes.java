@@ -36,11 +36,14 @@ public final class Changes {
     private static final Set<String> NOT_OF_THE_FUNCTION = Set.of("layerName", "iupdater", "updater", "biasUpdater",
             "regularization", "regularizationBias", "gradientNormalization", "gradientNormalizationThreshold", "idropout",
             "weightNoise", "constraints", "lossFn", "lossFunction", "weightInit", "weightInitFn", "weightInitFnRecurrent",
-            "paramWeightInit", "biasInit", "visibleBiasInit", "forgetGateBiasInit", "gainInit", "gamma", "beta", "decay",
+            "paramWeightInit", "biasInit", "visibleBiasInit", "forgetGateBiasInit", "gainInit", "decay",
             "minibatch", "corruptionLevel", "sparsity", "numSamples", "lambda", "gradientCheck", "cudnnAlgoMode",
             "cudnnAllowFallback", "cudnnFwdAlgo", "cudnnBwdDataAlgo", "cudnnBwdFilterAlgo", "helperAllowFallback", "dataType",
             // Shapes: those of the parameters are compared.
             "layerParams", "vertexParams");
+
+    /** Where it is false, gamma and beta are what a BatchNormalization starts to learn from. Otherwise they are constants. */
+    private static final String LOCKED = "lockGammaBeta";
 
     /**
      * A layer or vertex whose values changed.
@@ -139,7 +142,7 @@ public final class Changes {
     private void requireLike(Node before, Node now) {
         requireEqual(before, "type", before.type(), now.type());
         requireEqual(before, "inputs", before.inputs(), now.inputs());
-        requireEqual(before, "preprocessor", before.hasPreprocessor(), now.hasPreprocessor());
+        requireEqual(before, "preprocessor", json(before.preprocessor()), json(now.preprocessor()));
         requireEqual(before, "data type", base.model().params().dataType(),
                 tuned.model().params().dataType());
         requireEqual(before, "parameters", shapes(base, before), shapes(tuned, now));
@@ -173,15 +176,21 @@ public final class Changes {
 
     /** The configuration out of DL4J's freezing wrappers, without what is {@link #NOT_OF_THE_FUNCTION}. */
     private static JsonNode function(Node node) {
-        JsonNode json = NeuralNetConfiguration.mapper()
-                .valueToTree(node.layer() != null ? StockLayers.unfrozen(node.layer()) : node.unwrappedVertex());
+        JsonNode json = json(node.layer() != null ? StockLayers.unfrozen(node.layer()) : node.unwrappedVertex());
         strip(json);
         return json;
+    }
+
+    private static JsonNode json(@Nullable Object configured) {
+        return NeuralNetConfiguration.mapper().valueToTree(configured);
     }
 
     private static void strip(JsonNode json) {
         if (json instanceof ObjectNode object) {
             object.remove(NOT_OF_THE_FUNCTION);
+            if (object.has(LOCKED) && !object.get(LOCKED).asBoolean()) {
+                object.remove(List.of("gamma", "beta"));
+            }
         }
         for (Iterator<JsonNode> values = json.elements(); values.hasNext();) {
             strip(values.next());

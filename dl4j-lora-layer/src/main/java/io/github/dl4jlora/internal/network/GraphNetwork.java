@@ -35,9 +35,9 @@ final class GraphNetwork extends Network<ComputationGraph> {
             }
             List<String> inputs = conf.getVertexInputs().getOrDefault(name, List.of());
             if (vertex instanceof LayerVertex layer) {
-                nodes.add(new Node(name, name, layer.getLayerConf().getLayer(), null, inputs, layer.getPreProcessor() != null));
+                nodes.add(new Node(name, name, layer.getLayerConf().getLayer(), null, inputs, layer.getPreProcessor()));
             } else {
-                nodes.add(new Node(name, name, null, vertex, inputs, false));
+                nodes.add(new Node(name, name, null, vertex, inputs, null));
             }
         }
     }

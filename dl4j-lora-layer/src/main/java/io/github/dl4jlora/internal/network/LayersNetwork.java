@@ -45,7 +45,7 @@ final class LayersNetwork extends Network<MultiLayerNetwork> {
             String own = layer.getLayerName();
             String name = own == null || indices.containsKey(own) ? nameOf(i, given) : own;
             indices.put(name, i);
-            nodes.add(new Node(name, own == null ? name : own, layer, null, List.of(input), conf.getInputPreProcess(i) != null));
+            nodes.add(new Node(name, own == null ? name : own, layer, null, List.of(input), conf.getInputPreProcess(i)));
             input = name;
         }
     }

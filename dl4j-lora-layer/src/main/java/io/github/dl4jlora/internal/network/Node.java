@@ -7,6 +7,7 @@ import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.stock.StockBiases;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stock.StockMatrices;
+import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.layers.Layer;
@@ -23,16 +24,20 @@ import java.util.regex.Pattern;
 /**
  * A layer or vertex of a network, of either network type.
  *
- * @param name            unique: vertex name; in a MultiLayerNetwork the layer's name or, where that is missing or taken, one
- *                        made of its index
- * @param label           the layer's own name, which other layers of a MultiLayerNetwork may have too; else as {@code name}
- * @param layer           the layer's configuration; null for a vertex that is no layer
- * @param vertex          the vertex's configuration; null for a layer
- * @param inputs          names of nodes or network inputs
- * @param hasPreprocessor whether DL4J reshapes the input on its way in
+ * @param name         unique: vertex name; in a MultiLayerNetwork the layer's name or, where that is missing or taken, one made
+ *                     of its index
+ * @param label        the layer's own name, which other layers of a MultiLayerNetwork may have too; else as {@code name}
+ * @param layer        the layer's configuration; null for a vertex that is no layer
+ * @param vertex       the vertex's configuration; null for a layer
+ * @param inputs       names of nodes or network inputs
+ * @param preprocessor by which DL4J reshapes a layer's input on its way in; null for none
  */
 public record Node(String name, String label, @Nullable Layer layer, @Nullable GraphVertex vertex, List<String> inputs,
-                   boolean hasPreprocessor) {
+                   @Nullable InputPreProcessor preprocessor) {
+
+    public boolean hasPreprocessor() {
+        return preprocessor != null;
+    }
 
     /** Whether a pattern matches the whole of its unique name, or of its own. */
     public boolean isCalled(Pattern pattern) {
@@ -41,12 +46,12 @@ public record Node(String name, String label, @Nullable Layer layer, @Nullable G
 
     /** The same node, which goes by its unique name only, as adapters name it. */
     public Node byUniqueName() {
-        return new Node(name, name, layer, vertex, inputs, hasPreprocessor);
+        return new Node(name, name, layer, vertex, inputs, preprocessor);
     }
 
     /** The same layer, out of freezing wrappers and with nothing random in it. */
     public Node inTestMode() {
-        return new Node(name, label, StockLayers.inTestMode(unwrappedLayer()), null, inputs, hasPreprocessor);
+        return new Node(name, label, StockLayers.inTestMode(unwrappedLayer()), null, inputs, preprocessor);
     }
 
     /** The layer inside DL4J's freezing wrappers; not to be called for a vertex that is no layer. */

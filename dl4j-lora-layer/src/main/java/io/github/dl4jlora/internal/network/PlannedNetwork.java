@@ -28,7 +28,7 @@ public final class PlannedNetwork<M extends Model> extends DelegatingNetwork<M> 
         super(from);
         this.nodes = from.nodes().stream().map(node -> new Node(node.name(), node.label(),
                 layers.getOrDefault(node.name(), node.layer()), vertices.getOrDefault(node.name(), node.vertex()),
-                node.inputs(), node.hasPreprocessor())).toList();
+                node.inputs(), node.preprocessor())).toList();
     }
 
     /** The stock network. */

@@ -57,7 +57,7 @@ public final class ThawedNetwork<M extends Model> extends DelegatingNetwork<M> {
             vertices.put(node.name(), node.frozenAlike(node.replacedVertex()));
         }
         return new Node(node.name(), node.label(), layers.get(node.name()), vertices.get(node.name()), node.inputs(),
-                node.hasPreprocessor());
+                node.preprocessor());
     }
 
     @Override

@@ -88,6 +88,9 @@ public final class OneDnn {
         /** Whether the processor multiplies bfloat16: otherwise oneDNN takes longer for it than for FLOAT. */
         static final boolean MULTIPLIES_BF16 = has(dnnl.dnnl_cpu_isa_avx512_core_bf16);
 
+        /** Whether the processor multiplies tiles of bfloat16 and of eight bits. */
+        static final boolean MULTIPLIES_TILES = has(dnnl.dnnl_cpu_isa_avx512_core_amx);
+
         /** Whether oneDNN is fast with FLOAT as callers have it: on narrower vectors it is with its own layouts alone. */
         static final boolean READS_IN_PLACE = has(dnnl.dnnl_cpu_isa_avx512_core);
 

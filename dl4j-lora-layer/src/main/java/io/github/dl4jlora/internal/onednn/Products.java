@@ -173,6 +173,13 @@ public final class Products {
         }
         FloatPointer px = (FloatPointer) x.data().addressPointer();
         FloatPointer pz = (FloatPointer) z.data().addressPointer();
+        if (!adds && stridesX[1] == 1 && TurnedProducts.gains(m, w)
+                && TurnedProducts.multiply(px, stridesX[0], (int) m, w, pz, stridesZ[0])) {
+            Reference.reachabilityFence(x);
+            Reference.reachabilityFence(w);
+            Reference.reachabilityFence(z);
+            return true;
+        }
         float[] factors = w.factors();
         boolean scalesZ = w.scalesColumns();
         if (factors != null && !scalesZ) {

@@ -4,6 +4,7 @@
  *
  * <pre>
  *   Products  Convolutions  Rows  Copies   what is computed, or left to others
+ *   |- TurnedProducts            few rows by a matrix of codes
  *   Weights --- Layout         the frozen operand of a product: in 32, 16 or 8 bits, where it lies or packed
  *     |- PackedCopies --- Packing  copies in the layout that is multiplied fastest
  *     `- Calls --- Key           a thread's compiled primitives, as many as are worth keeping

@@ -54,12 +54,16 @@ public final class AdapterConstants {
         if (reference == null) {
             throw new FrozenWeightsMissingException(lora.getLayerName(), "(none recorded)");
         }
-        reference.bindOr(lora.getLayerName(), () -> {
+        boolean found = reference.bindOr(() -> {
             AdapterStart.requireComputable(lora);
             // Computed in the type in which they were made.
             DataType original = Objects.requireNonNull(lora.getFrozen()).require(lora.getLayerName()).dataType();
             return byContent(lora, started(original, lora.getStartSeed()));
         });
+        if (!found) {
+            throw AdapterStart.isMissing(lora, "is another one than W and the seed give here: it came with an adapter's files, "
+                    + "or W was kept in other bits");
+        }
         return layout.constantViews(reference.values(lora.getLayerName(), type, layout.constantParams()));
     }
 

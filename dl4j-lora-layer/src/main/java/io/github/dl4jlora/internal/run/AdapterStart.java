@@ -79,11 +79,16 @@ public final class AdapterStart {
     static void requireComputable(AdaptedConfiguration lora) {
         LoRAInit init = lora.settings().loraInit();
         if (init.needsData() || init == LoRAInit.LOFTQ) {
-            throw new IllegalStateException(Named.layer(lora.getLayerName()) + ": its adapter started from "
-                    + (init.needsData() ? "data" : "what quantising lost") + " with LoRAInit." + init
-                    + ", and that start is not in this JVM; ModelSerializer and JSON do not store it. Load a file that LoRA.save "
-                    + "wrote, or load the adapter from its own files and call LoRA.apply(base, adapter)");
+            throw isMissing(lora, "is taken from " + (init.needsData() ? "data" : "what quantising lost"));
         }
+    }
+
+    /** What to throw where the start is not in this JVM. */
+    static IllegalStateException isMissing(AdaptedConfiguration lora, String why) {
+        return new IllegalStateException(Named.layer(lora.getLayerName()) + ": the start of its adapter, LoRAInit."
+                + lora.settings().loraInit() + ", " + why + ". It is not in this JVM, and ModelSerializer and JSON do not store "
+                + "it. Load a file that LoRA.save wrote, or load the adapter from its own files and call "
+                + "LoRA.apply(base, adapter)");
     }
 
     /** Whether a start depends on the stock layer's own parameters. */

@@ -41,6 +41,16 @@ public final class SameDiffBackprop {
      */
     public static void clear(GraphVertex vertex) {
         vertex.clear();
+        dropMasks(vertex);
+    }
+
+    /** The same for what DL4J calls after a score. */
+    public static void clearVertex(GraphVertex vertex) {
+        vertex.clearVertex();
+        dropMasks(vertex);
+    }
+
+    private static void dropMasks(GraphVertex vertex) {
         if (isSameDiff(vertex)) {
             try {
                 vertex.feedForwardMaskArrays(null, MaskState.Active, 0);

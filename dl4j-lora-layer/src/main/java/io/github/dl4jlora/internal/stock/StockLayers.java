@@ -51,6 +51,11 @@ public final class StockLayers {
     private StockLayers() {
     }
 
+    /** Whether DL4J's clone of the vertex loses settings of what it computes. */
+    public static boolean forgetsWhenCloned(GraphVertex vertex) {
+        return CLONE_FORGETS.contains(vertex.getClass());
+    }
+
     /** The layer inside DL4J's own freezing wrappers, and inside a {@link TrainedReplacement}. */
     public static Layer unwrap(Layer layer) {
         Layer inside = insideFreezing(layer);
@@ -143,7 +148,7 @@ public final class StockLayers {
         if (vertex instanceof FrozenVertex frozen) {
             return new FrozenVertex(copy(frozen.getUnderlying()));
         }
-        if (CLONE_FORGETS.contains(vertex.getClass())) {
+        if (forgetsWhenCloned(vertex)) {
             return throughJson(vertex);
         }
         GraphVertex copy = vertex.clone();

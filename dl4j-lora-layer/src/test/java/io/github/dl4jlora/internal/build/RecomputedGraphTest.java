@@ -7,8 +7,10 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.WorkspaceMode;
 import org.deeplearning4j.nn.conf.graph.MergeVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.objdetect.Yolo2OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -103,6 +105,21 @@ class RecomputedGraphTest {
     }
 
     /** A vertex of another branch is computed between those of the stretch. */
+    /** DL4J does not run layers before it asks them for the loss. */
+    @Test
+    void doesNotEndWithALossOfAnyKind() {
+        ComputationGraph base = new ComputationGraph(new NeuralNetConfiguration.Builder().seed(1).graphBuilder().addInputs("in")
+                .addLayer("a", new ConvolutionLayer.Builder(1, 1).nIn(2).nOut(3).build(), "in")
+                .addLayer("b", new ConvolutionLayer.Builder(1, 1).nIn(3).nOut(6).build(), "a")
+                .addLayer("yolo", new Yolo2OutputLayer.Builder().boundingBoxPriors(Nd4j.ones(1, 2)).build(), "b")
+                .setOutputs("yolo").build());
+        base.init();
+
+        assertThatThrownBy(() -> LoRA.apply(base, LoRAConfig.builder().targets("b").recompute("a", "yolo").build()))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("would compute the loss of layer \"yolo\" again");
+    }
+
     @Test
     void isUsableAfterAnotherBranchHasFailed() {
         ComputationGraph again = LoRA.apply(base(), config("a", "b", "c", "branch").recompute("a", "c").build());

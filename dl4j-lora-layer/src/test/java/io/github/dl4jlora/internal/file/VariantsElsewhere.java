@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Properties;
 
 /** Restores networks of every variant in a JVM that has only their base. Run by {@link VariantsInAnotherJvmTest}. */
@@ -30,9 +31,11 @@ final class VariantsElsewhere {
             answers.setProperty(variant + "-attached", Elsewhere.failure(() -> answers.setProperty(variant + "-outputs",
                     Arrays.toString(Models.outputs(network)))));
         }
-        ComputationGraph swapped = ModelSerializer.restoreComputationGraph(folder.resolve("swapped.zip").toFile(), true);
-        LoRA.attach(swapped, base);
-        answers.setProperty("swapped", Elsewhere.failure(() -> Models.outputs(swapped)));
+        for (String name : List.of("swapped", "pissa")) {
+            ComputationGraph network = ModelSerializer.restoreComputationGraph(folder.resolve(name + ".zip").toFile(), true);
+            LoRA.attach(network, base);
+            answers.setProperty(name, Elsewhere.failure(() -> Models.outputs(network)));
+        }
         answers.setProperty("whole", Arrays.toString(Models.outputs(LoRA.loadComputationGraph(folder.resolve("whole.zip")))));
         try (var out = Files.newBufferedWriter(folder.resolve("answers.properties"))) {
             answers.store(out, null);

@@ -43,6 +43,9 @@ class VariantsInAnotherJvmTest {
         LoRAAdapter.of(Variants.disturb(LoRA.apply(base, Variants.PLAIN.config().build()))).applyTo(swapped);
         ModelSerializer.writeModel(swapped, folder.resolve("swapped.zip").toFile(), true);
         LoRA.save(swapped, folder.resolve("whole.zip"), true);
+        // The base's seed, by which its start would be computed again, is not the adapter's.
+        LoRAAdapter ofOwnSeed = LoRAAdapter.of(LoRA.apply(base, Variants.PISSA.config().pissaIterations(1).seed(7).build()));
+        ModelSerializer.writeModel(LoRA.apply(base, ofOwnSeed), folder.resolve("pissa.zip").toFile(), true);
 
         ChildJvm.run(ChildJvm.classpath(), folder.resolve("log"), "io.github.dl4jlora.internal.file.VariantsElsewhere",
                 folder.toString());
@@ -57,7 +60,9 @@ class VariantsInAnotherJvmTest {
                     .isEqualTo(expected.getProperty(variant.name()));
         }
         assertThat(found.getProperty("PLAIN-missing")).startsWith("FrozenWeightsMissingException");
-        assertThat(found.getProperty("swapped")).startsWith("FrozenWeightsMissingException: Layer \"fc1\"");
+        assertThat(found.getProperty("swapped")).startsWith("IllegalStateException: Layer \"fc1\"")
+                .contains("came with an adapter's files", "LoRA.save");
+        assertThat(found.getProperty("pissa")).startsWith("IllegalStateException: Layer \"fc1\"").contains("LoRAInit.PISSA");
         assertThat(found.getProperty("whole")).isEqualTo(Arrays.toString(Models.outputs(swapped)));
     }
 }

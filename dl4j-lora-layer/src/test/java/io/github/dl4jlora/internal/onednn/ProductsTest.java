@@ -136,6 +136,49 @@ class ProductsTest {
         return array.dup().castTo(DataType.DOUBLE);
     }
 
+    private static QuantizedMatrix int8(INDArray lines) {
+        return QuantizedMatrix.of(Quantization.INT8, lines.size(0), lines.size(1),
+                (line, to) -> System.arraycopy(lines.getRow(line).toFloatVector(), 0, to, 0, to.length));
+    }
+
+    private static INDArray multiplied(INDArray x, QuantizedMatrix matrix) {
+        float[] factors = new float[(int) matrix.lines()];
+        matrix.factors(0, factors.length, factors);
+        INDArray z = Nd4j.valueArrayOf(new long[] {x.size(0), matrix.lines()}, 7f);
+        assertThat(Products.multiply(x, Weights.ofLines(matrix.codes(0), matrix.lines(), matrix.length(), factors, true), z))
+                .isTrue();
+        return z;
+    }
+
+    /** Few rows may be taken apart into integers, each by its own largest number, and many are not. */
+    @Property(tries = 40, seed = "26")
+    @AddLifecycleHook(Bfloat16IsHere.class)
+    void aRowOfAnySizeIsMultipliedByCodesAsAmongOthers(@ForAll @IntRange(min = 1, max = 5) int m,
+            @ForAll @IntRange(min = -30, max = 30) int exponent, @ForAll @IntRange(min = 0, max = 3) int outlier) {
+        QuantizedMatrix matrix = int8(Nd4j.randn(DataType.FLOAT, 70, 90));
+        INDArray many = Nd4j.randn(DataType.FLOAT, 8, 90).muli(Math.pow(10, exponent));
+        many.getColumn(3).muli(Math.pow(10, outlier));
+        INDArray few = many.get(NDArrayIndex.interval(0, m), NDArrayIndex.all());
+
+        INDArray z = exact(multiplied(few, matrix));
+
+        INDArray expected = exact(multiplied(many, matrix)).get(NDArrayIndex.interval(0, m), NDArrayIndex.all());
+        assertThat(z.sub(expected).norm2Number().doubleValue()).isLessThanOrEqualTo(2e-6 * 70
+                * exact(few).norm2Number().doubleValue());
+    }
+
+    @Test
+    void whatIsNoNumberIsNotHiddenByCodes() {
+        assumeTrue(OneDnn.Cpu.MULTIPLIES_BF16, "the processor does not multiply bfloat16");
+        QuantizedMatrix matrix = int8(Nd4j.ones(DataType.FLOAT, 70, 90));
+        INDArray x = Nd4j.ones(DataType.FLOAT, 1, 90);
+
+        assertThat(multiplied(x.dup().putScalar(5, Float.NaN), matrix).isNaN().all()).isTrue();
+        assertThat(multiplied(x.dup().putScalar(5, Float.POSITIVE_INFINITY), matrix).isInfinite().all()).isTrue();
+        assertThat(multiplied(x.mul(0), matrix).eq(0).all()).as("zeros").isTrue();
+        assertThat(multiplied(x, matrix).sub(90).amaxNumber().floatValue()).isLessThan(1e-3f);
+    }
+
     @Test
     void leavesToOthersWhatItHasNoFastCodeFor() {
         INDArray x = Nd4j.randn(DataType.FLOAT, 3, 20);

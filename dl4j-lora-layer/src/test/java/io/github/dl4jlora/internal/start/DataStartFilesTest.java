@@ -145,7 +145,7 @@ class DataStartFilesTest {
             restored.init(tuned.params().dup(), false);
 
             assertThatThrownBy(() -> LoRA.attach(restored, base)).satisfies(thrown -> assertThat(thrown)
-                    .hasMessageContainingAll("fc1", "started from data with LoRAInit.", "LoRA.save",
+                    .hasMessageContainingAll("fc1", "is taken from data", "LoRAInit.", "LoRA.save",
                             "LoRA.apply(base, adapter)"));
         }
     }

@@ -7,7 +7,10 @@ import io.github.dl4jlora.transformers.CheckpointException;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
+import java.io.ByteArrayInputStream;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -30,6 +33,7 @@ public final class Tokenizer implements AutoCloseable {
         System.setProperty("ai.djl.offline", "true");
     }
 
+    private static final Logger LOG = LoggerFactory.getLogger(Tokenizer.class);
     private static final List<String> MASKS = List.of("[MASK]", "<mask>");
     private static final List<String> UNKNOWN = List.of("[UNK]", "<unk>");
 
@@ -37,6 +41,7 @@ public final class Tokenizer implements AutoCloseable {
     private final int maxTokens;
     private final int padding;
     private final int unknown;
+    private final int aroundPairs;
 
     /**
      * A model's own, which pads with 0.
@@ -90,8 +95,14 @@ public final class Tokenizer implements AutoCloseable {
             }
             this.maxTokens = maxTokens;
             this.padding = padding;
-            tokenizer = read(name, description, Map.of("padding", "false", "truncation", "true", "maxLength",
-                    Integer.toString(maxTokens), "modelMaxLength", Integer.toString(maxTokens)));
+            TokenizerJson json = TokenizerJson.of(description.readAllBytes());
+            if (json.cutsBeginnings()) {
+                LOG.warn("{}: Python cuts longer texts at their beginning for this model (truncation direction \"Left\"). Here "
+                        + "they lose their end. Give texts of at most {} tokens, or cut them yourself", name, maxTokens);
+            }
+            tokenizer = read(name, new ByteArrayInputStream(json.withoutTruncation()), Map.of("padding", "false", "truncation",
+                    "true", "maxLength", Integer.toString(maxTokens), "modelMaxLength", Integer.toString(maxTokens)));
+            aroundPairs = tokenizer.encode("", "").getIds().length;
             unknown = UNKNOWN.stream().map(this::find).flatMapToInt(OptionalInt::stream).findFirst().orElse(padding);
         }
     }
@@ -193,8 +204,13 @@ public final class Tokenizer implements AutoCloseable {
      * Two texts as one, for a network that reads pairs. Where both are too long together, the longer one is cut.
      *
      * @param second comes after the first
+     * @throws IllegalStateException if there may be no more tokens than go around the texts
      */
     public PairTokens pair(String first, String second) {
+        if (maxTokens < aroundPairs) {
+            throw new IllegalStateException("maxTokens is " + maxTokens + ", but this tokenizer puts " + aroundPairs
+                    + " tokens around two texts. Make one that takes longer texts");
+        }
         Encoding encoding = tokenizer.encode(first, second);
         return new PairTokens(ids(encoding), Arrays.stream(encoding.getTypeIds()).mapToInt(Math::toIntExact).toArray(),
                 encoding.exceedMaxLength());

@@ -7,10 +7,12 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -127,6 +129,36 @@ class TokenizerTest {
         }
         assertThatThrownBy(() -> new Tokenizer(json, 1)).isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("maxTokens is 1, but must be at least 2");
+    }
+
+    /** The stride that it kept must be smaller than the longest text, or the native library ends the program. */
+    @ParameterizedTest
+    @ValueSource(strings = {"Right", "Left"})
+    void howPythonLastCutTextsIsNotFollowed(String direction) throws IOException {
+        String cutting = WORD_PIECE.replace("\"truncation\": null", "\"truncation\": {\"direction\": \"" + direction
+                + "\", \"max_length\": 384, \"strategy\": \"OnlySecond\", \"stride\": 128}");
+        Path json = Files.writeString(folder.resolve("tokenizer.json"), cutting);
+        try (Tokenizer tokenizer = new Tokenizer(json, 6)) {
+            // The first is <s>, which is padding to a tokenizer that knows no checkpoint.
+            assertThat(tokenizer.ids("free cash ".repeat(100))).containsExactly(3, 4, 6, 4, 6, 2);
+            assertThat(tokenizer.pair("free ".repeat(50), "cash ".repeat(50)).ids()).containsExactly(4, 4, 4, 6, 6, 6);
+        }
+        assertThat(TokenizerJson.of(Files.readAllBytes(json)).cutsBeginnings()).isEqualTo(direction.equals("Left"));
+        assertThat(new String(TokenizerJson.of(Files.readAllBytes(json)).withoutTruncation(), StandardCharsets.UTF_8))
+                .isEqualTo(WORD_PIECE);
+    }
+
+    @Test
+    void aPairNeedsRoomForWhatGoesAroundIt() throws IOException {
+        String around = WORD_PIECE.replace("\"pair\": [", "\"pair\": [{\"SpecialToken\": {\"id\": \"<s>\", \"type_id\": 0}}, "
+                + "{\"SpecialToken\": {\"id\": \"</s>\", \"type_id\": 0}}, {\"SpecialToken\": {\"id\": \"</s>\", "
+                + "\"type_id\": 0}}, ");
+        Path json = Files.writeString(folder.resolve("tokenizer.json"), around);
+        try (Tokenizer tokenizer = new Tokenizer(json, 2)) {
+            assertThat(tokenizer.ids("free cash")).hasSize(2);
+            assertThatThrownBy(() -> tokenizer.pair("free", "cash")).isInstanceOf(IllegalStateException.class)
+                    .hasMessageContaining("maxTokens is 2, but this tokenizer puts 3 tokens around two texts");
+        }
     }
 
     @ParameterizedTest

@@ -7,10 +7,12 @@ import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 
@@ -21,19 +23,21 @@ final class NewFolder {
     }
 
     /**
-     * Writes beside the target, then moves.
+     * Writes under another name, then moves. A folder that is there stays the same folder, since it may be where a disk is
+     * mounted or a shell stands: its files are written in it, and the first of them gets its name last.
      *
      * @param target does not exist, or is empty
      * @param files  by name; a folder and a slash may go before it
-     * @throws IOException if it cannot be written; nothing is left then
+     * @throws IOException if it cannot be written; nothing is left then but folders above it
      */
     static void write(Path target, Map<String, AtomicFile.Content> files) throws IOException {
-        Path place = Files.exists(target) ? target.toRealPath() : target.toAbsolutePath().normalize();
+        Path place = AtomicFile.behindLinks(target);
         if (place.getParent() == null) {
             throw new IOException("Cannot write " + target + ": it has no parent folder. Name a folder in it");
         }
+        boolean isThere = Files.isDirectory(place);
         Files.createDirectories(place.getParent());
-        try (Temporary folder = Temporary.folderBeside(place, List.of())) {
+        try (Temporary folder = Temporary.folderBeside(isThere ? place.resolve("new") : place, List.of())) {
             for (Map.Entry<String, AtomicFile.Content> file : files.entrySet()) {
                 Path path = folder.path().resolve(file.getKey());
                 if (!Files.exists(path.getParent())) {
@@ -43,10 +47,31 @@ final class NewFolder {
                 fill(path, file.getValue());
             }
             folder.hold(() -> {
-                // Replaces an empty folder, and no other.
-                Files.move(folder.path(), place, StandardCopyOption.REPLACE_EXISTING);
-                folder.release();
+                if (isThere) {
+                    moveAll(files.keySet().stream().map(name -> name.split("/")[0]).distinct().toList(), folder.path(), place);
+                } else {
+                    Files.move(folder.path(), place);
+                    folder.release();
+                }
             });
+        } catch (FileSystemException e) {
+            throw new IOException("Cannot write " + target + ": " + e + ". Nothing was written", e);
+        }
+    }
+
+    /** Moves the first last, and none if one cannot be moved. */
+    private static void moveAll(List<String> names, Path from, Path to) throws IOException {
+        Deque<String> moved = new ArrayDeque<>();
+        try {
+            for (int i = names.size() - 1; i >= 0; i--) {
+                Files.move(from.resolve(names.get(i)), to.resolve(names.get(i)));
+                moved.push(names.get(i));
+            }
+        } catch (IOException e) {
+            for (String name : moved) {
+                Files.move(to.resolve(name), from.resolve(name));
+            }
+            throw e;
         }
     }
 
