@@ -42,8 +42,8 @@ public final class AdapterLayers {
                     + ", but this network has no layer for " + names(missing) + "; its layers are "
                     + nodes.stream().filter(node -> node.numParams() > 0).flatMap(AdapterLayers::modules).toList()
                     + ". Use the network that the adapter was trained on or, if only names differ, map them to this network's "
-                    + "with LoRAAdapter.loader().keyMapper(...). keyMapper(...) may map a module to null, which leaves it out, "
-                    + "such as a pooler that this network does without");
+                    + "with LoRAAdapter.loader().keyMapper(...). What keyMapper(...) maps to null is left out, such as a pooler "
+                    + "that this network does without");
         }
     }
 
