@@ -26,7 +26,7 @@ enum Part {
     LAYERS("convolutions, an embedding, an LSTM against DL4J", 20, compare("--only LAYERS")),
     VARIANTS("DoRA, PiSSA and the other variants", 3, compare("--only VARIANTS")),
     ENCODER("MiniLM's architecture against PyTorch", 10, compare("--only ENCODER")),
-    BERT_BASE("BERT-base's architecture against PyTorch", 18, compare("--only BERT_BASE")),
+    BERT_BASE("BERT-base's architecture against PyTorch", 30, compare("--only BERT_BASE")),
     TEXTS("BGE-small's step, memory of many pairs and of long texts", 20, compare("--only TEXTS")),
     ONNX("image networks against ONNX Runtime", 8, new Task("-Ponnx-runtime -pl benchmarks", "compare",
             "--only ONNX --rounds ROUNDS --output FOLDER", "", "", null, false)),
