@@ -8,6 +8,7 @@ import java.io.BufferedReader;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStreamReader;
+import java.io.UncheckedIOException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.WebSocket;
@@ -44,6 +45,8 @@ public final class Chromium implements AutoCloseable {
     private static final Pattern LISTENING = Pattern.compile("DevTools listening on (ws://\\S+)");
     /** Against a browser that hangs; none of what is asked for takes a hundredth of it. */
     private static final long PATIENCE_SECONDS = 120;
+    private static final int MOST_TRIES = 50;
+    private static final long A_MOMENT = 100;
 
     private final Path profile;
     private final Process process;
@@ -177,12 +180,26 @@ public final class Chromium implements AutoCloseable {
     }
 
     @Override
-    public void close() throws IOException, InterruptedException {
+    public void close() throws InterruptedException {
         socket.abort();
+        List<ProcessHandle> helpers = process.descendants().toList();
         process.destroy();
         process.waitFor();
+        helpers.forEach(ProcessHandle::destroyForcibly);
+        helpers.forEach(one -> one.onExit().join());
+        // A helper that is no descendant any more may write a little longer.
+        for (int i = 0; i < MOST_TRIES && !isDeleted(); i++) {
+            Thread.sleep(A_MOMENT);
+        }
+    }
+
+    /** Not so where files come and go meanwhile. */
+    private boolean isDeleted() {
         try (Stream<Path> files = Files.walk(profile)) {
             files.sorted(Comparator.reverseOrder()).map(Path::toFile).forEach(File::delete);
+        } catch (IOException | UncheckedIOException e) {
+            return false;
         }
+        return Files.notExists(profile);
     }
 }
