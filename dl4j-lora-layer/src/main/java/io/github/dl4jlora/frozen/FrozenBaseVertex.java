@@ -16,8 +16,8 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
 import java.util.Objects;
 
 /**
- * A vertex of the base network that is no layer, frozen: one with parameters (AttentionVertex), or one without parameters,
- * below which nothing trains. {@link FrozenBaseLayer} for vertices.
+ * A vertex of the base network that is no layer, frozen: one with parameters (AttentionVertex), or one without, below which
+ * nothing trains, or of which DL4J's clone would lose settings (MergeVertex). {@link FrozenBaseLayer} for vertices.
  */
 public final class FrozenBaseVertex extends WrapperVertex {
 

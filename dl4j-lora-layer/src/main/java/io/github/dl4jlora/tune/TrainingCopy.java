@@ -56,7 +56,8 @@ final class TrainingCopy implements AutoCloseable {
         double take() {
             if (count == 0) {
                 throw new IllegalStateException("DL4J skipped the batches: no iteration ran. With truncated backpropagation it "
-                        + "skips a batch whose labels have another number of steps than its inputs, and only logs that");
+                        + "skips a batch whose labels have another number of steps than its inputs, and only logs that. Nor "
+                        + "does it train a ComputationGraph in which vertices alone have parameters");
             }
             double mean = sum / count;
             sum = 0;

@@ -302,6 +302,9 @@ class ExtractionTest {
         MultiLayerNetwork other = layers(images, convolution(1));
         other.getLayerWiseConfigurations().getInputPreProcessors().put(0, new CnnToFeedForwardPreProcessor(6, 6, 2));
         refused(LoRAAdapter.extract(turned, other).rank(1), "preprocessor");
+        MultiLayerNetwork unset = layers(images, convolution(1));
+        unset.getLayerWiseConfigurations().getInputPreProcessors().put(0, new CnnToFeedForwardPreProcessor());
+        refused(LoRAAdapter.extract(unset, other).rank(1), "same values");
     }
 
     private static LocalResponseNormalization response(double beta) {

@@ -137,7 +137,9 @@ public final class Adaptation {
      */
     public static <M extends Model> M applyOfAdapter(M base, LoRAConfig ofAdapter, LoRAConfig config) {
         Agreement.require(base, ofAdapter, config);
-        return applyOfAdapter(base, ofAdapter.trainedAs(config));
+        M adapted = applyOfAdapter(base, ofAdapter.trainedAs(config));
+        NetworkBuilder.refuseUntrainable(Networks.of(adapted));
+        return adapted;
     }
 
     private static <M extends Model> M ofAdapter(Network<M> from, LoRAConfig config) {

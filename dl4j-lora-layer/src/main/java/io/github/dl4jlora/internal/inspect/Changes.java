@@ -142,7 +142,8 @@ public final class Changes {
     private void requireLike(Node before, Node now) {
         requireEqual(before, "type", before.type(), now.type());
         requireEqual(before, "inputs", before.inputs(), now.inputs());
-        requireEqual(before, "preprocessor", json(before.preprocessor()), json(now.preprocessor()));
+        requireEqual(before, "preprocessor", set(before.preprocessor(), now.preprocessor()),
+                set(now.preprocessor(), before.preprocessor()));
         requireEqual(before, "data type", base.model().params().dataType(),
                 tuned.model().params().dataType());
         requireEqual(before, "parameters", shapes(base, before), shapes(tuned, now));
@@ -179,6 +180,26 @@ public final class Changes {
         JsonNode json = json(node.layer() != null ? StockLayers.unfrozen(node.layer()) : node.unwrappedVertex());
         strip(json);
         return json;
+    }
+
+    /** One of two preprocessors, without sizes that one of them has not learned yet, from its first input: they are 0 till then. */
+    private static JsonNode set(@Nullable Object preprocessor, @Nullable Object other) {
+        JsonNode json = json(preprocessor);
+        JsonNode otherJson = json(other);
+        if (json instanceof ObjectNode object) {
+            List<String> unset = new ArrayList<>();
+            object.fieldNames().forEachRemaining(field -> {
+                if (isZero(object.get(field)) || isZero(otherJson.get(field))) {
+                    unset.add(field);
+                }
+            });
+            object.remove(unset);
+        }
+        return json;
+    }
+
+    private static boolean isZero(@Nullable JsonNode value) {
+        return value != null && value.isNumber() && value.asDouble() == 0;
     }
 
     private static JsonNode json(@Nullable Object configured) {

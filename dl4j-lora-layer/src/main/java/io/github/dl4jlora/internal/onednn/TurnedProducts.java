@@ -16,14 +16,14 @@ import java.util.Optional;
  * anew for each call, which takes longer than to multiply few rows. The left one it reads in place, and fast where the processor
  * multiplies tiles of such numbers (AMX).
  *
- * <p>For INT8 both operands are integers. A row, rounded to bfloat16 as in {@link Products}, is the sum of three rows of eight
- * bits, each with a factor: {@code x = s₁·q₁ + s₂·q₂ + s₃·q₃}. What is left is at most 2⁻²³ of the row's largest number.
+ * <p>For INT8 both operands are integers. A row, rounded to bfloat16 as in {@link Products}, is the sum of four rows of eight
+ * bits, each with a factor: {@code x = s₁·q₁ + … + s₄·q₄}. What is left is at most 2⁻³¹ of the row's largest number.
  */
 final class TurnedProducts {
 
     /** Parts of so many rows are as many columns as a tile has. */
-    private static final int MOST_ROWS = 5;
-    private static final int PARTS = 3;
+    private static final int MOST_ROWS = 4;
+    private static final int PARTS = 4;
     private static final int MOST_CODE = 127;
     /** From one part's factor to the next one's: what a part leaves is at most half of its factor. */
     private static final int FINER = 2 * MOST_CODE;
@@ -49,7 +49,8 @@ final class TurnedProducts {
     /** Whether m rows are multiplied faster by this matrix so. */
     static boolean gains(long m, Weights w) {
         return m <= MOST_ROWS && w.type() != Weights.Type.FLOAT && w.layout() == null && w.rowStride() == 1
-                && w.rows() < LONGEST && OneDnn.takes(w.rows() * w.columns(), m * LEAST) && OneDnn.Cpu.MULTIPLIES_TILES;
+                && (w.factors() == null || w.ofColumns()) && w.rows() < LONGEST
+                && OneDnn.takes(w.rows() * w.columns(), m * LEAST) && OneDnn.Cpu.MULTIPLIES_TILES;
     }
 
     /**
@@ -132,7 +133,10 @@ final class TurnedProducts {
     /** @param first column of the row's first part, of so many */
     private void putTogether(double scale, float[] factors, int n, int first, int count) {
         for (int j = 0, at = first; j < n; j++, at += count) {
-            double sum = ownSums[at] + (ownSums[at + 1] + (double) ownSums[at + 2] / FINER) / FINER;
+            double sum = 0;
+            for (int part = PARTS - 1; part >= 0; part--) {
+                sum = sum / FINER + ownSums[at + part];
+            }
             row[j] = (float) (scale * factors[j] * sum);
         }
     }

@@ -13,7 +13,7 @@ public enum Role {
     FREEZE_PASS("frozen"),
     /** Frozen, and nothing upstream trains: backpropagation ends here. */
     FREEZE_STOP("frozen, no backward pass"),
-    /** Without parameters, between things that train: stays as it is. */
+    /** Without parameters, between things that train: computes as it did. */
     KEEP("no parameters");
 
     private final String description;

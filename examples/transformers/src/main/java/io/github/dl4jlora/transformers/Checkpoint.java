@@ -330,8 +330,8 @@ public final class Checkpoint {
      * with this folder's settings, model.safetensors in the network's data type, in shards above 5 GB, and this folder's
      * tokenizer. A bare model keeps this folder's pooler if the network has none. A decoder with a matrix of its own is written
      * with {@code tie_word_embeddings: false}. A sentence model gets this folder's prompts and longest text, or those of
-     * {@link #withTextSettings}; those of a CrossEncoder's folder and the like are not kept. The folder appears completely or not
-     * at all.
+     * {@link #withTextSettings}; those of a CrossEncoder's folder and the like are not kept. A new folder appears completely or
+     * not at all; in an empty one, config.json comes last.
      *
      * @param network a stock network, with a head of the family or none
      * @param target  a folder that does not exist, or is empty

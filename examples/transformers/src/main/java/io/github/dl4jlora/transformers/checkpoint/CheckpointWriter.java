@@ -224,7 +224,7 @@ public final class CheckpointWriter {
     }
 
     /**
-     * Writes the folder, which appears completely or not at all.
+     * Writes the folder. A new one appears completely or not at all; in an empty one, config.json comes last.
      *
      * @param shardBytes the largest size of a file of tensors, unless a single tensor is larger
      * @throws IllegalArgumentException if a weight is NaN or infinite, the head has not as many classes as there are names, or
@@ -278,7 +278,7 @@ public final class CheckpointWriter {
     private static void requireNew(Path folder) throws IOException {
         if (Files.isDirectory(folder)) {
             try (Stream<Path> there = Files.list(folder)) {
-                if (there.findAny().isEmpty()) {
+                if (there.allMatch(NewFolder::isNothing)) {
                     return;
                 }
             }

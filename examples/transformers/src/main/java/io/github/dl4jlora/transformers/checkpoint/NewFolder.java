@@ -16,10 +16,18 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 
-/** Writes a folder that has folders in it, so that it appears completely or not at all. */
+/** Writes a folder that has folders in it: nothing takes it for a checkpoint before it is complete. */
 final class NewFolder {
 
+    private static final String STAGED = "new";
+
     private NewFolder() {
+    }
+
+    /** Whether this may lie in an empty folder: what a killed program left, or what a file system keeps for itself. */
+    static boolean isNothing(Path file) {
+        String name = file.getFileName().toString();
+        return name.equals("lost+found") || name.startsWith("." + STAGED + ".") && name.endsWith(Temporary.SUFFIX);
     }
 
     /**
@@ -37,7 +45,7 @@ final class NewFolder {
         }
         boolean isThere = Files.isDirectory(place);
         Files.createDirectories(place.getParent());
-        try (Temporary folder = Temporary.folderBeside(isThere ? place.resolve("new") : place, List.of())) {
+        try (Temporary folder = Temporary.folderBeside(isThere ? place.resolve(STAGED) : place, List.of())) {
             for (Map.Entry<String, AtomicFile.Content> file : files.entrySet()) {
                 Path path = folder.path().resolve(file.getKey());
                 if (!Files.exists(path.getParent())) {
@@ -69,7 +77,11 @@ final class NewFolder {
             }
         } catch (IOException e) {
             for (String name : moved) {
-                Files.move(to.resolve(name), from.resolve(name));
+                try {
+                    Files.move(to.resolve(name), from.resolve(name));
+                } catch (IOException notBack) {
+                    e.addSuppressed(notBack);
+                }
             }
             throw e;
         }

@@ -78,6 +78,14 @@ class NewFolderTest {
         }
     }
 
+    /** As the root of a file system has it, and as a killed program leaves it. */
+    @Test
+    void whatMayLieInAnEmptyFolderIsKnownByItsName() {
+        assertThat(NewFolder.isNothing(folder.resolve("lost+found"))).isTrue();
+        assertThat(NewFolder.isNothing(folder.resolve(".new.3f1c.tmp"))).isTrue();
+        assertThat(NewFolder.isNothing(folder.resolve("config.json"))).isFalse();
+    }
+
     @Test
     void aLinkThatLeadsNowhereYetStaysALink() throws IOException {
         Path link = folder.resolve("link");
