@@ -182,7 +182,7 @@ public final class Changes {
         return json;
     }
 
-    /** One of two preprocessors, without sizes that one of them has not learned yet, from its first input: they are 0 till then. */
+    /** One of two preprocessors, without sizes that one of them has still to learn from its first input: they are 0 till then. */
     private static JsonNode set(@Nullable Object preprocessor, @Nullable Object other) {
         JsonNode json = json(preprocessor);
         JsonNode otherJson = json(other);
