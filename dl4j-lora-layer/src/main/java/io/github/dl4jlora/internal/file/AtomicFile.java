@@ -170,7 +170,7 @@ public final class AtomicFile {
     }
 
     /** Writes to a file that is there: a file that the end of the program has deleted is not made again. */
-    static void fill(Path file, Content content) throws IOException {
+    public static void fill(Path file, Content content) throws IOException {
         try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(file, StandardOpenOption.WRITE), 1 << 16)) {
             content.writeTo(out);
         }

@@ -142,8 +142,8 @@ public final class Changes {
     private void requireLike(Node before, Node now) {
         requireEqual(before, "type", before.type(), now.type());
         requireEqual(before, "inputs", before.inputs(), now.inputs());
-        requireEqual(before, "preprocessor", set(before.preprocessor(), now.preprocessor()),
-                set(now.preprocessor(), before.preprocessor()));
+        requireEqual(before, "preprocessor", withoutUnset(before.preprocessor(), now.preprocessor()),
+                withoutUnset(now.preprocessor(), before.preprocessor()));
         requireEqual(before, "data type", base.model().params().dataType(),
                 tuned.model().params().dataType());
         requireEqual(before, "parameters", shapes(base, before), shapes(tuned, now));
@@ -183,7 +183,7 @@ public final class Changes {
     }
 
     /** One of two preprocessors, without sizes that one of them has still to learn from its first input: they are 0 till then. */
-    private static JsonNode set(@Nullable Object preprocessor, @Nullable Object other) {
+    private static JsonNode withoutUnset(@Nullable Object preprocessor, @Nullable Object other) {
         JsonNode json = json(preprocessor);
         JsonNode otherJson = json(other);
         if (json instanceof ObjectNode object) {

@@ -159,6 +159,16 @@ public final class Products {
     }
 
     private static boolean compute(INDArray x, Weights w, INDArray z, boolean adds) {
+        try {
+            return isComputed(x, w, z, adds);
+        } finally {
+            Reference.reachabilityFence(x);
+            Reference.reachabilityFence(w);
+            Reference.reachabilityFence(z);
+        }
+    }
+
+    private static boolean isComputed(INDArray x, Weights w, INDArray z, boolean adds) {
         long m = x.size(0);
         long k = x.size(1);
         long n = z.size(1);
@@ -175,9 +185,6 @@ public final class Products {
         FloatPointer pz = (FloatPointer) z.data().addressPointer();
         if (!adds && stridesX[1] == 1 && TurnedProducts.gains(m, w)
                 && TurnedProducts.multiply(px, stridesX[0], (int) m, w, pz, stridesZ[0])) {
-            Reference.reachabilityFence(x);
-            Reference.reachabilityFence(w);
-            Reference.reachabilityFence(z);
             return true;
         }
         float[] factors = w.factors();
@@ -204,9 +211,6 @@ public final class Products {
                     : new Pointer[] {from, w.values(), to});
             at += pieces[piece];
         }
-        Reference.reachabilityFence(x);
-        Reference.reachabilityFence(w);
-        Reference.reachabilityFence(z);
         return works;
     }
 

@@ -104,7 +104,6 @@ class RecomputedGraphTest {
         assertThat(trained(LoRA.apply(base(), config("a", "b", "c").recompute("merge", "b").build()))).isEqualTo(expected);
     }
 
-    /** A vertex of another branch is computed between those of the stretch. */
     /** DL4J does not run layers before it asks them for the loss. */
     @Test
     void doesNotEndWithALossOfAnyKind() {
@@ -120,6 +119,7 @@ class RecomputedGraphTest {
                 .hasMessageContaining("would compute the loss of layer \"yolo\" again");
     }
 
+    /** A vertex of another branch is computed between those of the stretch. */
     @Test
     void isUsableAfterAnotherBranchHasFailed() {
         ComputationGraph again = LoRA.apply(base(), config("a", "b", "c", "branch").recompute("a", "c").build());

@@ -1,6 +1,5 @@
 package io.github.dl4jlora.models.encoder;
 
-import org.nd4j.shade.jackson.core.JsonFactory;
 import org.nd4j.shade.jackson.core.JsonParser;
 import org.nd4j.shade.jackson.core.JsonToken;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
@@ -19,11 +18,11 @@ import java.util.Arrays;
  */
 record TokenizerJson(byte[] bytes, int from, int to) {
 
-    private static final JsonFactory JSON = new ObjectMapper().getFactory();
+    private static final ObjectMapper JSON = new ObjectMapper();
 
     /** Of what is no JSON there is no section either: whoever reads it as a tokenizer says so. */
     static TokenizerJson of(byte[] bytes) {
-        try (JsonParser parser = JSON.createParser(bytes)) {
+        try (JsonParser parser = JSON.getFactory().createParser(bytes)) {
             if (parser.nextToken() == JsonToken.START_OBJECT) {
                 while (parser.nextToken() == JsonToken.FIELD_NAME) {
                     boolean isSection = parser.getCurrentName().equals("truncation");
@@ -43,7 +42,7 @@ record TokenizerJson(byte[] bytes, int from, int to) {
 
     /** Whether Python cuts the beginning of longer texts, and not their end. */
     boolean cutsBeginnings() throws IOException {
-        return from < to && new ObjectMapper().readTree(Arrays.copyOfRange(bytes, from, to)).path("direction").asText("")
+        return from < to && JSON.readTree(Arrays.copyOfRange(bytes, from, to)).path("direction").asText("")
                 .equals("Left");
     }
 

@@ -3,14 +3,10 @@ package io.github.dl4jlora.transformers.checkpoint;
 import io.github.dl4jlora.internal.common.Temporary;
 import io.github.dl4jlora.internal.file.AtomicFile;
 
-import java.io.BufferedOutputStream;
 import java.io.IOException;
-import java.io.OutputStream;
-import java.nio.channels.FileChannel;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
@@ -52,7 +48,7 @@ final class NewFolder {
                     folder.add(path.getParent(), () -> Files.createDirectory(path.getParent()));
                 }
                 folder.add(path, () -> Files.createFile(path));
-                fill(path, file.getValue());
+                AtomicFile.fill(path, file.getValue());
             }
             folder.hold(() -> {
                 if (isThere) {
@@ -84,15 +80,6 @@ final class NewFolder {
                 }
             }
             throw e;
-        }
-    }
-
-    private static void fill(Path file, AtomicFile.Content content) throws IOException {
-        try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(file, StandardOpenOption.WRITE), 1 << 16)) {
-            content.writeTo(out);
-        }
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
-            channel.force(true);
         }
     }
 }

@@ -32,6 +32,11 @@ class NewFolderTest {
         return files;
     }
 
+    private Path target(boolean isThere) throws IOException {
+        Path target = folder.resolve("out");
+        return isThere ? Files.createDirectory(target) : target;
+    }
+
     private static List<String> names(Path in) throws IOException {
         try (Stream<Path> files = Files.walk(in)) {
             return files.filter(Files::isRegularFile).map(file -> in.relativize(file).toString().replace('\\', '/')).sorted()
@@ -42,10 +47,7 @@ class NewFolderTest {
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
     void aFolderThatIsThereStaysTheSameFolder(boolean isThere) throws IOException {
-        Path target = folder.resolve("out");
-        if (isThere) {
-            Files.createDirectory(target);
-        }
+        Path target = target(isThere);
         Object before = isThere ? Files.readAttributes(target, BasicFileAttributes.class).fileKey() : null;
 
         NewFolder.write(target, files());
@@ -61,10 +63,7 @@ class NewFolderTest {
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
     void nothingIsLeftOfAFolderThatCannotBeWritten(boolean isThere) throws IOException {
-        Path target = folder.resolve("out");
-        if (isThere) {
-            Files.createDirectory(target);
-        }
+        Path target = target(isThere);
         Map<String, AtomicFile.Content> files = files();
         files.put("last.bin", out -> {
             throw new IOException("the disk is full");
