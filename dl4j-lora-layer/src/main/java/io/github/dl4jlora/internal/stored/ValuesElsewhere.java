@@ -59,7 +59,8 @@ public final class ValuesElsewhere {
 
     /**
      * GNU's allocator takes a block below its threshold, which grows to 32 MiB, out of memory that it keeps, and writes zeros
-     * over it. A larger block consists of untouched pages, and those beyond the length asked for cost nothing.
+     * over it. A larger block consists of untouched pages, unless the allocator happens to have kept as much in one piece; pages
+     * beyond the length asked for cost nothing.
      */
     private static @Nullable Pointer untouched(long length, int width) {
         return Pointer.calloc(length * width < KEPT_AT_LEAST ? length : Math.max(length, FRESH / width), width);
