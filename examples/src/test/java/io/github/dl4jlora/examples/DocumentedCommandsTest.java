@@ -64,7 +64,7 @@ class DocumentedCommandsTest {
                 "set -e\nshopt -s expand_aliases\nexport MAVEN_ARGS='-o -B -ntp" + (repository == null ? ""
                 : " -Dmaven.repo.local=" + repository) + "'\n" + String.join("\n", lines) + "\n");
         try {
-            PseudoTerminal.Ended ended = PseudoTerminal.run(80, clone, "bash " + PseudoTerminal.quoted(script.toString()), 15);
+            PseudoTerminal.Ended ended = PseudoTerminal.run(80, clone, "bash " + PseudoTerminal.quoted(script.toString()), 60);
             assumeFalse(ended.shown().contains("in offline mode") || ended.shown().contains("No plugin found for prefix"),
                     "this machine has not yet fetched what the commands need");
             return ended;

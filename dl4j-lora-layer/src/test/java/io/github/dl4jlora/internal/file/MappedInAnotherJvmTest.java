@@ -54,8 +54,10 @@ class MappedInAnotherJvmTest {
         assertThat(Double.parseDouble(there.get("first"))).isCloseTo(first, within(1e-5));
         long kilobytes = Files.size(file) / 1024;
         assertThat(kilobytes).isGreaterThan(2 * 32 * 1024);
-        assertThat(Long.parseLong(there.get("Rss"))).isGreaterThan(kilobytes * 9 / 10);
-        assertThat(Long.parseLong(there.get("Pss"))).isLessThan(kilobytes * 6 / 10);
+        // Where memory is short, the system takes pages of a file back.
+        long resident = Long.parseLong(there.get("Rss"));
+        assertThat(resident).isGreaterThan(kilobytes / 2);
+        assertThat(Long.parseLong(there.get("Pss"))).isLessThan(resident * 6 / 10);
         assertThat(MappedElsewhere.first(here)).isEqualTo(first);
     }
 

@@ -26,7 +26,7 @@ public enum Terminal {
     public static final int USUAL_COLUMNS = 80;
 
     private static final String NONE = "";
-    private static final int PATIENCE_SECONDS = 2;
+    private static final int PATIENCE_SECONDS = 10;
 
     private final Path link;
     private final String question;

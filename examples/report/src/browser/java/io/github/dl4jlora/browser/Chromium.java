@@ -66,8 +66,10 @@ public final class Chromium implements AutoCloseable {
         profile = Files.createTempDirectory("dl4j-lora-chromium-");
         process = new ProcessBuilder(program.toString(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
                 "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                "--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-port=0", "--user-data-dir=" + profile,
-                "about:blank").redirectErrorStream(true).start();
+                "--disable-dev-shm-usage", "--hide-scrollbars",
+                // A network that swallows packets would keep a page waiting that asks for another host.
+                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+                "--remote-debugging-port=0", "--user-data-dir=" + profile, "about:blank").redirectErrorStream(true).start();
         socket = HttpClient.newHttpClient().newWebSocketBuilder().buildAsync(address(), new Listener()).join();
         String tab = ask("Target.createTarget", Map.of("url", "about:blank"), null).get("targetId").asText();
         session = ask("Target.attachToTarget", Map.of("targetId", tab, "flatten", true), null).get("sessionId").asText();

@@ -6,6 +6,7 @@ import org.eclipse.jetty.server.HttpChannel;
 import org.eclipse.jetty.server.HttpConnection;
 import org.eclipse.jetty.server.Request;
 import org.eclipse.jetty.util.Callback;
+import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.net.InetSocketAddress;
@@ -37,7 +38,8 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
     private final Pace pace;
     private final Intake intake;
     private final Map<EndPoint, Watched> open = new ConcurrentHashMap<>();
-    private volatile boolean draining;
+    /** When the service began to stop; null before. */
+    private volatile @Nullable Long draining;
 
     private static final class Watched {
 
@@ -83,19 +85,13 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
         return open.size();
     }
 
-    /**
-     * To be called before the server stops. Jetty then gives a second to each idle connection that it knows, and waits for all
-     * others; a connection that opens just then would keep it waiting.
-     */
+    /** To be called before the server stops, which waits for all connections: from now on idle ones end after a second. */
     void drain() {
-        draining = true;
+        draining = System.nanoTime();
     }
 
     @Override
     public void onOpened(Connection connection) {
-        if (draining) {
-            connection.getEndPoint().setIdleTimeout(FAREWELL.toMillis());
-        }
         if (connection instanceof HttpConnection http) {
             Watched watched = new Watched(http);
             open.put(http.getEndPoint(), watched);
@@ -156,13 +152,19 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
                 if (watched.begun == 0 && watched.connection.getBytesIn() > watched.before) {
                     watched.begun = now;
                 }
-                if (now - watched.since > IDLE.toNanos() || watched.begun != 0 && now - watched.begun > pace.nanos(0)) {
+                if (isIdleTooLong(watched, now) || watched.begun != 0 && now - watched.begun > pace.nanos(0)) {
                     leave(watched, Problem.tooSlow());
                 }
             } else if (watched.phase.get() == Phase.GONE && now - watched.since > FAREWELL.toNanos()) {
                 watched.connection.getEndPoint().close();
             }
         }
+    }
+
+    private boolean isIdleTooLong(Watched watched, long now) {
+        Long stopping = draining;
+        return now - watched.since > IDLE.toNanos() || stopping != null && watched.begun == 0
+                && Math.min(now - watched.since, now - stopping) > FAREWELL.toNanos();
     }
 
     /** Ends a connection, with the reason if a part of a request has arrived. */

@@ -233,7 +233,7 @@ class HostileClientsTest {
     void whoDoesNotReadTheAnswerIsSentAway() throws Exception {
         String body = "{\"inputs\":[" + "[1,1,1,1,1,1],".repeat(300_000) + "[1,1,1,1,1,1]]}";
         try (Running running = running(base, new Limits(20 << 20, 1 << 20, AN_HOUR,
-                new Pace(Duration.ofSeconds(5), 64 << 20), 100), bank -> bank.maxQueued(1_000_000))) {
+                new Pace(Duration.ofSeconds(20), 64 << 20), 100), bank -> bank.maxQueued(1_000_000))) {
             open(running, "POST /v1/adapters/__base__/outputs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                     + "Content-Length: " + body.length() + "\r\n\r\n" + body);
             await(() -> running.service().intake().held() > 0);

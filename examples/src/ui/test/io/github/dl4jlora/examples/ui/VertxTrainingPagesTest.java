@@ -37,7 +37,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 class VertxTrainingPagesTest {
 
-    private static final int TRIES = 100;
+    private static final int TRIES = 1_200;
     private static final int PAUSE = 100;
 
     private final HttpClient browser = HttpClient.newHttpClient();
@@ -49,10 +49,24 @@ class VertxTrainingPagesTest {
         Nd4j.getRandom().setSeed(24);
         assumeTrue(getClass().getResource("/io/vertx/core/Vertx.class") != null,
                 "an earlier build with the profile ui left this class");
-        try (ServerSocket free = new ServerSocket(0)) {
-            port = free.getLocalPort();
+        pages = opened();
+    }
+
+    /** Another program may take a free port before the pages do. */
+    private TrainingPages opened() throws IOException {
+        TrainingPages.Provider provider = ServiceLoader.load(TrainingPages.Provider.class).findFirst().orElseThrow();
+        for (int tries = 0;; tries++) {
+            try (ServerSocket free = new ServerSocket(0)) {
+                port = free.getLocalPort();
+            }
+            try {
+                return provider.open(port);
+            } catch (IllegalStateException e) {
+                if (tries == 10) {
+                    throw e;
+                }
+            }
         }
-        pages = ServiceLoader.load(TrainingPages.Provider.class).findFirst().orElseThrow().open(port);
     }
 
     @AfterEach

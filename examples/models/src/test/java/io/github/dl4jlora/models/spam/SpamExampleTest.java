@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 @Tag("minilm")
 class SpamExampleTest {
@@ -76,7 +77,12 @@ class SpamExampleTest {
         out.getBuffer().setLength(0);
         assertThat(run("classify", "--adapter", adapter, "--merged", "Free cash")).isZero();
 
-        assertThat(adapted).matches("(?s)(spam|ham) \\(probability of spam [01]\\.\\d{4}\\)\\s+").isEqualTo(out.toString());
+        assertThat(adapted).matches("(?s)(spam|ham) \\(probability of spam [01]\\.\\d{4}\\)\\s+");
+        assertThat(probability(out.toString())).isCloseTo(probability(adapted), within(2e-4));
+    }
+
+    private static double probability(String told) {
+        return Double.parseDouble(told.replaceAll("(?s).* ([\\d.]+)\\).*", "$1"));
     }
 
     @Test

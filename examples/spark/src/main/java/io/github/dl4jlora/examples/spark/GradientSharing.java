@@ -17,7 +17,7 @@ import org.nd4j.parameterserver.distributed.v2.transport.PortSupplier;
 final class GradientSharing {
 
     static final String PORT_VARIABLE = "DL4J_LORA_PORT";
-    static final int DRIVER_PORT = 49876;
+    static final int DRIVER_PORT = 27600;
 
     private static final String LOOPBACK = "127.0.0.1";
     /** Half a step of Adam. DL4J's adaptive threshold sends a hundredth of the values, and adapters have few to begin with. */

@@ -20,7 +20,7 @@ import java.util.regex.Pattern;
 final class LocalCluster implements AutoCloseable {
 
     private static final String LOOPBACK = "127.0.0.1";
-    private static final Duration STARTING = Duration.ofSeconds(60);
+    private static final Duration STARTING = Duration.ofMinutes(5);
     private static final Pattern MASTER_URL = Pattern.compile("Starting Spark master at (spark://\\S+)");
     private static final Pattern REGISTERED = Pattern.compile("(Successfully registered with master)");
 
@@ -111,7 +111,7 @@ final class LocalCluster implements AutoCloseable {
         List<ProcessHandle> executors = all.stream().flatMap(Process::descendants).toList();
         all.forEach(Process::destroyForcibly);
         executors.forEach(ProcessHandle::destroyForcibly);
-        all.forEach(process -> process.onExit().orTimeout(10, TimeUnit.SECONDS).join());
+        all.forEach(process -> process.onExit().orTimeout(2, TimeUnit.MINUTES).join());
     }
 
     private Path workFolder(int worker) {
