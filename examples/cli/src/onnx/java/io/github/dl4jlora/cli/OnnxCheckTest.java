@@ -3,6 +3,12 @@ package io.github.dl4jlora.cli;
 import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.adapter.LoRAAdapter;
 import io.github.dl4jlora.conf.Quantization;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.PoolingType;
+import org.deeplearning4j.nn.conf.layers.SubsamplingLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.BeforeEach;
@@ -10,6 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.nd4j.linalg.activations.Activation;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -52,6 +59,22 @@ class OnnxCheckTest {
 
         assertThat(shell.run("onnx", old.toString(), "--input", "images:5,5,1", "--input", "steps:3,4", "--masks", "--check",
                 "--json", "-o", "@x.onnx")).as(shell.err()).isZero();
+
+        assertThat(shell.json().get("largestDifference").asDouble()).isLessThan(1e-5);
+    }
+
+    /** Of 28 and of 29 pixels the same is left where it is flattened, so that its sizes are open; it takes no others. */
+    @Test
+    void anImageNetworkIsCheckedWithASizeThatItTakes() throws IOException {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder().seed(1).list()
+                .layer(new ConvolutionLayer.Builder(5, 5).nOut(4).build())
+                .layer(new SubsamplingLayer.Builder(PoolingType.MAX).kernelSize(2, 2).stride(2, 2).build())
+                .layer(new OutputLayer.Builder().nOut(3).activation(Activation.SOFTMAX).build())
+                .setInputType(InputType.convolutional(28, 28, 1)).build());
+        network.init();
+        ModelSerializer.writeModel(network, folder.resolve("images.zip").toFile(), false);
+
+        assertThat(shell.run("onnx", "@images.zip", "--check", "--json", "-o", "@x.onnx")).as(shell.err()).isZero();
 
         assertThat(shell.json().get("largestDifference").asDouble()).isLessThan(1e-5);
     }

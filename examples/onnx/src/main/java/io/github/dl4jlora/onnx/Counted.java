@@ -20,6 +20,9 @@ import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnnPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToRnnPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToCnnPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
+import org.deeplearning4j.preprocessors.KerasFlattenRnnPreprocessor;
+import org.deeplearning4j.preprocessors.PermutePreprocessor;
+import org.deeplearning4j.preprocessors.ReshapePreprocessor;
 import org.jspecify.annotations.Nullable;
 
 import java.util.HashMap;
@@ -40,7 +43,8 @@ enum Counted {
     private static final Set<Class<?>> REGROUPING = Set.of(StackVertex.class, UnstackVertex.class, ReshapeVertex.class,
             SpaceToBatchLayer.class);
     private static final Set<Class<?>> FLATTENING = Set.of(CnnToFeedForwardPreProcessor.class,
-            Cnn3DToFeedForwardPreProcessor.class, FeedForwardToCnnPreProcessor.class, FeedForwardToCnn3DPreProcessor.class);
+            Cnn3DToFeedForwardPreProcessor.class, FeedForwardToCnnPreProcessor.class, FeedForwardToCnn3DPreProcessor.class,
+            KerasFlattenRnnPreprocessor.class, ReshapePreprocessor.class, PermutePreprocessor.class);
 
     /**
      * By the names of the network's inputs and nodes.

@@ -6,6 +6,7 @@ import io.github.dl4jlora.internal.undo.MergedValues;
 import io.github.dl4jlora.onnx.adapter.AdapterInputs;
 import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
+import io.github.dl4jlora.onnx.layer.Logits;
 import io.github.dl4jlora.onnx.layer.NoShapeException;
 import io.github.dl4jlora.onnx.transformer.TextForm;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
@@ -16,6 +17,7 @@ import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -129,7 +131,8 @@ final class Drafts {
 
     private Draft draft(int example, Names names, boolean masks, boolean logits) {
         OnnxGraph graph = empty.get();
-        Walk walk = new Walk(network, values, adapters, graph, logits ? bareOutputs() : Set.of());
+        Logits bare = new Logits(logits ? bareOutputs() : Set.of());
+        Walk walk = new Walk(network, values, adapters, graph, bare);
         List<List<Object>> sizes = new ArrayList<>();
         for (int i = 0; i < inputs.size(); i++) {
             String input = network.inputs().get(i);
@@ -155,6 +158,9 @@ final class Drafts {
             }
         }
         walk.layers();
+        if (logits) {
+            requireLeftOut(bare);
+        }
         List<Flow> flows = network.outputs().stream().map(walk::flow).toList();
         return new Draft(graph, walk, flows.stream().map(Flow::type).toList(), flows.stream().map(Flow::name).toList());
     }
@@ -165,16 +171,47 @@ final class Drafts {
                 && values.layer(node) instanceof EmbeddingSequenceLayer);
     }
 
+    /** Without those that another layer reads. */
     private Set<String> bareOutputs() {
-        for (Node node : network.nodes()) {
-            for (String input : node.inputs()) {
-                if (network.outputs().contains(input)) {
-                    throw OnnxExportException.of(input, "it is an output whose logits are asked for, but layer \"" + node.name()
-                            + "\" reads it with its activation", "Leave out OnnxExport.logits(true)");
-                }
+        Set<String> bare = new HashSet<>(network.outputs());
+        network.nodes().forEach(node -> node.inputs().forEach(bare::remove));
+        return bare;
+    }
+
+    private void requireLeftOut(Logits bare) {
+        for (String output : network.outputs()) {
+            String source = bare.leftOut().contains(output) ? null : normaliser(output, bare);
+            if (source != null) {
+                throw OnnxExportException.of(output, "it is an output whose logits are asked for, but " + (source.equals(output)
+                        ? "layer \"" + reader(output) + "\" reads it with its activation"
+                        : "the softmax or sigmoid is that of layer \"" + source + "\" before it"),
+                        "Leave out OnnxExport.logits(true)");
             }
         }
-        return new HashSet<>(network.outputs());
+        if (bare.leftOut().isEmpty()) {
+            throw new OnnxExportException("logits(true): none of the outputs " + network.outputs() + " ends in a softmax or "
+                    + "sigmoid. Leave out OnnxExport.logits(true)");
+        }
+    }
+
+    private String reader(String output) {
+        return network.nodes().stream().filter(node -> node.inputs().contains(output)).map(Node::name).findFirst().orElseThrow();
+    }
+
+    /** The layer with a softmax or sigmoid whose values reach an output, through nodes without parameters; null for none. */
+    private @Nullable String normaliser(String output, Logits bare) {
+        Set<String> reached = new HashSet<>(Set.of(output));
+        List<Node> backwards = new ArrayList<>(network.nodes());
+        Collections.reverse(backwards);
+        for (Node node : backwards) {
+            if (reached.contains(node.name()) && bare.isWritten(node.name())) {
+                return node.name();
+            }
+            if (reached.contains(node.name()) && node.numParams() == 0) {
+                reached.addAll(node.inputs());
+            }
+        }
+        return null;
     }
 
     /** Names of sizes that are open. */

@@ -40,7 +40,8 @@ import java.util.Set;
  *
  * <p>Tensors have DL4J's shapes: {@code [batch, size]}, {@code [batch, size, time]} or {@code [batch, time, size]},
  * {@code [batch, channels, height, width]} or {@code [batch, height, width, channels]}, and so on. Inputs are FLOAT; ids that
- * only embeddings read are INT64: {@code [batch, time]} for sequences, {@code [batch, 1]} otherwise. The number of examples and
+ * only embeddings read are INT64: {@code [batch, time]} for sequences, or {@code [batch, 1, time]} where a layer before the
+ * embedding, or the type that you give, says so, {@code [batch, 1]} otherwise. The number of examples and
  * the length of sequences are open: one session takes any.
  */
 public final class OnnxExport {
@@ -180,6 +181,23 @@ public final class OnnxExport {
         }
         this.types = List.of(types);
         return this;
+    }
+
+    /**
+     * {@return types of the inputs, in the network's order: those that were given, or what the layers say of them, with a size or
+     * length that the network takes wherever it is open}
+     *
+     * @throws OnnxExportException if the layers do not tell, or do not read what was given
+     */
+    public List<InputType> typesOfInputs() {
+        try (MergedValues values = MergedValues.of(network, "OnnxExport.typesOfInputs")) {
+            return shapes(values).values().stream().map(shape -> shape.example().apply(0)).toList();
+        }
+    }
+
+    private Map<String, Shape> shapes(MergedValues values) {
+        Shapes read = new Shapes(network, values);
+        return types.isEmpty() ? read.of(inputNames()) : read.given(inputNames(), types);
     }
 
     /**
@@ -356,8 +374,7 @@ public final class OnnxExport {
         }
         List<String> names = inputNames();
         List<String> named = outputNames();
-        Shapes read = new Shapes(network, values);
-        Map<String, Shape> shapes = types.isEmpty() ? read.of(names) : read.given(names, types);
+        Map<String, Shape> shapes = shapes(values);
         if (openImages) {
             shapes.replaceAll((input, shape) -> shape.opened());
         }

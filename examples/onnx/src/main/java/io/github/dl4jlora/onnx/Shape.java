@@ -80,9 +80,14 @@ record Shape(IntFunction<InputType> example, boolean ids) {
             InputType type = example.apply(number);
             boolean isFirst = number % 2 == 0 && number != ODD;
             return isFirst || !type.equals(example.apply(number - 1)) || type instanceof InputType.InputTypeRecurrent
-                    ? type : resized(type, sizes(type).stream()
-                    .map(size -> size + (number == ODD ? 1 + size % 2 : STEPS[number / 2])).toList());
+                    ? type : resized(type, larger(sizes(type), number));
         }, ids);
+    }
+
+    /** Each by another step: sizes that are equal in all examples have one name. */
+    private static List<Long> larger(List<Long> sizes, int number) {
+        return IntStream.range(0, sizes.size()).mapToObj(i -> sizes.get(i) + (number == ODD ? 1 + sizes.get(i) % 2 + 2 * i
+                : (i + 1) * STEPS[number / 2])).toList();
     }
 
     /** The same with so many fewer features or channels as another type has; null if none are left, or it is of another kind. */

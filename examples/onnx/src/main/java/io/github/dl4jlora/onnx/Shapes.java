@@ -65,6 +65,7 @@ import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnn3DPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnnPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToCnnPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToFeedForwardPreProcessor;
+import org.deeplearning4j.preprocessors.KerasFlattenRnnPreprocessor;
 import org.jspecify.annotations.Nullable;
 
 import java.util.HashMap;
@@ -313,6 +314,9 @@ final class Shapes {
         if (preprocessor instanceof FeedForwardToCnn3DPreProcessor flat) {
             return Shape.fixed(InputType.feedForward((long) flat.getInputDepth() * flat.getInputHeight() * flat.getInputWidth()
                     * flat.getNumChannels()));
+        }
+        if (preprocessor instanceof KerasFlattenRnnPreprocessor flattened) {
+            return Shape.fixed(InputType.recurrent(flattened.getDepth(), flattened.getTsLength()));
         }
         if (preprocessor instanceof RnnToCnnPreProcessor steps) {
             return Shape.sequence((long) steps.getInputHeight() * steps.getInputWidth() * steps.getNumChannels(),

@@ -9,6 +9,7 @@ import io.github.dl4jlora.onnx.graph.Flow;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
 import io.github.dl4jlora.onnx.graph.Weight;
 import io.github.dl4jlora.onnx.layer.Exports;
+import io.github.dl4jlora.onnx.layer.Logits;
 import io.github.dl4jlora.onnx.layer.NoShapeException;
 import io.github.dl4jlora.onnx.layer.Place;
 import onnx.Onnx.TensorProto.DataType;
@@ -27,7 +28,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Set;
 import java.util.function.Supplier;
 
 /**
@@ -40,7 +40,7 @@ final class Walk {
     private final MergedValues values;
     private final OnnxGraph graph;
     private final AdapterInputs adapters;
-    private final Set<String> logits;
+    private final Logits logits;
     private final Exports exports = Transformers.addTo(Exports.all());
     private final Map<String, Flow> flows = new HashMap<>();
     private final Map<String, Long> widths = new LinkedHashMap<>();
@@ -49,9 +49,9 @@ final class Walk {
 
     /**
      * @param adapters what they change
-     * @param logits   names of outputs whose softmax or sigmoid is to be left out
+     * @param logits   the outputs whose softmax or sigmoid is to be left out
      */
-    Walk(Network<?> network, MergedValues values, AdapterInputs adapters, OnnxGraph graph, Set<String> logits) {
+    Walk(Network<?> network, MergedValues values, AdapterInputs adapters, OnnxGraph graph, Logits logits) {
         this.network = network;
         this.values = values;
         this.adapters = adapters;
@@ -154,7 +154,7 @@ final class Walk {
         values.shapes(node).forEach((key, shape) -> weights.put(key, new Weight(node.name() + "/" + key, shape,
                 () -> Objects.requireNonNull(values.values(node).get(key)), -1)));
         return new Place(node.name(), graph, adapters.watched(node.name(), weights), output, batch, flows,
-                logits.contains(node.name()), exports);
+                logits, exports);
     }
 
     /** Sizes of the vectors that layers read, by layer. */

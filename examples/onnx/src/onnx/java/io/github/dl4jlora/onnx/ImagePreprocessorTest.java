@@ -11,6 +11,7 @@ import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
+import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.PoolingType;
 import org.deeplearning4j.nn.conf.layers.Subsampling1DLayer;
@@ -22,6 +23,9 @@ import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnn3DPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnnPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToCnnPreProcessor;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.preprocessors.KerasFlattenRnnPreprocessor;
+import org.deeplearning4j.preprocessors.PermutePreprocessor;
+import org.deeplearning4j.preprocessors.ReshapePreprocessor;
 import org.junit.jupiter.api.Named;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -82,6 +86,23 @@ class ImagePreprocessorTest {
                         1, new CnnToRnnPreProcessor(3, 2, 3, format)),
                 image(), new Convolution1DLayer.Builder(2).nIn(18).nOut(3).rnnDataFormat(format).activation(Activation.TANH)
                         .build());
+    }
+
+    @Test
+    void modelsOfKerasReshapeAnything() throws IOException {
+        DenseLayer dense = new DenseLayer.Builder().nIn(15).nOut(3).activation(Activation.TANH).build();
+        LSTM lstm = new LSTM.Builder().nIn(4).nOut(3).build();
+        agrees(InputType.recurrent(4, 5), Map.of(1, new KerasFlattenRnnPreprocessor(3, 5)), lstm, dense);
+        for (boolean hasExamples : new boolean[] {false, true}) {
+            ReshapePreprocessor reshaping = new ReshapePreprocessor(hasExamples ? new long[] {1, 24} : new long[] {24},
+                    hasExamples ? new long[] {1, 4, 3, 2} : new long[] {4, 3, 2}, hasExamples);
+            agrees(InputType.feedForward(24), Map.of(0, reshaping), new ConvolutionLayer.Builder(2, 2).nIn(2).nOut(3)
+                    .dataFormat(CNN2DFormat.NHWC).activation(Activation.TANH).build());
+        }
+        for (int[] axes : new int[][] {{2, 1}, {0, 2, 1}}) {
+            agrees(InputType.recurrent(4, 5), Map.of(0, new PermutePreprocessor(axes)), new Convolution1DLayer.Builder(2).nIn(5)
+                    .nOut(3).activation(Activation.TANH).build());
+        }
     }
 
     @Test

@@ -11,6 +11,7 @@ import org.deeplearning4j.nn.conf.layers.Subsampling1DLayer;
 import org.deeplearning4j.nn.conf.layers.Subsampling3DLayer;
 import org.deeplearning4j.nn.conf.layers.SubsamplingLayer;
 import org.junit.jupiter.api.Named;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -18,6 +19,8 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 class PoolingTest {
 
@@ -53,6 +56,45 @@ class PoolingTest {
             }
         }
         return trials;
+    }
+
+    @ParameterizedTest
+    @MethodSource
+    void paddingThatCountsMayDifferBetweenHeightAndWidth(Trial trial) throws IOException {
+        for (int opset : new int[] {17, 19, 20, 21}) {
+            InRuntime.agrees(trial.network(), OnnxExport.of(trial.network()).inputTypes(trial.type()).opset(opset),
+                    Trial.input(trial.type(), 2));
+        }
+    }
+
+    /** Kernel, then padding, which is for Truncate. */
+    static List<Named<Trial>> paddingThatCountsMayDifferBetweenHeightAndWidth() {
+        List<Named<Trial>> trials = new ArrayList<>();
+        for (CNN2DFormat format : CNN2DFormat.values()) {
+            for (ConvolutionMode mode : MODES) {
+                for (int[] w : new int[][] {{3, 3, 1, 0}, {3, 3, 0, 1}, {3, 3, 2, 1}, {3, 1, 1, 0}, {5, 3, 2, 1}, {3, 3, 1, 1}}) {
+                    boolean same = mode == ConvolutionMode.Same;
+                    trials.add(Trial.of(format + " " + mode + " " + Arrays.toString(w), InputType.convolutional(6, 8, 2, format),
+                            new SubsamplingLayer.Builder(PoolingType.AVG).kernelSize(w[0], w[1]).stride(1, 1)
+                                    .padding(same ? 0 : w[2], same ? 0 : w[3]).avgPoolIncludePadInDivisor(true)
+                                    .convolutionMode(mode).dataFormat(format).build()));
+                }
+            }
+        }
+        return trials;
+    }
+
+    @Test
+    void aWindowOnNothingButPaddingHasAMeanOfZero() throws IOException {
+        SubsamplingLayer.Builder pooling = new SubsamplingLayer.Builder(PoolingType.AVG).kernelSize(2, 2)
+                .avgPoolIncludePadInDivisor(false);
+        new Trial(InputType.convolutional(1, 3, 2), List.of(pooling.stride(3, 1).dilation(2, 2)
+                .convolutionMode(ConvolutionMode.Same).build())).agrees();
+
+        Trial without = new Trial(InputType.convolutional(6, 6, 2), List.of(pooling.stride(1, 1).dilation(1, 1).padding(2, 2)
+                .convolutionMode(ConvolutionMode.Truncate).build()));
+        assertThatThrownBy(without::agrees).hasMessageContaining("is as wide as its window")
+                .hasMessageContaining("Use a smaller padding");
     }
 
     @ParameterizedTest

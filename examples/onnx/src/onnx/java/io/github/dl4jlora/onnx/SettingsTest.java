@@ -8,9 +8,14 @@ import io.github.dl4jlora.LoRA;
 import io.github.dl4jlora.conf.LoRAConfig;
 import io.github.dl4jlora.conf.Quantization;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.DropoutLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -149,6 +154,50 @@ class SettingsTest {
         assertThatThrownBy(() -> OnnxExport.of(graph).logits(true).write(folder.resolve("never"))).hasMessage("Layer \"first\" "
                 + "cannot be written as ONNX: it is an output whose logits are asked for, but layer \"second\" reads it with its "
                 + "activation. Leave out OnnxExport.logits(true)");
+    }
+
+    @Test
+    void anOutputThatIsReadButHasNothingToLeaveOutMayStay() throws IOException {
+        ComputationGraph graph = Initialised.of(new NeuralNetConfiguration.Builder().seed(2).graphBuilder()
+                .addInputs("in").addLayer("features", new DenseLayer.Builder().nOut(9).activation(Activation.RELU).build(), "in")
+                .addLayer("class", new OutputLayer.Builder().nOut(3).activation(Activation.SOFTMAX).build(), "features")
+                .setOutputs("features", "class").setInputTypes(InputType.feedForward(60)).build());
+
+        INDArray[] wanted = graph.output(INPUT);
+        List<INDArray> outputs = InRuntime.run(written(OnnxExport.of(graph).logits(true)),
+                OrtSession.SessionOptions.OptLevel.ALL_OPT, INPUT);
+
+        assertThat(InRuntime.difference(wanted[0], outputs.get(0))).isLessThan(InRuntime.TOLERANCE);
+        assertThat(InRuntime.difference(wanted[1], Transforms.softmax(outputs.get(1)))).isLessThan(InRuntime.TOLERANCE);
+    }
+
+    @Test
+    void logitsThatCannotBeHadAreRefused() {
+        DenseLayer softmax = new DenseLayer.Builder().nOut(3).activation(Activation.SOFTMAX).build();
+        for (Layer behind : List.of(new DropoutLayer(0.5), new LossLayer.Builder().activation(Activation.IDENTITY).build())) {
+            MultiLayerNetwork network = Samples.network(1, InputType.feedForward(60), softmax, behind);
+            assertThatThrownBy(() -> OnnxExport.of(network).logits(true).write(folder.resolve("never"))).hasMessage("Layer "
+                    + "\"layer1\" cannot be written as ONNX: it is an output whose logits are asked for, but the softmax or "
+                    + "sigmoid is that of layer \"layer0\" before it. Leave out OnnxExport.logits(true)");
+        }
+        ComputationGraph mean = Initialised.of(new NeuralNetConfiguration.Builder().seed(2).graphBuilder().addInputs("in")
+                .addLayer("left", softmax, "in").addLayer("right", softmax.clone(), "in")
+                .addVertex("mean", new ElementWiseVertex(ElementWiseVertex.Op.Average), "left", "right").setOutputs("mean")
+                .setInputTypes(InputType.feedForward(60)).build());
+        assertThatThrownBy(() -> OnnxExport.of(mean).logits(true).write(folder.resolve("never")))
+                .hasMessageContainingAll("Layer \"mean\" cannot be written", "Leave out OnnxExport.logits(true)");
+        assertThatThrownBy(() -> OnnxExport.of(chain(Activation.RELU)).logits(true).write(folder.resolve("never"))).hasMessage(
+                "logits(true): none of the outputs [layer1] ends in a softmax or sigmoid. Leave out OnnxExport.logits(true)");
+        assertThat(folder).isEmptyDirectory();
+    }
+
+    @Test
+    void sizesThatDifferHaveDifferentNames() throws Exception {
+        MultiLayerNetwork network = Samples.network(1, InputType.convolutional(28, 32, 3),
+                new ConvolutionLayer.Builder(5, 5).nOut(4).build());
+
+        assertThat(OnnxExport.of(network).inputTypes(InputType.convolutional(28, 32, 3)).openImages(true)
+                .write(folder.resolve("network.onnx")).toString()).contains("output FLOAT [batch, 4, output_2, output_3]");
     }
 
     @ParameterizedTest

@@ -5,6 +5,7 @@ import io.github.dl4jlora.internal.network.Networks;
 import io.github.dl4jlora.internal.undo.MergedValues;
 import io.github.dl4jlora.onnx.adapter.AdapterInputs;
 import io.github.dl4jlora.onnx.graph.OnnxGraph;
+import io.github.dl4jlora.onnx.layer.Logits;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -36,7 +37,8 @@ class DraftTest {
             graph.index(i);
         }
         try (MergedValues values = MergedValues.of(known, "")) {
-            return new Draft(graph, new Walk(known, values, AdapterInputs.NONE, graph, Set.of()), List.of(), List.of());
+            Walk walk = new Walk(known, values, AdapterInputs.NONE, graph, new Logits(Set.of()));
+            return new Draft(graph, walk, List.of(), List.of());
         }
     }
 

@@ -4,6 +4,7 @@ import io.github.dl4jlora.internal.network.Network;
 import io.github.dl4jlora.internal.network.Networks;
 import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.stock.StockLayers;
+import io.github.dl4jlora.onnx.OnnxExport;
 import io.github.dl4jlora.onnx.WeightType;
 import io.github.dl4jlora.onnx.layer.LayerTypes;
 import io.github.dl4jlora.onnx.transformer.TextForm;
@@ -36,8 +37,6 @@ public final class OnnxCheck {
     private static final int EXAMPLES = 3;
     /** Of sequences whose length is open. */
     private static final int STEPS = 7;
-    /** Of images whose size is open. */
-    private static final int PIXELS = 32;
     private static final int PADDINGS = 2;
 
     private OnnxCheck() {
@@ -78,7 +77,9 @@ public final class OnnxCheck {
             TextForm form = LayerTypes.hasTransformers() ? TextForm.of(known) : null;
             int text = form == null ? -1 : known.inputs().indexOf(form.input());
             List<OnnxSession.Input> asked = session.inputs();
-            long length = text < 0 ? 0 : shape(asked.get(text), types, text)[1];
+            InputType[] sizes = types.length == 0 && asked.stream().anyMatch(OnnxCheck::isOpenImage)
+                    ? OnnxExport.of(network).typesOfInputs().toArray(InputType[]::new) : types;
+            long length = text < 0 ? 0 : shape(asked.get(text), sizes, text)[1];
             Random random = new Random(SEED);
             Map<OnnxSession.Input, INDArray> inputs = new LinkedHashMap<>();
             int count = known.inputs().size();
@@ -87,7 +88,7 @@ public final class OnnxCheck {
             for (int i = 0; i < asked.size(); i++) {
                 OnnxSession.Input input = asked.get(i);
                 if (i < count) {
-                    long[] shape = shape(input, types, i);
+                    long[] shape = shape(input, sizes, i);
                     long vocabulary = form == null ? vocabulary(known, i)
                             : Math.max(form.ids(known.inputs().get(i)), vocabulary(known, i));
                     boolean isPlace = input.whole() && vocabulary == 0 && text >= 0;
@@ -114,14 +115,19 @@ public final class OnnxCheck {
                 .orElseThrow(() -> new IllegalArgumentException("\"" + mask.name() + "\" is no mask of another input"));
     }
 
+    /** Not every network takes images of any size. */
+    private static boolean isOpenImage(OnnxSession.Input input) {
+        long[] shape = input.shape();
+        return shape.length > 3 && Arrays.stream(shape).skip(1).anyMatch(size -> size < 0);
+    }
+
     /** @param types of the network's inputs; none where nobody has said */
     private static long[] shape(OnnxSession.Input input, InputType[] types, int index) {
         long[] shape = input.shape().clone();
         long[] said = index < types.length ? types[index].getShape(true) : new long[0];
         for (int i = 0; i < shape.length; i++) {
             if (shape[i] < 0) {
-                shape[i] = i == 0 ? EXAMPLES : said.length == shape.length && said[i] > 0 ? said[i]
-                        : shape.length > 3 ? PIXELS : STEPS;
+                shape[i] = i == 0 ? EXAMPLES : said.length == shape.length && said[i] > 0 ? said[i] : STEPS;
             }
         }
         return shape;

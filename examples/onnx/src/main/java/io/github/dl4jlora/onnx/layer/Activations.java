@@ -83,8 +83,11 @@ final class Activations {
      * @return the tensor behind it
      */
     static String add(IActivation activation, String z, int axis, Place here) {
-        boolean normalises = activation instanceof ActivationSoftmax || activation instanceof ActivationSigmoid;
-        return here.logits() && normalises ? z : gate(activation, z, axis, here);
+        return normalises(activation) && here.logits().leaveOut(here.name()) ? z : gate(activation, z, axis, here);
+    }
+
+    static boolean normalises(IActivation activation) {
+        return activation instanceof ActivationSoftmax || activation instanceof ActivationSigmoid;
     }
 
     /** As {@link #add}, for one inside a layer, which no output is without. */

@@ -11,10 +11,17 @@ import org.deeplearning4j.nn.conf.preprocessor.ComposableInputPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnn3DPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.FeedForwardToCnnPreProcessor;
 import org.deeplearning4j.nn.conf.preprocessor.RnnToCnnPreProcessor;
+import org.deeplearning4j.preprocessors.KerasFlattenRnnPreprocessor;
+import org.deeplearning4j.preprocessors.PermutePreprocessor;
+import org.deeplearning4j.preprocessors.ReshapePreprocessor;
+
+import java.util.Arrays;
+import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 
 /**
  * Between images and vectors or sequences. Images of a sequence are examples: those of the first time step, then those of the
- * second. What has the wanted dimensions already passes, as in DL4J.
+ * second. What has the wanted dimensions already passes, as in DL4J. Also those of Keras models, which reshape anything.
  */
 final class ImagePreprocessors {
 
@@ -30,6 +37,39 @@ final class ImagePreprocessors {
         exports.preprocessor(RnnToCnnPreProcessor.class, ImagePreprocessors::images);
         exports.preprocessor(CnnToRnnPreProcessor.class, ImagePreprocessors::sequence);
         exports.preprocessor(ComposableInputPreProcessor.class, ImagePreprocessors::composed);
+        exports.preprocessor(KerasFlattenRnnPreprocessor.class, (preprocessor, input, here) -> reshaped(input, here,
+                preprocessor.getDepth() * preprocessor.getTsLength()));
+        exports.preprocessor(ReshapePreprocessor.class, (preprocessor, input, here) -> reshaped(input, here,
+                Arrays.stream(preprocessor.getTargetShape()).skip(preprocessor.isHasMiniBatchDimension() ? 1 : 0).toArray()));
+        exports.preprocessor(PermutePreprocessor.class, ImagePreprocessors::permuted);
+    }
+
+    /** @param sizes of an example, which has as many values as before */
+    private static Flow reshaped(Flow input, Place here, long... sizes) {
+        noMask(input, here);
+        return input.to(here.graph().reshape(input.name(), LongStream.concat(LongStream.of(0), LongStream.of(sizes)).toArray()),
+                here.output());
+    }
+
+    /** DL4J's dimensions count from that behind the examples on, or from that of the examples on. */
+    private static Flow permuted(PermutePreprocessor preprocessor, Flow input, Place here) {
+        noMask(input, here);
+        int[] given = preprocessor.getPermutationIndices();
+        long[] sizes = input.type().getShape(true);
+        int[] all = given.length == sizes.length ? given : IntStream.concat(IntStream.of(0), IntStream.of(given)).toArray();
+        long[] permuted = Arrays.stream(all).mapToLong(axis -> sizes[axis]).toArray();
+        if (all[0] != 0 || !Arrays.equals(Arrays.copyOfRange(permuted, 1, permuted.length),
+                Arrays.copyOfRange(here.output().getShape(true), 1, permuted.length))) {
+            throw here.refusal("DL4J does not know the shape that its PermutePreprocessor " + Arrays.toString(given)
+                    + " makes", "Permute outside of the network");
+        }
+        return input.to(here.graph().transpose(input.name(), all), here.output());
+    }
+
+    private static void noMask(Flow input, Place here) {
+        if (input.mask() != null) {
+            throw here.refusal("DL4J does not change masks where it reshapes sequences", "Leave out OnnxExport.masks(true)");
+        }
     }
 
     /** Masks of shape [batch, 1, 1, 1] become [batch, 1]. */

@@ -20,11 +20,11 @@ import java.util.stream.Collectors;
  * @param output  what DL4J says of the output's shape
  * @param batch   an INT64 vector of one value: the number of examples at the network's first input
  * @param flows   what flows out of the network's inputs, and of what is written already, by name
- * @param logits  whether this is an output whose softmax or sigmoid is to be left out
+ * @param logits  the outputs whose softmax or sigmoid is to be left out
  * @param exports all that can be written, for layers that wrap another one
  */
 public record Place(String name, OnnxGraph graph, Map<String, Weight> weights, InputType output, String batch,
-                    Map<String, Flow> flows, boolean logits, Exports exports) {
+                    Map<String, Flow> flows, Logits logits, Exports exports) {
 
     /** The weight of that key, which the layer must have. */
     public Weight weight(String key) {

@@ -77,14 +77,14 @@ final class PoolingLayers {
                 layer.getConvolutionMode());
         String x = Channels.first(here.graph(), input.name(), 5, last);
         String y = layer.getPoolingType() == PoolingType.MAX ? largest(here.graph(), window, x)
-                : mean(here.graph(), window, x, false);
+                : mean(window, x, false, here);
         return input.to(Channels.back(here.graph(), y, 5, last), here.output());
     }
 
     private static String pooled(SubsamplingLayer layer, Window window, String x, Place here) {
         return switch (layer.getPoolingType()) {
             case MAX -> largest(here.graph(), window, x);
-            case AVG -> mean(here.graph(), window, x, layer.isAvgPoolIncludePadInDivisor());
+            case AVG -> mean(window, x, layer.isAvgPoolIncludePadInDivisor(), here);
             case PNORM -> norm(here.graph(), x, layer.getPnorm(), powers -> sum(here.graph(), window, powers));
             default -> throw here.refusal("DL4J itself cannot pool windows with " + layer.getPoolingType(), OTHER);
         };
@@ -101,17 +101,28 @@ final class PoolingLayers {
     }
 
     /**
-     * ONNX Runtime 1.22 computes something else where uneven padding counts.
+     * ONNX Runtime 1.22 computes something else where padding counts that is not the same everywhere. A window on nothing but
+     * padding has a mean of 0.
      *
      * @param padding whether padding counts as values of zero
      */
-    private static String mean(OnnxGraph graph, Window window, String x, boolean padding) {
+    private static String mean(Window window, String x, boolean padding, Place here) {
+        OnnxGraph graph = here.graph();
+        if (!padding && window.mayLeaveInput()) {
+            throw here.refusal("its padding is as wide as its window, and DL4J's mean of nothing but padding is no number",
+                    "Use a smaller padding, or avgPoolIncludePadInDivisor(true)");
+        }
         if (!window.open() && !window.dilated() && !window.wide() && !(padding && window.uneven())) {
             return window.add(graph, "AveragePool", List.of(x), 0, Attribute.of("count_include_pad", padding ? 1 : 0));
         }
-        String count = padding ? graph.number(Arrays.stream(window.kernel()).reduce(1, (a, b) -> a * b))
-                : sum(graph, window, graph.add("Expand", graph.number(1), graph.add("Shape", x)));
-        return graph.add("Div", sum(graph, window, x), count);
+        return graph.add("Div", sum(graph, window, x), padding
+                ? graph.number(Arrays.stream(window.kernel()).reduce(1, (a, b) -> a * b)) : count(graph, window, x));
+    }
+
+    /** How many values of the input are in each window; at least 1. */
+    private static String count(OnnxGraph graph, Window window, String x) {
+        String count = sum(graph, window, graph.add("Expand", graph.number(1), graph.add("Shape", x)));
+        return window.dilated() ? graph.add("Max", count, graph.number(1)) : count;
     }
 
     /** Sums of windows: a convolution of each channel with ones. */

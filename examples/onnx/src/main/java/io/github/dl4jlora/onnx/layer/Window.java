@@ -52,9 +52,14 @@ record Window(int[] kernel, int[] stride, int[] padding, int[] dilation, Convolu
         return IntStream.range(0, pads.length).anyMatch(i -> pads[i] >= kernel[i % rank()]);
     }
 
-    /** Whether the padding may be wider at the end than at the beginning. */
+    /** Whether the padding may differ from one end to another, or from one dimension to another. */
     boolean uneven() {
-        return mode == ConvolutionMode.Same && IntStream.range(0, rank()).anyMatch(i -> stride[i] != 1 || extent(i) % 2 == 0);
+        return mode == ConvolutionMode.Same && !fixed() || Arrays.stream(pads()).distinct().count() > 1;
+    }
+
+    /** Whether some position of the window holds nothing but padding that is given in numbers. */
+    boolean mayLeaveInput() {
+        return mode != ConvolutionMode.Same && IntStream.range(0, rank()).anyMatch(i -> padding[i] >= extent(i));
     }
 
     /** Whether the padding of mode Same is the same for all sizes: where every element, or every second one, is one window. */
