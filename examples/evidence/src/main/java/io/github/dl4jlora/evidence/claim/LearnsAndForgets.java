@@ -30,8 +30,8 @@ public record LearnsAndForgets(Pictures task) implements Claim {
     private static final int EVERY = 2;
     private static final double ENOUGH = 95;
 
-    /** LoRA at a lower rate, at which it learns as much, within the spread of seeds. */
-    private static final Method HALF = Method.lora("LoRA, rank 8, half of its best rate", 8, lora -> lora);
+    /** At 2e-3 and at 4e-3 it learns as much, within the spread of seeds: which is better depends on the processor. */
+    private static final Method LORA = Method.lora(8);
 
     /** Full fine-tuning at a lower rate, since the rate decides how much is forgotten. */
     private static final Method SLOWER = new Method("full, a quarter of the rate", Method.full().way());
@@ -60,8 +60,8 @@ public record LearnsAndForgets(Pictures task) implements Claim {
         Map<Method, Double> rates = new LinkedHashMap<>();
         rates.put(Method.above(Pictures.LAST_HIDDEN), 8e-3);
         rates.put(Method.lora(1), 2e-3);
-        rates.put(HALF, 2e-3);
-        rates.put(Method.lora("LoRA, rank 8, a quarter of its best rate", 8, lora -> lora), 1e-3);
+        rates.put(LORA, 2e-3);
+        rates.put(Method.lora("LoRA, rank 8, half of the rate", 8, lora -> lora), 1e-3);
         rates.put(Method.lora(32), 4e-3);
         rates.put(Method.full(), 4e-3);
         rates.put(SLOWER, 1e-3);
@@ -95,12 +95,12 @@ public record LearnsAndForgets(Pictures task) implements Claim {
                 "kept at the end, %", "kept when " + (int) ENOUGH + " % were learned"), rows);
         boolean givenBack = courses.stream().allMatch(Course::givenBack);
         finding.check("share of adapters that give the base's outputs back, bit for bit, once off", "1", givenBack ? 1 : 0, 1, 1);
-        finding.check("kept at the end, LoRA of rank 8 at half of its best rate less full fine-tuning, points", "above 0",
-                ends.get(HALF).mean() - ends.get(Method.full()).mean(), 5, Double.POSITIVE_INFINITY);
-        finding.text("How much is forgotten depends on the rate first of all: at a quarter of its best rate, full fine-tuning "
-                + "forgets less than LoRA of rank 32 at its best rate.");
-        return finding.check("kept when " + (int) ENOUGH + " % were learned, LoRA of rank 8 at half of its best rate less full "
-                + "fine-tuning at the better of its rates, points", "0 or more", at95.get(HALF).mean()
+        finding.check("kept at the end, LoRA of rank 8 at 2e-03 less full fine-tuning, points", "above 0",
+                ends.get(LORA).mean() - ends.get(Method.full()).mean(), 5, Double.POSITIVE_INFINITY);
+        finding.text("How much is forgotten depends on the rate first of all: at a quarter of the rate, full fine-tuning "
+                + "forgets less than LoRA of rank 32 at 4e-03.");
+        return finding.check("kept when " + (int) ENOUGH + " % were learned, LoRA of rank 8 at 2e-03 less full "
+                + "fine-tuning at the better of its rates, points", "0 or more", at95.get(LORA).mean()
                 - Stream.of(Method.full(), SLOWER).mapToDouble(method -> at95.get(method).mean())
                         .filter(mean -> !Double.isNaN(mean)).max().orElse(Double.NaN), -10, Double.POSITIVE_INFINITY);
     }
