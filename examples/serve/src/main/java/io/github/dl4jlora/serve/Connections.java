@@ -31,6 +31,9 @@ final class Connections implements Connection.Listener, HttpChannel.Listener {
     /** Time to send the reason, and to send a request that was on its way when the service began to stop. */
     private static final Duration FAREWELL = Duration.ofSeconds(1);
 
+    /** How long the body of a request may pause while the service stops. */
+    static final Duration PAUSE = Duration.ofSeconds(10);
+
     /** How long a connection may wait for a next request: longer than the 60 s of common proxies, which may use it until then. */
     static final Duration IDLE = Duration.ofSeconds(75);
 

@@ -225,8 +225,8 @@ final class Service implements AutoCloseable {
         connector.setPort(config.port());
         // Later than what Connections and Intake end: this would also end a request under way.
         connector.setIdleTimeout(Connections.IDLE.plus(config.limits().timeout()).toMillis());
-        // Jetty's own second would cut off a body that pauses while the service stops.
-        connector.setShutdownIdleTimeout(connector.getIdleTimeout());
+        // A body may pause while the service stops; Jetty's own second is soon over on a busy machine.
+        connector.setShutdownIdleTimeout(Connections.PAUSE.toMillis());
         connector.addBean(connections);
         try {
             // Opened now, since Javalin loses the reason if it fails later.
