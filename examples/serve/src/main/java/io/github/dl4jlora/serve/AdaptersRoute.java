@@ -9,6 +9,7 @@ import org.nd4j.shade.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.time.Instant;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 
@@ -90,8 +91,12 @@ final class AdaptersRoute {
             return base(AdapterBank.BASE);
         }
         long since = 0;
+        Set<String> there = new HashSet<>(store.names());
         for (String name : names) {
-            requireThere(name);
+            store.requireName(name);
+            if (!there.contains(name)) {
+                throw Problem.unknownAdapter(name);
+            }
             since = Math.max(since, store.since(name));
         }
         return adapted(text, since);
@@ -133,12 +138,5 @@ final class AdaptersRoute {
         }
         ObjectNode gone = JSON.createObjectNode().put("id", name).put("object", "model").put("deleted", true);
         request.contentType(Body.JSON).result(JSON.writeValueAsBytes(gone));
-    }
-
-    private void requireThere(String name) throws IOException {
-        store.requireName(name);
-        if (!store.names().contains(name)) {
-            throw Problem.unknownAdapter(name);
-        }
     }
 }

@@ -68,10 +68,10 @@ final class Intake {
         }
     }
 
-    private boolean makeRoom(long bytes) {
+    private boolean makeRoom() {
         Optional<Share> largest = shares.stream().filter(Share::isWaitedFor)
                 .max(Comparator.comparingLong(share -> share.bytes));
-        if (largest.isEmpty() || bytes > most) {
+        if (largest.isEmpty()) {
             return false;
         }
         largest.get().drop();
@@ -104,11 +104,16 @@ final class Intake {
         /**
          * Holds {@code total} bytes, which may be more or fewer than before.
          *
-         * @throws Problem 429 if there is no room: then what was held before is still held
+         * @throws Problem 413 if that is more than all requests may hold, 429 if there is no room: then what was held before is
+         *                 still held
          */
         void hold(long total) {
+            if (total > most) {
+                throw Problem.tooLarge("The request and its answer take " + total + " bytes in memory, and all requests together "
+                        + "may take " + most + ". Ask for less at a time, or have the service started with a larger --max-body");
+            }
             while (!canHold(total)) {
-                if (!makeRoom(total)) {
+                if (!makeRoom()) {
                     throw overloaded();
                 }
             }
