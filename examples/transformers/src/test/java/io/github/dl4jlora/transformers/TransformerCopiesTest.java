@@ -8,6 +8,7 @@ import io.github.dl4jlora.conf.Quantization;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
+import org.deeplearning4j.nn.weights.WeightInit;
 import org.deeplearning4j.util.ModelSerializer;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -26,6 +27,9 @@ import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
 import java.io.File;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -157,6 +161,21 @@ class TransformerCopiesTest {
 
         assertThat(distance(tiny.output(frozen), tiny.output(graph).castTo(DataType.DOUBLE))).isLessThan(1e-5);
         assertThat(LoRA.merge(frozen).params()).isEqualTo(graph.params());
+    }
+
+    /** DL4J sets the parameters of all layers that stay. */
+    @ParameterizedTest
+    @MethodSource("io.github.dl4jlora.transformers.Tiny#classifiers")
+    void aNewHeadLeavesAllElseAsItIs(Tiny tiny) {
+        ComputationGraph graph = network(tiny);
+        String head = graph.getConfiguration().getNetworkOutputs().get(0);
+
+        ComputationGraph wider = new TransferLearning.GraphBuilder(graph).nOutReplace(head, 5, WeightInit.XAVIER).build();
+
+        Map<String, INDArray> expected = new TreeMap<>(graph.paramTable());
+        Map<String, INDArray> actual = new TreeMap<>(wider.paramTable());
+        List.of(expected, actual).forEach(table -> table.keySet().removeIf(key -> key.startsWith(head + "_")));
+        assertThat(actual).isEqualTo(expected).isNotEmpty();
     }
 
     @Test

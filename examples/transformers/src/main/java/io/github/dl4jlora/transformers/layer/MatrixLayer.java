@@ -25,6 +25,14 @@ abstract class MatrixLayer<C extends MatrixConfiguration> extends BaseLayer<C> {
         super(conf, type);
     }
 
+    /** DL4J's layers read each parameter of the vector in 'f' order; {@link MatrixParams} lays them out in 'c' order. */
+    @Override
+    public void setParams(INDArray vector) {
+        if (vector != paramsFlattened) {
+            setParams(vector, 'c');
+        }
+    }
+
     /**
      * Every forward pass of a layer that shares its parameters calls this. One that computes outputs again, in the midst of a
      * backward pass, leaves what others have added to the gradients since that began.
