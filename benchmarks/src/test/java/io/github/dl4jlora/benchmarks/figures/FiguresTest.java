@@ -14,6 +14,7 @@ import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -66,6 +67,20 @@ class FiguresTest {
             assertThat(blocks).as("%s", page.path()).containsAll(blocks.stream().filter(name -> name.contains("/"))
                     .map(name -> name.substring(0, name.indexOf('/'))).toList());
         }
+    }
+
+    /** A reader who compares two tables of a page must not compare two days of development. */
+    @Test
+    void everyPageShowsFiguresOfOneDayAndOneVersion() throws IOException {
+        Pattern origin = Pattern.compile("Version\\s+(\\S+),\\s+commit\\s+\\w+,\\s+([-\\d]+);");
+        Map<String, Set<String>> pages = new LinkedHashMap<>();
+        for (Page page : Page.all(TOP)) {
+            pages.put(page.path().toString(), origin.matcher(page.text()).results()
+                    .map(found -> found.group(1) + " of " + found.group(2)).collect(Collectors.toSet()));
+        }
+
+        assertThat(pages.values()).anySatisfy(origins -> assertThat(origins).hasSize(1));
+        assertThat(pages).allSatisfy((page, origins) -> assertThat(origins).as(page).hasSizeLessThanOrEqualTo(1));
     }
 
     @Test
