@@ -42,7 +42,7 @@ enum Counted {
 
     private static final Set<Class<?>> REGROUPING = Set.of(StackVertex.class, UnstackVertex.class, ReshapeVertex.class,
             SpaceToBatchLayer.class);
-    private static final Set<Class<?>> FLATTENING = Set.of(CnnToFeedForwardPreProcessor.class,
+    private static final Set<Class<?>> KEEPING_EXAMPLES = Set.of(CnnToFeedForwardPreProcessor.class,
             Cnn3DToFeedForwardPreProcessor.class, FeedForwardToCnnPreProcessor.class, FeedForwardToCnn3DPreProcessor.class,
             KerasFlattenRnnPreprocessor.class, ReshapePreprocessor.class, PermutePreprocessor.class);
 
@@ -70,7 +70,7 @@ enum Counted {
         // DL4J makes rows of vectors, too, which stay as they are.
         boolean isIdle = preprocessor instanceof RnnToFeedForwardPreProcessor
                 && !(type instanceof InputType.InputTypeRecurrent);
-        if (preprocessor == null || isIdle || FLATTENING.contains(preprocessor.getClass())) {
+        if (preprocessor == null || isIdle || KEEPING_EXAMPLES.contains(preprocessor.getClass())) {
             return this;
         }
         if (preprocessor instanceof RnnToFeedForwardPreProcessor || preprocessor instanceof RnnToCnnPreProcessor) {

@@ -41,8 +41,8 @@ import java.util.Set;
  * <p>Tensors have DL4J's shapes: {@code [batch, size]}, {@code [batch, size, time]} or {@code [batch, time, size]},
  * {@code [batch, channels, height, width]} or {@code [batch, height, width, channels]}, and so on. Inputs are FLOAT; ids that
  * only embeddings read are INT64: {@code [batch, time]} for sequences, or {@code [batch, 1, time]} where a layer before the
- * embedding, or the type that you give, says so, {@code [batch, 1]} otherwise. The number of examples and
- * the length of sequences are open: one session takes any.
+ * embedding, or the type that you give, says so, {@code [batch, 1]} otherwise. The number of examples and the length of
+ * sequences are open: one session takes any.
  */
 public final class OnnxExport {
 

@@ -17,7 +17,6 @@ import org.deeplearning4j.preprocessors.ReshapePreprocessor;
 
 import java.util.Arrays;
 import java.util.stream.IntStream;
-import java.util.stream.LongStream;
 
 /**
  * Between images and vectors or sequences. Images of a sequence are examples: those of the first time step, then those of the
@@ -47,8 +46,7 @@ final class ImagePreprocessors {
     /** @param sizes of an example, which has as many values as before */
     private static Flow reshaped(Flow input, Place here, long... sizes) {
         noMask(input, here);
-        return input.to(here.graph().reshape(input.name(), LongStream.concat(LongStream.of(0), LongStream.of(sizes)).toArray()),
-                here.output());
+        return ofSizes(input, here, sizes);
     }
 
     /** DL4J's dimensions count from that behind the examples on, or from that of the examples on. */
@@ -83,9 +81,10 @@ final class ImagePreprocessors {
     }
 
     private static Flow shaped(Flow input, Place here, int rank, long... sizes) {
-        if (Sizes.rank(input.type()) == rank) {
-            return input;
-        }
+        return Sizes.rank(input.type()) == rank ? input : ofSizes(input, here, sizes);
+    }
+
+    private static Flow ofSizes(Flow input, Place here, long... sizes) {
         long[] shape = new long[sizes.length + 1];
         System.arraycopy(sizes, 0, shape, 1, sizes.length);
         return input.to(here.graph().reshape(input.name(), shape), here.output());

@@ -101,7 +101,7 @@ final class PoolingLayers {
     }
 
     /**
-     * ONNX Runtime 1.22 computes something else where padding counts that is not the same everywhere. A window on nothing but
+     * ONNX Runtime 1.22 computes something else if padding counts and is not the same everywhere. A window on nothing but
      * padding has a mean of 0.
      *
      * @param padding whether padding counts as values of zero
@@ -109,8 +109,8 @@ final class PoolingLayers {
     private static String mean(Window window, String x, boolean padding, Place here) {
         OnnxGraph graph = here.graph();
         if (!padding && window.mayLeaveInput()) {
-            throw here.refusal("its padding is as wide as its window, and DL4J's mean of nothing but padding is no number",
-                    "Use a smaller padding, or avgPoolIncludePadInDivisor(true)");
+            throw here.refusal("its padding is as wide as its window, and DL4J's mean of nothing but padding is not a number",
+                    "Use a smaller padding");
         }
         if (!window.open() && !window.dilated() && !window.wide() && !(padding && window.uneven())) {
             return window.add(graph, "AveragePool", List.of(x), 0, Attribute.of("count_include_pad", padding ? 1 : 0));
@@ -119,7 +119,7 @@ final class PoolingLayers {
                 ? graph.number(Arrays.stream(window.kernel()).reduce(1, (a, b) -> a * b)) : count(graph, window, x));
     }
 
-    /** How many values of the input are in each window; at least 1. */
+    /** How many values of the input each window holds, or 1 for a window with gaps that holds none. */
     private static String count(OnnxGraph graph, Window window, String x) {
         String count = sum(graph, window, graph.add("Expand", graph.number(1), graph.add("Shape", x)));
         return window.dilated() ? graph.add("Max", count, graph.number(1)) : count;

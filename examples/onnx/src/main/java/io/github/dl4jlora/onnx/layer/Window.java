@@ -57,7 +57,7 @@ record Window(int[] kernel, int[] stride, int[] padding, int[] dilation, Convolu
         return mode == ConvolutionMode.Same && !fixed() || Arrays.stream(pads()).distinct().count() > 1;
     }
 
-    /** Whether some position of the window holds nothing but padding that is given in numbers. */
+    /** Whether a window may lie on nothing but the padding that the layer gives in numbers. */
     boolean mayLeaveInput() {
         return mode != ConvolutionMode.Same && IntStream.range(0, rank()).anyMatch(i -> padding[i] >= extent(i));
     }
