@@ -242,6 +242,17 @@ class MappedBaseTest {
         assertThat(file).doesNotExist();
     }
 
+    @ParameterizedTest
+    @CsvSource({"W,", "b,", "W, INT8", "b, INT8", "b, BF16"})
+    void aWeightThatIsNotFiniteIsRefusedByItsLayer(String key, Quantization scheme) {
+        MultiLayerNetwork base = Networks.trainedLayers();
+        base.getLayer("fc1").getParam(key).putScalar(0, Double.NaN);
+
+        assertThatThrownBy(() -> LoRA.writeBase(base, file, scheme)).isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("fc1").hasMessageContaining("NaN");
+        assertThat(file).doesNotExist();
+    }
+
     @Test
     void whoeverReadsOtherFilesIsToldToOpenIt() throws IOException {
         LoRA.writeBase(Networks.trainedLayers(), file, null);

@@ -9,6 +9,7 @@ import io.github.dl4jlora.internal.base.Replacement;
 import io.github.dl4jlora.internal.stock.Hollow;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stored.StoredConfiguration;
+import io.github.dl4jlora.internal.untrusted.RawValues;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
@@ -17,12 +18,14 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 
@@ -34,20 +37,34 @@ public final class MappedBase {
 
     /**
      * @param frozen a frozen network, its weights as they were when it was made
-     * @throws IOException naming the file, if it cannot be written
+     * @throws IllegalArgumentException naming the layer, if a weight is NaN or infinite, or the values are too long in one piece
+     * @throws IOException              naming the file, if it cannot be written
      */
     public static void write(Model frozen, Path target, SaveOption... options) throws IOException {
         Map<String, FrozenWeights> weights = new LinkedHashMap<>();
         StoredConfiguration.forEach(frozen, (name, configured) -> {
             FrozenReference reference = reference(configured);
             if (reference != null) {
-                MappedFile.requireMappable(name, reference.require(name));
-                weights.put(reference.getId(), reference.require(name));
+                FrozenWeights layer = reference.require(name);
+                requireFinite(name, layer);
+                MappedFile.requireMappable(name, layer);
+                weights.put(reference.getId(), layer);
             }
         });
         String network = (frozen instanceof ComputationGraph ? ComputationGraph.class : MultiLayerNetwork.class).getSimpleName();
         AtomicFile.write(target, out -> MappedFile.write(out, network, StoredConfiguration.json(frozen), weights.values()),
                 options);
+    }
+
+    /** Matrices in fewer bits were checked when they were quantised. */
+    private static void requireFinite(String layer, FrozenWeights weights) {
+        Map<String, INDArray> rest = weights.rest(weights.dataType());
+        for (INDArray values : rest == null ? List.of(weights.values()) : rest.values()) {
+            if (RawValues.firstNotFinite(values) >= 0) {
+                throw new IllegalArgumentException("Layer \"" + layer + "\" holds NaN or infinity. The network has diverged: "
+                        + "write an earlier one");
+            }
+        }
     }
 
     /**

@@ -21,6 +21,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.util.Locale;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.Set;
 
 /**
@@ -30,12 +31,13 @@ import java.util.Set;
 public enum PretrainedEncoder {
 
     /** all-MiniLM-L6-v2: Wang et al. 2020, arXiv:2002.10957; Reimers, Gurevych 2019, arXiv:1908.10084. */
-    MINILM("all-MiniLM-L6-v2", "all-minilm-l6-v2", "all-minilm-l6-v2", TransformerShape.MINI_LM_L6, Head.meanPooling(), "", ""),
+    MINILM("all-MiniLM-L6-v2", "all-minilm-l6-v2", "all-minilm-l6-v2", TransformerShape.MINI_LM_L6, 256, Head.meanPooling(), "",
+            ""),
     /** bge-small-en-v1.5: Xiao et al. 2023, arXiv:2309.07597. Queries have a prompt, documents have none. */
-    BGE("bge-small-en-v1.5", "bge-small-en-v15", "bge-small-en-v1.5", TransformerShape.bert(30522, 512, 384, 1536, 12, 12),
+    BGE("bge-small-en-v1.5", "bge-small-en-v15", "bge-small-en-v1.5", TransformerShape.bert(30522, 512, 384, 1536, 12, 12), 512,
             Head.firstToken(), "Represent this sentence for searching relevant passages: ", ""),
     /** e5-small-v2: Wang et al. 2022, arXiv:2212.03533. Every text has a prompt, that of a query by default. */
-    E5("e5-small-v2", "e5-small-v2", "e5-small-v2", TransformerShape.bert(30522, 512, 384, 1536, 12, 12), Head.meanPooling(),
+    E5("e5-small-v2", "e5-small-v2", "e5-small-v2", TransformerShape.bert(30522, 512, 384, 1536, 12, 12), 512, Head.meanPooling(),
             "query: ", "passage: ");
 
     /** The output layer of {@link #classifier}. */
@@ -49,16 +51,21 @@ public enum PretrainedEncoder {
     private final String artifact;
     private final String file;
     private final TransformerShape shape;
+    private final int textTokens;
     private final Head pooling;
     private final String queryPrompt;
     private final String documentPrompt;
 
-    PretrainedEncoder(String modelName, String artifact, String file, TransformerShape shape, Head pooling,
+    /**
+     * @param textTokens after how many sentence-transformers cuts texts, as the model's {@code sentence_bert_config.json} says
+     */
+    PretrainedEncoder(String modelName, String artifact, String file, TransformerShape shape, int textTokens, Head pooling,
                       String queryPrompt, String documentPrompt) {
         this.modelName = modelName;
         this.artifact = artifact;
         this.file = file;
         this.shape = shape;
+        this.textTokens = textTokens;
         this.pooling = pooling;
         this.queryPrompt = queryPrompt;
         this.documentPrompt = documentPrompt;
@@ -89,9 +96,12 @@ public enum PretrainedEncoder {
         return documentPrompt;
     }
 
-    /** {@return the prompts by the names "query" and "document", and the longest text; no prompt is the default} */
+    /**
+     * {@return the prompts by the names "query" and "document", and after how many tokens sentence-transformers cuts texts; no
+     * prompt is the default}
+     */
     public TextSettings textSettings() {
-        return new TextSettings(Map.of(), null, shape.longestText(), false).withPrompt("query", queryPrompt)
+        return new TextSettings(Map.of(), null, textTokens, false).withPrompt("query", queryPrompt)
                 .withPrompt("document", documentPrompt);
     }
 
@@ -156,7 +166,7 @@ public enum PretrainedEncoder {
             throw new IllegalArgumentException("Texts are to be cut after " + maxTokens + " tokens, but " + modelName()
                     + " reads at most " + shape.longestText());
         }
-        return new Tokenizer(file + "-tokenizer.json", tokenizerFile(), maxTokens, shape.padding());
+        return new Tokenizer(file + "-tokenizer.json", tokenizerFile(), maxTokens, OptionalInt.of(shape.padding()));
     }
 
     /** {@return tokenizer.json} */

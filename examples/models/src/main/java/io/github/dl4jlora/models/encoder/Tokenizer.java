@@ -36,6 +36,7 @@ public final class Tokenizer implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Tokenizer.class);
     private static final List<String> MASKS = List.of("[MASK]", "<mask>");
     private static final List<String> UNKNOWN = List.of("[UNK]", "<unk>");
+    private static final List<String> PADDING = List.of("[PAD]", "<pad>");
 
     private final HuggingFaceTokenizer tokenizer;
     private final int maxTokens;
@@ -44,14 +45,14 @@ public final class Tokenizer implements AutoCloseable {
     private final int aroundPairs;
 
     /**
-     * A model's own, which pads with 0.
+     * A model's own, which pads with its {@code [PAD]} or {@code <pad>}, and with 0 if it has neither.
      *
      * @param json      {@code tokenizer.json}
      * @param maxTokens longer texts are cut, what the tokenizer puts around them included; at least 2
      * @throws IOException naming the file, if it is not there, or describes no tokenizer
      */
     public Tokenizer(Path json, int maxTokens) throws IOException {
-        this(json.toString(), Files.newInputStream(json), maxTokens, 0);
+        this(json.toString(), Files.newInputStream(json), maxTokens, OptionalInt.empty());
     }
 
     /**
@@ -66,7 +67,7 @@ public final class Tokenizer implements AutoCloseable {
         Path json = checkpoint.tokenizer().orElseThrow(() -> new FileNotFoundException(folder + " has no tokenizer.json, which "
                 + "cuts texts into tokens. Python writes it: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"));
         Tokenizer tokenizer = new Tokenizer(json.toString(), Files.newInputStream(json),
-                Math.min(maxTokens, checkpoint.shape().longestText()), checkpoint.shape().padding());
+                Math.min(maxTokens, checkpoint.shape().longestText()), OptionalInt.of(checkpoint.shape().padding()));
         if (tokenizer.putsPaddingAroundTexts()) {
             String token = tokenizer.token(tokenizer.padding);
             tokenizer.close();
@@ -86,15 +87,15 @@ public final class Tokenizer implements AutoCloseable {
     /**
      * @param name        for messages
      * @param description is closed
+     * @param padding     empty: the tokenizer's own
      */
-    Tokenizer(String name, InputStream description, int maxTokens, int padding) throws IOException {
+    Tokenizer(String name, InputStream description, int maxTokens, OptionalInt padding) throws IOException {
         try (description) {
             if (maxTokens < 2) {
                 throw new IllegalArgumentException("maxTokens is " + maxTokens + ", but must be at least 2: what begins and ends "
                         + "a text counts as well");
             }
             this.maxTokens = maxTokens;
-            this.padding = padding;
             TokenizerJson json = TokenizerJson.of(description.readAllBytes());
             if (json.cutsBeginnings()) {
                 LOG.warn("{}: Python cuts longer texts at their beginning for this model (truncation direction \"Left\"). Here "
@@ -103,7 +104,8 @@ public final class Tokenizer implements AutoCloseable {
             tokenizer = read(name, new ByteArrayInputStream(json.withoutTruncation()), Map.of("padding", "false", "truncation",
                     "true", "maxLength", Integer.toString(maxTokens), "modelMaxLength", Integer.toString(maxTokens)));
             aroundPairs = tokenizer.encode("", "").getIds().length;
-            unknown = UNKNOWN.stream().map(this::find).flatMapToInt(OptionalInt::stream).findFirst().orElse(padding);
+            this.padding = padding.orElseGet(() -> firstOf(PADDING).orElse(0));
+            unknown = firstOf(UNKNOWN).orElse(this.padding);
         }
     }
 
@@ -238,6 +240,10 @@ public final class Tokenizer implements AutoCloseable {
         return MASKS.stream().filter(token -> find(token).isPresent()).findFirst()
                 .orElseThrow(() -> new IllegalArgumentException("The tokenizer has neither " + String.join(" nor ", MASKS)
                         + ": its network was trained to fill no holes"));
+    }
+
+    private OptionalInt firstOf(List<String> tokens) {
+        return tokens.stream().map(this::find).flatMapToInt(OptionalInt::stream).findFirst();
     }
 
     private OptionalInt find(String token) {

@@ -14,6 +14,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -40,6 +41,8 @@ class SentenceEncoderTest {
         assertThat(PretrainedEncoder.E5.textSettings().prompts()).containsExactly(Map.entry("query", "query: "),
                 Map.entry("document", "passage: "));
         assertThat(PretrainedEncoder.BGE.textSettings().prompts().keySet()).containsExactly("query", "document");
+        assertThat(Stream.of(PretrainedEncoder.values()).map(model -> model.textSettings().maxTokens()))
+                .containsExactly(256, 512, 512);
     }
 
     /** Networks refuse padding inside a text. */

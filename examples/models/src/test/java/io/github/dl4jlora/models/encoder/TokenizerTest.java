@@ -131,6 +131,18 @@ class TokenizerTest {
                 .hasMessageContaining("maxTokens is 1, but must be at least 2");
     }
 
+    /** RoBERTa's first token is not padding, which is where BERT has it. */
+    @ParameterizedTest
+    @CsvSource({"<pad>, 1, 0", "[PAD], 1, 0", "other, 0, 3"})
+    void withoutACheckpointItsOwnPaddingIsUsedOr0(String called, int padding, int first) throws IOException {
+        Path json = Files.writeString(folder.resolve("tokenizer.json"), WORD_PIECE.replace("<pad>", called));
+        try (Tokenizer tokenizer = new Tokenizer(json, 128)) {
+            assertThat(tokenizer.padding()).isEqualTo(padding);
+            assertThat(tokenizer.batch(List.of("free cash", "free"))).isEqualTo(Nd4j.createFromArray(
+                    new float[][] {{first, 4, 6, 2}, {first, 4, 2, padding}}));
+        }
+    }
+
     /** The stride that it kept must be smaller than the longest text, or the native library ends the program. */
     @ParameterizedTest
     @ValueSource(strings = {"Right", "Left"})
@@ -139,8 +151,7 @@ class TokenizerTest {
                 + "\", \"max_length\": 384, \"strategy\": \"OnlySecond\", \"stride\": 128}");
         Path json = Files.writeString(folder.resolve("tokenizer.json"), cutting);
         try (Tokenizer tokenizer = new Tokenizer(json, 6)) {
-            // The first is <s>, which is padding to a tokenizer that knows no checkpoint.
-            assertThat(tokenizer.ids("free cash ".repeat(100))).containsExactly(3, 4, 6, 4, 6, 2);
+            assertThat(tokenizer.ids("free cash ".repeat(100))).containsExactly(0, 4, 6, 4, 6, 2);
             assertThat(tokenizer.pair("free ".repeat(50), "cash ".repeat(50)).ids()).containsExactly(4, 4, 4, 6, 6, 6);
         }
         assertThat(TokenizerJson.of(Files.readAllBytes(json)).cutsBeginnings()).isEqualTo(direction.equals("Left"));
