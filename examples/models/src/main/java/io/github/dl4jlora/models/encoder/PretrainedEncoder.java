@@ -57,7 +57,7 @@ public enum PretrainedEncoder {
     private final String documentPrompt;
 
     /**
-     * @param textTokens after how many sentence-transformers cuts texts, as the model's {@code sentence_bert_config.json} says
+     * @param textTokens of a text; sentence-transformers cuts longer ones, by the model's {@code sentence_bert_config.json}
      */
     PretrainedEncoder(String modelName, String artifact, String file, TransformerShape shape, int textTokens, Head pooling,
                       String queryPrompt, String documentPrompt) {
@@ -97,8 +97,8 @@ public enum PretrainedEncoder {
     }
 
     /**
-     * {@return the prompts by the names "query" and "document", and after how many tokens sentence-transformers cuts texts; no
-     * prompt is the default}
+     * {@return the prompts by the names "query" and "document", none of them the default, and the number of tokens after which
+     * sentence-transformers cuts texts}
      */
     public TextSettings textSettings() {
         return new TextSettings(Map.of(), null, textTokens, false).withPrompt("query", queryPrompt)

@@ -131,7 +131,7 @@ class TokenizerTest {
                 .hasMessageContaining("maxTokens is 1, but must be at least 2");
     }
 
-    /** RoBERTa's first token is not padding, which is where BERT has it. */
+    /** The id 0 is padding in BERT, but begins a text in RoBERTa. */
     @ParameterizedTest
     @CsvSource({"<pad>, 1, 0", "[PAD], 1, 0", "other, 0, 3"})
     void withoutACheckpointItsOwnPaddingIsUsedOr0(String called, int padding, int first) throws IOException {
