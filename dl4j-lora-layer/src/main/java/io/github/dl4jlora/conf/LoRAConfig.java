@@ -749,11 +749,12 @@ public final class LoRAConfig {
         }
 
         /**
-         * Whether products use packed copies of the frozen matrices of dense, output and recurrent layers, where oneDNN is on the
-         * class path: as large as the matrix, one for the forward pass and one for the gradient of the layer's input. They are
-         * made at the first pass that needs them, shared by all networks on the base, and freed with it. Products of few rows are
-         * faster then. Default false: there is no second copy of W. Without oneDNN, or in another type than FLOAT, this has no
-         * effect.
+         * Whether products and convolutions use packed copies of frozen weights, where oneDNN is on the class path: those of
+         * dense, output and recurrent layers and of ordinary convolutions in two and three dimensions. Each is as large as the
+         * weights, one for the forward pass and one for the gradient of the layer's input. They are made at the first pass that
+         * needs them, shared by all networks on the base, and freed with it. Products of few rows, and convolutions of small
+         * images, are faster then. Default false: there is no second copy of W. Without oneDNN, or in another type than FLOAT,
+         * this has no effect.
          *
          * @param pack true: packed copies
          * @return this

@@ -12,6 +12,7 @@ import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
 import org.deeplearning4j.nn.conf.layers.Deconvolution3D;
 import org.deeplearning4j.nn.conf.layers.DepthwiseConvolution2D;
+import org.deeplearning4j.nn.conf.layers.SeparableConvolution2D;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -60,6 +61,11 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
     /** Whether W's values lie in another order than those of windows. */
     public boolean isReordered() {
         return isSequence() || conf instanceof Deconvolution3D;
+    }
+
+    /** Whether what computes the layer multiplies by W as it is stored, or by a packed copy of it. */
+    public boolean takesCopies() {
+        return !isReordered() && !isTransposed() && !isDepthwise() && !(conf instanceof SeparableConvolution2D);
     }
 
     /** Whether a backward pass needs x·A as the forward pass computed it. */

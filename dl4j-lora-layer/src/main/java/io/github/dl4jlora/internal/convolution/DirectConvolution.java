@@ -9,6 +9,7 @@ import io.github.dl4jlora.internal.kernel.FrozenMatrix;
 import io.github.dl4jlora.internal.onednn.ConvolutionShape;
 import io.github.dl4jlora.internal.onednn.Convolutions;
 import io.github.dl4jlora.internal.onednn.Finish;
+import io.github.dl4jlora.internal.onednn.PackedCopies;
 import io.github.dl4jlora.internal.onednn.Weights;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -50,11 +51,19 @@ final class DirectConvolution implements FrozenConvolution {
         return asItIs ? w.weights(false) : Weights.of(w.lent(), false);
     }
 
+    /** A packed copy of W; null if there is none, or W is better read where it lies. Codes that are restored have none. */
+    private @Nullable Weights packed(ConvolutionShape shape, boolean backward) {
+        PackedCopies copies = w.copies();
+        boolean isRestored = w.multipliedAs() != (asItIs ? Weights.Type.BF16 : Weights.Type.FLOAT);
+        Weights plain = copies == null || isRestored ? null : w.weights(false);
+        return plain == null ? null : Convolutions.packed(shape, backward, copies, plain);
+    }
+
     @Override
     public void forward(INDArray x, Finish finish, INDArray z, LayerWorkspaceMgr workspaces) {
         ConvolutionShape shape = windows.shape(x.size(0), w.columns());
-        if (!computed(shape, x, frozen(), finish, z)) {
-            if (computed(shape, x, frozen(), Finish.NOTHING, z)) {
+        if (!computed(shape, x, null, finish, z)) {
+            if (computed(shape, x, null, Finish.NOTHING, z)) {
                 Windows.finish(z, finish);
             } else {
                 unfolded().forward(x, finish, z, workspaces);
@@ -63,41 +72,63 @@ final class DirectConvolution implements FrozenConvolution {
         Reference.reachabilityFence(w);
     }
 
-    private boolean computed(ConvolutionShape shape, INDArray x, @Nullable Weights weights, Finish finish, INDArray z) {
-        if (asItIs || !isUnfolded(shape)) {
-            return Convolutions.forward(shape, x, weights, finish, z);
+    /** @param merged what to multiply by in place of W; null for W */
+    private boolean computed(ConvolutionShape shape, INDArray x, @Nullable INDArray merged, Finish finish, INDArray z) {
+        if (leavesOut(shape)) {
+            // oneDNN would rearrange the input as a whole.
+            return computed(shape.thinned(), unfolded(shape, x), merged, finish, z);
         }
-        INDArray unfolded = UNFOLDED_WINDOWS.get().of(x.dataType(), shape.minibatch() * shape.windowSize(), shape.positions());
-        INDArray byExample = unfolded.reshape('c', shape.minibatch(), shape.windowSize(), shape.positions());
-        windows.unfoldAll(x, byExample);
-        return Convolutions.multiply(shape, byExample, weights, finish, z);
+        Weights packed = merged == null ? packed(shape, false) : null;
+        if (packed != null && Convolutions.forward(shape, x, packed, finish, z)) {
+            return true;
+        }
+        Weights weights = merged == null ? frozen() : Weights.of(merged, false);
+        return asItIs || !isUnfolded(shape) ? Convolutions.forward(shape, x, weights, finish, z)
+                : Convolutions.multiply(shape, unfolded(shape, x), weights, finish, z);
     }
 
-    /**
-     * Whether W is better read where it is. That is so where windows are much fewer than what would be brought into oneDNN's
-     * layout of W, and where a kernel of one leaves part of the input out, which oneDNN would rearrange as a whole.
-     */
+    /** Whether a kernel of one leaves part of the input out, which is better left out before. */
+    private boolean leavesOut(ConvolutionShape shape) {
+        return !asItIs && shape.hasKernelOfOne() && !shape.isPointwise();
+    }
+
+    /** Whether W is better read where it lies, since windows are much fewer than what would be brought into oneDNN's layout. */
     private static boolean isUnfolded(ConvolutionShape shape) {
-        return !shape.isPointwise() && (shape.hasKernelOfOne()
-                || shape.minibatch() * shape.positions() * UNFOLDED <= shape.nOut());
+        return !shape.isPointwise() && shape.minibatch() * shape.positions() * UNFOLDED <= shape.nOut();
+    }
+
+    /** The input's windows, {@code [minibatch, nIn·kernel, positions]}, in memory of the thread. */
+    private INDArray unfolded(ConvolutionShape shape, INDArray x) {
+        INDArray room = UNFOLDED_WINDOWS.get().of(x.dataType(), shape.minibatch() * shape.windowSize(), shape.positions());
+        INDArray byExample = room.reshape('c', shape.minibatch(), shape.windowSize(), shape.positions());
+        windows.unfoldAll(x, byExample);
+        return byExample;
     }
 
     @Override
     public void backward(INDArray dz, INDArray dx, ArrayType place, LayerWorkspaceMgr workspaces) {
-        if (!Convolutions.backToData(windows.shape(dx.size(0), w.columns()), dx, frozen(), dz)) {
+        if (!computedBack(dz, dx)) {
             unfolded().backward(dz, dx, place, workspaces);
         }
         Reference.reachabilityFence(w);
     }
 
+    private boolean computedBack(INDArray dz, INDArray dx) {
+        ConvolutionShape shape = windows.shape(dx.size(0), w.columns());
+        Weights packed = packed(shape, true);
+        return packed != null && Convolutions.backToData(shape, dx, packed, dz)
+                || Convolutions.backToData(shape, dx, frozen(), dz);
+    }
+
     @Override
     public void forward(INDArray x, INDArray dropped, List<Route> routes, INDArray z, @Nullable INDArray u,
                         LayerWorkspaceMgr workspaces) {
+        ConvolutionShape shape = windows.shape(x.size(0), w.columns());
         boolean merges = u == null && dropped == x && !asItIs
-                && UnfoldedConvolution.isWorthMerging(routes, x.dataType(), x.size(0), windows.positions(), w.columns());
+                && UnfoldedConvolution.isWorthMerging(routes, x.dataType(), x.size(0), windows.positions(), w.columns())
+                && packed(leavesOut(shape) ? shape.thinned() : shape, false) == null;
         INDArray merged = merges ? merged(w, routes.get(0), ArrayType.FF_WORKING_MEM, workspaces) : null;
-        Weights weights = merged == null ? frozen() : Weights.of(merged, false);
-        if (!computed(windows.shape(x.size(0), w.columns()), x, weights, Finish.NOTHING, z)) {
+        if (!computed(shape, x, merged, Finish.NOTHING, z)) {
             unfolded().forward(x, dropped, routes, z, u, workspaces);
         } else if (merged == null) {
             for (Route route : routes) {
@@ -180,7 +211,7 @@ final class DirectConvolution implements FrozenConvolution {
         ConvolutionShape slim = windows.shape(dz.size(0), route.a().size(1));
         INDArray share = dropDx != dx ? dropDx
                 : workspaces.createUninitialized(ArrayType.BP_WORKING_MEM, dx.dataType(), dx.shape(), 'c');
-        boolean done = Convolutions.backToData(windows.shape(dz.size(0), w.columns()), dx, frozen(), dz)
+        boolean done = computedBack(dz, dx)
                 && Convolutions.backToData(slim, share, Weights.of(route.a(), false), v);
         if (done && share != dropDx) {
             dx.addi(share);

@@ -149,7 +149,8 @@ public final class OwnFootprints {
         return new Footprint(results(stock, passage), chunk, chunk, passage.in());
     }
 
-    private static boolean isDirect(ConvolutionLayer stock, Passage passage) {
+    /** Whether oneDNN computes it, where it is there. */
+    static boolean isDirect(ConvolutionLayer stock, Passage passage) {
         long channels = isTransposed(stock) ? stock.getNIn() : stock.getNOut();
         return !(stock instanceof SeparableConvolution2D)
                 && Convolutions.take(positions(stock, passage) * channels * windowSize(stock));

@@ -2,17 +2,24 @@ package io.github.dl4jlora.internal.cost;
 
 import io.github.dl4jlora.conf.LayerType;
 import io.github.dl4jlora.conf.Quantization;
+import io.github.dl4jlora.footprint.Passage;
 import io.github.dl4jlora.internal.adapted.AdaptedConfiguration;
+import io.github.dl4jlora.internal.convolution.ConvolutionLayout;
 import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.frozen.FrozenLayers;
 import io.github.dl4jlora.internal.network.Node;
+import io.github.dl4jlora.internal.onednn.Convolutions;
+import io.github.dl4jlora.internal.onednn.OneDnn;
 import io.github.dl4jlora.internal.onednn.Packing;
 import io.github.dl4jlora.internal.onednn.Weights;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
+import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.jspecify.annotations.Nullable;
+import org.nd4j.common.util.ArrayUtil;
 import org.nd4j.linalg.api.buffer.DataType;
 
 import java.util.Map;
@@ -31,21 +38,24 @@ final class PackedBytes {
      *
      * @param stock         in the base
      * @param shapes        of its parameters
+     * @param passage       of a batch
      * @param lora          null for a frozen one
      * @param scheme        null for arrays
      * @param inputGradient whether the gradient of its input is needed
      * @param stops         whether backpropagation ends there
      */
-    static long of(Node stock, Map<String, long[]> shapes, @Nullable AdaptedConfiguration lora, @Nullable Quantization scheme,
-                   boolean inputGradient, boolean stops) {
+    static long of(Node stock, Map<String, long[]> shapes, Passage passage, @Nullable AdaptedConfiguration lora,
+                   @Nullable Quantization scheme, boolean inputGradient, boolean stops) {
         Layer layer = stock.layer() == null ? null : StockLayers.unfrozen(stock.unwrappedLayer());
         StockMatrices matrices = layer == null ? stock.matrices() : StockMatrices.of(layer);
         boolean areMultiplied = lora != null ? lora.single() || Kernels.run(lora)
                 : layer == null ? FrozenLayers.takesQuantized(stock.unwrappedVertex(), DataType.FLOAT)
                 : FrozenLayers.takesQuantized(layer, DataType.FLOAT) && (scheme != null || !(layer instanceof BaseOutputLayer));
-        if (!areMultiplied || matrices.areRowsLookedUp() || matrices.type() == LayerType.CONVOLUTION
-                || scheme == Quantization.NF4) {
+        if (!areMultiplied || matrices.areRowsLookedUp() || scheme == Quantization.NF4) {
             return 0;
+        }
+        if (matrices.type() == LayerType.CONVOLUTION) {
+            return convolution((ConvolutionLayer) Objects.requireNonNull(layer), shapes, passage, lora, scheme, inputGradient);
         }
         Weights.Type type = scheme == null ? Weights.Type.FLOAT : scheme == Quantization.BF16 ? Weights.Type.BF16
                 : Weights.Type.INT8;
@@ -56,6 +66,27 @@ final class PackedBytes {
                     return Packing.bytes(type, sides[0], sides[1], false)
                             + (backward ? Packing.bytes(type, sides[1], sides[0], true) : 0);
                 }).sum();
+    }
+
+    /**
+     * Without the zeros that some layouts add, so that channels fill whole blocks. The gradient of an adapted layer's input goes
+     * through W + s·A·B, except where the path's input is dropped, or W is multiplied in bfloat16.
+     */
+    private static long convolution(ConvolutionLayer layer, Map<String, long[]> shapes, Passage passage,
+                                    @Nullable AdaptedConfiguration lora, @Nullable Quantization scheme, boolean inputGradient) {
+        boolean isNarrow = scheme == Quantization.BF16 && OneDnn.multipliesBf16();
+        if (scheme != null && !isNarrow || !new ConvolutionLayout(layer).takesCopies()
+                || !OwnFootprints.isDirect(layer, passage)) {
+            return 0;
+        }
+        long weights = ArrayUtil.prodLong(Objects.requireNonNull(shapes.get(DefaultParamInitializer.WEIGHT_KEY)));
+        long examples = passage.input().number();
+        long positions = StockFootprints.positions(passage, layer.getNOut()) / examples;
+        boolean hasKernelOfOne = !isNarrow && weights == layer.getNIn() * layer.getNOut();
+        boolean forward = Convolutions.usePacked(weights, hasKernelOfOne, examples, positions);
+        boolean backward = inputGradient && Convolutions.usePacked(weights, false, examples, positions)
+                && (lora == null || isNarrow || lora.settings().loraDropout() > 0);
+        return ((forward ? 1 : 0) + (backward ? 1 : 0)) * weights * (isNarrow ? Short.BYTES : Float.BYTES);
     }
 
     /** Whether the recurrent products of an array are those of W + s·A·B, which a pass packs for itself. */

@@ -126,7 +126,7 @@ public final class TrainingCost {
             return 0;
         }
         return planned.nodes().stream().filter(node -> node.frozenReference() != null && node.frozenReference().isPacked())
-                .mapToLong(node -> PackedBytes.of(stock(node), from.shapes(stock(node)), node.adapted(),
+                .mapToLong(node -> PackedBytes.of(stock(node), from.shapes(stock(node)), sizes.passage(node), node.adapted(),
                         Objects.requireNonNull(node.frozenReference()).scheme(),
                         gradients.get(node.name()) == InputGradient.NEEDED, node.stopsGradient())).sum();
     }

@@ -1,5 +1,6 @@
 package io.github.dl4jlora.internal.kernel;
 
+import io.github.dl4jlora.internal.onednn.PackedCopies;
 import io.github.dl4jlora.internal.onednn.Products;
 import io.github.dl4jlora.internal.onednn.Weights;
 import org.jspecify.annotations.Nullable;
@@ -73,6 +74,11 @@ public interface FrozenMatrix {
     /** Whether products multiply by its codes, and round the other operand to bfloat16. */
     default boolean multipliesCodes() {
         return multipliedAs() != Weights.Type.FLOAT && Products.multipliesCodes(columns(), rows());
+    }
+
+    /** Copies that convolutions may make and use; null if they are to read the matrix where it lies. */
+    default @Nullable PackedCopies copies() {
+        return null;
     }
 
     /**

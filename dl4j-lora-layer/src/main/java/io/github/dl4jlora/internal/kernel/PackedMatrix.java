@@ -10,7 +10,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.lang.ref.Reference;
 import java.util.function.BooleanSupplier;
 
-/** A frozen matrix whose products use packed copies, where oneDNN has them. */
+/** A frozen matrix whose products and convolutions use packed copies, where oneDNN has them. */
 public final class PackedMatrix implements FrozenMatrix {
 
     private final FrozenMatrix unpacked;
@@ -27,8 +27,14 @@ public final class PackedMatrix implements FrozenMatrix {
         this.copies = copies;
     }
 
+    @Override
+    public @Nullable PackedCopies copies() {
+        return isOn.getAsBoolean() && OneDnn.isUsed() ? copies : null;
+    }
+
     private @Nullable Weights packed(boolean transposed) {
-        return isOn.getAsBoolean() && OneDnn.isUsed() ? copies.of(transposed, () -> unpacked.weights(transposed)) : null;
+        PackedCopies here = copies();
+        return here == null ? null : here.of(transposed, () -> unpacked.weights(transposed));
     }
 
     @Override

@@ -37,6 +37,13 @@ public record ConvolutionShape(long minibatch, long groups, long nIn, long nOut,
         return groups == 1 && windowSize() == nIn;
     }
 
+    /** The convolution of its windows by a kernel of one that sees each of them once, for one that {@link #hasKernelOfOne}. */
+    public ConvolutionShape thinned() {
+        long[] ones = LongStream.generate(() -> 1).limit(in.length).toArray();
+        long[] zeros = new long[in.length];
+        return new ConvolutionShape(minibatch, 1, nIn, nOut, out, out, kernel, ones, zeros, ones);
+    }
+
     /** Numbers in one window. */
     public long windowSize() {
         return nIn * product(kernel);

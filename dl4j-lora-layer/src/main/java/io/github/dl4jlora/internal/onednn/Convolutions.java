@@ -17,12 +17,13 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import java.lang.ref.Reference;
 import java.util.Arrays;
 import java.util.Optional;
+import java.util.function.Supplier;
 import java.util.stream.LongStream;
 
 /**
- * Convolutions of FLOAT with weights of FLOAT or BF16, in the layouts that {@link ConvolutionShape} names. Weights are brought
- * into oneDNN's layout for each call, in the thread's working memory: they are small beside the numbers that they are multiplied
- * with.
+ * Convolutions of FLOAT with weights of FLOAT or BF16, in the layouts that {@link ConvolutionShape} names. Weights that are not
+ * packed are brought into oneDNN's layout for each call, in the thread's working memory: in training they are small beside the
+ * numbers that they are multiplied with.
  */
 public final class Convolutions {
 
@@ -32,6 +33,10 @@ public final class Convolutions {
     private static final long LEAST_OF_BF16 = 1 << 18;
     /** From so many places of all examples on, copying weights into another layout takes little of the time. */
     private static final long LEAST_PLACES = 512;
+    /** Smaller weights stay in the processor's caches when they are brought into another layout. */
+    private static final long LEAST_PACKED = 1 << 14;
+    /** From so many places of an example on, a kernel of one is a product that reads W where it lies, packed copy or not. */
+    private static final long PLACES_OF_PRODUCTS = 64;
 
     /** Kinds of primitives. */
     private static final class Forward {
@@ -50,6 +55,9 @@ public final class Convolutions {
     }
 
     private static final class BackToWeights {
+    }
+
+    private static final class Pack {
     }
 
     private Convolutions() {
@@ -72,14 +80,49 @@ public final class Convolutions {
 
     /** Whether operands of FLOAT are better copied into oneDNN's own layouts, where oneDNN is there. */
     private static boolean gainsFromCopies(ConvolutionShape shape) {
-        return !OneDnn.Cpu.READS_IN_PLACE
-                && (OneDnn.takesAll() || shape.minibatch() * shape.positions() >= LEAST_PLACES);
+        return gainsFromCopies(shape.minibatch() * shape.positions());
+    }
+
+    private static boolean gainsFromCopies(long places) {
+        return !OneDnn.Cpu.READS_IN_PLACE && (OneDnn.takesAll() || places >= LEAST_PLACES);
+    }
+
+    /**
+     * Whether a convolution's forward pass uses a packed copy of W, as far as is known before oneDNN is asked.
+     *
+     * @param weights        numbers of W
+     * @param hasKernelOfOne whether the kernel is one number
+     * @param positions      in one example
+     */
+    public static boolean usePacked(long weights, boolean hasKernelOfOne, long minibatch, long positions) {
+        return OneDnn.takes(weights, LEAST_PACKED)
+                && (!hasKernelOfOne || positions < PLACES_OF_PRODUCTS || gainsFromCopies(minibatch * positions));
+    }
+
+    /**
+     * A packed copy of W for such convolutions, which is made when it is first needed. Its layout is the best one for the first
+     * shape; other shapes that want another do not use it.
+     *
+     * @param backward whether it is for {@link #backToData}, otherwise for {@link #forward}
+     * @param plain    of FLOAT or BF16, {@code [nIn·kernel, nOut]}, by column or by row, without gaps
+     * @return null if there is none, or W is better read where it lies
+     */
+    public static @Nullable Weights packed(ConvolutionShape shape, boolean backward, PackedCopies copies, Weights plain) {
+        if (!isWhole(plain) || !OneDnn.takes(plain.rows() * plain.columns(), LEAST_PACKED) || !backward
+                && shape.positions() >= PLACES_OF_PRODUCTS && isProduct(shape, plain)) {
+            return null;
+        }
+        return copies.of(backward, () -> plain, from -> {
+            long[] numbers = LongStream.concat(LongStream.of(backward ? 1 : 0), LongStream.of(numbers(shape, from))).toArray();
+            return Packing.packed(Calls.find(OneDnn.threads(), Pack.class, numbers,
+                    () -> Compiler.pack(shape, backward, from)), from, Working::own);
+        });
     }
 
     /**
      * z = x ∗ W.
      *
-     * @param w of FLOAT or BF16, {@code [nIn·kernel, nOut]}, by column or by row, without gaps
+     * @param w of FLOAT or BF16, {@code [nIn·kernel, nOut]}, by column or by row, without gaps; or a packed copy
      * @param z overwritten
      * @return whether that could be done; if not, nothing has been written
      */
@@ -94,10 +137,14 @@ public final class Convolutions {
      * @return as {@link #forward(ConvolutionShape, INDArray, Weights, INDArray)}
      */
     public static boolean forward(ConvolutionShape shape, INDArray x, @Nullable Weights w, Finish finish, INDArray z) {
-        boolean isProduct = shape.isPointwise() && w != null && w.type() == Weights.Type.FLOAT && isByColumn(w)
-                && OneDnn.isUsed() && !gainsFromCopies(shape);
-        return isProduct ? multiply(shape, x, w, finish, z)
+        return w != null && OneDnn.isUsed() && isProduct(shape, w) ? multiply(shape, x, w, finish, z)
                 : run(Forward.class, shape, x, w, z, finish);
+    }
+
+    /** Whether a kernel of one is a product that reads W where it lies. */
+    private static boolean isProduct(ConvolutionShape shape, Weights w) {
+        return shape.isPointwise() && w.type() == Weights.Type.FLOAT && w.layout() == null && isByColumn(w)
+                && !gainsFromCopies(shape);
     }
 
     /**
@@ -179,18 +226,27 @@ public final class Convolutions {
         if (w == null || !areReadable(x, z) || !finish.isReadable(shape.nOut())) {
             return false;
         }
-        boolean byColumn = isByColumn(w);
-        if (!byColumn && (kind == Multiply.class || !isWhole(w.columns(), w.stride(), w.rows(), w.rowStride()))) {
+        if (w.layout() == null && !(kind == Multiply.class ? isByColumn(w) : isWhole(w))) {
             return false;
         }
-        long[] numbers = LongStream.concat(LongStream.of(w.type().ordinal(), byColumn ? 1 : 0, finish.parts()),
-                LongStream.of(shape.numbers())).toArray();
-        boolean done = Calls.run(kind, numbers, () -> Compiler.compile(kind, shape, w.type(), byColumn, finish),
+        long[] numbers = LongStream.concat(LongStream.of(finish.parts()), LongStream.of(numbers(shape, w))).toArray();
+        boolean done = Calls.run(kind, numbers, () -> Compiler.compile(kind, shape, w, finish),
                 finish.operands(x.data().addressPointer(), w.values(), z.data().addressPointer()));
         Reference.reachabilityFence(finish);
         Reference.reachabilityFence(x);
         Reference.reachabilityFence(z);
         return done;
+    }
+
+    /** What a compiled primitive depends on. */
+    private static long[] numbers(ConvolutionShape shape, Weights w) {
+        long[] own = LongStream.concat(LongStream.of(w.type().ordinal(), isByColumn(w) ? 1 : 0), LongStream.of(shape.numbers()))
+                .toArray();
+        return w.layout() == null ? own : w.layout().after(own);
+    }
+
+    private static boolean isWhole(Weights w) {
+        return isByColumn(w) || isWhole(w.columns(), w.stride(), w.rows(), w.rowStride());
     }
 
     private static boolean isByColumn(Weights w) {
@@ -211,23 +267,33 @@ public final class Convolutions {
         private Compiler() {
         }
 
-        static Optional<Call> compile(Class<?> kind, ConvolutionShape shape, Weights.Type type, boolean byColumn,
-                                      Finish finish) {
-            if (kind == Multiply.class) {
-                return multiply(shape, finish);
-            }
-            boolean narrow = type == Weights.Type.BF16;
+        static Optional<Call> compile(Class<?> kind, ConvolutionShape shape, Weights weights, Finish finish) {
+            return kind == Multiply.class ? multiply(shape, finish) : compile(kind, shape, weights, finish, false);
+        }
+
+        /** Copies W into the layout for such a convolution, and tells that layout. */
+        static Optional<Call> pack(ConvolutionShape shape, boolean backward, Weights weights) {
+            return compile(backward ? BackToData.class : Forward.class, shape, weights, Finish.NOTHING, true);
+        }
+
+        /** @param packs whether to give what packs the weights, in place of the convolution */
+        private static Optional<Call> compile(Class<?> kind, ConvolutionShape shape, Weights weights, Finish finish,
+                                              boolean packs) {
+            boolean narrow = weights.type() == Weights.Type.BF16;
             boolean isForward = kind == Forward.class || kind == AddForward.class;
-            boolean anyLayout = narrow || shape.groups() > 1 || kind != AddForward.class && gainsFromCopies(shape);
+            boolean isPacked = packs || weights.layout() != null;
+            boolean anyLayout = narrow || shape.groups() > 1 || kind != AddForward.class && (gainsFromCopies(shape)
+                    || isPacked && !OneDnn.Cpu.READS_IN_PLACE);
             // What backward passes are told of the forward pass has operands alone: a result of FLOAT would misguide their
             // choice.
             try (Tensor x = Tensor.ofNumbers(shape.x(), narrow, anyLayout);
-                 Tensor w = Tensor.ofWeights(shape, byColumn, narrow);
+                 Tensor w = Tensor.ofWeights(shape, weights);
                  Tensor z = Tensor.ofNumbers(shape.z(), narrow && !isForward, anyLayout);
                  memory.desc bias = finish.shift() != null ? OneDnn.Cpu.floats(new long[] {shape.nOut()}, new long[] {1})
                          : new memory.desc();
                  primitive_attr attributes = kind == AddForward.class ? OneDnn.Cpu.attributes(true)
-                         : OneDnn.Cpu.attributes(finish, false, shape.z());
+                         : isPacked && isForward && shape.isPointwise() && !anyLayout && !finish.rectifies()
+                         ? OneDnn.Cpu.attributesOfConvolution() : OneDnn.Cpu.attributes(finish, false, shape.z());
                  convolution_forward.primitive_desc forward = new convolution_forward.primitive_desc(OneDnn.Cpu.ENGINE,
                          dnnl.prop_kind.forward_training, dnnl.algorithm.convolution_direct, x.wanted, w.wanted, bias, z.wanted,
                          shape.stride(), shape.gaps(), shape.padding(), shape.paddingAfter(), attributes, true)) {
@@ -235,13 +301,14 @@ public final class Convolutions {
                     return Optional.empty();
                 }
                 if (isForward) {
-                    return OneDnn.Cpu.isFast(forward) ? Optional.of(forward(forward, x, w, z, finish)) : Optional.empty();
+                    return !OneDnn.Cpu.isFast(forward) ? Optional.empty()
+                            : w.using(forward.weights_desc(), packs, () -> forward(forward, x, w, z, finish));
                 }
                 if (kind == BackToWeights.class) {
                     return backToWeights(shape, x, w, z, forward, attributes);
                 }
                 try (Tensor dx = Tensor.ofNumbers(shape.x(), false, anyLayout)) {
-                    return backToData(shape, dx, w, z, forward, attributes);
+                    return backToData(shape, dx, w, z, forward, attributes, packs);
                 }
             }
         }
@@ -284,14 +351,16 @@ public final class Convolutions {
         }
 
         private static Optional<Call> backToData(ConvolutionShape shape, Tensor x, Tensor w, Tensor z,
-                                                 convolution_forward.primitive_desc forward, primitive_attr attributes) {
+                                                 convolution_forward.primitive_desc forward, primitive_attr attributes,
+                                                 boolean packs) {
             try (convolution_backward_data.primitive_desc chosen = new convolution_backward_data.primitive_desc(OneDnn.Cpu.ENGINE,
                     dnnl.algorithm.convolution_direct, x.wanted, w.wanted, z.wanted, shape.stride(), shape.gaps(),
                     shape.padding(), shape.paddingAfter(), forward, attributes, true)) {
-                return OneDnn.Cpu.isFast(chosen) ? Optional.of(new Call(new convolution_backward_data(chosen), chosen)
-                        .with(dnnl.DNNL_ARG_DIFF_SRC, x.given, chosen.diff_src_desc(), true)
-                        .with(dnnl.DNNL_ARG_WEIGHTS, w.given, chosen.weights_desc(), false)
-                        .with(dnnl.DNNL_ARG_DIFF_DST, z.given, chosen.diff_dst_desc(), false)) : Optional.empty();
+                return !OneDnn.Cpu.isFast(chosen) ? Optional.empty() : w.using(chosen.weights_desc(), packs,
+                        () -> new Call(new convolution_backward_data(chosen), chosen)
+                                .with(dnnl.DNNL_ARG_DIFF_SRC, x.given, chosen.diff_src_desc(), true)
+                                .with(dnnl.DNNL_ARG_WEIGHTS, w.given, chosen.weights_desc(), false)
+                                .with(dnnl.DNNL_ARG_DIFF_DST, z.given, chosen.diff_dst_desc(), false));
             }
         }
 
@@ -313,28 +382,44 @@ public final class Convolutions {
 
         private final memory.desc given;
         private final memory.desc wanted;
+        private final @Nullable Layout layout;
 
-        private Tensor(memory.desc given, memory.desc wanted) {
+        /** @param layout of packed weights; null for others */
+        private Tensor(memory.desc given, memory.desc wanted, @Nullable Layout layout) {
             this.given = given;
             this.wanted = wanted;
+            this.layout = layout;
         }
 
         /**
-         * oneDNN chooses the layout of weights.
+         * What uses weights in a layout that oneDNN chose; or what packs them into that layout.
          *
-         * @param byColumn whether outputs are outermost in memory; otherwise they are innermost
+         * @return empty if they are packed in another
          */
-        static Tensor ofWeights(ConvolutionShape shape, boolean byColumn, boolean narrow) {
-            memory.data_type type = narrow ? memory.data_type.bf16 : memory.data_type.f32;
+        Optional<Call> using(memory.desc chosen, boolean packs, Supplier<Call> call) {
+            if (packs) {
+                return Packing.Compiler.into(chosen, given);
+            }
+            return layout != null && !layout.isThat(chosen) ? Optional.empty() : Optional.of(call.get());
+        }
+
+        /** oneDNN chooses the layout of weights. By column outputs are outermost in memory, otherwise they are innermost. */
+        static Tensor ofWeights(ConvolutionShape shape, Weights weights) {
+            memory.data_type type = weights.type() == Weights.Type.BF16 ? memory.data_type.bf16 : memory.data_type.f32;
             long[] sizes = shape.w();
+            Layout packed = weights.layout();
+            if (packed != null) {
+                return new Tensor(new memory.desc(packed.description()),
+                        new memory.desc(sizes, type, memory.format_tag.any, false), packed);
+            }
             long[] strides = OneDnn.Cpu.plain(sizes);
-            if (!byColumn) {
+            if (!isByColumn(weights)) {
                 long rows = ConvolutionShape.product(sizes) / shape.nOut();
                 int outputs = shape.groups() == 1 ? 1 : 2;
                 Arrays.setAll(strides, i -> i < outputs ? strides[i] / rows : strides[i] * shape.nOut());
             }
             return new Tensor(new memory.desc(sizes, type, strides, false),
-                    new memory.desc(sizes, type, memory.format_tag.any, false));
+                    new memory.desc(sizes, type, memory.format_tag.any, false), null);
         }
 
         /**
@@ -347,7 +432,7 @@ public final class Convolutions {
         static Tensor ofNumbers(long[] shape, boolean narrow, boolean anyLayout) {
             memory.desc given = OneDnn.Cpu.floats(shape, OneDnn.Cpu.plain(shape));
             return new Tensor(given, !anyLayout ? new memory.desc(given) : new memory.desc(shape,
-                    narrow ? memory.data_type.bf16 : memory.data_type.f32, memory.format_tag.any, false));
+                    narrow ? memory.data_type.bf16 : memory.data_type.f32, memory.format_tag.any, false), null);
         }
 
         @Override

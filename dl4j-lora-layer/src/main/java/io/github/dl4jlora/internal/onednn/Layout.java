@@ -25,6 +25,11 @@ final class Layout {
         return description;
     }
 
+    /** Whether it is this one. */
+    boolean isThat(memory.desc other) {
+        return description.equals(other);
+    }
+
     long bytes() {
         return description.get_size();
     }

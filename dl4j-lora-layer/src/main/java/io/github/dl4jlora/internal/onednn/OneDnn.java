@@ -148,6 +148,17 @@ public final class OneDnn {
             }
         }
 
+        /**
+         * Attributes of a convolution that nothing follows but z · 1. With a kernel of one and nothing behind it, oneDNN would
+         * compute a product that is half as fast where an example has few places.
+         */
+        static primitive_attr attributesOfConvolution() {
+            try (post_ops after = new post_ops()) {
+                after.append_eltwise(dnnl.algorithm.eltwise_linear, 1, 0);
+                return attributes(after);
+            }
+        }
+
         /** A number for each channel, in as many dimensions as a result has. */
         static memory.desc channels(long[] ofResult) {
             long[] shape = new long[ofResult.length];

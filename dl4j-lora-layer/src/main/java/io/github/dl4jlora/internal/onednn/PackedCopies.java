@@ -4,11 +4,13 @@ import org.bytedeco.javacpp.Pointer;
 import org.jspecify.annotations.Nullable;
 
 import java.util.function.BooleanSupplier;
+import java.util.function.Function;
 import java.util.function.Supplier;
 
 /**
- * Packed copies of one frozen matrix, for products with W and for those with Wᵀ. Each is made when it is first needed, unless the
- * matrix has changed by then. All networks on a base share them, and their memory is freed with the base.
+ * Packed copies of one frozen matrix, for products with W and for those with Wᵀ, or for a convolution and its way back. Each is
+ * made when it is first needed, unless the matrix has changed by then. All networks on a base share them, and their memory is
+ * freed with the base.
  */
 public final class PackedCopies {
 
@@ -53,21 +55,33 @@ public final class PackedCopies {
     }
 
     /**
-     * A copy.
+     * A copy for products.
      *
      * @param transposed whether products with Wᵀ use it
      * @param plain      where W lies, or Wᵀ; null if oneDNN cannot read it
      * @return null if there is none; then products read the matrix where it lies
      */
     public @Nullable Weights of(boolean transposed, Supplier<@Nullable Weights> plain) {
+        return of(transposed, plain, from -> Packing.gains(from.type(), from.rows(), from.columns())
+                ? Packing.packed(from, Working::own) : null);
+    }
+
+    /**
+     * As {@link #of(boolean, Supplier)}, for whatever computes with the matrix.
+     *
+     * @param transposed whether backward passes use it
+     * @param packing    makes a copy in memory of its own; null if there is none
+     */
+    @Nullable Weights of(boolean transposed, Supplier<@Nullable Weights> plain, Function<Weights, @Nullable Weights> packing) {
         Weights present = transposed ? backward : forward;
         if (present == null) {
-            present = make(transposed, plain);
+            present = make(transposed, plain, packing);
         }
         return present == null || present.layout() == null ? null : present;
     }
 
-    private synchronized @Nullable Weights make(boolean transposed, Supplier<@Nullable Weights> plain) {
+    private synchronized @Nullable Weights make(boolean transposed, Supplier<@Nullable Weights> plain,
+                                                Function<Weights, @Nullable Weights> packing) {
         Weights present = transposed ? backward : forward;
         if (present != null) {
             return present;
@@ -76,7 +90,7 @@ public final class PackedCopies {
         if (from == null) {
             return null;
         }
-        Weights made = !Packing.gains(from.type(), from.rows(), from.columns()) ? null : Packing.packed(from, Working::own);
+        Weights made = packing.apply(from);
         present = made == null ? NONE : made;
         if (transposed) {
             backward = present;

@@ -40,7 +40,11 @@ public final class Packing {
      * @return null if oneDNN has no layout for it
      */
     public static @Nullable Weights packed(Weights plain, LongFunction<BytePointer> room) {
-        Optional<Call> call = find(plain);
+        return packed(find(plain), plain, room);
+    }
+
+    /** @param call copies it into a layout, and tells that layout; empty if oneDNN has none for it */
+    static @Nullable Weights packed(Optional<Call> call, Weights plain, LongFunction<BytePointer> room) {
         if (call.isEmpty()) {
             return null;
         }
@@ -70,7 +74,7 @@ public final class Packing {
     }
 
     /** Apart from the class around it, as in {@link Products}. */
-    private static final class Compiler {
+    static final class Compiler {
 
         private Compiler() {
         }
@@ -88,14 +92,19 @@ public final class Packing {
                 if (!OneDnn.Cpu.isFast(chosen)) {
                     return Optional.empty();
                 }
-                Layout layout = new Layout(chosen.weights_desc());
-                try (primitive_attr plainly = OneDnn.Cpu.attributes(false)) {
-                    reorder.primitive_desc copying = new reorder.primitive_desc(OneDnn.Cpu.ENGINE, from, OneDnn.Cpu.ENGINE,
-                            layout.description(), plainly, true);
-                    return copying.asBoolean() ? Optional.of(new Call(new reorder(copying), copying, layout)
-                            .with(dnnl.DNNL_ARG_FROM, from, from, false)
-                            .with(dnnl.DNNL_ARG_TO, layout.description(), layout.description(), true)) : Optional.empty();
-                }
+                return into(chosen.weights_desc(), from);
+            }
+        }
+
+        /** Copies what lies somewhere into a layout, and tells that layout. */
+        static Optional<Call> into(memory.desc chosen, memory.desc from) {
+            Layout layout = new Layout(chosen);
+            try (primitive_attr plainly = OneDnn.Cpu.attributes(false)) {
+                reorder.primitive_desc copying = new reorder.primitive_desc(OneDnn.Cpu.ENGINE, from, OneDnn.Cpu.ENGINE,
+                        layout.description(), plainly, true);
+                return copying.asBoolean() ? Optional.of(new Call(new reorder(copying), copying, layout)
+                        .with(dnnl.DNNL_ARG_FROM, from, from, false)
+                        .with(dnnl.DNNL_ARG_TO, layout.description(), layout.description(), true)) : Optional.empty();
             }
         }
     }
