@@ -12,7 +12,6 @@ import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Deconvolution2D;
 import org.deeplearning4j.nn.conf.layers.Deconvolution3D;
 import org.deeplearning4j.nn.conf.layers.DepthwiseConvolution2D;
-import org.deeplearning4j.nn.conf.layers.SeparableConvolution2D;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -63,9 +62,9 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
         return isSequence() || conf instanceof Deconvolution3D;
     }
 
-    /** Whether what computes the layer multiplies by W as it is stored, or by a packed copy of it. */
+    /** Whether what computes the layer multiplies by weights as they are stored, or by a packed copy of them. */
     public boolean takesCopies() {
-        return !isReordered() && !isTransposed() && !isDepthwise() && !(conf instanceof SeparableConvolution2D);
+        return !isReordered() && !isTransposed() && !isDepthwise();
     }
 
     /** Whether a backward pass needs x·A as the forward pass computed it. */

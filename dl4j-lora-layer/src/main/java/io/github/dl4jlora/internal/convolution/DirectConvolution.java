@@ -28,6 +28,8 @@ final class DirectConvolution implements FrozenConvolution {
 
     /** Numbers of W for one of the windows, for copying windows to take less time than to bring W into oneDNN's layout. */
     private static final int UNFOLDED = 4;
+    /** How many times as many places it takes for W + s·A·B to be worth forming, and rearranging, where W is packed. */
+    private static final int MERGED = 8;
     /** The thread's; no larger than the input, or a quarter of W, of the largest layer. */
     private static final ThreadLocal<GrowingScratch> UNFOLDED_WINDOWS = ThreadLocal.withInitial(GrowingScratch::new);
 
@@ -124,9 +126,8 @@ final class DirectConvolution implements FrozenConvolution {
     public void forward(INDArray x, INDArray dropped, List<Route> routes, INDArray z, @Nullable INDArray u,
                         LayerWorkspaceMgr workspaces) {
         ConvolutionShape shape = windows.shape(x.size(0), w.columns());
-        boolean merges = u == null && dropped == x && !asItIs
-                && UnfoldedConvolution.isWorthMerging(routes, x.dataType(), x.size(0), windows.positions(), w.columns())
-                && packed(leavesOut(shape) ? shape.thinned() : shape, false) == null;
+        boolean merges = u == null && dropped == x && !asItIs && (isWorthMerging(routes, x, MERGED)
+                || isWorthMerging(routes, x, 1) && packed(leavesOut(shape) ? shape.thinned() : shape, false) == null);
         INDArray merged = merges ? merged(w, routes.get(0), ArrayType.FF_WORKING_MEM, workspaces) : null;
         if (!computed(shape, x, merged, Finish.NOTHING, z)) {
             unfolded().forward(x, dropped, routes, z, u, workspaces);
@@ -137,6 +138,10 @@ final class DirectConvolution implements FrozenConvolution {
         }
         Reference.reachabilityFence(w);
         Reference.reachabilityFence(merged);
+    }
+
+    private boolean isWorthMerging(List<Route> routes, INDArray x, int times) {
+        return UnfoldedConvolution.isWorthMerging(routes, x.dataType(), x.size(0), windows.positions(), times * w.columns());
     }
 
     /** A route for part of the batch takes one example at a time: oneDNN compiles for each size of a batch. */

@@ -149,8 +149,7 @@ public final class OwnFootprints {
         return new Footprint(results(stock, passage), chunk, chunk, passage.in());
     }
 
-    /** Whether oneDNN computes it, where it is there. */
-    static boolean isDirect(ConvolutionLayer stock, Passage passage) {
+    private static boolean isDirect(ConvolutionLayer stock, Passage passage) {
         long channels = isTransposed(stock) ? stock.getNIn() : stock.getNOut();
         return !(stock instanceof SeparableConvolution2D)
                 && Convolutions.take(positions(stock, passage) * channels * windowSize(stock));

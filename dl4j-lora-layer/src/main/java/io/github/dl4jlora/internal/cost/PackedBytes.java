@@ -9,7 +9,6 @@ import io.github.dl4jlora.internal.engine.Kernels;
 import io.github.dl4jlora.internal.frozen.FrozenLayers;
 import io.github.dl4jlora.internal.network.Node;
 import io.github.dl4jlora.internal.onednn.Convolutions;
-import io.github.dl4jlora.internal.onednn.OneDnn;
 import io.github.dl4jlora.internal.onednn.Packing;
 import io.github.dl4jlora.internal.onednn.Weights;
 import io.github.dl4jlora.internal.stock.StockLayers;
@@ -17,7 +16,9 @@ import io.github.dl4jlora.internal.stock.StockMatrices;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.SeparableConvolution2D;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.deeplearning4j.nn.params.SeparableConvolutionParamInitializer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.common.util.ArrayUtil;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -55,7 +56,8 @@ final class PackedBytes {
             return 0;
         }
         if (matrices.type() == LayerType.CONVOLUTION) {
-            return convolution((ConvolutionLayer) Objects.requireNonNull(layer), shapes, passage, lora, scheme, inputGradient);
+            return StockLayers.innermost(Objects.requireNonNull(layer)) instanceof ConvolutionLayer convolution
+                    ? convolution(convolution, shapes, passage, lora, scheme, inputGradient) : 0;
         }
         Weights.Type type = scheme == null ? Weights.Type.FLOAT : scheme == Quantization.BF16 ? Weights.Type.BF16
                 : Weights.Type.INT8;
@@ -74,17 +76,22 @@ final class PackedBytes {
      */
     private static long convolution(ConvolutionLayer layer, Map<String, long[]> shapes, Passage passage,
                                     @Nullable AdaptedConfiguration lora, @Nullable Quantization scheme, boolean inputGradient) {
-        boolean isNarrow = scheme == Quantization.BF16 && OneDnn.multipliesBf16();
-        if (scheme != null && !isNarrow || !new ConvolutionLayout(layer).takesCopies()
-                || !OwnFootprints.isDirect(layer, passage)) {
+        boolean isNarrow = scheme == Quantization.BF16;
+        if (scheme != null && !isNarrow || !new ConvolutionLayout(layer).takesCopies()) {
             return 0;
         }
-        long weights = ArrayUtil.prodLong(Objects.requireNonNull(shapes.get(DefaultParamInitializer.WEIGHT_KEY)));
+        boolean isSeparable = layer instanceof SeparableConvolution2D;
+        long weights = ArrayUtil.prodLong(Objects.requireNonNull(shapes.get(isSeparable
+                ? SeparableConvolutionParamInitializer.POINT_WISE_WEIGHT_KEY : DefaultParamInitializer.WEIGHT_KEY)));
         long examples = passage.input().number();
         long positions = StockFootprints.positions(passage, layer.getNOut()) / examples;
-        boolean hasKernelOfOne = !isNarrow && weights == layer.getNIn() * layer.getNOut();
-        boolean forward = Convolutions.usePacked(weights, hasKernelOfOne, examples, positions);
-        boolean backward = inputGradient && Convolutions.usePacked(weights, false, examples, positions)
+        if (!(isNarrow ? Convolutions.takeBf16(positions * weights) : Convolutions.take(examples * positions * weights))) {
+            return 0;
+        }
+        Weights.Type type = isNarrow ? Weights.Type.BF16 : Weights.Type.FLOAT;
+        boolean hasKernelOfOne = !isNarrow && (isSeparable || weights == layer.getNIn() * layer.getNOut());
+        boolean forward = Convolutions.usePacked(type, weights, hasKernelOfOne, examples, positions);
+        boolean backward = inputGradient && Convolutions.usePacked(type, weights, false, examples, positions)
                 && (lora == null || isNarrow || lora.settings().loraDropout() > 0);
         return ((forward ? 1 : 0) + (backward ? 1 : 0)) * weights * (isNarrow ? Short.BYTES : Float.BYTES);
     }

@@ -33,8 +33,6 @@ public final class Convolutions {
     private static final long LEAST_OF_BF16 = 1 << 18;
     /** From so many places of all examples on, copying weights into another layout takes little of the time. */
     private static final long LEAST_PLACES = 512;
-    /** Smaller weights stay in the processor's caches when they are brought into another layout. */
-    private static final long LEAST_PACKED = 1 << 14;
     /** From so many places of an example on, a kernel of one is a product that reads W where it lies, packed copy or not. */
     private static final long PLACES_OF_PRODUCTS = 64;
 
@@ -70,7 +68,12 @@ public final class Convolutions {
 
     /** Whether W in bfloat16 is multiplied as it is, by its convolution of one example. */
     public static boolean takeBf16(ConvolutionShape ofOne) {
-        return OneDnn.takes(ofOne.multiplications(), LEAST_OF_BF16);
+        return takeBf16(ofOne.multiplications());
+    }
+
+    /** As {@link #takeBf16(ConvolutionShape)}, for a convolution of one example with so many multiplications. */
+    public static boolean takeBf16(long multiplications) {
+        return OneDnn.takes(multiplications, LEAST_OF_BF16);
     }
 
     /** As {@link #take(ConvolutionShape, DataType)}, for a convolution of FLOAT with so many multiplications. */
@@ -90,12 +93,13 @@ public final class Convolutions {
     /**
      * Whether a convolution's forward pass uses a packed copy of W, as far as is known before oneDNN is asked.
      *
+     * @param type           FLOAT or BF16
      * @param weights        numbers of W
      * @param hasKernelOfOne whether the kernel is one number
      * @param positions      in one example
      */
-    public static boolean usePacked(long weights, boolean hasKernelOfOne, long minibatch, long positions) {
-        return OneDnn.takes(weights, LEAST_PACKED)
+    public static boolean usePacked(Weights.Type type, long weights, boolean hasKernelOfOne, long minibatch, long positions) {
+        return Packing.gains(type, weights, 1)
                 && (!hasKernelOfOne || positions < PLACES_OF_PRODUCTS || gainsFromCopies(minibatch * positions));
     }
 
@@ -108,7 +112,7 @@ public final class Convolutions {
      * @return null if there is none, or W is better read where it lies
      */
     public static @Nullable Weights packed(ConvolutionShape shape, boolean backward, PackedCopies copies, Weights plain) {
-        if (!isWhole(plain) || !OneDnn.takes(plain.rows() * plain.columns(), LEAST_PACKED) || !backward
+        if (!isWhole(plain) || !Packing.gains(plain.type(), plain.rows(), plain.columns()) || !backward
                 && shape.positions() >= PLACES_OF_PRODUCTS && isProduct(shape, plain)) {
             return null;
         }

@@ -11,11 +11,17 @@ import io.github.dl4jlora.internal.onednn.Convolutions;
 import io.github.dl4jlora.internal.onednn.Finish;
 import io.github.dl4jlora.internal.onednn.OneDnn;
 import io.github.dl4jlora.internal.onednn.PackedCopies;
+import io.github.dl4jlora.internal.onednn.Weights;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.layers.SeparableConvolution2D;
+import org.deeplearning4j.nn.conf.layers.util.MaskZeroLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -110,7 +116,7 @@ class PackedConvolutionTest {
                 () -> true, copies);
 
         forward(conf, packed, Nd4j.randn(DataType.FLOAT, 2, CHANNELS, 9, 9), Finish.NOTHING);
-        boolean isCopied = Convolutions.usePacked((long) CHANNELS * CHANNELS, true, 2, 9 * 9);
+        boolean isCopied = Convolutions.usePacked(Weights.Type.FLOAT, (long) CHANNELS * CHANNELS, true, 2, 9 * 9);
         assertThat(copies.bytes() > 0).isEqualTo(isCopied);
 
         forward(conf, packed, Nd4j.randn(DataType.FLOAT, 2, CHANNELS, 5, 5), Finish.NOTHING);
@@ -118,10 +124,14 @@ class PackedConvolutionTest {
     }
 
     private static MultiLayerNetwork base(int seed) {
+        return base(seed, new ConvolutionLayer.Builder(3, 3).nOut(CHANNELS).build());
+    }
+
+    private static MultiLayerNetwork base(int seed, Layer second) {
         return Networks.of(new NeuralNetConfiguration.Builder().seed(seed).updater(new Adam(1e-3)).activation(Activation.TANH)
                 .convolutionMode(ConvolutionMode.Same).list()
                 .layer(new ConvolutionLayer.Builder(1, 1).nOut(CHANNELS).build())
-                .layer(new ConvolutionLayer.Builder(3, 3).nOut(CHANNELS).build())
+                .layer(second)
                 .layer(new ConvolutionLayer.Builder(1, 1).stride(2, 2).nOut(CHANNELS).build())
                 .layer(new OutputLayer.Builder(LossFunction.MSE).nOut(4).activation(Activation.IDENTITY).build())
                 .setInputType(IMAGES).build());
@@ -176,5 +186,51 @@ class PackedConvolutionTest {
                     || scheme == Quantization.BF16 && !OneDnn.multipliesBf16();
             assertThat(planned > 0).as("%s: %s", targets, planned).isEqualTo(!none);
         }
+    }
+
+    /** oneDNN does not compute what is small; layers of bfloat16 are judged by one example. */
+    @ParameterizedTest
+    @CsvSource({"1,4", "3,2", "3,7", "1,16"})
+    void thePlanKnowsWhatIsTooSmall(int kernel, int side) {
+        OneDnn.use(OneDnn.Use.WHERE_IT_GAINS);
+        InputType images = InputType.convolutional(side, side, CHANNELS);
+        for (Quantization scheme : new Quantization[] {null, Quantization.BF16}) {
+            MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(kernel * 100 + side)
+                    .updater(new Adam(1e-3)).convolutionMode(ConvolutionMode.Same).list()
+                    .layer(new ConvolutionLayer.Builder(kernel, kernel).nOut(CHANNELS).build())
+                    .layer(new OutputLayer.Builder(LossFunction.MSE).nOut(4).activation(Activation.IDENTITY).build())
+                    .setInputType(images).build());
+            LoRAConfig config = LoRAConfig.builder().rank(2).targets("layer1").quantize(scheme).pack(true).build();
+            MultiLayerNetwork packed = LoRA.apply(base, config);
+            long before = LoRA.summary(packed).frozenBytes();
+
+            packed.fit(new DataSet(Networks.random(DataType.FLOAT, 1, 2, CHANNELS, side, side),
+                    Networks.random(DataType.FLOAT, 2, 2, 4)));
+
+            long planned = LoRA.plan(base, config, 2, images).adapted().frozen()
+                    - LoRA.plan(base, config.toBuilder().pack(false).build(), 2, images).adapted().frozen();
+            assertThat(LoRA.summary(packed).frozenBytes() - before).as("%s", scheme).isBetween(planned, planned * 5 / 4);
+        }
+    }
+
+    @Test
+    void wrappedAndSeparableConvolutionsArePlanned() {
+        Layer sequence = new MaskZeroLayer(new Convolution1DLayer.Builder(3).nIn(CHANNELS).nOut(CHANNELS).build(), 0);
+        MultiLayerNetwork sequences = Networks.of(new NeuralNetConfiguration.Builder().seed(9).list().layer(sequence)
+                .layer(new RnnOutputLayer.Builder(LossFunction.MSE).nOut(4).activation(Activation.IDENTITY).build())
+                .setInputType(InputType.recurrent(CHANNELS, 20)).build());
+        LoRAConfig last = LoRAConfig.builder().rank(2).targets("layer1").pack(true).build();
+        assertThat(LoRA.plan(sequences, last, 4, InputType.recurrent(CHANNELS, 20)).adapted().frozen()).isPositive();
+
+        MultiLayerNetwork base = base(11, new SeparableConvolution2D.Builder(3, 3).nOut(CHANNELS).build());
+        LoRAConfig config = config().targets("layer0").pack(true).build();
+        long planned = LoRA.plan(base, config, 4, IMAGES).adapted().frozen()
+                - LoRA.plan(base, config.toBuilder().pack(false).build(), 4, IMAGES).adapted().frozen();
+        MultiLayerNetwork packed = LoRA.apply(base, config);
+        long before = LoRA.summary(packed).frozenBytes();
+
+        packed.fit(data());
+
+        assertThat(LoRA.summary(packed).frozenBytes() - before).isBetween(planned, planned * 5 / 4);
     }
 }
