@@ -103,7 +103,7 @@ final class DirectConvolution implements FrozenConvolution {
     private INDArray unfolded(ConvolutionShape shape, INDArray x) {
         INDArray room = UNFOLDED_WINDOWS.get().of(x.dataType(), shape.minibatch() * shape.windowSize(), shape.positions());
         INDArray byExample = room.reshape('c', shape.minibatch(), shape.windowSize(), shape.positions());
-        windows.unfoldAll(x, byExample);
+        windows.unfold(x, 0, byExample);
         return byExample;
     }
 

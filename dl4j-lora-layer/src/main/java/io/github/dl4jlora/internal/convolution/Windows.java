@@ -258,6 +258,14 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
      * @param windows room for as many examples as are wanted, one after the other
      */
     void unfold(INDArray input, long from, INDArray windows) {
+        if (isOurs(input, windows)) {
+            planes().unfold(input, from, windows);
+        } else {
+            unfoldByNd4j(input, from, windows);
+        }
+    }
+
+    private void unfoldByNd4j(INDArray input, long from, INDArray windows) {
         for (int kernelDepth = 0; kernelDepth < kernel[0]; kernelDepth++) {
             for (int position = 0; position < out[0]; position++) {
                 int depth = depth(kernelDepth, position);
@@ -272,20 +280,15 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
         }
     }
 
-    /**
-     * Copies the windows of all examples, in one pass over them where that is faster than ND4J's operation.
-     *
-     * @param input   {@code [minibatch, nIn, …]}, 'c' order
-     * @param windows {@code [minibatch, nIn·kernel, positions]}, 'c' order
-     */
-    void unfoldAll(INDArray input, INDArray windows) {
-        if (isFlat() && skipsNothing() && input.dataType() == DataType.FLOAT && HostMemory.holds(input, windows)
-                && Lie.isPlain(input)) {
-            new PlaneWindows(plane(in, HEIGHT), plane(out, 1), plane(kernel, 1), plane(stride, 1), plane(padding, 1),
-                    plane(dilation, 1)).copy(input, windows);
-        } else {
-            unfold(input, 0, windows);
-        }
+    /** Whether windows are copied and added up by this library. */
+    private boolean isOurs(INDArray input, INDArray windows) {
+        return isFlat() && skipsNothing() && input.dataType() == DataType.FLOAT && HostMemory.holds(input, windows)
+                && Lie.isPlain(input) && Lie.isPlain(windows);
+    }
+
+    private PlaneWindows planes() {
+        return new PlaneWindows(plane(in, HEIGHT), plane(out, 1), plane(kernel, 1), plane(stride, 1), plane(padding, 1),
+                plane(dilation, 1));
     }
 
     private static int[] plane(int[] numbers, int from) {
@@ -311,6 +314,10 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
      * @param place working memory of the pass in which this is computed
      */
     void fold(INDArray windows, INDArray input, long from, ArrayType place, LayerWorkspaceMgr workspaces) {
+        if (isOurs(input, windows)) {
+            planes().fold(windows, input, from);
+            return;
+        }
         if (isFlat() && skipped(1) == 0 && skipped(2) == 0) {
             fold(slice(windows, 0, 0), layer(input, from, windows.size(0), 0));
             return;

@@ -4,6 +4,8 @@ import io.github.dl4jlora.Networks;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.junit.jupiter.api.Test;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -13,18 +15,37 @@ import java.util.List;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-/** Windows that are copied by way of Java arrays are those of ND4J's im2col. */
+/** Windows that are copied by way of Java arrays, and their sums, are those of ND4J's operations, which DOUBLE is left to. */
 class PlaneWindowsTest {
 
+    private static final double UNTOUCHED = 7;
+
+    /** Of all examples, and of all but the first. */
     private static void assertSame(ConvolutionLayer conf, INDArray x) {
+        INDArray wide = x.castTo(DataType.DOUBLE);
         Windows windows = Windows.of(conf, x);
-        INDArray expected = Nd4j.create(DataType.FLOAT, new long[] {x.size(0), windows.size(), windows.positions()}, 'c');
-        windows.unfold(x, 0, expected);
-        INDArray actual = Nd4j.valueArrayOf(expected.shape(), Float.NaN);
+        for (long from = 0; from < x.size(0); from++) {
+            long[] shape = {x.size(0) - from, windows.size(), windows.positions()};
+            INDArray expected = Nd4j.create(DataType.DOUBLE, shape, 'c');
+            windows.unfold(wide, from, expected);
+            INDArray actual = Nd4j.valueArrayOf(shape, Float.NaN);
 
-        windows.unfoldAll(x, actual);
+            windows.unfold(x, from, actual);
 
-        assertThat(actual).as(windows.toString()).isEqualTo(expected);
+            assertThat(actual.castTo(DataType.DOUBLE)).as(windows.toString()).isEqualTo(expected);
+            assertSameSums(windows, x.shape(), from, Networks.random(DataType.FLOAT, 5, shape));
+        }
+    }
+
+    private static void assertSameSums(Windows windows, long[] shape, long from, INDArray copies) {
+        INDArray expected = Nd4j.valueArrayOf(shape, UNTOUCHED, DataType.DOUBLE);
+        windows.fold(copies.castTo(DataType.DOUBLE), expected, from, ArrayType.BP_WORKING_MEM, LayerWorkspaceMgr.noWorkspaces());
+        INDArray actual = Nd4j.valueArrayOf(shape, UNTOUCHED, DataType.FLOAT);
+
+        windows.fold(copies, actual, from, ArrayType.BP_WORKING_MEM, LayerWorkspaceMgr.noWorkspaces());
+
+        assertThat(Networks.difference(actual.castTo(DataType.DOUBLE), expected)).as(windows.toString())
+                .isLessThanOrEqualTo(1e-5);
     }
 
     @Test
@@ -64,5 +85,13 @@ class PlaneWindowsTest {
         for (ConvolutionMode mode : List.of(ConvolutionMode.Same, ConvolutionMode.Causal, ConvolutionMode.Truncate)) {
             assertSame(new Convolution1DLayer.Builder().kernelSize(3).stride(2).convolutionMode(mode).nIn(3).nOut(2).build(), x);
         }
+    }
+
+    @Test
+    void ofMoreThanIsFetchedTogether() {
+        assertSame(new ConvolutionLayer.Builder(3, 3).convolutionMode(ConvolutionMode.Same).nIn(70).nOut(2).build(),
+                Networks.random(DataType.FLOAT, 3, 2, 70, 9, 9));
+        assertSame(new ConvolutionLayer.Builder(2, 2).convolutionMode(ConvolutionMode.Truncate).nIn(2).nOut(2).build(),
+                Networks.random(DataType.FLOAT, 3, 2, 2, 80, 70));
     }
 }
