@@ -16,7 +16,7 @@ final class Summary {
     /** What stands in the place of a file's name. */
     static final String NAME = "summary";
     /** Whose tables it is computed from. */
-    static final List<String> SOURCES = List.of("dense", "convolution", "lstm", "encoder");
+    static final List<String> SOURCES = List.of("dense", "lstm", "encoder");
 
     private static final String STEPS = "steps";
 
@@ -41,8 +41,6 @@ final class Summary {
             columns.put("dense, " + width + " wide", (side, task) -> inBrackets(files.table("dense/" + CHAINS)
                     .cell(side, width + " wide")));
         }
-        columns.put("3×3 convolutions, 64 channels", (side, task) -> files.table("convolution/convolutions")
-                .cell("three 3×3 convolutions, 64 channels, 32×32 images, batch 16; " + side + ", one thread", "/ PyTorch"));
         columns.put("two LSTMs", (side, task) -> files.table("lstm/lstms")
                 .cell("two LSTM layers of 256 units, 64 steps, batch 32; " + side + ", one thread", "/ PyTorch"));
         columns.put("MiniLM", (side, task) -> files.table("encoder/a-bert-encoder").cell(task + "; one thread",

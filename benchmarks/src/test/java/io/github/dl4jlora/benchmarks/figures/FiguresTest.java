@@ -411,7 +411,7 @@ class FiguresTest {
     }
 
     @Test
-    void theReadmesTableHasEachKindOfLayer() {
+    void theReadmesTableHasAllItsFigures() {
         Table steps = Summary.of(new FigureFiles(TOP), "steps");
 
         assertThat(steps.rows()).hasSize(4);
