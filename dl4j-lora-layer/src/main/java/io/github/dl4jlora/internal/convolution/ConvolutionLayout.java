@@ -172,7 +172,7 @@ public record ConvolutionLayout(ConvolutionLayer conf) {
                 matrix.size(1)).permute(1, 0, 2).dup('f').reshape('f', matrix.shape());
     }
 
-    /** The array with channels first, in the memory order for which ND4J's im2col is fast; itself if it is so already. */
+    /** The array with channels first, in the memory order for which copying windows is fast; itself if it is so already. */
     public INDArray channelsFirst(INDArray array, ArrayType type, LayerWorkspaceMgr workspaces) {
         return Copies.asPlain(viewWithChannelsFirst(array), workspaces, type);
     }

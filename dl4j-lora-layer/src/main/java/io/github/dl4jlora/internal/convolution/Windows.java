@@ -54,6 +54,7 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
     private static final int DEPTH = 1;
     private static final int HEIGHT = 2;
     private static final int WIDTH = 3;
+    private static final long LARGEST_PLANE = 1 << 20;
 
     /**
      * Those of a layer's input or, if the layer is a transposed convolution, those of its output, one for each position of its
@@ -280,9 +281,10 @@ public record Windows(int[] in, int[] out, int[] kernel, int[] stride, int[] pad
         }
     }
 
-    /** Whether windows are copied and added up by this library. */
+    /** Whether windows are copied and added up by this library, for which a plane of input and output is on Java's heap. */
     private boolean isOurs(INDArray input, INDArray windows) {
-        return isFlat() && skipsNothing() && input.dataType() == DataType.FLOAT && HostMemory.holds(input, windows)
+        boolean isSmall = Math.max((long) in[HEIGHT] * in[WIDTH], positions()) <= LARGEST_PLANE;
+        return isSmall && isFlat() && skipsNothing() && input.dataType() == DataType.FLOAT && HostMemory.holds(input, windows)
                 && Lie.isPlain(input) && Lie.isPlain(windows);
     }
 

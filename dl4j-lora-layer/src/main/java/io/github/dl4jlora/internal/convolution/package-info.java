@@ -6,7 +6,7 @@
  *     v
  *   FrozenConvolution                          forward and backward, and a low-rank convolution beside it:
  *     |- DirectConvolution                       by oneDNN
- *     |- UnfoldedConvolution --- Windows         as matrix products; a few windows at once by PlaneWindows
+ *     |- UnfoldedConvolution --- Windows         as matrix products; copied by PlaneWindows or ND4J
  *     |- TransposedConvolution                   a transposed one, by one of both
  *     `- DepthwiseConvolution                    one in groups, by oneDNN or libnd4j
  *   SeparableConvolution                       a depthwise one, and one with a kernel of one number

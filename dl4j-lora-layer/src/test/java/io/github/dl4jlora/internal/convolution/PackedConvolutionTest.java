@@ -16,6 +16,7 @@ import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
+import org.deeplearning4j.nn.conf.layers.Convolution3D;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
@@ -232,5 +233,22 @@ class PackedConvolutionTest {
         packed.fit(data());
 
         assertThat(LoRA.summary(packed).frozenBytes() - before).isBetween(planned, planned * 5 / 4);
+    }
+
+    @Test
+    void volumesArePackedToo() {
+        MultiLayerNetwork base = Networks.of(new NeuralNetConfiguration.Builder().seed(21).convolutionMode(ConvolutionMode.Same)
+                .list().layer(new Convolution3D.Builder(3, 3, 3).nOut(32).activation(Activation.TANH).build())
+                .layer(new OutputLayer.Builder(LossFunction.MSE).nOut(4).activation(Activation.IDENTITY).build())
+                .setInputType(InputType.convolutional3D(Convolution3D.DataFormat.NCDHW, 3, 4, 5, 32)).build());
+        INDArray x = Networks.random(DataType.FLOAT, 1, 2, 32, 3, 4, 5);
+        INDArray expected = LoRA.freeze(base).output(x).dup();
+        MultiLayerNetwork packed = LoRA.freeze(base);
+        LoRA.pack(packed);
+        long before = LoRA.summary(packed).frozenBytes();
+
+        assertAlike(packed.output(x), expected);
+
+        assertThat(LoRA.summary(packed).frozenBytes()).isGreaterThanOrEqualTo(before + 27 * 32 * 32 * Float.BYTES);
     }
 }

@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.convolution;
 
 import io.github.dl4jlora.Networks;
+import io.github.dl4jlora.internal.common.Views;
 import org.deeplearning4j.nn.conf.ConvolutionMode;
 import org.deeplearning4j.nn.conf.layers.Convolution1DLayer;
 import org.deeplearning4j.nn.conf.layers.ConvolutionLayer;
@@ -93,5 +94,11 @@ class PlaneWindowsTest {
                 Networks.random(DataType.FLOAT, 3, 2, 70, 9, 9));
         assertSame(new ConvolutionLayer.Builder(2, 2).convolutionMode(ConvolutionMode.Truncate).nIn(2).nOut(2).build(),
                 Networks.random(DataType.FLOAT, 3, 2, 2, 80, 70));
+    }
+
+    @Test
+    void ofExamplesThatAreAView() {
+        assertSame(new ConvolutionLayer.Builder(3, 3).convolutionMode(ConvolutionMode.Same).nIn(3).nOut(2).build(),
+                Views.rows(Networks.random(DataType.FLOAT, 3, 5, 3, 6, 7), 2, 4));
     }
 }

@@ -250,6 +250,15 @@ class UnfoldedConvolutionTest {
             assertThat(Networks.difference(zAlone, expected)).isLessThan(1e-10);
             assertThat(Networks.difference(dxAlone, expectedDx)).isLessThan(1e-10);
 
+            // The windows of FLOAT are copied and added up by other code.
+            UnfoldedConvolution narrow = new UnfoldedConvolution(windows, stock.weights().castTo(DataType.FLOAT), chunkBytes / 2);
+            INDArray zNarrow = Nd4j.create(DataType.FLOAT, z.shape(), 'c');
+            INDArray dxNarrow = Nd4j.valueArrayOf(inputShape, 7.0, DataType.FLOAT);
+            narrow.forward(x.castTo(DataType.FLOAT), Finish.NOTHING, zNarrow, NO_WORKSPACES);
+            narrow.backward(epsilon.castTo(DataType.FLOAT), dxNarrow, ArrayType.BP_WORKING_MEM, NO_WORKSPACES);
+            assertThat(Networks.difference(zNarrow.castTo(DataType.DOUBLE), expected)).isLessThan(1e-4);
+            assertThat(Networks.difference(dxNarrow.castTo(DataType.DOUBLE), expectedDx)).isLessThan(1e-4);
+
             INDArray inference = Nd4j.create(DataType.DOUBLE, z.shape(), 'c');
             convolution.forward(x, x, List.of(route), inference, null, NO_WORKSPACES);
             assertThat(Networks.difference(inference, expected)).isLessThan(1e-10);
