@@ -56,8 +56,10 @@ final class DirectConvolution implements FrozenConvolution {
     /** A packed copy of W; null if there is none, or W is better read where it lies. Codes that are restored have none. */
     private @Nullable Weights packed(ConvolutionShape shape, boolean backward) {
         PackedCopies copies = w.copies();
-        boolean isRestored = w.multipliedAs() != (asItIs ? Weights.Type.BF16 : Weights.Type.FLOAT);
-        Weights plain = copies == null || isRestored ? null : w.weights(false);
+        if (copies == null || w.multipliedAs() != (asItIs ? Weights.Type.BF16 : Weights.Type.FLOAT)) {
+            return null;
+        }
+        Weights plain = w.weights(false);
         return plain == null ? null : Convolutions.packed(shape, backward, copies, plain);
     }
 
