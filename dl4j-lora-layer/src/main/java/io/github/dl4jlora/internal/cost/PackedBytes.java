@@ -89,8 +89,8 @@ final class PackedBytes {
             return 0;
         }
         Weights.Type type = isNarrow ? Weights.Type.BF16 : Weights.Type.FLOAT;
-        boolean hasKernelOfOne = !isNarrow && (isSeparable || weights == layer.getNIn() * layer.getNOut());
-        boolean forward = Convolutions.usePacked(type, weights, hasKernelOfOne, examples, positions);
+        boolean mayBeProduct = !isNarrow && (isSeparable || weights == layer.getNIn() * layer.getNOut());
+        boolean forward = Convolutions.usePacked(type, weights, mayBeProduct, examples, positions);
         boolean backward = inputGradient && Convolutions.usePacked(type, weights, false, examples, positions)
                 && (lora == null || isNarrow || lora.settings().loraDropout() > 0);
         return ((forward ? 1 : 0) + (backward ? 1 : 0)) * weights * (isNarrow ? Short.BYTES : Float.BYTES);

@@ -91,16 +91,16 @@ public final class Convolutions {
     }
 
     /**
-     * Whether a convolution's forward pass uses a packed copy of W, as far as is known before oneDNN is asked.
+     * Whether a convolution uses a packed copy of W, as far as is known before oneDNN is asked.
      *
-     * @param type           FLOAT or BF16
-     * @param weights        numbers of W
-     * @param hasKernelOfOne whether the kernel is one number
-     * @param positions      in one example
+     * @param type         FLOAT or BF16
+     * @param weights      numbers of W
+     * @param mayBeProduct whether it may be a product that reads W where it lies: the forward pass of a kernel of one, of FLOAT
+     * @param positions    in one example
      */
-    public static boolean usePacked(Weights.Type type, long weights, boolean hasKernelOfOne, long minibatch, long positions) {
+    public static boolean usePacked(Weights.Type type, long weights, boolean mayBeProduct, long minibatch, long positions) {
         return Packing.gains(type, weights, 1)
-                && (!hasKernelOfOne || positions < PLACES_OF_PRODUCTS || gainsFromCopies(minibatch * positions));
+                && (!mayBeProduct || positions < PLACES_OF_PRODUCTS || gainsFromCopies(minibatch * positions));
     }
 
     /**
@@ -112,8 +112,8 @@ public final class Convolutions {
      * @return null if there is none, or W is better read where it lies
      */
     public static @Nullable Weights packed(ConvolutionShape shape, boolean backward, PackedCopies copies, Weights plain) {
-        if (!isWhole(plain) || !Packing.gains(plain.type(), plain.rows(), plain.columns()) || !backward
-                && shape.positions() >= PLACES_OF_PRODUCTS && isProduct(shape, plain)) {
+        if (!isWhole(plain) || !usePacked(plain.type(), plain.rows() * plain.columns(), !backward && mayBeProduct(shape, plain),
+                shape.minibatch(), shape.positions())) {
             return null;
         }
         return copies.of(backward, () -> plain, from -> {
@@ -147,8 +147,11 @@ public final class Convolutions {
 
     /** Whether a kernel of one is a product that reads W where it lies. */
     private static boolean isProduct(ConvolutionShape shape, Weights w) {
-        return shape.isPointwise() && w.type() == Weights.Type.FLOAT && w.layout() == null && isByColumn(w)
-                && !gainsFromCopies(shape);
+        return mayBeProduct(shape, w) && !gainsFromCopies(shape);
+    }
+
+    private static boolean mayBeProduct(ConvolutionShape shape, Weights w) {
+        return shape.isPointwise() && w.type() == Weights.Type.FLOAT && w.layout() == null && isByColumn(w);
     }
 
     /**
