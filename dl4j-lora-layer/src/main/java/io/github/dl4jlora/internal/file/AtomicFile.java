@@ -122,7 +122,8 @@ public final class AtomicFile {
 
     /**
      * Clears away what each killed {@link #writeFolder} into a folder in this folder left behind; the next {@code writeFolder}
-     * does that, too. Files that belong in those folders are moved into them.
+     * does that, too. Files that belong in those folders are moved into them. Saves that are under way are left alone; one
+     * that is just beginning may have to begin again, and does.
      *
      * @param names of the files that {@code writeFolder} was about to write
      * @throws IOException if something cannot be cleared away

@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Comparator;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
@@ -55,11 +56,18 @@ final class FolderSave {
         this.steps = steps;
     }
 
-    /** A new folder with the files in it, and its lock. */
+    /** A new folder, and its lock. */
     private record Prepared(Temporary folder, FolderLock lock) implements AutoCloseable {
 
         Path path() {
             return folder.path();
+        }
+
+        /** {@return an empty file that is made in the folder} */
+        Path made(String name) throws IOException {
+            Path file = path().resolve(name);
+            folder.add(file, () -> Files.createFile(file));
+            return file;
         }
 
         @Override
@@ -115,9 +123,12 @@ final class FolderSave {
             }
             return isReplacedInPlace(place);
         }
+        if (prepared == null) {
+            return false;
+        }
         try (prepared) {
             for (Map.Entry<String, AtomicFile.Content> file : files.entrySet()) {
-                AtomicFile.fill(prepared.path().resolve(file.getKey()), file.getValue());
+                AtomicFile.fill(prepared.made(file.getKey()), file.getValue());
             }
             Moves.flush(prepared.path());
             steps.done("prepared");
@@ -125,22 +136,34 @@ final class FolderSave {
         }
     }
 
-    private Prepared prepared(Path place) throws IOException {
-        Temporary folder = Temporary.folderBeside(place, files.keySet());
-        @Nullable FolderLock[] lock = new FolderLock[1];
+    /**
+     * Makes the folder and locks it. Files come later, so that a program that is killed before the lock leaves nothing but an
+     * empty folder.
+     *
+     * @return null if another program took the folder for a left-over before it was locked
+     */
+    private @Nullable Prepared prepared(Path place) throws IOException {
+        Temporary folder = Temporary.folderBeside(place, List.of());
+        Prepared prepared = null;
         try {
             // As private as the folder that it will become.
             AtomicFile.keepPermissions(place, folder.path());
+            steps.made(folder.path());
+            @Nullable FolderLock[] lock = new FolderLock[1];
             folder.add(folder.path().resolve(FolderLock.NAME), () -> lock[0] = FolderLock.ofPrepared(folder.path()));
-            if (lock[0] == null) {
-                throw new IOException("another program took the prepared folder for a leftover");
+            if (lock[0] != null) {
+                prepared = new Prepared(folder, lock[0]);
             }
-            return new Prepared(folder, lock[0]);
+        } catch (NoSuchFileException e) {
+            if (Files.exists(folder.path())) {
+                throw e;
+            }
         } finally {
-            if (lock[0] == null) {
+            if (prepared == null) {
                 folder.close();
             }
         }
+        return prepared;
     }
 
     private boolean isNew(Path place, Prepared prepared) throws IOException {
@@ -299,7 +322,7 @@ final class FolderSave {
     private void clearLeftOvers(Path place) {
         try {
             for (Path left : OtherFiles.entries(parent(place))) {
-                if (leftOf(left).equals(Temporary.besidePrefix(place))) {
+                if (leftOf(left).equals(Temporary.besidePrefix(place)) && !isJustMade(left)) {
                     clear(left, place, files.keySet());
                 }
             }
@@ -308,7 +331,16 @@ final class FolderSave {
         }
     }
 
-    /** As {@link #clearLeftOvers(Path)}, beside each folder in a folder. */
+    /** {@return whether somebody has made a folder and is about to lock it} */
+    private static boolean isJustMade(Path folder) throws IOException {
+        return !FolderLock.isMarked(folder)
+                && Files.getLastModifiedTime(folder).toInstant().isAfter(Instant.now().minus(A_MOMENT));
+    }
+
+    /**
+     * As {@link #clearLeftOvers(Path)}, beside each folder in a folder, and of any age: who is about to lock such a folder makes
+     * another.
+     */
     static void clearLeftOversIn(Path parent, Set<String> names) throws IOException {
         for (Path left : OtherFiles.entries(parent)) {
             String prefix = leftOf(left);
@@ -325,10 +357,6 @@ final class FolderSave {
     }
 
     private static void clear(Path left, Path place, Set<String> names) throws IOException {
-        if (!FolderLock.isMarked(left) && Files.getLastModifiedTime(left).toInstant().isAfter(Instant.now().minus(A_MOMENT))) {
-            // Somebody has just made it, and is about to lock it.
-            return;
-        }
         try (FolderLock lock = FolderLock.ofLeftOver(left)) {
             if (lock != null) {
                 clear(left, place, names, lock);
@@ -338,7 +366,7 @@ final class FolderSave {
 
     private static void clear(Path left, Path place, Set<String> names, FolderLock lock) throws IOException {
         try {
-            if (lock.wasPrepared()) {
+            if (lock.wasPrepared() || isEmpty(left)) {
                 deleteAll(left);
             } else if (Files.isDirectory(place)) {
                 new OtherFiles(names).bringOver(left, place);
@@ -348,6 +376,10 @@ final class FolderSave {
             lock.close();
             Files.delete(left);
         }
+    }
+
+    private static boolean isEmpty(Path locked) throws IOException {
+        return OtherFiles.entries(locked).stream().allMatch(entry -> entry.endsWith(FolderLock.NAME));
     }
 
     private static void deleteAll(Path folder) throws IOException {

@@ -38,6 +38,10 @@ interface FolderSteps {
         return FolderExchange.exchange(one, other);
     }
 
+    /** To be called when a folder is made beside its target, before it is locked. */
+    default void made(Path folder) throws IOException {
+    }
+
     /** To be called when a step is done, after which the program may end. */
     default void done(String step) throws IOException {
     }

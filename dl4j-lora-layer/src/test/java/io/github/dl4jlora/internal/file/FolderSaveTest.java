@@ -11,6 +11,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -23,6 +24,7 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.nio.file.attribute.UserDefinedFileAttributeView;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -430,6 +432,53 @@ class FolderSaveTest {
             save(2, Way.SYSTEM);
             assertThat(others.resolve("file")).hasContent("theirs");
         }
+    }
+
+    /** A service starts meanwhile, and clears away what seems to be nobody's. */
+    @ParameterizedTest
+    @ValueSource(strings = {"adapter", "new"})
+    void whatIsClearedAwayBeforeItIsLockedIsMadeAgain(String name) throws IOException {
+        List<Path> made = new ArrayList<>();
+        FolderSteps clearing = new FolderSteps() {
+            @Override
+            public void made(Path prepared) throws IOException {
+                if (made.isEmpty()) {
+                    AtomicFile.clearLeftOvers(home, Pairs.of(2).keySet());
+                    assertThat(prepared).doesNotExist();
+                }
+                made.add(prepared);
+            }
+        };
+
+        save(home.resolve(name), 2, clearing);
+
+        assertThat(made).hasSize(2).doesNotHaveDuplicates();
+        assertThat(Pairs.in(home.resolve(name))).containsExactly("2", "2");
+        assertUsersFiles(folder);
+        assertThat(Pairs.names(home)).isEqualTo(Stream.of("adapter", name).distinct().toList());
+    }
+
+    /** Killed between the two, whether or not its target was there. */
+    @ParameterizedTest
+    @ValueSource(strings = {"adapter", "new"})
+    void whoeverIsKilledBeforeTheLockLeavesAnEmptyFolder(String name) throws IOException {
+        Path copy = Files.createDirectory(temporary.resolve("copy")).toRealPath();
+        FolderSteps copying = new FolderSteps() {
+            @Override
+            public void made(Path prepared) throws IOException {
+                assertThat(Pairs.names(prepared)).isEmpty();
+                Files.createDirectory(copy.resolve(prepared.getFileName()));
+            }
+        };
+        save(home.resolve(name), 2, copying);
+        assertThat(Pairs.names(copy)).hasSize(1);
+        if (name.equals("adapter")) {
+            save(copy.resolve(name), 1, FolderSteps.SYSTEM);
+        }
+
+        AtomicFile.clearLeftOvers(copy, Pairs.of(2).keySet());
+
+        assertThat(Pairs.names(copy)).isEqualTo(name.equals("adapter") ? List.of(name) : List.of());
     }
 
     @Test

@@ -93,7 +93,7 @@ class KilledSaveTest {
         assertThat(Pairs.names(home)).containsExactly("adapter");
     }
 
-    /** What a save was killed in before it could mark it is nobody's after a minute only. */
+    /** A folder that a save was killed in before it could lock it is nobody's after a minute only. */
     private void makeLeftOversOld() throws IOException {
         for (String name : Pairs.names(home)) {
             if (name.startsWith(".")) {

@@ -92,6 +92,18 @@ class AdapterStoreTest {
         assertThat(adapters.resolve("spam/tokenizer.json").toFile().exists()).as("of the old folder").isEqualTo(kind.equals("f"));
     }
 
+    /** Killed before it could lock the folder that it was about to fill: a new adapter's, and one that replaces another. */
+    @ParameterizedTest
+    @ValueSource(strings = {"spam", "new"})
+    void afterAnAdapterWasAboutToBeWritten(String name) throws IOException {
+        older.save(adapters.resolve("spam"));
+        Path left = Files.createDirectory(adapters.resolve("." + name + ".01234567-89ab-cdef-0123-456789abcdef.tmp"));
+
+        assertAfterRestart(older);
+
+        assertThat(left).doesNotExist();
+    }
+
     /** Each of them ended the start, and the next one. */
     @ParameterizedTest
     @ValueSource(strings = {".dl4j-lora/staged/1", ".dl4j-lora/gone/1", ".spam.01234567-89ab-cdef-0123-456789abcdef.tmp"})
