@@ -111,8 +111,8 @@ final class BankEncoder {
     Tokenizer.Tokens tokens(String text) {
         int most = Math.min(text.length(), LONGEST_LOOKED_AT);
         for (int looked = (int) Math.min(most, LOOKED_AT_FIRST * (long) maxTokens()); looked < most; looked *= NEXT) {
-            int end = lastGap(text, looked);
-            Tokenizer.Tokens some = end < 0 ? null : tokenizer.tokens(text.substring(0, end));
+            String part = part(text, looked);
+            Tokenizer.Tokens some = part == null ? null : tokenizer.tokens(part);
             if (some != null && some.isCut()) {
                 // More text would change nothing, but keep others waiting: eight megabytes take seconds.
                 return some;
@@ -126,33 +126,43 @@ final class BankEncoder {
             }
             return tokens;
         }
-        Tokenizer.Tokens tokens = tokenizer.tokens(text.substring(0, end(text)));
+        String part = part(text, LONGEST_LOOKED_AT);
+        // Anything longer than what has no gap is not a word of the model, cut or not.
+        Tokenizer.Tokens tokens = tokenizer.tokens(part == null ? wholeCharacters(text, tokenizer) : part);
         if (!tokens.isCut()) {
-            throw new IllegalArgumentException("An input has " + text.length() + " characters, of which the first "
-                    + LONGEST_LOOKED_AT + " have only " + tokens.ids().length + " tokens. Send texts without long gaps");
+            throw new IllegalArgumentException("An input has " + text.length() + " characters, of which the "
+                    + (tokenizer.cutsBeginnings() ? "last " : "first ") + LONGEST_LOOKED_AT + " have only "
+                    + tokens.ids().length + " tokens. Send texts without long gaps");
         }
         return tokens;
     }
 
-    /** The end of the part to look at: a gap if there is one near. Anything longer is not a word of the model, cut or not. */
-    private static int end(String text) {
-        int gap = lastGap(text, LONGEST_LOOKED_AT);
-        return gap >= 0 ? gap : wholeCharacters(text);
+    /** The part to look at, from the end of the text that counts up to a gap; null if there is none near. */
+    private String part(String text, int looked) {
+        if (tokenizer.cutsBeginnings()) {
+            int begin = gap(text, text.length() - looked, 1);
+            return begin < 0 ? null : text.substring(begin);
+        }
+        int end = gap(text, looked, -1);
+        return end < 0 ? null : text.substring(0, end);
     }
 
-    /** The end of the part to look at, gap or not; it takes no character apart. */
-    static int wholeCharacters(String text) {
-        return Character.isLowSurrogate(text.charAt(LONGEST_LOOKED_AT)) ? LONGEST_LOOKED_AT - 1 : LONGEST_LOOKED_AT;
+    /** The part to look at of a very long text, gap or not; it takes no character apart. */
+    static String wholeCharacters(String text, Tokenizer tokenizer) {
+        int place = tokenizer.cutsBeginnings() ? text.length() - LONGEST_LOOKED_AT : LONGEST_LOOKED_AT;
+        boolean isInside = Character.isLowSurrogate(text.charAt(place));
+        return tokenizer.cutsBeginnings() ? text.substring(isInside ? place + 1 : place)
+                : text.substring(0, isInside ? place - 1 : place);
     }
 
     /** Where a token begins, whatever precedes it; negative if there is no such place near. */
-    private static int lastGap(String text, int from) {
-        int blank = last(BankEncoder::isBlank, text, from);
-        return blank >= 0 ? blank : last(BankEncoder::isToken, text, from);
+    private static int gap(String text, int from, int step) {
+        int blank = place(BankEncoder::isBlank, text, from, step);
+        return blank >= 0 ? blank : place(BankEncoder::isToken, text, from, step);
     }
 
-    private static int last(IntPredicate kind, String text, int from) {
-        for (int i = from; i > 0 && i > from - LONGEST_WORD; i--) {
+    private static int place(IntPredicate kind, String text, int from, int step) {
+        for (int i = from; i > 0 && i < text.length() && Math.abs(i - from) < LONGEST_WORD; i += step) {
             if (kind.test(text.charAt(i))) {
                 return i;
             }
@@ -179,8 +189,8 @@ final class BankEncoder {
 
     /** As {@link #tokens(String)}; at most so many tokens of the text itself. */
     Tokenizer.Tokens tokens(String text, int most) {
-        int end = around.after().length;
-        return tokens(text).cut((int) Math.min(maxTokens(), (long) most + around.before().length + end), end);
+        int longest = (int) Math.min(maxTokens(), (long) most + around.before().length + around.after().length);
+        return tokens(text).cut(longest, tokenizer.last(around, longest));
     }
 
     /**

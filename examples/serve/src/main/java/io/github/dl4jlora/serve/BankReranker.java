@@ -40,16 +40,15 @@ record BankReranker(String name, boolean hasTypes, int longest, Tokenizer tokeni
             return new Pairs(pairs);
         }
         Tokenizer.Around around = tokenizer.aroundSecond(query);
-        int end = around.after().length;
-        int longest = Math.min(tokenizer.maxTokens(), mostTokens + around.before().length + end);
-        return new Pairs(pairs.stream().map(pair -> pair.cut(longest, end)).toList());
+        int longest = Math.min(tokenizer.maxTokens(), mostTokens + around.before().length + around.after().length);
+        return new Pairs(pairs.stream().map(pair -> pair.cut(longest, tokenizer.last(around, longest))).toList());
     }
 
     private Tokenizer.PairTokens pair(String query, String document) {
         if (document.length() <= BankEncoder.LONGEST_LOOKED_AT) {
             return tokenizer.pair(query, document);
         }
-        Tokenizer.PairTokens some = tokenizer.pair(query, document.substring(0, BankEncoder.wholeCharacters(document)));
+        Tokenizer.PairTokens some = tokenizer.pair(query, BankEncoder.wholeCharacters(document, tokenizer));
         return new Tokenizer.PairTokens(some.ids(), some.types(), true);
     }
 

@@ -63,7 +63,7 @@ public final class LoRAEmbeddingModel implements EmbeddingModel {
      *
      * @param folder    that {@link Checkpoint#open} reads
      * @param bank      on the folder's {@link Checkpoint#sentenceEncoder}; not closed by this
-     * @param tokenizer {@link Tokenizer#of} the folder; texts that are too long lose their end. Not closed by this
+     * @param tokenizer {@link Tokenizer#of} the folder, which cuts texts that are too long. Not closed by this
      * @param mix       what texts are embedded with
      * @throws io.github.dl4jlora.transformers.CheckpointException if the folder is damaged, or the bank's network cannot read
      *                                                             what the tokenizer makes of a text

@@ -11,6 +11,7 @@ import io.github.dl4jlora.transformers.TransformerShape;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -79,6 +80,33 @@ class CrossEncoderTest {
             assertThat(running.get("/v1/models").ok().get("data").findValuesAsText("id")).containsExactly("__base__", "tiny",
                     "spam");
         }
+    }
+
+    /** The query keeps its own, which is shorter. */
+    @Test
+    void aLongDocumentLosesItsBeginningIfTheTokenizerSaysSo(@TempDir Path folder) throws Exception {
+        Path json = Files.writeString(folder.resolve("tokenizer.json"), TOKENIZER.replace("\"truncation\": null",
+                "\"truncation\": {\"direction\": \"Left\", \"max_length\": 9, \"strategy\": \"OnlyFirst\", \"stride\": 0}"));
+        Path adapters = Files.createDirectories(folder.resolve("adapters"));
+        try (Tokenizer tokenizer = new Tokenizer(json, MAX_TOKENS);
+             Running running = new Running(Service.start(network(Family.BERT), "tiny", TextModels.of(new BankReranker("tiny",
+                     true, 16, tokenizer)), adapters, Running.config(null)))) {
+            String cut = "cash cash cash cash click the patch";
+            for (String document : List.of("free " + cut, "free ".repeat(20) + cut, "free ".repeat(50_000) + cut)) {
+                JsonNode answer = rerank(running, "tiny", "free cash", List.of(document));
+                assertThat(answer.get("truncated").toString()).isEqualTo("[0]");
+                assertThat(score(answer)).isCloseTo(score(rerank(running, "tiny", "free cash", List.of(cut))), within(1e-6));
+            }
+            JsonNode shorter = running.post("/v1/rerank", "{\"model\": \"tiny\", \"query\": \"free cash\", \"documents\": "
+                    + "[\"free cash click the patch\"], \"max_tokens_per_doc\": 3}").ok();
+            assertThat(shorter.get("truncated").toString()).isEqualTo("[0]");
+            assertThat(score(shorter)).isCloseTo(score(rerank(running, "tiny", "free cash", List.of("click the patch"))),
+                    within(1e-6));
+        }
+    }
+
+    private static double score(JsonNode answer) {
+        return answer.at("/results/0/relevance_score").asDouble();
     }
 
     private static ComputationGraph network(Family family) {

@@ -359,6 +359,27 @@ class OwnEncoderTest {
         }
     }
 
+    /** Then the end counts, of which as little is read as of the beginning of other texts. */
+    @Test
+    void aLongTextLosesItsBeginningIfTheFolderSaysSo() throws Exception {
+        Path it = TinyFolder.copy("camembert-classifier", TinyFolder.UNIGRAM, folder.resolve("it"));
+        Files.writeString(it.resolve("tokenizer_config.json"), "{\"truncation_side\": \"left\"}");
+        Checkpoint plain = Checkpoint.open(it);
+        plain.writeCheckpoint(plain.sentenceEncoder(Pooling.MEAN).network(), folder.resolve("new"));
+        INDArray expected = plain.sentenceEncoder(Pooling.MEAN).network().outputSingle(ids(0, 2, 4, 6, 7, 9, 4, 6));
+        try (Running running = served(folder.resolve("new"), null)) {
+            for (int times : new int[] {3, 30, 1_000, 100_000}) {
+                JsonNode answer = embeddings(running, Map.of("model", "new", "input",
+                        "passage ".repeat(times) + "free cash query: free cash"));
+                assertThat(answer.get("truncated").toString()).isEqualTo("[0]");
+                assertClose(vector(answer, 0), expected);
+            }
+            assertThat(running.post("/v1/embeddings", Running.JSON.writeValueAsString(Map.of("model", "new", "input",
+                    "free ".repeat(20) + " ".repeat(100_000) + "cash"))).error(400))
+                    .contains("of which the last 65536 have only");
+        }
+    }
+
     @Test
     void whatIsNoSentenceEncoderIsRefusedWithTheRemedy() throws Exception {
         Path bert = bert().tokenizer().orElseThrow().getParent();

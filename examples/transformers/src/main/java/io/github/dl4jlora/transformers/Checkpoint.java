@@ -155,6 +155,18 @@ public final class Checkpoint {
     }
 
     /**
+     * {@return what transformers sets over tokenizer.json, from {@code tokenizer_config.json} or by default} Whoever reads
+     * tokenizer.json without these settings may get other tokens than Python does. A class of tokenizers that is not known is
+     * told of in the log.
+     *
+     * @throws CheckpointException if a setting is neither true nor false, or {@code truncation_side} neither left nor right
+     * @throws IOException         if a file that says it cannot be read
+     */
+    public TokenizerSettings tokenizerSettings() throws IOException {
+        return folder.tokenizerSettings();
+    }
+
+    /**
      * {@return the model as the class that config.json names first: bare, …ForMaskedLM, GPT2LMHeadModel,
      * …ForSequenceClassification, …ForTokenClassification or …ForQuestionAnswering} A head for sequence classification is one of
      * classes, numbers or labels, as {@code problem_type} says; without it, of numbers if it has one output, and else of classes.

@@ -4,9 +4,11 @@ import ai.djl.huggingface.tokenizers.Encoding;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import io.github.dl4jlora.transformers.Checkpoint;
 import io.github.dl4jlora.transformers.CheckpointException;
+import io.github.dl4jlora.transformers.TokenizerSettings;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -19,6 +21,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 
 /**
@@ -43,6 +46,7 @@ public final class Tokenizer implements AutoCloseable {
     private final int padding;
     private final int unknown;
     private final int aroundPairs;
+    private final boolean cutsBeginnings;
 
     /**
      * A model's own, which pads with its {@code [PAD]} or {@code <pad>}, and with 0 if it has neither.
@@ -56,18 +60,21 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
-     * A checkpoint's own, which pads as its network expects.
+     * A checkpoint's own, which pads as its network expects. What transformers sets over tokenizer.json counts, too: small
+     * letters, accents, Chinese characters, and at which end longer texts are cut. A warning says where that changes anything.
      *
      * @param folder    of the checkpoint
      * @param maxTokens longer texts are cut; the network's longest text is the most
      * @throws IOException naming the file, if there is no tokenizer.json, it describes no tokenizer, or it puts around texts what
-     *                     the network takes for padding
+     *                     the network takes for padding, or as {@link Checkpoint#tokenizerSettings}
      */
     public static Tokenizer of(Path folder, Checkpoint checkpoint, int maxTokens) throws IOException {
         Path json = checkpoint.tokenizer().orElseThrow(() -> new FileNotFoundException(folder + " has no tokenizer.json, which "
                 + "cuts texts into tokens. Python writes it: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"));
-        Tokenizer tokenizer = new Tokenizer(json.toString(), Files.newInputStream(json),
-                Math.min(maxTokens, checkpoint.shape().longestText()), OptionalInt.of(checkpoint.shape().padding()));
+        TokenizerSettings settings = checkpoint.tokenizerSettings();
+        Tokenizer tokenizer = new Tokenizer(json.toString(), normalizing(folder, json, settings.normalizer()),
+                settings.cutsBeginnings(), Math.min(maxTokens, checkpoint.shape().longestText()),
+                OptionalInt.of(checkpoint.shape().padding()));
         if (tokenizer.putsPaddingAroundTexts()) {
             String token = tokenizer.token(tokenizer.padding);
             tokenizer.close();
@@ -77,6 +84,20 @@ public final class Tokenizer implements AutoCloseable {
                     + "tokenizer_config.json comes first, if it is there");
         }
         return tokenizer;
+    }
+
+    private static TokenizerJson normalizing(Path folder, Path json, Map<String, Optional<Boolean>> settings) throws IOException {
+        TokenizerJson own = TokenizerJson.of(Files.readAllBytes(json));
+        ObjectNode other = own.otherThan(settings);
+        if (other.isEmpty()) {
+            return own;
+        }
+        ObjectNode set = other.deepCopy();
+        other.fieldNames().forEachRemaining(name -> set.put(name, settings.get(name).orElse(null)));
+        LOG.warn("{} has the settings {}, but transformers takes {}, as {} says or, where that is silent, by default. Texts "
+                + "become tokens here as they do there. If tokenizer.json is right, write {} into tokenizer_config.json", json,
+                other, set, folder.resolve("tokenizer_config.json"), other);
+        return own.with(settings);
     }
 
     /** Networks know padding by its id alone. */
@@ -90,22 +111,27 @@ public final class Tokenizer implements AutoCloseable {
      * @param padding     empty: the tokenizer's own
      */
     Tokenizer(String name, InputStream description, int maxTokens, OptionalInt padding) throws IOException {
+        this(name, json(description), Optional.empty(), maxTokens, padding);
+    }
+
+    private Tokenizer(String name, TokenizerJson json, Optional<Boolean> cutsBeginnings, int maxTokens, OptionalInt padding)
+            throws IOException {
+        if (maxTokens < 2) {
+            throw new IllegalArgumentException("maxTokens is " + maxTokens + ", but must be at least 2: what begins and ends "
+                    + "a text counts as well");
+        }
+        this.maxTokens = maxTokens;
+        this.cutsBeginnings = cutsBeginnings.isPresent() ? cutsBeginnings.get() : json.cutsBeginnings();
+        tokenizer = read(name, new ByteArrayInputStream(json.cutting(maxTokens, this.cutsBeginnings)), Map.of("padding", "false",
+                "truncation", "true", "maxLength", Integer.toString(maxTokens), "modelMaxLength", Integer.toString(maxTokens)));
+        aroundPairs = tokenizer.encode("", "").getIds().length;
+        this.padding = padding.orElseGet(() -> firstOf(PADDING).orElse(0));
+        unknown = firstOf(UNKNOWN).orElse(this.padding);
+    }
+
+    private static TokenizerJson json(InputStream description) throws IOException {
         try (description) {
-            if (maxTokens < 2) {
-                throw new IllegalArgumentException("maxTokens is " + maxTokens + ", but must be at least 2: what begins and ends "
-                        + "a text counts as well");
-            }
-            this.maxTokens = maxTokens;
-            TokenizerJson json = TokenizerJson.of(description.readAllBytes());
-            if (json.cutsBeginnings()) {
-                LOG.warn("{}: Python cuts longer texts at their beginning for this model (truncation direction \"Left\"). Here "
-                        + "they lose their end. Give texts of at most {} tokens, or cut them yourself", name, maxTokens);
-            }
-            tokenizer = read(name, new ByteArrayInputStream(json.withoutTruncation()), Map.of("padding", "false", "truncation",
-                    "true", "maxLength", Integer.toString(maxTokens), "modelMaxLength", Integer.toString(maxTokens)));
-            aroundPairs = tokenizer.encode("", "").getIds().length;
-            this.padding = padding.orElseGet(() -> firstOf(PADDING).orElse(0));
-            unknown = firstOf(UNKNOWN).orElse(this.padding);
+            return TokenizerJson.of(description.readAllBytes());
         }
     }
 
@@ -128,7 +154,7 @@ public final class Tokenizer implements AutoCloseable {
      */
     public record Tokens(int[] ids, boolean isCut) {
 
-        /** {@return these, or as many of the first as there may be, and the last {@code end} of all} */
+        /** {@return these, or as many of the first as there may be, and the last {@code end} of all, as {@link #last}} */
         public Tokens cut(int most, int end) {
             return ids.length <= most ? this : new Tokens(Tokenizer.cut(ids, most, end), true);
         }
@@ -175,7 +201,7 @@ public final class Tokenizer implements AutoCloseable {
      */
     public record PairTokens(int[] ids, int[] types, boolean isCut) {
 
-        /** {@return these, or as many of the first as there may be, and the last {@code end} of all} */
+        /** {@return these, or as many of the first as there may be, and the last {@code end} of all, as {@link #last}} */
         public PairTokens cut(int most, int end) {
             return ids.length <= most ? this
                     : new PairTokens(Tokenizer.cut(ids, most, end), Tokenizer.cut(types, most, end), true);
@@ -259,6 +285,16 @@ public final class Tokenizer implements AutoCloseable {
     /** How many tokens of a text count. */
     public int maxTokens() {
         return maxTokens;
+    }
+
+    /** Whether longer texts lose their beginning, and not their end. */
+    public boolean cutsBeginnings() {
+        return cutsBeginnings;
+    }
+
+    /** {@return how many of the last tokens stay if tokens with that around their text are cut to {@code most}} */
+    public int last(Around around, int most) {
+        return cutsBeginnings ? most - around.before.length : around.after.length;
     }
 
     /** The id that a shorter text of a batch ends with. */

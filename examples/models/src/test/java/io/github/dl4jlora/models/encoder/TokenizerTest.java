@@ -1,6 +1,8 @@
 package io.github.dl4jlora.models.encoder;
 
+import io.github.dl4jlora.LogCapture;
 import io.github.dl4jlora.transformers.Checkpoint;
+import io.github.dl4jlora.transformers.CheckpointException;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -15,6 +17,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -59,8 +62,31 @@ class TokenizerTest {
               "cash": 6}}
             """, "[UNK]", 7);
 
+    /** BERT's normalizer for models that know capitals, which leaves Chinese characters as they are. */
+    private static final String CASED = WORD_PIECE.replace("\"NFKC\"", "\"BertNormalizer\", \"clean_text\": true, "
+            + "\"handle_chinese_chars\": false, \"strip_accents\": null, \"lowercase\": false");
+    private static final String IN_SEQUENCE = CASED.replace("\"normalizer\": {", "\"normalizer\": {\"type\": \"Sequence\", "
+            + "\"normalizers\": [{").replace("\"lowercase\": false}", "\"lowercase\": false}]}");
+
     @TempDir
     Path folder;
+
+    /** A folder of BERT whose tokenizer pads with 1. */
+    private Path bert(String tokenizer, String settings) throws IOException {
+        Path model = checkpoint("bert-reranker", tokenizer);
+        Files.writeString(model.resolve("special_tokens_map.json"), "{\"pad_token\": \"<pad>\"}");
+        if (settings != null) {
+            Files.writeString(model.resolve("tokenizer_config.json"), settings.replace('\'', '"'));
+        }
+        return model;
+    }
+
+    private static int[] words(Path model, String text) throws IOException {
+        try (Tokenizer tokenizer = Tokenizer.of(model, Checkpoint.open(model), 128)) {
+            int[] ids = tokenizer.ids(text);
+            return Arrays.copyOfRange(ids, 1, ids.length - 1);
+        }
+    }
 
     private Path checkpoint(String name, String tokenizer) throws IOException {
         try (Stream<Path> files = Files.list(CHECKPOINTS.resolve(name))) {
@@ -96,8 +122,7 @@ class TokenizerTest {
     /** As paraphrase-multilingual-MiniLM-L12-v2 has it: config.json says 0, tokenizer.json 1. */
     @Test
     void aMultilingualBertIsPaddedAsItsTokenizerSays() throws IOException {
-        Path model = checkpoint("bert-reranker", WORD_PIECE);
-        Files.writeString(model.resolve("special_tokens_map.json"), "{\"pad_token\": \"<pad>\"}");
+        Path model = bert(WORD_PIECE, null);
         try (Tokenizer tokenizer = Tokenizer.of(model, Checkpoint.open(model), 128)) {
             assertThat(tokenizer.batch(List.of("free cash", "free"))).isEqualTo(Nd4j.createFromArray(
                     new float[][] {{0, 4, 6, 2}, {0, 4, 2, 1}}));
@@ -143,19 +168,145 @@ class TokenizerTest {
         }
     }
 
+    /** Versions 4 of transformers; the ids are those of "free", "##ly" and "cash", and 3 for what is unknown. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', nullValues = "-", value = {
+            "- | FREE | 4", "{} | FREE | 4", "{} | fr\u00e9e | 4", "{} | free\u4e2d | 4 3",
+            "{'do_lower_case': true} | FREELY | 4 5", "{'do_lower_case': false} | FREE | 3",
+            "{'do_lower_case': false} | fr\u00e9e | 3", "{'do_lower_case': false, 'strip_accents': true} | fr\u00e9e | 4",
+            "{'strip_accents': false} | FREE fr\u00e9e | 4 3",
+            "{'strip_accents': null} | fr\u00e9e | 4", "{'tokenize_chinese_chars': false} | FREE free\u4e2d | 4 3",
+            "{'tokenizer_class': 'BertTokenizer'} | FREE | 4", "{'tokenizer_class': 'BertTokenizerFast'} | FREE | 4",
+            "{'tokenizer_class': null} | FREE | 4", "{'tokenizer_class': 'ElectraTokenizer'} | FREE free\u4e2d | 4 4 3",
+            "{'tokenizer_class': 'DistilBertTokenizerFast', 'do_lower_case': false} | FREE | 3",
+            "{'tokenizer_class': 'MPNetTokenizer', 'tokenize_chinese_chars': true} | FREE free\u4e2d | 4 3",
+            "{'tokenizer_class': 'PreTrainedTokenizerFast', 'do_lower_case': true} | FREE | 3",
+            "{'tokenizer_class': 'PreTrainedTokenizerFast', 'do_lower_case': 'yes'} | free | 4",
+            "{'tokenizer_class': 'XLMRobertaTokenizer', 'do_lower_case': true} | FREE | 3",
+            "{'tokenizer_class': 'TokenizersBackend', 'do_lower_case': true} | FREE | 3"})
+    void whatTransformersSetsOverTheNormalizerCounts(String settings, String text, String ids) throws IOException {
+        assertThat(words(bert(CASED, settings), text)).containsExactly(
+                Stream.of(ids.split(" ")).mapToInt(Integer::parseInt).toArray());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"PreTrainedTokenizerFast, 3", "BertTokenizer, 4"})
+    void configJsonNamesTheClassIfTokenizerConfigDoesNot(String named, int id) throws IOException {
+        Path model = bert(CASED, "{}");
+        Path config = model.resolve("config.json");
+        Files.writeString(config, Files.readString(config).replaceFirst("\\{", "{\"tokenizer_class\": \"" + named + "\", "));
+
+        assertThat(words(model, "FREE")).containsExactly(id);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"distilbert-lm, 4", "mpnet-classifier, 4", "roberta-classifier, 3", "camembert-classifier, 3"})
+    void theModelNamesTheClassIfNoFileDoes(String name, int id) throws IOException {
+        Path model = checkpoint(name, CASED);
+        Files.writeString(model.resolve("special_tokens_map.json"), "{\"pad_token\": \"<pad>\"}");
+
+        assertThat(words(model, "FREE")).containsExactly(id);
+    }
+
+    /** As Python, which asks the whole normalizer for settings, and none of its parts. */
+    @Test
+    void aSequenceOfNormalizersIsLeftAsItIs() throws IOException {
+        try (LogCapture log = LogCapture.ofLibrary()) {
+            assertThat(words(bert(IN_SEQUENCE, "{'do_lower_case': true}"), "FREE free")).containsExactly(3, 4);
+            assertThat(log.messages()).isEmpty();
+        }
+    }
+
+    @Test
+    void whereFilesOfATokenizerContradictEachOtherAWarningSaysWhatIsFollowed() throws IOException {
+        Path model = bert(CASED, "{'strip_accents': true, 'tokenize_chinese_chars': false}");
+        try (LogCapture log = LogCapture.ofLibrary()) {
+            words(model, "free");
+            assertThat(log.messages()).singleElement().asString().contains(model.resolve("tokenizer.json").toString(),
+                    model.resolve("tokenizer_config.json").toString(),
+                    "takes {\"do_lower_case\":true,\"strip_accents\":true}",
+                    "write {\"do_lower_case\":false,\"strip_accents\":null} into tokenizer_config.json");
+        }
+        Files.writeString(model.resolve("tokenizer_config.json"), "{\"do_lower_case\": false, \"strip_accents\": null, "
+                + "\"tokenize_chinese_chars\": false, \"truncation_side\": \"right\"}");
+        try (LogCapture log = LogCapture.ofLibrary()) {
+            assertThat(words(model, "FREE free")).containsExactly(3, 4);
+            assertThat(log.messages()).isEmpty();
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"BertJapaneseTokenizer", "Bert", "TokenizerFast"})
+    void aClassOfTokenizersThatIsNotKnownIsToldOf(String named) throws IOException {
+        Path model = bert(CASED, "{'tokenizer_class': '" + named + "', 'do_lower_case': true}");
+        try (LogCapture log = LogCapture.ofLibrary()) {
+            assertThat(words(model, "FREE free")).containsExactly(3, 4);
+            assertThat(log.messages()).singleElement().asString().contains(model.toString(), "\"" + named + "\"",
+                    "as tokenizer.json says", "set tokenizer_class to PreTrainedTokenizerFast in tokenizer_config.json");
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+            "{'do_lower_case': 'yes'} | says 'do_lower_case': 'yes', but expected is true or false",
+            "{'do_lower_case': null} | says 'do_lower_case': null, but expected is true or false, or to leave it out",
+            "{'strip_accents': 1} | says 'strip_accents': 1, but expected is true or false",
+            "{'tokenize_chinese_chars': []} | says 'tokenize_chinese_chars': [], but expected is true or false",
+            "{'tokenizer_class': 7} | says 'tokenizer_class': 7, but expected is a text",
+            "{'truncation_side': 'Left'} | says 'truncation_side': 'Left', but expected is 'left' or 'right'",
+            "{'truncation_side': null} | says 'truncation_side': null, but expected is 'left' or 'right', or to leave it out",
+            "{'truncation_side': true} | says 'truncation_side': true, but expected is a text"})
+    void aSettingOfAnotherKindIsRefused(String settings, String message) throws IOException {
+        Path model = bert(CASED, settings);
+        Checkpoint checkpoint = Checkpoint.open(model);
+
+        assertThatThrownBy(() -> Tokenizer.of(model, checkpoint, 128)).isInstanceOf(CheckpointException.class)
+                .hasMessage(model.resolve("tokenizer_config.json") + " " + message.replace('\'', '"'));
+    }
+
+    /** Python has the side of tokenizer_config.json or, if there is none, the direction of tokenizer.json. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', nullValues = "-", value = {"- | - | false", "- | Right | false", "- | Left | true",
+            "left | - | true", "left | Right | true", "left | absent | true", "right | Left | false", "right | absent | false"})
+    void longTextsAreCutAtTheSideThatPythonCuts(String side, String direction, boolean beginnings) throws IOException {
+        String settings = side == null ? null : "{'truncation_side': '" + side + "'}";
+        String cutting = direction == null ? WORD_PIECE : direction.equals("absent")
+                ? WORD_PIECE.replace("\"truncation\": null, ", "") : cutting(direction);
+        Path model = bert(cutting, settings);
+        try (LogCapture log = LogCapture.ofLibrary();
+             Tokenizer tokenizer = Tokenizer.of(model, Checkpoint.open(model), 5)) {
+            Tokenizer.Tokens tokens = tokenizer.tokens("free free cash freely");
+
+            assertThat(tokenizer.cutsBeginnings()).isEqualTo(beginnings);
+            assertThat(tokens.isCut()).isTrue();
+            assertThat(tokens.ids()).containsExactly(beginnings ? new int[] {0, 6, 4, 5, 2} : new int[] {0, 4, 4, 6, 2});
+            assertThat(tokens.cut(3, tokenizer.last(tokenizer.around(), 3)).ids())
+                    .containsExactly(beginnings ? new int[] {0, 5, 2} : new int[] {0, 4, 2});
+            assertThat(tokenizer.tokens("free cash free").isCut()).isFalse();
+            assertThat(tokenizer.pair("cash free", "free cash freely").ids())
+                    .containsExactly(beginnings ? new int[] {6, 4, 6, 4, 5} : new int[] {6, 4, 4, 6, 4});
+            assertThat(log.messages()).isEmpty();
+        }
+    }
+
+    private static String cutting(String direction) {
+        return WORD_PIECE.replace("\"truncation\": null", "\"truncation\": {\"direction\": \"" + direction
+                + "\", \"max_length\": 384, \"strategy\": \"OnlySecond\", \"stride\": 128}");
+    }
+
     /** The stride that it kept must be smaller than the longest text, or the native library ends the program. */
     @ParameterizedTest
     @ValueSource(strings = {"Right", "Left"})
-    void howPythonLastCutTextsIsNotFollowed(String direction) throws IOException {
-        String cutting = WORD_PIECE.replace("\"truncation\": null", "\"truncation\": {\"direction\": \"" + direction
-                + "\", \"max_length\": 384, \"strategy\": \"OnlySecond\", \"stride\": 128}");
-        Path json = Files.writeString(folder.resolve("tokenizer.json"), cutting);
+    void ofHowPythonLastCutTextsOnlyTheSideIsFollowed(String direction) throws IOException {
+        Path json = Files.writeString(folder.resolve("tokenizer.json"), cutting(direction));
+        boolean beginnings = direction.equals("Left");
         try (Tokenizer tokenizer = new Tokenizer(json, 6)) {
-            assertThat(tokenizer.ids("free cash ".repeat(100))).containsExactly(0, 4, 6, 4, 6, 2);
+            assertThat(tokenizer.ids("free " + "cash ".repeat(100) + "free")).containsExactly(
+                    beginnings ? new int[] {0, 6, 6, 6, 4, 2} : new int[] {0, 4, 6, 6, 6, 2});
             assertThat(tokenizer.pair("free ".repeat(50), "cash ".repeat(50)).ids()).containsExactly(4, 4, 4, 6, 6, 6);
         }
-        assertThat(TokenizerJson.of(Files.readAllBytes(json)).cutsBeginnings()).isEqualTo(direction.equals("Left"));
-        assertThat(new String(TokenizerJson.of(Files.readAllBytes(json)).withoutTruncation(), StandardCharsets.UTF_8))
+        assertThat(TokenizerJson.of(Files.readAllBytes(json)).cutsBeginnings()).isEqualTo(beginnings);
+        assertThat(new String(TokenizerJson.of(Files.readAllBytes(json)).cutting(6, false), StandardCharsets.UTF_8))
                 .isEqualTo(WORD_PIECE);
     }
 

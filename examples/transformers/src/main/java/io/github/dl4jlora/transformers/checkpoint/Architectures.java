@@ -38,7 +38,8 @@ public final class Architectures {
         return name(family) + "ForTokenClassification";
     }
 
-    private static String name(Family family) {
+    /** {@return what the names of the family's classes begin with} */
+    static String name(Family family) {
         return switch (family) {
             case BERT -> "Bert";
             case ROBERTA -> "Roberta";

@@ -6,6 +6,7 @@ import io.github.dl4jlora.transformers.CheckpointException;
 import io.github.dl4jlora.transformers.Family;
 import io.github.dl4jlora.transformers.Head;
 import io.github.dl4jlora.transformers.TextSettings;
+import io.github.dl4jlora.transformers.TokenizerSettings;
 import io.github.dl4jlora.transformers.Transformer;
 import io.github.dl4jlora.transformers.TransformerShape;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
@@ -97,6 +98,15 @@ public final class CheckpointFolder {
      */
     public Optional<Path> tokenizer() throws IOException {
         return TensorFiles.tokenizer(path);
+    }
+
+    /**
+     * {@return what transformers sets over tokenizer.json}
+     *
+     * @throws IOException if a file that says it is damaged there
+     */
+    public TokenizerSettings tokenizerSettings() throws IOException {
+        return TokenizerConfig.read(path, config);
     }
 
     /**

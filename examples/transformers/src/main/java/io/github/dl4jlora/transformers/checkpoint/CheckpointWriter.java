@@ -46,7 +46,7 @@ public final class CheckpointWriter {
     private static final Map<DataType, String> TYPES = Map.of(DataType.FLOAT, "float32", DataType.HALF, "float16",
             DataType.BFLOAT16, "bfloat16", DataType.DOUBLE, "float64");
     private static final Logger LOG = LoggerFactory.getLogger(CheckpointWriter.class);
-    private static final String TOKENIZER = "tokenizer_config.json";
+    private static final String TOKENIZER = TokenizerConfig.FILE;
     /** Tokenizers have one of these at least. A model can have any tokenizer, not only its family's. */
     private static final List<String> VOCABULARIES = List.of("tokenizer.json", "vocab.txt", "vocab.json",
             "sentencepiece.bpe.model", "sentencepiece.model", "spiece.model", "spm.model", "tokenizer.model");

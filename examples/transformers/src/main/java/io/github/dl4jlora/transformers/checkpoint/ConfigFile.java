@@ -15,6 +15,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
 
@@ -57,6 +58,11 @@ final class ConfigFile {
             return new ConfigFile(file, object);
         }
         throw new CheckpointException(file + " is not a JSON object");
+    }
+
+    /** {@return what a file says that is not there} */
+    static ConfigFile empty(Path file) {
+        return new ConfigFile(file, JSON.createObjectNode());
     }
 
     /**
@@ -144,8 +150,11 @@ final class ConfigFile {
     }
 
     boolean flag(boolean ifMissing, String key) throws IOException {
-        JsonNode value = value(JsonNode::isBoolean, "true or false", key);
-        return value == null ? ifMissing : value.booleanValue();
+        return flag(key).orElse(ifMissing);
+    }
+
+    Optional<Boolean> flag(String key) throws IOException {
+        return Optional.ofNullable(value(JsonNode::isBoolean, "true or false", key)).map(JsonNode::booleanValue);
     }
 
     /** {@return the texts of a list, none if it is missing} */

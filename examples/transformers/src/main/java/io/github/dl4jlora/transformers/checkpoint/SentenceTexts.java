@@ -29,7 +29,7 @@ final class SentenceTexts {
     private static final String MAX_LENGTH = "max_seq_length";
     private static final String LOWER_CASE = "do_lower_case";
     /** Where sentence-transformers has the longest text from version 5.4 on. */
-    private static final String TOKENIZER = "tokenizer_config.json";
+    private static final String TOKENIZER = TokenizerConfig.FILE;
     /** What sentence-transformers tells the tokenizer beside the longest text, for all texts or for those of one purpose. */
     static final List<String> OF_TOKENIZER = List.of("processing_kwargs", "query_length", "document_length", "query_expansion");
     /** What it gives to AutoTokenizer, by older and newer names. */

@@ -24,7 +24,6 @@ import java.util.regex.Pattern;
  */
 final class TokenizerPadding {
 
-    private static final String SETTINGS = "tokenizer_config.json";
     private static final String SPECIAL = "special_tokens_map.json";
     private static final String TOKEN = "pad_token";
     private static final String CONTENT = "content";
@@ -47,7 +46,7 @@ final class TokenizerPadding {
      * @throws IOException if a file that may say it is there and cannot be read
      */
     static OptionalInt of(Path folder) throws IOException {
-        JsonNode settings = json(folder, SETTINGS);
+        JsonNode settings = json(folder, TokenizerConfig.FILE);
         JsonNode token = content(settings.path(TOKEN));
         for (Iterator<Map.Entry<String, JsonNode>> added = settings.path("added_tokens_decoder").fields(); added.hasNext();) {
             Map.Entry<String, JsonNode> entry = added.next();

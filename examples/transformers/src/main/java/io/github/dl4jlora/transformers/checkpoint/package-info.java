@@ -18,6 +18,7 @@
  *              |         |  SentenceModules                         modules.json of sentence-transformers, for CheckpointFolder
  *              |         |  SentenceSettings                        and, by SentenceNetwork and SentenceFiles, for the writer
  *              |         |   |
+ *              |         |  TokenizerConfig                         what transformers sets over tokenizer.json
  *              |         |  TokenizerPadding                        which id its tokenizer pads with
  *              |         |   |
  *              ConfigFile                                           JSON, with messages that name file, key and value
