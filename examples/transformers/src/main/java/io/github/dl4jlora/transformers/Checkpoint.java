@@ -155,9 +155,9 @@ public final class Checkpoint {
     }
 
     /**
-     * {@return what transformers sets over tokenizer.json, from {@code tokenizer_config.json} or by default} Whoever reads
-     * tokenizer.json without these settings may get other tokens than Python does. A class of tokenizers that is not known is
-     * told of in the log.
+     * {@return what transformers sets over tokenizer.json, from {@code tokenizer_config.json} or by default; nothing without
+     * that file} Whoever reads tokenizer.json without these settings may get other tokens than Python does. A class of tokenizers
+     * that is not known is told of in the log.
      *
      * @throws CheckpointException if a setting is neither true nor false, or {@code truncation_side} neither left nor right
      * @throws IOException         if a file that says it cannot be read

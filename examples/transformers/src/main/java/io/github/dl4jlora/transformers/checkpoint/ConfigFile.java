@@ -60,11 +60,6 @@ final class ConfigFile {
         throw new CheckpointException(file + " is not a JSON object");
     }
 
-    /** {@return what a file says that is not there} */
-    static ConfigFile empty(Path file) {
-        return new ConfigFile(file, JSON.createObjectNode());
-    }
-
     /**
      * {@return the objects of a list}
      *

@@ -20,6 +20,10 @@ import java.util.regex.Pattern;
  * Settings that transformers 4 sets over tokenizer.json. Which ones depends on the tokenizer's class: that of
  * tokenizer_config.json or, if it names none, of config.json or, if that names none either, of the model. A class without Fast at
  * the end stands for the one with it.
+ *
+ * <p>Python writes tokenizer_config.json with every tokenizer. A folder without it mostly comes from somebody who took
+ * tokenizer.json alone, and then that is right: transformers would set the defaults of the class over it, and so make small
+ * letters of the texts of a model that knows capitals.
  */
 final class TokenizerConfig {
 
@@ -30,7 +34,7 @@ final class TokenizerConfig {
     private static final Pattern KIND = Pattern.compile("(.+)Tokenizer(Fast)?");
     private static final String SIDE = "truncation_side";
     private static final String LEFT = "left";
-    /** With the defaults of these classes for all that the file does not say: even without a file. */
+    /** With the defaults of these classes for all that the file does not say. */
     private static final Set<String> LIKE_BERT = Set.of("Bert", "DistilBert", "Electra", "MobileBert", "ConvBert", "SqueezeBert",
             "LayoutLM", "Funnel", "Lxmert", "DPRContextEncoder", "DPRQuestionEncoder", "DPRReader");
     /** The same, but they leave Chinese characters to tokenizer.json. */
@@ -50,8 +54,10 @@ final class TokenizerConfig {
      * @throws IOException if one of these settings in the file is not as transformers has it
      */
     static TokenizerSettings read(Path folder, CheckpointConfig config) throws IOException {
-        ConfigFile file = Files.exists(folder.resolve(FILE)) ? ConfigFile.read(TensorFiles.inside(folder, FILE))
-                : ConfigFile.empty(folder.resolve(FILE));
+        if (!Files.exists(folder.resolve(FILE))) {
+            return new TokenizerSettings(Map.of(), Optional.empty());
+        }
+        ConfigFile file = ConfigFile.read(TensorFiles.inside(folder, FILE));
         return new TokenizerSettings(normalizer(file, config), cutsBeginnings(file));
     }
 
