@@ -1,6 +1,7 @@
 package io.github.dl4jlora.internal.onednn;
 
 import java.util.Arrays;
+import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
 /**
@@ -30,6 +31,24 @@ public record ConvolutionShape(long minibatch, long groups, long nIn, long nOut,
     public boolean isPointwise() {
         return hasKernelOfOne() && Arrays.equals(in, out) && LongStream.of(stride).allMatch(s -> s == 1)
                 && LongStream.of(padding).allMatch(p -> p == 0);
+    }
+
+    /**
+     * Whether oneDNN 3.11 computes such a convolution right. Its forward pass does not where each output sees one channel and has
+     * one window in a row of the input, if that window had a stride: it takes numbers from elsewhere. Where no window sees any
+     * number of the input in some dimension, it ends the process.
+     */
+    boolean isComputedRight() {
+        int last = in.length - 1;
+        return !(nIn == groups && out[last] == 1 && stride[last] > 1)
+                && IntStream.range(0, in.length).allMatch(this::isSeen);
+    }
+
+    /** Whether some window sees a number of the input in a dimension. */
+    private boolean isSeen(int dimension) {
+        return LongStream.range(0, out[dimension]).map(window -> window * stride[dimension] - padding[dimension])
+                .anyMatch(first -> LongStream.range(0, kernel[dimension]).map(place -> first + place * dilation[dimension])
+                        .anyMatch(place -> place >= 0 && place < in[dimension]));
     }
 
     /** Whether the kernel is one number, which sees all channels. */

@@ -63,12 +63,12 @@ public final class Convolutions {
 
     /** Whether oneDNN computes a convolution, forward and backward, as far as is known before it is asked. */
     public static boolean take(ConvolutionShape shape, DataType type) {
-        return type == DataType.FLOAT && take(shape.multiplications());
+        return type == DataType.FLOAT && take(shape.multiplications()) && shape.isComputedRight();
     }
 
     /** Whether W in bfloat16 is multiplied as it is, by its convolution of one example. */
     public static boolean takeBf16(ConvolutionShape ofOne) {
-        return takeBf16(ofOne.multiplications());
+        return takeBf16(ofOne.multiplications()) && ofOne.isComputedRight();
     }
 
     /** As {@link #takeBf16(ConvolutionShape)}, for a convolution of one example with so many multiplications. */
@@ -175,7 +175,8 @@ public final class Convolutions {
      * @return whether that could be done; if not, nothing has been written
      */
     public static boolean scale(INDArray x, INDArray scale, INDArray shift, INDArray y) {
-        long[] shape = x.shape();
+        // Where each channel is one number in more than two dimensions, oneDNN 3.11 adds the first channel's shift to all.
+        long[] shape = x.length() == x.size(0) * x.size(1) ? new long[] {x.size(0), x.size(1)} : x.shape();
         Finish finish = new Finish(shift, false);
         if (!OneDnn.isUsed() || !Finish.isReadable(scale, x.size(1)) || !finish.isReadable(x.size(1)) || !areReadable(x, y)) {
             return false;
@@ -230,7 +231,8 @@ public final class Convolutions {
 
     private static boolean run(Class<?> kind, ConvolutionShape shape, INDArray x, @Nullable Weights w, INDArray z,
                                Finish finish) {
-        if (w == null || !areReadable(x, z) || !finish.isReadable(shape.nOut())) {
+        if (w == null || !areReadable(x, z) || !finish.isReadable(shape.nOut())
+                || kind != Multiply.class && !shape.isComputedRight()) {
             return false;
         }
         if (w.layout() == null && !(kind == Multiply.class ? isByColumn(w) : isWhole(w))) {
