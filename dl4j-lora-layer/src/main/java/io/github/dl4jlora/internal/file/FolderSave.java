@@ -338,8 +338,8 @@ final class FolderSave {
     }
 
     /**
-     * As {@link #clearLeftOvers(Path)}, beside each folder in a folder, and of any age: who is about to lock such a folder makes
-     * another.
+     * As {@link #clearLeftOvers(Path)}, beside each folder in a folder, and of any age: whoever is about to lock such a folder
+     * makes another.
      */
     static void clearLeftOversIn(Path parent, Set<String> names) throws IOException {
         for (Path left : OtherFiles.entries(parent)) {

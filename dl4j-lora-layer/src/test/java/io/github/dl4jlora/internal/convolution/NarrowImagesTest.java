@@ -32,8 +32,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 /**
  * Images and sequences so small that a layer has one window in some dimension, or sees nothing but padding: what oneDNN 3.11
- * computes otherwise than it should. Frozen networks are as their base, adapted ones as
- * merged ones, which are stock.
+ * computes otherwise than it should. Frozen networks are as their base, adapted ones as merged ones, which are
+ * stock.
  */
 class NarrowImagesTest {
 
