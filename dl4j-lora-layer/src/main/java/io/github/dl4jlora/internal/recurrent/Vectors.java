@@ -51,14 +51,14 @@ interface Vectors<V> {
      * @param transfer one way or the other
      */
     static <B, V> void transfer(B memory, int columns, int width, List<V> arrays, int length, Transfer<B, V> transfer) {
-        for (int k = 0; k < arrays.size(); k++) {
-            V values = arrays.get(k);
-            if (columns == width) {
-                transfer.run(memory, 0, values, 0, length);
-            } else {
-                for (int row = 0, at = 0; at < length; row++, at += width) {
-                    transfer.run(memory, row * columns + k * width, values, at, width);
-                }
+        if (columns == width) {
+            transfer.run(memory, 0, arrays.get(0), 0, length);
+            return;
+        }
+        // Row by row: memory is read or written from its start to its end.
+        for (int row = 0, at = 0; at < length; row++, at += width) {
+            for (int k = 0; k < arrays.size(); k++) {
+                transfer.run(memory, row * columns + k * width, arrays.get(k), at, width);
             }
         }
     }
