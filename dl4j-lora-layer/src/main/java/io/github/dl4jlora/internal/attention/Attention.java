@@ -5,6 +5,7 @@ import io.github.dl4jlora.internal.blas.KeptArrays;
 import io.github.dl4jlora.internal.blas.Route;
 import io.github.dl4jlora.internal.kernel.KernelWeights;
 import io.github.dl4jlora.internal.run.AdaptedProduct;
+import io.github.dl4jlora.internal.run.SlimGradients;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
@@ -220,7 +221,7 @@ final class Attention {
         INDArray dA = weights().gradient(gradients, key, Variant.A);
         INDArray dB = weights().gradient(gradients, key, Variant.B);
         if (dA != null || dB != null) {
-            product.gradients(x, dz, null, dA, dB);
+            SlimGradients.compute(List.of(product.gradients(x, dA, dB)), dz);
         }
     }
 }

@@ -10,6 +10,7 @@ import io.github.dl4jlora.internal.kernel.KernelWeights;
 import io.github.dl4jlora.internal.kernel.OwnArithmetic;
 import io.github.dl4jlora.internal.run.AdaptedProduct;
 import io.github.dl4jlora.internal.run.AdaptedRuntime.InputGradient;
+import io.github.dl4jlora.internal.run.SlimGradients;
 import io.github.dl4jlora.internal.stock.StockLayers;
 import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
@@ -29,6 +30,7 @@ import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -37,7 +39,6 @@ import java.util.Objects;
 import java.util.function.Function;
 import java.util.function.UnaryOperator;
 import java.util.stream.LongStream;
-import java.util.stream.Stream;
 
 /**
  * Runs an LSTM, a GravesLSTM or a SimpleRnn in the place of DL4J's runtime, on frozen weights, with low-rank paths beside those
@@ -424,20 +425,7 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
                 kept.masks(), first, eps);
         long from = first * examples;
         INDArray dz = Views.rows(kept.z(), from, kept.z().size(0));
-        if (trains(W)) {
-            INDArray x = TimeMajor.rows(permuteIfNWC(input), dataType, workspaces, ArrayType.BP_WORKING_MEM);
-            gradients(W, inputProduct(examples, steps), Views.rows(x, from, x.size(0)), dz, null);
-        }
-        // DL4J's SimpleRnn leaves out the state before the first step that backpropagation reaches.
-        long omitted = form.isSimple() ? examples : 0;
-        if (trains(RW) && omitted < dz.size(0)) {
-            gradients(RW, recurrentProduct(examples),
-                    Views.rows(kept.kept().h(), from + omitted, kept.z().size(0)),
-                    Views.rows(dz, omitted, dz.size(0)), peepholes);
-        } else {
-            Stream.of(Variant.A, Variant.B).map(part -> gradient(RW, part)).filter(Objects::nonNull)
-                    .forEach(view -> view.assign(0));
-        }
+        lowRankGradients(kept, dz, from, peepholes, workspaces);
         INDArray bias = gradients.get(prefix + BIAS);
         if (bias != null) {
             bias.assign(dz.sum(0).reshape(bias.shape()));
@@ -449,10 +437,34 @@ final class RecurrentKernel extends BaseRecurrentLayer<org.deeplearning4j.nn.con
         return new Pair<>(gradient, dx);
     }
 
-    private void gradients(String key, AdaptedProduct product, INDArray x, INDArray dz, double @Nullable [][] peepholes) {
-        INDArray special = peepholes == null ? null
-                : Nd4j.createFromArray(peepholes).castTo(dataType).transpose();
-        product.gradients(x, dz, special, gradient(key, Variant.A), gradient(key, Variant.B));
+    private void lowRankGradients(Pass kept, INDArray dz, long from, double @Nullable [][] peepholes,
+                                  LayerWorkspaceMgr workspaces) {
+        long examples = input.size(0);
+        INDArray h = Views.rows(kept.kept().h(), from, kept.z().size(0));
+        if (form.isSimple()) {
+            // DL4J's SimpleRnn leaves out the state before the first step that backpropagation reaches.
+            Views.rows(h, 0, examples).assign(0);
+        }
+        AdaptedProduct ofState = recurrentProduct(examples);
+        List<SlimGradients.Part> parts = new ArrayList<>();
+        if (trains(W)) {
+            INDArray x = TimeMajor.rows(permuteIfNWC(input), dataType, workspaces, ArrayType.BP_WORKING_MEM);
+            parts.add(part(W, inputProduct(examples, x.size(0) / examples), Views.rows(x, from, x.size(0))));
+        }
+        if (trains(RW)) {
+            parts.add(part(RW, ofState, h));
+        }
+        if (!parts.isEmpty()) {
+            SlimGradients.compute(parts, dz);
+        }
+        if (trains(RW) && peepholes != null) {
+            ofState.specialGradients(Nd4j.createFromArray(peepholes).castTo(dataType).transpose(), gradient(RW, Variant.A),
+                    gradient(RW, Variant.B));
+        }
+    }
+
+    private SlimGradients.Part part(String key, AdaptedProduct product, INDArray x) {
+        return product.gradients(x, gradient(key, Variant.A), gradient(key, Variant.B));
     }
 
     private boolean trains(String key) {

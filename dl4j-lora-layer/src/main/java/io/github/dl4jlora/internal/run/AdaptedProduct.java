@@ -93,36 +93,32 @@ public final class AdaptedProduct {
     }
 
     /**
-     * The gradients of the one path's A and B.
+     * The one path's part in {@link SlimGradients}.
      *
-     * @param dz      of the first columns
-     * @param special dL/dM of the columns that are no product's, {@code [nIn, columns() - dz.columns()]}; null for none
-     * @param dA      overwritten; null if A does not train
-     * @param dB      overwritten; null if B does not train
+     * @param dA null if A does not train
+     * @param dB null if B does not train
      */
-    public void gradients(INDArray x, INDArray dz, @Nullable INDArray special, @Nullable INDArray dA, @Nullable INDArray dB) {
-        Route path = paths.get(0);
-        INDArray b = Views.part(path.b(), 1, 0, dz.size(1));
-        INDArray slimmed = slim.of(x.dataType(), x.size(0), path.a().size(1));
-        if (dB != null) {
-            Blas.gemm(x, path.a(), slimmed, false, false, 1, 0);
-            Blas.gemm(slimmed, dz, Views.part(dB, 1, 0, dz.size(1)), true, false, path.factor(), 0);
-        }
-        if (dA != null) {
-            Blas.gemm(dz, b, slimmed, false, true, 1, 0);
-            Blas.gemm(x, slimmed, dA, true, false, path.factor(), 0);
-        }
-        if (special != null) {
-            addSpecial(path, special, dz.size(1), dA, dB);
-        }
+    public SlimGradients.Part gradients(INDArray x, @Nullable INDArray dA, @Nullable INDArray dB) {
+        return new SlimGradients.Part(paths.get(0), x, dA, dB);
     }
 
-    private static void addSpecial(Route path, INDArray special, long from, @Nullable INDArray dA, @Nullable INDArray dB) {
+    /**
+     * The gradients of the one path for columns of M = W + s·A·B that are no product's, to be called after
+     * {@link SlimGradients}.
+     *
+     * @param special dL/dM of the last columns, {@code [nIn, count]}
+     * @param dA      added to; null if A does not train
+     * @param dB      overwritten in these columns; null if B does not train
+     */
+    public void specialGradients(INDArray special, @Nullable INDArray dA, @Nullable INDArray dB) {
+        Route path = paths.get(0);
+        INDArray b = path.b();
+        long from = b.size(1) - special.size(1);
         if (dB != null) {
             Blas.gemm(path.a(), special, Views.part(dB, 1, from, dB.size(1)), true, false, path.factor(), 0);
         }
         if (dA != null) {
-            Blas.gemm(special, Views.part(path.b(), 1, from, path.b().size(1)), dA, false, true, path.factor(), 1);
+            Blas.gemm(special, Views.part(b, 1, from, b.size(1)), dA, false, true, path.factor(), 1);
         }
     }
 

@@ -10,7 +10,8 @@
  *     |    `- AdapterInitializer  gives them their start, in the vector and outside it
  *     |- Switches               whether its adapters count, how much, and whether those of a bank stand in for them
  *     |    `- Routing             which rows go through which of a bank's adapters
- *     |- AdaptedProduct          x·W + s·x·A·B, its backward pass and gradients
+ *     |- AdaptedProduct          x·W + s·x·A·B and its backward pass
+ *     |    `- SlimGradients         gradients of A and B, for several matrices at once
  *     |- Snapshot               whether the layer's part of the vector is what it was
  *     `- BackpropCaller         whether the caller wants the gradient of the input
  * </pre>
