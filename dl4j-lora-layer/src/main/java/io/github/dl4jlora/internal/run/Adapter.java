@@ -16,7 +16,9 @@ import io.github.dl4jlora.variant.Variant;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 
 import java.util.Arrays;
 import java.util.HashMap;
@@ -282,8 +284,14 @@ public final class Adapter implements KernelWeights {
 
     /** To be called after each step of training. */
     public void stepped() {
-        if (afterStep != null && !afterStep.getAsBoolean()) {
-            afterStep = null;
+        if (afterStep == null) {
+            return;
+        }
+        // A graph that trains in workspaces and predicts without them leaves a closed one to the code after its step.
+        try (MemoryWorkspace none = Nd4j.getMemoryManager().scopeOutOfWorkspaces()) {
+            if (!afterStep.getAsBoolean()) {
+                afterStep = null;
+            }
         }
     }
 
